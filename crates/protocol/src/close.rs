@@ -1,0 +1,80 @@
+use core::fmt;
+
+/// Why a server closed a connection: the WebSocket close codes of `bellwether.v1`.
+///
+/// Codes below 4000 are those of RFC 6455, section 7.4.1; the others are this protocol's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseCode {
+    /// 1000: the conversation is over.
+    Normal,
+    /// 1003: a binary frame. Every frame of this protocol is text.
+    UnsupportedData,
+    /// 1007: a text frame that is not UTF-8.
+    InvalidUtf8,
+    /// 1009: a message larger than the server's limit.
+    TooBig,
+    /// 1012: the server is shutting down. Try another one at once.
+    Restart,
+    /// 1013: the server has no room for another connection. Try another one.
+    TryAgainLater,
+    /// 4400: a frame that is not JSON, of an unknown type, or without a field it needs.
+    BadFrame,
+    /// 4401: a command before `hello`.
+    HelloRequired,
+    /// 4403: the client expected another cluster.
+    WrongCluster,
+    /// 4406: the client does not offer the subprotocol `bellwether.v1`.
+    UnsupportedProtocol,
+    /// 4408: no `hello` in time, or nothing heard for longer than the idle limit.
+    Timeout,
+    /// 4429: more than one `hello`, or more commands outstanding than allowed.
+    TooMany,
+}
+
+impl CloseCode {
+    /// Every close code, in ascending order.
+    pub const ALL: [CloseCode; 12] = [
+        Self::Normal,
+        Self::UnsupportedData,
+        Self::InvalidUtf8,
+        Self::TooBig,
+        Self::Restart,
+        Self::TryAgainLater,
+        Self::BadFrame,
+        Self::HelloRequired,
+        Self::WrongCluster,
+        Self::UnsupportedProtocol,
+        Self::Timeout,
+        Self::TooMany,
+    ];
+
+    /// The number that goes on the wire.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Normal => 1000,
+            Self::UnsupportedData => 1003,
+            Self::InvalidUtf8 => 1007,
+            Self::TooBig => 1009,
+            Self::Restart => 1012,
+            Self::TryAgainLater => 1013,
+            Self::BadFrame => 4400,
+            Self::HelloRequired => 4401,
+            Self::WrongCluster => 4403,
+            Self::UnsupportedProtocol => 4406,
+            Self::Timeout => 4408,
+            Self::TooMany => 4429,
+        }
+    }
+
+    /// The close code with this number, if it is one of this protocol's.
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.code() == code)
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code())
+    }
+}

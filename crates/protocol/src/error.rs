@@ -1,0 +1,170 @@
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What became of a command. Every error says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It has had no effect, and this attempt at it will have none.
+    NotExecuted,
+    /// It may or may not have had its effect. Asking again with the same id settles it: the command runs if
+    /// it had not, and its first reply comes back if it had.
+    Unknown,
+    /// It has had its effect, once, and MongoDB has committed it to a majority.
+    Executed,
+}
+
+impl Outcome {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotExecuted => "not_executed",
+            Self::Unknown => "unknown",
+            Self::Executed => "executed",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a client should do about an error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhatNext {
+    /// Pass the same command, with the same id, to the next server of the list.
+    TryNextServer,
+    /// Stop: every server would answer the same.
+    GiveUp,
+}
+
+/// The stable codes of error frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// This server is a follower; the frame names the coordinator it knows.
+    NotCoordinator,
+    /// This server knows of no coordinator: an election is under way, or MongoDB cannot be reached.
+    NoCoordinator,
+    /// A newer coordinator has taken over while this one worked on the command.
+    Fenced,
+    /// The server is shutting down or handing over.
+    Draining,
+    /// The queue is full.
+    Overloaded,
+    /// MongoDB has no reachable primary.
+    DatabaseUnavailable,
+    /// The command's deadline has passed.
+    Deadline,
+    /// The command is not a document in MongoDB Extended JSON, or repeats a field.
+    BadCommand,
+    /// The command, or an option or operator in it, is not one this server passes on.
+    CommandNotAllowed,
+    /// The command is nested deeper than the limit.
+    TooDeep,
+    /// The reply would be larger than the limit. Nothing was changed.
+    ResultTooLarge,
+    /// The id was used before, for another command.
+    IdReused,
+    /// The id's timestamp lies outside the time for which ids are remembered.
+    IdExpired,
+    /// MongoDB refused the command; the frame carries its code, name and message.
+    Mongo,
+    /// The frame could not be understood; the connection is closed after it.
+    BadFrame,
+    /// The client expected another cluster; the connection is closed after it.
+    WrongCluster,
+    /// A fault in the server itself.
+    Internal,
+    /// A code this version of the crate does not know. Treat it by its `outcome` and try the next server.
+    #[serde(other)]
+    Unrecognized,
+}
+
+impl ErrorCode {
+    /// Every code a server of this version sends.
+    pub const ALL: [ErrorCode; 17] = [
+        Self::NotCoordinator,
+        Self::NoCoordinator,
+        Self::Fenced,
+        Self::Draining,
+        Self::Overloaded,
+        Self::DatabaseUnavailable,
+        Self::Deadline,
+        Self::BadCommand,
+        Self::CommandNotAllowed,
+        Self::TooDeep,
+        Self::ResultTooLarge,
+        Self::IdReused,
+        Self::IdExpired,
+        Self::Mongo,
+        Self::BadFrame,
+        Self::WrongCluster,
+        Self::Internal,
+    ];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotCoordinator => "not_coordinator",
+            Self::NoCoordinator => "no_coordinator",
+            Self::Fenced => "fenced",
+            Self::Draining => "draining",
+            Self::Overloaded => "overloaded",
+            Self::DatabaseUnavailable => "database_unavailable",
+            Self::Deadline => "deadline",
+            Self::BadCommand => "bad_command",
+            Self::CommandNotAllowed => "command_not_allowed",
+            Self::TooDeep => "too_deep",
+            Self::ResultTooLarge => "result_too_large",
+            Self::IdReused => "id_reused",
+            Self::IdExpired => "id_expired",
+            Self::Mongo => "mongo",
+            Self::BadFrame => "bad_frame",
+            Self::WrongCluster => "wrong_cluster",
+            Self::Internal => "internal",
+            Self::Unrecognized => "unrecognized",
+        }
+    }
+
+    /// Whether another server, or the same one a moment later, may answer differently.
+    pub const fn what_next(self) -> WhatNext {
+        match self {
+            Self::NotCoordinator
+            | Self::NoCoordinator
+            | Self::Fenced
+            | Self::Draining
+            | Self::Overloaded
+            | Self::DatabaseUnavailable
+            | Self::Deadline
+            | Self::WrongCluster
+            | Self::Internal
+            | Self::Unrecognized => WhatNext::TryNextServer,
+            Self::BadCommand
+            | Self::CommandNotAllowed
+            | Self::TooDeep
+            | Self::ResultTooLarge
+            | Self::IdReused
+            | Self::IdExpired
+            | Self::Mongo
+            | Self::BadFrame => WhatNext::GiveUp,
+        }
+    }
+
+    /// Whether a server answers with this code only after it has looked the command's id up and not found
+    /// it, in a transaction under its own epoch. Such an answer settles every earlier attempt that ended
+    /// without one: none of them had an effect, and none can have one later.
+    pub const fn settles_earlier_attempts(self) -> bool {
+        matches!(self, Self::Mongo | Self::ResultTooLarge)
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

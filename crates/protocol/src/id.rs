@@ -1,0 +1,97 @@
+use core::fmt;
+use core::str::FromStr;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+/// The id of a command: a UUID of version 7 (RFC 9562, section 5.7).
+///
+/// The first 48 bits are the time it was made, in milliseconds since the Unix epoch. A server remembers ids
+/// for a limited time only; with the time inside the id it can tell an id it never saw from one it has
+/// forgotten, and refuse the second instead of executing it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct CommandId(Uuid);
+
+impl CommandId {
+    /// Makes an id from the server's time and 80 random bits, of which 74 are used.
+    ///
+    /// `server_time` is the time since the Unix epoch as the server gave it in `hello_ok`, so that a client
+    /// with a wrong clock makes ids the server accepts.
+    pub fn mint(server_time: Duration, random: [u8; 10]) -> Self {
+        let millis = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// When the id was made, as time since the Unix epoch.
+    pub fn minted_at(self) -> Duration {
+        let bytes = self.0.as_bytes();
+        let millis = bytes[..6]
+            .iter()
+            .fold(0_u64, |acc, byte| (acc << 8) | u64::from(*byte));
+        Duration::from_millis(millis)
+    }
+
+    /// The 16 bytes of the id.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The text is not a UUID of version 7.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not a UUID of version 7, such as 0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e")]
+pub struct InvalidCommandId(String);
+
+impl FromStr for CommandId {
+    type Err = InvalidCommandId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidCommandId(text.chars().take(64).collect());
+        let uuid = Uuid::parse_str(text).map_err(|_| invalid())?;
+        if uuid.get_version_num() != 7 || uuid.get_variant() != uuid::Variant::RFC4122 {
+            return Err(invalid());
+        }
+        Ok(Self(uuid))
+    }
+}
+
+impl<'de> Deserialize<'de> for CommandId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carries_its_time() {
+        let at = Duration::from_millis(1_795_000_123_456);
+        let id = CommandId::mint(at, [0xab; 10]);
+        assert_eq!(id.minted_at(), at);
+        assert_eq!(id.to_string().parse::<CommandId>(), Ok(id));
+    }
+
+    #[test]
+    fn refuses_other_versions_and_other_text() {
+        for text in [
+            "",
+            "x",
+            "f47ac10b-58cc-4372-a567-0e02b2c3d479",
+            &"7".repeat(100_000),
+        ] {
+            assert!(text.parse::<CommandId>().is_err(), "{text:.40}");
+        }
+    }
+}
