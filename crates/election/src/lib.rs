@@ -1,1 +1,85 @@
-//! x
+//! Leader election by the Bully algorithm, with fencing epochs, over any transport.
+//!
+//! Every server draws a large random number when it starts, and the largest becomes coordinator. The others
+//! send it heartbeats and, when it falls silent or its host refuses a connection, the next in rank takes over.
+//! Whoever wins asks an [`Arbiter`] for an [`Epoch`] and is coordinator from the moment it has one. Hand the
+//! epoch to whatever the coordinator writes to: it is what stops a coordinator that was paused or cut off and
+//! does not know yet that it has been replaced.
+//!
+//! # What is guaranteed
+//!
+//! - With an arbiter that never grants an epoch twice, no two servers are coordinator in the same epoch, and a
+//!   later coordinator's epoch is larger, across any restarts.
+//! - When links hold still, the servers that can reach each other agree on one coordinator, the fit server
+//!   with the largest rank.
+//!
+//! # What is not
+//!
+//! - Election alone gives no safety. For a moment two servers can both believe that they are coordinator, under
+//!   different epochs; only a check of the epoch where the work is done tells them apart.
+//! - With [`LocalArbiter`], epochs are only as good as what the servers have told each other: a partition
+//!   yields a coordinator on either side until it heals, possibly under one and the same epoch, and a restart
+//!   of all servers begins at one again.
+//!
+//! # Parts
+//!
+//! [`Elector`] is the whole algorithm as a state machine without clock, I/O or runtime; the crate is `no_std`
+//! with `alloc` when the feature `tokio` is off. The feature `tokio`, on by default, adds [`Election`], which runs
+//! an elector over a [`Transport`] and an [`Arbiter`], and [`memory`], a transport within one process.
+#![cfg_attr(
+    feature = "tokio",
+    doc = r#"
+# Example
+
+```
+use bellwether_election::{Config, Election, LocalArbiter, Role, memory};
+
+# #[tokio::main(flavor = "current_thread")]
+# async fn main() -> Result<(), Box<dyn std::error::Error>> {
+let network = memory::Network::new();
+let ids = ["a", "b", "c"].map(|id| id.parse().expect("a valid id"));
+let mut elections = Vec::new();
+for id in &ids {
+    let transport = network.join(id.clone());
+    elections.push(Election::start(Config::default(), id.clone(), None, ids.clone(), transport, LocalArbiter)?);
+}
+let mut role = elections[0].role();
+let role = role.wait_for(|role| *role != Role::Electing).await?.clone();
+println!("a is {role:?}");
+# Ok(())
+# }
+```
+"#
+)]
+#![no_std]
+#![deny(missing_docs)]
+
+extern crate alloc;
+#[cfg(feature = "tokio")]
+extern crate std;
+
+#[cfg(feature = "tokio")]
+mod arbiter;
+mod config;
+#[cfg(feature = "tokio")]
+mod driver;
+mod elector;
+mod identity;
+mod instant;
+#[cfg(feature = "tokio")]
+pub mod memory;
+mod message;
+#[cfg(feature = "tokio")]
+mod transport;
+
+#[cfg(feature = "tokio")]
+pub use arbiter::{Arbiter, LocalArbiter};
+pub use config::{Config, ConfigError};
+#[cfg(feature = "tokio")]
+pub use driver::{Election, View};
+pub use elector::{Claim, Elector, Link, Output, PeerView, Role};
+pub use identity::{Epoch, Incumbent, InvalidServerId, Member, Number, Rank, ServerId};
+pub use instant::Instant;
+pub use message::{Body, Message};
+#[cfg(feature = "tokio")]
+pub use transport::{Event, Transport};

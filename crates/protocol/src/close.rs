@@ -8,6 +8,8 @@ use core::fmt;
 pub enum CloseCode {
     /// 1000: the conversation is over.
     Normal,
+    /// 1002: bytes that break the WebSocket protocol itself.
+    ProtocolError,
     /// 1003: a binary frame. Every frame of this protocol is text.
     UnsupportedData,
     /// 1007: a text frame that is not UTF-8.
@@ -34,8 +36,9 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// Every close code, in ascending order.
-    pub const ALL: [CloseCode; 12] = [
+    pub const ALL: [CloseCode; 13] = [
         Self::Normal,
+        Self::ProtocolError,
         Self::UnsupportedData,
         Self::InvalidUtf8,
         Self::TooBig,
@@ -53,6 +56,7 @@ impl CloseCode {
     pub const fn code(self) -> u16 {
         match self {
             Self::Normal => 1000,
+            Self::ProtocolError => 1002,
             Self::UnsupportedData => 1003,
             Self::InvalidUtf8 => 1007,
             Self::TooBig => 1009,
