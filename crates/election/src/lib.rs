@@ -32,12 +32,12 @@
 # Example
 
 ```
-use bellwether_election::{Config, Election, LocalArbiter, Role, memory};
+use bellwether_election::{Config, Election, LocalArbiter, Role, ServerId, memory};
 
 # #[tokio::main(flavor = "current_thread")]
 # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 let network = memory::Network::new();
-let ids = ["a", "b", "c"].map(|id| id.parse().expect("a valid id"));
+let ids: [ServerId; 3] = ["a".parse()?, "b".parse()?, "c".parse()?];
 let mut elections = Vec::new();
 for id in &ids {
     let transport = network.join(id.clone());

@@ -3,6 +3,8 @@
 //! Every run is a seed. A failing run names it; `BELLWETHER_SEED=<seed> cargo test -p bellwether-election --test
 //! simulation` replays that one alone, with a trace. `BELLWETHER_SEEDS=<count>` runs more or fewer of them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod world;
 
 use bellwether_election::Role;
