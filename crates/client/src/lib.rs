@@ -1,1 +1,49 @@
-//! x
+//! The one-shot client of a Bellwether cluster.
+//!
+//! A client holds the list of all servers and one command. It passes the command to each server in turn until
+//! one executes it, or the list is exhausted and the time is up. [`OneShot`] does that, once for every
+//! platform: what differs between a program and a web page (sockets, clock, randomness) is a [`Platform`].
+//!
+//! The command keeps one id through all tries, and the servers remember ids, so passing it to several servers
+//! never executes it twice. What the client reports is therefore always one of three [`Outcome`]s, and it is
+//! careful with them: a try that sent the command and heard nothing is `unknown`, and only an answer that
+//! settles earlier tries turns that into anything else.
+//!
+//! ```no_run
+//! # #[cfg(feature = "native")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use bellwether_client::{CommandText, OneShot, ServerList, native::Native};
+//!
+//! let servers: ServerList = "127.0.0.1:7001, 127.0.0.1:7002".parse()?;
+//! let command: CommandText = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#.parse()?;
+//! let executed = OneShot::new(Native::new(), servers).execute(&command, |_event| {}).await?;
+//! println!("{}", executed.result);
+//! # Ok(())
+//! # }
+//! ```
+
+#![deny(missing_docs)]
+
+mod attempt;
+mod clock;
+mod command;
+mod event;
+mod failure;
+#[cfg(feature = "native")]
+pub mod native;
+mod one_shot;
+mod platform;
+mod progress;
+pub mod readable;
+mod server_list;
+mod tries;
+
+pub use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, HelloOk, Outcome};
+
+pub use command::{CommandText, NotACommand};
+pub use event::Event;
+pub use failure::{Failure, Stop};
+pub use one_shot::{Executed, OneShot};
+pub use platform::{Closed, ConnectError, Connection, Platform};
+pub use server_list::{BadServer, ServerList, ServerUrl};
+pub use tries::{Lost, Try, TryEnd};

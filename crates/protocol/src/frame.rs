@@ -88,6 +88,9 @@ pub enum RoleName {
     Electing,
     /// Was coordinator or follower and is leaving.
     Draining,
+    /// A role this version of the crate does not know: not the coordinator, as far as it can tell.
+    #[serde(other)]
+    Unrecognized,
 }
 
 impl RoleName {
@@ -98,6 +101,7 @@ impl RoleName {
             Self::Follower => "follower",
             Self::Electing => "electing",
             Self::Draining => "draining",
+            Self::Unrecognized => "unrecognized",
         }
     }
 }

@@ -1,0 +1,107 @@
+use core::time::Duration;
+use std::path::PathBuf;
+
+use bellwether_client::CommandId;
+use clap::Parser;
+
+const AFTER_HELP: &str = "\
+Servers are taken from --servers, else --servers-file, else the environment variable BELLWETHER_SERVERS, else
+the file bellwether/servers in $XDG_CONFIG_HOME or ~/.config. Entries are host:port or ws://host:port/v1,
+separated by commas, blanks or line ends; in a file, lines that start with # are skipped.
+
+Exit codes:
+  0  executed; the reply is on standard output
+  1  MongoDB refused the command; nothing was changed
+  2  the command line, the list of servers or the command's text is wrong; nothing was sent
+  3  not executed, and it will not be
+  4  unknown: it may or may not have been executed. Ask again with the --id that is printed: the command runs
+     if it had not, and its first reply comes back if it had
+
+Example:
+  bellwether --servers 127.0.0.1:7001,127.0.0.1:7002 '{\"insert\":\"notes\",\"documents\":[{\"text\":\"hi\"}]}'";
+
+/// Passes one command to each server of a Bellwether cluster in turn until one executes it.
+#[derive(Debug, Parser)]
+#[command(name = "bellwether", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub(crate) struct Arguments {
+    /// The MongoDB command in Extended JSON, or - to read it from standard input
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) command: Option<String>,
+
+    /// Reads the command from this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The servers, in the order in which they are tried
+    #[arg(long, value_name = "LIST", conflicts_with = "servers_file")]
+    pub(crate) servers: Option<String>,
+
+    /// Reads the servers from this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) servers_file: Option<PathBuf>,
+
+    /// Asks again about the command with this id, whose outcome was unknown
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<CommandId>,
+
+    /// Sends the command only to servers of this cluster
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+
+    /// How long to try: seconds, or a number with ms, s or m
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    /// Prints the reply as it was received
+    #[arg(long, conflicts_with = "relaxed")]
+    pub(crate) raw: bool,
+
+    /// Prints numbers and dates in relaxed Extended JSON, which does not tell their types apart
+    #[arg(long)]
+    pub(crate) relaxed: bool,
+
+    /// Tells on standard error which server said what
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
+        Some(unit) => text.split_at(unit),
+        None => (text, "s"),
+    };
+    let seconds_each = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err(format!("unknown unit {unit:?}; use ms, s or m")),
+    };
+    let number: f64 = digits
+        .parse()
+        .map_err(|_| format!("{digits:?} is not a number"))?;
+    match Duration::try_from_secs_f64(number * seconds_each) {
+        Ok(time) if (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&time) => Ok(time),
+        _ => Err("it must lie between 1ms and 1440m".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "0", "-1", "1h", "x", "1e300", "NaN", "inf"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

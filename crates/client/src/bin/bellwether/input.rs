@@ -1,0 +1,95 @@
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use bellwether_client::{BadServer, CommandText, NotACommand, ServerList};
+use thiserror::Error;
+
+use crate::arguments::Arguments;
+
+/// Why nothing was sent.
+#[derive(Debug, Error)]
+pub(crate) enum Problem {
+    #[error(transparent)]
+    Command(#[from] NotACommand),
+    #[error("{0}")]
+    Servers(#[from] BadServer),
+    #[error("{origin}: {problem}")]
+    ServersFrom { origin: String, problem: BadServer },
+    #[error("{0} asks for TLS, which this client does not have; use ws://")]
+    NoTls(String),
+    #[error("no servers are named; use --servers, --servers-file or BELLWETHER_SERVERS (see --help)")]
+    NoServers,
+    #[error("cannot read {}: {problem}", .path.display())]
+    Unreadable { path: PathBuf, problem: io::Error },
+}
+
+pub(crate) fn command(arguments: &Arguments) -> Result<CommandText, Problem> {
+    let text = match (&arguments.file, arguments.command.as_deref()) {
+        (Some(path), _) => read(path)?,
+        (None, Some("-")) => io::read_to_string(io::stdin()).map_err(|problem| Problem::Unreadable {
+            path: "standard input".into(),
+            problem,
+        })?,
+        (None, text) => text.unwrap_or_default().to_owned(),
+    };
+    Ok(text.parse()?)
+}
+
+pub(crate) fn servers(arguments: &Arguments) -> Result<ServerList, Problem> {
+    let list = named_servers(arguments)?;
+    match list.iter().find(|server| server.is_secure()) {
+        Some(server) => Err(Problem::NoTls(server.to_string())),
+        None => Ok(list),
+    }
+}
+
+fn named_servers(arguments: &Arguments) -> Result<ServerList, Problem> {
+    if let Some(list) = &arguments.servers {
+        return Ok(list.parse()?);
+    }
+    if let Some(path) = &arguments.servers_file {
+        return from_file(path);
+    }
+    if let Ok(list) = env::var("BELLWETHER_SERVERS") {
+        return list.parse().map_err(|problem| Problem::ServersFrom {
+            origin: "BELLWETHER_SERVERS".into(),
+            problem,
+        });
+    }
+    match default_file() {
+        Some(path) if path.exists() => from_file(&path),
+        _ => Err(Problem::NoServers),
+    }
+}
+
+fn default_file() -> Option<PathBuf> {
+    let set = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let config = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
+    Some(config.join("bellwether").join("servers"))
+}
+
+fn from_file(path: &Path) -> Result<ServerList, Problem> {
+    let text = read(path)?;
+    let entries: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .collect();
+    entries
+        .join("\n")
+        .parse()
+        .map_err(|problem| Problem::ServersFrom {
+            origin: path.display().to_string(),
+            problem,
+        })
+}
+
+fn read(path: &Path) -> Result<String, Problem> {
+    fs::read_to_string(path).map_err(|problem| Problem::Unreadable {
+        path: path.to_owned(),
+        problem,
+    })
+}

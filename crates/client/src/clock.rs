@@ -1,0 +1,47 @@
+use core::pin::pin;
+use core::time::Duration;
+
+use futures_util::future::{Either, select};
+
+use crate::Platform;
+
+/// The platform's clock and the moment at which the whole attempt must be over.
+pub(crate) struct Clock<'a, P> {
+    platform: &'a P,
+    deadline: Duration,
+}
+
+/// Something took longer than it was given.
+pub(crate) struct TimedOut;
+
+impl<'a, P: Platform> Clock<'a, P> {
+    pub(crate) fn starting_now(platform: &'a P, limit: Duration) -> Self {
+        let deadline = platform.now().saturating_add(limit);
+        Self { platform, deadline }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.platform.now()
+    }
+
+    pub(crate) fn remaining(&self) -> Duration {
+        self.deadline.saturating_sub(self.platform.now())
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// Waits for `future`, but no longer than `limit` and never past the deadline.
+    pub(crate) async fn within<T>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = T>,
+    ) -> Result<T, TimedOut> {
+        let limit = limit.min(self.remaining());
+        match select(pin!(future), pin!(self.platform.sleep(limit))).await {
+            Either::Left((value, _)) => Ok(value),
+            Either::Right(_) => Err(TimedOut),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Connections of ordinary programs, by tokio and tokio-tungstenite.
+
+use core::time::Duration;
+use std::io;
+
+use bellwether_protocol::{MAX_RESULT_BYTES, SUBPROTOCOL};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::{Closed, ConnectError, Connection, Platform, ServerUrl};
+
+/// Longest message sent or received. Canonical Extended JSON takes up to about 8 times the bytes of BSON.
+const MAX_MESSAGE_BYTES: usize = 8 * MAX_RESULT_BYTES;
+
+/// The platform of programs that run on tokio. Offers no `Origin`: that is for browsers.
+#[derive(Clone, Copy, Debug)]
+pub struct Native {
+    started: Instant,
+}
+
+impl Native {
+    /// The platform; its clock starts now.
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Default for Native {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Platform for Native {
+    type Connection = NativeConnection;
+
+    async fn connect(&self, server: &ServerUrl) -> Result<NativeConnection, ConnectError> {
+        let request = request(server)?;
+        let unreachable = |error: io::Error| ConnectError::Unreachable(error.to_string());
+        let stream = TcpStream::connect((server.host(), server.port()))
+            .await
+            .map_err(unreachable)?;
+        // A command is one small message that waits for its answer: Nagle's algorithm could only delay it.
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(16 * 1024)
+            .write_buffer_size(16 * 1024)
+            .max_write_buffer_size(2 * MAX_MESSAGE_BYTES)
+            .max_message_size(Some(MAX_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_MESSAGE_BYTES));
+        match tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await {
+            Ok((socket, _)) => Ok(NativeConnection(socket)),
+            Err(Error::Http(response)) if response.status().is_server_error() => Err(
+                ConnectError::Unreachable(format!("it answered HTTP {}", response.status())),
+            ),
+            Err(Error::Http(response)) => Err(ConnectError::BadEndpoint(format!(
+                "it answered HTTP {}",
+                response.status()
+            ))),
+            Err(Error::Io(error)) => Err(unreachable(error)),
+            // The server went away in the middle of the handshake, as one that is just stopping does.
+            Err(error @ Error::Protocol(ProtocolError::HandshakeIncomplete)) => {
+                Err(ConnectError::Unreachable(error.to_string()))
+            }
+            Err(error) => Err(ConnectError::BadEndpoint(error.to_string())),
+        }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn random(&self) -> [u8; 10] {
+        rand::random()
+    }
+}
+
+fn request(server: &ServerUrl) -> Result<Request, ConnectError> {
+    if server.is_secure() {
+        return Err(ConnectError::BadEndpoint(
+            "this client has no TLS; use ws://".into(),
+        ));
+    }
+    let bad_url = |error: Error| ConnectError::BadEndpoint(error.to_string());
+    let mut request = server.as_str().into_client_request().map_err(bad_url)?;
+    request
+        .headers_mut()
+        .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    Ok(request)
+}
+
+/// A connection of [`Native`].
+#[derive(Debug)]
+pub struct NativeConnection(WebSocketStream<TcpStream>);
+
+impl Connection for NativeConnection {
+    async fn send(&mut self, text: String) -> Result<(), Closed> {
+        self.0.send(Message::text(text)).await.map_err(Closed::broken)
+    }
+
+    async fn recv(&mut self) -> Result<String, Closed> {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Err(Closed {
+                        code: Some(frame.code.into()),
+                        reason: frame.reason.as_str().to_owned(),
+                    });
+                }
+                Some(Ok(Message::Close(None))) | None => return Err(Closed::default()),
+                // tungstenite answers pings by itself, and binary frames are none of this protocol's.
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(Closed::broken(error)),
+            }
+        }
+    }
+
+    async fn close(mut self) {
+        // The other side may be gone already; then there is nobody to say goodbye to.
+        let _ = self.0.close(None).await;
+    }
+}

@@ -1,0 +1,105 @@
+use core::fmt;
+use core::time::Duration;
+
+use bellwether_protocol::CloseCode;
+use thiserror::Error;
+
+use crate::ServerUrl;
+
+/// What the client needs from its surroundings.
+///
+/// The futures carry no `Send` bound, because those of a browser are not `Send`. Where a platform's own
+/// futures are, so is the future of [`OneShot::execute`](crate::OneShot::execute) on that platform.
+#[allow(async_fn_in_trait, reason = "see above: the bound is left to the platform")]
+pub trait Platform {
+    /// An open connection.
+    type Connection: Connection;
+
+    /// Opens a WebSocket with the subprotocol `bellwether.v1`. There is no need to limit the time it takes:
+    /// the client drops the future when its own limit has passed, and whatever was being opened must go with
+    /// it.
+    async fn connect(&self, server: &ServerUrl) -> Result<Self::Connection, ConnectError>;
+
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+
+    /// The time since some fixed moment, by a clock that never goes back.
+    fn now(&self) -> Duration;
+
+    /// Random bytes, fit for ids that nobody else draws.
+    fn random(&self) -> [u8; 10];
+}
+
+/// An open WebSocket. Dropping it must free the socket, without waiting for the other side.
+#[allow(async_fn_in_trait, reason = "as for Platform")]
+pub trait Connection {
+    /// Sends one text message. `Ok` says nothing about its arrival: only an answer does.
+    async fn send(&mut self, text: String) -> Result<(), Closed>;
+
+    /// Waits for the next text message. Must lose nothing when the future is dropped.
+    async fn recv(&mut self) -> Result<String, Closed>;
+
+    /// Says goodbye with close code 1000, without waiting for the other side.
+    async fn close(self);
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConnectError {
+    /// Nothing answers at this address. A moment later something may.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Something answers, but it is not a WebSocket that speaks `bellwether.v1`, or this platform cannot
+    /// speak to it. Asking again would not help.
+    #[error("{0}")]
+    BadEndpoint(String),
+}
+
+/// The connection is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// The close code, if the other side sent one.
+    pub code: Option<u16>,
+    /// What the other side, or the system, gave as the reason. May be empty.
+    pub reason: String,
+}
+
+impl Closed {
+    /// A connection that broke without a close frame.
+    pub fn broken(reason: impl fmt::Display) -> Self {
+        Self {
+            code: None,
+            reason: reason.to_string(),
+        }
+    }
+
+    pub(crate) fn known(&self) -> Option<CloseCode> {
+        self.code.and_then(CloseCode::from_code)
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let meaning = match self.known() {
+            Some(CloseCode::Normal) => "the server said goodbye",
+            Some(CloseCode::TooBig) => "the message was too large for it",
+            Some(CloseCode::Restart) => "the server is shutting down",
+            Some(CloseCode::TryAgainLater) => "the server has no room for another connection",
+            Some(CloseCode::BadFrame | CloseCode::HelloRequired | CloseCode::InvalidUtf8) => {
+                "the server did not understand the client"
+            }
+            Some(CloseCode::WrongCluster) => "the server belongs to another cluster",
+            Some(CloseCode::UnsupportedProtocol) => "the server does not speak bellwether.v1",
+            Some(CloseCode::Timeout) => "the server waited too long for the client",
+            Some(CloseCode::TooMany) => "the client sent too much at once",
+            _ => "the connection broke",
+        };
+        f.write_str(meaning)?;
+        match (self.code, self.reason.as_str()) {
+            (None, "") => Ok(()),
+            (None, reason) => write!(f, ": {reason}"),
+            (Some(code), "") => write!(f, " (close code {code})"),
+            (Some(code), reason) => write!(f, " (close code {code}: {reason})"),
+        }
+    }
+}

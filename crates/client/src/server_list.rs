@@ -1,0 +1,307 @@
+use core::fmt;
+use core::str::FromStr;
+
+use thiserror::Error;
+
+const DEFAULT_PATH: &str = "/v1";
+
+/// Where a server is reached: `ws://host:port/path`.
+///
+/// Two of them are equal if they mean the same place: the host's case does not matter, `localhost` is
+/// `127.0.0.1`, and a default port counts as written.
+#[derive(Clone, Debug)]
+pub struct ServerUrl {
+    text: String,
+    secure: bool,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+impl ServerUrl {
+    /// The URL as text, with scheme and path.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it asks for TLS (`wss`).
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host without brackets, in lower case.
+    pub fn host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn place(&self) -> (bool, &str, u16, &str) {
+        let host = if self.host == "localhost" {
+            "127.0.0.1"
+        } else {
+            &self.host
+        };
+        (self.secure, host, self.port, &self.path)
+    }
+}
+
+impl PartialEq for ServerUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for ServerUrl {}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// An entry of a server list is not the address of a server.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BadServer {
+    /// The list holds no entry at all.
+    #[error("the list of servers is empty; name at least one, such as 127.0.0.1:7001")]
+    EmptyList,
+    /// One entry is wrong.
+    #[error("{entry:?} is not the address of a server: {problem}; write host:port or ws://host:port/v1")]
+    BadEntry {
+        /// The entry, shortened if it is long.
+        entry: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl FromStr for ServerUrl {
+    type Err = BadServer;
+
+    fn from_str(entry: &str) -> Result<Self, Self::Err> {
+        parse(entry).map_err(|problem| BadServer::BadEntry {
+            entry: entry.chars().take(100).collect(),
+            problem,
+        })
+    }
+}
+
+fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
+    let (secure, has_scheme, rest) = match entry.split_once("://") {
+        None => (false, false, entry),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => (false, true, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("wss") => (true, true, rest),
+        Some(_) => return Err("the scheme must be ws or wss"),
+    };
+    let (authority, path) = match rest.find('/') {
+        None => (rest, ""),
+        Some(slash) => rest.split_at(slash),
+    };
+    if authority.contains('@') {
+        return Err("it must not hold a user name");
+    }
+    let (host, port) = split_port(authority)?;
+    let port = match port {
+        Some(port) => port
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or("the port is not a number from 1 to 65535")?,
+        None if !has_scheme => return Err("the port is missing"),
+        None if secure => 443,
+        None => 80,
+    };
+    check_host(host)?;
+    if !path
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte))
+    {
+        return Err("the path holds a character that is not allowed there");
+    }
+    let path = if path.is_empty() || path == "/" {
+        DEFAULT_PATH
+    } else {
+        path
+    };
+    let host = host.to_ascii_lowercase();
+    let scheme = if secure { "wss" } else { "ws" };
+    Ok(ServerUrl {
+        text: format!("{scheme}://{host}:{port}{path}"),
+        secure,
+        host,
+        port,
+        path: path.to_owned(),
+    })
+}
+
+/// Splits `host:port`; the host keeps the brackets of an IPv6 address.
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
+    if !authority.starts_with('[') {
+        return Ok(match authority.split_once(':') {
+            None => (authority, None),
+            Some((host, port)) => (host, Some(port)),
+        });
+    }
+    let end = authority
+        .find(']')
+        .ok_or("the closing ] of the IPv6 address is missing")?;
+    let (host, rest) = authority.split_at(end + 1);
+    match rest.strip_prefix(':') {
+        Some(port) => Ok((host, Some(port))),
+        None if rest.is_empty() => Ok((host, None)),
+        None => Err("there is something between ] and the port"),
+    }
+}
+
+fn check_host(host: &str) -> Result<(), &'static str> {
+    if let Some(address) = host.strip_prefix('[') {
+        let address = address.trim_end_matches(']');
+        return match address.parse::<core::net::Ipv6Addr>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err("what stands in [ ] is not an IPv6 address"),
+        };
+    }
+    if host.is_empty() {
+        return Err("the host is missing");
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if host.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err("the host holds a character that is not allowed there")
+    }
+}
+
+/// The servers of a cluster, in the order in which they are tried. Never empty, and no server twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerList(Vec<ServerUrl>);
+
+impl ServerList {
+    /// A list of these servers. A server that comes twice is kept where it came first.
+    ///
+    /// # Errors
+    /// [`BadServer::EmptyList`] if there are none.
+    pub fn new(servers: impl IntoIterator<Item = ServerUrl>) -> Result<Self, BadServer> {
+        let mut list = Vec::new();
+        for server in servers {
+            if !list.contains(&server) {
+                list.push(server);
+            }
+        }
+        if list.is_empty() {
+            Err(BadServer::EmptyList)
+        } else {
+            Ok(Self(list))
+        }
+    }
+
+    /// How many servers the list holds.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The servers in order.
+    pub fn iter(&self) -> core::slice::Iter<'_, ServerUrl> {
+        self.0.iter()
+    }
+
+    /// Where on the list the server stands that a hint names.
+    pub(crate) fn position(&self, hint: &str) -> Option<usize> {
+        let hinted: ServerUrl = hint.parse().ok()?;
+        self.0.iter().position(|server| *server == hinted)
+    }
+}
+
+impl core::ops::Index<usize> for ServerList {
+    type Output = ServerUrl;
+
+    fn index(&self, index: usize) -> &ServerUrl {
+        &self.0[index]
+    }
+}
+
+impl<'a> IntoIterator for &'a ServerList {
+    type Item = &'a ServerUrl;
+    type IntoIter = core::slice::Iter<'a, ServerUrl>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl FromStr for ServerList {
+    type Err = BadServer;
+
+    /// Reads entries separated by commas, blanks or line ends.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let entries = text
+            .split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|entry| !entry.is_empty());
+        let servers: Vec<ServerUrl> = entries.map(str::parse).collect::<Result<_, _>>()?;
+        Self::new(servers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_forms_are_completed() {
+        let list: ServerList = "127.0.0.1:7001, ws://Example.com\n[::1]:7003 ws://h:1/gate/v1 wss://s"
+            .parse()
+            .unwrap();
+        let texts: Vec<&str> = list.iter().map(ServerUrl::as_str).collect();
+        assert_eq!(
+            texts,
+            [
+                "ws://127.0.0.1:7001/v1",
+                "ws://example.com:80/v1",
+                "ws://[::1]:7003/v1",
+                "ws://h:1/gate/v1",
+                "wss://s:443/v1"
+            ]
+        );
+        assert_eq!(list[2].host(), "::1");
+    }
+
+    #[test]
+    fn the_same_place_counts_once() {
+        let list: ServerList = "localhost:7001 127.0.0.1:7001 ws://LOCALHOST:7001/v1/x"
+            .parse()
+            .unwrap();
+        assert_eq!(list.len(), 2);
+        assert_eq!(list.position("ws://127.0.0.1:7001/v1"), Some(0));
+        assert_eq!(list.position("ws://127.0.0.2:7001/v1"), None);
+        assert_eq!(list.position("nonsense"), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        assert_eq!(" ,\n".parse::<ServerList>(), Err(BadServer::EmptyList));
+        for (entry, problem) in [
+            ("http://h:1", "scheme"),
+            ("h", "port is missing"),
+            ("h:", "not a number"),
+            ("h:0", "not a number"),
+            ("h:70000", "not a number"),
+            (":1", "host is missing"),
+            ("u:p@h:1", "user name"),
+            ("h:1/v1?x=1", "path"),
+            ("h:1/#x", "path"),
+            ("hä:1", "host"),
+            ("[::1:1", "closing ]"),
+            ("[zz]:1", "IPv6"),
+            ("[::1]x:1", "between"),
+        ] {
+            let error = entry.parse::<ServerList>().unwrap_err().to_string();
+            assert!(error.contains(problem), "{entry}: {error}");
+            assert!(error.contains("ws://host:port/v1"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+use core::fmt;
+use core::time::Duration;
+
+use bellwether_protocol::{CloseCode, CoordinatorHint, ErrorCode, ErrorFrame, Outcome, RoleName, WhatNext};
+
+use crate::{Closed, ServerUrl};
+
+/// One try at one server.
+#[derive(Clone, Debug)]
+pub struct Try {
+    /// The server's address.
+    pub url: ServerUrl,
+    /// The server's id, if it got as far as saying it.
+    pub server: Option<String>,
+    /// In which pass over the list, counted from 1.
+    pub pass: u32,
+    /// Whether another server's hint led here, before this server's turn.
+    pub hinted: bool,
+    /// Whether the command was sent.
+    pub sent: bool,
+    /// How long it took.
+    pub took: Duration,
+    /// How it ended.
+    pub end: TryEnd,
+}
+
+impl Try {
+    /// What this try alone says about the command.
+    pub fn outcome(&self) -> Outcome {
+        match &self.end {
+            TryEnd::Executed => Outcome::Executed,
+            TryEnd::Refused(frame) if self.sent => frame.outcome,
+            _ if self.sent => Outcome::Unknown,
+            _ => Outcome::NotExecuted,
+        }
+    }
+
+    /// Whether its answer says that no earlier try had an effect either, nor ever will.
+    pub(crate) fn settles_earlier_tries(&self) -> bool {
+        matches!(&self.end, TryEnd::Refused(frame) if self.sent && frame.code.settles_earlier_attempts())
+    }
+
+    /// How much this try tells about why there is no reply; of two tries that tell the same, the later one
+    /// is preferred.
+    pub(crate) fn weight(&self) -> u8 {
+        match &self.end {
+            TryEnd::Executed => 9,
+            TryEnd::Refused(_) if self.end.what_next() == WhatNext::GiveUp => 8,
+            TryEnd::TooLarge { .. } => 8,
+            TryEnd::Lost(_) => 7,
+            TryEnd::Cancelled => 6,
+            TryEnd::Refused(_) => 5,
+            TryEnd::WrongCluster { .. } => 4,
+            TryEnd::NotCoordinator { .. } => 3,
+            TryEnd::Closed(_) | TryEnd::BadEndpoint(_) => 2,
+            TryEnd::HelloTimeout | TryEnd::ConnectTimeout | TryEnd::Unreachable(_) => 1,
+        }
+    }
+}
+
+/// How a try ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TryEnd {
+    /// The server executed the command, or had done so before, and sent the reply.
+    Executed,
+    /// Nothing answers at the address.
+    Unreachable(String),
+    /// The connection was not open in time.
+    ConnectTimeout,
+    /// Something answers at the address, but not a Bellwether server this client can speak to.
+    BadEndpoint(String),
+    /// The server accepted the connection and then did not introduce itself in time.
+    HelloTimeout,
+    /// The server closed the connection before the command was sent.
+    Closed(Closed),
+    /// The server is not the coordinator, so it was not sent the command.
+    NotCoordinator {
+        /// What it is instead.
+        role: RoleName,
+        /// The coordinator it knows.
+        coordinator: Option<CoordinatorHint>,
+    },
+    /// The server belongs to another cluster than the expected one, so it was not sent the command.
+    WrongCluster {
+        /// The cluster it belongs to.
+        found: String,
+    },
+    /// The command is longer than the server accepts, so it was not sent.
+    TooLarge {
+        /// Length of the message, in bytes.
+        bytes: usize,
+        /// The server's limit, in bytes.
+        limit: u64,
+    },
+    /// The server answered with an error.
+    Refused(Box<ErrorFrame>),
+    /// The command was sent and no answer came: it may or may not have been executed.
+    Lost(Lost),
+    /// The caller stopped waiting.
+    Cancelled,
+}
+
+/// Why no answer came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// None came in time.
+    Silence,
+    /// The connection closed first.
+    Closed(Closed),
+    /// What came could not be understood.
+    Unreadable(String),
+}
+
+impl TryEnd {
+    /// A stable name for programs: an error code of the protocol, or one of this client's own.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Executed => "executed",
+            Self::Unreachable(_) => "unreachable",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::BadEndpoint(_) => "bad_endpoint",
+            Self::HelloTimeout => "hello_timeout",
+            Self::Closed(_) => "closed",
+            Self::NotCoordinator { .. } => ErrorCode::NotCoordinator.as_str(),
+            Self::WrongCluster { .. } => ErrorCode::WrongCluster.as_str(),
+            Self::TooLarge { .. } => "too_large",
+            Self::Refused(frame) => frame.code.as_str(),
+            Self::Lost(_) => "lost",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The coordinator the server named.
+    pub fn coordinator(&self) -> Option<&CoordinatorHint> {
+        match self {
+            Self::NotCoordinator { coordinator, .. } => coordinator.as_ref(),
+            Self::Refused(frame) => frame.coordinator.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether another server may do better.
+    pub(crate) fn what_next(&self) -> WhatNext {
+        match self {
+            Self::Executed | Self::Cancelled | Self::TooLarge { .. } => WhatNext::GiveUp,
+            // Executed, but without a reply to show: nobody can do better.
+            Self::Refused(frame) if frame.outcome == Outcome::Executed => WhatNext::GiveUp,
+            Self::Refused(frame) => frame.code.what_next(),
+            _ => WhatNext::TryNextServer,
+        }
+    }
+
+    /// Whether the same server would say the same again, however long one waits.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::BadEndpoint(_) | Self::WrongCluster { .. } => true,
+            Self::Refused(frame) => frame.code == ErrorCode::WrongCluster,
+            Self::Closed(closed) => {
+                matches!(
+                    closed.known(),
+                    Some(CloseCode::WrongCluster | CloseCode::UnsupportedProtocol)
+                )
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for TryEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Executed => f.write_str("executed it"),
+            Self::Unreachable(detail) => write!(f, "not reachable: {detail}"),
+            Self::ConnectTimeout => f.write_str("did not accept a connection in time"),
+            Self::BadEndpoint(detail) => write!(f, "not a Bellwether server: {detail}"),
+            Self::HelloTimeout => {
+                f.write_str("accepted the connection, then did not introduce itself in time")
+            }
+            Self::Closed(closed) => write!(f, "closed before the command was sent: {closed}"),
+            Self::NotCoordinator { role, coordinator } => not_coordinator(f, *role, coordinator.as_ref()),
+            Self::WrongCluster { found } => write!(f, "belongs to another cluster, {found:?}"),
+            Self::TooLarge { bytes, limit } => {
+                write!(f, "accepts {limit} bytes at most; the command takes {bytes}")
+            }
+            Self::Refused(frame) => match &frame.mongo {
+                Some(mongo) => write!(
+                    f,
+                    "MongoDB refused it: {} ({} {})",
+                    mongo.message, mongo.code_name, mongo.code
+                ),
+                None => write!(f, "{frame}"),
+            },
+            Self::Lost(Lost::Silence) => f.write_str("was sent the command, then did not answer in time"),
+            Self::Lost(Lost::Closed(closed)) => {
+                write!(f, "was sent the command, but no answer came: {closed}")
+            }
+            Self::Lost(Lost::Unreadable(detail)) => {
+                write!(f, "was sent the command and answered something else: {detail}")
+            }
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+fn not_coordinator(
+    f: &mut fmt::Formatter<'_>,
+    role: RoleName,
+    coordinator: Option<&CoordinatorHint>,
+) -> fmt::Result {
+    let role = match role {
+        RoleName::Follower => "a follower",
+        RoleName::Electing => "in an election",
+        RoleName::Draining => "shutting down",
+        _ => "not the coordinator",
+    };
+    match coordinator {
+        Some(CoordinatorHint {
+            server,
+            url: Some(url),
+        }) => write!(f, "is {role}; coordinator is {server} at {url}"),
+        Some(CoordinatorHint { server, url: None }) => write!(f, "is {role}; coordinator is {server}"),
+        None => write!(f, "is {role} and knows no coordinator"),
+    }
+}

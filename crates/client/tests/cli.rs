@@ -1,0 +1,195 @@
+//! The program `bellwether`, against a server that follows a script.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use bellwether_protocol::{
+    ClientFrame, CommandResult, ErrorCode, ErrorFrame, HelloOk, Limits, MongoError, Outcome, RoleName,
+    ServerFrame,
+};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::value::RawValue;
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
+
+fn bellwether(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
+    command
+        .args(arguments)
+        .env_remove("BELLWETHER_SERVERS")
+        .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+async fn finish(command: Command) -> Output {
+    let mut command = tokio::process::Command::from(command);
+    command.output().await.expect("the program starts")
+}
+
+fn texts(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// A coordinator that answers every command with `answer`, or hangs up where that is nothing.
+async fn coordinator(answer: fn(bellwether_protocol::Command) -> Option<ServerFrame>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let accept = |request: &Request, mut response: Response| {
+                let offered = request.headers()["sec-websocket-protocol"].clone();
+                response.headers_mut().insert("sec-websocket-protocol", offered);
+                Ok(response)
+            };
+            let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, accept).await else {
+                continue;
+            };
+            while let Some(Ok(Message::Text(text))) = socket.next().await {
+                let reply = match ClientFrame::parse(&text) {
+                    Ok(ClientFrame::Hello(_)) => Some(hello_ok()),
+                    Ok(ClientFrame::Command(command)) => answer(command),
+                    Err(_) => None,
+                };
+                let Some(reply) = reply else { break };
+                let _ = socket.send(Message::text(reply.to_json())).await;
+            }
+        }
+    });
+    address
+}
+
+fn hello_ok() -> ServerFrame {
+    let limits = Limits {
+        max_message_bytes: 1 << 20,
+        max_depth: 100,
+        max_result_bytes: 1 << 22,
+        max_deadline_ms: 60_000,
+        retention_ms: 86_400_000,
+    };
+    ServerFrame::HelloOk(HelloOk {
+        cluster: "demo".into(),
+        server: "s1".into(),
+        role: RoleName::Coordinator,
+        epoch: Some(1),
+        coordinator: None,
+        server_time_ms: 1_795_000_000_000,
+        limits,
+    })
+}
+
+fn reply(command: bellwether_protocol::Command) -> Option<ServerFrame> {
+    let result = RawValue::from_string(r#"{"z":{"$numberLong":"9007199254740993"},"a":1}"#.into()).ok()?;
+    Some(ServerFrame::Result(CommandResult {
+        id: command.id,
+        epoch: 1,
+        replayed: false,
+        result,
+    }))
+}
+
+fn refusal(command: bellwether_protocol::Command) -> Option<ServerFrame> {
+    let mut error =
+        ErrorFrame::new(ErrorCode::Mongo, Outcome::NotExecuted, "refused").for_command(command.id);
+    error.mongo = Some(MongoError {
+        code: 11000,
+        code_name: "DuplicateKey".into(),
+        message: "duplicate key".into(),
+        index: Some(0),
+    });
+    Some(ServerFrame::Error(error))
+}
+
+#[tokio::test]
+async fn what_is_wrong_before_sending_exits_2() {
+    for (arguments, says) in [
+        (&["--servers", "h:1"] as &[&str], "required"),
+        (&[INSERT], "no servers are named"),
+        (&["--servers", "h", INSERT], "the port is missing"),
+        (&["--servers", "wss://h", INSERT], "TLS"),
+        (&["--servers", "h:1", "{\"a\":\n x}"], "line 2, column 2"),
+        (
+            &["--servers", "h:1", "--file", "/does/not/exist"],
+            "/does/not/exist",
+        ),
+        (&["--servers", "h:1", "--id", "7", INSERT], "UUID of version 7"),
+    ] {
+        let (code, stdout, stderr) = texts(&finish(bellwether(arguments)).await);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_is_printed_and_exits_0() {
+    let server = coordinator(reply).await;
+    let servers = ["--servers", &server];
+    let (code, stdout, _) = texts(&finish(bellwether(&[&servers[..], &[INSERT]].concat())).await);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (
+            Some(0),
+            "{\"z\": {\"$numberLong\": \"9007199254740993\"}, \"a\": 1}\n"
+        )
+    );
+    let (_, stdout, _) = texts(&finish(bellwether(&[&servers[..], &["--relaxed", INSERT]].concat())).await);
+    assert_eq!(stdout, "{\"z\": 9007199254740993, \"a\": 1}\n");
+    let (_, stdout, stderr) =
+        texts(&finish(bellwether(&[&servers[..], &["--raw", "-v", INSERT]].concat())).await);
+    assert_eq!(stdout, "{\"z\":{\"$numberLong\":\"9007199254740993\"},\"a\":1}\n");
+    assert!(stderr.contains("executed it ("), "{stderr}");
+}
+
+#[tokio::test]
+async fn servers_and_command_come_from_elsewhere() {
+    let server = coordinator(reply).await;
+    let mut command = bellwether(&["-"]);
+    command.env("BELLWETHER_SERVERS", &server).stdin(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(INSERT.as_bytes()).expect("the program reads");
+    }
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output())
+        .await
+        .expect("no panic");
+    assert_eq!(output.expect("the program ends").status.code(), Some(0));
+
+    let file = format!("{}/servers", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(&file, format!("# the demo\n{server}\n")).expect("the file can be written");
+    let output = finish(bellwether(&["--servers-file", &file, INSERT])).await;
+    assert_eq!(output.status.code(), Some(0), "{:?}", texts(&output));
+}
+
+#[tokio::test]
+async fn the_three_ways_without_a_reply_have_their_own_codes() {
+    let server = coordinator(refusal).await;
+    let (code, _, stderr) = texts(&finish(bellwether(&["--servers", &server, INSERT])).await);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("duplicate key (DuplicateKey 11000)"), "{stderr}");
+
+    let (code, _, stderr) = texts(
+        &finish(bellwether(&[
+            "--servers",
+            "127.0.0.1:1",
+            "--timeout",
+            "100ms",
+            INSERT,
+        ]))
+        .await,
+    );
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("Nothing was changed"), "{stderr}");
+
+    let server = coordinator(|_| None).await;
+    let (code, _, stderr) =
+        texts(&finish(bellwether(&["--servers", &server, "--timeout", "200ms", INSERT])).await);
+    assert_eq!(code, Some(4), "{stderr}");
+    assert!(stderr.contains("with: --id "), "{stderr}");
+}

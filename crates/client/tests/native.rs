@@ -1,0 +1,120 @@
+//! The platform of ordinary programs, on real sockets.
+
+use core::time::Duration;
+
+use bellwether_client::native::Native;
+use bellwether_client::{
+    Closed, CommandText, ConnectError, Connection, OneShot, Platform, ServerList, ServerUrl,
+};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+async fn listen() -> (TcpListener, ServerUrl) {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("the loopback works");
+    let url = format!("{}", listener.local_addr().expect("the loopback works"))
+        .parse()
+        .expect("the loopback works");
+    (listener, url)
+}
+
+/// Accepts one client, which must offer the subprotocol and no Origin.
+async fn accept(listener: TcpListener) -> WebSocketStream<TcpStream> {
+    let (stream, _) = listener.accept().await.expect("the loopback works");
+    let check = |request: &Request, mut response: Response| {
+        assert_eq!(request.uri().path(), "/v1");
+        assert!(request.headers().get("origin").is_none());
+        let offered = request.headers()["sec-websocket-protocol"].clone();
+        assert_eq!(offered, "bellwether.v1");
+        response.headers_mut().insert("sec-websocket-protocol", offered);
+        Ok(response)
+    };
+    tokio_tungstenite::accept_hdr_async(stream, check)
+        .await
+        .expect("the loopback works")
+}
+
+#[tokio::test]
+async fn talks_and_hears_why_the_server_closes() {
+    let (listener, url) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut socket = accept(listener).await;
+        let heard = socket.next().await.unwrap().unwrap();
+        socket.send(Message::Ping("x".into())).await.unwrap();
+        socket
+            .send(Message::text(format!("heard {heard}")))
+            .await
+            .unwrap();
+        let frame = CloseFrame {
+            code: 4403.into(),
+            reason: "elsewhere".into(),
+        };
+        socket.close(Some(frame)).await.unwrap();
+    });
+    let mut connection = Native::new().connect(&url).await.unwrap();
+    connection.send("hi".into()).await.unwrap();
+    assert_eq!(connection.recv().await.unwrap(), "heard hi");
+    let closed = connection.recv().await.unwrap_err();
+    assert_eq!(
+        closed,
+        Closed {
+            code: Some(4403),
+            reason: "elsewhere".into()
+        }
+    );
+    connection.close().await;
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn says_why_there_is_no_connection() {
+    let (listener, url) = listen().await;
+    drop(listener);
+    let error = Native::new().connect(&url).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
+
+    let (listener, url) = listen().await;
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        tokio_tungstenite::accept_async(stream).await.map(drop)
+    });
+    let error = Native::new().connect(&url).await.unwrap_err();
+    assert!(
+        matches!(error, ConnectError::BadEndpoint(_)),
+        "no subprotocol: {error:?}"
+    );
+    let _ = server.await.unwrap();
+
+    let (listener, url) = listen().await;
+    let server = tokio::spawn(async move { drop(listener.accept().await.unwrap()) });
+    let error = Native::new().connect(&url).await.unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Unreachable(_)),
+        "hung up: {error:?}"
+    );
+    server.await.unwrap();
+
+    let error = Native::new()
+        .connect(&"wss://127.0.0.1:1".parse().unwrap())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("no TLS"), "{error}");
+}
+
+#[tokio::test]
+async fn an_attempt_can_be_spawned_and_survives_a_server_that_never_shakes_hands() {
+    let (listener, url) = listen().await;
+    let servers = ServerList::new([url]).unwrap();
+    let shot = OneShot::new(Native::new(), servers).deadline(Duration::from_millis(200));
+    let command: CommandText = r#"{"ping":1}"#.parse().unwrap();
+    let attempt = tokio::spawn(async move { shot.execute(&command, |_| {}).await });
+    let failure = attempt.await.unwrap().unwrap_err();
+    assert_eq!(failure.code(), "connect_timeout");
+    assert!(failure.took < Duration::from_secs(1));
+    drop(listener);
+}

@@ -1,0 +1,111 @@
+//! The browser as a platform of the client.
+
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::time::Duration;
+
+use bellwether_client::{Closed, ConnectError, Connection, Platform, ServerUrl};
+use futures_util::{Sink, SinkExt, StreamExt};
+use gloo_net::websocket::futures::WebSocket;
+use gloo_net::websocket::{Message, State, WebSocketError};
+use gloo_timers::future::TimeoutFuture;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// The subprotocol is part of the handshake, so the browser closes a socket whose server does not select it.
+const SUBPROTOCOL: &str = "bellwether.v1";
+
+/// Browsers keep the delay of a timer in 31 bits of milliseconds; beyond that it fires at once.
+const LONGEST_TIMER: u32 = 0x7fff_ffff;
+
+// Not `window`'s: workers have both as well, and no window.
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn performance_now() -> f64;
+
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn fill_with_random(bytes: &mut [u8]);
+}
+
+/// The browser.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Browser;
+
+impl Platform for Browser {
+    type Connection = BrowserConnection;
+
+    async fn connect(&self, server: &ServerUrl) -> Result<BrowserConnection, ConnectError> {
+        let mut socket = WebSocket::open_with_protocol(server.as_str(), SUBPROTOCOL)
+            .map_err(|error| ConnectError::BadEndpoint(error.to_string()))?;
+        // Ready means decided: open, or failed.
+        let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
+        if matches!(socket.state(), State::Open) {
+            return Ok(BrowserConnection(socket));
+        }
+        // A page is never told why: a refused connection, a refused handshake and a blocked one look alike.
+        Err(ConnectError::Unreachable("the browser could not connect".into()))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let millis = u32::try_from(duration.as_millis()).unwrap_or(LONGEST_TIMER);
+        // Timers count whole milliseconds; rounding down would make a limit end before its time.
+        TimeoutFuture::new(millis.saturating_add(1).min(LONGEST_TIMER)).await;
+    }
+
+    fn now(&self) -> Duration {
+        Duration::try_from_secs_f64(performance_now() / 1000.0).unwrap_or_default()
+    }
+
+    fn random(&self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        fill_with_random(&mut bytes);
+        bytes
+    }
+}
+
+/// A connection of [`Browser`].
+pub struct BrowserConnection(WebSocket);
+
+impl Connection for BrowserConnection {
+    async fn send(&mut self, text: String) -> Result<(), Closed> {
+        // A browser drops what is sent on a closing socket without a word, and gloo says Ok.
+        if !matches!(self.0.state(), State::Open) {
+            return Err(self.why_closed().await);
+        }
+        self.0.send(Message::Text(text)).await.map_err(Closed::broken)
+    }
+
+    async fn recv(&mut self) -> Result<String, Closed> {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text),
+                Some(Err(WebSocketError::ConnectionClose(event))) => {
+                    // 1005 and 1006 are the browser's own: no code, and no close frame at all.
+                    let code = Some(event.code).filter(|code| ![1005, 1006].contains(code));
+                    return Err(Closed {
+                        code,
+                        reason: event.reason,
+                    });
+                }
+                // The close event that follows says more, and binary frames are none of this protocol's.
+                Some(Ok(Message::Bytes(_)) | Err(_)) => {}
+                None => return Err(Closed::default()),
+            }
+        }
+    }
+
+    async fn close(self) {
+        // Fails only for codes a page may not send.
+        let _ = self.0.close(Some(1000), None);
+    }
+}
+
+impl BrowserConnection {
+    async fn why_closed(&mut self) -> Closed {
+        loop {
+            if let Err(closed) = self.recv().await {
+                return closed;
+            }
+        }
+    }
+}

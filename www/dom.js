@@ -1,0 +1,23 @@
+// Everything that comes from outside is put in as text, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function element(name, className, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+export function icon(kind) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(document.createElementNS(SVG, "use"));
+  setIcon(svg, kind);
+  return svg;
+}
+
+export function setIcon(svg, kind) {
+  svg.firstElementChild.setAttribute("href", `#icon-${kind}`);
+}
