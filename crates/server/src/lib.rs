@@ -1,1 +1,17 @@
-//! x
+//! The Bellwether server: takes commands from clients and executes them, one after another, on MongoDB.
+
+#![deny(missing_docs)]
+
+mod command;
+mod config;
+mod database;
+mod endpoint;
+mod peer;
+mod pipeline;
+mod server;
+
+pub use command::{CommandName, Fingerprint, Kind, ParsedCommand};
+pub use config::{ClientLimits, Config, ConfigError};
+pub use database::{ClaimError, ConnectError, Database, Fence, Health, Tenure};
+pub use pipeline::{Answer, NotClaimed, Pipeline, RETENTION, Settings};
+pub use server::{Server, StartError};

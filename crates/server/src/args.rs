@@ -1,0 +1,165 @@
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::path::PathBuf;
+
+use bellwether_election::{Number, ServerId};
+use bellwether_server::{Config, ConfigError};
+use clap::{Parser, ValueEnum};
+
+/// A Bellwether server: executes clients' commands on a MongoDB replica set while it is coordinator, and says
+/// who is while it is not.
+///
+/// Start one on each of several machines or in several containers, give each its own --id and the addresses of
+/// all others with --peer, and give clients the list of all of them. Every option can also be set by the
+/// environment variable that is named with it.
+///
+/// Exit codes: 0 after SIGTERM or SIGINT and an orderly hand-over; 1 if it cannot start; 2 for options that
+/// cannot work. RUST_LOG sets how much is logged, for example RUST_LOG=bellwether=debug.
+#[derive(Debug, Parser)]
+#[command(name = "bellwether-server", version)]
+pub(crate) struct Args {
+    /// This server's id, unique in the cluster: 1 to 64 of A-Z a-z 0-9 . _ -
+    #[arg(long, env = "BELLWETHER_ID")]
+    id: ServerId,
+
+    /// The cluster's name. Servers and clients that name another are refused.
+    #[arg(long, env = "BELLWETHER_CLUSTER", default_value = "bellwether")]
+    cluster: String,
+
+    /// Where clients connect: WebSocket at /v1, GET /livez, /readyz, /status, and the page.
+    #[arg(
+        long,
+        env = "BELLWETHER_LISTEN",
+        default_value = "127.0.0.1:7001",
+        value_name = "ADDRESS:PORT"
+    )]
+    listen: SocketAddr,
+
+    /// Where clients reach this server from outside, such as ws://db1.example:7001/v1. Needed when --listen is
+    /// a wildcard address or clients come through something that changes addresses.
+    #[arg(long, env = "BELLWETHER_CLIENT_URL", value_name = "URL")]
+    client_url: Option<String>,
+
+    /// Where the other servers connect.
+    #[arg(
+        long,
+        env = "BELLWETHER_PEER_LISTEN",
+        default_value = "127.0.0.1:7101",
+        value_name = "ADDRESS:PORT"
+    )]
+    peer_listen: SocketAddr,
+
+    /// Another server of the cluster, by its id and where it listens for peers. Give it once for each, or
+    /// several with commas between them.
+    #[arg(long = "peer", env = "BELLWETHER_PEER", value_name = "ID=HOST:PORT", value_delimiter = ',', value_parser = peer)]
+    peers: Vec<(ServerId, String)>,
+
+    /// The replica set, such as mongodb://m1:27017,m2:27017,m3:27017/?replicaSet=rs0
+    #[arg(
+        long,
+        env = "BELLWETHER_MONGODB_URI",
+        value_name = "URI",
+        hide_env_values = true
+    )]
+    mongodb_uri: String,
+
+    /// The database commands work on. Bellwether keeps its own records in the database NAME_bellwether.
+    #[arg(long, env = "BELLWETHER_DATABASE", default_value = "app", value_name = "NAME")]
+    database: String,
+
+    /// A directory with the page to serve at /.
+    #[arg(long, env = "BELLWETHER_WWW", value_name = "DIRECTORY")]
+    www: Option<PathBuf>,
+
+    /// Lets web pages from this origin connect, besides the pages served by the cluster's own servers. Give it
+    /// once for each, or several with commas between them.
+    #[arg(
+        long = "allow-origin",
+        env = "BELLWETHER_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    allowed_origins: Vec<String>,
+
+    /// How often a follower sends a heartbeat to the coordinator.
+    #[arg(
+        long,
+        env = "BELLWETHER_HEARTBEAT_MS",
+        default_value_t = 100,
+        value_name = "MILLISECONDS"
+    )]
+    heartbeat_ms: u64,
+
+    /// How long a silent coordinator is waited for before another is elected. A crashed one whose host refuses
+    /// connections is replaced at once.
+    #[arg(
+        long,
+        env = "BELLWETHER_TIMEOUT_MS",
+        default_value_t = 500,
+        value_name = "MILLISECONDS"
+    )]
+    timeout_ms: u64,
+
+    /// Stands with this number instead of one drawn at random. For tests.
+    #[arg(long, env = "BELLWETHER_NUMBER")]
+    number: Option<u64>,
+
+    /// How log lines are written to standard error.
+    #[arg(long, env = "BELLWETHER_LOG_FORMAT", value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+fn peer(text: &str) -> Result<(ServerId, String), String> {
+    let (id, address) = text
+        .split_once('=')
+        .ok_or("give it as ID=HOST:PORT, such as s2=10.0.0.2:7101")?;
+    let id = id.trim().parse::<ServerId>().map_err(|error| error.to_string())?;
+    Ok((id, address.trim().to_owned()))
+}
+
+impl Args {
+    pub(crate) fn into_config(self) -> Result<Config, ConfigError> {
+        let mut config = Config::new(self.id, self.mongodb_uri);
+        config.cluster = self.cluster;
+        config.listen = self.listen;
+        config.client_url = self.client_url;
+        config.peer_listen = self.peer_listen;
+        config.peers = self.peers.into_iter().collect();
+        config.database = self.database;
+        config.www = self.www;
+        config.allowed_origins = self.allowed_origins;
+        config.number = self.number.map(Number);
+        config.election.heartbeat = Duration::from_millis(self.heartbeat_ms);
+        config.election.timeout = Duration::from_millis(self.timeout_ms);
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_options_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn peers_are_read() {
+        let (id, address) = peer("s2=db2.example:7101").unwrap();
+        assert_eq!((id.as_str(), address.as_str()), ("s2", "db2.example:7101"));
+        assert!(peer("db2.example:7101").is_err());
+        assert!(peer("s 2=db2.example:7101").is_err());
+    }
+}

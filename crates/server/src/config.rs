@@ -1,0 +1,198 @@
+//! What a server is told when it starts.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bellwether_election::{Number, ServerId};
+use bellwether_protocol::{HELLO_TIMEOUT, MAX_MESSAGE_BYTES};
+use thiserror::Error;
+
+/// Everything a server needs to know. Begin with [`Config::new`] and change what differs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The server's id, unique in its cluster.
+    pub id: ServerId,
+    /// The cluster's name. Servers and clients that name another one are refused.
+    pub cluster: String,
+    /// Where clients connect: WebSocket at `/v1`, `GET /livez`, `/readyz`, `/status`, and the page. Port 0
+    /// takes any free port.
+    pub listen: SocketAddr,
+    /// What clients are told as this server's address. Without it, `ws://<listen>/v1`, unless `listen` is a
+    /// wildcard, which nobody could connect to.
+    pub client_url: Option<String>,
+    /// Where the other servers connect.
+    pub peer_listen: SocketAddr,
+    /// Host and port of every other server. Host names are looked up anew at every connection.
+    pub peers: BTreeMap<ServerId, String>,
+    /// The replica set, as a MongoDB connection string with `replicaSet=…`.
+    pub mongodb_uri: String,
+    /// The users' database. The records and the fence live in the database `<database>_bellwether`.
+    pub database: String,
+    /// A directory with the page; without it only the interfaces are served.
+    pub www: Option<PathBuf>,
+    /// Web pages from these origins may connect, besides those from the servers themselves.
+    pub allowed_origins: Vec<String>,
+    /// The number to stand with, instead of one drawn at random. For tests.
+    pub number: Option<Number>,
+    /// The election's timing.
+    pub election: bellwether_election::Config,
+    /// Limits on clients.
+    pub limits: ClientLimits,
+}
+
+/// Limits on what clients may take. Each protects the server's memory or file descriptors.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientLimits {
+    /// Connections at a time, HTTP and WebSocket together. Further ones wait to be accepted.
+    pub connections: usize,
+    /// Longest message, in bytes.
+    pub message_bytes: usize,
+    /// Commands of one connection that are not answered yet. Beyond it the connection is not read.
+    pub outstanding: usize,
+    /// For an HTTP request's head to arrive.
+    pub head_timeout: Duration,
+    /// For `hello` to arrive after the upgrade.
+    pub hello_timeout: Duration,
+    /// How often a connection is pinged.
+    pub ping_every: Duration,
+    /// A connection on which nothing arrives for so long is closed.
+    pub idle_timeout: Duration,
+    /// For one frame to be taken by a client that reads slowly.
+    pub send_timeout: Duration,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            message_bytes: MAX_MESSAGE_BYTES,
+            outstanding: 64,
+            head_timeout: Duration::from_secs(10),
+            hello_timeout: HELLO_TIMEOUT,
+            ping_every: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(45),
+            send_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A [`Config`] that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The server is named among its own peers.
+    #[error("{0} is this server's own id: --peer names the other servers only")]
+    OwnPeer(ServerId),
+    /// A peer's address is no `host:port`.
+    #[error("the address of peer {peer} is {address:?}: give it as host:port")]
+    PeerAddress {
+        /// The peer.
+        peer: ServerId,
+        /// The address given.
+        address: String,
+    },
+    /// The client URL cannot be used.
+    #[error("the client URL {0:?} cannot be used: give it as ws://host:port/v1")]
+    ClientUrl(String),
+    /// An origin cannot be used.
+    #[error("the origin {0:?} cannot be used: give it as http://host:port, without a path")]
+    Origin(String),
+    /// The cluster's name cannot be used.
+    #[error("the cluster name {0:?} cannot be used: give 1 to 64 printable characters")]
+    Cluster(String),
+    /// The election's timing.
+    #[error(transparent)]
+    Election(#[from] bellwether_election::ConfigError),
+}
+
+impl Config {
+    /// A single server on loopback, with the defaults for everything that has one.
+    pub fn new(id: ServerId, mongodb_uri: impl Into<String>) -> Self {
+        Self {
+            id,
+            cluster: "bellwether".to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7001)),
+            client_url: None,
+            peer_listen: SocketAddr::from(([127, 0, 0, 1], 7101)),
+            peers: BTreeMap::new(),
+            mongodb_uri: mongodb_uri.into(),
+            database: "app".to_owned(),
+            www: None,
+            allowed_origins: Vec::new(),
+            number: None,
+            election: bellwether_election::Config::default(),
+            limits: ClientLimits::default(),
+        }
+    }
+
+    /// Checks that the values can work together.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.peers.contains_key(&self.id) {
+            return Err(ConfigError::OwnPeer(self.id.clone()));
+        }
+        for (peer, address) in &self.peers {
+            let port = address
+                .rsplit_once(':')
+                .filter(|(host, _)| !host.is_empty())
+                .map(|(_, port)| port);
+            if port.is_none_or(|port| port.parse::<u16>().is_err()) {
+                return Err(ConfigError::PeerAddress {
+                    peer: peer.clone(),
+                    address: address.clone(),
+                });
+            }
+        }
+        if let Some(url) = &self.client_url {
+            let parsed = url::Url::parse(url)
+                .ok()
+                .filter(|url| ["ws", "wss"].contains(&url.scheme()));
+            if parsed.is_none_or(|url| !url.has_host()) {
+                return Err(ConfigError::ClientUrl(url.clone()));
+            }
+        }
+        for origin in &self.allowed_origins {
+            let parsed = url::Url::parse(origin).ok().map(|url| url.origin());
+            if parsed.is_none_or(|parsed| parsed.ascii_serialization() != *origin) {
+                return Err(ConfigError::Origin(origin.clone()));
+            }
+        }
+        let printable = |name: &str| name.chars().all(|c| !c.is_control());
+        if self.cluster.is_empty() || self.cluster.chars().count() > 64 || !printable(&self.cluster) {
+            return Err(ConfigError::Cluster(self.cluster.chars().take(80).collect()));
+        }
+        Ok(self.election.validate()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        let config = || Config::new("s1".parse().unwrap(), "mongodb://localhost/?replicaSet=rs0");
+        assert_eq!(config().validate(), Ok(()));
+        let broken: [fn(&mut Config); 8] = [
+            |c| drop(c.peers.insert(c.id.clone(), "localhost:1".into())),
+            |c| drop(c.peers.insert("s2".parse().unwrap(), "localhost".into())),
+            |c| drop(c.peers.insert("s2".parse().unwrap(), ":7".into())),
+            |c| c.client_url = Some("localhost:7001".into()),
+            |c| c.client_url = Some("http://localhost:7001".into()),
+            |c| c.allowed_origins.push("http://localhost:7001/".into()),
+            |c| c.cluster = String::new(),
+            |c| c.election.timeout = Duration::ZERO,
+        ];
+        for (index, break_it) in broken.into_iter().enumerate() {
+            let mut config = config();
+            break_it(&mut config);
+            assert!(config.validate().is_err(), "rule {index}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! MongoDB's error codes that mean something here.
+
+pub(crate) const CURSOR_NOT_FOUND: i32 = 43;
+pub(crate) const NAMESPACE_EXISTS: i32 = 48;
+pub(crate) const MAX_TIME_EXPIRED: i32 = 50;
+pub(crate) const WRITE_CONCERN_TIMEOUT: i32 = 64;
+pub(crate) const WRITE_CONFLICT: i32 = 112;
+pub(crate) const CURSOR_KILLED: i32 = 237;
+pub(crate) const NO_SUCH_TRANSACTION: i32 = 251;
+pub(crate) const NOT_IN_TRANSACTION: i32 = 263;
+pub(crate) const DUPLICATE_KEY: i32 = 11000;
+pub(crate) const INTERRUPTED: i32 = 11601;
+
+/// Whether a member answers so because it is not, or no longer, the primary, or is going down.
+pub(crate) fn is_change_of_primary(code: i32) -> bool {
+    const CODES: [i32; 8] = [91, 189, 10058, 10107, 11600, 11602, 13435, 13436];
+    CODES.contains(&code)
+}

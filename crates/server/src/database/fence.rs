@@ -1,0 +1,214 @@
+//! The fence: one document that says which epoch may commit.
+//!
+//! A coordinator writes it (`$inc` of `seq`, matched on its epoch) as the first step of every transaction,
+//! reads included. Whoever claims the next epoch writes the same document, so MongoDB itself orders the two:
+//! either the old transaction commits before the claim, or it does not commit. A fence that is only *read*
+//! does not fence: under snapshot isolation a transaction that read the old epoch commits happily after the
+//! new one was granted.
+//!
+//! A claim has to wait for a transaction that has written the fence and is still open. That of a crashed
+//! coordinator would stay open for up to a minute. Therefore the document also names the session its holder
+//! works in, and a claim kills that session first.
+
+use core::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bson::{Bson, DateTime, Document, doc};
+use mongodb::ClientSession;
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+use mongodb::options::{Acknowledgment, ReturnDocument, WriteConcern};
+use thiserror::Error as ThisError;
+use tokio::time::{Instant, sleep};
+
+use super::Database;
+use super::codes::{
+    DUPLICATE_KEY, MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT, WRITE_CONFLICT, is_change_of_primary,
+};
+
+pub(super) const COLLECTION: &str = "fence";
+const ID: &str = "fence";
+
+/// How long a claim is tried.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one try may wait for a transaction that holds the document. Then its session is killed again.
+const TRY_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long the majority may take to have the claim.
+const MAJORITY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Grants epochs: each larger than all before, by whichever server they were claimed.
+#[derive(Clone, Debug)]
+pub struct Fence {
+    database: Database,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Held while a claim is under way: claims of one server follow one another.
+    claiming: tokio::sync::Mutex<()>,
+    granted: Mutex<Option<Tenure>>,
+}
+
+/// The right to commit under an epoch, until a later one is claimed.
+#[derive(Debug)]
+pub struct Tenure {
+    epoch: u64,
+    session: ClientSession,
+}
+
+impl Tenure {
+    /// The epoch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The epoch and the session the fence names: the only one to work in under this epoch.
+    pub(crate) fn into_parts(self) -> (u64, ClientSession) {
+        (self.epoch, self.session)
+    }
+}
+
+/// No epoch was granted.
+#[derive(Debug, ThisError)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// MongoDB did not grant it.
+    #[error("MongoDB did not grant an epoch: {}", .0.kind)]
+    MongoDb(#[from] Error),
+    /// What stands in the fence document is not an epoch.
+    #[error("the fence document holds no usable epoch: it was changed by hand")]
+    NoEpoch,
+    /// The claim's task ended early: the program is shutting down.
+    #[error("the claim was cut short")]
+    CutShort,
+}
+
+impl Fence {
+    /// The fence in this database.
+    pub fn new(database: Database) -> Self {
+        let state = Arc::default();
+        Self { database, state }
+    }
+
+    /// Claims the next epoch for this server. From the moment it is granted, no transaction of an earlier
+    /// epoch commits. It takes a few milliseconds, and about five seconds at most when MongoDB does not
+    /// answer.
+    ///
+    /// The claim runs to its end even if the future is dropped: a claim given up half-way could still be
+    /// granted, and nobody would know.
+    ///
+    /// # Errors
+    /// [`ClaimError`] if MongoDB cannot be reached or refuses.
+    pub async fn claim(&self, holder: &str, number: &str) -> Result<u64, ClaimError> {
+        let fence = self.clone();
+        let claimant = Claimant {
+            holder: holder.to_owned(),
+            number: number.to_owned(),
+        };
+        let claim = tokio::spawn(async move {
+            let _one_at_a_time = fence.state.claiming.lock().await;
+            let tenure = fence.claim_to_the_end(&claimant).await?;
+            let epoch = tenure.epoch;
+            *fence.granted() = Some(tenure);
+            Ok(epoch)
+        });
+        claim.await.unwrap_or(Err(ClaimError::CutShort))
+    }
+
+    /// The tenure of an epoch claimed here, once.
+    pub(crate) fn take(&self, epoch: u64) -> Option<Tenure> {
+        self.granted().take_if(|tenure| tenure.epoch == epoch)
+    }
+
+    fn granted(&self) -> std::sync::MutexGuard<'_, Option<Tenure>> {
+        self.state.granted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn claim_to_the_end(&self, claimant: &Claimant) -> Result<Tenure, ClaimError> {
+        let deadline = Instant::now() + CLAIM_TIMEOUT;
+        let mut pause = Duration::from_millis(5);
+        let session = self.database.client().start_session().await?;
+        loop {
+            match self.try_to_claim(claimant, &session).await {
+                Ok(granted) => {
+                    let epoch = granted.get("epoch").and_then(Bson::as_i64);
+                    let epoch = epoch.and_then(|epoch| u64::try_from(epoch).ok());
+                    let epoch = epoch.ok_or(ClaimError::NoEpoch)?;
+                    return Ok(Tenure { epoch, session });
+                }
+                Err(error) if may_pass(&error) && Instant::now() + pause < deadline => {
+                    tracing::debug!(%error, "claiming again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(100));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn try_to_claim(&self, claimant: &Claimant, session: &ClientSession) -> Result<Document, Error> {
+        let collection = self.database.fence_collection();
+        let only = doc! { "_id": ID };
+        if let Some(fence) = collection.find_one(only.clone()).await?
+            && let Some(Bson::Document(held_in)) = fence.get("session")
+        {
+            // Also where it is this server's own session, taken up again: nothing is open in it on purpose.
+            let kill = doc! { "killSessions": [held_in.clone()] };
+            self.database.system().run_command(kill).await?;
+        }
+        let claim = doc! {
+            "$inc": { "epoch": 1_i64 },
+            "$set": {
+                "holder": &claimant.holder,
+                "number": &claimant.number,
+                "session": session.id().clone(),
+                "at": DateTime::now(),
+            },
+            "$setOnInsert": { "seq": 0_i64 },
+        };
+        let majority = WriteConcern::builder()
+            .w(Acknowledgment::Majority)
+            .w_timeout(MAJORITY_TIMEOUT)
+            .build();
+        let granted = collection
+            .find_one_and_update(only, claim)
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .max_time(TRY_TIMEOUT)
+            .write_concern(majority)
+            .await?;
+        granted.ok_or_else(|| Error::custom("findAndModify with upsert returned nothing"))
+    }
+
+    /// The first step of every transaction under `epoch`: whether it is still the newest.
+    pub(crate) fn hold(epoch: u64) -> Document {
+        let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+        doc! {
+            "update": COLLECTION,
+            "updates": [{ "q": { "_id": ID, "epoch": epoch }, "u": { "$inc": { "seq": 1_i64 } } }],
+        }
+    }
+}
+
+struct Claimant {
+    holder: String,
+    number: String,
+}
+
+/// Whether another try may end otherwise: the document was held, the first two claims met, or MongoDB was
+/// changing its primary. A grant whose majority is late is not used: the next try claims a later epoch.
+fn may_pass(error: &Error) -> bool {
+    match &*error.kind {
+        ErrorKind::Command(command) => {
+            [MAX_TIME_EXPIRED, WRITE_CONFLICT, DUPLICATE_KEY].contains(&command.code)
+                || is_change_of_primary(command.code)
+        }
+        ErrorKind::Write(WriteFailure::WriteConcernError(late)) => {
+            late.code == WRITE_CONCERN_TIMEOUT
+                || late.code == MAX_TIME_EXPIRED
+                || is_change_of_primary(late.code)
+        }
+        ErrorKind::Write(_) | ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,211 @@
+//! MongoDB: the connection to it, what is known of its health, and the fence.
+
+pub(crate) mod codes;
+mod fence;
+mod health;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use bson::{Document, doc};
+use mongodb::error::ErrorKind;
+use mongodb::options::{ClientOptions, CollectionOptions, ReadConcern, SelectionCriteria, WriteConcern};
+use mongodb::{Client, Collection};
+use thiserror::Error;
+use tokio::sync::{OnceCell, watch};
+
+pub use fence::{ClaimError, Fence, Tenure};
+pub use health::Health;
+
+/// How long a command's id and reply are kept. An id is refused as expired after half of this, so that none
+/// is ever executed again because it was forgotten.
+const RECORDS_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// A server's connection to the replica set.
+#[derive(Clone, Debug)]
+pub struct Database {
+    client: Client,
+    users: mongodb::Database,
+    system: mongodb::Database,
+    health: watch::Receiver<Health>,
+    prepared: Arc<OnceCell<()>>,
+}
+
+/// The database cannot be used as it was named.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URI cannot be read.
+    #[error("the MongoDB URI cannot be used: {0}")]
+    Uri(String),
+    /// The URI does not name a replica set.
+    #[error(
+        "the MongoDB URI names no replica set: add replicaSet=<name>, since transactions and majority \
+         writes need one (a single member will do)"
+    )]
+    NoReplicaSet,
+    /// The URI asks for one member only.
+    #[error(
+        "the MongoDB URI says directConnection=true, which ties every command to one member: remove it, so \
+         that commands follow the primary"
+    )]
+    DirectConnection,
+    /// The name cannot be that of a database.
+    #[error(
+        "{0:?} cannot be the users' database: a name has 1 to 52 characters, none of /\\. \"$*<>:|? or NUL, \
+         and is not admin, local or config"
+    )]
+    Name(String),
+}
+
+impl Database {
+    /// Prepares a connection to the replica set. MongoDB need not be up: connecting goes on in the
+    /// background, and [`health`](Self::health) tells how it fares.
+    ///
+    /// What the URI says of timeouts holds; what it leaves open is set to notice a lost primary quickly.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the URI or the name can never work.
+    pub async fn connect(uri: &str, name: &str) -> Result<Self, ConnectError> {
+        check_name(name)?;
+        let mut options = ClientOptions::parse(uri)
+            .await
+            .map_err(|error| ConnectError::Uri(error.kind.to_string()))?;
+        if options.direct_connection == Some(true) {
+            return Err(ConnectError::DirectConnection);
+        }
+        if options.repl_set_name.is_none() {
+            return Err(ConnectError::NoReplicaSet);
+        }
+
+        let (sender, health) = watch::channel(Health::at_start());
+        options.sdam_event_handler = Some(health::watch_topology(sender));
+        options.app_name.get_or_insert_with(|| "bellwether".to_owned());
+        // The driver's own defaults are 10 s, 10 s and 30 s.
+        options.connect_timeout.get_or_insert(Duration::from_secs(1));
+        options.heartbeat_freq.get_or_insert(Duration::from_millis(500));
+        options
+            .server_selection_timeout
+            .get_or_insert(Duration::from_secs(2));
+
+        let client =
+            Client::with_options(options).map_err(|error| ConnectError::Uri(error.kind.to_string()))?;
+        Ok(Self {
+            users: client.database(name),
+            system: client.database(&format!("{name}_bellwether")),
+            client,
+            health,
+            prepared: Arc::default(),
+        })
+    }
+
+    /// What is known of the replica set, at every moment.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.health.clone()
+    }
+
+    /// Creates what the pipeline needs, once for this connection: the system collections and the index that
+    /// deletes old records. They must exist before the first transaction, in which creating them would
+    /// conflict with itself on every repetition.
+    ///
+    /// The future must not be dropped before it ends.
+    ///
+    /// # Errors
+    /// MongoDB's error; the next call tries again.
+    pub async fn prepare(&self) -> mongodb::error::Result<()> {
+        let prepared = self.prepared.get_or_try_init(|| async {
+            for name in [fence::COLLECTION, RECORDS] {
+                let created = self
+                    .system
+                    .create_collection(name)
+                    .write_concern(WriteConcern::majority());
+                created.await.or_else(unless_it_exists)?;
+            }
+            let expiry = i64::try_from(RECORDS_KEPT.as_secs()).unwrap_or(i64::MAX);
+            let create_index = doc! {
+                "createIndexes": RECORDS,
+                "indexes": [{ "key": { "at": 1 }, "name": "at", "expireAfterSeconds": expiry }],
+                "writeConcern": { "w": "majority" },
+            };
+            self.system.run_command(create_index).await.map(drop)
+        });
+        prepared.await.copied()
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The database of the users' collections.
+    pub(crate) fn users(&self) -> &mongodb::Database {
+        &self.users
+    }
+
+    /// The database of the fence and the records.
+    pub(crate) fn system(&self) -> &mongodb::Database {
+        &self.system
+    }
+
+    fn fence_collection(&self) -> Collection<Document> {
+        let options = CollectionOptions::builder()
+            .read_concern(ReadConcern::local())
+            .write_concern(WriteConcern::majority())
+            .selection_criteria(SelectionCriteria::ReadPreference(
+                mongodb::options::ReadPreference::Primary,
+            ))
+            .build();
+        self.system.collection_with_options(fence::COLLECTION, options)
+    }
+}
+
+/// The collection of the commands' ids and replies.
+pub(crate) const RECORDS: &str = "records";
+
+/// MongoDB allows 63 bytes; the system database's name is 11 longer.
+fn check_name(name: &str) -> Result<(), ConnectError> {
+    let forbidden = |c: char| "/\\. \"$*<>:|?\0".contains(c);
+    let reserved = ["admin", "local", "config"].contains(&name);
+    if name.is_empty() || name.len() > 52 || name.contains(forbidden) || reserved {
+        return Err(ConnectError::Name(name.to_owned()));
+    }
+    Ok(())
+}
+
+fn unless_it_exists(error: mongodb::error::Error) -> mongodb::error::Result<()> {
+    match &*error.kind {
+        ErrorKind::Command(command) if command.code == codes::NAMESPACE_EXISTS => Ok(()),
+        _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_can_never_work_is_refused() {
+        let refused = async |uri, name| Database::connect(uri, name).await.unwrap_err();
+        let uri = "mongodb://127.0.0.1:1/?replicaSet=rs0";
+        let too_long = "x".repeat(53);
+        for name in ["", "admin", "a.b", "a b", &too_long] {
+            assert!(
+                matches!(refused(uri, name).await, ConnectError::Name(_)),
+                "{name}"
+            );
+        }
+        let error = refused("mongodb://127.0.0.1:1/", "app").await;
+        assert!(matches!(error, ConnectError::NoReplicaSet), "{error}");
+        let error = refused("mongodb://127.0.0.1:1/?replicaSet=r&directConnection=true", "app").await;
+        assert!(matches!(error, ConnectError::DirectConnection), "{error}");
+        assert!(matches!(refused("http://x", "app").await, ConnectError::Uri(_)));
+    }
+
+    #[tokio::test]
+    async fn mongodb_need_not_be_up() {
+        let uri = "mongodb://127.0.0.1:1/?replicaSet=rs0&serverSelectionTimeoutMS=100";
+        let database = Database::connect(uri, "app").await.unwrap();
+        let health = database.health().borrow().clone();
+        assert!(!health.available && health.error.is_some(), "{health:?}");
+        assert!(database.prepare().await.is_err());
+    }
+}

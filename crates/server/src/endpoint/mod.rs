@@ -1,0 +1,108 @@
+//! What clients connect to: WebSocket at `/v1`, health and status, and the page.
+
+mod accept;
+mod origin;
+mod refusal;
+mod session;
+mod status;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware;
+use axum::routing::get;
+use bellwether_election::Election;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_http::services::ServeDir;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::config::Config;
+use crate::database::Database;
+use crate::peer::Directory;
+use crate::pipeline::Pipeline;
+
+/// What every part of the endpoint can ask.
+pub(crate) struct Cluster {
+    pub(crate) config: Config,
+    pub(crate) database: Database,
+    pub(crate) directory: Directory,
+    pub(crate) election: Election,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) since: Since,
+}
+
+/// When the role last changed, in milliseconds since the Unix epoch.
+pub(crate) struct Since(AtomicU64);
+
+impl From<SystemTime> for Since {
+    fn from(time: SystemTime) -> Self {
+        Self(AtomicU64::new(unix_ms(time)))
+    }
+}
+
+impl Since {
+    pub(crate) fn set(&self, time: SystemTime) {
+        self.0.store(unix_ms(time), Ordering::Relaxed);
+    }
+
+    fn ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn unix_ms(time: SystemTime) -> u64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a handler can ask: the cluster, and whether the server is leaving.
+#[derive(Clone)]
+struct Context {
+    cluster: Arc<Cluster>,
+    stopped: watch::Receiver<bool>,
+}
+
+/// Serves until `stopped` says so, then until every session has ended.
+pub(crate) async fn serve(cluster: Arc<Cluster>, listener: TcpListener, stopped: watch::Receiver<bool>) {
+    let router = router(Context {
+        cluster: Arc::clone(&cluster),
+        stopped: stopped.clone(),
+    });
+    accept::serve(listener, router, &cluster.config.limits, stopped).await;
+}
+
+fn router(context: Context) -> Router {
+    let mut router = Router::new()
+        .route("/v1", get(session::upgrade))
+        .route("/livez", get(status::livez))
+        .route("/readyz", get(status::readyz))
+        .route("/status", get(status::status));
+    if let Some(www) = &context.cluster.config.www {
+        router = router.fallback_service(ServeDir::new(www));
+    }
+    let headers: [(HeaderName, &'static str); 4] = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // A new version of the page must not meet an old version of its module.
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    for (name, value) in headers {
+        router = router.layer(SetResponseHeaderLayer::overriding(
+            name,
+            HeaderValue::from_static(value),
+        ));
+    }
+    router
+        .layer(middleware::from_fn_with_state(context.clone(), origin::check))
+        .with_state(context)
+}
+
+/// The page loads its own files only, and may connect to any server of the user's list.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self' ws: wss: http: https:; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'";

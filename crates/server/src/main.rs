@@ -1,0 +1,59 @@
+//! The program `bellwether-server`.
+
+mod args;
+
+use std::process::ExitCode;
+
+use args::{Args, LogFormat};
+use bellwether_server::Server;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    start_logging(args.log_format);
+    let config = match args.into_config() {
+        Ok(config) => config,
+        Err(error) => return refuse(&error, 2),
+    };
+    let id = config.id.clone();
+    let server = match Server::start(config).await {
+        Ok(server) => server,
+        Err(error) => return refuse(&error, 1),
+    };
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => return refuse(&error, 1),
+        };
+    info!(server = %id, clients = %server.client_address(), peers = %server.peer_address(), "listening");
+    let shutdown = async {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM"),
+            _ = interrupt.recv() => info!("SIGINT"),
+        }
+    };
+    server.run(shutdown).await;
+    ExitCode::SUCCESS
+}
+
+/// To the log and, for people, to the terminal in one plain line.
+fn refuse(error: &dyn core::error::Error, code: u8) -> ExitCode {
+    error!(%error, "cannot start");
+    eprintln!("bellwether-server: {error}");
+    ExitCode::from(code)
+}
+
+fn start_logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

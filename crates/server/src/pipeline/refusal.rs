@@ -1,0 +1,87 @@
+//! What clients are told when a command got no reply: what is wrong, what became of it, what to do.
+
+use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, Outcome};
+
+use crate::database::codes::NOT_IN_TRANSACTION;
+
+const TRY_NEXT: &str = "send it with the same id to the next server of the list";
+
+pub(super) fn not_leading() -> ErrorFrame {
+    refused(ErrorCode::NotCoordinator, "this server is not executing commands").with_hint(TRY_NEXT)
+}
+
+pub(super) fn draining() -> ErrorFrame {
+    refused(ErrorCode::Draining, "this server is handing over").with_hint(TRY_NEXT)
+}
+
+pub(super) fn abandoned() -> ErrorFrame {
+    refused(ErrorCode::Draining, "whoever sent the command is gone").with_hint(TRY_NEXT)
+}
+
+pub(super) fn overloaded() -> ErrorFrame {
+    refused(ErrorCode::Overloaded, "too many commands are waiting")
+        .with_hint("send it again with the same id in a second or so")
+}
+
+pub(super) fn id_expired(wrong: &str) -> ErrorFrame {
+    refused(ErrorCode::IdExpired, format!("the id {wrong}")).with_hint(
+        "to execute the command, make a new id from server_time_ms in hello_ok; it is then a new command",
+    )
+}
+
+pub(super) fn id_reused() -> ErrorFrame {
+    refused(
+        ErrorCode::IdReused,
+        "this id was used before, for another command",
+    )
+    .with_hint("make a new id for every new command")
+}
+
+pub(super) fn too_large() -> ErrorFrame {
+    refused(
+        ErrorCode::ResultTooLarge,
+        format!("the reply is larger than {MAX_RESULT_BYTES} bytes"),
+    )
+    .with_hint("ask for less: page with sort, skip and limit, or leave fields out")
+}
+
+/// MongoDB refused the command. Nothing of it remains: the transaction was aborted.
+pub(super) fn mongo(error: MongoError) -> ErrorFrame {
+    let message = format!("MongoDB refused the command: {}", error.message);
+    let mut frame = refused(ErrorCode::Mongo, message);
+    if error.code == NOT_IN_TRANSACTION {
+        frame.hint =
+            Some("every command runs in a transaction, where MongoDB does not support this".to_owned());
+    }
+    frame.mongo = Some(error);
+    frame
+}
+
+pub(super) fn unavailable(outcome: Outcome, reason: &str) -> ErrorFrame {
+    let message = format!("MongoDB has no primary that can be reached: {reason}");
+    ErrorFrame::new(ErrorCode::DatabaseUnavailable, outcome, message)
+        .with_hint("send it again with the same id; a new primary is elected within seconds")
+}
+
+pub(super) fn overdue(outcome: Outcome) -> ErrorFrame {
+    let message = match outcome {
+        Outcome::NotExecuted => "the deadline passed before the command was committed",
+        _ => "the deadline passed while MongoDB had not said whether the command was committed",
+    };
+    ErrorFrame::new(ErrorCode::Deadline, outcome, message)
+        .with_hint("send it again with the same id, which is safe, and a longer deadline_ms")
+}
+
+pub(super) fn fenced(epoch: u64, outcome: Outcome) -> ErrorFrame {
+    let message = format!("epoch {epoch} of this server has ended: another coordinator has taken over");
+    ErrorFrame::new(ErrorCode::Fenced, outcome, message).with_hint(TRY_NEXT)
+}
+
+pub(super) fn internal(outcome: Outcome, reason: String) -> ErrorFrame {
+    ErrorFrame::new(ErrorCode::Internal, outcome, reason)
+        .with_hint("the server's operator must look at it; the same id is safe to send again")
+}
+
+fn refused(code: ErrorCode, message: impl Into<String>) -> ErrorFrame {
+    ErrorFrame::new(code, Outcome::NotExecuted, message)
+}

@@ -1,0 +1,291 @@
+//! A server: the election, the pipeline and the endpoint, put together.
+
+use core::future::Future;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bellwether_election::{Arbiter, Claim, Election, Epoch, Role, ServerId};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use crate::config::{Config, ConfigError};
+use crate::database::{ClaimError, ConnectError, Database, Fence};
+use crate::endpoint::{self, Cluster};
+use crate::peer::{Directory, Flush, PeerSettings, PeerTransport};
+use crate::pipeline::{Pipeline, Settings};
+
+/// How long the last messages to the peers may take when a server leaves.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long clients may take to receive what they are owed when a server leaves.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A server that has taken its ports and joined the election.
+pub struct Server {
+    cluster: Arc<Cluster>,
+    listener: TcpListener,
+    client_address: SocketAddr,
+    peer_address: SocketAddr,
+    flush: Flush,
+}
+
+/// A server cannot start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A port cannot be had.
+    #[error("cannot listen for {what} on {address}: {error}; {}", remedy(.error))]
+    Listen {
+        /// Who would connect there.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The page's directory cannot be had.
+    #[error("the page cannot be served from {path}: it holds no index.html")]
+    NoPage {
+        /// The directory.
+        path: String,
+    },
+    /// The database cannot be used as it was named.
+    #[error(transparent)]
+    Database(#[from] ConnectError),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program has this port: stop it or choose another port",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
+        _ => "choose another address",
+    }
+}
+
+impl Server {
+    /// Takes the ports, begins to connect to MongoDB and joins the election. Neither MongoDB nor any peer need
+    /// be up.
+    ///
+    /// # Errors
+    /// [`StartError`] if the server can never work as it is configured.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        config.validate()?;
+        if let Some(www) = &config.www
+            && !www.join("index.html").is_file()
+        {
+            return Err(StartError::NoPage {
+                path: www.display().to_string(),
+            });
+        }
+        let database = Database::connect(&config.mongodb_uri, &config.database).await?;
+        let (listener, client_address) = listen("clients", config.listen).await?;
+        let (peer_listener, peer_address) = listen("peers", config.peer_listen).await?;
+        if !peer_address.ip().is_loopback() {
+            warn!(
+                %peer_address,
+                "peers are not authenticated: keep this port inside a network that only the servers share"
+            );
+        }
+
+        let client_url = config
+            .client_url
+            .clone()
+            .or_else(|| (!client_address.ip().is_unspecified()).then(|| format!("ws://{client_address}/v1")));
+        let directory = Directory::default();
+        directory.set(&config.id, client_url.as_deref());
+        let peer_settings = PeerSettings {
+            cluster: config.cluster.clone(),
+            id: config.id.clone(),
+            client_url,
+            peers: config.peers.clone(),
+        };
+        let (transport, flush) = PeerTransport::start(peer_settings, peer_listener, &directory);
+
+        let fence = Fence::new(database.clone());
+        let pipeline = Pipeline::start(database.clone(), fence.clone(), Settings::default());
+        let members = config.peers.keys().cloned();
+        let (timing, number) = (config.election.clone(), config.number);
+        let election = Election::start(
+            timing,
+            config.id.clone(),
+            number,
+            members,
+            transport,
+            FenceArbiter(fence),
+        )
+        .map_err(ConfigError::from)?;
+        let cluster = Cluster {
+            config,
+            database,
+            directory,
+            election,
+            pipeline,
+            since: SystemTime::now().into(),
+        };
+        Ok(Self {
+            cluster: Arc::new(cluster),
+            listener,
+            client_address,
+            peer_address,
+            flush,
+        })
+    }
+
+    /// Where clients connect. Differs from the configuration if that said port 0.
+    pub fn client_address(&self) -> SocketAddr {
+        self.client_address
+    }
+
+    /// Where peers connect.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.peer_address
+    }
+
+    /// Serves until `shutdown` completes, then leaves in order: the command in hand is finished, the office
+    /// handed over, every client told to go elsewhere.
+    ///
+    /// Dropping the future instead is like a crash: nothing committed is lost, and another server takes over.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self {
+            cluster,
+            listener,
+            flush,
+            ..
+        } = self;
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_pipeline_in_step(Arc::clone(&cluster)));
+        tasks.spawn(report_fitness(cluster.election.clone(), cluster.database.clone()));
+        tasks.spawn(report_fencing(cluster.election.clone(), cluster.pipeline.clone()));
+        tasks.spawn(watch_since(Arc::clone(&cluster)));
+        let endpoint = tokio::spawn(endpoint::serve(Arc::clone(&cluster), listener, stopped));
+
+        shutdown.await;
+        info!("leaving: finishing the command in hand and handing over");
+        cluster.election.leave().await;
+        stop.send_replace(true);
+        flush.wait(FLUSH_TIMEOUT).await;
+        if tokio::time::timeout(DRAIN_TIMEOUT, endpoint).await.is_err() {
+            warn!("some clients did not take their answers in time");
+        }
+        cluster.pipeline.retire().await;
+        info!("left");
+    }
+}
+
+async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen { what, address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Epochs come from the fence document, which is also what refuses writes under older ones.
+struct FenceArbiter(Fence);
+
+impl Arbiter for FenceArbiter {
+    type Error = ClaimError;
+
+    async fn claim(&self, claim: Claim) -> Result<Epoch, ClaimError> {
+        let Claim { rank, .. } = claim;
+        self.0
+            .claim(rank.id.as_str(), &rank.number.to_string())
+            .await
+            .map(Epoch)
+    }
+}
+
+/// The pipeline leads exactly while this server is coordinator.
+async fn keep_pipeline_in_step(cluster: Arc<Cluster>) {
+    let Cluster {
+        election, pipeline, ..
+    } = &*cluster;
+    let mut role = election.role();
+    loop {
+        let now = role.borrow_and_update().clone();
+        match now {
+            Role::Coordinator { epoch } => {
+                if let Err(error) = pipeline.lead(epoch.0).await {
+                    // Another claim of this server has taken its place; its epoch follows.
+                    warn!(%error, "cannot begin to lead");
+                    election.step_down(epoch);
+                }
+            }
+            Role::Draining { epoch, .. } => {
+                pipeline.retire().await;
+                election.drained(epoch);
+            }
+            _ => pipeline.retire().await,
+        }
+        if role.changed().await.is_err() {
+            return pipeline.retire().await;
+        }
+    }
+}
+
+/// A server that sees no primary does not stand.
+async fn report_fitness(election: Election, database: Database) {
+    let mut health = database.health();
+    loop {
+        let (available, error) = {
+            let health = health.borrow_and_update();
+            (health.available, health.error.clone())
+        };
+        match error {
+            None => info!("MongoDB has a primary"),
+            Some(error) => warn!(error, "MongoDB has no reachable primary"),
+        }
+        election.set_fit(available);
+        // Only what changes fitness matters; the topology changes for many other reasons.
+        if health
+            .wait_for(|health| health.available != available)
+            .await
+            .is_err()
+        {
+            return error!("the watch on MongoDB has ended");
+        }
+    }
+}
+
+async fn report_fencing(election: Election, pipeline: Pipeline) {
+    let mut fenced = pipeline.fenced();
+    while fenced.changed().await.is_ok() {
+        let epoch = *fenced.borrow_and_update();
+        if let Some(epoch) = epoch {
+            warn!(
+                epoch,
+                "a newer coordinator has been granted an epoch: stepping down"
+            );
+            election.step_down(Epoch(epoch));
+        }
+    }
+}
+
+async fn watch_since(cluster: Arc<Cluster>) {
+    let mut role = cluster.election.role();
+    while role.changed().await.is_ok() {
+        role.borrow_and_update();
+        cluster.since.set(SystemTime::now());
+    }
+}
+
+impl Cluster {
+    /// The coordinator this server knows, itself included.
+    pub(crate) fn coordinator(&self) -> Option<ServerId> {
+        match &*self.election.role().borrow() {
+            Role::Follower { coordinator } => Some(coordinator.rank.id.clone()),
+            Role::Coordinator { .. } => Some(self.config.id.clone()),
+            Role::Draining { successor, .. } => successor.clone(),
+            _ => None,
+        }
+    }
+}
