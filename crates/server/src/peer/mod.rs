@@ -137,3 +137,6 @@ fn hello(settings: &PeerSettings, to: &ServerId) -> PeerHello {
         client_url: settings.client_url.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;
