@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use super::lingering::Lingering;
 use crate::config::ClientLimits;
 
 pub(super) async fn serve(
@@ -40,13 +41,7 @@ pub(super) async fn serve(
                 // Answers are small and awaited one by one.
                 let _ = stream.set_nodelay(true);
                 let service = TowerToHyperService::new(router.clone());
-                let connection = http.serve_connection(
-                    TokioIo::new(Placed {
-                        stream,
-                        _place: place,
-                    }),
-                    service,
-                );
+                let connection = http.serve_connection(TokioIo::new(Lingering::new(stream, place)), service);
                 let connection = connection.with_upgrades();
                 let mut stopped = stopped.clone();
                 tokio::spawn(async move {
@@ -79,56 +74,4 @@ pub(super) async fn serve(
 /// Returns when the server is to stop, or has.
 async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-/// A connection with its place among those allowed. The place stays with the stream through an upgrade.
-struct Placed {
-    stream: tokio::net::TcpStream,
-    _place: tokio::sync::OwnedSemaphorePermit,
-}
-
-mod io {
-    use core::pin::Pin;
-    use core::task::{Context, Poll};
-    use std::io::{IoSlice, Result};
-
-    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-    use super::Placed;
-
-    impl AsyncRead for Placed {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buf: &mut ReadBuf<'_>,
-        ) -> Poll<Result<()>> {
-            Pin::new(&mut self.stream).poll_read(cx, buf)
-        }
-    }
-
-    impl AsyncWrite for Placed {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-            Pin::new(&mut self.stream).poll_write(cx, buf)
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-            Pin::new(&mut self.stream).poll_flush(cx)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-            Pin::new(&mut self.stream).poll_shutdown(cx)
-        }
-
-        fn poll_write_vectored(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            bufs: &[IoSlice<'_>],
-        ) -> Poll<Result<usize>> {
-            Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-        }
-
-        fn is_write_vectored(&self) -> bool {
-            self.stream.is_write_vectored()
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What clients connect to: WebSocket at `/v1`, health and status, and the page.
 
 mod accept;
+mod lingering;
 mod origin;
 mod refusal;
 mod session;
