@@ -1,1 +1,29 @@
-//! x
+//! A real cluster on one machine: `mongod` and `bellwether-server` as child processes that can be killed, paused
+//! and started again.
+//!
+//! The integration tests in `tests/`, `cargo xtask demo` and `cargo xtask bench` all run on this. It needs a
+//! `mongod`; see [`find_mongod`] for where it looks. Nothing here panics: every error says what to do about it.
+
+mod cluster;
+mod connection;
+mod http;
+mod load;
+mod ports;
+mod process;
+mod program;
+mod replica_set;
+mod reply_cutter;
+mod wait;
+
+pub use cluster::{Agreement, Cluster, ClusterOptions, Server};
+pub use connection::{Connection, mint, request};
+pub use http::{HttpAnswer, http_get};
+pub use load::{Load, LoadReport, execute, execute_within};
+pub use ports::{free_ports, is_free};
+pub use process::{Process, Recipe};
+pub use program::{
+    client_program, find_mongod, installed_mongod, on_path, provisioned_mongod, server_program, target_dir,
+};
+pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};
+pub use reply_cutter::ReplyCutter;
+pub use wait::{PATIENCE, wait_until};

@@ -1,1 +1,99 @@
-fn main() {}
+//! The project's own commands. `cargo xtask help` lists them.
+
+mod bench;
+mod demo;
+mod provision;
+mod step;
+mod test;
+mod web;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::step::say;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Bellwether's own commands"
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start a MongoDB replica set and three servers on this machine, with the page, to try everything out
+    Demo(demo::Options),
+    /// Check and test everything
+    Test(test::Options),
+    /// Measure takeover time and the latency of commands
+    Bench(bench::Options),
+    /// Build the browser client into www/pkg
+    Web,
+    /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser
+    Provision,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { task } = Cli::parse();
+    // Ctrl-C is how a demo ends, and how everything else is broken off.
+    let interrupted = if matches!(task, Task::Demo(_)) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(130)
+    };
+    let finished = tokio::select! {
+        finished = run(task) => Some(finished),
+        () = asked_to_end() => None,
+    };
+    // The task is dropped by now, and with it everything it has started.
+    match finished {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(error)) => {
+            say(format_args!("\nerror: {error:#}"));
+            ExitCode::FAILURE
+        }
+        None => {
+            say(format_args!(
+                "\nEnded, and everything this command had started with it."
+            ));
+            interrupted
+        }
+    }
+}
+
+async fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Demo(options) => demo::run(options).await,
+        Task::Test(options) => test::run(options).await,
+        Task::Bench(options) => bench::run(options).await,
+        Task::Web => web::build().await,
+        Task::Provision => provision::everything().await,
+    }
+}
+
+/// Returns on Ctrl-C, on `kill`, and when the terminal is closed.
+async fn asked_to_end() {
+    let signals = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ]
+    .map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
+        // Without handlers the signals do what they do to any program: they end it.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+}

@@ -1,0 +1,293 @@
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bellwether_protocol::{RoleName, Status};
+use tempfile::TempDir;
+
+use crate::http::http_get;
+use crate::ports::free_ports;
+use crate::process::{Process, Recipe};
+use crate::program::server_program;
+use crate::wait::wait_until;
+
+/// How much of each server's log a test shows when it fails.
+const LOG_LINES_SHOWN: usize = 60;
+
+/// How to start a [`Cluster`].
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// How many servers: `s1`, `s2` and so on.
+    pub servers: usize,
+    /// The replica set's connection string.
+    pub mongodb_uri: String,
+    /// The users' database.
+    pub database: String,
+    /// The servers' numbers, in order. Where there is none, the server draws one.
+    pub numbers: Vec<u64>,
+    /// The ports for clients, in order, and after them those for peers; free ones if empty.
+    pub ports: Vec<u16>,
+    /// The directory with the page, if it is to be served.
+    pub www: Option<PathBuf>,
+    /// Where the logs go. If not given, a temporary directory, and the ends of the logs are printed when the cluster
+    /// is dropped: `cargo test` shows that for a test that failed, and only then.
+    pub logs: Option<PathBuf>,
+    /// Further arguments for every server.
+    pub args: Vec<OsString>,
+}
+
+impl ClusterOptions {
+    /// Three servers in front of this replica set.
+    pub fn new(mongodb_uri: impl Into<String>) -> Self {
+        Self {
+            servers: 3,
+            mongodb_uri: mongodb_uri.into(),
+            database: "app".into(),
+            numbers: Vec::new(),
+            ports: Vec::new(),
+            www: None,
+            logs: None,
+            args: Vec::new(),
+        }
+    }
+}
+
+/// Bellwether servers on 127.0.0.1, each a process of its own. Everything ends when it is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The servers, in order of their ids.
+    pub servers: Vec<Server>,
+    temporary_logs: Option<TempDir>,
+}
+
+/// One server, running or not.
+#[derive(Debug)]
+pub struct Server {
+    /// Its id.
+    pub id: String,
+    /// Its port for clients.
+    pub port: u16,
+    /// Its process, to pause, kill and restart.
+    pub process: Process,
+}
+
+/// What all running servers agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// The coordinator's place in [`Cluster::servers`].
+    pub coordinator: usize,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
+impl Cluster {
+    /// Starts three servers and waits until they agree on a coordinator.
+    ///
+    /// # Errors
+    /// If they cannot be started or do not agree; the error says why.
+    pub async fn start(mongodb_uri: impl Into<String>) -> Result<Self> {
+        Self::start_with(ClusterOptions::new(mongodb_uri)).await
+    }
+
+    /// Starts servers and waits until they agree on a coordinator.
+    ///
+    /// # Errors
+    /// If they cannot be started or do not agree; the error says why.
+    pub async fn start_with(options: ClusterOptions) -> Result<Self> {
+        let mut cluster = Self::spawn(options).await?;
+        cluster.all_agree().await?;
+        Ok(cluster)
+    }
+
+    /// Starts servers, without waiting for anything.
+    ///
+    /// # Errors
+    /// If one cannot be started.
+    pub async fn spawn(options: ClusterOptions) -> Result<Self> {
+        let program = server_program().await?;
+        let count = options.servers;
+        let ports = if options.ports.is_empty() {
+            free_ports(2 * count)?
+        } else {
+            options.ports.clone()
+        };
+        if ports.len() != 2 * count {
+            bail!("{count} servers need {} ports, not {}", 2 * count, ports.len());
+        }
+        let (logs, temporary_logs) = match &options.logs {
+            Some(dir) => (dir.clone(), None),
+            None => {
+                let dir = TempDir::with_prefix("bellwether-logs-").context("making a directory for logs")?;
+                (dir.path().to_path_buf(), Some(dir))
+            }
+        };
+        let (client_ports, peer_ports) = ports.split_at(count);
+        let servers = (0..count)
+            .map(|index| {
+                let id = id(index);
+                let process = Process::start(Recipe {
+                    name: format!("server {id}"),
+                    program: program.clone(),
+                    args: arguments(&options, index, client_ports, peer_ports),
+                    log: logs.join(format!("{id}.log")),
+                })?;
+                Ok(Server {
+                    id,
+                    port: client_ports[index],
+                    process,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            servers,
+            temporary_logs,
+        })
+    }
+
+    /// The addresses of all servers, as a client is given them.
+    pub fn urls(&self) -> Vec<String> {
+        self.servers.iter().map(Server::url).collect()
+    }
+
+    /// Waits until all servers that run name the same coordinator in the same epoch, and it is one of them and says so
+    /// itself. A paused server does not count as running.
+    ///
+    /// # Errors
+    /// If they do not agree for a long time; the error says what each of them last said.
+    pub async fn agreement(&mut self) -> Result<Agreement> {
+        wait_until("the running servers to agree on a coordinator", async || {
+            self.agree_now().await
+        })
+        .await
+    }
+
+    /// As [`Cluster::agreement`], but all servers have to run.
+    ///
+    /// # Errors
+    /// If a server has ended, with the end of its log, or as for [`Cluster::agreement`].
+    pub async fn all_agree(&mut self) -> Result<Agreement> {
+        wait_until("all servers to agree on a coordinator", async || {
+            self.servers
+                .iter_mut()
+                .try_for_each(|server| server.process.expect_running())?;
+            self.agree_now().await
+        })
+        .await
+    }
+
+    async fn agree_now(&mut self) -> Result<Agreement> {
+        let mut views = Vec::new();
+        for (index, server) in self.servers.iter_mut().enumerate() {
+            if server.process.is_running() && !server.process.is_paused() {
+                let status = server
+                    .status()
+                    .await
+                    .with_context(|| format!("{} does not answer", server.id))?;
+                views.push((index, status));
+            }
+        }
+        let said = || {
+            let views = views.iter().map(|(_, status)| {
+                let coordinator = status.coordinator.as_ref().map_or("nobody", |hint| &hint.server);
+                format!(
+                    "{} ({}) follows {coordinator} in {:?}",
+                    status.server,
+                    status.role.as_str(),
+                    status.epoch
+                )
+            });
+            views.collect::<Vec<_>>().join(", ")
+        };
+        let (coordinator, epoch) = views
+            .iter()
+            .find_map(|(index, status)| {
+                (status.role == RoleName::Coordinator).then_some((*index, status.epoch))
+            })
+            .with_context(said)?;
+        let agreed = views.iter().all(|(index, status)| {
+            let role = if *index == coordinator {
+                RoleName::Coordinator
+            } else {
+                RoleName::Follower
+            };
+            let named = status.coordinator.as_ref().map(|hint| hint.server.as_str());
+            status.role == role && named == Some(&self.servers[coordinator].id) && status.epoch == epoch
+        });
+        match epoch {
+            Some(epoch) if agreed => Ok(Agreement { coordinator, epoch }),
+            _ => bail!(said()),
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.temporary_logs.is_some() {
+            for server in &self.servers {
+                eprintln!(
+                    "--- end of the log of {} ---\n{}",
+                    server.id,
+                    server.process.log_tail(LOG_LINES_SHOWN)
+                );
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Where clients reach it.
+    pub fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}/v1", self.port)
+    }
+
+    /// The page it serves.
+    pub fn page(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn status(&self) -> Result<Status> {
+        let answer = http_get(self.port, "/status", &[]).await?;
+        serde_json::from_str(&answer.body).with_context(|| format!("/status answers {}", answer.body))
+    }
+}
+
+fn id(index: usize) -> String {
+    format!("s{}", index + 1)
+}
+
+fn arguments(
+    options: &ClusterOptions,
+    index: usize,
+    client_ports: &[u16],
+    peer_ports: &[u16],
+) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
+    let mut flag = |name: &str, value: &dyn AsRef<Path>| {
+        args.push(name.into());
+        args.push(value.as_ref().into());
+    };
+    flag("--id", &id(index));
+    flag("--listen", &format!("127.0.0.1:{}", client_ports[index]));
+    flag("--peer-listen", &format!("127.0.0.1:{}", peer_ports[index]));
+    for (peer, port) in peer_ports.iter().enumerate().filter(|(peer, _)| *peer != index) {
+        flag("--peer", &format!("{}=127.0.0.1:{port}", id(peer)));
+    }
+    // The page of any of these servers may ask all of them.
+    for port in client_ports {
+        flag("--allow-origin", &format!("http://127.0.0.1:{port}"));
+    }
+    flag("--mongodb-uri", &options.mongodb_uri);
+    flag("--database", &options.database);
+    if let Some(number) = options.numbers.get(index) {
+        flag("--number", &number.to_string());
+    }
+    if let Some(www) = &options.www {
+        flag("--www", www);
+    }
+    args.extend(options.args.iter().cloned());
+    args
+}

@@ -1,0 +1,36 @@
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::{Result, bail};
+
+/// Below the range systems take the ports of outgoing connections from (32768 and up on Linux). A port out of that
+/// range could be taken by some client's connection while its server is down, and a client that keeps dialling it
+/// could even connect to itself.
+const FIRST: u16 = 10_000;
+const LAST: u16 = 32_000;
+
+/// `count` ports of 127.0.0.1 nobody listens on. A process is never given the same port twice, until it has been
+/// given all of them.
+///
+/// # Errors
+/// If there are not that many.
+pub fn free_ports(count: usize) -> Result<Vec<u16>> {
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    // A random start keeps test programs that run side by side out of each other's way.
+    let next = NEXT.get_or_init(|| AtomicU16::new(rand::random()));
+    let ports: Vec<u16> = (FIRST..LAST)
+        .map(|_| FIRST + next.fetch_add(1, Ordering::Relaxed) % (LAST - FIRST))
+        .filter(|port| is_free(*port))
+        .take(count)
+        .collect();
+    if ports.len() < count {
+        bail!("fewer than {count} free ports between {FIRST} and {LAST} on 127.0.0.1");
+    }
+    Ok(ports)
+}
+
+/// Whether nobody listens on this port of 127.0.0.1.
+pub fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}

@@ -1,0 +1,238 @@
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{OnceLock, mpsc};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::wait::{Hopeless, wait_until};
+
+/// How to start a process: what is needed to start it, and to start it again.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// What messages call it.
+    pub name: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// The file its output goes to. A restart appends.
+    pub log: PathBuf,
+}
+
+/// A child process. It has a process group of its own, so that Ctrl-C in the terminal does not reach it, and it is
+/// killed when this value is dropped, or, where `setpriv` of util-linux is installed, when this program dies
+/// in whatever way.
+#[derive(Debug)]
+pub struct Process {
+    recipe: Recipe,
+    child: Child,
+    paused: bool,
+}
+
+impl Process {
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// If the program cannot be started or the log file not be written.
+    pub fn start(recipe: Recipe) -> Result<Self> {
+        let child = spawn(&recipe)?;
+        Ok(Self {
+            recipe,
+            child,
+            paused: false,
+        })
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.recipe.name
+    }
+
+    /// The file its output goes to.
+    pub fn log(&self) -> &Path {
+        &self.recipe.log
+    }
+
+    /// Whether it still runs. A paused process runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Whether it was paused and not resumed.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn kill(&mut self) -> Result<()> {
+        if self.is_running() {
+            self.signal(Signal::SIGKILL)?;
+        }
+        self.child
+            .wait()
+            .with_context(|| format!("waiting for {} to end", self.recipe.name))?;
+        Ok(())
+    }
+
+    /// `kill -9`, without waiting until it is gone.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn strike(&self) -> Result<()> {
+        self.signal(Signal::SIGKILL)
+    }
+
+    /// `SIGSTOP`: it stands still, with all its connections open.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn pause(&mut self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        self.paused = true;
+        Ok(())
+    }
+
+    /// `SIGCONT`: it goes on where it was paused.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn resume(&mut self) -> Result<()> {
+        self.signal(Signal::SIGCONT)?;
+        self.paused = false;
+        Ok(())
+    }
+
+    /// `SIGTERM`: it is asked to end.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let what = format!("{} to end", self.recipe.name);
+        wait_until(&what, async || self.child.try_wait()?.context("it still runs")).await
+    }
+
+    /// Kills it if it still runs and starts it again in the same way.
+    ///
+    /// # Errors
+    /// As [`Process::kill`] and [`Process::start`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.child = spawn(&self.recipe)?;
+        self.paused = false;
+        Ok(())
+    }
+
+    /// The last lines of its output.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let text = fs::read(&self.recipe.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+
+    /// An error with the end of the log if the process has ended, which it should not have.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn expect_running(&mut self) -> Result<()> {
+        let Some(status) = self.child.try_wait()? else {
+            return Ok(());
+        };
+        let (name, tail) = (&self.recipe.name, self.log_tail(15));
+        Err(Hopeless(format!("{name} ended ({status}). The end of its log:\n{tail}")).into())
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let group = Pid::from_raw(i32::try_from(self.child.id())?);
+        killpg(group, signal).with_context(|| format!("sending {signal} to {}", self.recipe.name))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; there is nobody to tell of anything else.
+        let _ = self.kill();
+    }
+}
+
+fn spawn(recipe: &Recipe) -> Result<Child> {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(&recipe.log)
+        .with_context(|| format!("writing the log file {}", recipe.log.display()))?;
+    let mut command = if parent_death_is_noticed() {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(&recipe.program);
+        command
+    } else {
+        Command::new(&recipe.program)
+    };
+    command.args(&recipe.args).process_group(0).stdin(Stdio::null());
+    command.stdout(log.try_clone()?).stderr(log);
+    for (name, _) in std::env::vars_os() {
+        // The developer's own settings are not the cluster's.
+        if name.to_string_lossy().starts_with("BELLWETHER_") {
+            command.env_remove(&name);
+        }
+    }
+    command.env("NO_COLOR", "1");
+    spawn_from_lasting_thread(command)
+        .with_context(|| format!("starting {} ({})", recipe.name, recipe.program.display()))
+}
+
+/// Whether there is a `setpriv` that can have a child killed when its parent dies.
+fn parent_death_is_noticed() -> bool {
+    static NOTICED: OnceLock<bool> = OnceLock::new();
+    *NOTICED.get_or_init(|| {
+        Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", "true"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    })
+}
+
+/// Spawns from a thread that lasts as long as this program: the "parent" whose death a child is killed by is the
+/// thread that spawned it, and a runtime's or test's threads come and go.
+fn spawn_from_lasting_thread(command: Command) -> io::Result<Child> {
+    type Job = (Command, mpsc::Sender<io::Result<Child>>);
+    static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        std::thread::spawn(move || {
+            for (mut command, reply) in inbox {
+                // The asker waits for the reply, so it is there to take it.
+                let _ = reply.send(command.spawn());
+            }
+        });
+        jobs
+    });
+    let gone = || io::Error::other("the thread that starts processes has ended");
+    let (reply, child) = mpsc::channel();
+    spawner.send((command, reply)).map_err(|_| gone())?;
+    child.recv().map_err(|_| gone())?
+}

@@ -1,0 +1,129 @@
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+/// Cargo's target directory, found from the running program, which lies inside it.
+///
+/// # Errors
+/// If the program was moved out of the target directory.
+pub fn target_dir() -> Result<PathBuf> {
+    let program = env::current_exe().context("this program does not know where it lies")?;
+    program
+        .ancestors()
+        .skip(1)
+        // Cargo puts this file into the root of every target directory.
+        .find(|dir| dir.join("CACHEDIR.TAG").is_file())
+        .map(Path::to_path_buf)
+        .with_context(|| {
+            format!(
+                "{} does not lie in a cargo target directory; run it with cargo",
+                program.display()
+            )
+        })
+}
+
+/// Where `cargo xtask provision` puts `mongod`.
+///
+/// # Errors
+/// As [`target_dir`].
+pub fn provisioned_mongod() -> Result<PathBuf> {
+    Ok(target_dir()?.join("provisioned").join("mongod"))
+}
+
+/// The `mongod` to use, if there is one: `BELLWETHER_MONGOD` if set, else the one on `PATH`, else the provisioned one.
+///
+/// # Errors
+/// If `BELLWETHER_MONGOD` is set and names no file.
+pub fn installed_mongod() -> Result<Option<PathBuf>> {
+    if let Some(path) = env::var_os("BELLWETHER_MONGOD").map(PathBuf::from) {
+        ensure!(
+            path.is_file(),
+            "BELLWETHER_MONGOD names {}, which is not a file",
+            path.display()
+        );
+        return Ok(Some(path));
+    }
+    if let Some(path) = on_path("mongod") {
+        return Ok(Some(path));
+    }
+    Ok(Some(provisioned_mongod()?).filter(|path| path.is_file()))
+}
+
+/// The `mongod` to use: see [`installed_mongod`].
+///
+/// # Errors
+/// If there is none; the error says how to supply one.
+pub fn find_mongod() -> Result<PathBuf> {
+    installed_mongod()?.context(
+        "no mongod: run `cargo xtask provision`, or install MongoDB 6 or newer and put mongod on PATH, \
+         or set BELLWETHER_MONGOD to its path",
+    )
+}
+
+/// The program of this name in one of the directories of `PATH`.
+pub fn on_path(name: impl AsRef<OsStr>) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|dir| dir.join(name.as_ref()))
+        .find(|candidate| candidate.is_file())
+}
+
+/// The `bellwether-server` program: in the directory `BELLWETHER_PROGRAMS` if that is set, else built first.
+///
+/// # Errors
+/// If it does not build.
+pub async fn server_program() -> Result<PathBuf> {
+    Ok(programs().await?.join("bellwether-server"))
+}
+
+/// The `bellwether` program, the client for the terminal; found as [`server_program`] is.
+///
+/// # Errors
+/// If it does not build.
+pub async fn client_program() -> Result<PathBuf> {
+    Ok(programs().await?.join("bellwether"))
+}
+
+/// The directory with the project's own programs: `BELLWETHER_PROGRAMS` if set; else the one of the profile this
+/// program was built with, where they are built first, so that a plain `cargo test` never runs old ones.
+async fn programs() -> Result<&'static Path> {
+    static PROGRAMS: OnceCell<PathBuf> = OnceCell::const_new();
+    let build = async || {
+        if let Some(dir) = env::var_os("BELLWETHER_PROGRAMS") {
+            return Ok(PathBuf::from(dir));
+        }
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args([
+            "build",
+            "--quiet",
+            "--package",
+            "bellwether-server",
+            "--package",
+            "bellwether-client",
+        ]);
+        let profile = if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        };
+        if profile == "release" {
+            command.arg("--release");
+        }
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        let built = command
+            .status()
+            .await
+            .context("starting cargo to build the server and the client")?;
+        ensure!(
+            built.success(),
+            "the server or the client does not build; cargo's messages are above"
+        );
+        Ok(target_dir()?.join(profile))
+    };
+    PROGRAMS.get_or_try_init(build).await.map(PathBuf::as_path)
+}

@@ -1,0 +1,316 @@
+use std::ffi::OsString;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bson::{Document, doc};
+use mongodb::Client;
+use mongodb::options::{ClientOptions, ServerAddress};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::ports::free_ports;
+use crate::process::{Process, Recipe};
+use crate::program::find_mongod;
+use crate::wait::wait_until;
+
+const NAME: &str = "rs0";
+
+/// How to start a [`ReplicaSet`].
+#[derive(Clone, Debug)]
+pub struct ReplicaSetOptions {
+    /// How many members.
+    pub members: usize,
+    /// The members' ports, in order; free ones if empty.
+    pub ports: Vec<u16>,
+    /// Where the data goes; a temporary directory if not given.
+    pub dir: Option<PathBuf>,
+    /// Whether `failCommand` and other test commands are available.
+    pub test_commands: bool,
+}
+
+impl Default for ReplicaSetOptions {
+    fn default() -> Self {
+        Self {
+            members: 3,
+            ports: Vec::new(),
+            dir: None,
+            test_commands: true,
+        }
+    }
+}
+
+/// A MongoDB replica set on 127.0.0.1, each member a process of its own. Everything ends when it is dropped.
+///
+/// Only so many exist at a time in one program as the machine has room for; starting another one waits.
+#[derive(Debug)]
+pub struct ReplicaSet {
+    // Dropped in this order: the processes have to be gone before their data is removed.
+    /// The members, running or not.
+    pub members: Vec<Member>,
+    client: Client,
+    _temporary: Option<TempDir>,
+    _turn: SemaphorePermit<'static>,
+}
+
+/// One member of a [`ReplicaSet`].
+#[derive(Debug)]
+pub struct Member {
+    /// Its port.
+    pub port: u16,
+    /// Its process, to pause, kill and restart.
+    pub process: Process,
+    /// A driver's client that talks to this member only, whatever its state.
+    pub direct: Client,
+}
+
+impl ReplicaSet {
+    /// Starts a set with this many members, with free ports and temporary data, and waits for its primary.
+    ///
+    /// # Errors
+    /// If there is no `mongod`, or it does not come up; the error says why.
+    pub async fn start(members: usize) -> Result<Self> {
+        Self::start_with(ReplicaSetOptions {
+            members,
+            ..ReplicaSetOptions::default()
+        })
+        .await
+    }
+
+    /// Starts a set and waits until one member is primary and all others follow it.
+    ///
+    /// # Errors
+    /// If there is no `mongod`, or it does not come up; the error says why.
+    pub async fn start_with(options: ReplicaSetOptions) -> Result<Self> {
+        let mongod = find_mongod()?;
+        let turn = turn().await?;
+        let (dir, temporary) = match options.dir {
+            Some(dir) => (dir, None),
+            None => {
+                let temporary = TempDir::with_prefix("bellwether-mongodb-")
+                    .context("making a temporary directory for MongoDB's data")?;
+                (temporary.path().to_path_buf(), Some(temporary))
+            }
+        };
+        let ports = if options.ports.is_empty() {
+            free_ports(options.members)?
+        } else {
+            options.ports
+        };
+        let members = ports
+            .iter()
+            .map(|port| Member::start(&mongod, *port, &dir, options.test_commands))
+            .collect::<Result<_>>()?;
+        let mut whole = client_options(&ports);
+        whole.repl_set_name = Some(NAME.into());
+        let client = Client::with_options(whole)?;
+        let mut set = Self {
+            members,
+            client,
+            _temporary: temporary,
+            _turn: turn,
+        };
+        set.initiate().await?;
+        Ok(set)
+    }
+
+    /// The connection string.
+    pub fn uri(&self) -> String {
+        let hosts: Vec<String> = self.members.iter().map(Member::address).collect();
+        format!("mongodb://{}/?replicaSet={NAME}", hosts.join(","))
+    }
+
+    /// A driver's client for the set, apart from those of the servers.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Which member is a writable primary at this moment.
+    pub async fn primary(&self) -> Option<usize> {
+        for (index, member) in self.members.iter().enumerate() {
+            if member
+                .hello()
+                .await
+                .is_ok_and(|hello| says(&hello, "isWritablePrimary"))
+            {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Waits until there is a writable primary and gives its index.
+    ///
+    /// # Errors
+    /// If there is none for a long time.
+    pub async fn wait_for_primary(&self) -> Result<usize> {
+        wait_until("a primary of the replica set", async || {
+            self.primary().await.context("there is none")
+        })
+        .await
+    }
+
+    /// Waits until there is a primary and all other members follow it.
+    ///
+    /// # Errors
+    /// If they do not for a long time.
+    pub async fn all_follow(&self) -> Result<()> {
+        self.wait_for_primary().await?;
+        wait_until(
+            "all members of the replica set to follow its primary",
+            async || {
+                for member in &self.members {
+                    let hello = member.hello().await?;
+                    if !says(&hello, "isWritablePrimary") && !says(&hello, "secondary") {
+                        bail!("{} is neither primary nor secondary", member.address());
+                    }
+                }
+                Ok(())
+            },
+        )
+        .await
+    }
+
+    /// Has the primary step down in favour of another member, and gives the index of the one that stepped down.
+    ///
+    /// # Errors
+    /// If there is no primary, or it cannot step down.
+    pub async fn step_down_primary(&self) -> Result<usize> {
+        let index = self.wait_for_primary().await?;
+        // It refuses while no other member has caught up.
+        wait_until("the primary to step down", async || {
+            let command = doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5 };
+            Ok(self.members[index].admin(command).await?)
+        })
+        .await?;
+        Ok(index)
+    }
+
+    /// Brings a set of fresh members to work: one primary, all others following it.
+    async fn initiate(&mut self) -> Result<()> {
+        for member in &mut self.members {
+            member.listening().await?;
+        }
+        let members: Vec<Document> = (0_i32..)
+            .zip(&self.members)
+            .map(|(id, member)| doc! { "_id": id, "host": member.address() })
+            .collect();
+        let config = doc! {
+            "_id": NAME,
+            "members": members,
+            // By default a set takes 10 s to notice that its primary is gone, and as long for its first election.
+            "settings": {
+                "electionTimeoutMillis": 1000,
+                "heartbeatIntervalMillis": 500,
+                "heartbeatTimeoutSecs": 1,
+            },
+        };
+        let first = &self.members[0];
+        first
+            .admin(doc! { "replSetInitiate": config })
+            .await
+            .context("initiating the replica set")?;
+        wait_until("the first primary of the replica set", async || {
+            if let Some(primary) = self.primary().await {
+                return Ok(primary);
+            }
+            // Refused until the member has read its configuration; then it need not wait for the timeout.
+            first.admin(doc! { "replSetStepUp": 1 }).await?;
+            bail!("it stands for election")
+        })
+        .await?;
+        self.all_follow().await
+    }
+}
+
+impl Member {
+    fn start(mongod: &Path, port: u16, dir: &Path, test_commands: bool) -> Result<Self> {
+        let data = dir.join(format!("mongod-{port}"));
+        fs::create_dir_all(&data).with_context(|| format!("making {}", data.display()))?;
+        let mut args: Vec<OsString> = Vec::new();
+        args.extend(["--replSet", NAME, "--bind_ip", "127.0.0.1", "--nounixsocket"].map(Into::into));
+        args.extend([
+            "--port".into(),
+            port.to_string().into(),
+            "--dbpath".into(),
+            data.into(),
+        ]);
+        // A member for a few minutes on a shared machine: little memory, and no journal files of 100 MB in advance.
+        args.extend(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"].map(Into::into));
+        args.extend(["--wiredTigerEngineConfigString", "log=(prealloc=false)"].map(Into::into));
+        args.extend(["--setParameter", "diagnosticDataCollectionEnabled=false"].map(Into::into));
+        if test_commands {
+            args.extend(["--setParameter", "enableTestCommands=1"].map(Into::into));
+        }
+        let process = Process::start(Recipe {
+            name: format!("mongod on port {port}"),
+            program: mongod.to_path_buf(),
+            args,
+            log: dir.join(format!("mongod-{port}.log")),
+        })?;
+        let mut options = client_options(&[port]);
+        options.direct_connection = Some(true);
+        Ok(Self {
+            port,
+            process,
+            direct: Client::with_options(options)?,
+        })
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    async fn listening(&mut self) -> Result<()> {
+        let what = format!("{} to listen", self.process.name());
+        wait_until(&what, async || {
+            self.process.expect_running()?;
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn admin(&self, command: Document) -> mongodb::error::Result<Document> {
+        self.direct.database("admin").run_command(command).await
+    }
+
+    async fn hello(&self) -> mongodb::error::Result<Document> {
+        self.admin(doc! { "hello": 1 }).await
+    }
+}
+
+/// Waits until there is room for one more set: one for every two cores. `cargo test` starts as many tests at once as
+/// there are cores, and servers that get no processor time find each other dead.
+async fn turn() -> Result<SemaphorePermit<'static>> {
+    static TURNS: OnceLock<Semaphore> = OnceLock::new();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let turns = TURNS.get_or_init(|| Semaphore::new((cores / 2).max(1)));
+    turns.acquire().await.context("waiting for a turn")
+}
+
+fn says(hello: &Document, role: &str) -> bool {
+    hello.get_bool(role).unwrap_or(false)
+}
+
+/// Settings with which a driver notices quickly that a member went or came; its defaults take 10 to 30 s.
+fn client_options(ports: &[u16]) -> ClientOptions {
+    ClientOptions::builder()
+        .hosts(
+            ports
+                .iter()
+                .map(|port| ServerAddress::Tcp {
+                    host: "127.0.0.1".into(),
+                    port: Some(*port),
+                })
+                .collect::<Vec<_>>(),
+        )
+        .connect_timeout(Duration::from_secs(1))
+        .heartbeat_freq(Duration::from_millis(500))
+        .server_selection_timeout(Duration::from_secs(2))
+        .build()
+}

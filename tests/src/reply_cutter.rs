@@ -1,0 +1,115 @@
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use bellwether_protocol::ServerFrame;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::header;
+use tokio_tungstenite::{accept_hdr_async, connect_async};
+
+use crate::connection::request;
+use crate::ports::free_ports;
+
+/// Stands between clients and one server and relays every message, but loses the first reply: where the first
+/// `result` frame would be passed on, both connections are cut. Later connections are relayed in full.
+#[derive(Debug)]
+pub struct ReplyCutter {
+    port: u16,
+    state: Arc<State>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cut: AtomicBool,
+    passed: AtomicUsize,
+}
+
+impl ReplyCutter {
+    /// Starts to relay to the server at this URL.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub async fn start(upstream: String) -> Result<Self> {
+        let port = free_ports(1)?[0];
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let state = Arc::new(State::default());
+        let accepting = tokio::spawn({
+            let state = Arc::clone(&state);
+            async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    let (upstream, state) = (upstream.clone(), Arc::clone(&state));
+                    tokio::spawn(async move {
+                        // A relay that fails closes both its connections, which is all anybody can be told.
+                        let _ = relay(client, &upstream, &state).await;
+                    });
+                }
+            }
+        });
+        Ok(Self {
+            port,
+            state,
+            accepting,
+        })
+    }
+
+    /// Where clients reach it.
+    pub fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}/v1", self.port)
+    }
+
+    /// Whether a reply has been lost.
+    pub fn has_cut(&self) -> bool {
+        self.state.cut.load(Ordering::SeqCst)
+    }
+
+    /// How many replies were passed on.
+    pub fn passed(&self) -> usize {
+        self.state.passed.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for ReplyCutter {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn relay(client: TcpStream, upstream: &str, state: &State) -> Result<()> {
+    // The signature is tungstenite's.
+    #[allow(clippy::result_large_err)]
+    let select_offered = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
+        if let Some(offered) = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL) {
+            response
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_PROTOCOL, offered.clone());
+        }
+        Ok(response)
+    };
+    let mut client = accept_hdr_async(client, select_offered).await?;
+    let (mut server, _) = connect_async(request(upstream)?).await?;
+    loop {
+        tokio::select! {
+            message = client.next() => server.send(message.context("the client is gone")??).await?,
+            message = server.next() => {
+                let message = message.context("the server is gone")??;
+                if is_result(&message) {
+                    if !state.cut.swap(true, Ordering::SeqCst) {
+                        return Ok(());
+                    }
+                    state.passed.fetch_add(1, Ordering::SeqCst);
+                }
+                client.send(message).await?;
+            }
+        }
+    }
+}
+
+fn is_result(message: &Message) -> bool {
+    matches!(message, Message::Text(text) if matches!(ServerFrame::parse(text), Ok(ServerFrame::Result(_))))
+}

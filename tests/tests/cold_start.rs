@@ -1,0 +1,112 @@
+//! Who becomes coordinator when servers come and go, without any fault in between.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bellwether_protocol::{Outcome, RoleName};
+use bellwether_tests::{Cluster, ClusterOptions, ReplicaSet, execute, execute_within};
+
+const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
+
+#[tokio::test]
+async fn the_largest_number_is_coordinator_and_everyone_says_so() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let options = ClusterOptions {
+        numbers: vec![10, u64::MAX, 20],
+        ..ClusterOptions::new(set.uri())
+    };
+    let mut cluster = Cluster::start_with(options).await?;
+    let agreement = cluster.all_agree().await?;
+    assert_eq!(agreement.coordinator, 1);
+    for (server, number) in cluster.servers.iter().zip([10, u64::MAX, 20]) {
+        let status = server.status().await?;
+        assert_eq!(status.server, server.id);
+        assert_eq!(status.number, number.to_string());
+        let coordinator = status.coordinator.context("no coordinator")?;
+        assert_eq!(
+            coordinator.url.as_deref(),
+            Some(cluster.servers[1].url().as_str())
+        );
+        assert!(status.mongodb.available, "{:?}", status.mongodb);
+        assert!(
+            status
+                .peers
+                .iter()
+                .all(|peer| peer.connected && peer.number.is_some()),
+            "{:?}",
+            status.peers
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_equal_numbers_the_largest_id_is_coordinator() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let options = ClusterOptions {
+        numbers: vec![7, 7, 7],
+        ..ClusterOptions::new(set.uri())
+    };
+    let mut cluster = Cluster::start_with(options).await?;
+    assert_eq!(cluster.all_agree().await?.coordinator, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn servers_come_and_go() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let mut cluster = Cluster::start(set.uri()).await?;
+    assert_eq!(cluster.all_agree().await?.coordinator, largest(&cluster).await?);
+
+    // Each in turn.
+    for index in 0..cluster.servers.len() {
+        let old_number = cluster.servers[index].status().await?.number;
+        let epoch = cluster.all_agree().await?.epoch;
+        cluster.servers[index].process.restart()?;
+        let agreement = cluster.all_agree().await?;
+        assert_ne!(
+            cluster.servers[index].status().await?.number,
+            old_number,
+            "a start draws a new number"
+        );
+        assert_eq!(agreement.coordinator, largest(&cluster).await?);
+        assert!(agreement.epoch >= epoch);
+        execute(&cluster.urls(), INSERT).await??;
+    }
+
+    // Only one left, the smallest: MongoDB says who may, not a majority of servers.
+    for _ in 0..2 {
+        let coordinator = cluster.agreement().await?.coordinator;
+        cluster.servers[coordinator].process.kill()?;
+    }
+    let alone = cluster.agreement().await?;
+    execute(&cluster.urls(), INSERT).await??;
+
+    // None left.
+    cluster.servers[alone.coordinator].process.kill()?;
+    let failure = execute_within(Duration::from_secs(2), &cluster.urls(), INSERT)
+        .await?
+        .expect_err("no server runs");
+    assert_eq!(failure.outcome, Outcome::NotExecuted);
+    assert_eq!(failure.tries.len(), 3, "{failure:?}");
+
+    // And back.
+    for server in &mut cluster.servers {
+        server.process.restart()?;
+    }
+    let agreement = cluster.all_agree().await?;
+    assert!(agreement.epoch > alone.epoch);
+    execute(&cluster.urls(), INSERT).await??;
+    Ok(())
+}
+
+/// The server with the largest number, as the servers themselves tell.
+async fn largest(cluster: &Cluster) -> Result<usize> {
+    let mut ranks = Vec::new();
+    for (index, server) in cluster.servers.iter().enumerate() {
+        let status = server.status().await?;
+        assert!(matches!(status.role, RoleName::Coordinator | RoleName::Follower));
+        ranks.push((status.number.parse::<u128>()?, server.id.clone(), index));
+    }
+    Ok(ranks.into_iter().max().context("no servers")?.2)
+}

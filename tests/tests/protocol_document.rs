@@ -1,0 +1,96 @@
+//! Every example in `docs/protocol.md` is what it says it is.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use bellwether_protocol::{ClientFrame, ErrorCode, ServerFrame, Status};
+use bellwether_protocol::{CloseCode, Outcome};
+
+/// A block of code in the document: what stands after the three backticks, and the text.
+struct Block {
+    info: String,
+    text: String,
+    line: usize,
+}
+
+#[test]
+fn every_example_parses() -> Result<()> {
+    let mut counts = (0, 0);
+    for Block { info, text, line } in blocks(&document()?) {
+        let at = || format!("docs/protocol.md, line {line}");
+        match info.split_whitespace().collect::<Vec<_>>()[..] {
+            ["json", "client"] => {
+                ClientFrame::parse(&text).with_context(at)?;
+                counts.0 += 1;
+            }
+            ["json", "server"] => {
+                ServerFrame::parse(&text).with_context(at)?;
+                counts.1 += 1;
+            }
+            ["json", "status"] => {
+                serde_json::from_str::<Status>(&text).with_context(at)?;
+            }
+            ["json", ..] => ensure!(
+                false,
+                "{}: a block of JSON has to say what it is: client, server or status",
+                at()
+            ),
+            _ => {}
+        }
+    }
+    ensure!(
+        counts.0 >= 2 && counts.1 >= 3,
+        "both of the client's frames and all three of the server's have an example"
+    );
+    Ok(())
+}
+
+#[test]
+fn every_code_is_described() -> Result<()> {
+    let document = document()?;
+    let codes = ErrorCode::ALL.map(|code| code.to_string()).into_iter();
+    let outcomes =
+        [Outcome::NotExecuted, Outcome::Unknown, Outcome::Executed].map(|outcome| outcome.to_string());
+    for name in codes.chain(outcomes) {
+        assert!(
+            document.contains(&format!("`{name}`")),
+            "docs/protocol.md does not describe {name}"
+        );
+    }
+    for code in CloseCode::ALL {
+        assert!(
+            document.contains(&code.to_string()),
+            "docs/protocol.md does not describe close code {code}"
+        );
+    }
+    Ok(())
+}
+
+fn document() -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol.md");
+    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+}
+
+fn blocks(document: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (index, line) in document.lines().enumerate() {
+        match (line.trim().strip_prefix("```"), &mut open) {
+            (Some(info), None) => {
+                open = Some(Block {
+                    info: info.to_owned(),
+                    text: String::new(),
+                    line: index + 1,
+                });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some(block)) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}

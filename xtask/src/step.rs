@@ -1,0 +1,81 @@
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use tokio::process::Command;
+
+/// Tells the user something, on stderr. A terminal that is gone is no reason to stop.
+pub(crate) fn say(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Prints a line of a result, on stdout.
+pub(crate) fn show(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// The repository's directory.
+pub(crate) fn root() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own)
+}
+
+/// A command, run in the repository's directory, that ends when the task that runs it does.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root()).kill_on_drop(true);
+    command
+}
+
+/// The cargo that runs this program, with these arguments.
+pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo sets for the programs it runs is about this program, and would confuse the next one.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.args(args);
+    cargo
+}
+
+/// Runs a command, its output shown, and expects it to succeed.
+pub(crate) async fn run(command: &mut Command) -> Result<()> {
+    let line = line(command);
+    say(format_args!("    $ {line}"));
+    let status = command
+        .status()
+        .await
+        .with_context(|| format!("cannot start `{line}`"))?;
+    ensure!(
+        status.success(),
+        "`{line}` failed ({status}); its messages are above"
+    );
+    Ok(())
+}
+
+/// Runs a command and gives what it wrote to stdout.
+pub(crate) async fn output(command: &mut Command) -> Result<String> {
+    let line = line(command);
+    let output = command
+        .output()
+        .await
+        .with_context(|| format!("cannot start `{line}`"))?;
+    ensure!(
+        output.status.success(),
+        "`{line}` failed ({}): {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn line(command: &Command) -> String {
+    let command = command.as_std();
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,102 @@
+//! Every check of the project, one after another.
+
+mod report;
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use bellwether_tests::target_dir;
+use clap::Args;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::step::{cargo, run as run_step, show};
+use crate::{provision, web};
+use report::{Report, Totals};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave out the tests that start a cluster, and what only they need
+    #[arg(long)]
+    fast: bool,
+    /// Run only tests whose names contain this
+    filter: Option<String>,
+}
+
+/// A check that fails does not keep the others from running.
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let mut report = Report::default();
+    let mut totals = Totals::default();
+    report.check("needs", needs(&options)).await;
+    report
+        .check("format", run_step(&mut cargo(["fmt", "--all", "--check"])))
+        .await;
+    report.check("lints", lints()).await;
+    report.check("docs", docs()).await;
+    report.check("page", web::build()).await;
+    report.check("tests", tests(&options, &mut totals)).await;
+    report.finish(&totals)
+}
+
+async fn needs(options: &Options) -> Result<()> {
+    if options.fast {
+        provision::wasm_target().await
+    } else {
+        provision::everything().await
+    }
+}
+
+async fn lints() -> Result<()> {
+    run_step(&mut cargo([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+    .await?;
+    let wasm = [
+        "--package",
+        "bellwether-web-client",
+        "--target",
+        "wasm32-unknown-unknown",
+    ];
+    run_step(cargo(["clippy"]).args(wasm).args(["--", "-D", "warnings"])).await
+}
+
+async fn docs() -> Result<()> {
+    run_step(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")).await
+}
+
+/// Builds everything, then runs the tests and adds up what they say.
+async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
+    let mut packages = vec!["--workspace"];
+    if options.fast {
+        packages.extend(["--exclude", "bellwether-tests"]);
+    }
+    run_step(cargo(["test", "--no-run"]).args(&packages)).await?;
+    let mut test = cargo(["test", "--no-fail-fast"]);
+    test.args(&packages).args(&options.filter);
+    if !options.fast {
+        // The programs the tests start. Built here, with the features the workspace has as a whole, they need not be
+        // built once more by the tests themselves.
+        run_step(&mut cargo(["build", "--workspace", "--bins"])).await?;
+        test.env("BELLWETHER_PROGRAMS", target_dir()?.join("debug"));
+    }
+    let mut running = test
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting cargo test")?;
+    let mut lines = BufReader::new(running.stdout.take().context("cargo test has no output")?).lines();
+    while let Some(line) = lines.next_line().await? {
+        totals.add(&line);
+        show(&line);
+    }
+    let status = running.wait().await?;
+    ensure!(totals.any_passed(), "no test ran ({status})");
+    ensure!(
+        status.success(),
+        "cargo test failed ({status}); what failed is named above"
+    );
+    Ok(())
+}
