@@ -53,13 +53,13 @@ impl Dialler {
         let mut pause = FIRST_PAUSE;
         let mut reported: Option<Link> = None;
         let mut complaint = String::new();
+        let mut was_brief = false;
         loop {
             match timeout(CONNECT_TIMEOUT, self.connect())
                 .await
                 .unwrap_or(Err(DialError::Timeout))
             {
                 Ok(socket) => {
-                    pause = FIRST_PAUSE;
                     complaint.clear();
                     info!(peer = %self.peer, address = %self.address, "link up");
                     self.report(&mut reported, Link::Up).await;
@@ -69,14 +69,12 @@ impl Dialler {
                         return;
                     }
                     info!(peer = %self.peer, reason = %end, "link lost");
-                    // At once, and without a pause before the first try: whether the peer's host still
-                    // answers is what tells a crash from a broken connection.
                     self.report(&mut reported, Link::Down).await;
-                    if began.elapsed() < LONGEST_PAUSE {
-                        // Something accepts and hangs up: no busy loop.
-                        sleep(Duration::from_millis(50)).await;
+                    let brief = began.elapsed() < LONGEST_PAUSE;
+                    if !(brief && was_brief) {
+                        pause = FIRST_PAUSE;
                     }
-                    continue;
+                    was_brief = brief;
                 }
                 Err(error) => {
                     self.complain(&error, &mut complaint);
@@ -88,6 +86,8 @@ impl Dialler {
                     self.report(&mut reported, link).await;
                 }
             }
+            // Almost at once after a loss: whether the peer's host still answers is what tells a crash from a
+            // broken connection. Something that accepts and hangs up again and again is dialled ever less often.
             if self.rest(pause, &mut messages).await.is_err() {
                 return;
             }
