@@ -1,7 +1,10 @@
 //! The page in a headless Chromium, against a running cluster.
+//!
+//! With `BELLWETHER_SCREENSHOT=docs/page.png` the page's picture in the README is made anew.
 
 use std::path::Path;
 use std::time::Duration;
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::{
@@ -75,7 +78,17 @@ async fn use_page(page: &Client, cluster: &mut Cluster) -> Result<()> {
         outcome == "executed",
         "the insert after the kill: {outcome}: {result}"
     );
-    Ok(())
+    picture(page).await
+}
+
+/// Keeps what the page looks like, if asked to.
+async fn picture(page: &Client) -> Result<()> {
+    let Some(path) = env::var_os("BELLWETHER_SCREENSHOT") else {
+        return Ok(());
+    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    page.set_window_size(1100, 1000).await?;
+    fs::write(&path, page.screenshot().await?).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Sends a command and waits for the verdict: the outcome and what is shown as the result.

@@ -385,7 +385,11 @@ impl<R: RngCore> Elector<R> {
     /// The coordinator this server vouches for: itself, or the one it hears.
     fn heard_incumbent(&self) -> Option<Incumbent> {
         match &self.state {
-            State::Following(following) if following.hears(self.now, &self.config) => {
+            // A link that is lost may be the first sign of the end: no ground to vouch for anybody.
+            State::Following(following)
+                if following.hears(self.now, &self.config)
+                    && self.peers.is_reachable(&following.incumbent.rank.id) =>
+            {
                 Some(following.incumbent.clone())
             }
             State::Leading(Leading { epoch, .. }) => Some(Incumbent {

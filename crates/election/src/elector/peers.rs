@@ -81,6 +81,11 @@ impl Peers {
         }
     }
 
+    /// Whether messages may reach the peer, as far as the transport has said.
+    pub(super) fn is_reachable(&self, id: &ServerId) -> bool {
+        self.0.get(id).is_some_and(Peer::reachable)
+    }
+
     pub(super) fn is_refused(&self, id: &ServerId) -> bool {
         self.0
             .get(id)

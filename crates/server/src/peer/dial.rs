@@ -53,7 +53,7 @@ impl Dialler {
         let mut pause = FIRST_PAUSE;
         let mut reported: Option<Link> = None;
         let mut complaint = String::new();
-        let mut was_brief = false;
+        let mut brief_in_a_row = 0_u32;
         loop {
             match timeout(CONNECT_TIMEOUT, self.connect())
                 .await
@@ -71,14 +71,14 @@ impl Dialler {
                     info!(peer = %self.peer, reason = %end, "link lost");
                     self.report(&mut reported, Link::Down).await;
                     let brief = began.elapsed() < LONGEST_PAUSE;
-                    if !(brief && was_brief) {
-                        pause = FIRST_PAUSE;
-                    }
-                    was_brief = brief;
+                    brief_in_a_row = if brief { brief_in_a_row + 1 } else { 0 };
+                    pause = (FIRST_PAUSE * 2_u32.pow(brief_in_a_row.min(9))).min(LONGEST_PAUSE);
                 }
                 Err(error) => {
                     self.complain(&error, &mut complaint);
                     let link = if matches!(error, DialError::Refused) {
+                        // So it has ended, and a brief connection before was no fault of the other side.
+                        brief_in_a_row = 0;
                         Link::Refused
                     } else {
                         Link::Down
