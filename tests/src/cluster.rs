@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{RoleName, Status};
 use tempfile::TempDir;
 
@@ -161,18 +161,41 @@ impl Cluster {
         .await
     }
 
-    /// As [`Cluster::agreement`], but all servers have to run.
+    /// As [`Cluster::agreement`], but all servers have to run, and the coordinator has to be the one with the largest
+    /// number. Until it is, a server that has just started may follow for a moment and then take over.
     ///
     /// # Errors
     /// If a server has ended, with the end of its log, or as for [`Cluster::agreement`].
     pub async fn all_agree(&mut self) -> Result<Agreement> {
-        wait_until("all servers to agree on a coordinator", async || {
+        wait_until("all servers to agree on the largest number", async || {
             self.servers
                 .iter_mut()
                 .try_for_each(|server| server.process.expect_running())?;
-            self.agree_now().await
+            let agreement = self.agree_now().await?;
+            let largest = self.largest().await?;
+            ensure!(
+                agreement.coordinator == largest,
+                "{} is coordinator, and {} has the largest number",
+                self.servers[agreement.coordinator].id,
+                self.servers[largest].id
+            );
+            Ok(agreement)
         })
         .await
+    }
+
+    /// The server with the largest number and, between equal ones, the largest id.
+    async fn largest(&self) -> Result<usize> {
+        let mut ranks = Vec::new();
+        for (index, server) in self.servers.iter().enumerate() {
+            let number: u64 = server.status().await?.number.parse()?;
+            ranks.push((number, &server.id, index));
+        }
+        ranks
+            .into_iter()
+            .max()
+            .map(|(.., index)| index)
+            .context("no servers")
     }
 
     async fn agree_now(&mut self) -> Result<Agreement> {

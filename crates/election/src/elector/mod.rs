@@ -119,6 +119,8 @@ pub struct Elector<R> {
     /// The largest epoch any coordinator is known to have had.
     seen: Epoch,
     now: Instant,
+    /// A claim has been asked for and not been answered yet.
+    claim_pending: bool,
     /// Until then a better-ranked follower leaves the coordinator alone, because its last claim failed.
     calm_until: Instant,
     outputs: VecDeque<Output>,
@@ -153,6 +155,7 @@ impl<R: RngCore> Elector<R> {
             state: State::Searching(Searching::at_start(until)),
             seen: Epoch::ZERO,
             now,
+            claim_pending: false,
             calm_until: now,
             outputs: VecDeque::new(),
         };
@@ -269,6 +272,7 @@ impl<R: RngCore> Elector<R> {
     /// The arbiter has answered a [`Claim`]: an epoch, or nothing if it refused or could not be reached.
     pub fn handle_claim(&mut self, now: Instant, granted: Option<Epoch>) {
         self.advance(now);
+        self.claim_pending = false;
         match granted {
             // Also when this server has begun to follow somebody meanwhile: a newer grant has fenced that
             // coordinator off already, so refusing it would leave the cluster without one.
@@ -290,6 +294,8 @@ impl<R: RngCore> Elector<R> {
         self.me.fit = fit;
         match &self.state {
             State::Standing(Standing::Resting { .. }) if fit => self.search(),
+            // So that the others do not stand in the belief that this one cannot.
+            State::Searching(_) if fit => self.broadcast(&Body::Query),
             State::Following(_) => self.beat_now(),
             _ => {}
         }

@@ -106,13 +106,17 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
+    /// Asks for an epoch, once at a time: a second grant would only end the tenure of the first.
     pub(super) fn claim(&mut self) {
         self.enter(State::Standing(Standing::Claiming));
-        let claim = Claim {
-            rank: self.me.rank.clone(),
-            above: self.seen,
-        };
-        self.output(Output::Claim(claim));
+        if !self.claim_pending {
+            self.claim_pending = true;
+            let claim = Claim {
+                rank: self.me.rank.clone(),
+                above: self.seen,
+            };
+            self.output(Output::Claim(claim));
+        }
     }
 
     pub(super) fn rest(&mut self, at_least: Duration) {

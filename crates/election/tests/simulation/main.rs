@@ -154,10 +154,11 @@ fn leaving_hands_over() {
         let mut world = World::new(seed, 3, Faults::none());
         world.start_all();
         world.run_for_ms(2_000);
-        let best = world.best();
+        let (best, grants) = (world.best(), world.grants());
         world.leave(best);
         world.run_for_ms(100);
         assert_eq!(world.role(best), Some(Role::Left), "seed {seed}");
+        assert_eq!(world.grants(), grants + 1, "seed {seed}: one claim is enough");
         world.crash(best);
         world.run_for_ms(50);
         world.check_converged();

@@ -1,0 +1,177 @@
+//! Nothing commits under an epoch once a larger one was granted, and nobody waits for the dead.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
+use bellwether_tests::ReplicaSet;
+use bson::{Document, doc};
+use mongodb::options::{ReadConcern, WriteConcern};
+use tokio::time::Instant;
+
+use crate::coordinator::{Coordinator, in_a_while, new_id, parse};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let old = Coordinator::start(&set, "app_fence").await?;
+    old.reply(r#"{"insert":"c","documents":[{"_id":"before"}]}"#)
+        .await?;
+    let new = Coordinator::start(&set, "app_fence").await?;
+    assert!(new.epoch > old.epoch);
+
+    // Reads are fenced, too, and what waits behind the one that found out is answered the same.
+    let waiting = [
+        r#"{"find":"c"}"#,
+        r#"{"insert":"c","documents":[{"_id":"after"}]}"#,
+    ]
+    .map(|command| Ok(old.pipeline.submit(new_id(), parse(command)?, in_a_while())));
+    for answer in waiting {
+        let answer: Result<_, ErrorFrame> = answer;
+        let error = match answer.and_then(|answer| answer) {
+            Ok(answer) => answer.await?.expect_err("it is fenced"),
+            Err(error) => error,
+        };
+        assert!(
+            matches!(error.code, ErrorCode::Fenced | ErrorCode::NotCoordinator),
+            "{error:?}"
+        );
+        assert_eq!(error.outcome, Outcome::NotExecuted);
+    }
+    assert_eq!(*old.pipeline.fenced().borrow(), Some(old.epoch));
+    let refused = old
+        .pipeline
+        .submit(new_id(), parse(r#"{"find":"c"}"#)?, in_a_while());
+    assert_eq!(
+        refused.expect_err("it does not lead").code,
+        ErrorCode::NotCoordinator
+    );
+    assert_eq!(new.reply(r#"{"count":"c"}"#).await?["n"]["$numberInt"], "1");
+
+    // Both take over from each other, over and over, under load: every answered insert is there once.
+    let mut executed = 0;
+    let mut epoch = new.epoch;
+    for round in 0..10 {
+        let (next, last) = if round % 2 == 0 {
+            (&old, &new)
+        } else {
+            (&new, &old)
+        };
+        let insert = |n: i32| format!(r#"{{"insert":"load","documents":[{{"_id":"{round}-{n}"}}]}}"#);
+        let mut load = Vec::new();
+        for n in 0..20 {
+            let (id, command) = (new_id(), parse(&insert(n))?);
+            // Once the other has claimed, this one refuses; then nothing was executed.
+            if let Ok(answer) = last.pipeline.submit(id, command.clone(), in_a_while()) {
+                load.push((id, command, answer));
+            }
+        }
+        let claimed = next.fence.claim("next", "2").await?;
+        ensure!(claimed > epoch, "{claimed} after {epoch}");
+        epoch = claimed;
+        next.pipeline.lead(epoch).await?;
+        for (id, command, answer) in load {
+            match answer.await? {
+                Ok(_) => executed += 1,
+                // The claim ended the session while the commit was on its way. Asking again settles it.
+                Err(error) if error.outcome == Outcome::Unknown => {
+                    let again = next.pipeline.submit(id, command, in_a_while());
+                    again
+                        .map_err(|error| anyhow!("{error:?}"))?
+                        .await?
+                        .map_err(|error| anyhow!("{error:?}"))?;
+                    executed += 1;
+                }
+                Err(error) => assert_eq!(error.outcome, Outcome::NotExecuted, "{error:?}"),
+            }
+        }
+        last.pipeline.retire().await;
+    }
+    let last = &new;
+    let count = last.reply(r#"{"count":"load"}"#).await?;
+    assert_eq!(count["n"]["$numberInt"], executed.to_string());
+    Ok(())
+}
+
+/// A transaction that has seen its epoch and is still running when a later one is granted: it commits before the
+/// grant or never. The session is not killed here, so it is the fence alone that decides.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_and_a_running_transaction_exclude_each_other() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_race").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":1,"n":0}]}"#)
+        .await?;
+    let c = set.client().database("app_race").collection::<Document>("c");
+    let system = set.client().database("app_race_bellwether");
+    let fence = system.collection::<Document>("fence");
+    let n = async || {
+        let found = c.find_one(doc! {}).read_concern(ReadConcern::majority()).await?;
+        anyhow::Ok(found.context("the document")?.get_i32("n")?)
+    };
+
+    let slow = r#"{"$expr":{"$gt":[{"$sum":{"$map":{"input":{"$range":[0,600000]},"in":1}}},0]}}"#;
+    let add = format!(r#"{{"update":"c","updates":[{{"q":{slow},"u":{{"$inc":{{"n":1}}}}}}]}}"#);
+    let answer = s1.pipeline.submit(new_id(), parse(&add)?, in_a_while())?;
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(n().await?, 0, "the transaction is still running");
+    fence
+        .update_one(doc! {}, doc! { "$inc": { "epoch": 1_i64 } })
+        .write_concern(WriteConcern::majority())
+        .await?;
+    let granted_at = n().await?;
+    let executed = answer.await?.is_ok();
+    assert_eq!(
+        (n().await?, granted_at),
+        (i32::from(executed), i32::from(executed))
+    );
+
+    let error = s1.error(&add).await;
+    assert_eq!(
+        (error.code, error.outcome),
+        (ErrorCode::Fenced, Outcome::NotExecuted)
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_dies_in_a_transaction_delays_nobody() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_orphan").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":1}]}"#).await?;
+    s1.pipeline.retire().await;
+
+    // What a coordinator leaves that is killed between its fence write and its commit.
+    let system = set.client().database("app_orphan_bellwether");
+    let fence = system.collection::<Document>("fence");
+    let mut orphan = set.client().start_session().await?;
+    orphan
+        .start_transaction()
+        .read_concern(ReadConcern::snapshot())
+        .write_concern(WriteConcern::majority())
+        .await?;
+    let held_in = doc! { "$set": { "session": orphan.id().clone() } };
+    fence.update_one(doc! {}, held_in).await?;
+    let held = fence
+        .update_one(doc! { "_id": "fence" }, doc! { "$inc": { "seq": 1_i64 } })
+        .session(&mut orphan)
+        .await?;
+    assert_eq!(held.modified_count, 1);
+
+    let begun = Instant::now();
+    let epoch = s1.fence.claim("s2", "2").await?;
+    ensure!(
+        begun.elapsed() < Duration::from_secs(2),
+        "the claim took {:?}",
+        begun.elapsed()
+    );
+    assert!(epoch > s1.epoch);
+    assert!(orphan.commit_transaction().await.is_err());
+
+    // The same server may lead again.
+    s1.pipeline.lead(epoch).await?;
+    assert!(s1.pipeline.lead(epoch).await.is_err());
+    let epoch = s1.fence.claim("s2", "2").await?;
+    s1.pipeline.lead(epoch).await?;
+    assert_eq!(s1.reply(r#"{"count":"c"}"#).await?["n"]["$numberInt"], "1");
+    Ok(())
+}

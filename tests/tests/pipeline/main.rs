@@ -1,0 +1,7 @@
+//! The pipeline, without servers around it, on a real replica set.
+
+mod commands;
+mod coordinator;
+mod fence;
+mod once;
+mod waiting;

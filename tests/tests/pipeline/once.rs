@@ -1,0 +1,155 @@
+//! A command is executed once, whatever happens to its answer.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use bellwether_protocol::{ErrorCode, Outcome};
+use bellwether_server::{RETENTION, Settings};
+use bellwether_tests::ReplicaSet;
+use bson::{Document, doc};
+use tokio::time::Instant;
+
+use crate::coordinator::{Coordinator, in_a_while, minted, new_id, now, parse};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn executes_once_and_answers_the_same_again() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_once").await?;
+    let add = r#"{"update":"c","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}},"upsert":true}]}"#;
+
+    let id = new_id();
+    let first = s1.send(id, add).await?;
+    assert!(!first.replayed);
+    let again = s1.send(id, add).await?;
+    assert!(again.replayed);
+    assert_eq!(
+        (first.epoch, first.result.get()),
+        (again.epoch, again.result.get())
+    );
+    let other = s1.send(id, r#"{"count":"c"}"#).await.expect_err("another body");
+    assert_eq!(
+        (other.code, other.outcome, other.id),
+        (ErrorCode::IdReused, Outcome::NotExecuted, Some(id))
+    );
+
+    // A later coordinator remembers as well.
+    let s2 = Coordinator::start(&set, "app_once").await?;
+    assert!(s2.epoch > s1.epoch);
+    let again = s2.send(id, add).await?;
+    assert!(again.replayed);
+    assert_eq!(
+        (first.epoch, first.result.get()),
+        (again.epoch, again.result.get())
+    );
+
+    // The same id many times at once.
+    let id = new_id();
+    let many: Vec<_> = (0..20)
+        .map(|_| {
+            s2.pipeline
+                .submit(id, parse(add)?, Instant::now() + Duration::from_secs(20))
+        })
+        .collect::<Result<_, _>>()?;
+    let mut fresh = 0;
+    for answer in many {
+        fresh += usize::from(!answer.await??.replayed);
+    }
+    assert_eq!(fresh, 1);
+    let n = s2.reply(r#"{"find":"c"}"#).await?["cursor"]["firstBatch"][0]["n"].clone();
+    assert_eq!(n["$numberInt"], "2");
+
+    for at in [
+        now() - RETENTION - Duration::from_secs(60),
+        now() + Duration::from_secs(7200),
+    ] {
+        let error = s2
+            .send(minted(at), add)
+            .await
+            .expect_err("the id is out of its time");
+        assert_eq!(
+            (error.code, error.outcome),
+            (ErrorCode::IdExpired, Outcome::NotExecuted)
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_without_an_answer_is_settled() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_doubt").await?;
+    let admin = set.client().database("admin");
+    let fail_commits = async |mode: Document, how: Document| {
+        let mut data = doc! { "failCommands": ["commitTransaction"], "appName": "bellwether" };
+        data.extend(how);
+        let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+        admin.run_command(command).await
+    };
+    let off = || doc! { "configureFailPoint": "failCommand", "mode": "off" };
+    let add = r#"{"update":"c","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}},"upsert":true}]}"#;
+    let lost = || doc! { "closeConnection": true };
+    // Committed, but for all anybody knows it may be rolled back.
+    let late = || doc! { "writeConcernError": { "code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting" } };
+
+    for how in [lost(), late()] {
+        fail_commits(doc! { "times": 3 }, how).await?;
+        assert!(!s1.send(new_id(), add).await?.replayed);
+    }
+
+    for how in [lost(), late()] {
+        fail_commits(doc! { "times": 100_000 }, how).await?;
+        let id = new_id();
+        let error = s1.send_by(id, add, Duration::from_millis(700)).await;
+        let error = error.expect_err("the commit gets no answer");
+        assert_eq!(
+            (error.code, error.outcome),
+            (ErrorCode::Deadline, Outcome::Unknown)
+        );
+        admin.run_command(off()).await?;
+        s1.send(id, add).await?;
+        assert!(s1.send(id, add).await?.replayed);
+    }
+    let n = s1.reply(r#"{"find":"c"}"#).await?["cursor"]["firstBatch"][0]["n"].clone();
+    assert_eq!(n["$numberInt"], "4");
+    Ok(())
+}
+
+/// A turn of several commands gives what turns of one give.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_of_many_answers_as_turns_of_one() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let mut settings = Settings::default();
+    settings.turn = 8;
+    let s1 = Coordinator::start_with(&set, "app_turns", settings).await?;
+    let commands: Vec<String> = (0..60)
+        .map(|n| match n % 6 {
+            0 | 1 => format!(r#"{{"insert":"c","documents":[{{"_id":{}}}]}}"#, n / 6),
+            2 => r#"{"count":"c"}"#.to_owned(),
+            3 => r#"{"find":"c","filter":{"$bad":1}}"#.to_owned(),
+            4 => r#"{"update":"c","updates":[{"q":{},"u":{"$inc":{"n":1}},"multi":true}]}"#.to_owned(),
+            _ => r#"{"find":"c","sort":{"_id":-1},"limit":1}"#.to_owned(),
+        })
+        .collect();
+    let together: Vec<_> = commands
+        .iter()
+        .map(|command| s1.pipeline.submit(new_id(), parse(command)?, in_a_while()))
+        .collect::<Result<_, _>>()?;
+    let mut answers = Vec::new();
+    for answer in together {
+        answers.push(answer.await?);
+    }
+
+    let s2 = Coordinator::start(&set, "app_turns2").await?;
+    for (command, together) in commands.iter().zip(answers) {
+        let alone = s2.send(new_id(), command).await;
+        match (together, alone) {
+            (Ok(together), Ok(alone)) => {
+                let here = together.result.get().replace("app_turns.", "app_turns2.");
+                assert_eq!(here, alone.result.get(), "{command}");
+            }
+            (Err(together), Err(alone)) => assert_eq!(together.code, alone.code, "{command}"),
+            (together, alone) => panic!("{command}: {together:?} but {alone:?}"),
+        }
+    }
+    Ok(())
+}
