@@ -87,7 +87,9 @@ async fn picture(page: &Client) -> Result<()> {
         return Ok(());
     };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    page.set_window_size(1100, 1000).await?;
+    page.set_window_size(1120, 1160).await?;
+    send(page, r#"{"find":"notes","filter":{},"sort":{"_id":-1}}"#).await?;
+    page.execute("window.scrollTo(0, 0);", vec![]).await?;
     fs::write(&path, page.screenshot().await?).with_context(|| format!("writing {}", path.display()))
 }
 
