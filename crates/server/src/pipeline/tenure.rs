@@ -62,13 +62,14 @@ impl Worker {
         }
         let mut replies: Vec<Option<Reply>> = replies.into_iter().map(Some).collect();
         let Ended { answers, fenced } = self.run_turn(&tasks, &mut replies).await;
+        if fenced {
+            // Before anybody is told, so that whoever is told finds it so.
+            self.be_fenced();
+        }
         for ((task, reply), answer) in tasks.iter().zip(replies).zip(answers) {
             if let Some(reply) = reply {
                 reply.answer(task, Some(self.epoch), answer, &self.shared.counts);
             }
-        }
-        if fenced {
-            self.be_fenced();
         }
         // Behind the answers, so that nobody waits for it; before the next turn, so that a failed
         // transaction does not hold the fence.
