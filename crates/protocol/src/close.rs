@@ -77,6 +77,14 @@ impl CloseCode {
     }
 }
 
+/// Shortens the reason of a close frame to the 123 bytes there is room for (RFC 6455, section 5.5).
+pub fn close_reason(mut reason: String) -> String {
+    while reason.len() > 123 {
+        reason.pop();
+    }
+    reason
+}
+
 impl fmt::Display for CloseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code())

@@ -18,7 +18,7 @@ mod id;
 mod limits;
 mod status;
 
-pub use close::CloseCode;
+pub use close::{CloseCode, close_reason};
 pub use error::{ErrorCode, Outcome, WhatNext};
 pub use frame::{
     ClientFrame, Command, CommandResult, CoordinatorHint, ErrorFrame, FrameError, Hello, HelloOk, Limits,

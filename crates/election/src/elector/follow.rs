@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use rand::RngCore;
 
+use super::peers::best;
 use super::{Elector, Link, State};
 use crate::{Body, Config, Epoch, Incumbent, Instant, Member, ServerId};
 
@@ -46,12 +47,17 @@ impl Doubt {
 
 impl Following {
     pub(super) fn next_deadline(&self, config: &Config) -> Instant {
-        let silence = match &self.doubt {
+        let doubt = self.doubt_deadline(config);
+        let challenge = self.challenge_at.unwrap_or(doubt);
+        doubt.min(self.beat_at).min(challenge)
+    }
+
+    /// When to begin to doubt the coordinator, or to go on with it.
+    fn doubt_deadline(&self, config: &Config) -> Instant {
+        match &self.doubt {
             Some(doubt) => doubt.until(),
             None => self.heard + config.timeout,
-        };
-        let challenge = self.challenge_at.unwrap_or(silence);
-        silence.min(self.beat_at).min(challenge)
+        }
     }
 
     pub(super) fn hears(&self, now: Instant, config: &Config) -> bool {
@@ -114,12 +120,7 @@ impl<R: RngCore> Elector<R> {
         let State::Following(following) = &self.state else {
             return;
         };
-        if self.now
-            < following
-                .doubt
-                .as_ref()
-                .map_or(following.heard + self.config.timeout, Doubt::until)
-        {
+        if self.now < following.doubt_deadline(&self.config) {
             return;
         }
         match &following.doubt {
@@ -147,8 +148,7 @@ impl<R: RngCore> Elector<R> {
             .peers
             .candidates(self.now)
             .filter(|member| member.rank.id != lost);
-        let successor = others.chain(own).max_by(|a, b| a.rank.cmp(&b.rank));
-        if successor.is_some_and(|member| member.rank.id == self.me.rank.id) {
+        if best(others.chain(own)).as_ref() == Some(&self.me.rank.id) {
             self.ask_witness(BTreeSet::new());
         } else {
             let until = self.now + self.config.timeout;
@@ -167,10 +167,7 @@ impl<R: RngCore> Elector<R> {
             .peers
             .known()
             .filter(|member| member.rank.id != *lost && !asked.contains(&member.rank.id));
-        let witness = not_asked
-            .max_by(|a, b| a.rank.cmp(&b.rank))
-            .map(|member| member.rank.id.clone());
-        let Some(witness) = witness else {
+        let Some(witness) = best(not_asked) else {
             return self.stand_without();
         };
         asked.insert(witness.clone());

@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 use rand::RngCore;
 
+use super::peers::best;
+use super::stand::Standing;
 use super::{Elector, State};
-use crate::elector::stand::Standing;
 use crate::{Body, Epoch, Instant, Member, ServerId};
 
 #[derive(Clone, Debug)]
@@ -90,8 +91,7 @@ impl<R: RngCore> Elector<R> {
             .peers
             .live(self.now, self.config.timeout)
             .filter(|member| member.fit);
-        fit.max_by(|a, b| a.rank.cmp(&b.rank))
-            .map(|member| member.rank.id.clone())
+        best(fit)
     }
 
     /// Stops taking work, for `successor` or else the best-ranked follower.

@@ -138,6 +138,12 @@ impl Peers {
     }
 }
 
+/// The one of these with the largest rank: the whole of the Bully algorithm's preference.
+pub(super) fn best<'a>(members: impl Iterator<Item = &'a Member>) -> Option<ServerId> {
+    let best = members.max_by(|a, b| a.rank.cmp(&b.rank))?;
+    Some(best.rank.id.clone())
+}
+
 fn is_recent(heard: Option<Instant>, now: Instant, timeout: Duration) -> bool {
     heard.is_some_and(|heard| now.saturating_since(heard) < timeout)
 }

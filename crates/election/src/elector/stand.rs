@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use rand::{Rng, RngCore};
 
+use super::peers::best;
 use super::{Claim, Elector, Output, State};
 use crate::{Body, Incumbent, Instant, Member, ServerId};
 
@@ -87,12 +88,7 @@ impl<R: RngCore> Elector<R> {
     /// the classic algorithm asks every better-ranked server.
     pub(super) fn stand(&mut self) {
         let own = self.me.fit.then_some(&self.me);
-        let best = self
-            .peers
-            .candidates(self.now)
-            .chain(own)
-            .max_by(|a, b| a.rank.cmp(&b.rank));
-        match best.map(|member| member.rank.id.clone()) {
+        match best(self.peers.candidates(self.now).chain(own)) {
             None => self.rest(self.config.claim_retry),
             Some(id) if id == self.me.rank.id => self.claim(),
             Some(peer) => {

@@ -9,7 +9,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::Response;
 use bellwether_protocol::{
     ClientFrame, CloseCode, Command, CommandId, DEFAULT_DEADLINE, ErrorCode, ErrorFrame, Hello, HelloOk,
-    Limits, MAX_DEADLINE, MAX_DEPTH, MAX_RESULT_BYTES, Outcome, SUBPROTOCOL, ServerFrame,
+    Limits, MAX_DEADLINE, MAX_DEPTH, MAX_RESULT_BYTES, Outcome, SUBPROTOCOL, ServerFrame, close_reason,
 };
 use core::time::Duration;
 use futures_util::FutureExt;
@@ -236,7 +236,7 @@ impl Session {
     async fn close(mut self, code: CloseCode, reason: String) {
         let frame = CloseFrame {
             code: code.code(),
-            reason: short(reason),
+            reason: close_reason(reason).into(),
         };
         // A client that is gone is not told.
         let _ = self.put(Message::Close(Some(frame))).await;
@@ -280,12 +280,4 @@ fn end_of(error: &axum::Error) -> End {
         }
     }
     None
-}
-
-/// A close frame holds 123 bytes of reason.
-fn short(mut reason: String) -> Utf8Bytes {
-    while reason.len() > 123 {
-        reason.pop();
-    }
-    reason.into()
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellwether_election::{Event, Message, ServerId};
+use bellwether_protocol::close_reason;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
@@ -18,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tracing::{debug, warn};
 
-use super::frame::{PeerHello, SUBPROTOCOL};
+use super::frame::{PeerHello, SUBPROTOCOL, to_json};
 use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, PeerSettings};
 
 /// Connections of all peers together, so that a stranger cannot take every file descriptor.
@@ -122,21 +123,16 @@ impl Acceptor {
             refuse(&mut socket, reason).await;
             return None;
         }
-        let json = serde_json::to_string(&ours).ok()?;
-        socket.send(Frame::text(json)).await.ok()?;
+        socket.send(Frame::text(to_json(&ours))).await.ok()?;
         self.directory.set(&theirs.from, theirs.client_url.as_deref());
         Some((theirs.from, socket))
     }
 }
 
-async fn refuse(socket: &mut WebSocketStream<TcpStream>, mut reason: String) {
-    // A close frame holds 123 bytes of reason.
-    while reason.len() > 123 {
-        reason.pop();
-    }
+async fn refuse(socket: &mut WebSocketStream<TcpStream>, reason: String) {
     let close = CloseFrame {
         code: 4403.into(),
-        reason: reason.into(),
+        reason: close_reason(reason).into(),
     };
     let _: Result<(), tungstenite::Error> = socket.close(Some(close)).await;
 }

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tracing::{debug, info, warn};
 
-use super::frame::{PeerHello, SUBPROTOCOL};
+use super::frame::{PeerHello, SUBPROTOCOL, to_json};
 use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, PING_EVERY, PeerSettings};
 
 /// Short, because a process that is being torn down resets a connection or two before its port refuses them.
@@ -211,9 +211,4 @@ impl Dialler {
             }
         }
     }
-}
-
-fn to_json<T: serde::Serialize>(value: &T) -> String {
-    // Ids, numbers and lists of them: there is nothing in it that JSON could refuse.
-    serde_json::to_string(value).unwrap_or_default()
 }

@@ -44,3 +44,8 @@ impl PeerHello {
         Ok(())
     }
 }
+
+pub(super) fn to_json<T: Serialize>(value: &T) -> String {
+    // Ids, numbers and lists of them: there is nothing in it that JSON could refuse.
+    serde_json::to_string(value).unwrap_or_default()
+}
