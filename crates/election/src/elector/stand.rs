@@ -249,11 +249,14 @@ impl<R: RngCore> Elector<R> {
             State::Left | State::Draining(_) => {}
             State::Following(_) => self.on_known_while_following(sender, incumbent, epoch),
             State::Leading(leading) => {
-                let ours = leading.office.epoch;
+                let ours = Incumbent {
+                    rank: self.me.rank.clone(),
+                    epoch: leading.office.epoch,
+                };
                 match incumbent {
-                    Some(incumbent) if incumbent.epoch > ours => self.follow(incumbent, None),
+                    Some(incumbent) if incumbent.outranks(&ours) => self.follow(incumbent, None),
                     // There has been a newer one, so whoever checks epochs accepts nothing from this server.
-                    _ if epoch > ours => {
+                    _ if epoch > ours.epoch => {
                         self.seen = epoch;
                         self.abandon();
                     }
