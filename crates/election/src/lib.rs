@@ -51,6 +51,18 @@ println!("a is {role:?}");
 ```
 "#
 )]
+// Where there is nothing to link to, to what says which feature it takes.
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = r#"
+
+[`Arbiter`]: #parts
+[`Election`]: #parts
+[`LocalArbiter`]: #parts
+[`Transport`]: #parts
+[`memory`]: #parts
+"#
+)]
 #![no_std]
 #![deny(missing_docs)]
 
