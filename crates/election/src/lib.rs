@@ -60,6 +60,8 @@ extern crate std;
 
 #[cfg(feature = "tokio")]
 mod arbiter;
+#[cfg(feature = "tokio")]
+pub mod conformance;
 mod config;
 #[cfg(feature = "tokio")]
 mod driver;

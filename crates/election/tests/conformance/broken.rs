@@ -1,0 +1,259 @@
+//! One transport for every fault a transport can have. Each is the in-memory transport with one thing wrong, and
+//! each must be found by the check that is for it, and by no other.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use bellwether_election::conformance::{self, Check, Fixture, Limits, Outcome, Report};
+use bellwether_election::{Body, Event, Link, Message, ServerId, Transport, memory};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    DeliversNothing,
+    DeliversOneWay,
+    NamesTheWrongSender,
+    ForgetsWhoIsWhoAfterARestart,
+    LosesOneKind,
+    CutsOffLongMessages,
+    RoundsLargeNumbers,
+    Echoes,
+    Broadcasts,
+    PanicsForAStranger,
+    EndsWhenAPeerIsAbsent,
+    BlocksWhenFull,
+    StopsForEverWhenFull,
+    KeepsEverything,
+    LosesOnCancel,
+    ReportsRefusedForALivePeer,
+    ReportsUpForADeadPeer,
+    NeverReconnects,
+    NeverReportsUpAgain,
+    DeliversLate,
+    RecvPanics,
+}
+
+/// What all endpoints of a broken network share.
+#[derive(Clone, Default)]
+struct Shared {
+    /// Servers that were stopped at some time.
+    stopped: Arc<Mutex<BTreeSet<ServerId>>>,
+    running: Arc<Mutex<BTreeSet<ServerId>>>,
+    /// What was sent to those not there.
+    late: Arc<Mutex<BTreeMap<ServerId, Vec<Event>>>>,
+    unbounded: Arc<Mutex<BTreeMap<ServerId, mpsc::UnboundedSender<Event>>>>,
+}
+
+struct Broken {
+    fault: Fault,
+    network: memory::Network,
+    shared: Shared,
+}
+
+struct Endpoint {
+    fault: Fault,
+    id: ServerId,
+    members: Vec<ServerId>,
+    inner: memory::Endpoint,
+    shared: Shared,
+    /// Events of its own making, told before any other.
+    extra: Vec<Event>,
+    unbounded: mpsc::UnboundedReceiver<Event>,
+    sent: usize,
+}
+
+impl Fixture for Broken {
+    type Transport = Endpoint;
+
+    async fn start(&mut self, id: &ServerId, members: &[ServerId]) -> Endpoint {
+        let (outbox, unbounded) = mpsc::unbounded_channel();
+        self.shared.unbounded.lock().unwrap().insert(id.clone(), outbox);
+        self.shared.running.lock().unwrap().insert(id.clone());
+        let late = self.shared.late.lock().unwrap().remove(id);
+        Endpoint {
+            fault: self.fault,
+            id: id.clone(),
+            members: members.to_vec(),
+            inner: self.network.join(id.clone()),
+            shared: self.shared.clone(),
+            extra: late.unwrap_or_default(),
+            unbounded,
+            sent: 0,
+        }
+    }
+
+    async fn stop(&mut self, id: &ServerId, transport: Endpoint) {
+        drop(transport);
+        self.shared.running.lock().unwrap().remove(id);
+        self.shared.stopped.lock().unwrap().insert(id.clone());
+    }
+}
+
+impl Transport for Endpoint {
+    fn send(&mut self, to: &ServerId, mut message: Message) {
+        self.sent += 1;
+        let was_stopped = |id| self.shared.stopped.lock().unwrap().contains(id);
+        let runs = self.shared.running.lock().unwrap().contains(to);
+        let event = Event::Message {
+            from: self.id.clone(),
+            message: message.clone(),
+        };
+        match self.fault {
+            Fault::DeliversNothing => return,
+            Fault::DeliversOneWay if self.id > *to => return,
+            Fault::LosesOneKind if matches!(message.body, Body::Decline) => return,
+            Fault::NeverReconnects if was_stopped(to) => return,
+            Fault::CutsOffLongMessages => {
+                if let Body::HeartbeatAck { roster, .. } = &mut message.body {
+                    roster.truncate(5);
+                }
+            }
+            Fault::RoundsLargeNumbers => {
+                if let Body::Heartbeat { epoch } = &mut message.body {
+                    epoch.0 &= (1 << 53) - 1;
+                }
+            }
+            Fault::Echoes => self.extra.push(event),
+            Fault::Broadcasts => {
+                for member in &self.members {
+                    if *member != self.id && member != to {
+                        self.inner.send(member, message.clone());
+                    }
+                }
+            }
+            Fault::PanicsForAStranger => assert!(self.members.contains(to), "no route"),
+            Fault::EndsWhenAPeerIsAbsent if !runs && !was_stopped(to) => self.fault = Fault::DeliversNothing,
+            Fault::BlocksWhenFull if self.sent > 5_000 => loop {
+                std::thread::park();
+            },
+            Fault::StopsForEverWhenFull if self.sent > 5_000 => return,
+            Fault::KeepsEverything => {
+                if let Some(outbox) = self.shared.unbounded.lock().unwrap().get(to) {
+                    let _ = outbox.send(event);
+                }
+                return;
+            }
+            Fault::DeliversLate if !runs => {
+                let mut late = self.shared.late.lock().unwrap();
+                late.entry(to.clone()).or_default().push(event);
+            }
+            _ => {}
+        }
+        self.inner.send(to, message);
+    }
+
+    async fn recv(&mut self) -> Option<Event> {
+        if let Some(event) = self.extra.pop() {
+            return Some(event);
+        }
+        let event = tokio::select! {
+            Some(event) = self.unbounded.recv() => event,
+            event = self.inner.recv() => event?,
+        };
+        Some(self.spoil(event).await)
+    }
+}
+
+impl Endpoint {
+    async fn spoil(&mut self, event: Event) -> Event {
+        match (self.fault, event) {
+            (Fault::NamesTheWrongSender, Event::Message { message, .. }) => Event::Message {
+                from: self.other_than(&message.sender.rank.id),
+                message,
+            },
+            (Fault::ForgetsWhoIsWhoAfterARestart, Event::Message { from, message }) => {
+                let restarted = self.shared.stopped.lock().unwrap().contains(&from);
+                let from = if restarted { self.other_than(&from) } else { from };
+                Event::Message { from, message }
+            }
+            (Fault::LosesOnCancel, event) => {
+                sleep(Duration::from_millis(1)).await;
+                event
+            }
+            (Fault::ReportsRefusedForALivePeer, event @ Event::Message { .. }) => {
+                let peer = self.other_than(&self.id);
+                let link = if self.extra.is_empty() { Link::Refused } else { Link::Up };
+                self.extra.push(Event::Link { peer, link });
+                event
+            }
+            (Fault::ReportsUpForADeadPeer | Fault::NeverReportsUpAgain, Event::Link { peer, link }) => {
+                let stopped = self.shared.stopped.lock().unwrap().contains(&peer);
+                let link = match self.fault {
+                    Fault::ReportsUpForADeadPeer => Link::Up,
+                    _ if stopped => Link::Refused,
+                    _ => link,
+                };
+                Event::Link { peer, link }
+            }
+            (Fault::RecvPanics, Event::Message { message, .. }) if message.body == Body::Election => {
+                panic!("cannot read this")
+            }
+            (_, event) => event,
+        }
+    }
+
+    fn other_than(&self, id: &ServerId) -> ServerId {
+        self.members.iter().find(|member| *member != id).unwrap().clone()
+    }
+}
+
+async fn check(fault: Fault) -> Report {
+    let broken = Broken {
+        fault,
+        network: memory::Network::new(),
+        shared: Shared::default(),
+    };
+    let limits = Limits {
+        patience: Duration::from_secs(4),
+        quiet: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    conformance::check(broken, limits).await
+}
+
+/// The failed checks must be these, and what was seen must name `word`.
+async fn is_found(fault: Fault, checks: &[Check], word: &str) {
+    let report = check(fault).await;
+    assert_eq!(report.failed().collect::<Vec<_>>(), checks, "{fault:?}\n{report}");
+    let said = report.findings().iter().any(|(_, outcome)| match outcome {
+        Outcome::Failed(seen) => seen.contains(word),
+        _ => false,
+    });
+    assert!(said, "{word:?} is not in\n{report}");
+    assert!(report.into_result().is_err());
+}
+
+macro_rules! found {
+    ($($name:ident: $fault:ident by $($check:ident)+, $word:literal;)+) => {$(
+        #[tokio::test]
+        async fn $name() {
+            is_found(Fault::$fault, &[$(Check::$check),+], $word).await;
+        }
+    )+};
+}
+
+found! {
+    one_that_delivers_nothing: DeliversNothing by Delivery, "nothing that Delivery-a sent";
+    one_that_delivers_one_way: DeliversOneWay by Delivery, "nothing that Delivery-b sent";
+    one_that_names_the_wrong_sender: NamesTheWrongSender by Sender, "took it for one from";
+    one_that_forgets_who_is_who: ForgetsWhoIsWhoAfterARestart by Sender, "from Sender-b and took it";
+    one_that_loses_one_kind: LosesOneKind by Content, "Decline";
+    one_that_cuts_off_long_messages: CutsOffLongMessages by Content, "HeartbeatAck";
+    one_that_rounds_large_numbers: RoundsLargeNumbers by Content, "Heartbeat";
+    one_that_echoes: Echoes by Echo, "itself sent";
+    one_that_broadcasts: Broadcasts by Addressee, "had sent to";
+    one_that_panics_for_a_stranger: PanicsForAStranger by Nowhere, "no member: send panicked";
+    one_that_ends_when_a_peer_is_absent: EndsWhenAPeerIsAbsent by Nowhere, "a member that is not there";
+    one_that_blocks_when_full: BlocksWhenFull by FullQueue Backlog, "send has not returned";
+    one_that_stops_for_ever_when_full: StopsForEverWhenFull by FullQueue, "did not read: nothing";
+    one_that_keeps_everything: KeepsEverything by Backlog, "keep a few dozen";
+    one_that_loses_on_cancel: LosesOnCancel by Cancellation, "is dropped before it is ready";
+    one_that_calls_the_living_dead: ReportsRefusedForALivePeer by Alive, "while it was there";
+    one_that_calls_the_dead_alive: ReportsUpForADeadPeer by Gone, "still reported its link as up";
+    one_that_never_reconnects: NeverReconnects by Return, "after the first restart";
+    one_that_never_reports_up_again: NeverReportsUpAgain by LinkAgain, "takes such a peer for gone";
+    one_that_delivers_late: DeliversLate by Stale, "10 of 10";
+    one_whose_recv_panics: RecvPanics by Delivery Sender, "cannot read this";
+}
