@@ -60,9 +60,9 @@ extern crate std;
 
 #[cfg(feature = "tokio")]
 mod arbiter;
+mod config;
 #[cfg(feature = "tokio")]
 pub mod conformance;
-mod config;
 #[cfg(feature = "tokio")]
 mod driver;
 mod elector;

@@ -62,8 +62,9 @@ pub(super) async fn comes_back<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Resu
         cluster.start(1).await?;
         for (from, to) in [(0, 1), (1, 0)] {
             let arrived = cluster.deliver(from, to).await?;
-            arrived
-                .map_err(|seen| Fault::Wrong(format!("after {time} restart of {}: {seen}", cluster.ids[1])))?;
+            arrived.map_err(|seen| {
+                Fault::Wrong(format!("after {time} restart of {}: {seen}", cluster.ids[1]))
+            })?;
         }
     }
     Ok(())

@@ -140,10 +140,13 @@ impl<'f, F: Fixture> Cluster<'f, F> {
     /// The last word of a server on its link to another, among its events from the `since`th on.
     pub(super) fn last_link(&self, server: usize, peer: usize, since: usize) -> Option<Link> {
         let peer = &self.ids[peer];
-        self.events(server)[since..].iter().rev().find_map(|event| match event {
-            Event::Link { peer: about, link } if about == peer => Some(*link),
-            _ => None,
-        })
+        self.events(server)[since..]
+            .iter()
+            .rev()
+            .find_map(|event| match event {
+                Event::Link { peer: about, link } if about == peer => Some(*link),
+                _ => None,
+            })
     }
 
     pub(super) fn transport(&mut self, server: usize) -> Result<&mut F::Transport, Fault> {
@@ -270,7 +273,11 @@ impl<'f, F: Fixture> Cluster<'f, F> {
                     ready.push((*server, event));
                 }
             }
-            if ready.is_empty() { Poll::Pending } else { Poll::Ready(ready) }
+            if ready.is_empty() {
+                Poll::Pending
+            } else {
+                Poll::Ready(ready)
+            }
         });
         let ready = timeout(limit, ready).await.unwrap_or_default();
         drop(readings);

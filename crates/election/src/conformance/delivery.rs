@@ -46,7 +46,11 @@ pub(super) async fn content<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<
             seen.push(format!("{}: {}", shortened(&body), shortened(&why)));
         }
     }
-    if seen.is_empty() { Ok(()) } else { wrong(seen.join("; ")) }
+    if seen.is_empty() {
+        Ok(())
+    } else {
+        wrong(seen.join("; "))
+    }
 }
 
 fn shortened(text: &str) -> String {

@@ -61,19 +61,22 @@ async fn start<F: Fixture>(
     };
     let (id, members) = (cluster.ids[index].clone(), cluster.ids.clone());
     match Election::start(Config::default(), id, None, members, lent, LocalArbiter) {
-        Ok(election) => Ok(Server { index, election, back }),
+        Ok(election) => Ok(Server {
+            index,
+            election,
+            back,
+        }),
         Err(error) => Err(Fault::Unclear(format!("cannot start an election: {error}"))),
     }
 }
 
-async fn crash<F: Fixture>(
-    cluster: &mut Cluster<'_, F>,
-    server: Server<F::Transport>,
-) -> Result<(), Fault> {
+async fn crash<F: Fixture>(cluster: &mut Cluster<'_, F>, server: Server<F::Transport>) -> Result<(), Fault> {
     drop(server.election);
     match timeout(cluster.limits.patience, server.back).await {
         Ok(Ok(transport)) => cluster.stop_apart(server.index, transport).await,
-        _ => wrong("the election did not give its transport back: its recv panicked or does not return to the runtime"),
+        _ => wrong(
+            "the election did not give its transport back: its recv panicked or does not return to the runtime",
+        ),
     }
 }
 

@@ -64,11 +64,7 @@ pub trait Fixture {
     ///
     /// A server is started again after it was stopped, and then has to be where its peers look for it: at the
     /// same address. A fixture for a network chooses an address for every member when it first hears of it.
-    fn start(
-        &mut self,
-        id: &ServerId,
-        members: &[ServerId],
-    ) -> impl Future<Output = Self::Transport> + Send;
+    fn start(&mut self, id: &ServerId, members: &[ServerId]) -> impl Future<Output = Self::Transport> + Send;
 
     /// Ends a server as a crash of its process would: its sockets are closed, and nobody is at its address when
     /// this returns. Dropping the transport is all that happens by default.
@@ -149,7 +145,11 @@ async fn make<F: Fixture>(check: Check, fixture: &mut F, limits: Limits) -> Outc
 fn server_id(check: Check, name: &str) -> ServerId {
     let short = format!("{check:?}-{name}");
     // Where the content matters, ids as long as they may be.
-    let text = if check == Check::Content { format!("{short:.<64}") } else { short };
+    let text = if check == Check::Content {
+        format!("{short:.<64}")
+    } else {
+        short
+    };
     text.parse()
         .unwrap_or_else(|_| unreachable!("letters, a hyphen and dots"))
 }

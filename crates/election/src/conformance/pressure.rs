@@ -28,7 +28,11 @@ const FORGIVEN: usize = 1;
 pub(super) async fn full_queue<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<(), Fault> {
     let flood = flood(cluster).await?;
     let arrived = cluster.deliver(0, 1).await?;
-    arrived.map_err(|seen| Fault::Wrong(format!("after {flood} messages to a peer that did not read: {seen}")))
+    arrived.map_err(|seen| {
+        Fault::Wrong(format!(
+            "after {flood} messages to a peer that did not read: {seen}"
+        ))
+    })
 }
 
 pub(super) async fn backlog<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<(), Fault> {
@@ -124,7 +128,9 @@ async fn collect<F: Fixture>(
                 cluster.record(1, event)?;
             }
         } else {
-            cluster.pump(end.saturating_duration_since(Instant::now())).await?;
+            cluster
+                .pump(end.saturating_duration_since(Instant::now()))
+                .await?;
         }
         for (_, message) in messages(&cluster.events(1)[seen..]) {
             missing.remove(&message.sender.rank.number);

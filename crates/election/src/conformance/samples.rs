@@ -101,7 +101,9 @@ fn ends() -> [Epoch; 2] {
 /// A member with an id of 64 characters, every permitted kind among them.
 fn longest(index: usize) -> Member {
     let text = alloc::format!("{:A<60}._-{index}", "z0");
-    let id = text.parse().unwrap_or_else(|_| unreachable!("63 characters and a digit"));
+    let id = text
+        .parse()
+        .unwrap_or_else(|_| unreachable!("63 characters and a digit"));
     member(Number(u64::MAX - index as u64), id, false)
 }
 
@@ -123,7 +125,9 @@ mod tests {
             .map(|message| alloc::format!("{:?}", core::mem::discriminant(&message.body)))
             .collect();
         assert_eq!(kinds.len(), 9, "one for every kind");
-        assert!(matches!(largest(&sender).body, Body::HeartbeatAck { roster, .. } if roster.len() == FULL_ROSTER));
+        assert!(
+            matches!(largest(&sender).body, Body::HeartbeatAck { roster, .. } if roster.len() == FULL_ROSTER)
+        );
     }
 
     #[test]

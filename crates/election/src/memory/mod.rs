@@ -165,9 +165,7 @@ pub struct Endpoint {
 
 impl Transport for Endpoint {
     fn send(&mut self, to: &ServerId, message: Message) {
-        self.network
-            .lock()
-            .send(&self.id, self.incarnation, to, &message);
+        self.network.lock().send(&self.id, self.incarnation, to, &message);
     }
 
     /// `None` once somebody else has joined under the same id.

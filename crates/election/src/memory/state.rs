@@ -176,7 +176,11 @@ impl State {
         let delay = self.faults.draw_delay(&mut self.rng);
         // Not before the hint that came before it.
         let at = (Instant::now() + delay).max(told.map_or_else(Instant::now, |told| told.at));
-        let link = if incarnation.is_some() { Link::Up } else { Link::Refused };
+        let link = if incarnation.is_some() {
+            Link::Up
+        } else {
+            Link::Refused
+        };
         let event = Event::Link {
             peer: about.clone(),
             link,

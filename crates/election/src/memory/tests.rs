@@ -82,7 +82,11 @@ async fn delays_hold_a_message_back_and_let_others_overtake_it() {
     while arrived.len() < 100 {
         arrived.extend(numbers(&[b.recv().await.unwrap()]));
     }
-    assert!(began.elapsed() <= most + Duration::from_millis(1), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() <= most + Duration::from_millis(1),
+        "{:?}",
+        began.elapsed()
+    );
     assert_ne!(arrived, Vec::from_iter(0..100), "some overtake others");
     arrived.sort_unstable();
     assert_eq!(arrived, Vec::from_iter(0..100), "and none is lost");
@@ -103,7 +107,12 @@ async fn messages_are_lost_and_doubled_as_often_as_asked() {
     assert!((2100..2400).contains(&arrived.len()), "{}", arrived.len());
     arrived.dedup();
     assert!((1400..1600).contains(&arrived.len()), "{}", arrived.len());
-    for (drop, duplicate, expected) in [(1.0, 1.0, 0), (7.0, 0.0, 0), (f64::NAN, f64::NAN, 0), (-1.0, 2.0, 20)] {
+    for (drop, duplicate, expected) in [
+        (1.0, 1.0, 0),
+        (7.0, 0.0, 0),
+        (f64::NAN, f64::NAN, 0),
+        (-1.0, 2.0, 20),
+    ] {
         network.set_faults(Faults {
             drop,
             duplicate,
@@ -195,10 +204,19 @@ async fn a_crash_is_refused_and_a_frozen_server_only_silent() {
     network.thaw(&id("b"));
     send(&mut a, "b", [3]);
     let heard = drain(&mut b).await;
-    assert_eq!((numbers(&heard), links(&heard)), (vec(&[3]), [("c", Link::Up)].to_vec()));
+    assert_eq!(
+        (numbers(&heard), links(&heard)),
+        (vec(&[3]), [("c", Link::Up)].to_vec())
+    );
     network.freeze(&id("b"));
     drop(b);
-    assert_eq!(drain(&mut a).await, [Event::Link { peer: id("b"), link: Link::Refused }]);
+    assert_eq!(
+        drain(&mut a).await,
+        [Event::Link {
+            peer: id("b"),
+            link: Link::Refused
+        }]
+    );
     let mut b = network.join(id("b"));
     send(&mut a, "b", [4]);
     assert_eq!(numbers(&drain(&mut b).await), [4], "a new start is not frozen");
@@ -215,7 +233,10 @@ async fn whoever_is_replaced_ends_and_says_nothing_more() {
     send(&mut a, "b", [2]);
     assert_eq!(numbers(&drain(&mut new).await), [2]);
     let heard = drain(&mut a).await;
-    assert_eq!((numbers(&heard), links(&heard)), (vec(&[]), [("b", Link::Up)].to_vec()));
+    assert_eq!(
+        (numbers(&heard), links(&heard)),
+        (vec(&[]), [("b", Link::Up)].to_vec())
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use bellwether_election::conformance::{self, Check, Fixture, Limits, Outcome, Report};
 use bellwether_election::{Body, Event, Link, Message, ServerId, Transport, memory};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::task::yield_now;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
@@ -124,7 +124,9 @@ impl Transport for Endpoint {
                 }
             }
             Fault::PanicsForAStranger => assert!(self.members.contains(to), "no route"),
-            Fault::EndsWhenAPeerIsAbsent if !runs && !was_stopped(to) => self.fault = Fault::DeliversNothing,
+            Fault::EndsWhenAPeerIsAbsent if self.members.contains(to) && !runs && !was_stopped(to) => {
+                self.fault = Fault::DeliversNothing;
+            }
             Fault::BlocksWhenFull if self.sent > 5_000 => loop {
                 std::thread::park();
             },
@@ -169,12 +171,16 @@ impl Endpoint {
                 Event::Message { from, message }
             }
             (Fault::LosesOnCancel, event) => {
-                sleep(Duration::from_millis(1)).await;
+                yield_now().await;
                 event
             }
             (Fault::ReportsRefusedForALivePeer, event @ Event::Message { .. }) => {
                 let peer = self.other_than(&self.id);
-                let link = if self.extra.is_empty() { Link::Refused } else { Link::Up };
+                let link = if self.extra.is_empty() {
+                    Link::Refused
+                } else {
+                    Link::Up
+                };
                 self.extra.push(Event::Link { peer, link });
                 event
             }
@@ -187,7 +193,7 @@ impl Endpoint {
                 };
                 Event::Link { peer, link }
             }
-            (Fault::RecvPanics, Event::Message { message, .. }) if message.body == Body::Election => {
+            (Fault::RecvPanics, Event::Message { message, .. }) if message.body == Body::Decline => {
                 panic!("cannot read this")
             }
             (_, event) => event,
@@ -199,21 +205,93 @@ impl Endpoint {
     }
 }
 
-async fn check(fault: Fault) -> Report {
-    let broken = Broken {
-        fault,
-        network: memory::Network::new(),
-        shared: Shared::default(),
-    };
-    let limits = Limits {
-        patience: Duration::from_secs(4),
-        quiet: Duration::from_millis(100),
-        ..Limits::default()
-    };
-    conformance::check(broken, limits).await
+/// Every fault, the checks that must fail for it, and a word of what they must say.
+const FOUND: [(Fault, &[Check], &str); 21] = [
+    (
+        Fault::DeliversNothing,
+        &[Check::Delivery],
+        "nothing that Delivery-a sent",
+    ),
+    (
+        Fault::DeliversOneWay,
+        &[Check::Delivery],
+        "nothing that Delivery-b sent",
+    ),
+    (
+        Fault::NamesTheWrongSender,
+        &[Check::Sender],
+        "took it for one from",
+    ),
+    (
+        Fault::ForgetsWhoIsWhoAfterARestart,
+        &[Check::Sender],
+        "from Sender-b and took it",
+    ),
+    (Fault::LosesOneKind, &[Check::Content], "Decline: nothing that"),
+    (Fault::CutsOffLongMessages, &[Check::Content], "HeartbeatAck"),
+    (Fault::RoundsLargeNumbers, &[Check::Content], "Heartbeat"),
+    (Fault::RecvPanics, &[Check::Content], "cannot read this"),
+    (Fault::Echoes, &[Check::Echo], "itself sent"),
+    (Fault::Broadcasts, &[Check::Addressee], "had sent to"),
+    (
+        Fault::PanicsForAStranger,
+        &[Check::Nowhere],
+        "no member: send panicked",
+    ),
+    (
+        Fault::EndsWhenAPeerIsAbsent,
+        &[Check::Nowhere],
+        "a member that is not there",
+    ),
+    (
+        Fault::BlocksWhenFull,
+        &[Check::FullQueue, Check::Backlog],
+        "send has not returned",
+    ),
+    (
+        Fault::StopsForEverWhenFull,
+        &[Check::FullQueue],
+        "did not read: nothing",
+    ),
+    (Fault::KeepsEverything, &[Check::Backlog], "keep a few dozen"),
+    (
+        Fault::LosesOnCancel,
+        &[Check::Cancellation],
+        "is dropped before it is ready",
+    ),
+    (
+        Fault::ReportsRefusedForALivePeer,
+        &[Check::Alive],
+        "while it was there",
+    ),
+    (
+        Fault::ReportsUpForADeadPeer,
+        &[Check::Gone],
+        "still reported its link as up",
+    ),
+    (
+        Fault::NeverReconnects,
+        &[Check::Return],
+        "after the first restart",
+    ),
+    (
+        Fault::NeverReportsUpAgain,
+        &[Check::LinkAgain],
+        "takes such a peer for gone",
+    ),
+    (Fault::DeliversLate, &[Check::Stale], "10 of 10"),
+];
+
+/// All at once: most of the time they wait for what does not come.
+#[test]
+fn every_fault_is_found_by_its_check() {
+    let checking =
+        FOUND.map(|(fault, checks, word)| std::thread::spawn(move || is_found(fault, checks, word)));
+    let results = checking.map(|thread| thread.join());
+    assert!(results.iter().all(Result::is_ok), "see the panics above");
 }
 
-/// The failed checks must be these, and what was seen must name `word`.
+#[tokio::main(flavor = "current_thread")]
 async fn is_found(fault: Fault, checks: &[Check], word: &str) {
     let report = check(fault).await;
     assert_eq!(report.failed().collect::<Vec<_>>(), checks, "{fault:?}\n{report}");
@@ -225,35 +303,16 @@ async fn is_found(fault: Fault, checks: &[Check], word: &str) {
     assert!(report.into_result().is_err());
 }
 
-macro_rules! found {
-    ($($name:ident: $fault:ident by $($check:ident)+, $word:literal;)+) => {$(
-        #[tokio::test]
-        async fn $name() {
-            is_found(Fault::$fault, &[$(Check::$check),+], $word).await;
-        }
-    )+};
-}
-
-found! {
-    one_that_delivers_nothing: DeliversNothing by Delivery, "nothing that Delivery-a sent";
-    one_that_delivers_one_way: DeliversOneWay by Delivery, "nothing that Delivery-b sent";
-    one_that_names_the_wrong_sender: NamesTheWrongSender by Sender, "took it for one from";
-    one_that_forgets_who_is_who: ForgetsWhoIsWhoAfterARestart by Sender, "from Sender-b and took it";
-    one_that_loses_one_kind: LosesOneKind by Content, "Decline";
-    one_that_cuts_off_long_messages: CutsOffLongMessages by Content, "HeartbeatAck";
-    one_that_rounds_large_numbers: RoundsLargeNumbers by Content, "Heartbeat";
-    one_that_echoes: Echoes by Echo, "itself sent";
-    one_that_broadcasts: Broadcasts by Addressee, "had sent to";
-    one_that_panics_for_a_stranger: PanicsForAStranger by Nowhere, "no member: send panicked";
-    one_that_ends_when_a_peer_is_absent: EndsWhenAPeerIsAbsent by Nowhere, "a member that is not there";
-    one_that_blocks_when_full: BlocksWhenFull by FullQueue Backlog, "send has not returned";
-    one_that_stops_for_ever_when_full: StopsForEverWhenFull by FullQueue, "did not read: nothing";
-    one_that_keeps_everything: KeepsEverything by Backlog, "keep a few dozen";
-    one_that_loses_on_cancel: LosesOnCancel by Cancellation, "is dropped before it is ready";
-    one_that_calls_the_living_dead: ReportsRefusedForALivePeer by Alive, "while it was there";
-    one_that_calls_the_dead_alive: ReportsUpForADeadPeer by Gone, "still reported its link as up";
-    one_that_never_reconnects: NeverReconnects by Return, "after the first restart";
-    one_that_never_reports_up_again: NeverReportsUpAgain by LinkAgain, "takes such a peer for gone";
-    one_that_delivers_late: DeliversLate by Stale, "10 of 10";
-    one_whose_recv_panics: RecvPanics by Delivery Sender, "cannot read this";
+async fn check(fault: Fault) -> Report {
+    let broken = Broken {
+        fault,
+        network: memory::Network::new(),
+        shared: Shared::default(),
+    };
+    let limits = Limits {
+        patience: Duration::from_secs(6),
+        quiet: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    conformance::check(broken, limits).await
 }

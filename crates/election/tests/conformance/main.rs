@@ -3,6 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod broken;
+mod network;
+#[path = "../../examples/tcp/transport.rs"]
+mod tcp;
+#[path = "../../examples/udp/transport.rs"]
+mod udp;
 
 use bellwether_election::conformance::{self, Fixture, Limits};
 use bellwether_election::{ServerId, memory};
