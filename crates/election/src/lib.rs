@@ -25,7 +25,8 @@
 //!
 //! [`Elector`] is the whole algorithm as a state machine without clock, I/O or runtime; the crate is `no_std`
 //! with `alloc` when the feature `tokio` is off. The feature `tokio`, on by default, adds [`Election`], which runs
-//! an elector over a [`Transport`] and an [`Arbiter`], and [`memory`], a transport within one process.
+//! an elector over a [`Transport`] and an [`Arbiter`]; [`memory`], a transport within one process, with faults; and
+//! [`conformance`], which tells the author of another transport what is wrong with it.
 #![cfg_attr(
     feature = "tokio",
     doc = r#"

@@ -84,18 +84,22 @@ fn is_coordinator(election: &Election) -> bool {
     matches!(election.view().role, Role::Coordinator { .. })
 }
 
-/// Waits until one of the servers is coordinator and all others follow it. The error says what they are instead.
+/// Waits until one of the servers is coordinator and all others follow it, and it stays like that. The error says
+/// what they are instead.
 async fn settle<F: Fixture>(
     cluster: &Cluster<'_, F>,
     servers: &[Server<F::Transport>],
 ) -> Result<(), String> {
     let began = Instant::now();
+    let mut agreed: Option<Instant> = None;
     loop {
         let views: Vec<(ServerId, Role)> = servers
             .iter()
             .map(|server| (cluster.ids[server.index].clone(), server.election.view().role))
             .collect();
-        if agree(&views) {
+        if !agree(&views) {
+            agreed = None;
+        } else if agreed.get_or_insert_with(Instant::now).elapsed() >= cluster.limits.quiet {
             return Ok(());
         }
         for (server, (_, role)) in servers.iter().zip(&views) {

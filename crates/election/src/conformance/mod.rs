@@ -83,7 +83,7 @@ pub struct Limits {
     /// It costs time only where something is wrong, so choose it longer than the slowest machine could need.
     pub patience: Duration,
 
-    /// How long to watch for what must not happen. Default 300 ms. It is spent in full, some twenty times.
+    /// How long to watch for what must not happen. Default 300 ms. It is spent in full, about a dozen times.
     ///
     /// Choose a few times as long as the transport takes to find a peer again. A shorter watch sees less and
     /// never blames a transport wrongly.
@@ -107,7 +107,7 @@ impl Default for Limits {
     }
 }
 
-/// Makes all checks, one after another, and reports. It takes some ten seconds if all is well.
+/// Makes all checks, one after another, and reports. It takes a few seconds if all is well.
 ///
 /// Must be called within a tokio runtime of either kind, with its clock running: on a paused one, time passes
 /// while a socket's data is on its way. A `send` that blocks or panics and a `recv` that panics are reported; a

@@ -33,6 +33,8 @@ enum Fault {
     NeverReportsUpAgain,
     DeliversLate,
     RecvPanics,
+    EndsByItself,
+    LosesLowEpochs,
 }
 
 /// What all endpoints of a broken network share.
@@ -105,6 +107,12 @@ impl Transport for Endpoint {
             Fault::DeliversOneWay if self.id > *to => return,
             Fault::LosesOneKind if matches!(message.body, Body::Decline) => return,
             Fault::NeverReconnects if was_stopped(to) => return,
+            Fault::LosesLowEpochs => match message.body {
+                Body::Coordinator { epoch } | Body::Heartbeat { epoch } if (1..1000).contains(&epoch.0) => {
+                    return;
+                }
+                _ => {}
+            },
             Fault::CutsOffLongMessages => {
                 if let Body::HeartbeatAck { roster, .. } = &mut message.body {
                     roster.truncate(5);
@@ -154,6 +162,14 @@ impl Transport for Endpoint {
             Some(event) = self.unbounded.recv() => event,
             event = self.inner.recv() => event?,
         };
+        match &event {
+            Event::Message { message, .. } if message.body == Body::Decline => match self.fault {
+                Fault::RecvPanics => panic!("cannot read this"),
+                Fault::EndsByItself => return None,
+                _ => {}
+            },
+            _ => {}
+        }
         Some(self.spoil(event).await)
     }
 }
@@ -193,9 +209,6 @@ impl Endpoint {
                 };
                 Event::Link { peer, link }
             }
-            (Fault::RecvPanics, Event::Message { message, .. }) if message.body == Body::Decline => {
-                panic!("cannot read this")
-            }
             (_, event) => event,
         }
     }
@@ -206,7 +219,7 @@ impl Endpoint {
 }
 
 /// Every fault, the checks that must fail for it, and a word of what they must say.
-const FOUND: [(Fault, &[Check], &str); 21] = [
+const FOUND: [(Fault, &[Check], &str); 23] = [
     (
         Fault::DeliversNothing,
         &[Check::Delivery],
@@ -231,6 +244,11 @@ const FOUND: [(Fault, &[Check], &str); 21] = [
     (Fault::CutsOffLongMessages, &[Check::Content], "HeartbeatAck"),
     (Fault::RoundsLargeNumbers, &[Check::Content], "Heartbeat"),
     (Fault::RecvPanics, &[Check::Content], "cannot read this"),
+    (
+        Fault::EndsByItself,
+        &[Check::Content],
+        "returned None while it was in use",
+    ),
     (Fault::Echoes, &[Check::Echo], "itself sent"),
     (Fault::Broadcasts, &[Check::Addressee], "had sent to"),
     (
@@ -280,6 +298,12 @@ const FOUND: [(Fault, &[Check], &str); 21] = [
         "takes such a peer for gone",
     ),
     (Fault::DeliversLate, &[Check::Stale], "10 of 10"),
+    // Nothing but an election has such epochs.
+    (
+        Fault::LosesLowEpochs,
+        &[Check::Election],
+        "at the start the servers did not agree",
+    ),
 ];
 
 /// All at once: most of the time they wait for what does not come.
