@@ -158,6 +158,7 @@ mod tests {
         ));
     }
 
+    #[cfg(feature = "serde")]
     #[test]
     fn json_keeps_them() {
         for message in samples(&longest(2).rank.id) {
