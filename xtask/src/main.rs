@@ -2,7 +2,9 @@
 
 mod bench;
 mod demo;
+mod planted;
 mod provision;
+mod simulate;
 mod step;
 mod test;
 mod web;
@@ -34,6 +36,10 @@ enum Task {
     Test(test::Options),
     /// Measure takeover time and the latency of commands
     Bench(bench::Options),
+    /// Run the election in virtual time under every fault, with as many seeds as you have patience for
+    Simulate(simulate::Options),
+    /// Plant known bugs in a copy of the election, one by one, and expect each to be found
+    Planted(planted::Options),
     /// Build the browser client into www/pkg
     Web,
     /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser
@@ -74,6 +80,8 @@ async fn run(task: Task) -> Result<()> {
         Task::Demo(options) => demo::run(options).await,
         Task::Test(options) => test::run(options).await,
         Task::Bench(options) => bench::run(options).await,
+        Task::Simulate(options) => simulate::run(options).await,
+        Task::Planted(options) => planted::run(options).await,
         Task::Web => web::build().await,
         Task::Provision => provision::everything().await,
     }

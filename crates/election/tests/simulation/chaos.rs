@@ -1,0 +1,120 @@
+//! Every fault there is, at random.
+
+use std::time::Duration;
+
+use bellwether_election::{Config, Link};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::arbiter::{Memory, Reach};
+use crate::clock::MS;
+use crate::invariants::Violation;
+use crate::network::{Faults, Hints};
+use crate::resource::Fencing;
+use crate::world::{Setup, World};
+
+/// The longest pause, in milliseconds.
+const LONGEST_PAUSE: u64 = 3_000;
+
+/// A cluster of any kind.
+pub(crate) fn any_setup(seed: u64) -> Setup {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
+    Setup {
+        servers: rng.random_range(1..=7),
+        config: any_config(&mut rng),
+        hints: [Hints::None, Hints::Honest, Hints::Lying][rng.random_range(0..3)],
+        memory: Memory::Durable,
+        fencing: [Fencing::AtGrant, Fencing::AtWrite][rng.random_range(0..2)],
+        drift: rng.random_bool(0.8),
+        numbers_below: [2, 4, u64::MAX, u64::MAX][rng.random_range(0..4)],
+    }
+}
+
+fn any_config(rng: &mut SmallRng) -> Config {
+    let mut ms = |range| Duration::from_millis(rng.random_range(range));
+    let heartbeat = ms(20..=150);
+    Config {
+        heartbeat,
+        timeout: heartbeat * 2 + ms(0..=500),
+        startup_grace: ms(0..=1_500),
+        claim_timeout: ms(500..=5_000),
+        claim_retry: ms(50..=800),
+        drain_timeout: ms(500..=5_000),
+        unfit_patience: ms(100..=3_000),
+        unfit_grace: ms(500..=20_000),
+    }
+}
+
+impl World {
+    /// A while of faults. What it leaves broken stays broken.
+    pub(crate) fn suffer(&mut self, faults: u32) -> Result<(), Violation> {
+        for _ in 0..faults {
+            self.random_fault()?;
+            let ms = self.rng.random_range(1..1_500);
+            self.run_for_ms(ms)?;
+        }
+        Ok(())
+    }
+
+    fn random_fault(&mut self) -> Result<(), Violation> {
+        let n = self.servers.len();
+        let (server, other) = (self.rng.random_range(0..n), self.rng.random_range(0..n));
+        let running = self.servers[server].runs();
+        let awake = self.servers[server].is_awake(self.now());
+        match self.rng.random_range(0..20) {
+            0 => return self.crash(server),
+            1 | 2 if !running => return self.start(server),
+            // A new life before the others have noticed the end of the last.
+            3 => {
+                self.crash(server)?;
+                return self.start(server);
+            }
+            4 | 5 => {
+                let ms = self.rng.random_range(1..LONGEST_PAUSE);
+                self.pause_ms(server, ms);
+            }
+            6 => self.cut_one_way(server, other),
+            7 => self.cut(server, other),
+            8 | 9 => {
+                let halves: Vec<bool> = (0..n).map(|_| self.rng.random()).collect();
+                let one_way = self.rng.random_bool(0.3);
+                self.partition(&halves, one_way);
+            }
+            10 => {
+                let only: Vec<bool> = (0..n).map(|each| each == server).collect();
+                let one_way = self.rng.random_bool(0.3);
+                self.partition(&only, one_way);
+            }
+            11 => {
+                let loss = self.rng.random_range(0.1..0.9);
+                self.network.make_lossy(server, other, loss);
+            }
+            12 => self.mend(),
+            13 => {
+                let faults = Faults::some(&mut self.rng);
+                self.network.set_faults(faults);
+            }
+            14 if awake => {
+                let fit = self.rng.random_bool(0.6);
+                return self.set_fit(server, fit);
+            }
+            15 if awake => return self.resign(server),
+            16 if awake => return self.leave(server),
+            17 => {
+                let reach = Reach::bad(&mut self.rng);
+                self.arbiter.set_reach(reach);
+                self.servers[server].cut_off = self.rng.random_bool(0.3);
+            }
+            18 => {
+                self.servers[server].stuck = self.rng.random_bool(0.5);
+                self.latest_wake = [MS / 5, 5 * MS, 60 * MS, 700 * MS][self.rng.random_range(0..4)];
+            }
+            19 if server != other && awake && self.network.hints() == Hints::Lying => {
+                let link = [Link::Refused, Link::Down, Link::Up][self.rng.random_range(0..3)];
+                return self.lie(server, other, link);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
