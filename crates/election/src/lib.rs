@@ -32,7 +32,7 @@
 # Example
 
 ```
-use bellwether_election::{Config, Election, LocalArbiter, Role, ServerId, memory};
+use bellwether_election::{Config, Election, LocalArbiter, Member, Number, Role, ServerId, memory};
 
 # #[tokio::main(flavor = "current_thread")]
 # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,8 +40,9 @@ let network = memory::Network::new();
 let ids: [ServerId; 3] = ["a".parse()?, "b".parse()?, "c".parse()?];
 let mut elections = Vec::new();
 for id in &ids {
+    let me = Member::new(id.clone(), Number::random());
     let transport = network.join(id.clone());
-    elections.push(Election::start(Config::default(), id.clone(), None, ids.clone(), transport, LocalArbiter)?);
+    elections.push(Election::start(Config::default(), me, ids.clone(), transport, LocalArbiter)?);
 }
 let mut role = elections[0].role();
 let role = role.wait_for(|role| *role != Role::Electing).await?.clone();
@@ -69,6 +70,7 @@ mod instant;
 #[cfg(feature = "tokio")]
 pub mod memory;
 mod message;
+mod policy;
 #[cfg(feature = "tokio")]
 mod transport;
 
@@ -76,10 +78,11 @@ mod transport;
 pub use arbiter::{Arbiter, LocalArbiter};
 pub use config::{Config, ConfigError};
 #[cfg(feature = "tokio")]
-pub use driver::{Election, View};
-pub use elector::{Claim, Elector, Link, Output, PeerView, Role};
-pub use identity::{Epoch, Incumbent, InvalidServerId, Member, Number, Rank, ServerId};
+pub use driver::{Election, Leadership, Tenure, View};
+pub use elector::{Claim, Counters, Elector, Link, Output, PeerView, ResignError, Role};
+pub use identity::{Epoch, Incumbent, InvalidServerId, Member, Number, Rank, Roster, ServerId};
 pub use instant::Instant;
-pub use message::{Body, Message};
+pub use message::{Body, Message, Stamp};
+pub use policy::{Detection, Preemption, Quorum, Succession};
 #[cfg(feature = "tokio")]
 pub use transport::{Event, Transport};

@@ -22,6 +22,9 @@ pub(crate) struct Arbiter {
     grants: u64,
     reach: Reach,
     longest: Micros,
+    /// Having confirmed an epoch, it grants no other for so long.
+    patience: Micros,
+    confirmed_at: Option<Micros>,
 }
 
 /// How claims and their answers fare.
@@ -54,13 +57,15 @@ impl Reach {
 }
 
 impl Arbiter {
-    pub(crate) fn new(memory: Memory) -> Self {
+    pub(crate) fn new(memory: Memory, patience: Micros) -> Self {
         Self {
             memory,
             granted: Epoch::ZERO,
             grants: 0,
             reach: Reach::good(),
             longest: Reach::good().longest,
+            patience,
+            confirmed_at: None,
         }
     }
 
@@ -75,8 +80,14 @@ impl Arbiter {
     }
 
     /// What it does about a claim, and what the claimant is told.
-    pub(crate) fn decide(&mut self, claim: &Claim, rng: &mut SmallRng) -> (Option<Epoch>, Option<Epoch>) {
-        if rng.random_bool(self.reach.failure) {
+    pub(crate) fn decide(
+        &mut self,
+        now: Micros,
+        claim: &Claim,
+        rng: &mut SmallRng,
+    ) -> (Option<Epoch>, Option<Epoch>) {
+        let too_early = self.confirmed_at.is_some_and(|at| now < at + self.patience);
+        if too_early || rng.random_bool(self.reach.failure) {
             return (None, None);
         }
         let granted = match self.memory {
@@ -87,6 +98,18 @@ impl Arbiter {
         self.grants += 1;
         let told = (!rng.random_bool(self.reach.lost_answer)).then_some(granted);
         (Some(granted), told)
+    }
+
+    /// What it says when asked whether an epoch is the newest.
+    pub(crate) fn confirm(&mut self, now: Micros, epoch: Epoch, rng: &mut SmallRng) -> Option<bool> {
+        if rng.random_bool(self.reach.failure) {
+            return None;
+        }
+        let newest = self.memory == Memory::None || epoch == self.granted;
+        if newest {
+            self.confirmed_at = Some(now);
+        }
+        (!rng.random_bool(self.reach.lost_answer)).then_some(newest)
     }
 
     /// The longest that any claim so far may take, there and back.

@@ -1,8 +1,9 @@
 //! Every fault there is, at random.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use bellwether_election::{Config, Link};
+use bellwether_election::{Config, Detection, Link, Preemption, Quorum, Succession};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -11,7 +12,7 @@ use crate::clock::MS;
 use crate::invariants::Violation;
 use crate::network::{Faults, Hints};
 use crate::resource::Fencing;
-use crate::world::{Setup, World};
+use crate::world::{Kind, Setup, World};
 
 /// The longest pause, in milliseconds.
 const LONGEST_PAUSE: u64 = 3_000;
@@ -19,30 +20,61 @@ const LONGEST_PAUSE: u64 = 3_000;
 /// A cluster of any kind.
 pub(crate) fn any_setup(seed: u64) -> Setup {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
+    let servers = rng.random_range(1..=7);
+    let kinds = (0..servers).map(|index| Kind {
+        priority: [0, 0, 0, 1, 2][rng.random_range(0..5)],
+        // Somebody has to be able to stand.
+        observer: index > 0 && rng.random_bool(0.15),
+    });
+    let kinds = kinds.collect();
     Setup {
-        servers: rng.random_range(1..=7),
+        kinds,
         config: any_config(&mut rng),
         hints: [Hints::None, Hints::Honest, Hints::Lying][rng.random_range(0..3)],
         memory: Memory::Durable,
         fencing: [Fencing::AtGrant, Fencing::AtWrite][rng.random_range(0..2)],
         drift: rng.random_bool(0.8),
+        patient_arbiter: rng.random_bool(0.5),
         numbers_below: [2, 4, u64::MAX, u64::MAX][rng.random_range(0..4)],
     }
 }
 
 fn any_config(rng: &mut SmallRng) -> Config {
-    let mut ms = |range| Duration::from_millis(rng.random_range(range));
-    let heartbeat = ms(20..=150);
+    let preemption = match rng.random_range(0..4) {
+        0 => Preemption::Never,
+        1 => Preemption::After(ms(rng, 0..=3_000)),
+        _ => Preemption::Always,
+    };
+    let heartbeat = ms(rng, 20..=150);
+    let timeout = heartbeat * 2 + ms(rng, 0..=500);
     Config {
         heartbeat,
-        timeout: heartbeat * 2 + ms(0..=500),
-        startup_grace: ms(0..=1_500),
-        claim_timeout: ms(500..=5_000),
-        claim_retry: ms(50..=800),
-        drain_timeout: ms(500..=5_000),
-        unfit_patience: ms(100..=3_000),
-        unfit_grace: ms(500..=20_000),
+        timeout,
+        probe: heartbeat + ms(rng, 0..=300),
+        startup_grace: ms(rng, 0..=1_500),
+        claim_timeout: ms(rng, 500..=5_000),
+        claim_retry: ms(rng, 50..=800),
+        drain_timeout: ms(rng, 500..=5_000),
+        unfit_patience: ms(rng, 100..=3_000),
+        unfit_grace: ms(rng, 500..=20_000),
+        preemption,
+        quorum: [Quorum::None, Quorum::None, Quorum::Majority, Quorum::Arbiter][rng.random_range(0..4)],
+        succession: if rng.random_bool(0.2) {
+            Succession::Classic
+        } else {
+            Succession::Direct
+        },
+        detection: if rng.random_bool(0.3) {
+            let floor = rng.random_range(heartbeat * 2..=timeout);
+            Detection::Adaptive { floor }
+        } else {
+            Detection::Fixed
+        },
     }
+}
+
+fn ms(rng: &mut SmallRng, range: RangeInclusive<u64>) -> Duration {
+    Duration::from_millis(rng.random_range(range))
 }
 
 impl World {
@@ -59,13 +91,14 @@ impl World {
     fn random_fault(&mut self) -> Result<(), Violation> {
         let n = self.servers.len();
         let (server, other) = (self.rng.random_range(0..n), self.rng.random_range(0..n));
+        let belongs = self.cluster.contains(&server);
         let running = self.servers[server].runs();
         let awake = self.servers[server].is_awake(self.now());
-        match self.rng.random_range(0..20) {
+        match self.rng.random_range(0..22) {
             0 => return self.crash(server),
-            1 | 2 if !running => return self.start(server),
+            1 | 2 if belongs && !running => return self.start(server),
             // A new life before the others have noticed the end of the last.
-            3 => {
+            3 if belongs => {
                 self.crash(server)?;
                 return self.start(server);
             }
@@ -113,6 +146,9 @@ impl World {
                 let link = [Link::Refused, Link::Down, Link::Up][self.rng.random_range(0..3)];
                 return self.lie(server, other, link);
             }
+            // One change at a time, as the documentation asks; and somebody who can stand remains.
+            20 if belongs && server > 0 && self.all_know_the_cluster() => return self.remove(server),
+            20 | 21 if !belongs && self.all_know_the_cluster() => return self.add(server),
             _ => {}
         }
         Ok(())

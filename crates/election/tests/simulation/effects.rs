@@ -24,6 +24,10 @@ impl World {
                     self.note(|| format!("s{server} claims an epoch above {}", claim.above));
                     self.claim(server, claim);
                 }
+                Output::Confirm(epoch) => {
+                    self.facts.push(Fact::Confirming { server, epoch });
+                    self.confirm(server, epoch);
+                }
                 Output::Role(role) => self.on_role(server, role),
                 other => {
                     let text = format!("unexpected {other:?}");
@@ -67,6 +71,21 @@ impl World {
         self.queue.push(at, claim);
     }
 
+    fn confirm(&mut self, server: usize, epoch: Epoch) {
+        let process = self.servers[server].process;
+        let delay = self.arbiter.delay(&mut self.rng);
+        if self.servers[server].cut_off {
+            let newest = None;
+            return self.push(2 * delay, server, What::ConfirmAnswered { epoch, newest });
+        }
+        let confirm = Event::Confirm {
+            server,
+            process,
+            epoch,
+        };
+        self.queue.push(self.now() + delay, confirm);
+    }
+
     fn on_role(&mut self, server: usize, role: Role) {
         self.note(|| format!("s{server} is {role:?}"));
         match &role {
@@ -91,7 +110,7 @@ impl World {
 
     /// The coordinator writes, and will again.
     pub(crate) fn work(&mut self, server: usize, epoch: Epoch) {
-        if self.servers[server].office() != Some(epoch) {
+        if self.servers[server].takes_work() != Some(epoch) {
             return;
         }
         let process = self.servers[server].process;

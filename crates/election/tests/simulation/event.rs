@@ -18,6 +18,12 @@ pub(crate) enum Event {
         process: u64,
         claim: Claim,
     },
+    /// To the arbiter: is this epoch still the newest?
+    Confirm {
+        server: usize,
+        process: u64,
+        epoch: Epoch,
+    },
     /// To the resource.
     Write {
         server: usize,
@@ -39,6 +45,15 @@ pub(crate) enum What {
         hint: u64,
     },
     ClaimAnswered(Option<Epoch>),
+    ConfirmAnswered {
+        epoch: Epoch,
+        newest: Option<bool>,
+    },
+    /// The operator has added a server to the cluster, or taken it out.
+    Membership {
+        peer: usize,
+        belongs: bool,
+    },
     /// A client has something for the coordinator of this epoch to do.
     Work(Epoch),
     WriteAnswered {

@@ -63,7 +63,10 @@ impl World {
 
     pub(crate) fn resign(&mut self, server: usize) -> Result<(), Violation> {
         self.note(|| format!("s{server} is to resign"));
-        self.call(server, Elector::resign)
+        let mut resigned = false;
+        self.call(server, |elector, now| resigned = elector.resign(now).is_ok())?;
+        self.servers[server].resigned |= resigned;
+        Ok(())
     }
 
     pub(crate) fn leave(&mut self, server: usize) -> Result<(), Violation> {
@@ -86,6 +89,57 @@ impl World {
         self.call(server, |elector, now| elector.handle_link(now, &id(peer), link))
     }
 
+    /// Takes a server out of the cluster for good. It ends; the others are told, each in its own time.
+    pub(crate) fn remove(&mut self, server: usize) -> Result<(), Violation> {
+        self.note(|| format!("s{server} is taken out of the cluster"));
+        self.cluster.remove(&server);
+        self.crash(server)?;
+        self.announce_membership(server, false);
+        Ok(())
+    }
+
+    /// Adds a server to the cluster and starts it.
+    pub(crate) fn add(&mut self, server: usize) -> Result<(), Violation> {
+        self.note(|| format!("s{server} is added to the cluster"));
+        self.cluster.insert(server);
+        self.announce_membership(server, true);
+        self.start(server)
+    }
+
+    fn announce_membership(&mut self, peer: usize, belongs: bool) {
+        for server in 0..self.servers.len() {
+            if server != peer && self.servers[server].runs() {
+                let delay = self.rng.random_range(1..300 * MS);
+                self.push(delay, server, What::Membership { peer, belongs });
+            }
+        }
+    }
+
+    pub(crate) fn tell_membership(
+        &mut self,
+        server: usize,
+        peer: usize,
+        belongs: bool,
+    ) -> Result<(), Violation> {
+        let peers = &mut self.servers[server].peers;
+        if belongs {
+            peers.insert(peer);
+            self.call(server, |elector, now| elector.add_peer(now, id(peer)))
+        } else {
+            peers.remove(&peer);
+            self.call(server, |elector, now| elector.remove_peer(now, &id(peer)))
+        }
+    }
+
+    /// Every running server has been told who belongs to the cluster.
+    pub(crate) fn all_know_the_cluster(&self) -> bool {
+        let knows = |index: usize| {
+            let others = self.cluster.iter().copied().filter(|other| *other != index);
+            self.servers[index].peers.iter().copied().eq(others)
+        };
+        (0..self.servers.len()).all(|index| !self.servers[index].runs() || knows(index))
+    }
+
     /// Everyone up, fit and connected, nothing lost any more, the arbiter near. Clocks go on as they did.
     pub(crate) fn heal(&mut self) -> Result<(), Violation> {
         let paused = self.servers.iter().map(|server| server.paused_until).max();
@@ -99,6 +153,9 @@ impl World {
             self.servers[server].stuck = false;
             if self.servers[server].leaving {
                 self.crash(server)?;
+            }
+            if !self.cluster.contains(&server) {
+                continue;
             }
             if !self.servers[server].runs() {
                 self.start(server)?;

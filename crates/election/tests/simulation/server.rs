@@ -1,8 +1,9 @@
 //! A server: a process with an elector, a clock of its own, and work to do while it is coordinator.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bellwether_election::{Config, Elector, Epoch, Instant, Number, Role, ServerId};
+use bellwether_election::{Config, Elector, Epoch, Instant, Member, Role, ServerId};
 use rand::rngs::SmallRng;
 
 use crate::clock::{Clock, Micros};
@@ -13,6 +14,8 @@ pub(crate) struct Server {
     /// Grows with every start, so that what belongs to an earlier process is not given to a later one.
     pub(crate) process: u64,
     pub(crate) elector: Option<Elector<SmallRng>>,
+    /// Whom it was told of: who belongs to the cluster, itself aside.
+    pub(crate) peers: BTreeSet<usize>,
     /// What it reported last; nobody's while it does not run.
     pub(crate) role: Role,
     pub(crate) fit: bool,
@@ -21,6 +24,8 @@ pub(crate) struct Server {
     pub(crate) cut_off: bool,
     /// Its work never ends, so that it cannot report that it has drained.
     pub(crate) stuck: bool,
+    /// It gave its office up of its own accord, so it need not want it back.
+    pub(crate) resigned: bool,
     /// It was told to leave.
     pub(crate) leaving: bool,
     /// Writes that have not been answered.
@@ -37,11 +42,13 @@ impl Server {
             clock,
             process: 0,
             elector: None,
+            peers: BTreeSet::new(),
             role: Role::Left,
             fit: true,
             paused_until: 0,
             cut_off: false,
             stuck: false,
+            resigned: false,
             leaving: false,
             in_flight: 0,
             wake_at: None,
@@ -53,17 +60,18 @@ impl Server {
         &mut self,
         now: Micros,
         config: &Config,
-        number: Number,
-        peers: Vec<ServerId>,
+        me: Member,
+        peers: BTreeSet<usize>,
         rng: SmallRng,
     ) {
         let local = self.clock.read(now);
-        let elector = Elector::new(config.clone(), self.id.clone(), number, peers, rng, local);
+        let elector = Elector::new(config.clone(), me, peers.iter().copied().map(id), rng, local);
+        self.peers = peers;
         self.elector = Some(elector.unwrap_or_else(|error| panic!("{error}")));
         self.process += 1;
         self.role = Role::Left;
         self.fit = true;
-        self.leaving = false;
+        (self.leaving, self.resigned) = (false, false);
         self.paused_until = 0;
         self.in_flight = 0;
         self.wake_at = None;
@@ -93,11 +101,17 @@ impl Server {
     }
 
     /// The epoch under which it would take work.
-    pub(crate) fn office(&self) -> Option<Epoch> {
+    pub(crate) fn takes_work(&self) -> Option<Epoch> {
         match self.role {
             Role::Coordinator { epoch } => Some(epoch),
             _ => None,
         }
+    }
+
+    /// When, in real time, its office ends unless it is renewed; nothing if it has none, or needs no renewal.
+    pub(crate) fn lease_end(&self) -> Option<Micros> {
+        let until = self.elector.as_ref()?.valid_until()?;
+        Some(self.clock.when(until))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A set of servers, the network between them, an arbiter and a resource that outlive them, in virtual time.
 
-use bellwether_election::{Config, Elector, Instant, Number, Role, ServerId};
+use std::collections::BTreeSet;
+
+use bellwether_election::{Config, Elector, Instant, Member, Number, Role};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -16,27 +18,37 @@ use crate::server::{Server, id};
 /// What a world is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
-    pub(crate) servers: usize,
     pub(crate) config: Config,
     pub(crate) hints: Hints,
     pub(crate) memory: Memory,
     pub(crate) fencing: Fencing,
     /// Each server's clock has its own origin and rate.
     pub(crate) drift: bool,
+    /// What each server is.
+    pub(crate) kinds: Vec<Kind>,
+    /// Having confirmed an epoch, the arbiter grants no other until that word has lost its worth.
+    pub(crate) patient_arbiter: bool,
     /// Numbers are drawn below this, so that servers and their later lives share some.
     pub(crate) numbers_below: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kind {
+    pub(crate) priority: u8,
+    pub(crate) observer: bool,
 }
 
 impl Setup {
     /// Everything as one would wish it.
     pub(crate) fn calm(servers: usize) -> Self {
         Self {
-            servers,
             config: Config::default(),
             hints: Hints::Honest,
             memory: Memory::Durable,
             fencing: Fencing::AtGrant,
             drift: false,
+            kinds: vec![Kind::default(); servers],
+            patient_arbiter: false,
             numbers_below: u64::MAX,
         }
     }
@@ -48,6 +60,8 @@ pub(crate) struct World {
     pub(crate) servers: Vec<Server>,
     pub(crate) network: Network,
     pub(crate) arbiter: Arbiter,
+    /// Who belongs to it, as the operator has it.
+    pub(crate) cluster: BTreeSet<usize>,
     pub(crate) queue: Queue,
     pub(crate) facts: Vec<Fact>,
     pub(crate) messages: u64,
@@ -72,16 +86,19 @@ impl World {
                 Clock::exact()
             }
         };
-        let servers = (0..setup.servers)
+        let servers = (0..setup.kinds.len())
             .map(|index| Server::new(index, clock()))
             .collect();
+        // A promise of the length of the timeout, by the slowest clock.
+        let patience = u64::from(setup.patient_arbiter) * micros(setup.config.timeout) * 11 / 10;
         Self {
             rng,
             servers,
             network: Network::new(setup.hints),
-            arbiter: Arbiter::new(setup.memory),
+            arbiter: Arbiter::new(setup.memory, patience),
+            cluster: (0..setup.kinds.len()).collect(),
             resource: Resource::new(setup.fencing),
-            invariants: invariants::all(setup.memory, setup.fencing),
+            invariants: invariants::all(&setup),
             setup,
             now: 0,
             queue: Queue::default(),
@@ -153,7 +170,7 @@ impl World {
                 process,
                 claim,
             } => {
-                let (granted, told) = self.arbiter.decide(&claim, &mut self.rng);
+                let (granted, told) = self.arbiter.decide(self.now, &claim, &mut self.rng);
                 if let Some(epoch) = granted {
                     self.resource.on_grant(epoch);
                     self.note(|| format!("arbiter grants {epoch} to s{server}"));
@@ -166,6 +183,16 @@ impl World {
                 let delay = self.arbiter.delay(&mut self.rng);
                 self.push_to_process(delay, server, process, What::ClaimAnswered(told));
                 self.check()
+            }
+            Event::Confirm {
+                server,
+                process,
+                epoch,
+            } => {
+                let newest = self.arbiter.confirm(self.now, epoch, &mut self.rng);
+                let delay = self.arbiter.delay(&mut self.rng);
+                self.push_to_process(delay, server, process, What::ConfirmAnswered { epoch, newest });
+                Ok(())
             }
             Event::Write {
                 server,
@@ -219,6 +246,11 @@ impl World {
                 self.facts.push(Fact::ClaimAnswered { server });
                 self.call(server, |elector, now| elector.handle_claim(now, granted))
             }
+            What::ConfirmAnswered { epoch, newest } => {
+                self.facts.push(Fact::ConfirmAnswered { server, epoch });
+                self.call(server, |elector, now| elector.handle_confirmation(now, epoch, newest))
+            }
+            What::Membership { peer, belongs } => self.tell_membership(server, peer, belongs),
             What::Work(epoch) => {
                 self.work(server, epoch);
                 Ok(())
@@ -297,10 +329,14 @@ impl World {
 
     pub(crate) fn start(&mut self, server: usize) -> Result<(), Violation> {
         let number = Number(self.rng.random_range(0..self.setup.numbers_below));
-        let peers: Vec<ServerId> = (0..self.servers.len()).map(id).collect();
+        let kind = self.setup.kinds[server];
+        let mut me = Member::new(id(server), number).with_priority(kind.priority);
+        me.observer = kind.observer;
+        let mut peers = self.cluster.clone();
+        peers.remove(&server);
         let rng = SmallRng::from_rng(&mut self.rng);
-        self.note(|| format!("start s{server} number {number}"));
-        self.servers[server].start(self.now, &self.setup.config, number, peers, rng);
+        self.note(|| format!("start {me:?}"));
+        self.servers[server].start(self.now, &self.setup.config, me, peers, rng);
         self.facts.push(Fact::Started { server });
         self.links_of(server);
         self.carry_out(server)

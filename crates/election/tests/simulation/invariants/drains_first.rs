@@ -46,7 +46,7 @@ impl Invariant for DrainsFirst {
                 }
                 Fact::Sent {
                     server,
-                    body: Body::Handover { epoch },
+                    body: Body::Handover { epoch, .. },
                 } => {
                     let Some(draining) = self.draining.get(server) else {
                         return Err(format!("s{server} hands over epoch {epoch} and never drained"));

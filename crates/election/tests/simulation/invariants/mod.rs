@@ -13,6 +13,7 @@ mod granted;
 mod messages_bounded;
 mod never_spins;
 mod one_claim;
+mod self_demotes;
 mod steps_down;
 
 use std::fmt;
@@ -22,8 +23,8 @@ use bellwether_election::{Body, Config, Epoch, Role};
 
 use crate::arbiter::Memory;
 use crate::clock::Micros;
-use crate::resource::Fencing;
 use crate::server::Server;
+use crate::world::Setup;
 
 /// What happened.
 #[derive(Debug)]
@@ -55,6 +56,14 @@ pub(crate) enum Fact {
     },
     ClaimAnswered {
         server: usize,
+    },
+    Confirming {
+        server: usize,
+        epoch: Epoch,
+    },
+    ConfirmAnswered {
+        server: usize,
+        epoch: Epoch,
     },
     Granted {
         server: usize,
@@ -124,8 +133,9 @@ impl fmt::Display for Violation {
     }
 }
 
-/// All that can be promised with such an arbiter and such a resource.
-pub(crate) fn all(memory: Memory, fencing: Fencing) -> Vec<Box<dyn Invariant>> {
+/// All that can be promised with such policies, such an arbiter and such a resource.
+pub(crate) fn all(setup: &Setup) -> Vec<Box<dyn Invariant>> {
+    let (memory, fencing) = (setup.memory, setup.fencing);
     let mut all: Vec<Box<dyn Invariant>> = vec![
         Box::new(alternates::Alternates::default()),
         Box::new(drains_first::DrainsFirst::default()),
@@ -135,6 +145,7 @@ pub(crate) fn all(memory: Memory, fencing: Fencing) -> Vec<Box<dyn Invariant>> {
         Box::new(one_claim::OneClaim::default()),
         Box::new(steps_down::StepsDown::default()),
         Box::new(epoch_grows::EpochGrows::new(memory)),
+        Box::new(self_demotes::SelfDemotes::new(setup)),
     ];
     if memory == Memory::Durable {
         all.push(Box::new(epoch_unique::EpochUnique::default()));

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use bellwether_election::{Epoch, Role};
+use bellwether_election::Epoch;
 
 use super::{Fact, Invariant, Scene};
 
@@ -25,11 +25,11 @@ impl Invariant for StepsDown {
                     self.over.remove(server);
                 }
                 Fact::Called { server, gap, before } => {
-                    if let Role::Coordinator { epoch } = before
+                    if let Some(epoch) = before.office()
                         && *gap > scene.config.timeout
                     {
-                        self.over.insert(*server, *epoch);
-                        holds = Some((*server, *epoch));
+                        self.over.insert(*server, epoch);
+                        holds = Some((*server, epoch));
                     }
                 }
                 Fact::Refused { server, epoch } => {
@@ -49,7 +49,7 @@ impl Invariant for StepsDown {
             }
         }
         for (server, over) in &self.over {
-            if scene.servers[*server].office() == Some(*over) {
+            if scene.servers[*server].role.office() == Some(*over) {
                 return Err(format!(
                     "s{server} still calls itself coordinator of epoch {over}"
                 ));

@@ -38,7 +38,7 @@ impl World {
     }
 
     fn leads(&self, server: usize) -> bool {
-        self.servers[server].office().is_some()
+        self.servers[server].takes_work().is_some()
     }
 
     fn coordinators(&self) -> usize {
