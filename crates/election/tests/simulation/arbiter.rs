@@ -22,9 +22,9 @@ pub(crate) struct Arbiter {
     grants: u64,
     reach: Reach,
     longest: Micros,
-    /// Having confirmed an epoch, it grants no other for so long.
+    /// Having granted or confirmed an epoch, it grants no other for so long.
     patience: Micros,
-    confirmed_at: Option<Micros>,
+    promised_at: Option<Micros>,
 }
 
 /// How claims and their answers fare.
@@ -65,7 +65,7 @@ impl Arbiter {
             reach: Reach::good(),
             longest: Reach::good().longest,
             patience,
-            confirmed_at: None,
+            promised_at: None,
         }
     }
 
@@ -86,8 +86,8 @@ impl Arbiter {
         claim: &Claim,
         rng: &mut SmallRng,
     ) -> (Option<Epoch>, Option<Epoch>) {
-        let too_early = self.confirmed_at.is_some_and(|at| now < at + self.patience);
-        if too_early || rng.random_bool(self.reach.failure) {
+        let bound = self.promised_at.is_some_and(|at| now < at + self.patience);
+        if bound || rng.random_bool(self.reach.failure) {
             return (None, None);
         }
         let granted = match self.memory {
@@ -96,6 +96,7 @@ impl Arbiter {
         };
         self.granted = self.granted.max(granted);
         self.grants += 1;
+        self.promised_at = Some(now);
         let told = (!rng.random_bool(self.reach.lost_answer)).then_some(granted);
         (Some(granted), told)
     }
@@ -107,7 +108,7 @@ impl Arbiter {
         }
         let newest = self.memory == Memory::None || epoch == self.granted;
         if newest {
-            self.confirmed_at = Some(now);
+            self.promised_at = Some(now);
         }
         (!rng.random_bool(self.reach.lost_answer)).then_some(newest)
     }

@@ -27,14 +27,20 @@ pub(crate) fn any_setup(seed: u64) -> Setup {
         observer: index > 0 && rng.random_bool(0.15),
     });
     let kinds = kinds.collect();
+    let mut config = any_config(&mut rng);
+    let patient_arbiter = config.quorum == Quorum::Arbiter && rng.random_bool(0.5);
+    if patient_arbiter {
+        // It refuses the claim that ends a hand-over, so that a better server could try to get the office for ever.
+        config.preemption = Preemption::Never;
+    }
     Setup {
         kinds,
-        config: any_config(&mut rng),
+        config,
         hints: [Hints::None, Hints::Honest, Hints::Lying][rng.random_range(0..3)],
         memory: Memory::Durable,
         fencing: [Fencing::AtGrant, Fencing::AtWrite][rng.random_range(0..2)],
         drift: rng.random_bool(0.8),
-        patient_arbiter: rng.random_bool(0.5),
+        patient_arbiter,
         numbers_below: [2, 4, u64::MAX, u64::MAX][rng.random_range(0..4)],
     }
 }
@@ -46,7 +52,12 @@ fn any_config(rng: &mut SmallRng) -> Config {
         _ => Preemption::Always,
     };
     let heartbeat = ms(rng, 20..=150);
-    let timeout = heartbeat * 2 + ms(rng, 0..=500);
+    let quorum = [Quorum::None, Quorum::None, Quorum::Majority, Quorum::Arbiter][rng.random_range(0..4)];
+    let timeout = match quorum {
+        Quorum::None => heartbeat * 2 + ms(rng, 0..=500),
+        // A lease is renewed by what was said up to two heartbeats ago.
+        _ => heartbeat * 3 + ms(rng, 20..=500),
+    };
     Config {
         heartbeat,
         timeout,
@@ -58,7 +69,7 @@ fn any_config(rng: &mut SmallRng) -> Config {
         unfit_patience: ms(rng, 100..=3_000),
         unfit_grace: ms(rng, 500..=20_000),
         preemption,
-        quorum: [Quorum::None, Quorum::None, Quorum::Majority, Quorum::Arbiter][rng.random_range(0..4)],
+        quorum,
         succession: if rng.random_bool(0.2) {
             Succession::Classic
         } else {

@@ -9,7 +9,6 @@ use rand::rngs::SmallRng;
 use crate::clock::{Clock, Micros};
 
 pub(crate) struct Server {
-    pub(crate) id: ServerId,
     pub(crate) clock: Clock,
     /// Grows with every start, so that what belongs to an earlier process is not given to a later one.
     pub(crate) process: u64,
@@ -36,9 +35,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(index: usize, clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self {
-            id: id(index),
             clock,
             process: 0,
             elector: None,

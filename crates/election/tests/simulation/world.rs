@@ -26,7 +26,7 @@ pub(crate) struct Setup {
     pub(crate) drift: bool,
     /// What each server is.
     pub(crate) kinds: Vec<Kind>,
-    /// Having confirmed an epoch, the arbiter grants no other until that word has lost its worth.
+    /// Having granted or confirmed an epoch, the arbiter grants no other until that word has lost its worth.
     pub(crate) patient_arbiter: bool,
     /// Numbers are drawn below this, so that servers and their later lives share some.
     pub(crate) numbers_below: u64,
@@ -87,10 +87,13 @@ impl World {
             }
         };
         let servers = (0..setup.kinds.len())
-            .map(|index| Server::new(index, clock()))
+            .map(|_| Server::new(clock()))
             .collect();
         // A promise of the length of the timeout, by the slowest clock.
         let patience = u64::from(setup.patient_arbiter) * micros(setup.config.timeout) * 11 / 10;
+        if tracing() {
+            eprintln!("{setup:#?}");
+        }
         Self {
             rng,
             servers,
@@ -335,7 +338,7 @@ impl World {
         let mut peers = self.cluster.clone();
         peers.remove(&server);
         let rng = SmallRng::from_rng(&mut self.rng);
-        self.note(|| format!("start {me:?}"));
+        self.note(|| format!("start {me:?} {:?}", self.servers[server].clock));
         self.servers[server].start(self.now, &self.setup.config, me, peers, rng);
         self.facts.push(Fact::Started { server });
         self.links_of(server);

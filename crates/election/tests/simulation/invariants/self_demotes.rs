@@ -5,7 +5,7 @@ use crate::world::Setup;
 
 /// Where a coordinator holds a lease, no two hold one at the same real time: the old one stops first, and only then
 /// another may begin. That is so with a majority, and with an arbiter that grants nothing for a while after it has
-/// confirmed an epoch. And in these modes every coordinator does hold a lease.
+/// granted or confirmed an epoch. And in these modes every coordinator does hold a lease.
 pub(super) struct SelfDemotes {
     leases: bool,
     exclusive: bool,

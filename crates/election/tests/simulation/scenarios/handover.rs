@@ -23,7 +23,8 @@ fn leaving_hands_over() {
     });
 }
 
-/// The successor leads under a newer epoch at once; then, under the classic policy, the better one takes it back.
+/// The successor leads under a newer epoch at once, and whoever resigned leaves it alone although its rank is larger.
+/// The one after that is another matter.
 #[test]
 fn resigning_hands_over() {
     explore(200, |seed| {
@@ -32,13 +33,32 @@ fn resigning_hands_over() {
         world.resign(best)?;
         let draining = matches!(world.role(best), Some(Role::Draining { .. }));
         world.expect(NAME, draining, "it should drain")?;
-        world.run_for_ms(2_000)?;
-        world.expect(
-            NAME,
-            world.arbiter.grants() == grants + 2,
-            "one claim there, one back",
-        )?;
+        world.run_for_ms(300)?;
+        world.expect(NAME, world.arbiter.grants() == grants + 1, "one claim is enough")?;
+        world.expect(NAME, !world.leads(best), "another should lead")?;
         world.check_converged()?;
+        world.check_stays(5_000)?;
+        let successor = (0..3).find(|server| world.leads(*server)).unwrap_or(0);
+        world.crash(successor)?;
+        world.run_for_ms(300)?;
+        world.expect(NAME, world.leads(best), "the best should lead again")?;
+        Ok(world.figures())
+    });
+}
+
+#[test]
+fn resigning_fails_where_nobody_could_take_over_and_can_be_tried_again() {
+    explore(50, |seed| {
+        let (mut world, best) = settled(seed, Setup::calm(2))?;
+        world.set_fit(1 - best, false)?;
+        world.run_for_ms(500)?;
+        world.resign(best)?;
+        world.expect(NAME, world.leads(best) && !world.servers[best].resigned, "it should stay")?;
+        world.set_fit(1 - best, true)?;
+        world.run_for_ms(500)?;
+        world.resign(best)?;
+        world.run_for_ms(500)?;
+        world.expect(NAME, world.leads(1 - best), "the other should lead")?;
         Ok(world.figures())
     });
 }
