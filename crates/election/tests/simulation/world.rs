@@ -86,9 +86,7 @@ impl World {
                 Clock::exact()
             }
         };
-        let servers = (0..setup.kinds.len())
-            .map(|_| Server::new(clock()))
-            .collect();
+        let servers = (0..setup.kinds.len()).map(|_| Server::new(clock())).collect();
         // A promise of the length of the timeout, by the slowest clock.
         let patience = u64::from(setup.patient_arbiter) * micros(setup.config.timeout) * 11 / 10;
         if tracing() {
@@ -251,7 +249,9 @@ impl World {
             }
             What::ConfirmAnswered { epoch, newest } => {
                 self.facts.push(Fact::ConfirmAnswered { server, epoch });
-                self.call(server, |elector, now| elector.handle_confirmation(now, epoch, newest))
+                self.call(server, |elector, now| {
+                    elector.handle_confirmation(now, epoch, newest)
+                })
             }
             What::Membership { peer, belongs } => self.tell_membership(server, peer, belongs),
             What::Work(epoch) => {

@@ -62,12 +62,14 @@ impl World {
         let Some(Role::Coordinator { epoch }) = self.role(leader) else {
             return violated(format!("s{leader} is no coordinator"));
         };
-        let better = all.clone().find(|server| {
-            !self.servers[*server].resigned && self.standing(*server) > self.standing(leader)
-        });
+        let better = all
+            .clone()
+            .find(|server| !self.servers[*server].resigned && self.standing(*server) > self.standing(leader));
         let preempts = self.setup.config.preemption != Preemption::Never;
         if let Some(better) = better.filter(|_| preempts) {
-            return violated(format!("s{leader} leads, and s{better} has a larger rank (s{best} the largest)"));
+            return violated(format!(
+                "s{leader} leads, and s{better} has a larger rank (s{best} the largest)"
+            ));
         }
         for server in all.filter(|server| *server != leader) {
             match self.role(server) {
@@ -86,11 +88,18 @@ impl World {
 
     /// Nothing changes any more while nothing happens, and nobody says more than heartbeats need.
     pub(crate) fn check_stays(&mut self, ms: u64) -> Result<(), Violation> {
-        let (role_change, messages, grants) =
-            (self.last_role_change, self.election_messages, self.arbiter.grants());
+        let (role_change, messages, grants) = (
+            self.last_role_change,
+            self.election_messages,
+            self.arbiter.grants(),
+        );
         self.run_for_ms(ms)?;
         if self.last_role_change != role_change || self.arbiter.grants() != grants {
-            return Err(Violation::new("stays", self.now(), "a role changed for no reason"));
+            return Err(Violation::new(
+                "stays",
+                self.now(),
+                "a role changed for no reason",
+            ));
         }
         let chatter = self.election_messages - messages;
         if chatter > 0 {

@@ -31,7 +31,9 @@ impl Invariant for OneClaim {
                     self.confirming.remove(&(*server, *epoch));
                 }
                 Fact::Confirming { server, epoch } if !self.confirming.insert((*server, *epoch)) => {
-                    return Err(format!("s{server} asks about epoch {epoch} again before it was answered"));
+                    return Err(format!(
+                        "s{server} asks about epoch {epoch} again before it was answered"
+                    ));
                 }
                 Fact::Claimed { server } if !self.out.insert(*server) => {
                     return Err(format!("s{server} claims again before it was answered"));

@@ -53,7 +53,11 @@ fn resigning_fails_where_nobody_could_take_over_and_can_be_tried_again() {
         world.set_fit(1 - best, false)?;
         world.run_for_ms(500)?;
         world.resign(best)?;
-        world.expect(NAME, world.leads(best) && !world.servers[best].resigned, "it should stay")?;
+        world.expect(
+            NAME,
+            world.leads(best) && !world.servers[best].resigned,
+            "it should stay",
+        )?;
         world.set_fit(1 - best, true)?;
         world.run_for_ms(500)?;
         world.resign(best)?;

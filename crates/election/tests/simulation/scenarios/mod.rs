@@ -5,6 +5,9 @@ mod cold_start;
 mod failover;
 mod fitness;
 mod handover;
+mod membership;
+mod policies;
+mod quorum;
 mod safety;
 mod split;
 
