@@ -232,7 +232,7 @@ impl<R: RngCore> Elector<R> {
         let peer = &sender.rank.id;
         match known {
             Some(known) if known.rank.id == self.me.rank.id => {}
-            Some(known) if known.outranks(ours) && !self.is_over(&known) => self.follow(known, None),
+            Some(known) if known.outranks(ours) => self.follow(known, None),
             Some(known) if known == *ours => match &following.doubt {
                 Some(Doubt::Asking { witness, .. }) if witness == peer => self.be_assured(peer),
                 Some(Doubt::Waiting { .. } | Doubt::Expecting { .. }) => self.be_assured(peer),
@@ -241,7 +241,7 @@ impl<R: RngCore> Elector<R> {
             None if sender.rank == ours.rank => {
                 // The coordinator itself says that it is none any more, unless it said so before it was one.
                 if epoch >= ours.epoch {
-                    self.over = Some(ours.clone());
+                    self.disbelieved = Some(ours.clone());
                     self.search();
                 }
             }

@@ -54,6 +54,9 @@ impl<R: RngCore> Elector<R> {
         self.seen = self.seen.max(incumbent.epoch);
         self.patience.forget();
         self.overruled = 0;
+        if stamp.is_some() {
+            self.disbelieved = None;
+        }
         let now = self.now;
         let echo = stamp.and_then(|stamp| self.support(&incumbent, stamp));
         let challenge_at = self.challenge_at(&incumbent);
@@ -192,6 +195,7 @@ impl<R: RngCore> Elector<R> {
             && following.incumbent.rank != sender.rank
             && !matches!(body, Body::Coordinator { .. })
         {
+            self.disbelieved = Some(following.incumbent.clone());
             self.search();
         }
     }
@@ -201,7 +205,7 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         self.promises.release(&sender.rank, epoch);
-        self.over = Some(Incumbent {
+        self.disbelieved = Some(Incumbent {
             rank: sender.rank.clone(),
             epoch,
         });
