@@ -25,6 +25,7 @@ pub(super) struct Copy {
 impl Copy {
     /// Leaves files alone that are the same already, so that what was built from them need not be built again.
     pub(super) fn make(workspace: &Path) -> Result<Self> {
+        fs::create_dir_all(workspace).with_context(|| format!("cannot make {}", workspace.display()))?;
         for needed in NEEDED {
             let from = root().join(needed);
             if from.exists() {

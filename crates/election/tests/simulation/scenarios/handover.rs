@@ -2,6 +2,7 @@ use bellwether_election::Role;
 
 use crate::clock::{MS, micros};
 use crate::explore::explore;
+use crate::network::Hints;
 use crate::world::Setup;
 
 use super::settled;
@@ -11,7 +12,9 @@ const NAME: &str = "hands_over";
 #[test]
 fn leaving_hands_over() {
     explore(200, |seed| {
-        let (mut world, best) = settled(seed, Setup::calm(3))?;
+        let mut setup = Setup::calm(3);
+        setup.hints = [Hints::None, Hints::Honest][usize::from(seed % 2 == 0)];
+        let (mut world, best) = settled(seed, setup)?;
         let grants = world.arbiter.grants();
         world.leave(best)?;
         // The work in hand ends within 0.14 s here.

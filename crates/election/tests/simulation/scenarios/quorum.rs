@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bellwether_election::{Quorum, Role};
 
 use crate::arbiter::Memory;
@@ -90,7 +92,10 @@ fn a_majority_hands_over_at_once() {
 #[test]
 fn restarted_voters_do_not_break_promises() {
     explore(300, |seed| {
-        let (mut world, best) = settled(seed, majority(seed, 3))?;
+        let mut setup = majority(seed, 3);
+        // So that they could be quicker than the lease.
+        setup.config.startup_grace = Duration::from_millis(10);
+        let (mut world, best) = settled(seed, setup)?;
         // The coordinator goes on believing in votes that the others have forgotten.
         let alone: Vec<bool> = (0..3).map(|server| server == best).collect();
         world.partition(&alone, false);
