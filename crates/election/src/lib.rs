@@ -63,6 +63,18 @@ for id in &ids {
 ```
 "#
 )]
+// Where there is nothing to link to, to what says which feature it takes.
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = r#"
+
+[`Arbiter`]: #parts
+[`Election`]: #parts
+[`LocalArbiter`]: #parts
+[`Transport`]: #parts
+[`memory`]: #parts
+"#
+)]
 #![no_std]
 #![deny(missing_docs)]
 

@@ -90,6 +90,9 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let name = entry?.file_name();
+        if name == "target" {
+            continue;
+        }
         mirror(&from.join(&name), &to.join(&name))?;
     }
     for entry in fs::read_dir(to)? {

@@ -250,7 +250,7 @@ impl World {
             What::ConfirmAnswered { epoch, newest } => {
                 self.facts.push(Fact::ConfirmAnswered { server, epoch });
                 self.call(server, |elector, now| {
-                    elector.handle_confirmation(now, epoch, newest)
+                    elector.handle_confirmation(now, epoch, newest);
                 })
             }
             What::Membership { peer, belongs } => self.tell_membership(server, peer, belongs),

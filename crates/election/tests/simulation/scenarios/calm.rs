@@ -3,14 +3,14 @@ use crate::explore::explore;
 use crate::network::Hints;
 use crate::world::Setup;
 
-use super::settled;
+use super::{either, settled};
 
 /// A quiet cluster costs each follower one heartbeat and one answer per interval, and nothing else.
 #[test]
 fn quiet_costs_two_messages_per_follower_and_heartbeat() {
     explore(100, |seed| {
         let mut setup = Setup::calm(6);
-        setup.hints = [Hints::None, Hints::Honest][usize::from(seed % 2 == 0)];
+        setup.hints = either(seed, Hints::Honest, Hints::None);
         let (mut world, _) = settled(seed, setup)?;
         let (before, seconds) = (world.messages, 10);
         world.check_stays(seconds * 1_000)?;

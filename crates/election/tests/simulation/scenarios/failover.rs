@@ -6,7 +6,7 @@ use crate::explore::explore;
 use crate::network::Hints;
 use crate::world::{Kind, Setup};
 
-use super::settled;
+use super::{either, settled};
 
 #[test]
 fn a_crash_is_followed_by_the_next_in_rank_without_a_round() {
@@ -30,7 +30,7 @@ fn a_crash_that_nobody_reports_is_found_within_the_timeout_and_two_heartbeats() 
     explore(300, |seed| {
         let mut setup = Setup::calm(5);
         setup.hints = Hints::None;
-        if seed % 2 == 0 {
+        if either(seed, true, false) {
             // Nobody is second in line, so the observer is the witness, and takes back what it said.
             setup.kinds = vec![Kind::default(); 3];
             setup.kinds[2].observer = true;
@@ -66,7 +66,7 @@ fn a_silent_coordinator_is_replaced_and_steps_down_when_it_wakes() {
 fn one_broken_link_deposes_nobody() {
     explore(200, |seed| {
         let mut setup = Setup::calm(4);
-        setup.hints = [Hints::None, Hints::Honest][usize::from(seed % 2 == 0)];
+        setup.hints = either(seed, Hints::Honest, Hints::None);
         let (mut world, best) = settled(seed, setup)?;
         let (other, grants) = ((best + 1) % 4, world.arbiter.grants());
         world.cut(best, other);

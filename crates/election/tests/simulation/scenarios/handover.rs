@@ -5,7 +5,7 @@ use crate::explore::explore;
 use crate::network::Hints;
 use crate::world::Setup;
 
-use super::settled;
+use super::{either, settled};
 
 const NAME: &str = "hands_over";
 
@@ -13,7 +13,7 @@ const NAME: &str = "hands_over";
 fn leaving_hands_over() {
     explore(200, |seed| {
         let mut setup = Setup::calm(3);
-        setup.hints = [Hints::None, Hints::Honest][usize::from(seed % 2 == 0)];
+        setup.hints = either(seed, Hints::Honest, Hints::None);
         let (mut world, best) = settled(seed, setup)?;
         let grants = world.arbiter.grants();
         world.leave(best)?;

@@ -4,14 +4,14 @@ use crate::explore::explore;
 use crate::network::Hints;
 use crate::world::Setup;
 
-use super::settled;
+use super::{either, settled};
 
 const NAME: &str = "membership";
 
 fn setup(seed: u64) -> Setup {
     let mut setup = Setup::calm(4);
-    setup.hints = [Hints::None, Hints::Honest][usize::from(seed % 2 == 0)];
-    setup.config.quorum = [Quorum::None, Quorum::Majority][usize::from(seed / 2 % 2 == 0)];
+    setup.hints = either(seed, Hints::Honest, Hints::None);
+    setup.config.quorum = either(seed / 2, Quorum::Majority, Quorum::None);
     setup
 }
 

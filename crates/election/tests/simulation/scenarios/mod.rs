@@ -26,6 +26,11 @@ fn settled(seed: u64, setup: Setup) -> Result<(World, usize), Violation> {
     Ok((world, best))
 }
 
+/// One for even seeds, the other for odd ones.
+fn either<T>(seed: u64, even: T, odd: T) -> T {
+    if seed & 1 == 0 { even } else { odd }
+}
+
 impl World {
     /// What a scenario expects besides the invariants, under a name of its own.
     fn expect(&self, name: &'static str, holds: bool, detail: &str) -> Result<(), Violation> {

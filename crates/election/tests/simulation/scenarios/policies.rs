@@ -7,14 +7,14 @@ use crate::explore::explore;
 use crate::network::Hints;
 use crate::world::{Kind, Setup, World};
 
-use super::settled;
+use super::{either, settled};
 
 /// A cluster whose best server comes late.
 fn late_comer(seed: u64, preemption: Preemption) -> World {
     let mut setup = Setup::calm(3);
     setup.config.preemption = preemption;
     setup.kinds[2].priority = 1;
-    setup.hints = [Hints::None, Hints::Honest][usize::from(seed % 2 == 0)];
+    setup.hints = either(seed, Hints::Honest, Hints::None);
     World::new(seed, setup)
 }
 

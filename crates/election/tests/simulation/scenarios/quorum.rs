@@ -8,14 +8,14 @@ use crate::explore::explore;
 use crate::network::Hints;
 use crate::world::Setup;
 
-use super::settled;
+use super::{either, settled};
 
 fn majority(seed: u64, servers: usize) -> Setup {
     let mut setup = Setup::calm(servers);
     setup.config.quorum = Quorum::Majority;
     setup.drift = true;
-    setup.memory = [Memory::None, Memory::Durable][usize::from(seed % 2 == 0)];
-    setup.hints = [Hints::None, Hints::Honest][usize::from(seed / 2 % 2 == 0)];
+    setup.memory = either(seed, Memory::Durable, Memory::None);
+    setup.hints = either(seed / 2, Hints::Honest, Hints::None);
     setup
 }
 

@@ -2,14 +2,14 @@ use crate::explore::explore;
 use crate::network::Hints;
 use crate::world::Setup;
 
-use super::settled;
+use super::{either, settled};
 
 /// Two coordinators meet: the newer epoch stays, the older gives way, and then the better rank takes over in order.
 #[test]
 fn when_two_coordinators_meet_one_stays() {
     explore(300, |seed| {
         let mut setup = Setup::calm(5);
-        setup.hints = [Hints::None, Hints::Honest][usize::from(seed % 2 == 0)];
+        setup.hints = either(seed, Hints::Honest, Hints::None);
         setup.drift = true;
         let (mut world, best) = settled(seed, setup)?;
         let sides: Vec<bool> = (0..5)
@@ -36,11 +36,11 @@ fn when_two_coordinators_meet_one_stays() {
 fn a_one_way_cut_heals() {
     explore(300, |seed| {
         let mut setup = Setup::calm(4);
-        setup.hints = [Hints::None, Hints::Honest][usize::from(seed % 2 == 0)];
+        setup.hints = either(seed, Hints::Honest, Hints::None);
         let (mut world, _) = settled(seed, setup)?;
         let deaf = usize::try_from(seed / 2 % 4).unwrap();
         let side: Vec<bool> = (0..4)
-            .map(|server| (server == deaf) == (seed / 8 % 2 == 0))
+            .map(|server| (server == deaf) == either(seed / 8, true, false))
             .collect();
         world.partition(&side, true);
         world.run_for_ms(10_000)?;
