@@ -59,6 +59,8 @@ impl<R: RngCore> Elector<R> {
     pub(super) fn doubt_deadline(&self, following: &Following) -> Instant {
         match &following.doubt {
             Some(doubt) => doubt.until(),
+            // Its answer to the first heartbeat takes a round trip.
+            None if following.by_hearsay => following.heard() + self.config.heartbeat * 2,
             None => following.heard() + self.patience.limit(&self.config),
         }
     }
@@ -67,6 +69,7 @@ impl<R: RngCore> Elector<R> {
         let silence = self.now.saturating_since(following.heard());
         // A link that is lost may be the first sign of the end: no ground to vouch for anybody.
         following.doubt.is_none()
+            && !following.by_hearsay
             && silence < self.patience.limit(&self.config)
             && self.peers.is_reachable(&following.incumbent.rank.id)
     }

@@ -14,6 +14,8 @@ pub(super) struct Following {
     pub(super) incumbent: Incumbent,
     /// When the coordinator was last heard.
     heard: Instant,
+    /// Others say that they hear it; itself it has not been heard yet.
+    pub(super) by_hearsay: bool,
     beat_at: Instant,
     /// When to ask the coordinator, whose rank is smaller, to hand over.
     challenge_at: Option<Instant>,
@@ -63,6 +65,7 @@ impl<R: RngCore> Elector<R> {
         self.enter(State::Following(Following {
             incumbent,
             heard: now,
+            by_hearsay: stamp.is_none(),
             beat_at: now,
             challenge_at,
             doubt: None,
@@ -140,6 +143,7 @@ impl<R: RngCore> Elector<R> {
             return;
         };
         following.heard = now;
+        following.by_hearsay = false;
         following.doubt = None;
         let incumbent = following.incumbent.clone();
         let echo = self.support(&incumbent, stamp);

@@ -147,11 +147,12 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Every better-ranked server is asked, dead or alive, and each of them does the same.
+    /// Every better-ranked server is asked, dead or alive unless it was found out lately, and each of them does
+    /// the same.
     fn stand_classic(&mut self) {
         let better: Vec<ServerId> = self
             .peers
-            .known()
+            .known(self.now)
             .filter(|member| member.stands() && member.rank > self.me.rank)
             .map(|member| member.rank.id.clone())
             .collect();
