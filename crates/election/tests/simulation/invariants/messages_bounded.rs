@@ -18,8 +18,8 @@ const PER_HEARTBEAT: usize = 20;
 /// An answer, and an answer to that.
 const PER_HELD_UP: usize = 2;
 
-/// A question, an announcement and a farewell.
-const PER_STEP: usize = 3;
+/// A heartbeat, a challenge, a word taken back and a ballot.
+const PER_STEP: usize = 4;
 
 impl Invariant for MessagesBounded {
     fn name(&self) -> &'static str {
