@@ -22,7 +22,7 @@ use crate::step::{cargo, say, show};
 /// A hang is no verdict.
 const LONGEST_CHECK: Duration = Duration::from_secs(900);
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Options {
     /// Only bugs whose names contain this
     filter: Option<String>,

@@ -10,7 +10,7 @@ use clap::Args;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::step::{cargo, run as run_step, show};
-use crate::{deny, docs, features, msrv, package, provision, targets, web};
+use crate::{deny, docs, features, msrv, package, planted, provision, targets, web};
 use report::{Report, Totals};
 
 #[derive(Args)]
@@ -39,6 +39,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     report.check("deny", deny::run()).await;
     report.check("page", web::build()).await;
     report.check("tests", tests(&options, &mut totals)).await;
+    if options.filter.is_none() {
+        report
+            .check("planted bugs", planted::run(planted::Options::default()))
+            .await;
+    }
     report.finish(&totals)
 }
 
