@@ -6,7 +6,7 @@ use thiserror::Error;
 ///
 /// [`Config::default`] suits servers in one data centre. For servers further apart set `heartbeat` to at
 /// least the round trip between the furthest two, and `timeout` to five times that.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// How often a follower sends a heartbeat to its coordinator. Default 100 ms; at least 1 ms.
     ///

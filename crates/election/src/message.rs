@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use crate::{Epoch, Incumbent, Member};
 
 /// What one server says to another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Message {
     /// Who says it. The number tells incarnations apart: it changes when a server restarts.
@@ -17,7 +17,7 @@ pub struct Message {
 /// `Election`, `Answer` and `Coordinator` are those of the Bully algorithm (H. Garcia-Molina, "Elections in a
 /// Distributed Computing System", IEEE Transactions on Computers C-31(1), 1982). The others make it cheaper,
 /// so that a crash costs no round of elections, and calmer, so that one broken link deposes nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
     derive(serde::Serialize, serde::Deserialize),

@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use rand::RngCore;
 
 use super::peers::best;
+use super::rebase::Rebase;
 use super::{Elector, Link, State};
 use crate::{Body, Config, Epoch, Incumbent, Instant, Member, ServerId};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Following {
     pub(super) incumbent: Incumbent,
     /// When the coordinator was last heard.
@@ -23,7 +24,7 @@ pub(super) struct Following {
 }
 
 /// The coordinator is silent, or its host refused a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Doubt {
     /// It is this server's turn, and a witness was asked before anybody is disturbed.
     Asking {
@@ -68,6 +69,20 @@ impl Following {
         self.heard = now;
         self.beat_at = now;
         self.doubt = None;
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
+        rebase.since(&mut self.heard, config.timeout);
+        rebase.deadline(&mut self.beat_at);
+        if let Some(at) = &mut self.challenge_at {
+            rebase.deadline(at);
+        }
+        match &mut self.doubt {
+            Some(Doubt::Asking { until, .. } | Doubt::Waiting { until } | Doubt::Assured { until, .. }) => {
+                rebase.deadline(until);
+            }
+            None => {}
+        }
     }
 }
 

@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 use rand::RngCore;
 
 use super::peers::best;
+use super::rebase::Rebase;
 use super::stand::Standing;
 use super::{Elector, State};
-use crate::{Body, Epoch, Instant, Member, ServerId};
+use crate::{Body, Config, Epoch, Instant, Member, ServerId};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leading {
     pub(super) epoch: Epoch,
     pub(super) tick_at: Instant,
@@ -20,12 +21,31 @@ pub(super) struct Leading {
     outdone_since: Option<Instant>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Draining {
     pub(super) epoch: Epoch,
     pub(super) successor: Option<ServerId>,
     pub(super) until: Instant,
     pub(super) leaving: bool,
+}
+
+impl Leading {
+    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
+        rebase.deadline(&mut self.tick_at);
+        rebase.deadline(&mut self.announce_at);
+        if let Some(since) = &mut self.unfit_since {
+            rebase.since(since, config.unfit_grace);
+        }
+        if let Some(since) = &mut self.outdone_since {
+            rebase.since(since, config.unfit_patience);
+        }
+    }
+}
+
+impl Draining {
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        rebase.deadline(&mut self.until);
+    }
 }
 
 impl<R: RngCore> Elector<R> {

@@ -4,6 +4,7 @@
 mod follow;
 mod lead;
 mod peers;
+mod rebase;
 mod stand;
 
 use alloc::collections::VecDeque;
@@ -18,7 +19,7 @@ use self::stand::{Searching, Standing};
 use crate::{Body, Config, ConfigError, Epoch, Incumbent, Instant, Member, Message, Number, Rank, ServerId};
 
 /// What a server is in the election.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
     /// It knows of no coordinator.
@@ -46,7 +47,7 @@ pub enum Role {
 }
 
 /// What the caller is to do. Take them from [`Elector::poll_output`] in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Output {
     /// Send this message. It may be lost; nothing depends on its arrival.
@@ -63,7 +64,7 @@ pub enum Output {
 }
 
 /// A request for an epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// Who asks.
     pub rank: Rank,
@@ -94,7 +95,7 @@ pub struct PeerView {
     pub connected: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     Searching(Searching),
     Standing(Standing),
@@ -109,7 +110,7 @@ enum State {
 /// Call a `handle_…` method or [`set_fit`](Self::set_fit), [`resign`](Self::resign) and the like when something
 /// happens, then take every [`Output`], then wait until [`poll_timeout`](Self::poll_timeout) for the next
 /// thing to happen. `now` must never go backwards.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Elector<R> {
     config: Config,
     rng: R,

@@ -1,14 +1,15 @@
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
+use super::rebase::Rebase;
 use super::{Link, PeerView};
-use crate::{Instant, Member, ServerId};
+use crate::{Config, Instant, Member, ServerId};
 
 /// What is known of the other servers. Ordered, so that equal inputs give equal outputs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Peers(BTreeMap<ServerId, Peer>);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Peer {
     member: Option<Member>,
     link: Option<Link>,
@@ -135,6 +136,13 @@ impl Peers {
             .values()
             .filter(move |peer| peer.reachable() && is_recent(peer.heard, now, timeout))
             .filter_map(|peer| peer.member.as_ref())
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
+        for peer in self.0.values_mut() {
+            rebase.within(&mut peer.heard, config.timeout);
+            rebase.until(&mut peer.passed_over_until);
+        }
     }
 }
 

@@ -6,11 +6,12 @@ use core::time::Duration;
 use rand::{Rng, RngCore};
 
 use super::peers::best;
+use super::rebase::Rebase;
 use super::{Claim, Elector, Output, State};
 use crate::{Body, Incumbent, Instant, Member, ServerId};
 
 /// Everyone reachable has been asked who is coordinator.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Searching {
     pub(super) until: Instant,
     answered: BTreeSet<ServerId>,
@@ -26,10 +27,14 @@ impl Searching {
             at_start: true,
         }
     }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        rebase.deadline(&mut self.until);
+    }
 }
 
 /// There is no coordinator, and this server knows whose turn it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Standing {
     /// `Election` is sent; the answer is awaited.
     Asking { peer: ServerId, until: Instant },
@@ -53,6 +58,15 @@ impl Standing {
 
     pub(super) fn waits_for(&self, id: &ServerId) -> bool {
         matches!(self, Self::Asking { peer, .. } | Self::Awaiting { peer, .. } if peer == id)
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        match self {
+            Self::Asking { until, .. } | Self::Awaiting { until, .. } | Self::Resting { until } => {
+                rebase.deadline(until);
+            }
+            Self::Claiming => {}
+        }
     }
 }
 

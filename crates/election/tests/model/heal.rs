@@ -1,0 +1,155 @@
+//! `converges`: wherever the faults have led, once they stop the best server becomes coordinator.
+//!
+//! Without faults a cluster is a clockwork, so it is run until it is where it has been before. It must then go
+//! round through nothing but states in which everybody agrees.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use bellwether_election::{Link, Role};
+
+use crate::bounds::{ANY, Budget, Clocks};
+use crate::cluster::{Claim, Cluster, Process, Server, hash_of};
+use crate::step::{Action, NOW, World, deadline, tick};
+
+/// More deadlines than any election has; a cluster that goes on for longer takes office again and again.
+const LONGEST: usize = 1_000;
+
+/// Hashes of situations from which a cluster left alone is known to converge.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<HashSet<u64>>);
+
+impl Known {
+    fn contains(&self, situation: u64) -> bool {
+        self.0
+            .lock()
+            .expect("nobody panics with the lock")
+            .contains(&situation)
+    }
+
+    fn add(&self, situations: impl IntoIterator<Item = u64>) {
+        self.0
+            .lock()
+            .expect("nobody panics with the lock")
+            .extend(situations);
+    }
+}
+
+/// Whether `cluster` converges when messages arrive at once, claims are granted and nothing else happens: both when
+/// the messages now in flight arrive and when they are lost.
+pub(crate) fn converges(world: World, cluster: &Cluster, known: &Known) -> bool {
+    let arriving = left_alone(world, cluster.clone(), known).is_some();
+    let mut lost = cluster.clone();
+    lost.network.clear();
+    arriving && (cluster.network.is_empty() || left_alone(world, lost, known).is_some())
+}
+
+/// A state in which everybody agrees and will go on to, or none if it never comes to that.
+pub(crate) fn left_alone(world: World, mut cluster: Cluster, known: &Known) -> Option<Cluster> {
+    let world = World {
+        clocks: Clocks::Common,
+        ..world
+    };
+    cluster.left = Budget {
+        grants: ANY,
+        ..Budget::default()
+    };
+    for server in &mut cluster.servers {
+        server.asleep = false;
+    }
+    tell_of_links(world, &mut cluster);
+    let (mut passed, mut agreed) = (HashMap::new(), Vec::new());
+    for turn in 0..LONGEST {
+        settle(world, &mut cluster)?;
+        let processes: Vec<Option<&Process>> = cluster
+            .servers
+            .iter()
+            .map(|server| server.process.as_ref())
+            .collect();
+        let situation = hash_of(&processes);
+        if known.contains(situation) {
+            known.add(passed.into_keys());
+            return Some(cluster);
+        }
+        if let Some(first) = passed.insert(situation, turn) {
+            if !agreed[first..].iter().all(|agreed| *agreed) {
+                return None;
+            }
+            known.add(passed.into_keys());
+            return Some(cluster);
+        }
+        agreed.push(agrees(&cluster));
+        tick(&mut cluster);
+        for server in 0..cluster.servers.len() {
+            if cluster.servers[server].process.is_some() && deadline(&cluster, server) <= NOW {
+                act(world, &mut cluster, &Action::Timeout(server))?;
+            }
+        }
+    }
+    None
+}
+
+/// Everything that takes no time. None if an invariant broke.
+fn settle(world: World, cluster: &mut Cluster) -> Option<()> {
+    for _ in 0..LONGEST {
+        let mut actions: Vec<Action> = cluster.network.iter().cloned().map(Action::Deliver).collect();
+        for (i, server) in cluster.servers.iter().enumerate() {
+            match server.claim {
+                Some(Claim::Asked { .. }) => actions.extend([Action::Grant(i), Action::Answer(i)]),
+                Some(Claim::Granted(_)) => actions.push(Action::Answer(i)),
+                None => {}
+            }
+            if matches!(server.role(), Some(Role::Draining { .. })) {
+                actions.push(Action::Drained(i));
+            }
+        }
+        if actions.is_empty() {
+            return Some(());
+        }
+        for action in actions {
+            act(world, cluster, &action)?;
+        }
+    }
+    None
+}
+
+fn act(world: World, cluster: &mut Cluster, action: &Action) -> Option<()> {
+    world.act(cluster, action);
+    cluster.broken.is_none().then_some(())
+}
+
+/// Where the transport knows links, it knows in the end how they are.
+fn tell_of_links(world: World, cluster: &mut Cluster) {
+    if !world.links {
+        return;
+    }
+    for server in 0..cluster.servers.len() {
+        for peer in (0..cluster.servers.len()).filter(|peer| *peer != server) {
+            let runs = cluster.servers[peer].process.is_some();
+            let link = if runs { Link::Up } else { Link::Refused };
+            world.act(cluster, &Action::Hint(server, peer, link));
+        }
+    }
+}
+
+/// Everybody follows the best server that is fit; without one, nobody is coordinator.
+pub(crate) fn agrees(cluster: &Cluster) -> bool {
+    let running = || cluster.servers.iter().filter_map(Server::elector);
+    let fit = running()
+        .map(|elector| elector.member())
+        .filter(|member| member.fit);
+    let Some(best) = fit.max_by(|a, b| a.rank.cmp(&b.rank)) else {
+        return running()
+            .all(|elector| !matches!(elector.role(), Role::Coordinator { .. } | Role::Draining { .. }));
+    };
+    let best = &best.rank;
+    let Some(Role::Coordinator { epoch }) = running()
+        .find(|elector| elector.member().rank == *best)
+        .map(|e| e.role())
+    else {
+        return false;
+    };
+    running().filter(|elector| elector.member().rank != *best).all(|elector| {
+        matches!(elector.role(), Role::Follower { coordinator } if coordinator.rank == *best && coordinator.epoch == epoch)
+    })
+}
