@@ -5,7 +5,7 @@ use stateright::{Model, Property};
 
 use crate::bounds::{Bounds, Clocks, Grants, Start};
 use crate::cluster::{Claim, Cluster, Network, Server};
-use crate::heal::{Known, converges, left_alone};
+use crate::heal::{self, Known, converges, settled};
 use crate::step::{Action, NOW, World};
 
 pub(crate) struct ElectionModel {
@@ -50,9 +50,13 @@ impl ElectionModel {
         cluster
     }
 
+    /// What follows a counterexample if the rest goes well.
+    pub(crate) fn story(&self, cluster: &Cluster) -> String {
+        heal::story(self.world, cluster)
+    }
+
     fn settled(&self) -> Cluster {
-        let settled = left_alone(self.world, self.cold(), &Known::default());
-        let mut cluster = settled.expect("a cluster without faults converges");
+        let mut cluster = settled(self.world, self.cold()).expect("a cluster without faults converges");
         cluster.left = self.bounds.budget;
         cluster
     }

@@ -4,6 +4,7 @@
 //! round through nothing but states in which everybody agrees.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Mutex;
 
 use bellwether_election::{Link, Role};
@@ -14,6 +15,9 @@ use crate::step::{Action, NOW, World, deadline, tick};
 
 /// More deadlines than any election has; a cluster that goes on for longer takes office again and again.
 const LONGEST: usize = 1_000;
+
+/// More messages than any question, answer and consequence has, each sent when the one before arrives.
+const LONGEST_EXCHANGE: usize = 40;
 
 /// Hashes of situations from which a cluster left alone is known to converge.
 #[derive(Debug, Default)]
@@ -35,17 +39,77 @@ impl Known {
     }
 }
 
+/// How a cluster that is left alone fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It never comes to an agreement, or does not keep it.
+    Disagreement,
+    /// Every message leads to another, without time passing: a storm at the speed of the links.
+    Storm,
+    Broken(&'static str),
+}
+
 /// Whether `cluster` converges when messages arrive at once, claims are granted and nothing else happens: both when
 /// the messages now in flight arrive and when they are lost.
 pub(crate) fn converges(world: World, cluster: &Cluster, known: &Known) -> bool {
-    let arriving = left_alone(world, cluster.clone(), known).is_some();
-    let mut lost = cluster.clone();
-    lost.network.clear();
-    arriving && (cluster.network.is_empty() || left_alone(world, lost, known).is_some())
+    let arriving = left_alone(world, cluster.clone(), known, &mut Silent).is_ok();
+    arriving && (cluster.network.is_empty() || left_alone(world, lost(cluster), known, &mut Silent).is_ok())
 }
 
-/// A state in which everybody agrees and will go on to, or none if it never comes to that.
-pub(crate) fn left_alone(world: World, mut cluster: Cluster, known: &Known) -> Option<Cluster> {
+fn lost(cluster: &Cluster) -> Cluster {
+    let mut lost = cluster.clone();
+    lost.network.clear();
+    lost
+}
+
+/// What happens to a cluster that is left alone and does not converge.
+pub(crate) fn story(world: World, cluster: &Cluster) -> String {
+    for (beginning, cluster) in [
+        ("all messages in flight arrive", cluster.clone()),
+        ("all messages in flight are lost", lost(cluster)),
+    ] {
+        let mut lines = Lines(vec![format!("left alone, {beginning}:")]);
+        if let Err(failure) = left_alone(world, cluster, &Known::default(), &mut lines) {
+            let mut lines = lines.0;
+            lines.truncate(60);
+            lines.push(format!("… {failure:?}"));
+            return lines.join("\n");
+        }
+    }
+    String::from("left alone, it converges")
+}
+
+/// Is told what happens.
+trait Witness {
+    fn see(&mut self, what: fmt::Arguments<'_>);
+}
+
+struct Silent;
+
+impl Witness for Silent {
+    fn see(&mut self, _: fmt::Arguments<'_>) {}
+}
+
+struct Lines(Vec<String>);
+
+impl Witness for Lines {
+    fn see(&mut self, what: fmt::Arguments<'_>) {
+        self.0.push(format!("     {what}"));
+    }
+}
+
+/// The state in which a cluster without faults comes to rest.
+pub(crate) fn settled(world: World, cluster: Cluster) -> Result<Cluster, Failure> {
+    left_alone(world, cluster, &Known::default(), &mut Silent)
+}
+
+/// A state in which everybody agrees and will go on to.
+fn left_alone(
+    world: World,
+    mut cluster: Cluster,
+    known: &Known,
+    witness: &mut impl Witness,
+) -> Result<Cluster, Failure> {
     let world = World {
         clocks: Clocks::Common,
         ..world
@@ -60,38 +124,42 @@ pub(crate) fn left_alone(world: World, mut cluster: Cluster, known: &Known) -> O
     tell_of_links(world, &mut cluster);
     let (mut passed, mut agreed) = (HashMap::new(), Vec::new());
     for turn in 0..LONGEST {
-        settle(world, &mut cluster)?;
-        let processes: Vec<Option<&Process>> = cluster
-            .servers
-            .iter()
-            .map(|server| server.process.as_ref())
-            .collect();
-        let situation = hash_of(&processes);
+        settle(world, &mut cluster, witness)?;
+        let situation = hash_of(&situation(&cluster));
         if known.contains(situation) {
             known.add(passed.into_keys());
-            return Some(cluster);
+            return Ok(cluster);
         }
         if let Some(first) = passed.insert(situation, turn) {
             if !agreed[first..].iter().all(|agreed| *agreed) {
-                return None;
+                return Err(Failure::Disagreement);
             }
             known.add(passed.into_keys());
-            return Some(cluster);
+            return Ok(cluster);
         }
         agreed.push(agrees(&cluster));
         tick(&mut cluster);
         for server in 0..cluster.servers.len() {
             if cluster.servers[server].process.is_some() && deadline(&cluster, server) <= NOW {
-                act(world, &mut cluster, &Action::Timeout(server))?;
+                act(world, &mut cluster, &Action::Timeout(server), witness)?;
             }
         }
     }
-    None
+    Err(Failure::Disagreement)
 }
 
-/// Everything that takes no time. None if an invariant broke.
-fn settle(world: World, cluster: &mut Cluster) -> Option<()> {
-    for _ in 0..LONGEST {
+/// All that what comes next depends on, when no message is in flight and no claim pending.
+fn situation(cluster: &Cluster) -> Vec<Option<&Process>> {
+    cluster
+        .servers
+        .iter()
+        .map(|server| server.process.as_ref())
+        .collect()
+}
+
+/// Everything that takes no time.
+fn settle(world: World, cluster: &mut Cluster, witness: &mut impl Witness) -> Result<(), Failure> {
+    for _ in 0..LONGEST_EXCHANGE {
         let mut actions: Vec<Action> = cluster.network.iter().cloned().map(Action::Deliver).collect();
         for (i, server) in cluster.servers.iter().enumerate() {
             match server.claim {
@@ -104,18 +172,26 @@ fn settle(world: World, cluster: &mut Cluster) -> Option<()> {
             }
         }
         if actions.is_empty() {
-            return Some(());
+            return Ok(());
         }
         for action in actions {
-            act(world, cluster, &action)?;
+            act(world, cluster, &action, witness)?;
         }
     }
-    None
+    Err(Failure::Storm)
 }
 
-fn act(world: World, cluster: &mut Cluster, action: &Action) -> Option<()> {
+fn act(
+    world: World,
+    cluster: &mut Cluster,
+    action: &Action,
+    witness: &mut impl Witness,
+) -> Result<(), Failure> {
+    witness.see(format_args!("{action:?}"));
     world.act(cluster, action);
-    cluster.broken.is_none().then_some(())
+    cluster
+        .broken
+        .map_or(Ok(()), |invariant| Err(Failure::Broken(invariant)))
 }
 
 /// Where the transport knows links, it knows in the end how they are.

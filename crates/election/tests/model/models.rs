@@ -1,19 +1,7 @@
-//! The models.
+//! The models. Each name says what the cluster goes through.
 
-use crate::bounds::{ANY, Bounds, Budget, Clocks, Grants, Order, Start};
+use crate::bounds::{Bounds, Budget, Clocks, Grants, Order, Start};
 use crate::report::explore;
-
-const TWO: Bounds = Bounds {
-    name: "",
-    numbers: &[1, 2],
-    redrawn: &[],
-    start: Start::Cold,
-    clocks: Clocks::Own,
-    order: Order::AsSent,
-    arbiter: Grants::Durable,
-    false_hints: false,
-    budget: NOTHING,
-};
 
 const NOTHING: Budget = Budget {
     grants: 0,
@@ -31,15 +19,43 @@ const NOTHING: Budget = Budget {
     fitness: 0,
 };
 
-#[test]
-fn two_servers_start() {
-    explore(Bounds {
-        name: "two_servers_start",
-        budget: Budget {
-            grants: 2,
-            timeouts: 6,
-            ..NOTHING
-        },
-        ..TWO
-    });
+const TWO: Bounds = Bounds {
+    name: "",
+    numbers: &[1, 2],
+    redrawn: &[],
+    start: Start::Settled,
+    clocks: Clocks::Own,
+    order: Order::AsSent,
+    arbiter: Grants::Durable,
+    false_hints: false,
+    budget: NOTHING,
+};
+
+const THREE: Bounds = Bounds {
+    numbers: &[2, 1, 3],
+    ..TWO
+};
+
+macro_rules! models {
+    ($($name:ident: $bounds:expr;)*) => {
+        $(#[test] fn $name() { explore(Bounds { name: stringify!($name), ..$bounds }); })*
+    };
+}
+
+models! {
+    two_start: Bounds { start: Start::Cold, budget: Budget { grants: 2, timeouts: 6, ..NOTHING }, ..TWO };
+    two_start_any: Bounds { start: Start::Cold, order: Order::Any, budget: Budget { grants: 2, timeouts: 3, ..NOTHING }, ..TWO };
+    two_start_equal: Bounds { start: Start::Cold, numbers: &[7, 7], budget: Budget { grants: 2, timeouts: 4, refusals: 1, losses: 1, ..NOTHING }, ..TWO };
+    two_crash: Bounds { redrawn: &[2, 0, 9], budget: Budget { grants: 2, timeouts: 4, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
+    two_pause: Bounds { budget: Budget { grants: 2, timeouts: 4, pauses: 1, writes: 2, ..NOTHING }, ..TWO };
+    two_handover: Bounds { budget: Budget { grants: 2, timeouts: 2, resignations: 1, leaves: 1, writes: 2, ..NOTHING }, ..TWO };
+    two_fitness: Bounds { budget: Budget { grants: 2, timeouts: 4, fitness: 2, refusals: 1, ..NOTHING }, ..TWO };
+    two_hints: Bounds { false_hints: true, redrawn: &[9], budget: Budget { grants: 2, timeouts: 2, hints: 2, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
+    two_local: Bounds { arbiter: Grants::Local, redrawn: &[9, 0], budget: Budget { grants: 2, timeouts: 4, pauses: 1, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
+    two_any: Bounds { order: Order::Any, redrawn: &[9, 2], budget: Budget { grants: 2, timeouts: 2, duplicates: 1, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
+    two_common: Bounds { clocks: Clocks::Common, budget: Budget { grants: 2, timeouts: 6, pauses: 1, losses: 2, ..NOTHING }, ..TWO };
+    three_start: Bounds { start: Start::Cold, budget: Budget { grants: 2, timeouts: 2, ..NOTHING }, ..THREE };
+    three_crash: Bounds { budget: Budget { grants: 2, timeouts: 2, crashes: 1, ..NOTHING }, ..THREE };
+    three_hints: Bounds { budget: Budget { grants: 2, timeouts: 1, crashes: 1, hints: 2, ..NOTHING }, ..THREE };
+    three_common: Bounds { clocks: Clocks::Common, budget: Budget { grants: 1, timeouts: 3, losses: 1, crashes: 1, ..NOTHING }, ..THREE };
 }

@@ -36,6 +36,7 @@ pub(crate) fn explore(bounds: Bounds) {
             (Expectation::Sometimes, None) => panic!("model {name}: never met: {}", property.name),
             (Expectation::Sometimes, Some(_)) | (_, None) => {}
             (_, Some(path)) => {
+                let story = checker.model().story(path.last_state());
                 let steps: Vec<String> = path
                     .into_actions()
                     .iter()
@@ -43,7 +44,7 @@ pub(crate) fn explore(bounds: Bounds) {
                     .map(|(i, action)| format!("{:>4} {action:?}", i + 1))
                     .collect();
                 panic!(
-                    "model {name}: {} is broken after {} steps:\n{}",
+                    "model {name}: {} is broken after {} steps:\n{}\n{story}",
                     property.name,
                     steps.len(),
                     steps.join("\n")
