@@ -8,7 +8,65 @@ use crate::{Claim, Epoch};
 ///
 /// An arbiter that outlives the servers, such as a document in a database, makes epochs unique and growing
 /// across any crash, pause, partition or restart. Once it has granted an epoch it must grant only larger
-/// ones, and what the coordinator writes to must refuse smaller ones.
+/// ones, and what the coordinator writes to must refuse smaller ones: that is what makes a coordinator harmless
+/// that was paused and does not know yet that it has been replaced.
+///
+/// # Example: a database
+///
+/// Best is the database that the coordinator writes to anyway. Keep one record with the newest epoch, count it
+/// up to grant one, and make every transaction of the coordinator *write* that record under the condition that
+/// its epoch is still the newest. Only to read it is not enough where transactions see a snapshot.
+///
+/// ```
+/// # use std::sync::{Arc, Mutex};
+/// # use bellwether_election::{Arbiter, Claim, Epoch};
+/// # #[derive(Debug)] struct Unreachable;
+/// # impl core::fmt::Display for Unreachable {
+/// #     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result { f.write_str("unreachable") }
+/// # }
+/// # #[derive(Clone, Default)] struct Database(Arc<Mutex<(u64, Vec<String>)>>);
+/// # impl Database {
+/// #     async fn increment(&self, _record: &str) -> Result<u64, Unreachable> {
+/// #         let mut data = self.0.lock().unwrap(); data.0 += 1; Ok(data.0)
+/// #     }
+/// #     async fn read(&self, _record: &str) -> Result<u64, Unreachable> { Ok(self.0.lock().unwrap().0) }
+/// #     async fn insert_if(&self, _record: &str, epoch: u64, row: &str) -> Result<bool, Unreachable> {
+/// #         let mut data = self.0.lock().unwrap();
+/// #         if data.0 == epoch { data.1.push(row.to_owned()); }
+/// #         Ok(data.0 == epoch)
+/// #     }
+/// # }
+/// struct DatabaseArbiter(Database);
+///
+/// impl Arbiter for DatabaseArbiter {
+///     type Error = Unreachable;
+///
+///     async fn claim(&self, _: Claim) -> Result<Epoch, Unreachable> {
+///         self.0.increment("epoch").await.map(Epoch)
+///     }
+///
+///     async fn confirm(&self, epoch: Epoch) -> Result<bool, Unreachable> {
+///         Ok(self.0.read("epoch").await? == epoch.0)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Unreachable> {
+/// # let database = Database::default(); let arbiter = DatabaseArbiter(database.clone());
+/// # let rank = bellwether_election::Member::new("a".parse().unwrap(), bellwether_election::Number(1)).rank;
+/// # let claim = || Claim { rank: rank.clone(), above: Epoch::ZERO };
+/// let paused = arbiter.claim(claim()).await?;
+/// let successor = arbiter.claim(claim()).await?;
+/// assert!(!database.insert_if("epoch", paused.0, "too late").await?, "it is fenced off");
+/// assert!(database.insert_if("epoch", successor.0, "in time").await?);
+/// # assert!(arbiter.confirm(successor).await? && !arbiter.confirm(paused).await?);
+/// # Ok(()) }
+/// ```
+///
+/// With MongoDB the grant is a `findAndModify` with `$inc` on one document and a majority write concern, the
+/// condition is `update {_id, epoch: mine} {$inc: {seq: 1}}` as the first statement of every transaction, which
+/// must match exactly one document, and the confirmation is a linearizable read. One thing more is needed
+/// there: a crashed coordinator's open transaction would hold up the next grant for up to a minute, so the
+/// document also names the session its holder works in, and whoever claims kills that session first.
 pub trait Arbiter: Send + Sync + 'static {
     /// Why a claim failed. Its text goes to the log.
     type Error: Display + Send;
@@ -19,13 +77,18 @@ pub trait Arbiter: Send + Sync + 'static {
     /// The future runs in a task of its own and is not dropped halfway, so it need not be cancel safe; it
     /// should bound its own time. A grant that comes too late is used if it is still the newest.
     fn claim(&self, claim: Claim) -> impl Future<Output = Result<Epoch, Self::Error>> + Send;
+
+    /// Whether `epoch` is the newest that was granted. Asked at every heartbeat interval with
+    /// [`Quorum::Arbiter`](crate::Quorum::Arbiter), once at a time, and never otherwise. Runs in a task of its own
+    /// like [`claim`](Self::claim).
+    fn confirm(&self, epoch: Epoch) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 }
 
 /// Grants the epoch after the largest the claimant has heard of.
 ///
 /// It protects from nothing: two servers that cannot hear each other are granted the same epoch, and after
-/// a restart of all servers epochs begin at one again. Use it where two coordinators at a time do no harm, or
-/// in tests.
+/// a restart of all servers epochs begin at one again. Use it where two coordinators at a time do no harm, with
+/// [`Quorum::Majority`](crate::Quorum::Majority), or in tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalArbiter;
 
@@ -34,5 +97,10 @@ impl Arbiter for LocalArbiter {
 
     async fn claim(&self, claim: Claim) -> Result<Epoch, Infallible> {
         Ok(claim.above.next())
+    }
+
+    /// It has no memory, so it believes.
+    async fn confirm(&self, _: Epoch) -> Result<bool, Infallible> {
+        Ok(true)
     }
 }

@@ -75,6 +75,12 @@ impl Number {
     pub fn draw(rng: &mut impl RngCore) -> Self {
         Self(rng.next_u64())
     }
+
+    /// Draws a number from the thread's random number generator.
+    #[cfg(feature = "tokio")]
+    pub fn random() -> Self {
+        Self::draw(&mut rand::rng())
+    }
 }
 
 impl fmt::Display for Number {
@@ -99,20 +105,32 @@ impl<'de> serde::Deserialize<'de> for Number {
     }
 }
 
-/// Who wins: the larger number, and between equal numbers the larger id. A total order, so two servers
-/// cannot tie.
+/// Who wins: the larger priority, between equal ones the larger number, and between equal numbers the larger
+/// id. A total order, so two servers cannot tie.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rank {
+    /// Above the number: set it to prefer some servers to others whatever they draw. Usually 0.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
+    pub priority: u8,
     /// The number drawn at this start.
     pub number: Number,
     /// The server's id.
     pub id: ServerId,
 }
 
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(priority: &u8) -> bool {
+    *priority == 0
+}
+
 impl fmt::Debug for Rank {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({})", self.id, self.number)
+        match self.priority {
+            0 => write!(f, "{}({})", self.id, self.number),
+            priority => write!(f, "{}({priority}/{})", self.id, self.number),
+        }
     }
 }
 
@@ -124,6 +142,72 @@ pub struct Member {
     pub rank: Rank,
     /// Whether it could do the coordinator's work now. Servers that are not fit do not stand.
     pub fit: bool,
+    /// An observer never stands and has no vote; it only learns who is coordinator.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_false"))]
+    pub observer: bool,
+}
+
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(observer: &bool) -> bool {
+    !observer
+}
+
+impl Member {
+    /// A fit server of priority 0.
+    pub fn new(id: ServerId, number: Number) -> Self {
+        let rank = Rank {
+            priority: 0,
+            number,
+            id,
+        };
+        Self {
+            rank,
+            fit: true,
+            observer: false,
+        }
+    }
+
+    /// The same with this priority: 0 to 255, the larger is preferred.
+    #[must_use]
+    pub fn with_priority(mut self, priority: u8) -> Self {
+        self.rank.priority = priority;
+        self
+    }
+
+    /// The same as an observer.
+    #[must_use]
+    pub fn as_observer(mut self) -> Self {
+        self.observer = true;
+        self
+    }
+
+    /// The server's id.
+    pub fn id(&self) -> &ServerId {
+        &self.rank.id
+    }
+
+    /// Whether it could become coordinator now.
+    pub fn stands(&self) -> bool {
+        self.fit && !self.observer
+    }
+}
+
+/// The line of succession: the servers a coordinator hears that could take its place, best rank first, at most
+/// [`Roster::LIMIT`] of them. Cloning is cheap: the members are shared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Roster {
+    /// Grows with every change under one epoch, and is at least 1.
+    pub version: u64,
+    /// The first is the successor, the second the witness it waits for.
+    pub members: Arc<[Member]>,
+}
+
+impl Roster {
+    /// As many servers would have to fail at once before the survivors do not know who is next. A bound keeps
+    /// the message small in a cluster of thousands.
+    pub const LIMIT: usize = 8;
 }
 
 /// The fencing token: every coordinator has one of its own, and a later one is larger.
@@ -179,16 +263,19 @@ mod tests {
     use super::*;
 
     fn rank(number: u64, id: &str) -> Rank {
-        Rank {
-            number: Number(number),
-            id: id.parse().unwrap(),
-        }
+        Member::new(id.parse().unwrap(), Number(number)).rank
     }
 
     #[test]
     fn equal_numbers_cannot_tie() {
         assert!(rank(7, "b") > rank(7, "a"));
         assert!(rank(8, "a") > rank(7, "b"));
+    }
+
+    #[test]
+    fn priority_goes_before_the_number() {
+        let preferred = Member::new("a".parse().unwrap(), Number(1)).with_priority(1).rank;
+        assert!(preferred > rank(u64::MAX, "b"));
     }
 
     #[test]

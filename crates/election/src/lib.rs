@@ -10,42 +10,54 @@
 //!
 //! - With an arbiter that never grants an epoch twice, no two servers are coordinator in the same epoch, and a
 //!   later coordinator's epoch is larger, across any restarts.
-//! - When links hold still, the servers that can reach each other agree on one coordinator, the fit server
-//!   with the largest rank.
+//! - With [`Quorum::Majority`], no two servers are coordinator at the same time as long as no clock runs a tenth
+//!   faster than another: a coordinator stops before those who supported it may support another.
+//! - When links hold still, the servers that can reach each other agree on one coordinator; by default it is
+//!   the fit server with the largest rank.
+//! - On every server, gaining and losing the office alternate strictly, and it is lost also when nobody follows.
 //!
 //! # What is not
 //!
-//! - Election alone gives no safety. For a moment two servers can both believe that they are coordinator, under
+//! - With [`Quorum::None`], the default, two servers can both believe for a while that they are coordinator, under
 //!   different epochs; only a check of the epoch where the work is done tells them apart.
 //! - With [`LocalArbiter`], epochs are only as good as what the servers have told each other: a partition
 //!   yields a coordinator on either side until it heals, possibly under one and the same epoch, and a restart
 //!   of all servers begins at one again.
+//! - Peers are believed. Who can send messages as one of them can disturb the election; to authenticate them is
+//!   the transport's part.
 //!
 //! # Parts
 //!
 //! [`Elector`] is the whole algorithm as a state machine without clock, I/O or runtime; the crate is `no_std`
 //! with `alloc` when the feature `tokio` is off. The feature `tokio`, on by default, adds [`Election`], which runs
-//! an elector over a [`Transport`] and an [`Arbiter`], and [`memory`], a transport within one process.
+//! an elector over a [`Transport`] and an [`Arbiter`], and [`memory`], a transport within one process. [`Config`]
+//! has the timing and the policies: [`Preemption`], [`Quorum`], [`Succession`] and [`Detection`].
 #![cfg_attr(
     feature = "tokio",
     doc = r#"
 # Example
 
 ```
-use bellwether_election::{Config, Election, LocalArbiter, Role, ServerId, memory};
+use bellwether_election::{Config, Election, LocalArbiter, Member, Number, ServerId, memory};
 
 # #[tokio::main(flavor = "current_thread")]
 # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 let network = memory::Network::new();
 let ids: [ServerId; 3] = ["a".parse()?, "b".parse()?, "c".parse()?];
-let mut elections = Vec::new();
 for id in &ids {
+    let me = Member::new(id.clone(), Number::random());
     let transport = network.join(id.clone());
-    elections.push(Election::start(Config::default(), id.clone(), None, ids.clone(), transport, LocalArbiter)?);
+    let election = Election::start(Config::default(), me, ids.clone(), transport, LocalArbiter)?;
+    tokio::spawn(async move {
+        let mut leadership = election.leadership();
+        while let Some(tenure) = leadership.gained().await {
+            println!("{} is coordinator in epoch {}", election.view().member.id(), tenure.epoch());
+            // Work here while `tenure.is_valid()`, and hand the epoch to whatever is written to.
+            tenure.ending().await;
+        }
+    });
 }
-let mut role = elections[0].role();
-let role = role.wait_for(|role| *role != Role::Electing).await?.clone();
-println!("a is {role:?}");
+# tokio::time::sleep(core::time::Duration::from_millis(50)).await;
 # Ok(())
 # }
 ```
@@ -69,6 +81,7 @@ mod instant;
 #[cfg(feature = "tokio")]
 pub mod memory;
 mod message;
+mod policy;
 #[cfg(feature = "tokio")]
 mod transport;
 
@@ -76,10 +89,11 @@ mod transport;
 pub use arbiter::{Arbiter, LocalArbiter};
 pub use config::{Config, ConfigError};
 #[cfg(feature = "tokio")]
-pub use driver::{Election, View};
-pub use elector::{Claim, Elector, Link, Output, PeerView, Role};
-pub use identity::{Epoch, Incumbent, InvalidServerId, Member, Number, Rank, ServerId};
+pub use driver::{Election, Leadership, Tenure, View};
+pub use elector::{Claim, Counters, Elector, Link, Output, PeerView, ResignError, Role};
+pub use identity::{Epoch, Incumbent, InvalidServerId, Member, Number, Rank, Roster, ServerId};
 pub use instant::Instant;
-pub use message::{Body, Message};
+pub use message::{Body, Message, Stamp};
+pub use policy::{Detection, Preemption, Quorum, Succession};
 #[cfg(feature = "tokio")]
 pub use transport::{Event, Transport};

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bellwether_election::{Arbiter, Claim, Election, Epoch, Role, ServerId};
+use bellwether_election::{Arbiter, Claim, Election, Epoch, Member, Number, Role, ServerId};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -112,17 +112,11 @@ impl Server {
 
         let fence = Fence::new(database.clone());
         let pipeline = Pipeline::start(database.clone(), fence.clone(), Settings::default());
-        let members = config.peers.keys().cloned();
-        let (timing, number) = (config.election.clone(), config.number);
-        let election = Election::start(
-            timing,
-            config.id.clone(),
-            number,
-            members,
-            transport,
-            FenceArbiter(fence),
-        )
-        .map_err(ConfigError::from)?;
+        let me = Member::new(config.id.clone(), config.number.unwrap_or_else(Number::random));
+        let peers = config.peers.keys().cloned();
+        let timing = config.election.clone();
+        let election =
+            Election::start(timing, me, peers, transport, FenceArbiter(fence)).map_err(ConfigError::from)?;
         let cluster = Cluster {
             config,
             database,
@@ -201,6 +195,10 @@ impl Arbiter for FenceArbiter {
             .claim(rank.id.as_str(), &rank.number.to_string())
             .await
             .map(Epoch)
+    }
+
+    async fn confirm(&self, epoch: Epoch) -> Result<bool, ClaimError> {
+        self.0.is_newest(epoch.0).await
     }
 }
 

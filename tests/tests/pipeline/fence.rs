@@ -68,6 +68,11 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
         }
         let claimed = next.fence.claim("next", "2").await?;
         ensure!(claimed > epoch, "{claimed} after {epoch}");
+        ensure!(last.fence.is_newest(claimed).await?, "{claimed} is the newest");
+        ensure!(
+            !last.fence.is_newest(epoch).await?,
+            "{epoch} is not the newest any more"
+        );
         epoch = claimed;
         next.pipeline.lead(epoch).await?;
         for (id, command, answer) in load {

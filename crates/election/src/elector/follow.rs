@@ -1,14 +1,14 @@
-//! Following a coordinator, doubting it, and finding out who comes next.
+//! Following a coordinator that is heard.
 
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
 
 use rand::RngCore;
 
-use super::peers::best;
+use super::doubt::{Doubt, Testimony};
 use super::rebase::Rebase;
+use super::stand::Standing;
 use super::{Elector, Link, State};
-use crate::{Body, Config, Epoch, Incumbent, Instant, Member, ServerId};
+use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Preemption, Roster, ServerId, Stamp};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Following {
@@ -18,51 +18,24 @@ pub(super) struct Following {
     beat_at: Instant,
     /// When to ask the coordinator, whose rank is smaller, to hand over.
     challenge_at: Option<Instant>,
-    doubt: Option<Doubt>,
+    pub(super) doubt: Option<Doubt>,
+    /// The line of succession, as the coordinator last sent it.
+    roster: Option<Roster>,
+    /// What to send back with the next heartbeat.
+    echo: Option<Stamp>,
     /// Peers that were told "I hear it". If that turns out wrong they are told so.
     pub(super) vouched_to: BTreeSet<ServerId>,
-}
-
-/// The coordinator is silent, or its host refused a connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Doubt {
-    /// It is this server's turn, and a witness was asked before anybody is disturbed.
-    Asking {
-        witness: ServerId,
-        asked: BTreeSet<ServerId>,
-        until: Instant,
-    },
-    /// It is another server's turn; its announcement is awaited.
-    Waiting { until: Instant },
-    /// A witness hears the coordinator: one broken link is no dead coordinator.
-    Assured { by: ServerId, until: Instant },
-}
-
-impl Doubt {
-    fn until(&self) -> Instant {
-        match self {
-            Self::Asking { until, .. } | Self::Waiting { until } | Self::Assured { until, .. } => *until,
-        }
-    }
+    /// A peer that says it has lost the coordinator, which this server still hears.
+    pub(super) testimony: Option<Testimony>,
 }
 
 impl Following {
-    pub(super) fn next_deadline(&self, config: &Config) -> Instant {
-        let doubt = self.doubt_deadline(config);
-        let challenge = self.challenge_at.unwrap_or(doubt);
-        doubt.min(self.beat_at).min(challenge)
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
     }
 
-    /// When to begin to doubt the coordinator, or to go on with it.
-    fn doubt_deadline(&self, config: &Config) -> Instant {
-        match &self.doubt {
-            Some(doubt) => doubt.until(),
-            None => self.heard + config.timeout,
-        }
-    }
-
-    pub(super) fn hears(&self, now: Instant, config: &Config) -> bool {
-        self.doubt.is_none() && now.saturating_since(self.heard) < config.timeout
+    pub(super) fn is_doubted(&self) -> bool {
+        self.doubt.is_some()
     }
 
     pub(super) fn forgive_silence(&mut self, now: Instant) {
@@ -71,34 +44,75 @@ impl Following {
         self.doubt = None;
     }
 
+    /// The silence is this server's own fault by that much.
+    pub(super) fn forgive(&mut self, late: core::time::Duration) {
+        self.heard = self.heard + late;
+    }
+
     pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
         rebase.since(&mut self.heard, config.timeout);
         rebase.deadline(&mut self.beat_at);
         if let Some(at) = &mut self.challenge_at {
             rebase.deadline(at);
         }
-        match &mut self.doubt {
-            Some(Doubt::Asking { until, .. } | Doubt::Waiting { until } | Doubt::Assured { until, .. }) => {
-                rebase.deadline(until);
-            }
-            None => {}
+        if let Some(doubt) = &mut self.doubt {
+            doubt.rebase(rebase);
+        }
+        if let Some(echo) = &mut self.echo {
+            rebase.stamp(echo);
+        }
+        if let Some(testimony) = &mut self.testimony {
+            testimony.rebase(rebase, config);
         }
     }
 }
 
 impl<R: RngCore> Elector<R> {
-    pub(super) fn follow(&mut self, incumbent: Incumbent) {
+    pub(super) fn follow(&mut self, incumbent: Incumbent, stamp: Option<Stamp>) {
         self.seen = self.seen.max(incumbent.epoch);
-        let better = self.me.rank > incumbent.rank;
+        self.patience.forget();
+        self.overruled = 0;
+        let now = self.now;
+        let echo = stamp.and_then(|stamp| self.support(&incumbent, stamp));
+        let challenge_at = self.challenge_at(&incumbent);
         self.enter(State::Following(Following {
             incumbent,
-            heard: self.now,
-            beat_at: self.now,
-            challenge_at: better.then_some(self.now.max(self.calm_until)),
+            heard: now,
+            beat_at: now,
+            challenge_at,
             doubt: None,
+            roster: None,
+            echo,
             vouched_to: BTreeSet::new(),
+            testimony: None,
         }));
         self.check_following();
+    }
+
+    fn challenge_at(&mut self, incumbent: &Incumbent) -> Option<Instant> {
+        if self.me.rank < incumbent.rank || self.me.observer {
+            return None;
+        }
+        // Whoever resigned leaves the next coordinator alone; the one after that is another matter.
+        if self
+            .resigned_under
+            .is_some_and(|handed_over| incumbent.epoch > handed_over)
+            && *self.resigned_to.get_or_insert(incumbent.epoch) == incumbent.epoch
+        {
+            return None;
+        }
+        let calm = self.now.max(self.calm_until);
+        match self.config.preemption {
+            Preemption::Always => Some(calm),
+            Preemption::After(patience) => Some(calm.max(self.now + patience)),
+            Preemption::Never => None,
+        }
+    }
+
+    pub(super) fn following_deadline(&self, following: &Following) -> Instant {
+        let doubt = self.doubt_deadline(following);
+        let challenge = following.challenge_at.unwrap_or(doubt);
+        doubt.min(following.beat_at).min(challenge)
     }
 
     pub(super) fn check_following(&mut self) {
@@ -109,7 +123,9 @@ impl<R: RngCore> Elector<R> {
         if now >= following.beat_at {
             following.beat_at = now + self.config.heartbeat;
             let epoch = following.incumbent.epoch;
-            self.send(&to, Body::Heartbeat { epoch });
+            let roster = following.roster.as_ref().map_or(0, |roster| roster.version);
+            let echo = following.echo;
+            self.send(&to, Body::Heartbeat { epoch, roster, echo });
         }
         let State::Following(following) = &mut self.state else {
             return;
@@ -120,6 +136,7 @@ impl<R: RngCore> Elector<R> {
                 self.send(&to, Body::Election);
             }
         }
+        self.answer_testimony();
         self.check_doubt();
     }
 
@@ -131,141 +148,47 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    fn check_doubt(&mut self) {
-        let State::Following(following) = &self.state else {
-            return;
-        };
-        if self.now < following.doubt_deadline(&self.config) {
-            return;
-        }
-        match &following.doubt {
-            None | Some(Doubt::Assured { .. }) => self.doubt(),
-            Some(Doubt::Asking { asked, .. }) => {
-                let asked = asked.clone();
-                self.ask_witness(asked);
-            }
-            Some(Doubt::Waiting { .. }) => self.stand_without(),
-        }
-    }
-
-    /// Begins, or begins again, to find out whether the coordinator is gone.
-    fn doubt(&mut self) {
+    /// The coordinator itself was heard.
+    pub(super) fn on_follower_heard(&mut self, stamp: Stamp) {
+        let now = self.now;
         let State::Following(following) = &mut self.state else {
             return;
         };
-        let lost = following.incumbent.rank.id.clone();
-        let misled = core::mem::take(&mut following.vouched_to);
-        for peer in misled {
-            self.send(&peer, Body::Known { incumbent: None });
-        }
-        let own = self.me.fit.then_some(&self.me);
-        let others = self
-            .peers
-            .candidates(self.now)
-            .filter(|member| member.rank.id != lost);
-        if best(others.chain(own)).as_ref() == Some(&self.me.rank.id) {
-            self.ask_witness(BTreeSet::new());
-        } else {
-            let until = self.now + self.config.timeout;
-            self.set_doubt(Doubt::Waiting { until });
-        }
-    }
-
-    /// Asks the best-ranked peer not asked yet whether it hears the coordinator; with nobody left to ask,
-    /// stands.
-    fn ask_witness(&mut self, mut asked: BTreeSet<ServerId>) {
-        let State::Following(following) = &self.state else {
-            return;
-        };
-        let lost = &following.incumbent.rank.id;
-        let not_asked = self
-            .peers
-            .known()
-            .filter(|member| member.rank.id != *lost && !asked.contains(&member.rank.id));
-        let Some(witness) = best(not_asked) else {
-            return self.stand_without();
-        };
-        asked.insert(witness.clone());
-        let until = self.now + self.config.heartbeat;
-        self.set_doubt(Doubt::Asking {
-            witness: witness.clone(),
-            asked,
-            until,
-        });
-        self.send(&witness, Body::Query);
-    }
-
-    /// The coordinator is gone: the others decide among themselves.
-    pub(super) fn stand_without(&mut self) {
-        let State::Following(following) = &self.state else {
-            return;
-        };
-        let lost = following.incumbent.rank.id.clone();
-        self.peers.pass_over(&lost, self.now + self.config.timeout);
-        self.stand();
-    }
-
-    fn set_doubt(&mut self, doubt: Doubt) {
+        following.heard = now;
+        following.doubt = None;
+        let incumbent = following.incumbent.clone();
+        let echo = self.support(&incumbent, stamp);
         if let State::Following(following) = &mut self.state {
-            following.doubt = Some(doubt);
+            following.echo = echo;
         }
     }
 
-    /// The coordinator itself was heard.
-    pub(super) fn on_follower_heard(&mut self) {
-        if let State::Following(following) = &mut self.state {
-            following.heard = self.now;
-            following.doubt = None;
-        }
-    }
-
-    pub(super) fn on_heartbeat_ack(&mut self, sender: &Member, epoch: Epoch, roster: Vec<Member>) {
-        let State::Following(following) = &self.state else {
+    pub(super) fn on_heartbeat_ack(
+        &mut self,
+        sender: &Member,
+        epoch: Epoch,
+        stamp: Stamp,
+        roster: Option<Roster>,
+    ) {
+        let (now, timeout) = (self.now, self.config.timeout);
+        let State::Following(following) = &mut self.state else {
             return;
         };
         if following.incumbent.rank != sender.rank || following.incumbent.epoch != epoch {
             return;
         }
-        self.on_follower_heard();
-        for member in &roster {
-            self.peers.heard_of(self.now, self.config.timeout, member);
+        if following.doubt.is_none() {
+            self.patience.observe(now.saturating_since(following.heard));
         }
-    }
-
-    pub(super) fn on_known_while_following(&mut self, sender: &Member, known: Option<Incumbent>) {
-        let State::Following(following) = &self.state else {
-            return;
-        };
-        let ours = &following.incumbent;
-        match known {
-            Some(known) if known.rank.id == self.me.rank.id => {}
-            Some(known) if known.outranks(ours) => self.follow(known),
-            Some(known) if known == *ours => {
-                if matches!(&following.doubt, Some(Doubt::Asking { witness, .. }) if *witness == sender.rank.id)
-                {
-                    // A refused connection is looked at again soon: the witness may be about to see it too.
-                    let refused = self.peers.is_refused(&ours.rank.id);
-                    let again = if refused {
-                        self.config.heartbeat
-                    } else {
-                        self.config.timeout
-                    };
-                    let until = self.now + again;
-                    self.set_doubt(Doubt::Assured {
-                        by: sender.rank.id.clone(),
-                        until,
-                    });
-                }
+        if roster.is_some() {
+            following.roster = roster;
+        }
+        if let Some(roster) = &following.roster {
+            for member in roster.members.iter().take(Roster::LIMIT) {
+                self.peers.heard_of(now, timeout, member);
             }
-            // The coordinator itself says that it is none any more.
-            None if sender.rank.id == ours.rank.id => self.search(),
-            None => match &following.doubt {
-                Some(Doubt::Asking { witness, .. }) if *witness == sender.rank.id => self.stand_without(),
-                Some(Doubt::Assured { by, .. }) if *by == sender.rank.id => self.stand_without(),
-                _ => {}
-            },
-            Some(_) => {}
         }
+        self.on_follower_heard(stamp);
     }
 
     pub(super) fn on_follower_link(&mut self, peer: &ServerId, link: Link) {
@@ -273,14 +196,9 @@ impl<R: RngCore> Elector<R> {
             return;
         };
         let is_coordinator = following.incumbent.rank.id == *peer;
-        match (link, &following.doubt) {
-            (Link::Up, _) if is_coordinator => self.beat_now(),
-            (Link::Refused, None | Some(Doubt::Waiting { .. })) if is_coordinator => self.doubt(),
-            (Link::Refused, Some(Doubt::Waiting { .. })) => self.doubt(),
-            (Link::Refused, Some(Doubt::Asking { witness, asked, .. })) if witness == peer => {
-                let asked = asked.clone();
-                self.ask_witness(asked);
-            }
+        match link {
+            Link::Up if is_coordinator => self.beat_now(),
+            Link::Refused => self.on_refused_while_following(peer, is_coordinator),
             _ => {}
         }
     }
@@ -296,15 +214,34 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    pub(super) fn on_handover(&mut self, sender: &Member, epoch: Epoch) {
+    pub(super) fn on_handover(&mut self, sender: &Member, epoch: Epoch, successor: Option<ServerId>) {
         if epoch < self.seen || matches!(self.state, State::Leading(_) | State::Draining(_) | State::Left) {
             return;
         }
-        if self.me.fit {
-            self.claim();
-        } else {
-            self.send(&sender.rank.id, Body::Decline);
-            self.search();
+        self.promises.release(&sender.rank, epoch);
+        self.over = Some(Incumbent {
+            rank: sender.rank.clone(),
+            epoch,
+        });
+        match successor {
+            Some(id) if id == self.me.rank.id => {
+                if self.me.stands() {
+                    self.run_for_office();
+                } else {
+                    self.send(&sender.rank.id, Body::Decline);
+                    self.search();
+                }
+            }
+            Some(peer) if self.follows(&sender.rank.id) => {
+                let until = self.now + self.config.claim_timeout;
+                self.enter(State::Standing(Standing::Awaiting { peer, until }));
+            }
+            None if self.follows(&sender.rank.id) => self.search(),
+            _ => {}
         }
+    }
+
+    pub(super) fn follows(&self, id: &ServerId) -> bool {
+        matches!(&self.state, State::Following(following) if following.incumbent.rank.id == *id)
     }
 }

@@ -4,15 +4,26 @@ use alloc::vec::Vec;
 
 use rand::RngCore;
 
+use super::lease::Lease;
 use super::peers::best;
 use super::rebase::Rebase;
 use super::stand::Standing;
 use super::{Elector, State};
-use crate::{Body, Config, Epoch, Instant, Member, ServerId};
+use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, Roster, ServerId, Stamp};
+
+/// What a coordinator has, to its last moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Office {
+    pub(super) epoch: Epoch,
+    pub(super) lease: Lease,
+    roster: Roster,
+    /// What was known of the peers when the roster was made.
+    roster_revision: Option<u64>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leading {
-    pub(super) epoch: Epoch,
+    pub(super) office: Office,
     pub(super) tick_at: Instant,
     announce_at: Instant,
     /// Since when this server has not been fit.
@@ -23,16 +34,27 @@ pub(super) struct Leading {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Draining {
-    pub(super) epoch: Epoch,
+    pub(super) office: Office,
     pub(super) successor: Option<ServerId>,
-    pub(super) until: Instant,
+    pub(super) tick_at: Instant,
+    until: Instant,
     pub(super) leaving: bool,
 }
 
+impl Office {
+    fn rebase(&mut self, rebase: &Rebase, revision: u64) {
+        self.lease.rebase(rebase);
+        // Only whether it is up to date matters, and now the peers count from zero.
+        self.roster_revision = self.roster_revision.filter(|known| *known == revision).map(|_| 0);
+    }
+}
+
 impl Leading {
-    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
+    /// `revision` is what the revision of the peers was.
+    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config, revision: u64) {
+        self.office.rebase(rebase, revision);
         rebase.deadline(&mut self.tick_at);
-        rebase.deadline(&mut self.announce_at);
+        rebase.not_before(&mut self.announce_at);
         if let Some(since) = &mut self.unfit_since {
             rebase.since(since, config.unfit_grace);
         }
@@ -43,25 +65,60 @@ impl Leading {
 }
 
 impl Draining {
-    pub(super) fn rebase(&mut self, rebase: &Rebase) {
-        rebase.deadline(&mut self.until);
+    /// `revision` is what the revision of the peers was.
+    pub(super) fn rebase(&mut self, rebase: &Rebase, revision: u64) {
+        self.office.rebase(rebase, revision);
+        rebase.deadline(&mut self.tick_at);
+        rebase.not_before(&mut self.until);
     }
 }
 
 impl<R: RngCore> Elector<R> {
-    pub(super) fn lead(&mut self, epoch: Epoch) {
+    pub(super) fn lead(&mut self, epoch: Epoch, lease: Lease) {
         self.seen = epoch;
-        self.enter(State::Leading(Leading {
+        self.resigned_under = None;
+        let roster = Roster {
+            version: 0,
+            members: [].into(),
+        };
+        let office = Office {
             epoch,
-            tick_at: self.now + self.config.heartbeat,
-            announce_at: self.now + self.config.timeout,
+            lease,
+            roster,
+            roster_revision: None,
+        };
+        let now = self.now;
+        self.enter(State::Leading(Leading {
+            office,
+            tick_at: now + self.config.heartbeat,
+            announce_at: now + self.config.timeout,
             unfit_since: None,
             outdone_since: None,
         }));
-        self.broadcast(&Body::Coordinator { epoch });
+        let announcement = self.announcement(epoch);
+        self.broadcast(&announcement);
+    }
+
+    pub(super) fn announcement(&self, epoch: Epoch) -> Body {
+        Body::Coordinator {
+            epoch,
+            stamp: Stamp::new(self.now),
+        }
+    }
+
+    /// The office this server holds, drained or not.
+    pub(super) fn office(&mut self) -> Option<&mut Office> {
+        match &mut self.state {
+            State::Leading(leading) => Some(&mut leading.office),
+            State::Draining(draining) => Some(&mut draining.office),
+            _ => None,
+        }
     }
 
     pub(super) fn check_leading(&mut self) {
+        if self.check_lease() {
+            return;
+        }
         let now = self.now;
         let State::Leading(leading) = &mut self.state else {
             return;
@@ -71,23 +128,29 @@ impl<R: RngCore> Elector<R> {
         }
         leading.tick_at = now + self.config.heartbeat;
         if now >= leading.announce_at {
-            // Whoever missed the announcement, and on transports without links whoever has come back.
-            leading.announce_at = now + self.config.timeout;
-            let epoch = leading.epoch;
+            // Whoever missed the announcement; whoever is down, for ever, for it may come back; and on
+            // transports without links another coordinator, once a partition has healed.
+            leading.announce_at = now + self.config.probe;
+            let epoch = leading.office.epoch;
             let silent: Vec<ServerId> = self.peers.silent(now, self.config.timeout).cloned().collect();
+            let announcement = self.announcement(epoch);
             for peer in silent {
-                self.send(&peer, Body::Coordinator { epoch });
+                self.send(&peer, announcement.clone());
             }
         }
+        self.refresh_roster();
+        self.confirm();
         self.check_fitness();
     }
 
     fn check_fitness(&mut self) {
-        let (now, successor) = (self.now, self.successor());
+        let now = self.now;
+        let fit = self.me.fit;
+        let successor = if fit { None } else { self.successor() };
         let State::Leading(leading) = &mut self.state else {
             return;
         };
-        if self.me.fit {
+        if fit {
             (leading.unfit_since, leading.outdone_since) = (None, None);
             return;
         }
@@ -107,82 +170,142 @@ impl<R: RngCore> Elector<R> {
 
     /// The best-ranked follower that could take over.
     pub(super) fn successor(&self) -> Option<ServerId> {
-        let fit = self
-            .peers
-            .live(self.now, self.config.timeout)
-            .filter(|member| member.fit);
-        best(fit)
+        best(self.peers.successors(self.now, self.config.timeout))
     }
 
     /// Stops taking work, for `successor` or else the best-ranked follower.
     pub(super) fn drain(&mut self, successor: Option<ServerId>, leaving: bool) {
-        let State::Leading(Leading { epoch, .. }) = self.state else {
+        let State::Leading(leading) = &self.state else {
             return;
         };
+        let office = leading.office.clone();
         let successor = successor.or_else(|| self.successor());
-        let until = self.now + self.config.drain_timeout;
+        let now = self.now;
         self.enter(State::Draining(Draining {
-            epoch,
+            office,
             successor,
-            until,
+            tick_at: now + self.config.heartbeat,
+            until: now + self.config.drain_timeout,
             leaving,
         }));
     }
 
     pub(super) fn check_draining(&mut self) {
-        if matches!(&self.state, State::Draining(draining) if self.now >= draining.until) {
-            self.hand_over();
+        if self.check_lease() {
+            return;
+        }
+        let now = self.now;
+        let State::Draining(draining) = &mut self.state else {
+            return;
+        };
+        if now >= draining.until {
+            return self.hand_over();
+        }
+        if now >= draining.tick_at {
+            draining.tick_at = (now + self.config.heartbeat).min(draining.until);
+            self.confirm();
         }
     }
 
+    /// The second phase: the work is done, the successor's turn begins.
     pub(super) fn hand_over(&mut self) {
         let State::Draining(draining) = &self.state else {
             return;
         };
-        let (epoch, leaving) = (draining.epoch, draining.leaving);
+        let (epoch, leaving) = (draining.office.epoch, draining.leaving);
         // The one named may be gone by now.
         let named = draining.successor.clone();
         let still_there = named.filter(|id| {
-            self.peers
-                .live(self.now, self.config.timeout)
-                .any(|live| live.rank.id == *id)
+            let mut there = self.peers.successors(self.now, self.config.timeout);
+            there.any(|member| member.rank.id == *id)
         });
         let successor = still_there.or_else(|| self.successor());
-        match (successor, leaving) {
-            (successor, true) => {
-                self.enter(State::Left);
-                if let Some(peer) = successor {
-                    self.send(&peer, Body::Handover { epoch });
-                }
-            }
+        match (&successor, leaving) {
+            (_, true) => self.enter(State::Left),
             (Some(peer), false) => {
                 let until = self.now + self.config.claim_timeout;
                 self.enter(State::Standing(Standing::Awaiting {
                     peer: peer.clone(),
                     until,
                 }));
-                self.send(&peer, Body::Handover { epoch });
             }
-            (None, false) => self.search(),
+            (None, false) => self.enter_search(),
+        }
+        let word = Body::Handover {
+            epoch,
+            successor: successor.clone(),
+        };
+        match successor {
+            // Who has to vote is released from the promise to this server by its own word.
+            _ if self.config.quorum == Quorum::Majority => self.broadcast(&word),
+            Some(peer) => self.send(&peer, word),
+            None => {}
+        }
+        self.check_search();
+    }
+
+    pub(super) fn on_heartbeat(&mut self, sender: &Member, epoch: Epoch, roster: u64, echo: Option<Stamp>) {
+        let peer = &sender.rank.id;
+        let now = self.now;
+        let Some(ours) = self.office().map(|office| office.epoch) else {
+            let incumbent = self.heard_incumbent();
+            return self.send_known(peer, incumbent);
+        };
+        if ours != epoch {
+            let announcement = self.announcement(ours);
+            return self.send(peer, announcement);
+        }
+        if let Some(from) = echo.map(Stamp::instant).filter(|from| *from <= now) {
+            self.peers.support(peer, from);
+        }
+        self.refresh_roster();
+        let Some(office) = self.office() else {
+            return;
+        };
+        let changed = office.roster.version != roster;
+        let roster = changed.then(|| office.roster.clone());
+        self.send(
+            peer,
+            Body::HeartbeatAck {
+                epoch,
+                stamp: Stamp::new(now),
+                roster,
+            },
+        );
+    }
+
+    /// Brings the line of succession up to date if anything about the peers has changed, or if one in it has
+    /// fallen silent.
+    fn refresh_roster(&mut self) {
+        let (now, timeout, revision) = (self.now, self.config.timeout, self.peers.revision());
+        let (State::Leading(Leading { office, .. }) | State::Draining(Draining { office, .. })) =
+            &mut self.state
+        else {
+            return;
+        };
+        let heard = |member: &Member| self.peers.is_heard(&member.rank.id, now, timeout);
+        if office.roster_revision == Some(revision) && office.roster.members.iter().all(heard) {
+            return;
+        }
+        office.roster_revision = Some(revision);
+        let mut line: Vec<&Member> = self.peers.successors(now, timeout).collect();
+        line.sort_unstable_by(|a, b| b.rank.cmp(&a.rank));
+        line.truncate(Roster::LIMIT);
+        if office.roster.version == 0 || !office.roster.members.iter().eq(line.iter().copied()) {
+            office.roster.version += 1;
+            office.roster.members = line.into_iter().cloned().collect();
         }
     }
 
-    pub(super) fn on_heartbeat(&mut self, sender: &Member, epoch: Epoch) {
-        let peer = &sender.rank.id;
+    pub(super) fn own_incumbency(&self) -> Option<Incumbent> {
         match &self.state {
-            State::Leading(Leading { epoch: ours, .. }) | State::Draining(Draining { epoch: ours, .. }) => {
-                let ours = *ours;
-                if ours == epoch {
-                    let roster = self.peers.live(self.now, self.config.timeout).cloned().collect();
-                    self.send(peer, Body::HeartbeatAck { epoch, roster });
-                } else {
-                    self.send(peer, Body::Coordinator { epoch: ours });
-                }
+            State::Leading(Leading { office, .. }) | State::Draining(Draining { office, .. }) => {
+                Some(Incumbent {
+                    rank: self.me.rank.clone(),
+                    epoch: office.epoch,
+                })
             }
-            _ => {
-                let incumbent = self.heard_incumbent();
-                self.send(peer, Body::Known { incumbent });
-            }
+            _ => None,
         }
     }
 }

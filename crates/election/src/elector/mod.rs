@@ -1,10 +1,17 @@
 //! The state machine. It takes messages, link hints, grants and the time, and yields messages to send, claims
 //! to make and changes of role. It reads no clock, does no I/O and allocates no timers.
 
+mod ballot;
+mod counters;
+mod doubt;
 mod follow;
 mod lead;
+mod lease;
+mod output;
+mod patience;
 mod peers;
 mod rebase;
+mod respond;
 mod stand;
 
 use alloc::collections::VecDeque;
@@ -12,88 +19,17 @@ use alloc::vec::Vec;
 
 use rand::RngCore;
 
+use self::ballot::Promises;
+use self::counters::Loss;
 use self::follow::Following;
 use self::lead::{Draining, Leading};
+use self::patience::Patience;
 use self::peers::Peers;
 use self::stand::{Searching, Standing};
-use crate::{Body, Config, ConfigError, Epoch, Incumbent, Instant, Member, Message, Number, Rank, ServerId};
+use crate::{Body, Config, ConfigError, Epoch, Incumbent, Instant, Member, Message, ServerId};
 
-/// What a server is in the election.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Role {
-    /// It knows of no coordinator.
-    Electing,
-    /// It follows a coordinator.
-    Follower {
-        /// Whom it follows.
-        coordinator: Incumbent,
-    },
-    /// It is coordinator.
-    Coordinator {
-        /// Its fencing token.
-        epoch: Epoch,
-    },
-    /// It is coordinator for the last time: finish the work in hand, start none, then report
-    /// [`Elector::drained`].
-    Draining {
-        /// The epoch that is about to end.
-        epoch: Epoch,
-        /// Who comes next, if there is anyone.
-        successor: Option<ServerId>,
-    },
-    /// It has left the election and takes no further part.
-    Left,
-}
-
-/// What the caller is to do. Take them from [`Elector::poll_output`] in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Output {
-    /// Send this message. It may be lost; nothing depends on its arrival.
-    Send {
-        /// To whom.
-        to: ServerId,
-        /// What.
-        message: Message,
-    },
-    /// Ask the arbiter for an epoch and report with [`Elector::handle_claim`].
-    Claim(Claim),
-    /// The role has changed.
-    Role(Role),
-}
-
-/// A request for an epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Claim {
-    /// Who asks.
-    pub rank: Rank,
-    /// The largest epoch the claimant knows of. The one granted must be larger.
-    pub above: Epoch,
-}
-
-/// What a transport knows about the way to a peer. Hints only: they make the election faster, and it is
-/// correct without them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Link {
-    /// Messages can be sent.
-    Up,
-    /// The connection is lost and the transport is trying again.
-    Down,
-    /// The connection is lost and the peer's host refused another: nobody listens there any more.
-    Refused,
-}
-
-/// A peer as the elector sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerView {
-    /// The peer's id.
-    pub id: ServerId,
-    /// What it last said of itself.
-    pub member: Option<Member>,
-    /// Whether the link to it is up, as far as the transport has said.
-    pub connected: bool,
-}
+pub use self::counters::Counters;
+pub use self::output::{Claim, Link, Output, PeerView, ResignError, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
@@ -110,6 +46,8 @@ enum State {
 /// Call a `handle_…` method or [`set_fit`](Self::set_fit), [`resign`](Self::resign) and the like when something
 /// happens, then take every [`Output`], then wait until [`poll_timeout`](Self::poll_timeout) for the next
 /// thing to happen. `now` must never go backwards.
+///
+/// Equal electors behave alike for ever if they are given the same; that is what a model checker needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Elector<R> {
     config: Config,
@@ -120,47 +58,78 @@ pub struct Elector<R> {
     /// The largest epoch any coordinator is known to have had.
     seen: Epoch,
     now: Instant,
-    /// A claim has been asked for and not been answered yet.
-    claim_pending: bool,
+    /// When the claim was made that the arbiter has not answered yet.
+    claim_asked: Option<Instant>,
     /// Until then a better-ranked follower leaves the coordinator alone, because its last claim failed.
     calm_until: Instant,
+    /// The epoch this server gave up of its own accord, until it is coordinator again.
+    resigned_under: Option<Epoch>,
+    /// The epoch that came after, which it leaves alone.
+    resigned_to: Option<Epoch>,
+    /// A coordinator that has said itself that it is none any more, so that no hearsay brings it back.
+    over: Option<Incumbent>,
+    /// Times in a row that the office was lost to a coordinator that was not heard.
+    overruled: u32,
+    /// Until then this server does not stand, because it was overruled.
+    yield_until: Instant,
+    promises: Promises,
+    patience: Patience,
+    loss: Option<Loss>,
+    counters: Counters,
+    /// Grows with every change of what [`role`](Self::role) and [`peers`](Self::peers) say.
+    changes: u64,
     outputs: VecDeque<Output>,
+    /// Scratch space of `supported_until`.
+    supports: Vec<Instant>,
 }
 
 impl<R: RngCore> Elector<R> {
     /// A server that has just started and knows nobody's state.
     ///
-    /// `peers` are the ids of all other servers. The server is taken to be fit until told otherwise.
+    /// `me` says who it is; its number should have been drawn at this start. `peers` are the ids of all other
+    /// servers, `me` itself may be among them.
     ///
     /// # Errors
     /// If `config` cannot work.
     pub fn new(
         config: Config,
-        id: ServerId,
-        number: Number,
+        me: Member,
         peers: impl IntoIterator<Item = ServerId>,
         rng: R,
         now: Instant,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
-        let peers = Peers::new(peers.into_iter().filter(|peer| *peer != id));
-        let until = now + config.startup_grace;
+        let peers = Peers::new(peers.into_iter().filter(|peer| *peer != me.rank.id));
+        let searching = Searching::at_start(now + config.startup_grace, now + config.timeout / 2);
+        // Clocks may differ in rate by a tenth, so a promise of another process may last that much longer.
+        let mute_until = now + config.timeout + config.timeout / 10;
         let mut elector = Self {
             config,
             rng,
-            me: Member {
-                rank: Rank { number, id },
-                fit: true,
-            },
+            me,
             peers,
-            state: State::Searching(Searching::at_start(until)),
+            state: State::Searching(searching),
             seen: Epoch::ZERO,
             now,
-            claim_pending: false,
+            claim_asked: None,
             calm_until: now,
+            resigned_under: None,
+            resigned_to: None,
+            over: None,
+            overruled: 0,
+            yield_until: now,
+            promises: Promises::none_before(mute_until),
+            patience: Patience::default(),
+            loss: None,
+            counters: Counters::default(),
+            changes: 0,
             outputs: VecDeque::new(),
+            supports: Vec::new(),
         };
+        elector.counters.elections = 1;
         elector.output(Output::Role(Role::Electing));
+        // Transports that have links say when there is one, and then it is asked again.
+        elector.broadcast(&Body::Query);
         elector.check_search();
         Ok(elector)
     }
@@ -177,9 +146,11 @@ impl<R: RngCore> Elector<R> {
             State::Following(following) => Role::Follower {
                 coordinator: following.incumbent.clone(),
             },
-            State::Leading(leading) => Role::Coordinator { epoch: leading.epoch },
+            State::Leading(leading) => Role::Coordinator {
+                epoch: leading.office.epoch,
+            },
             State::Draining(draining) => Role::Draining {
-                epoch: draining.epoch,
+                epoch: draining.office.epoch,
                 successor: draining.successor.clone(),
             },
             State::Left => Role::Left,
@@ -196,6 +167,17 @@ impl<R: RngCore> Elector<R> {
         self.peers.views()
     }
 
+    /// What has happened so far, in numbers.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Grows whenever [`role`](Self::role), [`member`](Self::member) or [`peers`](Self::peers) say something new,
+    /// so that a caller that shows them need not compare.
+    pub fn revision(&self) -> u64 {
+        self.changes + self.peers.revision()
+    }
+
     /// The next thing to do, if there is one.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -205,11 +187,13 @@ impl<R: RngCore> Elector<R> {
     /// after every call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Searching(searching) => Some(searching.until),
-            State::Standing(standing) => standing.until(),
-            State::Following(following) => Some(following.next_deadline(&self.config)),
-            State::Leading(leading) => Some(leading.tick_at),
-            State::Draining(draining) => Some(draining.until),
+            State::Searching(searching) => Some(searching.deadline()),
+            State::Standing(standing) => standing.deadline(),
+            State::Following(following) => Some(self.following_deadline(following)),
+            State::Leading(Leading { tick_at, office, .. })
+            | State::Draining(Draining { tick_at, office, .. }) => {
+                Some(office.lease.until().map_or(*tick_at, |until| until.min(*tick_at)))
+            }
             State::Left => None,
         }
     }
@@ -231,23 +215,34 @@ impl<R: RngCore> Elector<R> {
     pub fn handle_message(&mut self, now: Instant, from: &ServerId, message: Message) {
         self.advance(now);
         let Message { sender, body } = message;
-        if matches!(self.state, State::Left) || sender.rank.id != *from || !self.peers.heard(now, &sender) {
+        if matches!(self.state, State::Left)
+            || sender.rank.id != *from
+            || !self.peers.heard(self.now, self.config.timeout, &sender)
+        {
             return;
         }
+        self.counters.received += 1;
         self.notice_restart(&sender, &body);
         match body {
             Body::Query => self.on_query(&sender),
-            Body::Known { incumbent } => self.on_known(&sender, incumbent),
+            Body::Known { incumbent, epoch } => self.on_known(&sender, incumbent, epoch),
             Body::Election => self.on_election(&sender),
             Body::Answer => self.on_answer(&sender),
             Body::Decline => self.on_decline(&sender),
-            Body::Coordinator { epoch } => self.on_coordinator(Incumbent {
-                rank: sender.rank,
-                epoch,
-            }),
-            Body::Heartbeat { epoch } => self.on_heartbeat(&sender, epoch),
-            Body::HeartbeatAck { epoch, roster } => self.on_heartbeat_ack(&sender, epoch, roster),
-            Body::Handover { epoch } => self.on_handover(&sender, epoch),
+            Body::Ballot { epoch } => self.on_ballot(&sender, epoch),
+            Body::Vote { epoch, granted } => self.on_vote(&sender, epoch, granted),
+            Body::Coordinator { epoch, stamp } => {
+                let incumbent = Incumbent {
+                    rank: sender.rank,
+                    epoch,
+                };
+                self.on_coordinator(incumbent, stamp);
+            }
+            Body::Heartbeat { epoch, roster, echo } => self.on_heartbeat(&sender, epoch, roster, echo),
+            Body::HeartbeatAck { epoch, stamp, roster } => {
+                self.on_heartbeat_ack(&sender, epoch, stamp, roster);
+            }
+            Body::Handover { epoch, successor } => self.on_handover(&sender, epoch, successor),
         }
     }
 
@@ -257,11 +252,11 @@ impl<R: RngCore> Elector<R> {
         if !self.peers.set_link(peer, link) {
             return;
         }
-        match (&mut self.state, link) {
+        match (&self.state, link) {
             (State::Searching(_), Link::Up) => self.send(peer, Body::Query),
             (State::Leading(leading), Link::Up) => {
-                let epoch = leading.epoch;
-                self.send(peer, Body::Coordinator { epoch });
+                let announcement = self.announcement(leading.office.epoch);
+                self.send(peer, announcement);
             }
             (State::Searching(_), _) => self.check_search(),
             (State::Standing(standing), Link::Refused) if standing.waits_for(peer) => self.stand(),
@@ -270,17 +265,42 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The arbiter has answered a [`Claim`]: an epoch, or nothing if it refused or could not be reached.
-    pub fn handle_claim(&mut self, now: Instant, granted: Option<Epoch>) {
+    /// A server has been added to the cluster. It takes part as soon as it is heard. Ignored if it is known
+    /// already.
+    ///
+    /// Tell every server, in any order, and with [`Quorum::Majority`](crate::Quorum::Majority) one addition or
+    /// removal at a time: only then do the majorities before and after share a server.
+    pub fn add_peer(&mut self, now: Instant, id: ServerId) {
         self.advance(now);
-        self.claim_pending = false;
-        match granted {
-            // Also when this server has begun to follow somebody meanwhile: a newer grant has fenced that
-            // coordinator off already, so refusing it would leave the cluster without one.
-            Some(epoch) if epoch > self.seen && !matches!(self.state, State::Draining(_) | State::Left) => {
-                self.lead(epoch);
+        if id == self.me.rank.id || !self.peers.add(id.clone()) {
+            return;
+        }
+        match &self.state {
+            State::Searching(_) => self.send(&id, Body::Query),
+            State::Leading(leading) => {
+                let announcement = self.announcement(leading.office.epoch);
+                self.send(&id, announcement);
             }
-            _ => self.on_claim_failed(),
+            _ => {}
+        }
+    }
+
+    /// A server has been taken out of the cluster for good: it is not listened to any more and, if it was the
+    /// coordinator, another is elected. Ignored if it is not known. To replace a server under the same id
+    /// nothing need be done: its number tells the new one from the old.
+    pub fn remove_peer(&mut self, now: Instant, id: &ServerId) {
+        self.advance(now);
+        if !self.peers.remove(id) {
+            return;
+        }
+        if let State::Following(following) = &mut self.state {
+            following.vouched_to.remove(id);
+        }
+        match &self.state {
+            State::Following(_) if self.follows(id) => self.search(),
+            State::Standing(standing) if standing.waits_for(id) => self.stand(),
+            State::Searching(_) => self.check_search(),
+            _ => {}
         }
     }
 
@@ -293,6 +313,7 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         self.me.fit = fit;
+        self.changes += 1;
         match &self.state {
             State::Standing(Standing::Resting { .. }) if fit => self.search(),
             // So that the others do not stand in the belief that this one cannot.
@@ -303,11 +324,12 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Something the coordinator writes to has refused `epoch` as too old: another server has been granted a
-    /// newer one. Steps down at once. Ignored if this server is not coordinator under that epoch.
+    /// newer one. Steps down at once. Ignored if this server is not coordinator under that epoch, so that
+    /// calling it twice does no harm.
     pub fn step_down(&mut self, now: Instant, epoch: Epoch) {
         self.advance(now);
-        if matches!(&self.state, State::Leading(leading) if leading.epoch == epoch) {
-            self.search();
+        if self.office().is_some_and(|office| office.epoch == epoch) {
+            self.be_overruled();
         }
     }
 
@@ -322,47 +344,59 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Hands the coordinator's office over to the best-ranked follower but stays in the election. Ignored if
-    /// this server is not coordinator or no follower could take over.
+    /// Hands the coordinator's office over to the best-ranked follower but stays in the election, and leaves
+    /// the next coordinator alone whatever its rank. If the successor fails before it has taken over, this
+    /// server may become coordinator again.
     ///
-    /// Under the classic policy a server with a larger rank takes the office back when it can, so this is for
-    /// a coordinator that is about to become unfit.
-    pub fn resign(&mut self, now: Instant) {
+    /// # Errors
+    /// If this server is not coordinator, or no follower could take over. Nothing has happened then.
+    pub fn resign(&mut self, now: Instant) -> Result<(), ResignError> {
         self.advance(now);
-        if matches!(self.state, State::Leading(_)) && self.successor().is_some() {
-            self.drain(None, false);
-        }
+        let epoch = match &self.state {
+            State::Leading(leading) => leading.office.epoch,
+            // It is being handed over already.
+            State::Draining(_) => return Ok(()),
+            _ => return Err(ResignError::NotCoordinator),
+        };
+        let successor = self.successor().ok_or(ResignError::NoSuccessor)?;
+        (self.resigned_under, self.resigned_to) = (Some(epoch), None);
+        self.drain(Some(successor), false);
+        Ok(())
     }
 
     /// The work under `epoch` is finished and none will follow: the answer to [`Role::Draining`]. Ignored in
     /// every other role, so that calling it twice does no harm.
     pub fn drained(&mut self, now: Instant, epoch: Epoch) {
         self.advance(now);
-        if matches!(&self.state, State::Draining(draining) if draining.epoch == epoch) {
+        if matches!(&self.state, State::Draining(draining) if draining.office.epoch == epoch) {
             self.hand_over();
         }
     }
 
-    /// Moves the clock and notices when this process itself was stopped for longer than the timeout. It then
-    /// cannot know what it missed, so it distrusts itself before it distrusts the others.
+    /// Moves the clock and notices when this process itself was stopped or starved. It then cannot know what it
+    /// missed, so it distrusts itself before it distrusts the others.
     fn advance(&mut self, now: Instant) {
-        let gap = now.saturating_since(self.now);
+        let before = self.now;
         self.now = self.now.max(now);
-        if gap <= self.config.timeout {
-            return;
-        }
+        let gap = self.now.saturating_since(before);
+        let due = self.poll_timeout().map_or(self.now, |due| due.max(before));
+        let late = self.now.saturating_since(due);
         match &mut self.state {
-            State::Following(following) => following.forgive_silence(now),
-            State::Leading(_) => self.search(),
+            State::Following(following) if gap > self.config.timeout => following.forgive_silence(self.now),
+            // Whatever kept this server from its own heartbeats may have kept it from hearing, too.
+            State::Following(following) if late > self.config.heartbeat => following.forgive(late),
+            State::Leading(_) | State::Draining(_) if gap > self.config.timeout => self.abandon(),
             _ => {}
         }
     }
 
     fn enter(&mut self, state: State) {
         let before = self.role();
-        self.state = state;
+        let old = core::mem::replace(&mut self.state, state);
         let after = self.role();
         if before != after {
+            self.account(&old, &before, &after);
+            self.changes += 1;
             self.output(Output::Role(after));
         }
     }
@@ -372,6 +406,7 @@ impl<R: RngCore> Elector<R> {
     }
 
     fn send(&mut self, to: &ServerId, body: Body) {
+        self.counters.sent += 1;
         let message = Message {
             sender: self.me.clone(),
             body,
@@ -386,86 +421,6 @@ impl<R: RngCore> Elector<R> {
         let to: Vec<ServerId> = self.peers.reachable().cloned().collect();
         for peer in to {
             self.send(&peer, body.clone());
-        }
-    }
-
-    /// The coordinator this server vouches for: itself, or the one it hears.
-    fn heard_incumbent(&self) -> Option<Incumbent> {
-        match &self.state {
-            // A link that is lost may be the first sign of the end: no ground to vouch for anybody.
-            State::Following(following)
-                if following.hears(self.now, &self.config)
-                    && self.peers.is_reachable(&following.incumbent.rank.id) =>
-            {
-                Some(following.incumbent.clone())
-            }
-            State::Leading(Leading { epoch, .. }) => Some(Incumbent {
-                rank: self.me.rank.clone(),
-                epoch: *epoch,
-            }),
-            _ => None,
-        }
-    }
-
-    fn on_query(&mut self, sender: &Member) {
-        let peer = &sender.rank.id;
-        if let State::Leading(Leading { epoch, .. }) = self.state {
-            return self.send(peer, Body::Coordinator { epoch });
-        }
-        let incumbent = self.heard_incumbent();
-        if let (State::Following(following), Some(_)) = (&mut self.state, &incumbent) {
-            following.vouched_to.insert(peer.clone());
-        }
-        self.send(peer, Body::Known { incumbent });
-    }
-
-    fn on_election(&mut self, sender: &Member) {
-        let peer = &sender.rank.id;
-        match &self.state {
-            State::Leading(leading) => {
-                let epoch = leading.epoch;
-                if sender.fit && sender.rank > self.me.rank {
-                    self.drain(Some(peer.clone()), false);
-                } else {
-                    self.send(peer, Body::Coordinator { epoch });
-                }
-            }
-            State::Draining(_) | State::Left => {}
-            State::Following(_) if self.heard_incumbent().is_some() => {
-                let incumbent = self.heard_incumbent();
-                self.send(peer, Body::Known { incumbent });
-            }
-            _ if !self.me.fit => self.send(peer, Body::Decline),
-            State::Following(_) => {
-                // Both have lost it, so nobody needs to be asked any more.
-                self.send(peer, Body::Answer);
-                self.stand_without();
-            }
-            State::Standing(Standing::Resting { .. }) => {
-                self.send(peer, Body::Answer);
-                self.stand();
-            }
-            State::Searching(_) | State::Standing(_) => self.send(peer, Body::Answer),
-        }
-    }
-
-    fn on_coordinator(&mut self, incumbent: Incumbent) {
-        let ours = match &self.state {
-            State::Leading(leading) => Some(Incumbent {
-                rank: self.me.rank.clone(),
-                epoch: leading.epoch,
-            }),
-            State::Following(following) => Some(following.incumbent.clone()),
-            _ => None,
-        };
-        match ours {
-            Some(ours) if ours == incumbent => self.on_follower_heard(),
-            Some(ours) if ours.outranks(&incumbent) => {
-                let heard = self.heard_incumbent();
-                self.send(&incumbent.rank.id, Body::Known { incumbent: heard });
-            }
-            None if incumbent.epoch < self.seen => {}
-            _ => self.follow(incumbent),
         }
     }
 }

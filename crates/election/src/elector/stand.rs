@@ -1,28 +1,37 @@
 //! Without a coordinator: looking for one, then standing or asking a better-ranked server to stand.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use rand::{Rng, RngCore};
 
+use super::ballot::{Polling, Won};
 use super::peers::best;
 use super::rebase::Rebase;
 use super::{Claim, Elector, Output, State};
-use crate::{Body, Incumbent, Instant, Member, ServerId};
+use crate::{Body, Epoch, Incumbent, Instant, Member, ServerId, Succession};
 
 /// Everyone reachable has been asked who is coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Searching {
-    pub(super) until: Instant,
+    until: Instant,
+    /// When to ask those again that have not answered: a message may be lost.
+    again_at: Instant,
     answered: BTreeSet<ServerId>,
     /// At start a peer that cannot be reached may just be starting too, so all of them are waited for.
     at_start: bool,
 }
 
 impl Searching {
-    pub(super) fn at_start(until: Instant) -> Self {
+    pub(super) fn deadline(&self) -> Instant {
+        self.until.min(self.again_at)
+    }
+
+    pub(super) fn at_start(until: Instant, again_at: Instant) -> Self {
         Self {
             until,
+            again_at,
             answered: BTreeSet::new(),
             at_start: true,
         }
@@ -30,6 +39,7 @@ impl Searching {
 
     pub(super) fn rebase(&mut self, rebase: &Rebase) {
         rebase.deadline(&mut self.until);
+        rebase.deadline(&mut self.again_at);
     }
 }
 
@@ -38,21 +48,30 @@ impl Searching {
 pub(super) enum Standing {
     /// `Election` is sent; the answer is awaited.
     Asking { peer: ServerId, until: Instant },
+    /// `Election` is sent to all with a larger rank; any answer will do.
+    AskingAll { until: Instant },
     /// The peer stands; its announcement is awaited.
     Awaiting { peer: ServerId, until: Instant },
+    /// A promise forbids to stand until then.
+    Bound { until: Instant },
+    /// The others have been asked for their votes.
+    Polling(Polling),
     /// The arbiter has been asked for an epoch.
-    Claiming,
+    Claiming { won: Option<Won> },
     /// Nobody could; try again later.
     Resting { until: Instant },
 }
 
 impl Standing {
-    pub(super) fn until(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Asking { until, .. } | Self::Awaiting { until, .. } | Self::Resting { until } => {
-                Some(*until)
-            }
-            Self::Claiming => None,
+            Self::Asking { until, .. }
+            | Self::AskingAll { until }
+            | Self::Awaiting { until, .. }
+            | Self::Bound { until }
+            | Self::Resting { until } => Some(*until),
+            Self::Polling(polling) => Some(polling.deadline()),
+            Self::Claiming { .. } => None,
         }
     }
 
@@ -62,10 +81,14 @@ impl Standing {
 
     pub(super) fn rebase(&mut self, rebase: &Rebase) {
         match self {
-            Self::Asking { until, .. } | Self::Awaiting { until, .. } | Self::Resting { until } => {
-                rebase.deadline(until);
-            }
-            Self::Claiming => {}
+            Self::Asking { until, .. }
+            | Self::AskingAll { until }
+            | Self::Awaiting { until, .. }
+            | Self::Bound { until }
+            | Self::Resting { until } => rebase.deadline(until),
+            Self::Polling(polling) => polling.rebase(rebase),
+            Self::Claiming { won: Some(won) } => rebase.since(&mut won.since, rebase.promise),
+            Self::Claiming { won: None } => {}
         }
     }
 }
@@ -73,14 +96,19 @@ impl Standing {
 impl<R: RngCore> Elector<R> {
     /// Asks everyone who is coordinator.
     pub(super) fn search(&mut self) {
+        self.enter_search();
+        self.check_search();
+    }
+
+    pub(super) fn enter_search(&mut self) {
         let until = self.now + self.config.timeout;
         self.enter(State::Searching(Searching {
             until,
+            again_at: self.now + self.config.timeout / 2,
             answered: BTreeSet::new(),
             at_start: false,
         }));
         self.broadcast(&Body::Query);
-        self.check_search();
     }
 
     /// Stands once everyone who could know a coordinator has said that they know none, or has had the time.
@@ -88,23 +116,45 @@ impl<R: RngCore> Elector<R> {
         let State::Searching(searching) = &self.state else {
             return;
         };
-        let everyone_answered = self
+        let answered = |peer: &ServerId| searching.answered.contains(peer);
+        let settled = if searching.at_start {
+            self.peers.ids().all(answered)
+        } else {
+            self.peers.reachable().all(answered)
+        };
+        if settled || self.now >= searching.until {
+            return self.stand();
+        }
+        if self.now < searching.again_at {
+            return;
+        }
+        let unanswered: Vec<ServerId> = self
             .peers
             .reachable()
-            .all(|peer| searching.answered.contains(peer));
-        let settled = everyone_answered && (!searching.at_start || self.peers.all_connected());
-        if settled || self.now >= searching.until {
-            self.stand();
+            .filter(|peer| !answered(peer))
+            .cloned()
+            .collect();
+        for peer in &unanswered {
+            self.send(peer, Body::Query);
+        }
+        if let State::Searching(searching) = &mut self.state {
+            searching.again_at = self.now + self.config.timeout / 2;
         }
     }
 
     /// The largest rank stands: this server, or it asks the one that should. Only that one is asked, where
     /// the classic algorithm asks every better-ranked server.
     pub(super) fn stand(&mut self) {
-        let own = self.me.fit.then_some(&self.me);
-        match best(self.peers.candidates(self.now).chain(own)) {
+        if self.config.succession == Succession::Classic {
+            return self.stand_classic();
+        }
+        let own = self.me.stands().then_some(&self.me);
+        match best(self.candidates().chain(own)) {
             None => self.rest(self.config.claim_retry),
-            Some(id) if id == self.me.rank.id => self.claim(),
+            Some(id) if id == self.me.rank.id => match self.yield_until.saturating_since(self.now) {
+                Duration::ZERO => self.run_for_office(),
+                patience => self.rest(patience),
+            },
             Some(peer) => {
                 let until = self.now + self.config.timeout;
                 self.enter(State::Standing(Standing::Asking {
@@ -116,16 +166,65 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
+    /// Every better-ranked server is asked, dead or alive, and each of them does the same.
+    fn stand_classic(&mut self) {
+        let better: Vec<ServerId> = self
+            .peers
+            .known()
+            .filter(|member| member.stands() && member.rank > self.me.rank)
+            .map(|member| member.rank.id.clone())
+            .collect();
+        if !self.me.stands() && better.is_empty() {
+            return self.rest(self.config.claim_retry);
+        }
+        let until = self.now + self.config.timeout;
+        self.enter(State::Standing(Standing::AskingAll { until }));
+        if better.is_empty() {
+            return self.run_for_office();
+        }
+        for peer in better {
+            self.send(&peer, Body::Election);
+        }
+    }
+
     /// Asks for an epoch, once at a time: a second grant would only end the tenure of the first.
-    pub(super) fn claim(&mut self) {
-        self.enter(State::Standing(Standing::Claiming));
-        if !self.claim_pending {
-            self.claim_pending = true;
+    pub(super) fn claim(&mut self, won: Option<Won>) {
+        self.enter(State::Standing(Standing::Claiming { won }));
+        if self.claim_asked.is_none() {
+            self.claim_asked = Some(self.now);
+            // An arbiter without a memory grants the epoch that was voted on.
+            let voted = won.map_or(Epoch::ZERO, |won| Epoch(won.epoch.0.saturating_sub(1)));
             let claim = Claim {
                 rank: self.me.rank.clone(),
-                above: self.seen,
+                above: self.seen.max(voted),
             };
             self.output(Output::Claim(claim));
+        }
+    }
+
+    /// The arbiter has answered a [`Claim`]: an epoch, or nothing if it refused or could not be reached.
+    pub fn handle_claim(&mut self, now: Instant, granted: Option<Epoch>) {
+        self.advance(now);
+        let asked = self.claim_asked.take().unwrap_or(self.now);
+        let agreed_since = match &self.state {
+            State::Draining(_) | State::Left => None,
+            State::Standing(Standing::Claiming { won: Some(won) }) => Some(won.since),
+            _ if self.config.quorum == crate::Quorum::Majority => None,
+            // Also when this server has begun to follow somebody meanwhile: a newer grant has fenced that
+            // coordinator off already, so refusing it would leave the cluster without one.
+            _ => Some(asked),
+        };
+        let lease = agreed_since.and_then(|since| self.first_lease(since));
+        match (granted, lease) {
+            (Some(epoch), Some(lease)) if epoch > self.seen => return self.lead(epoch, lease),
+            // It comes too late to be of use, which says nothing of the next.
+            (Some(_), _) => {}
+            (None, _) => self.calm_until = self.now + self.config.claim_timeout,
+        }
+        if matches!(self.state, State::Standing(Standing::Claiming { .. })) {
+            // Whoever waits for the announcement can ask the next.
+            self.broadcast(&Body::Decline);
+            self.rest(self.config.claim_retry);
         }
     }
 
@@ -138,52 +237,70 @@ impl<R: RngCore> Elector<R> {
         let State::Standing(standing) = &self.state else {
             return;
         };
-        if standing.until().is_none_or(|until| self.now < until) {
+        if standing.deadline().is_none_or(|until| self.now < until) {
             return;
         }
         match standing {
-            Standing::Asking { peer, .. } | Standing::Awaiting { peer, .. } => {
+            Standing::Asking { peer, .. } => {
                 let (peer, until) = (peer.clone(), self.now + self.config.claim_timeout);
                 self.peers.pass_over(&peer, until);
                 self.stand();
             }
-            Standing::Resting { .. } => self.search(),
-            Standing::Claiming => {}
+            Standing::Awaiting { peer, .. } => {
+                let (peer, until) = (peer.clone(), self.now + self.config.claim_timeout);
+                self.peers.pass_over(&peer, until);
+                // That took long enough for others to have come and gone.
+                self.search();
+            }
+            Standing::AskingAll { .. } if self.me.stands() => self.run_for_office(),
+            Standing::AskingAll { .. } | Standing::Resting { .. } => self.search(),
+            Standing::Bound { .. } => self.stand(),
+            Standing::Polling(_) => self.check_polling(),
+            Standing::Claiming { .. } => {}
         }
     }
 
-    pub(super) fn on_claim_failed(&mut self) {
-        self.calm_until = self.now + self.config.claim_timeout;
-        if matches!(self.state, State::Standing(Standing::Claiming)) {
-            // Whoever waits for the announcement can ask the next.
-            self.broadcast(&Body::Decline);
-            self.rest(self.config.claim_retry);
-        }
-    }
-
-    pub(super) fn on_known(&mut self, sender: &Member, incumbent: Option<Incumbent>) {
-        match (&mut self.state, incumbent) {
-            (State::Left | State::Draining(_), _) => {}
-            (State::Following(_), incumbent) => self.on_known_while_following(sender, incumbent),
-            (State::Leading(leading), Some(incumbent)) => {
-                if incumbent.epoch > leading.epoch && incumbent.rank.id != self.me.rank.id {
-                    self.follow(incumbent);
+    /// The sender names the coordinator it hears, if it hears one, and the largest epoch it knows of.
+    pub(super) fn on_known(&mut self, sender: &Member, incumbent: Option<Incumbent>, epoch: Epoch) {
+        // A rank with this server's id is an earlier incarnation of it: gone.
+        let incumbent = incumbent.filter(|incumbent| incumbent.rank.id != self.me.rank.id);
+        match &self.state {
+            State::Left | State::Draining(_) => {}
+            State::Following(_) => self.on_known_while_following(sender, incumbent, epoch),
+            State::Leading(leading) => {
+                let ours = Incumbent {
+                    rank: self.me.rank.clone(),
+                    epoch: leading.office.epoch,
+                };
+                match incumbent {
+                    Some(incumbent) if incumbent.outranks(&ours) => self.follow(incumbent, None),
+                    // There has been a newer one, so whoever checks epochs accepts nothing from this server.
+                    _ if epoch > ours.epoch => {
+                        self.seen = epoch;
+                        self.abandon();
+                    }
+                    _ => {}
                 }
             }
-            (State::Leading(_), None) => {}
-            (State::Searching(_) | State::Standing(_), Some(incumbent)) => {
-                // A rank with this server's id is an earlier incarnation of it: gone.
-                if incumbent.epoch >= self.seen && incumbent.rank.id != self.me.rank.id {
-                    self.follow(incumbent);
-                } else {
-                    self.note_search_answer(sender);
+            State::Searching(_) | State::Standing(_) => {
+                self.seen = self.seen.max(epoch);
+                match incumbent {
+                    Some(incumbent) if incumbent.epoch >= self.seen && !self.is_over(&incumbent) => {
+                        self.follow(incumbent, None);
+                    }
+                    _ => self.note_search_answer(sender),
                 }
             }
-            (State::Searching(_) | State::Standing(_), None) => self.note_search_answer(sender),
         }
     }
 
-    fn note_search_answer(&mut self, sender: &Member) {
+    /// Whether this coordinator has itself said that it is none any more.
+    pub(super) fn is_over(&self, incumbent: &Incumbent) -> bool {
+        let over = self.over.as_ref();
+        over.is_some_and(|over| over.rank == incumbent.rank && over.epoch >= incumbent.epoch)
+    }
+
+    pub(super) fn note_search_answer(&mut self, sender: &Member) {
         if let State::Searching(searching) = &mut self.state {
             searching.answered.insert(sender.rank.id.clone());
             self.check_search();
@@ -191,10 +308,13 @@ impl<R: RngCore> Elector<R> {
     }
 
     pub(super) fn on_answer(&mut self, sender: &Member) {
-        if let State::Standing(Standing::Asking { peer, .. }) = &self.state
-            && *peer == sender.rank.id
-        {
-            let (peer, until) = (peer.clone(), self.now + self.config.claim_timeout);
+        let asked = match &self.state {
+            State::Standing(Standing::AskingAll { .. }) => true,
+            State::Standing(Standing::Asking { peer, .. }) => *peer == sender.rank.id,
+            _ => false,
+        };
+        if asked {
+            let (peer, until) = (sender.rank.id.clone(), self.now + self.config.claim_timeout);
             self.enter(State::Standing(Standing::Awaiting { peer, until }));
         }
     }

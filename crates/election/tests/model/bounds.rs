@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bellwether_election::Config;
+use bellwether_election::{Config, Preemption, Quorum};
 
 /// A cluster and the faults it meets.
 #[derive(Clone, Debug)]
@@ -17,8 +17,14 @@ pub(crate) struct Bounds {
     pub(crate) clocks: Clocks,
     pub(crate) order: Order,
     pub(crate) arbiter: Grants,
+    pub(crate) quorum: Quorum,
+    pub(crate) preemption: Preemption,
+    /// In heartbeat intervals.
+    pub(crate) timeout: u32,
     /// Link hints may be wrong.
     pub(crate) false_hints: bool,
+    /// The run must meet two servers at once that believe that they are coordinator, or its faults are harmless.
+    pub(crate) shows_two: bool,
     pub(crate) budget: Budget,
 }
 
@@ -86,18 +92,25 @@ pub(crate) fn spend(left: &mut u8) {
     }
 }
 
-/// As short as the core allows, so that few deadlines lie between two events. Only the order of the durations matters.
-pub(crate) fn config() -> Config {
-    let ms = Duration::from_millis;
-    Config {
-        heartbeat: ms(1),
-        timeout: ms(2),
-        startup_grace: ms(2),
-        claim_timeout: ms(4),
-        claim_retry: ms(2),
-        drain_timeout: ms(4),
-        unfit_patience: ms(2),
-        unfit_grace: ms(4),
+impl Bounds {
+    /// Small numbers, so that few deadlines lie between two events. Only how they compare with each other matters.
+    pub(crate) fn config(&self) -> Config {
+        let heartbeat = Duration::from_millis(1);
+        let timeout = heartbeat * self.timeout;
+        Config {
+            heartbeat,
+            timeout,
+            probe: heartbeat,
+            startup_grace: timeout,
+            claim_timeout: timeout * 2,
+            claim_retry: timeout,
+            drain_timeout: timeout * 2,
+            unfit_patience: timeout,
+            unfit_grace: timeout * 2,
+            preemption: self.preemption,
+            quorum: self.quorum,
+            ..Config::default()
+        }
     }
 }
 
@@ -109,11 +122,14 @@ impl fmt::Display for Bounds {
             clocks,
             order,
             arbiter,
+            quorum,
+            preemption,
+            timeout,
             ..
         } = self;
         write!(
             f,
-            "{} servers {numbers:?}, {start:?} start, {clocks:?} clocks, {order:?} order, {arbiter:?} arbiter",
+            "{} servers {numbers:?}, timeout {timeout}, {start:?} start, {clocks:?} clocks, {order:?} order, {arbiter:?} arbiter, quorum {quorum:?}, preemption {preemption:?}",
             numbers.len()
         )?;
         let b = &self.budget;

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use bellwether_election::{Elector, Epoch, Message, Role};
+use bellwether_election::{Body, Elector, Epoch, Message, Role};
 use rand::RngCore;
 
 use crate::bounds::{Budget, Order};
@@ -44,6 +44,7 @@ pub(crate) struct Server {
     /// None while it is crashed or has left.
     pub(crate) process: Option<Process>,
     pub(crate) claim: Option<Claim>,
+    pub(crate) confirmation: Option<Confirmation>,
     /// The largest epoch under which any process of this server was coordinator.
     pub(crate) held: Epoch,
     /// The largest epoch this process has followed or led under.
@@ -62,6 +63,14 @@ pub(crate) enum Claim {
     Granted(Epoch),
 }
 
+/// What the arbiter is doing to confirm an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Confirmation {
+    Asked(Epoch),
+    /// Whether it was the newest; the server does not know yet.
+    Said(Epoch, bool),
+}
+
 impl Server {
     pub(crate) fn elector(&self) -> Option<&Elector<NoChance>> {
         self.process.as_ref().map(|process| &*process.elector)
@@ -73,10 +82,7 @@ impl Server {
 
     /// The epoch under which it believes that it may write.
     pub(crate) fn writes_under(&self) -> Option<Epoch> {
-        match self.role()? {
-            Role::Coordinator { epoch } | Role::Draining { epoch, .. } => Some(epoch),
-            _ => None,
-        }
+        self.role()?.office()
     }
 }
 
@@ -213,6 +219,16 @@ impl Network {
         if self.order == Order::AsSent {
             self.messages
                 .retain(|envelope| envelope.to != server && envelope.from != server);
+        }
+    }
+
+    /// Changes what messages say.
+    pub(crate) fn rewrite(&mut self, change: impl Fn(&mut Body)) {
+        let before = std::mem::take(&mut self.messages);
+        for envelope in before {
+            let mut message = envelope.message.clone();
+            change(&mut message.body);
+            self.send(envelope.from, envelope.to, message);
         }
     }
 

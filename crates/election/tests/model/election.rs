@@ -1,10 +1,10 @@
 //! The cluster as a model that stateright can explore.
 
-use bellwether_election::{Body, Elector, Epoch, Link, Role};
+use bellwether_election::{Body, Elector, Epoch, Link, Quorum, Role};
 use stateright::{Model, Property};
 
-use crate::bounds::{Bounds, Clocks, Grants, Start};
-use crate::cluster::{Claim, Cluster, Network, Server};
+use crate::bounds::{Bounds, Clocks, Start};
+use crate::cluster::{Claim, Cluster, Confirmation, Network, Server};
 use crate::heal::{self, Known, converges, settled};
 use crate::step::{Action, NOW, World};
 
@@ -16,11 +16,7 @@ pub(crate) struct ElectionModel {
 
 impl ElectionModel {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        let world = World {
-            clocks: bounds.clocks,
-            grants: bounds.arbiter,
-            links: bounds.budget.hints > 0,
-        };
+        let world = World::new(&bounds);
         Self {
             bounds,
             world,
@@ -32,6 +28,7 @@ impl ElectionModel {
         let none = Server {
             process: None,
             claim: None,
+            confirmation: None,
             held: Epoch::ZERO,
             known: Epoch::ZERO,
             asleep: false,
@@ -52,11 +49,11 @@ impl ElectionModel {
 
     /// What follows a counterexample if the rest goes well.
     pub(crate) fn story(&self, cluster: &Cluster) -> String {
-        heal::story(self.world, cluster)
+        heal::story(&self.world, cluster)
     }
 
     fn settled(&self) -> Cluster {
-        let mut cluster = settled(self.world, self.cold()).expect("a cluster without faults converges");
+        let mut cluster = settled(&self.world, self.cold()).expect("a cluster without faults converges");
         cluster.left = self.bounds.budget;
         cluster
     }
@@ -135,6 +132,14 @@ impl ElectionModel {
             if server.claim.is_some() && left.refusals > 0 {
                 actions.push(Action::Refuse(i));
             }
+            match server.confirmation {
+                Some(Confirmation::Asked(_)) => actions.push(Action::Confirm(i)),
+                Some(Confirmation::Said(..)) => actions.push(Action::AnswerConfirmation(i)),
+                None => {}
+            }
+            if server.confirmation.is_some() && left.refusals > 0 {
+                actions.push(Action::LoseConfirmation(i));
+            }
             let role = elector.role();
             if left.writes > 0 && server.writes_under().is_some() {
                 actions.push(Action::Write(i));
@@ -173,6 +178,12 @@ impl ElectionModel {
             }
         }
     }
+}
+
+/// Whether it may still act as coordinator. A server that sleeps has not noticed that it may not, and does nothing.
+fn acts(server: &Server) -> bool {
+    let lease = server.elector().and_then(Elector::valid_until);
+    server.writes_under().is_some() && lease.is_none_or(|until| until > NOW)
 }
 
 fn believers(cluster: &Cluster) -> usize {
@@ -218,14 +229,19 @@ impl Model for ElectionModel {
                 cluster.broken != Some("one_claim")
             }),
             Property::always("converges", |model: &Self, cluster: &Cluster| {
-                converges(model.world, cluster, &model.known)
+                converges(&model.world, cluster, &model.known)
             }),
             // What the run must have met, or it proves little.
             Property::sometimes("somebody is coordinator", |_, cluster: &Cluster| {
                 believers(cluster) > 0
             }),
         ];
-        if self.bounds.arbiter == Grants::Durable {
+        if self.bounds.quorum == Quorum::Majority {
+            properties.push(Property::always("one_coordinator", |_, cluster: &Cluster| {
+                cluster.servers.iter().filter(|server| acts(server)).count() <= 1
+            }));
+        }
+        if self.bounds.shows_two {
             properties.push(Property::sometimes(
                 "two believe that they are",
                 |_, cluster: &Cluster| believers(cluster) > 1,

@@ -7,10 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
 
-use bellwether_election::{Link, Role};
+use bellwether_election::{Elector, Link, Quorum, Role};
 
-use crate::bounds::{ANY, Budget, Clocks};
-use crate::cluster::{Claim, Cluster, Process, Server, hash_of};
+use crate::bounds::{ANY, Budget};
+use crate::cluster::{Claim, Cluster, Confirmation, NoChance, Process, Server, hash_of};
 use crate::step::{Action, NOW, World, deadline, tick};
 
 /// More deadlines than any election has; a cluster that goes on for longer takes office again and again.
@@ -51,7 +51,7 @@ pub(crate) enum Failure {
 
 /// Whether `cluster` converges when messages arrive at once, claims are granted and nothing else happens: both when
 /// the messages now in flight arrive and when they are lost.
-pub(crate) fn converges(world: World, cluster: &Cluster, known: &Known) -> bool {
+pub(crate) fn converges(world: &World, cluster: &Cluster, known: &Known) -> bool {
     let arriving = left_alone(world, cluster.clone(), known, &mut Silent).is_ok();
     arriving && (cluster.network.is_empty() || left_alone(world, lost(cluster), known, &mut Silent).is_ok())
 }
@@ -63,7 +63,7 @@ fn lost(cluster: &Cluster) -> Cluster {
 }
 
 /// What happens to a cluster that is left alone and does not converge.
-pub(crate) fn story(world: World, cluster: &Cluster) -> String {
+pub(crate) fn story(world: &World, cluster: &Cluster) -> String {
     for (beginning, cluster) in [
         ("all messages in flight arrive", cluster.clone()),
         ("all messages in flight are lost", lost(cluster)),
@@ -99,21 +99,18 @@ impl Witness for Lines {
 }
 
 /// The state in which a cluster without faults comes to rest.
-pub(crate) fn settled(world: World, cluster: Cluster) -> Result<Cluster, Failure> {
+pub(crate) fn settled(world: &World, cluster: Cluster) -> Result<Cluster, Failure> {
     left_alone(world, cluster, &Known::default(), &mut Silent)
 }
 
 /// A state in which everybody agrees and will go on to.
 fn left_alone(
-    world: World,
+    world: &World,
     mut cluster: Cluster,
     known: &Known,
     witness: &mut impl Witness,
 ) -> Result<Cluster, Failure> {
-    let world = World {
-        clocks: Clocks::Common,
-        ..world
-    };
+    let world = &world.with_common_clocks();
     cluster.left = Budget {
         grants: ANY,
         ..Budget::default()
@@ -137,8 +134,8 @@ fn left_alone(
             known.add(passed.into_keys());
             return Ok(cluster);
         }
-        agreed.push(agrees(&cluster));
-        tick(&mut cluster);
+        agreed.push(agrees(world, &cluster));
+        tick(world, &mut cluster);
         for server in 0..cluster.servers.len() {
             if cluster.servers[server].process.is_some() && deadline(&cluster, server) <= NOW {
                 act(world, &mut cluster, &Action::Timeout(server), witness)?;
@@ -158,13 +155,20 @@ fn situation(cluster: &Cluster) -> Vec<Option<&Process>> {
 }
 
 /// Everything that takes no time.
-fn settle(world: World, cluster: &mut Cluster, witness: &mut impl Witness) -> Result<(), Failure> {
+fn settle(world: &World, cluster: &mut Cluster, witness: &mut impl Witness) -> Result<(), Failure> {
     for _ in 0..LONGEST_EXCHANGE {
         let mut actions: Vec<Action> = cluster.network.iter().cloned().map(Action::Deliver).collect();
         for (i, server) in cluster.servers.iter().enumerate() {
             match server.claim {
                 Some(Claim::Asked { .. }) => actions.extend([Action::Grant(i), Action::Answer(i)]),
                 Some(Claim::Granted(_)) => actions.push(Action::Answer(i)),
+                None => {}
+            }
+            match server.confirmation {
+                Some(Confirmation::Asked(_)) => {
+                    actions.extend([Action::Confirm(i), Action::AnswerConfirmation(i)])
+                }
+                Some(Confirmation::Said(..)) => actions.push(Action::AnswerConfirmation(i)),
                 None => {}
             }
             if matches!(server.role(), Some(Role::Draining { .. })) {
@@ -182,7 +186,7 @@ fn settle(world: World, cluster: &mut Cluster, witness: &mut impl Witness) -> Re
 }
 
 fn act(
-    world: World,
+    world: &World,
     cluster: &mut Cluster,
     action: &Action,
     witness: &mut impl Witness,
@@ -195,7 +199,7 @@ fn act(
 }
 
 /// Where the transport knows links, it knows in the end how they are.
-fn tell_of_links(world: World, cluster: &mut Cluster) {
+fn tell_of_links(world: &World, cluster: &mut Cluster) {
     if !world.links {
         return;
     }
@@ -208,24 +212,33 @@ fn tell_of_links(world: World, cluster: &mut Cluster) {
     }
 }
 
-/// Everybody follows the best server that is fit; without one, nobody is coordinator.
-pub(crate) fn agrees(cluster: &Cluster) -> bool {
-    let running = || cluster.servers.iter().filter_map(Server::elector);
-    let fit = running()
+/// Everybody follows one server that can do the work, where that is asked for the best. Without one, or without the
+/// majority it needs, nobody is coordinator.
+fn agrees(world: &World, cluster: &Cluster) -> bool {
+    let running: Vec<&Elector<NoChance>> = cluster.servers.iter().filter_map(Server::elector).collect();
+    let able = running
+        .iter()
         .map(|elector| elector.member())
-        .filter(|member| member.fit);
-    let Some(best) = fit.max_by(|a, b| a.rank.cmp(&b.rank)) else {
-        return running()
-            .all(|elector| !matches!(elector.role(), Role::Coordinator { .. } | Role::Draining { .. }));
+        .filter(|member| member.stands());
+    let best = able.max_by(|a, b| a.rank.cmp(&b.rank));
+    let enough = world.config.quorum != Quorum::Majority || running.len() > cluster.servers.len() / 2;
+    let Some(best) = best.filter(|_| enough) else {
+        return running.iter().all(|elector| elector.role().office().is_none());
     };
-    let best = &best.rank;
-    let Some(Role::Coordinator { epoch }) = running()
-        .find(|elector| elector.member().rank == *best)
-        .map(|e| e.role())
-    else {
+    let offices = running.iter().filter_map(|elector| match elector.role() {
+        Role::Coordinator { epoch } => Some((elector.member(), epoch)),
+        _ => None,
+    });
+    let [(coordinator, epoch)] = offices.collect::<Vec<_>>()[..] else {
         return false;
     };
-    running().filter(|elector| elector.member().rank != *best).all(|elector| {
-        matches!(elector.role(), Role::Follower { coordinator } if coordinator.rank == *best && coordinator.epoch == epoch)
-    })
+    coordinator.stands()
+        && (coordinator.rank == best.rank || !world.best_wins)
+        && running.iter().all(|elector| match elector.role() {
+            Role::Coordinator { .. } => true,
+            Role::Follower {
+                coordinator: followed,
+            } => followed.rank == coordinator.rank && followed.epoch == epoch,
+            _ => false,
+        })
 }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_election::{Elector, Epoch, Instant, Link, Number, Output, Role, ServerId};
+use bellwether_election::{
+    Body, Config, Elector, Epoch, Instant, Link, Member, Message, Number, Output, Preemption, Quorum, Role,
+    ServerId, Stamp,
+};
 
-use crate::bounds::{Clocks, Grants, config, spend};
-use crate::cluster::{Claim, Cluster, Envelope, NoChance, Process, Server};
+use crate::bounds::{Bounds, Clocks, Grants, spend};
+use crate::cluster::{Claim, Cluster, Confirmation, Envelope, NoChance, Process, Server};
 
 /// The moment at which every state is: what a server remembers is moved so that now is always this.
 pub(crate) const NOW: Instant = Instant::since_origin(Duration::from_secs(3600));
@@ -30,6 +33,10 @@ pub(crate) enum Action {
     Answer(usize),
     /// The arbiter refuses, or what it has granted does not reach the server.
     Refuse(usize),
+    /// The arbiter says whether the epoch is still the newest; the answer is on its way.
+    Confirm(usize),
+    AnswerConfirmation(usize),
+    LoseConfirmation(usize),
     Write(usize),
     Drained(usize),
     Leave(usize),
@@ -47,24 +54,55 @@ pub(crate) fn index(id: &ServerId) -> usize {
 }
 
 /// The way the world around the electors works.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct World {
-    pub(crate) clocks: Clocks,
-    pub(crate) grants: Grants,
+    pub(crate) config: Config,
+    clocks: Clocks,
+    grants: Grants,
     /// The transport knows links and speaks of them.
     pub(crate) links: bool,
+    /// No two servers may be coordinator in the same epoch.
+    unique_epochs: bool,
+    /// It must be the best server that becomes coordinator.
+    pub(crate) best_wins: bool,
 }
 
 impl World {
-    pub(crate) fn start(self, cluster: &mut Cluster, server: usize, number: u64) {
+    pub(crate) fn new(bounds: &Bounds) -> Self {
+        let majority = bounds.quorum == Quorum::Majority;
+        // Stamps are on the clock of one server and travel to another.
+        assert!(
+            !majority || bounds.clocks == Clocks::Common,
+            "a lease says nothing without a clock"
+        );
+        Self {
+            config: bounds.config(),
+            clocks: bounds.clocks,
+            grants: bounds.arbiter,
+            links: bounds.budget.hints > 0,
+            unique_epochs: bounds.arbiter == Grants::Durable || (majority && bounds.budget.restarts == 0),
+            best_wins: bounds.preemption == Preemption::Always && bounds.budget.resignations == 0,
+        }
+    }
+
+    pub(crate) fn with_common_clocks(&self) -> Self {
+        Self {
+            clocks: Clocks::Common,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn start(&self, cluster: &mut Cluster, server: usize, number: u64) {
         let ids = (0..cluster.servers.len()).map(id);
-        let elector = Elector::new(config(), id(server), Number(number), ids, NoChance, NOW);
+        let me = Member::new(id(server), Number(number));
+        let elector = Elector::new(self.config.clone(), me, ids, NoChance, NOW);
         let mut elector = elector.expect("the configuration is valid");
         let held = cluster.servers[server].held;
         cluster.network.reconnect(server);
         cluster.servers[server] = Server {
             process: None,
             claim: None,
+            confirmation: None,
             held,
             known: Epoch::ZERO,
             asleep: false,
@@ -83,7 +121,7 @@ impl World {
         cluster.servers[server].process = Some(Process::new(elector));
     }
 
-    pub(crate) fn act(self, cluster: &mut Cluster, action: &Action) {
+    pub(crate) fn act(&self, cluster: &mut Cluster, action: &Action) {
         cluster.broken = None;
         match action {
             Action::Deliver(envelope) => {
@@ -114,7 +152,7 @@ impl World {
             }
             Action::Tick => {
                 spend(&mut cluster.left.timeouts);
-                tick(cluster);
+                tick(self, cluster);
             }
             Action::Sleep(server) => {
                 spend(&mut cluster.left.pauses);
@@ -151,6 +189,30 @@ impl World {
                 cluster.servers[*server].claim = None;
                 self.handle(cluster, *server, |elector, now| elector.handle_claim(now, None));
             }
+            Action::Confirm(server) => {
+                let newest = cluster.granted;
+                let confirmation = &mut cluster.servers[*server].confirmation;
+                if let Some(Confirmation::Asked(epoch)) = *confirmation {
+                    *confirmation = Some(Confirmation::Said(epoch, epoch == newest));
+                }
+            }
+            Action::AnswerConfirmation(server) => {
+                if let Some(Confirmation::Said(epoch, newest)) = cluster.servers[*server].confirmation.take()
+                {
+                    self.handle(cluster, *server, |elector, now| {
+                        elector.handle_confirmation(now, epoch, Some(newest));
+                    });
+                }
+            }
+            Action::LoseConfirmation(server) => {
+                spend(&mut cluster.left.refusals);
+                let confirmation = cluster.servers[*server].confirmation.take();
+                if let Some(Confirmation::Asked(epoch) | Confirmation::Said(epoch, _)) = confirmation {
+                    self.handle(cluster, *server, |elector, now| {
+                        elector.handle_confirmation(now, epoch, None)
+                    });
+                }
+            }
             Action::Write(server) => {
                 spend(&mut cluster.left.writes);
                 self.write(cluster, *server);
@@ -166,7 +228,10 @@ impl World {
             }
             Action::Resign(server) => {
                 spend(&mut cluster.left.resignations);
-                self.handle(cluster, *server, |elector, now| elector.resign(now));
+                self.handle(cluster, *server, |elector, now| {
+                    // Refused where nobody could take over.
+                    let _ = elector.resign(now);
+                });
             }
             Action::SetFit(server, fit) => {
                 spend(&mut cluster.left.fitness);
@@ -176,13 +241,13 @@ impl World {
         check_epochs_apart(self, cluster);
     }
 
-    fn deliver(self, cluster: &mut Cluster, envelope: &Envelope) {
+    fn deliver(&self, cluster: &mut Cluster, envelope: &Envelope) {
         self.handle(cluster, envelope.to, |elector, now| {
             elector.handle_message(now, &id(envelope.from), envelope.message.clone());
         });
     }
 
-    fn grant(self, cluster: &mut Cluster, server: usize) {
+    fn grant(&self, cluster: &mut Cluster, server: usize) {
         let Some(Claim::Asked { above }) = cluster.servers[server].claim else {
             return;
         };
@@ -195,7 +260,7 @@ impl World {
     }
 
     /// The resource keeps the newest epoch it has seen and refuses older ones.
-    fn write(self, cluster: &mut Cluster, server: usize) {
+    fn write(&self, cluster: &mut Cluster, server: usize) {
         let Some(epoch) = cluster.servers[server].writes_under() else {
             return;
         };
@@ -210,9 +275,9 @@ impl World {
     }
 
     /// The process has ended. What was on its way to it may still meet its successor.
-    fn gone(self, cluster: &mut Cluster, server: usize) {
+    fn gone(&self, cluster: &mut Cluster, server: usize) {
         let gone = &mut cluster.servers[server];
-        (gone.process, gone.claim, gone.asleep) = (None, None, false);
+        (gone.process, gone.claim, gone.confirmation, gone.asleep) = (None, None, None, false);
         gone.known = Epoch::ZERO;
         if cluster.left.restarts == 0 {
             cluster.network.forget_reader(server);
@@ -220,7 +285,7 @@ impl World {
     }
 
     fn handle(
-        self,
+        &self,
         cluster: &mut Cluster,
         server: usize,
         event: impl FnOnce(&mut Elector<NoChance>, Instant),
@@ -229,7 +294,7 @@ impl World {
     }
 
     fn handle_at(
-        self,
+        &self,
         cluster: &mut Cluster,
         server: usize,
         mut now: Instant,
@@ -240,7 +305,7 @@ impl World {
             return;
         };
         if self.clocks == Clocks::Own && std::mem::take(&mut cluster.servers[server].asleep) {
-            now = now.max(NOW + config().timeout + Duration::from_millis(1));
+            now = now.max(NOW + self.config.timeout + Duration::from_millis(1));
         }
         let was = elector.role();
         event(&mut elector, now);
@@ -269,23 +334,45 @@ pub(crate) fn deadline(cluster: &Cluster, server: usize) -> Instant {
 }
 
 /// Moves all clocks to the earliest deadline of a server that is awake.
-pub(crate) fn tick(cluster: &mut Cluster) {
+pub(crate) fn tick(world: &World, cluster: &mut Cluster) {
     let awake = cluster.servers.iter().filter(|server| !server.asleep);
     let next = awake.filter_map(|server| server.elector()?.poll_timeout()).min();
-    let Some(next) = next else {
+    let Some(now) = next.map(|next| next.max(NOW)) else {
         return;
     };
     for server in &mut cluster.servers {
         if let Some(mut elector) = server.elector().cloned() {
-            elector.rebase(next.max(NOW), NOW);
+            elector.rebase(now, NOW);
             server.process = Some(Process::new(elector));
         }
     }
+    if world.config.quorum == Quorum::Majority {
+        let (passed, horizon) = (now.saturating_since(NOW), world.config.timeout);
+        cluster.network.rewrite(|body| age(body, passed, horizon));
+    }
+}
+
+/// Moves a stamp into the past. Beyond the horizon all are alike.
+fn age(body: &mut Body, passed: Duration, horizon: Duration) {
+    let (Body::Coordinator { stamp, .. }
+    | Body::HeartbeatAck { stamp, .. }
+    | Body::Heartbeat {
+        echo: Some(stamp), ..
+    }) = body
+    else {
+        return;
+    };
+    let oldest = micros(NOW.elapsed_since_origin().saturating_sub(horizon));
+    stamp.0 = stamp.0.saturating_sub(micros(passed)).max(oldest);
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).expect("an hour is a small number")
 }
 
 /// `epoch_unique`, as anyone would see it who looks at all servers at once.
-fn check_epochs_apart(world: World, cluster: &mut Cluster) {
-    if world.grants == Grants::Local {
+fn check_epochs_apart(world: &World, cluster: &mut Cluster) {
+    if !world.unique_epochs {
         return;
     }
     let held: Vec<Epoch> = cluster.servers.iter().filter_map(Server::writes_under).collect();
@@ -300,7 +387,7 @@ fn check_epochs_apart(world: World, cluster: &mut Cluster) {
 
 /// One server's outputs.
 struct Step<'a> {
-    world: World,
+    world: &'a World,
     cluster: &'a mut Cluster,
     server: usize,
     /// The role so far.
@@ -315,6 +402,9 @@ impl Step<'_> {
             match output {
                 Output::Send { to, message } => self.send(index(&to), message),
                 Output::Claim(claim) => self.claim(claim.above),
+                Output::Confirm(epoch) => {
+                    self.cluster.servers[self.server].confirmation = Some(Confirmation::Asked(epoch));
+                }
                 Output::Role(role) => self.role(role),
                 other => panic!("the model does not know {other:?}"),
             }
@@ -324,7 +414,11 @@ impl Step<'_> {
         }
     }
 
-    fn send(&mut self, to: usize, message: bellwether_election::Message) {
+    fn send(&mut self, to: usize, mut message: Message) {
+        // Every message is sent now, and now is always the same.
+        if let Body::Coordinator { stamp, .. } | Body::HeartbeatAck { stamp, .. } = &mut message.body {
+            *stamp = Stamp(micros(NOW.elapsed_since_origin()));
+        }
         let can_arrive = self.cluster.servers[to].process.is_some() || self.cluster.left.restarts > 0;
         if can_arrive {
             self.cluster.network.send(self.server, to, message);
@@ -341,7 +435,7 @@ impl Step<'_> {
     }
 
     fn role(&mut self, role: Role) {
-        let had = self.was.as_ref().and_then(held);
+        let had = self.was.as_ref().and_then(Role::office);
         let server = &self.cluster.servers[self.server];
         let (held_before, known) = (server.held, server.known);
         match &role {
@@ -378,12 +472,5 @@ impl Step<'_> {
 
     fn broken(&mut self, invariant: &'static str) {
         self.cluster.broken = Some(invariant);
-    }
-}
-
-fn held(role: &Role) -> Option<Epoch> {
-    match role {
-        Role::Coordinator { epoch } | Role::Draining { epoch, .. } => Some(*epoch),
-        _ => None,
     }
 }

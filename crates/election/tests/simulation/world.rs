@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use bellwether_election::{
-    Body, Config, Elector, Epoch, Instant, Link, Message, Number, Output, Role, ServerId,
+    Body, Config, Elector, Epoch, Instant, Link, Member, Message, Number, Output, Role, ServerId,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -154,8 +154,7 @@ impl World {
         let rng = SmallRng::from_rng(&mut self.rng);
         let elector = Elector::new(
             Config::default(),
-            id(server),
-            Number(number),
+            Member::new(id(server), Number(number)),
             peers,
             rng,
             self.now(),

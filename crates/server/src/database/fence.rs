@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bson::{Bson, DateTime, Document, doc};
 use mongodb::ClientSession;
 use mongodb::error::{Error, ErrorKind, WriteFailure};
-use mongodb::options::{Acknowledgment, ReturnDocument, WriteConcern};
+use mongodb::options::{Acknowledgment, ReadConcern, ReturnDocument, WriteConcern};
 use thiserror::Error as ThisError;
 use tokio::time::{Instant, sleep};
 
@@ -113,6 +113,27 @@ impl Fence {
             Ok(epoch)
         });
         claim.await.unwrap_or(Err(ClaimError::CutShort))
+    }
+
+    /// Whether `epoch` is still the newest. A linearizable read: a primary that has been replaced and does not
+    /// know it yet cannot answer.
+    ///
+    /// # Errors
+    /// [`ClaimError`] if MongoDB cannot be reached or refuses.
+    pub async fn is_newest(&self, epoch: u64) -> Result<bool, ClaimError> {
+        let fence = self
+            .database
+            .fence_collection()
+            .find_one(doc! { "_id": ID })
+            .read_concern(ReadConcern::linearizable())
+            .max_time(TRY_TIMEOUT)
+            .await?
+            .ok_or(ClaimError::NoEpoch)?;
+        let newest = fence
+            .get("epoch")
+            .and_then(Bson::as_i64)
+            .ok_or(ClaimError::NoEpoch)?;
+        Ok(u64::try_from(newest).is_ok_and(|newest| newest == epoch))
     }
 
     /// The tenure of an epoch claimed here, once.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use bellwether_election::{Body, Event, Link, Member, Message, Number, Rank, ServerId, Transport};
+use bellwether_election::{Body, Event, Link, Member, Message, Number, ServerId, Transport};
 use core::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -60,14 +60,8 @@ fn link(wanted: Link) -> impl Fn(&Event) -> bool {
 }
 
 fn message(from: &str, body: Body) -> Message {
-    let rank = Rank {
-        number: Number(u64::MAX),
-        id: id(from),
-    };
-    Message {
-        sender: Member { rank, fit: true },
-        body,
-    }
+    let sender = Member::new(id(from), Number(u64::MAX));
+    Message { sender, body }
 }
 
 #[tokio::test]

@@ -1,0 +1,243 @@
+//! The task that an election runs in.
+
+use alloc::sync::Arc;
+
+use rand::rngs::SmallRng;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{self, sleep_until};
+use tracing::{Instrument, debug, info, warn};
+
+use super::leadership::Tenures;
+use super::{View, Vitals};
+use crate::{
+    Arbiter, Counters, Elector, Epoch, Event, Instant, Output, ResignError, Role, ServerId, Transport,
+};
+
+#[derive(Debug)]
+pub(super) enum Request {
+    SetFit(bool),
+    AddPeer(ServerId),
+    RemovePeer(ServerId),
+    StepDown(Epoch),
+    Drained(Epoch),
+    Resign(oneshot::Sender<Result<(), ResignError>>),
+    Leave,
+}
+
+/// What the arbiter was asked, and what it said; nothing if it could not be reached.
+enum Answer {
+    Claim(Option<Epoch>),
+    Confirm(Epoch, Option<bool>),
+}
+
+/// Where the others learn of it.
+pub(super) struct Told {
+    pub(super) role: watch::Sender<Role>,
+    pub(super) view: watch::Sender<View>,
+    pub(super) vitals: watch::Sender<Vitals>,
+}
+
+pub(super) struct Driver<T, A> {
+    elector: Elector<SmallRng>,
+    transport: T,
+    arbiter: Arc<A>,
+    claims: JoinSet<Answer>,
+    confirmations: JoinSet<Answer>,
+    origin: time::Instant,
+    told: Told,
+    viewed: u64,
+    tenures: Arc<Tenures>,
+}
+
+impl<T: Transport, A: Arbiter> Driver<T, A> {
+    pub(super) fn new(
+        elector: Elector<SmallRng>,
+        transport: T,
+        arbiter: A,
+        origin: time::Instant,
+        told: Told,
+        tenures: Arc<Tenures>,
+    ) -> Self {
+        Self {
+            viewed: elector.revision(),
+            elector,
+            transport,
+            arbiter: Arc::new(arbiter),
+            claims: JoinSet::new(),
+            confirmations: JoinSet::new(),
+            origin,
+            told,
+            tenures,
+        }
+    }
+
+    pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Request>) {
+        loop {
+            self.carry_out();
+            if self.elector.role() == Role::Left {
+                return;
+            }
+            let deadline = self
+                .elector
+                .poll_timeout()
+                .map(|at| self.origin + at.elapsed_since_origin());
+            tokio::select! {
+                request = inbox.recv() => match request {
+                    Some(request) => self.on_request(request),
+                    None => return,
+                },
+                event = self.transport.recv() => match event {
+                    Some(event) => self.on_event(event),
+                    None => {
+                        warn!("the transport has ended, and the election with it");
+                        return;
+                    }
+                },
+                Some(answer) = self.claims.join_next() => {
+                    self.on_answer(answer.unwrap_or(Answer::Claim(None)));
+                }
+                Some(answer) = self.confirmations.join_next() => {
+                    let epoch = self.elector.role().office().unwrap_or_default();
+                    self.on_answer(answer.unwrap_or(Answer::Confirm(epoch, None)));
+                }
+                () = sleep_until(deadline.unwrap_or(self.origin)), if deadline.is_some() => {
+                    let now = self.now();
+                    self.elector.handle_timeout(now);
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::since_origin(self.origin.elapsed())
+    }
+
+    fn on_request(&mut self, request: Request) {
+        let now = self.now();
+        match request {
+            Request::SetFit(fit) => self.elector.set_fit(now, fit),
+            Request::AddPeer(id) => self.elector.add_peer(now, id),
+            Request::RemovePeer(id) => self.elector.remove_peer(now, &id),
+            Request::StepDown(epoch) => self.elector.step_down(now, epoch),
+            Request::Drained(epoch) => self.elector.drained(now, epoch),
+            Request::Resign(reply) => {
+                // Whoever asked may have stopped waiting for the answer.
+                let _ = reply.send(self.elector.resign(now));
+            }
+            Request::Leave => self.elector.leave(now),
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let now = self.now();
+        match event {
+            Event::Message { from, message } => self.elector.handle_message(now, &from, message),
+            Event::Link { peer, link } => {
+                debug!(%peer, ?link, "link");
+                self.elector.handle_link(now, &peer, link);
+            }
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) {
+        let now = self.now();
+        match answer {
+            Answer::Claim(granted) => self.elector.handle_claim(now, granted),
+            Answer::Confirm(epoch, newest) => self.elector.handle_confirmation(now, epoch, newest),
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.elector.poll_output() {
+            match output {
+                Output::Send { to, message } => self.transport.send(&to, message),
+                Output::Claim(claim) => {
+                    let arbiter = Arc::clone(&self.arbiter);
+                    let granted = async move {
+                        let granted = arbiter.claim(claim).await;
+                        Answer::Claim(
+                            granted
+                                .inspect_err(|error| warn!(%error, "no epoch granted"))
+                                .ok(),
+                        )
+                    };
+                    self.claims.spawn(granted.in_current_span());
+                }
+                Output::Confirm(epoch) => {
+                    let arbiter = Arc::clone(&self.arbiter);
+                    let confirmed = async move {
+                        let newest = arbiter.confirm(epoch).await;
+                        let newest = newest
+                            .inspect_err(|error| warn!(%error, "epoch not confirmed"))
+                            .ok();
+                        Answer::Confirm(epoch, newest)
+                    };
+                    self.confirmations.spawn(confirmed.in_current_span());
+                }
+                Output::Role(role) => self.on_role(role),
+            }
+        }
+        let valid_until = self
+            .elector
+            .valid_until()
+            .map(|at| self.origin + at.elapsed_since_origin());
+        self.told.vitals.send_replace(Vitals {
+            valid_until,
+            counters: self.elector.counters(),
+        });
+        let revision = self.elector.revision();
+        if self.viewed != revision {
+            self.viewed = revision;
+            self.told.view.send_replace(view_of(&self.elector));
+        }
+    }
+
+    fn on_role(&mut self, role: Role) {
+        announce(&role, &self.elector.counters());
+        if let Role::Draining { epoch, .. } = role
+            && self.tenures.nobody_works(epoch)
+        {
+            let now = self.now();
+            self.elector.drained(now, epoch);
+        }
+        self.told.role.send_if_modified(|current| {
+            let changed = *current != role;
+            *current = role;
+            changed
+        });
+    }
+}
+
+fn announce(role: &Role, counters: &Counters) {
+    let elections = counters.elections;
+    match role {
+        Role::Electing => {
+            let detection = counters.last_detection;
+            info!(elections, ?detection, "no coordinator known");
+        }
+        Role::Follower { coordinator } => {
+            let failover = counters.last_failover;
+            let coordinator_id = &coordinator.rank.id;
+            info!(coordinator = %coordinator_id, epoch = %coordinator.epoch, elections, ?failover, "following");
+        }
+        Role::Coordinator { epoch } => {
+            let failover = counters.last_failover;
+            info!(%epoch, elections, ?failover, "coordinator");
+        }
+        Role::Draining { epoch, successor } => {
+            let successor = successor.as_ref().map_or("nobody", ServerId::as_str);
+            info!(%epoch, successor, "handing over");
+        }
+        Role::Left => info!("left the election"),
+    }
+}
+
+pub(super) fn view_of<R: rand::RngCore>(elector: &Elector<R>) -> View {
+    View {
+        member: elector.member().clone(),
+        role: elector.role(),
+        epoch: elector.seen_epoch(),
+        peers: elector.peers().collect(),
+    }
+}

@@ -1,0 +1,250 @@
+//! Asking for votes and giving them, where a majority has to agree.
+//!
+//! A vote, like every heartbeat of a follower, is a promise to support nobody else for the length of the
+//! timeout. Two majorities share a server, and a server keeps one promise at a time, so no two coordinators
+//! hold unexpired promises of a majority each. Promises are kept in memory only, so a server that has just
+//! started makes none until all it may have made before have run out.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use rand::RngCore;
+
+use super::rebase::Rebase;
+use super::stand::Standing;
+use super::{Elector, State};
+use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, Rank, ServerId, Stamp};
+
+/// This server supports `to` and nobody else until then.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Promise {
+    to: Rank,
+    epoch: Epoch,
+    until: Instant,
+}
+
+/// What this server has promised in votes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Promises {
+    current: Option<Promise>,
+    /// The largest epoch voted for.
+    epoch: Epoch,
+    /// No promise before this: what an earlier incarnation promised is not known.
+    mute_until: Instant,
+}
+
+impl Promises {
+    pub(super) fn none_before(mute_until: Instant) -> Self {
+        Self {
+            current: None,
+            epoch: Epoch::ZERO,
+            mute_until,
+        }
+    }
+
+    /// Until when supporting `rank` would break a promise.
+    fn bound_until(&self, now: Instant, rank: &Rank) -> Option<Instant> {
+        let elsewhere = self.current.as_ref().filter(|promise| promise.to != *rank);
+        let until = elsewhere.map_or(self.mute_until, |promise| promise.until.max(self.mute_until));
+        (until > now).then_some(until)
+    }
+
+    fn promise(&mut self, to: &Rank, epoch: Epoch, until: Instant) {
+        match &mut self.current {
+            Some(promise) if promise.to == *to => {
+                promise.epoch = promise.epoch.max(epoch);
+                promise.until = promise.until.max(until);
+            }
+            current => {
+                *current = Some(Promise {
+                    to: to.clone(),
+                    epoch,
+                    until,
+                });
+            }
+        }
+    }
+
+    /// `rank` itself has said that it is not coordinator any more. A word that is older than the promise
+    /// releases nobody: it may have been under way for long.
+    pub(super) fn release(&mut self, rank: &Rank, epoch: Epoch) {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|promise| promise.to == *rank && promise.epoch <= epoch)
+        {
+            self.current = None;
+        }
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        rebase.not_before(&mut self.mute_until);
+        if let Some(promise) = &mut self.current {
+            rebase.not_before(&mut promise.until);
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Polling {
+    epoch: Epoch,
+    /// When the ballot was sent first: the earliest any vote in it can have been given.
+    since: Instant,
+    again_at: Instant,
+    until: Instant,
+    votes: BTreeSet<ServerId>,
+}
+
+impl Polling {
+    pub(super) fn deadline(&self) -> Instant {
+        self.again_at.min(self.until)
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        rebase.since(&mut self.since, rebase.promise);
+        rebase.deadline(&mut self.again_at);
+        rebase.deadline(&mut self.until);
+    }
+}
+
+/// A ballot that was won.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Won {
+    pub(super) epoch: Epoch,
+    pub(super) since: Instant,
+}
+
+impl<R: RngCore> Elector<R> {
+    /// It is this server's turn.
+    pub(super) fn run_for_office(&mut self) {
+        if self.config.quorum != Quorum::Majority {
+            return self.claim(None);
+        }
+        let now = self.now;
+        if let Some(until) = self.promises.bound_until(now, &self.me.rank) {
+            return self.enter(State::Standing(Standing::Bound { until }));
+        }
+        let until = now + self.config.timeout;
+        let epoch = self.seen.max(self.promises.epoch).next();
+        self.promises.epoch = epoch;
+        self.promises.promise(&self.me.rank, epoch, until);
+        self.enter(State::Standing(Standing::Polling(Polling {
+            epoch,
+            since: now,
+            again_at: now + self.config.heartbeat,
+            until,
+            votes: BTreeSet::new(),
+        })));
+        self.broadcast(&Body::Ballot { epoch });
+        self.count_votes();
+    }
+
+    pub(super) fn check_polling(&mut self) {
+        let now = self.now;
+        let State::Standing(Standing::Polling(polling)) = &mut self.state else {
+            return;
+        };
+        if now >= polling.until {
+            return self.rest(self.config.claim_retry);
+        }
+        if now < polling.again_at {
+            return;
+        }
+        // Lost, or bound by a promise that has run out since.
+        polling.again_at = now + self.config.heartbeat;
+        let (epoch, votes) = (polling.epoch, polling.votes.clone());
+        let ids: Vec<ServerId> = self.peers.reachable().cloned().collect();
+        for peer in ids.iter().filter(|peer| !votes.contains(*peer)) {
+            self.send(peer, Body::Ballot { epoch });
+        }
+    }
+
+    pub(super) fn on_ballot(&mut self, sender: &Member, epoch: Epoch) {
+        let peer = &sender.rank.id;
+        if self.me.observer || self.config.quorum != Quorum::Majority {
+            return;
+        }
+        if self.heard_incumbent().is_some() {
+            return self.on_query(sender);
+        }
+        if matches!(self.state, State::Leading(_) | State::Draining(_)) {
+            return;
+        }
+        let now = self.now;
+        if self.promises.bound_until(now, &sender.rank).is_some() {
+            // The candidate asks again, and the promise may have run out by then.
+            return;
+        }
+        let largest = self.seen.max(self.promises.epoch);
+        let given = self
+            .promises
+            .current
+            .as_ref()
+            .is_some_and(|promise| promise.to == sender.rank);
+        if epoch < largest || (epoch == largest && !given) {
+            return self.send(
+                peer,
+                Body::Vote {
+                    epoch: largest,
+                    granted: false,
+                },
+            );
+        }
+        let until = now + self.config.timeout;
+        self.promises.epoch = epoch;
+        self.promises.promise(&sender.rank, epoch, until);
+        self.enter(State::Standing(Standing::Awaiting {
+            peer: peer.clone(),
+            until,
+        }));
+        self.send(peer, Body::Vote { epoch, granted: true });
+    }
+
+    pub(super) fn on_vote(&mut self, sender: &Member, epoch: Epoch, granted: bool) {
+        let State::Standing(Standing::Polling(polling)) = &mut self.state else {
+            return;
+        };
+        if !granted && epoch >= polling.epoch {
+            self.promises.epoch = epoch;
+            return self.run_for_office();
+        }
+        if granted && epoch == polling.epoch && !sender.observer {
+            polling.votes.insert(sender.rank.id.clone());
+            self.count_votes();
+        }
+    }
+
+    fn count_votes(&mut self) {
+        let majority = self.majority();
+        let State::Standing(Standing::Polling(polling)) = &self.state else {
+            return;
+        };
+        if polling.votes.len() + 1 < majority {
+            return;
+        }
+        let won = Won {
+            epoch: polling.epoch,
+            since: polling.since,
+        };
+        self.peers.forget_support();
+        for voter in polling.votes.clone() {
+            self.peers.support(&voter, won.since);
+        }
+        self.claim(Some(won));
+    }
+
+    /// Notes a word of the coordinator itself, and gives the stamp to send back: if no other promise forbids
+    /// it, it promises the coordinator support from now on.
+    pub(super) fn support(&mut self, coordinator: &Incumbent, stamp: Stamp) -> Option<Stamp> {
+        if self.config.quorum != Quorum::Majority || self.me.observer {
+            return None;
+        }
+        let now = self.now;
+        if self.promises.bound_until(now, &coordinator.rank).is_some() {
+            return None;
+        }
+        let until = now + self.config.timeout;
+        self.promises.promise(&coordinator.rank, coordinator.epoch, until);
+        Some(stamp)
+    }
+}

@@ -1,0 +1,316 @@
+//! The coordinator is silent, or its host refused a connection: finding out whether it is gone, and whose turn
+//! it is.
+//!
+//! Everybody knows the line of succession. The first takes over, the second tells the first that it has lost
+//! the coordinator too, and the others wait. So for m survivors a crash costs one message and m − 1
+//! announcements, and one broken link costs nobody the office.
+
+use alloc::collections::BTreeSet;
+
+use core::time::Duration;
+
+use rand::RngCore;
+
+use super::follow::Following;
+use super::peers::best_two;
+use super::rebase::Rebase;
+use super::{Elector, State};
+use crate::{Body, Config, Epoch, Incumbent, Instant, Member, ServerId, Succession};
+
+/// So many peers are asked at most whether they hear the coordinator, each for a heartbeat interval.
+const WITNESSES: usize = 3;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Doubt {
+    /// It is this server's turn, and the second in line should notice too before anybody is disturbed.
+    Expecting { until: Instant },
+    /// That one did not, or there is none: a witness was asked.
+    Asking {
+        witness: ServerId,
+        asked: BTreeSet<ServerId>,
+        until: Instant,
+    },
+    /// It is another server's turn; its announcement is awaited.
+    Waiting { until: Instant },
+    /// A witness hears the coordinator: one broken link is no dead coordinator.
+    Assured { by: ServerId, until: Instant },
+}
+
+impl Doubt {
+    fn until(&self) -> Instant {
+        match self {
+            Self::Expecting { until }
+            | Self::Asking { until, .. }
+            | Self::Waiting { until }
+            | Self::Assured { until, .. } => *until,
+        }
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        match self {
+            Self::Expecting { until }
+            | Self::Asking { until, .. }
+            | Self::Waiting { until }
+            | Self::Assured { until, .. } => rebase.deadline(until),
+        }
+    }
+}
+
+/// A peer has lost the coordinator that this server hears.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Testimony {
+    from: ServerId,
+    at: Instant,
+    answered: bool,
+}
+
+impl Testimony {
+    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
+        rebase.since(&mut self.at, config.timeout);
+    }
+}
+
+impl<R: RngCore> Elector<R> {
+    /// When to begin to doubt the coordinator, or to go on with it.
+    pub(super) fn doubt_deadline(&self, following: &Following) -> Instant {
+        match &following.doubt {
+            Some(doubt) => doubt.until(),
+            None => following.heard() + self.patience.limit(&self.config),
+        }
+    }
+
+    pub(super) fn hears_coordinator(&self, following: &Following) -> bool {
+        let silence = self.now.saturating_since(following.heard());
+        // A link that is lost may be the first sign of the end: no ground to vouch for anybody.
+        following.doubt.is_none()
+            && silence < self.patience.limit(&self.config)
+            && self.peers.is_reachable(&following.incumbent.rank.id)
+    }
+
+    pub(super) fn check_doubt(&mut self) {
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        if self.now < self.doubt_deadline(following) {
+            return;
+        }
+        match &following.doubt {
+            None | Some(Doubt::Assured { .. }) => self.doubt(),
+            Some(Doubt::Asking { asked, .. }) => {
+                let asked = asked.clone();
+                self.ask_witness(asked);
+            }
+            Some(Doubt::Expecting { .. } | Doubt::Waiting { .. }) => self.ask_witness(BTreeSet::new()),
+        }
+    }
+
+    /// Begins, or begins again, to find out whether the coordinator is gone.
+    fn doubt(&mut self) {
+        let (now, timeout, heartbeat) = (self.now, self.config.timeout, self.config.heartbeat);
+        let State::Following(following) = &mut self.state else {
+            return;
+        };
+        let lost = following.incumbent.rank.id.clone();
+        let misled = core::mem::take(&mut following.vouched_to);
+        let testimony = following.testimony.take();
+        let agreed = testimony.is_some_and(|said| now.saturating_since(said.at) < timeout);
+        for peer in misled {
+            self.send_known(&peer, None);
+        }
+        if self.config.succession == Succession::Classic {
+            return self.stand_without();
+        }
+        let own = self.me.stands().then_some(&self.me);
+        let line = self
+            .candidates()
+            .filter(|member| member.rank.id != lost)
+            .chain(own);
+        let (first, second) = best_two(line);
+        let is_me = |member: Option<&Member>| member.is_some_and(|member| member.rank.id == self.me.rank.id);
+        if is_me(first) {
+            if agreed {
+                self.stand_without();
+            } else if second.is_some() {
+                self.set_doubt(Doubt::Expecting {
+                    until: now + heartbeat,
+                });
+            } else {
+                self.ask_witness(BTreeSet::new());
+            }
+            return;
+        }
+        let report_to = first.filter(|_| is_me(second)).map(|first| first.rank.id.clone());
+        self.set_doubt(Doubt::Waiting { until: now + timeout });
+        if let Some(first) = report_to {
+            self.send(&first, Body::Election);
+        }
+    }
+
+    /// Asks the best-ranked peer not asked yet whether it hears the coordinator; with nobody left to ask,
+    /// stands.
+    fn ask_witness(&mut self, mut asked: BTreeSet<ServerId>) {
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        let lost = &following.incumbent.rank.id;
+        let witness = self
+            .peers
+            .witnesses(self.now, self.lately())
+            .filter(|(_, member)| member.rank.id != *lost && !asked.contains(&member.rank.id))
+            .max_by(|(a_alive, a), (b_alive, b)| (a_alive, &a.rank).cmp(&(b_alive, &b.rank)))
+            .map(|(_, member)| member.rank.id.clone());
+        let Some(witness) = witness.filter(|_| asked.len() < WITNESSES) else {
+            return self.stand_without();
+        };
+        asked.insert(witness.clone());
+        let until = self.now + self.config.heartbeat;
+        self.set_doubt(Doubt::Asking {
+            witness: witness.clone(),
+            asked,
+            until,
+        });
+        self.send(&witness, Body::Query);
+    }
+
+    /// The coordinator is gone: the others decide among themselves.
+    pub(super) fn stand_without(&mut self) {
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        let lost = following.incumbent.rank.id.clone();
+        self.counters.last_detection = Some(self.now.saturating_since(following.heard()));
+        self.peers.pass_over(&lost, self.now + self.config.timeout);
+        self.stand();
+    }
+
+    fn set_doubt(&mut self, doubt: Doubt) {
+        if let State::Following(following) = &mut self.state {
+            following.doubt = Some(doubt);
+        }
+    }
+
+    /// A peer asks this server to stand although it follows a coordinator.
+    pub(super) fn on_election_while_following(&mut self, sender: &Member) {
+        let now = self.now;
+        let State::Following(following) = &mut self.state else {
+            return;
+        };
+        match &following.doubt {
+            None => {
+                // This server may be about to notice as well, so it says nothing for a moment.
+                let from = sender.rank.id.clone();
+                following.testimony = Some(Testimony {
+                    from,
+                    at: now,
+                    answered: false,
+                });
+            }
+            // Both have lost it, so nobody needs to be asked any more.
+            Some(Doubt::Expecting { .. } | Doubt::Asking { .. }) => self.stand_without(),
+            Some(Doubt::Waiting { .. }) => {
+                self.send(&sender.rank.id, Body::Answer);
+                self.stand_without();
+            }
+            // Two have lost it and a third had not: does it hear it still?
+            Some(Doubt::Assured { .. }) => self.ask_witness(BTreeSet::new()),
+        }
+    }
+
+    /// The coordinator is still heard some time after a peer lost it, which is then told so.
+    pub(super) fn answer_testimony(&mut self) {
+        let (now, heartbeat) = (self.now, self.config.heartbeat);
+        let incumbent = self.heard_incumbent();
+        let State::Following(following) = &mut self.state else {
+            return;
+        };
+        let Some(testimony) = &mut following.testimony else {
+            return;
+        };
+        if incumbent.is_none() || testimony.answered || now.saturating_since(testimony.at) < heartbeat {
+            return;
+        }
+        testimony.answered = true;
+        let peer = testimony.from.clone();
+        following.vouched_to.insert(peer.clone());
+        self.send_known(&peer, incumbent);
+    }
+
+    pub(super) fn on_known_while_following(
+        &mut self,
+        sender: &Member,
+        known: Option<Incumbent>,
+        epoch: Epoch,
+    ) {
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        let ours = &following.incumbent;
+        let peer = &sender.rank.id;
+        match known {
+            Some(known) if known.rank.id == self.me.rank.id => {}
+            Some(known) if known.outranks(ours) && !self.is_over(&known) => self.follow(known, None),
+            Some(known) if known == *ours => match &following.doubt {
+                Some(Doubt::Asking { witness, .. }) if witness == peer => self.be_assured(peer),
+                Some(Doubt::Waiting { .. } | Doubt::Expecting { .. }) => self.be_assured(peer),
+                _ => {}
+            },
+            None if sender.rank == ours.rank => {
+                // The coordinator itself says that it is none any more, unless it said so before it was one.
+                if epoch >= ours.epoch {
+                    self.over = Some(ours.clone());
+                    self.search();
+                }
+            }
+            None => match &following.doubt {
+                Some(Doubt::Asking { witness, .. }) if witness == peer => self.stand_without(),
+                Some(Doubt::Assured { by, .. }) if by == peer => self.stand_without(),
+                _ => {}
+            },
+            Some(_) => {}
+        }
+    }
+
+    fn be_assured(&mut self, by: &ServerId) {
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        // A refused connection is looked at again soon: the witness may be about to see it too.
+        let refused = self.peers.is_refused(&following.incumbent.rank.id);
+        let again = if refused {
+            self.config.heartbeat
+        } else {
+            self.config.timeout
+        };
+        let until = self.now + again;
+        self.set_doubt(Doubt::Assured {
+            by: by.clone(),
+            until,
+        });
+    }
+
+    pub(super) fn on_refused_while_following(&mut self, peer: &ServerId, is_coordinator: bool) {
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        match &following.doubt {
+            None if is_coordinator => self.doubt(),
+            // Perhaps the one whose turn it was.
+            Some(Doubt::Waiting { .. } | Doubt::Expecting { .. }) if !is_coordinator => self.doubt(),
+            Some(Doubt::Asking { witness, asked, .. }) if witness == peer => {
+                let asked = asked.clone();
+                self.ask_witness(asked);
+            }
+            _ => {}
+        }
+    }
+
+    /// Servers heard of within this span are taken to be alive.
+    pub(super) fn lately(&self) -> Duration {
+        self.config.timeout * 3
+    }
+
+    /// Peers that could be asked to stand.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &Member> {
+        self.peers.candidates(self.now, self.lately())
+    }
+}
