@@ -1,8 +1,9 @@
 //! One state of the model: the electors and everything around them that an election depends on.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use ahash::RandomState;
 use bellwether_election::{Body, Elector, Epoch, Message, Role};
 use rand::RngCore;
 
@@ -238,7 +239,5 @@ impl Network {
 }
 
 pub(crate) fn hash_of(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+    RandomState::with_seeds(1, 2, 3, 4).hash_one(value)
 }
