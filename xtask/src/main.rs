@@ -2,8 +2,17 @@
 
 mod bench;
 mod demo;
+mod deny;
+mod docs;
+mod features;
+mod manifest;
+mod miri;
+mod msrv;
+mod package;
 mod provision;
+mod semver;
 mod step;
+mod targets;
 mod test;
 mod web;
 
@@ -32,6 +41,22 @@ enum Task {
     Demo(demo::Options),
     /// Check and test everything
     Test(test::Options),
+    /// Package the election crate as for publishing, and run elections in a project that depends on the package
+    Package,
+    /// Build the election crate without features where there is no operating system
+    Targets,
+    /// Lint the election crate with every set of its features
+    Features,
+    /// Compile the election crate with the oldest Rust it is said to need
+    Msrv,
+    /// Build the documentation and run its examples
+    Docs,
+    /// Check licences, sources, duplicates and known vulnerabilities of all dependencies
+    Deny,
+    /// Compare the election crate's interface with an earlier one: what breaks a user needs another major version
+    Semver(semver::Options),
+    /// Run the election's pure part under Miri, which notices undefined behaviour
+    Miri,
     /// Measure takeover time and the latency of commands
     Bench(bench::Options),
     /// Build the browser client into www/pkg
@@ -73,6 +98,14 @@ async fn run(task: Task) -> Result<()> {
     match task {
         Task::Demo(options) => demo::run(options).await,
         Task::Test(options) => test::run(options).await,
+        Task::Package => package::run().await,
+        Task::Targets => targets::run().await,
+        Task::Features => features::run().await,
+        Task::Msrv => msrv::run().await,
+        Task::Docs => docs::run().await,
+        Task::Deny => deny::run().await,
+        Task::Semver(options) => semver::run(options).await,
+        Task::Miri => miri::run().await,
         Task::Bench(options) => bench::run(options).await,
         Task::Web => web::build().await,
         Task::Provision => provision::everything().await,

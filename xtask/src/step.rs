@@ -32,14 +32,26 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 /// The cargo that runs this program, with these arguments.
 pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo sets for the programs it runs is about this program, and would confuse the next one.
+    forget_this_program(&mut cargo);
+    cargo.args(args);
+    cargo
+}
+
+/// The cargo of another Rust than the project's.
+pub(crate) fn cargo_of<A: AsRef<OsStr>>(toolchain: &str, args: impl IntoIterator<Item = A>) -> Command {
+    let mut cargo = command("rustup");
+    forget_this_program(&mut cargo);
+    cargo.args(["run", toolchain, "cargo"]).args(args);
+    cargo
+}
+
+/// What cargo sets for the programs it runs is about this program, and would confuse the next one.
+fn forget_this_program(cargo: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
             cargo.env_remove(name);
         }
     }
-    cargo.args(args);
-    cargo
 }
 
 /// Runs a command, its output shown, and expects it to succeed.

@@ -10,7 +10,7 @@ use clap::Args;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::step::{cargo, run as run_step, show};
-use crate::{provision, web};
+use crate::{deny, docs, features, msrv, package, provision, targets, web};
 use report::{Report, Totals};
 
 #[derive(Args)]
@@ -31,7 +31,12 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         .check("format", run_step(&mut cargo(["fmt", "--all", "--check"])))
         .await;
     report.check("lints", lints()).await;
-    report.check("docs", docs()).await;
+    report.check("features", features::run()).await;
+    report.check("docs", docs::run()).await;
+    report.check_if_possible("targets", targets::run()).await;
+    report.check_if_possible("msrv", msrv::run()).await;
+    report.check("package", package::run()).await;
+    report.check("deny", deny::run()).await;
     report.check("page", web::build()).await;
     report.check("tests", tests(&options, &mut totals)).await;
     report.finish(&totals)
@@ -62,10 +67,6 @@ async fn lints() -> Result<()> {
         "wasm32-unknown-unknown",
     ];
     run_step(cargo(["clippy"]).args(wasm).args(["--", "-D", "warnings"])).await
-}
-
-async fn docs() -> Result<()> {
-    run_step(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")).await
 }
 
 /// Builds everything, then runs the tests and adds up what they say.

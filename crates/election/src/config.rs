@@ -17,7 +17,7 @@ pub struct Config {
     pub heartbeat: Duration,
 
     /// How long a follower waits for a silent coordinator before it doubts it, at most (see
-    /// [`Detection`]). Default 500 ms; at least twice `heartbeat`.
+    /// [`Detection`]). Default 500 ms; at least twice `heartbeat`, and three times with a quorum.
     ///
     /// Choose longer than the longest pause you want to forgive: a stall of the process or its host, a lost
     /// packet that must be sent again. A crash whose connection is refused is noticed at once, whatever this
@@ -109,6 +109,16 @@ pub enum ConfigError {
         /// The heartbeat interval given.
         heartbeat: Duration,
     },
+    /// Promises would run out before they can be renewed, also when nothing is lost.
+    #[error(
+        "the timeout is {timeout:?}; with a quorum choose at least three times the heartbeat interval of {heartbeat:?} and a round trip"
+    )]
+    TimeoutTooShortForQuorum {
+        /// The timeout given.
+        timeout: Duration,
+        /// The heartbeat interval given.
+        heartbeat: Duration,
+    },
     /// A coordinator would announce itself to silent peers more often than it is sent heartbeats.
     #[error("the probe interval is {probe:?}; choose at least the heartbeat interval of {heartbeat:?}")]
     ProbeTooShort {
@@ -148,6 +158,10 @@ impl Config {
         } = *self;
         if timeout < heartbeat.saturating_mul(2) {
             return Err(ConfigError::TimeoutTooShort { timeout, heartbeat });
+        }
+        // A promise is renewed by the answer to an answer, so it is two intervals old before it is renewed again.
+        if self.quorum != Quorum::None && timeout < heartbeat.saturating_mul(3) {
+            return Err(ConfigError::TimeoutTooShortForQuorum { timeout, heartbeat });
         }
         if probe < heartbeat {
             return Err(ConfigError::ProbeTooShort { probe, heartbeat });

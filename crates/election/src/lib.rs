@@ -30,8 +30,9 @@
 //!
 //! [`Elector`] is the whole algorithm as a state machine without clock, I/O or runtime; the crate is `no_std`
 //! with `alloc` when the feature `tokio` is off. The feature `tokio`, on by default, adds [`Election`], which runs
-//! an elector over a [`Transport`] and an [`Arbiter`], and [`memory`], a transport within one process. [`Config`]
-//! has the timing and the policies: [`Preemption`], [`Quorum`], [`Succession`] and [`Detection`].
+//! an elector over a [`Transport`] and an [`Arbiter`]; [`memory`], a transport within one process, with faults; and
+//! [`conformance`], which tells the author of another transport what is wrong with it. [`Config`] has the timing
+//! and the policies: [`Preemption`], [`Quorum`], [`Succession`] and [`Detection`].
 #![cfg_attr(
     feature = "tokio",
     doc = r#"
@@ -63,6 +64,19 @@ for id in &ids {
 ```
 "#
 )]
+// Where there is nothing to link to, to what says which feature it takes.
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = r#"
+
+[`Arbiter`]: #parts
+[`Election`]: #parts
+[`LocalArbiter`]: #parts
+[`conformance`]: #parts
+[`Transport`]: #parts
+[`memory`]: #parts
+"#
+)]
 #![no_std]
 #![deny(missing_docs)]
 
@@ -73,6 +87,8 @@ extern crate std;
 #[cfg(feature = "tokio")]
 mod arbiter;
 mod config;
+#[cfg(feature = "tokio")]
+pub mod conformance;
 #[cfg(feature = "tokio")]
 mod driver;
 mod elector;

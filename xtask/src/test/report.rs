@@ -1,8 +1,10 @@
+use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 
+use crate::provision::Missing;
 use crate::step::{say, show};
 
 /// What the checks so far have come to.
@@ -13,8 +15,15 @@ pub(crate) struct Report {
 
 struct Check {
     name: &'static str,
-    failure: Option<String>,
+    outcome: Outcome,
     took: Duration,
+}
+
+enum Outcome {
+    Ok,
+    Failed(String),
+    /// It takes what this machine lacks.
+    NotChecked(String),
 }
 
 impl Default for Report {
@@ -29,15 +38,33 @@ impl Default for Report {
 impl Report {
     /// Makes a check and notes what comes of it.
     pub(crate) async fn check(&mut self, name: &'static str, check: impl Future<Output = Result<()>>) {
+        self.note(name, check, Outcome::required).await;
+    }
+
+    /// Makes a check that may be left out where what it takes cannot be had. The summary shows that it was.
+    pub(crate) async fn check_if_possible(
+        &mut self,
+        name: &'static str,
+        check: impl Future<Output = Result<()>>,
+    ) {
+        self.note(name, check, Outcome::if_possible).await;
+    }
+
+    async fn note(
+        &mut self,
+        name: &'static str,
+        check: impl Future<Output = Result<()>>,
+        outcome: impl FnOnce(Error) -> Outcome,
+    ) {
         say(format_args!("\n== {name}"));
         let started = Instant::now();
-        let failure = check.await.err().map(|error| format!("{error:#}"));
-        if let Some(failure) = &failure {
-            say(format_args!("== {name} FAILED: {failure}"));
+        let outcome = check.await.map_or_else(outcome, |()| Outcome::Ok);
+        if !matches!(outcome, Outcome::Ok) {
+            say(format_args!("== {name} {outcome}"));
         }
         self.checks.push(Check {
             name,
-            failure,
+            outcome,
             took: started.elapsed(),
         });
     }
@@ -49,20 +76,17 @@ impl Report {
     pub(crate) fn finish(&self, totals: &Totals) -> Result<()> {
         show("");
         for check in &self.checks {
-            let outcome = check
-                .failure
-                .as_deref()
-                .map_or("ok".to_owned(), |failure| format!("FAILED: {failure}"));
             show(&format!(
-                "{:8} {:6.1} s  {outcome}",
+                "{:8} {:6.1} s  {}",
                 check.name,
-                check.took.as_secs_f64()
+                check.took.as_secs_f64(),
+                check.outcome
             ));
         }
         let failed: Vec<_> = self
             .checks
             .iter()
-            .filter(|check| check.failure.is_some())
+            .filter(|check| matches!(check.outcome, Outcome::Failed(_)))
             .map(|check| check.name)
             .collect();
         show(&totals.line(failed.is_empty(), self.started.elapsed()));
@@ -70,6 +94,29 @@ impl Report {
             Ok(())
         } else {
             bail!("failed: {}", failed.join(", "))
+        }
+    }
+}
+
+impl Outcome {
+    fn required(error: Error) -> Self {
+        Self::Failed(format!("{error:#}"))
+    }
+
+    fn if_possible(error: Error) -> Self {
+        match error.downcast_ref::<Missing>() {
+            Some(missing) => Self::NotChecked(missing.to_string()),
+            None => Self::required(error),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => f.write_str("ok"),
+            Self::Failed(why) => write!(f, "FAILED: {why}"),
+            Self::NotChecked(why) => write!(f, "NOT CHECKED: {why}"),
         }
     }
 }
@@ -128,6 +175,15 @@ impl Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_missing_may_be_left_out() {
+        let failure = || anyhow::anyhow!("it does not compile");
+        let missing = || failure().context(Missing("a compiler".to_owned()));
+        assert!(matches!(Outcome::if_possible(missing()), Outcome::NotChecked(_)));
+        assert!(matches!(Outcome::if_possible(failure()), Outcome::Failed(_)));
+        assert!(matches!(Outcome::required(missing()), Outcome::Failed(_)));
+    }
 
     #[test]
     fn counts_are_added_up() {

@@ -75,6 +75,8 @@ impl<R: RngCore> Elector<R> {
     pub(super) fn doubt_deadline(&self, following: &Following) -> Instant {
         match &following.doubt {
             Some(doubt) => doubt.until(),
+            // Its answer to the first heartbeat takes a round trip.
+            None if following.by_hearsay => following.heard() + self.config.heartbeat * 2,
             None => following.heard() + self.patience.limit(&self.config),
         }
     }
@@ -83,6 +85,7 @@ impl<R: RngCore> Elector<R> {
         let silence = self.now.saturating_since(following.heard());
         // A link that is lost may be the first sign of the end: no ground to vouch for anybody.
         following.doubt.is_none()
+            && !following.by_hearsay
             && silence < self.patience.limit(&self.config)
             && self.peers.is_reachable(&following.incumbent.rank.id)
     }
@@ -248,7 +251,7 @@ impl<R: RngCore> Elector<R> {
         let peer = &sender.rank.id;
         match known {
             Some(known) if known.rank.id == self.me.rank.id => {}
-            Some(known) if known.outranks(ours) && !self.is_over(&known) => self.follow(known, None),
+            Some(known) if known.outranks(ours) => self.follow(known, None),
             Some(known) if known == *ours => match &following.doubt {
                 Some(Doubt::Asking { witness, .. }) if witness == peer => self.be_assured(peer),
                 Some(Doubt::Waiting { .. } | Doubt::Expecting { .. }) => self.be_assured(peer),
@@ -257,7 +260,7 @@ impl<R: RngCore> Elector<R> {
             None if sender.rank == ours.rank => {
                 // The coordinator itself says that it is none any more, unless it said so before it was one.
                 if epoch >= ours.epoch {
-                    self.over = Some(ours.clone());
+                    self.disbelieved = Some(ours.clone());
                     self.search();
                 }
             }

@@ -15,6 +15,8 @@ pub(super) struct Following {
     pub(super) incumbent: Incumbent,
     /// When the coordinator was last heard.
     heard: Instant,
+    /// Others say that they hear it; itself it has not been heard yet.
+    pub(super) by_hearsay: bool,
     beat_at: Instant,
     /// When to ask the coordinator, whose rank is smaller, to hand over.
     challenge_at: Option<Instant>,
@@ -72,12 +74,16 @@ impl<R: RngCore> Elector<R> {
         self.seen = self.seen.max(incumbent.epoch);
         self.patience.forget();
         self.overruled = 0;
+        if stamp.is_some() {
+            self.disbelieved = None;
+        }
         let now = self.now;
         let echo = stamp.and_then(|stamp| self.support(&incumbent, stamp));
         let challenge_at = self.challenge_at(&incumbent);
         self.enter(State::Following(Following {
             incumbent,
             heard: now,
+            by_hearsay: stamp.is_none(),
             beat_at: now,
             challenge_at,
             doubt: None,
@@ -155,6 +161,7 @@ impl<R: RngCore> Elector<R> {
             return;
         };
         following.heard = now;
+        following.by_hearsay = false;
         following.doubt = None;
         let incumbent = following.incumbent.clone();
         let echo = self.support(&incumbent, stamp);
@@ -210,6 +217,7 @@ impl<R: RngCore> Elector<R> {
             && following.incumbent.rank != sender.rank
             && !matches!(body, Body::Coordinator { .. })
         {
+            self.disbelieved = Some(following.incumbent.clone());
             self.search();
         }
     }
@@ -219,7 +227,7 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         self.promises.release(&sender.rank, epoch);
-        self.over = Some(Incumbent {
+        self.disbelieved = Some(Incumbent {
             rank: sender.rank.clone(),
             epoch,
         });

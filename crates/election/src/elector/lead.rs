@@ -213,6 +213,8 @@ impl<R: RngCore> Elector<R> {
             return;
         };
         let (epoch, leaving) = (draining.office.epoch, draining.leaving);
+        // Its promise to itself ends with its office, so that it can vote for the next.
+        self.promises.release(&self.me.rank, epoch);
         // The one named may be gone by now.
         let named = draining.successor.clone();
         let still_there = named.filter(|id| {

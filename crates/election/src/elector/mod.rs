@@ -66,8 +66,9 @@ pub struct Elector<R> {
     resigned_under: Option<Epoch>,
     /// The epoch that came after, which it leaves alone.
     resigned_to: Option<Epoch>,
-    /// A coordinator that has said itself that it is none any more, so that no hearsay brings it back.
-    over: Option<Incumbent>,
+    /// A coordinator that has said itself that it is none any more, or whose server has restarted. Others may
+    /// not know yet, so that only its own word makes this server follow it again.
+    disbelieved: Option<Incumbent>,
     /// Times in a row that the office was lost to a coordinator that was not heard.
     overruled: u32,
     /// Until then this server does not stand, because it was overruled.
@@ -115,7 +116,7 @@ impl<R: RngCore> Elector<R> {
             calm_until: now,
             resigned_under: None,
             resigned_to: None,
-            over: None,
+            disbelieved: None,
             overruled: 0,
             yield_until: now,
             promises: Promises::none_before(mute_until),

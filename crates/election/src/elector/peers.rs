@@ -33,6 +33,10 @@ impl Peer {
         matches!(self.link, None | Some(Link::Up))
     }
 
+    fn is_passed_over(&self, now: Instant) -> bool {
+        self.passed_over_until.is_some_and(|until| until > now)
+    }
+
     fn heard_within(&self, now: Instant, span: Duration) -> bool {
         is_within(self.heard, now, span)
     }
@@ -211,15 +215,18 @@ impl Peers {
             .filter_map(move |(_, peer)| Some((peer.alive_within(now, span), peer.member.as_ref()?)))
     }
 
-    /// Every server ever heard of, dead or alive.
-    pub(super) fn known(&self) -> impl Iterator<Item = &Member> {
-        self.peers.values().filter_map(|peer| peer.member.as_ref())
+    /// Every server ever heard of, dead or alive, except those passed over.
+    pub(super) fn known(&self, now: Instant) -> impl Iterator<Item = &Member> {
+        self.peers
+            .values()
+            .filter(move |peer| !peer.is_passed_over(now))
+            .filter_map(|peer| peer.member.as_ref())
     }
 
     /// Peers that could be asked to stand: alive within `span`, and not passed over.
     pub(super) fn candidates(&self, now: Instant, span: Duration) -> impl Iterator<Item = &Member> {
         self.reachable_peers()
-            .filter(move |(_, peer)| peer.passed_over_until.is_none_or(|until| until <= now))
+            .filter(move |(_, peer)| !peer.is_passed_over(now))
             .filter(move |(_, peer)| peer.alive_within(now, span))
             .filter_map(|(_, peer)| peer.member.as_ref())
             .filter(|member| member.stands())

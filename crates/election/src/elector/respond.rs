@@ -89,7 +89,6 @@ impl<R: RngCore> Elector<R> {
                 let heard = self.heard_incumbent();
                 self.send_known(&incumbent.rank.id, heard);
             }
-            _ if self.is_over(&incumbent) => {}
             // It has been replaced, or it has forgotten where epochs are.
             None if incumbent.epoch < self.seen => self.send_known(&incumbent.rank.id, None),
             _ => self.follow(incumbent, Some(stamp)),

@@ -166,11 +166,12 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Every better-ranked server is asked, dead or alive, and each of them does the same.
+    /// Every better-ranked server is asked, dead or alive unless it was found out lately, and each of them does
+    /// the same.
     fn stand_classic(&mut self) {
         let better: Vec<ServerId> = self
             .peers
-            .known()
+            .known(self.now)
             .filter(|member| member.stands() && member.rank > self.me.rank)
             .map(|member| member.rank.id.clone())
             .collect();
@@ -263,7 +264,9 @@ impl<R: RngCore> Elector<R> {
     /// The sender names the coordinator it hears, if it hears one, and the largest epoch it knows of.
     pub(super) fn on_known(&mut self, sender: &Member, incumbent: Option<Incumbent>, epoch: Epoch) {
         // A rank with this server's id is an earlier incarnation of it: gone.
-        let incumbent = incumbent.filter(|incumbent| incumbent.rank.id != self.me.rank.id);
+        let incumbent = incumbent
+            .filter(|incumbent| incumbent.rank.id != self.me.rank.id)
+            .filter(|incumbent| self.disbelieved.as_ref() != Some(incumbent));
         match &self.state {
             State::Left | State::Draining(_) => {}
             State::Following(_) => self.on_known_while_following(sender, incumbent, epoch),
@@ -285,19 +288,13 @@ impl<R: RngCore> Elector<R> {
             State::Searching(_) | State::Standing(_) => {
                 self.seen = self.seen.max(epoch);
                 match incumbent {
-                    Some(incumbent) if incumbent.epoch >= self.seen && !self.is_over(&incumbent) => {
+                    Some(incumbent) if incumbent.epoch >= self.seen => {
                         self.follow(incumbent, None);
                     }
                     _ => self.note_search_answer(sender),
                 }
             }
         }
-    }
-
-    /// Whether this coordinator has itself said that it is none any more.
-    pub(super) fn is_over(&self, incumbent: &Incumbent) -> bool {
-        let over = self.over.as_ref();
-        over.is_some_and(|over| over.rank == incumbent.rank && over.epoch >= incumbent.epoch)
     }
 
     pub(super) fn note_search_answer(&mut self, sender: &Member) {

@@ -139,4 +139,6 @@ fn hello(settings: &PeerSettings, to: &ServerId) -> PeerHello {
 }
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,80 @@
+//! The WebSocket transport against the election's own checks.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bellwether_election::ServerId;
+use bellwether_election::conformance::{self, Fixture, Limits};
+use core::time::Duration;
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+use super::{Directory, Flush, PeerSettings, PeerTransport};
+
+/// Every server's address, the same at every start, and what is left of it when its transport is dropped.
+#[derive(Default)]
+struct WebSocket {
+    addresses: BTreeMap<ServerId, SocketAddr>,
+    flushes: BTreeMap<ServerId, Flush>,
+}
+
+impl Fixture for WebSocket {
+    type Transport = PeerTransport;
+
+    async fn start(&mut self, id: &ServerId, members: &[ServerId]) -> PeerTransport {
+        for member in members {
+            self.addresses.entry(member.clone()).or_insert_with(free_address);
+        }
+        let peers = members.iter().filter(|member| *member != id);
+        let settings = PeerSettings {
+            cluster: "c".to_owned(),
+            id: id.clone(),
+            client_url: None,
+            peers: peers
+                .map(|peer| (peer.clone(), self.addresses[peer].to_string()))
+                .collect(),
+        };
+        let listener = listen(self.addresses[id]).await;
+        let (transport, flush) = PeerTransport::start(settings, listener, &Directory::default());
+        self.flushes.insert(id.clone(), flush);
+        transport
+    }
+
+    async fn stop(&mut self, id: &ServerId, transport: PeerTransport) {
+        drop(transport);
+        if let Some(flush) = self.flushes.remove(id) {
+            flush.wait(Duration::from_secs(30)).await;
+        }
+        // The listener's task ends when the runtime gets to it.
+        listen(self.addresses[id]).await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> TcpListener {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(_) => sleep(Duration::from_millis(5)).await,
+        }
+    }
+}
+
+/// From below the ports that the system hands out by itself, so that none is taken while its server is stopped.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let port = 10_000 + (std::process::id() * 101 + NEXT.fetch_add(1, Ordering::Relaxed)) % 22_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap()));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_conforms() {
+    conformance::check(WebSocket::default(), Limits::default())
+        .await
+        .assert();
+}

@@ -1,0 +1,17 @@
+use anyhow::Result;
+
+use crate::manifest::{ELECTION, Manifest};
+use crate::step::{cargo, run as run_step};
+
+/// Lints the election crate with every set of features it can be built with, and what belongs to it: its tests,
+/// examples and benchmarks as far as they can do with these features.
+pub(crate) async fn run() -> Result<()> {
+    let manifest = Manifest::of(ELECTION).await?;
+    for features in manifest.feature_sets() {
+        let features = features.into_iter().collect::<Vec<_>>().join(",");
+        let mut clippy = cargo(["clippy", "--quiet", "--package", ELECTION, "--all-targets"]);
+        clippy.args(["--no-default-features", "--features", &features]);
+        run_step(clippy.args(["--", "-D", "warnings"])).await?;
+    }
+    Ok(())
+}

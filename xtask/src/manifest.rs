@@ -1,0 +1,117 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::step::{cargo, output};
+
+/// The package that others are to depend on.
+pub(crate) const ELECTION: &str = "bellwether-election";
+
+/// What a package of the workspace says of itself, everything inherited filled in.
+#[derive(Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) rust_version: Option<String>,
+    pub(crate) dependencies: Vec<Dependency>,
+    features: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    #[serde(rename = "req")]
+    pub(crate) requirement: String,
+    /// `None` for what the library itself needs; `dev` or `build` otherwise.
+    pub(crate) kind: Option<String>,
+}
+
+impl Manifest {
+    pub(crate) async fn of(package: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Metadata {
+            packages: Vec<Manifest>,
+        }
+        let text = output(&mut cargo(["metadata", "--no-deps", "--format-version", "1"])).await?;
+        let metadata: Metadata =
+            serde_json::from_str(&text).context("cargo metadata says something unexpected")?;
+        let mut packages = metadata.packages.into_iter();
+        packages
+            .find(|found| found.name == package)
+            .with_context(|| format!("the workspace has no package {package}"))
+    }
+
+    /// The names of all features.
+    pub(crate) fn features(&self) -> impl Iterator<Item = &str> {
+        self.features.keys().map(String::as_str)
+    }
+
+    /// Every set of features that a build can have, each once: two selections that turn on the same come to one.
+    pub(crate) fn feature_sets(&self) -> BTreeSet<BTreeSet<&str>> {
+        let mut sets = BTreeSet::from([BTreeSet::new()]);
+        for feature in self.features() {
+            let with: Vec<_> = sets
+                .iter()
+                .map(|set: &BTreeSet<&str>| set.union(&self.turned_on_by(feature)).copied().collect())
+                .collect();
+            sets.extend(with);
+        }
+        sets
+    }
+
+    /// The feature itself, and those it turns on.
+    fn turned_on_by<'a>(&'a self, feature: &'a str) -> BTreeSet<&'a str> {
+        let mut on = BTreeSet::new();
+        let mut waiting = vec![feature];
+        while let Some(feature) = waiting.pop() {
+            // What is no feature is a dependency, or a feature of one.
+            if let Some((feature, more)) = self.features.get_key_value(feature) {
+                // Without code of its own it is nothing but the features it names.
+                if feature != "default" && !on.insert(feature.as_str()) {
+                    continue;
+                }
+                waiting.extend(more.iter().map(String::as_str));
+            }
+        }
+        on
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(features: &[(&str, &[&str])]) -> Manifest {
+        let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        Manifest {
+            name: "it".to_owned(),
+            version: "1.0.0".to_owned(),
+            rust_version: None,
+            dependencies: Vec::new(),
+            features: features
+                .iter()
+                .map(|(name, on)| (name.to_string(), owned(on)))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn every_set_of_features_comes_once() {
+        let manifest = manifest(&[
+            ("default", &["runtime"]),
+            ("runtime", &["dep:tokio", "rand/std"]),
+            ("serde", &["dep:serde"]),
+            ("tcp", &["runtime", "serde"]),
+        ]);
+        let expected: [&[&str]; 5] = [
+            &[],
+            &["runtime"],
+            &["runtime", "serde"],
+            &["runtime", "serde", "tcp"],
+            &["serde"],
+        ];
+        let expected = expected.map(|set| set.iter().copied().collect());
+        assert_eq!(manifest.feature_sets(), BTreeSet::from(expected));
+    }
+}

