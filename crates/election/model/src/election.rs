@@ -1,12 +1,16 @@
 //! The cluster as a model that stateright can explore.
 
-use bellwether_election::{Body, Elector, Epoch, Link, Quorum, Role};
+use bellwether_election::{Body, Epoch, Link, Quorum, Role};
 use stateright::{Model, Property};
 
+use crate::action::Action;
 use crate::bounds::{Bounds, Clocks, Start};
-use crate::cluster::{Claim, Cluster, Confirmation, Network, Server};
+use crate::cluster::{Claim, Cluster, Confirmation, Server};
 use crate::heal::{self, Known, converges, settled};
-use crate::step::{Action, NOW, World};
+use crate::network::Network;
+use crate::process::Process;
+use crate::time::NOW;
+use crate::world::World;
 
 pub(crate) struct ElectionModel {
     bounds: Bounds,
@@ -25,16 +29,8 @@ impl ElectionModel {
     }
 
     fn cold(&self) -> Cluster {
-        let none = Server {
-            process: None,
-            claim: None,
-            confirmation: None,
-            held: Epoch::ZERO,
-            known: Epoch::ZERO,
-            asleep: false,
-        };
         let mut cluster = Cluster {
-            servers: vec![none; self.bounds.numbers.len()],
+            servers: vec![Server::NONE; self.bounds.numbers.len()],
             network: Network::new(self.bounds.order),
             granted: Epoch::ZERO,
             written: None,
@@ -81,7 +77,7 @@ impl ElectionModel {
     fn time(&self, cluster: &Cluster, actions: &mut Vec<Action>) {
         let mut due = false;
         for (i, server) in cluster.servers.iter().enumerate() {
-            let Some(at) = server.elector().and_then(Elector::poll_timeout) else {
+            let Some(at) = server.process.as_ref().and_then(Process::deadline) else {
                 continue;
             };
             let may = match self.bounds.clocks {
@@ -101,7 +97,7 @@ impl ElectionModel {
     fn processes(&self, cluster: &Cluster, actions: &mut Vec<Action>) {
         let left = &cluster.left;
         for (i, server) in cluster.servers.iter().enumerate() {
-            let Some(elector) = server.elector() else {
+            let Some(process) = &server.process else {
                 if left.restarts > 0 {
                     actions.extend(
                         self.bounds
@@ -140,8 +136,8 @@ impl ElectionModel {
             if server.confirmation.is_some() && left.refusals > 0 {
                 actions.push(Action::LoseConfirmation(i));
             }
-            let role = elector.role();
-            if left.writes > 0 && server.writes_under().is_some() {
+            let role = process.role();
+            if left.writes > 0 && server.office().is_some() {
                 actions.push(Action::Write(i));
             }
             if matches!(role, Role::Draining { .. }) {
@@ -154,7 +150,7 @@ impl ElectionModel {
                 actions.push(Action::Resign(i));
             }
             if left.fitness > 0 {
-                actions.push(Action::SetFit(i, !elector.member().fit));
+                actions.push(Action::SetFit(i, !process.member().fit));
             }
             self.hints(cluster, i, actions);
         }
@@ -182,12 +178,12 @@ impl ElectionModel {
 
 /// Whether it may still act as coordinator. A server that sleeps has not noticed that it may not, and does nothing.
 fn acts(server: &Server) -> bool {
-    let lease = server.elector().and_then(Elector::valid_until);
-    server.writes_under().is_some() && lease.is_none_or(|until| until > NOW)
+    let lease = server.process.as_ref().and_then(Process::valid_until);
+    server.office().is_some() && lease.is_none_or(|until| until > NOW)
 }
 
 fn believers(cluster: &Cluster) -> usize {
-    cluster.servers.iter().filter_map(Server::writes_under).count()
+    cluster.servers.iter().filter_map(Server::office).count()
 }
 
 impl Model for ElectionModel {
@@ -255,7 +251,7 @@ impl Model for ElectionModel {
                     cluster
                         .servers
                         .iter()
-                        .filter_map(Server::writes_under)
+                        .filter_map(Server::office)
                         .any(|epoch| epoch < newest)
                 },
             ));

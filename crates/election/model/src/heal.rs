@@ -7,11 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
 
-use bellwether_election::{Elector, Link, Quorum, Role};
+use bellwether_election::{Link, Quorum, Role};
 
+use crate::action::Action;
 use crate::bounds::{ANY, Budget};
-use crate::cluster::{Claim, Cluster, Confirmation, NoChance, Process, Server, hash_of};
-use crate::step::{Action, NOW, World, deadline, tick};
+use crate::cluster::{Claim, Cluster, Confirmation};
+use crate::hash_of;
+use crate::process::Process;
+use crate::time::NOW;
+use crate::world::{World, deadline};
 
 /// More deadlines than any election has; a cluster that goes on for longer takes office again and again.
 const LONGEST: usize = 1_000;
@@ -135,7 +139,7 @@ fn left_alone(
             return Ok(cluster);
         }
         agreed.push(agrees(world, &cluster));
-        tick(world, &mut cluster);
+        world.tick(&mut cluster);
         for server in 0..cluster.servers.len() {
             if cluster.servers[server].process.is_some() && deadline(&cluster, server) <= NOW {
                 act(world, &mut cluster, &Action::Timeout(server), witness)?;
@@ -215,18 +219,22 @@ fn tell_of_links(world: &World, cluster: &mut Cluster) {
 /// Everybody follows one server that can do the work, where that is asked for the best. Without one, or without the
 /// majority it needs, nobody is coordinator.
 fn agrees(world: &World, cluster: &Cluster) -> bool {
-    let running: Vec<&Elector<NoChance>> = cluster.servers.iter().filter_map(Server::elector).collect();
+    let running: Vec<&Process> = cluster
+        .servers
+        .iter()
+        .filter_map(|server| server.process.as_ref())
+        .collect();
     let able = running
         .iter()
-        .map(|elector| elector.member())
+        .map(|process| process.member())
         .filter(|member| member.stands());
     let best = able.max_by(|a, b| a.rank.cmp(&b.rank));
     let enough = world.config.quorum != Quorum::Majority || running.len() > cluster.servers.len() / 2;
     let Some(best) = best.filter(|_| enough) else {
-        return running.iter().all(|elector| elector.role().office().is_none());
+        return running.iter().all(|process| process.role().office().is_none());
     };
-    let offices = running.iter().filter_map(|elector| match elector.role() {
-        Role::Coordinator { epoch } => Some((elector.member(), epoch)),
+    let offices = running.iter().filter_map(|process| match process.role() {
+        Role::Coordinator { epoch } => Some((process.member(), *epoch)),
         _ => None,
     });
     let [(coordinator, epoch)] = offices.collect::<Vec<_>>()[..] else {
@@ -234,7 +242,7 @@ fn agrees(world: &World, cluster: &Cluster) -> bool {
     };
     coordinator.stands()
         && (coordinator.rank == best.rank || !world.best_wins)
-        && running.iter().all(|elector| match elector.role() {
+        && running.iter().all(|process| match process.role() {
             Role::Coordinator { .. } => true,
             Role::Follower {
                 coordinator: followed,

@@ -10,10 +10,21 @@
     reason = "a test that cannot go on should stop"
 )]
 
+mod action;
 mod bounds;
 mod cluster;
 mod election;
 mod heal;
+mod invariants;
 mod models;
+mod network;
+mod process;
 mod report;
-mod step;
+mod time;
+mod world;
+
+use std::hash::Hash;
+
+fn hash_of(value: &impl Hash) -> u64 {
+    ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(value)
+}

@@ -70,7 +70,7 @@ models! {
     two_common: Bounds { clocks: Clocks::Common, timeout: 3, budget: Budget { grants: 2, timeouts: 4, pauses: 1, losses: 1, ..NOTHING }, ..TWO };
     two_confirmed: Bounds { clocks: Clocks::Common, quorum: Quorum::Arbiter, timeout: 3, budget: Budget { grants: 1, timeouts: 4, refusals: 1, ..NOTHING }, ..TWO };
     three_start: Bounds { start: Start::Cold, budget: Budget { grants: 2, timeouts: 1, ..NOTHING }, ..THREE };
-    three_crash: Bounds { shows_two: true, budget: Budget { grants: 2, timeouts: 6, crashes: 1, ..NOTHING }, ..THREE };
+    three_crash: Bounds { budget: Budget { grants: 2, timeouts: 4, crashes: 1, ..NOTHING }, ..THREE };
     three_restart: Bounds { redrawn: &[9], budget: Budget { grants: 2, timeouts: 2, crashes: 1, restarts: 1, ..NOTHING }, ..THREE };
     three_hints: Bounds { budget: Budget { grants: 2, timeouts: 2, crashes: 1, hints: 3, ..NOTHING }, ..THREE };
     three_common: Bounds { clocks: Clocks::Common, budget: Budget { grants: 1, timeouts: 2, losses: 1, crashes: 1, ..NOTHING }, ..THREE };
