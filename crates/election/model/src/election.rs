@@ -43,9 +43,10 @@ impl ElectionModel {
         cluster
     }
 
-    /// What follows a counterexample if the rest goes well.
-    pub(crate) fn story(&self, cluster: &Cluster) -> String {
-        heal::story(&self.world, cluster)
+    /// The invariant that is broken in or after this state, and how if the state does not show it.
+    pub(crate) fn what_breaks(&self, cluster: &Cluster, property: &'static str) -> (&'static str, String) {
+        let story = heal::story(&self.world, cluster).filter(|_| property == "converges");
+        story.unwrap_or((property, String::new()))
     }
 
     fn settled(&self) -> Cluster {

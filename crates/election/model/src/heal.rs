@@ -23,6 +23,9 @@ const LONGEST: usize = 1_000;
 /// More messages than any question, answer and consequence has, each sent when the one before arrives.
 const LONGEST_EXCHANGE: usize = 40;
 
+/// So many lines tell enough of it.
+const LONGEST_STORY: usize = 60;
+
 /// Hashes of situations from which a cluster left alone is known to converge.
 #[derive(Debug, Default)]
 pub(crate) struct Known(Mutex<HashSet<u64>>);
@@ -66,21 +69,22 @@ fn lost(cluster: &Cluster) -> Cluster {
     lost
 }
 
-/// What happens to a cluster that is left alone and does not converge.
-pub(crate) fn story(world: &World, cluster: &Cluster) -> String {
-    for (beginning, cluster) in [
-        ("all messages in flight arrive", cluster.clone()),
-        ("all messages in flight are lost", lost(cluster)),
-    ] {
-        let mut lines = Lines(vec![format!("left alone, {beginning}:")]);
-        if let Err(failure) = left_alone(world, cluster, &Known::default(), &mut lines) {
-            let mut lines = lines.0;
-            lines.truncate(60);
-            lines.push(format!("… {failure:?}"));
-            return lines.join("\n");
-        }
-    }
-    String::from("left alone, it converges")
+/// What happens to a cluster that is left alone and does not converge, and which invariant that breaks.
+pub(crate) fn story(world: &World, cluster: &Cluster) -> Option<(&'static str, String)> {
+    let beginnings = [("arrive", cluster.clone()), ("are lost", lost(cluster))];
+    beginnings.into_iter().find_map(|(beginning, cluster)| {
+        let mut lines = Lines(Vec::new());
+        let failure = left_alone(world, cluster, &Known::default(), &mut lines).err()?;
+        let invariant = match failure {
+            Failure::Broken(invariant) => invariant,
+            Failure::Disagreement | Failure::Storm => "converges",
+        };
+        let shown = lines.0[..lines.0.len().min(LONGEST_STORY)].join("\n");
+        Some((
+            invariant,
+            format!("left alone, when all messages in flight {beginning}:\n{shown}\n   … {failure:?}"),
+        ))
+    })
 }
 
 /// Is told what happens.
@@ -170,7 +174,7 @@ fn settle(world: &World, cluster: &mut Cluster, witness: &mut impl Witness) -> R
             }
             match server.confirmation {
                 Some(Confirmation::Asked(_)) => {
-                    actions.extend([Action::Confirm(i), Action::AnswerConfirmation(i)])
+                    actions.extend([Action::Confirm(i), Action::AnswerConfirmation(i)]);
                 }
                 Some(Confirmation::Said(..)) => actions.push(Action::AnswerConfirmation(i)),
                 None => {}

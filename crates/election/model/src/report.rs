@@ -36,18 +36,17 @@ pub(crate) fn explore(bounds: Bounds) {
             (Expectation::Sometimes, None) => panic!("model {name}: never met: {}", property.name),
             (Expectation::Sometimes, Some(_)) | (_, None) => {}
             (_, Some(path)) => {
-                let story = checker.model().story(path.last_state());
-                let steps: Vec<String> = path
-                    .into_actions()
+                let (broken, story) = checker.model().what_breaks(path.last_state(), property.name);
+                let actions = path.into_actions();
+                let steps: Vec<String> = actions
                     .iter()
                     .enumerate()
                     .map(|(i, action)| format!("{:>4} {action:?}", i + 1))
                     .collect();
                 panic!(
-                    "model {name}: {} is broken after {} steps:\n{}\n{story}",
-                    property.name,
+                    "model {name}: {broken} is broken after {} steps:\n{}\n{story}",
                     steps.len(),
-                    steps.join("\n")
+                    steps.join("\n"),
                 );
             }
         }
