@@ -7,6 +7,7 @@ mod docs;
 mod features;
 mod manifest;
 mod miri;
+mod model;
 mod msrv;
 mod package;
 mod planted;
@@ -59,6 +60,8 @@ enum Task {
     Semver(semver::Options),
     /// Run the election's pure part under Miri, which notices undefined behaviour
     Miri,
+    /// Explore every order of events in an election, within bounds, and say how many states there are
+    Model(model::Options),
     /// Measure takeover time and the latency of commands
     Bench(bench::Options),
     /// Run the election in virtual time under every fault, with as many seeds as you have patience for
@@ -112,6 +115,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Deny => deny::run().await,
         Task::Semver(options) => semver::run(options).await,
         Task::Miri => miri::run().await,
+        Task::Model(options) => model::run(options).await,
         Task::Bench(options) => bench::run(options).await,
         Task::Simulate(options) => simulate::run(options).await,
         Task::Planted(options) => planted::run(options).await,

@@ -91,7 +91,11 @@ impl Checks<'_> {
         let (target, test) = check
             .split_once("::")
             .context("a check is <test target>::<path of the test>")?;
-        let package = ["--package", "bellwether-election", "--test", target];
+        let package = match target {
+            "model" => "bellwether-election-model",
+            _ => "bellwether-election",
+        };
+        let package = ["--package", package, "--test", target];
         let mut build = cargo(["test", "--no-run", "--quiet"]);
         let built = build
             .args(package)

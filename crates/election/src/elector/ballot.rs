@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use rand::RngCore;
 
+use super::rebase::Rebase;
 use super::stand::Standing;
 use super::{Elector, State};
 use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, Rank, ServerId, Stamp};
@@ -80,6 +81,13 @@ impl Promises {
         self.current
             .take_if(|promise| promise.to == *rank && promise.epoch <= epoch);
     }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        rebase.not_before(&mut self.mute_until);
+        if let Some(promise) = &mut self.current {
+            rebase.not_before(&mut promise.until);
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +103,12 @@ pub(super) struct Polling {
 impl Polling {
     pub(super) fn deadline(&self) -> Instant {
         self.again_at.min(self.until)
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        rebase.since(&mut self.since, rebase.promise);
+        rebase.deadline(&mut self.again_at);
+        rebase.deadline(&mut self.until);
     }
 }
 

@@ -13,8 +13,9 @@ use rand::RngCore;
 
 use super::follow::Following;
 use super::peers::best_two;
+use super::rebase::Rebase;
 use super::{Elector, State};
-use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, ServerId, Succession};
+use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, ServerId, Succession};
 
 /// So many peers are asked at most whether they hear the coordinator, each for a heartbeat interval.
 const WITNESSES: usize = 3;
@@ -44,6 +45,15 @@ impl Doubt {
             | Self::Assured { until, .. } => *until,
         }
     }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        match self {
+            Self::Expecting { until }
+            | Self::Asking { until, .. }
+            | Self::Waiting { until }
+            | Self::Assured { until, .. } => rebase.deadline(until),
+        }
+    }
 }
 
 /// A peer has lost the coordinator that this server hears.
@@ -52,6 +62,12 @@ pub(super) struct Testimony {
     from: ServerId,
     at: Instant,
     answered: bool,
+}
+
+impl Testimony {
+    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
+        rebase.since(&mut self.at, config.timeout);
+    }
 }
 
 impl<R: RngCore> Elector<R> {

@@ -5,9 +5,10 @@ use alloc::collections::BTreeSet;
 use rand::RngCore;
 
 use super::doubt::{Doubt, Testimony};
+use super::rebase::Rebase;
 use super::stand::Standing;
 use super::{Elector, Link, State};
-use crate::{Body, Epoch, Incumbent, Instant, Member, Preemption, Roster, ServerId, Stamp};
+use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Preemption, Roster, ServerId, Stamp};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Following {
@@ -48,6 +49,23 @@ impl Following {
     /// The silence is this server's own fault by that much.
     pub(super) fn forgive(&mut self, late: core::time::Duration) {
         self.heard = self.heard + late;
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
+        rebase.since(&mut self.heard, config.timeout);
+        rebase.deadline(&mut self.beat_at);
+        if let Some(at) = &mut self.challenge_at {
+            rebase.deadline(at);
+        }
+        if let Some(doubt) = &mut self.doubt {
+            doubt.rebase(rebase);
+        }
+        if let Some(echo) = &mut self.echo {
+            rebase.stamp(echo);
+        }
+        if let Some(testimony) = &mut self.testimony {
+            testimony.rebase(rebase, config);
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use rand::RngCore;
 
 use super::lease::Lease;
 use super::peers::best;
+use super::rebase::Rebase;
 use super::stand::Standing;
 use super::{Elector, State};
-use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, Roster, ServerId, Stamp};
+use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, Roster, ServerId, Stamp};
 
 /// What a coordinator has, to its last moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +39,38 @@ pub(super) struct Draining {
     pub(super) tick_at: Instant,
     until: Instant,
     pub(super) leaving: bool,
+}
+
+impl Office {
+    fn rebase(&mut self, rebase: &Rebase, revision: u64) {
+        self.lease.rebase(rebase);
+        // Only whether it is up to date matters, and now the peers count from zero.
+        self.roster_revision = self.roster_revision.filter(|known| *known == revision).map(|_| 0);
+    }
+}
+
+impl Leading {
+    /// `revision` is what the revision of the peers was.
+    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config, revision: u64) {
+        self.office.rebase(rebase, revision);
+        rebase.deadline(&mut self.tick_at);
+        rebase.not_before(&mut self.announce_at);
+        if let Some(since) = &mut self.unfit_since {
+            rebase.since(since, config.unfit_grace);
+        }
+        if let Some(since) = &mut self.outdone_since {
+            rebase.since(since, config.unfit_patience);
+        }
+    }
+}
+
+impl Draining {
+    /// `revision` is what the revision of the peers was.
+    pub(super) fn rebase(&mut self, rebase: &Rebase, revision: u64) {
+        self.office.rebase(rebase, revision);
+        rebase.deadline(&mut self.tick_at);
+        rebase.not_before(&mut self.until);
+    }
 }
 
 impl<R: RngCore> Elector<R> {

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use rand::RngCore;
 
+use super::rebase::Rebase;
 use super::{Elector, Output, State};
 use crate::{Config, Epoch, Instant, Quorum};
 
@@ -23,6 +24,19 @@ impl Lease {
         match self {
             Self::Unlimited => None,
             Self::Supported { until } | Self::Confirmed { until, .. } => Some(*until),
+        }
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        match self {
+            Self::Unlimited => {}
+            Self::Supported { until } => rebase.deadline(until),
+            Self::Confirmed { until, asked } => {
+                rebase.deadline(until);
+                if let Some(asked) = asked {
+                    rebase.since(asked, rebase.promise);
+                }
+            }
         }
     }
 }

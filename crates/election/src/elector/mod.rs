@@ -10,6 +10,7 @@ mod lease;
 mod output;
 mod patience;
 mod peers;
+mod rebase;
 mod respond;
 mod stand;
 

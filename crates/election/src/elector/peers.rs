@@ -2,6 +2,7 @@ use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use core::time::Duration;
 
+use super::rebase::Rebase;
 use super::{Link, PeerView};
 use crate::{Instant, Member, ServerId};
 
@@ -237,6 +238,17 @@ impl Peers {
             .filter(move |(_, peer)| peer.heard_within(now, span))
             .filter_map(|(_, peer)| peer.member.as_ref())
             .filter(|member| member.stands())
+    }
+
+    /// Returns what the revision was; it begins at zero again.
+    pub(super) fn rebase(&mut self, rebase: &Rebase) -> u64 {
+        for peer in self.peers.values_mut() {
+            rebase.within(&mut peer.heard, rebase.lately);
+            rebase.within(&mut peer.vouched, rebase.lately);
+            rebase.until(&mut peer.passed_over_until);
+            rebase.within(&mut peer.supported, rebase.promise);
+        }
+        core::mem::take(&mut self.revision)
     }
 }
 

@@ -8,6 +8,7 @@ use rand::{Rng, RngCore};
 
 use super::ballot::{Polling, Won};
 use super::peers::best;
+use super::rebase::Rebase;
 use super::{Claim, Elector, Output, State};
 use crate::{Body, Epoch, Incumbent, Instant, Member, ServerId, Succession};
 
@@ -34,6 +35,11 @@ impl Searching {
             answered: BTreeSet::new(),
             at_start: true,
         }
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        rebase.deadline(&mut self.until);
+        rebase.deadline(&mut self.again_at);
     }
 }
 
@@ -71,6 +77,19 @@ impl Standing {
 
     pub(super) fn waits_for(&self, id: &ServerId) -> bool {
         matches!(self, Self::Asking { peer, .. } | Self::Awaiting { peer, .. } if peer == id)
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        match self {
+            Self::Asking { until, .. }
+            | Self::AskingAll { until }
+            | Self::Awaiting { until, .. }
+            | Self::Bound { until }
+            | Self::Resting { until } => rebase.deadline(until),
+            Self::Polling(polling) => polling.rebase(rebase),
+            Self::Claiming { won: Some(won) } => rebase.since(&mut won.since, rebase.promise),
+            Self::Claiming { won: None } => {}
+        }
     }
 }
 

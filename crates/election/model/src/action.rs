@@ -1,0 +1,37 @@
+//! What may happen in a cluster.
+
+use std::sync::Arc;
+
+use bellwether_election::Link;
+
+use crate::network::Envelope;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    Deliver(Arc<Envelope>),
+    /// It arrives and is still in flight.
+    DeliverAndKeep(Arc<Envelope>),
+    Lose(Arc<Envelope>),
+    Timeout(usize),
+    /// All clocks move to the next deadline.
+    Tick,
+    Sleep(usize),
+    Wake(usize),
+    Crash(usize),
+    Restart(usize, u64),
+    Hint(usize, usize, Link),
+    /// The arbiter grants; the answer is on its way.
+    Grant(usize),
+    Answer(usize),
+    /// The arbiter refuses, or what it has granted does not reach the server.
+    Refuse(usize),
+    /// The arbiter says whether the epoch is still the newest; the answer is on its way.
+    Confirm(usize),
+    AnswerConfirmation(usize),
+    LoseConfirmation(usize),
+    Write(usize),
+    Drained(usize),
+    Leave(usize),
+    Resign(usize),
+    SetFit(usize, bool),
+}

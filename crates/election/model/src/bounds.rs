@@ -1,0 +1,159 @@
+//! What a run of the checker covers.
+
+use std::fmt;
+use std::time::Duration;
+
+use bellwether_election::{Config, Preemption, Quorum};
+
+/// A cluster and the faults it meets.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) name: &'static str,
+    /// The servers' numbers, in order of their ids.
+    pub(crate) numbers: &'static [u64],
+    /// Numbers that a restarted server may draw.
+    pub(crate) redrawn: &'static [u64],
+    pub(crate) start: Start,
+    pub(crate) clocks: Clocks,
+    pub(crate) order: Order,
+    pub(crate) arbiter: Grants,
+    pub(crate) quorum: Quorum,
+    pub(crate) preemption: Preemption,
+    /// In heartbeat intervals.
+    pub(crate) timeout: u32,
+    /// Link hints may be wrong.
+    pub(crate) false_hints: bool,
+    /// The run must meet two servers at once that believe that they are coordinator, or its faults are harmless.
+    pub(crate) shows_two: bool,
+    pub(crate) budget: Budget,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Every server has just started.
+    Cold,
+    /// The best server is coordinator, the others follow it, and no message is in flight.
+    Settled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clocks {
+    /// Each server's clock runs as it likes: whatever the others do, its next deadline may come now or never. Nothing
+    /// that holds here rests on time.
+    Own,
+    /// All clocks run alike, and a server that is awake never misses a deadline. Messages still take as long as they
+    /// like. What rests on leases can only hold here.
+    Common,
+}
+
+/// How messages on one link overtake each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Order {
+    /// As they like, like datagrams. Two that are alike count as one: that the second is lost is explored, and that the
+    /// first arrives twice is a duplication.
+    Any,
+    /// They do not, like on a connection.
+    AsSent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grants {
+    /// Never grants an epoch twice.
+    Durable,
+    /// Grants the epoch after the largest the claimant knows of.
+    Local,
+}
+
+/// How often each thing may still happen. Without a bound on the epochs granted the states would be endless.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Budget {
+    pub(crate) grants: u8,
+    pub(crate) refusals: u8,
+    pub(crate) timeouts: u8,
+    pub(crate) pauses: u8,
+    pub(crate) crashes: u8,
+    pub(crate) restarts: u8,
+    pub(crate) losses: u8,
+    pub(crate) duplicates: u8,
+    pub(crate) hints: u8,
+    pub(crate) writes: u8,
+    pub(crate) leaves: u8,
+    pub(crate) resignations: u8,
+    pub(crate) fitness: u8,
+}
+
+/// As often as it likes.
+pub(crate) const ANY: u8 = u8::MAX;
+
+/// Takes one from a budget, if there is one left.
+pub(crate) fn spend(left: &mut u8) {
+    if *left != ANY {
+        *left = left.saturating_sub(1);
+    }
+}
+
+impl Bounds {
+    /// Small numbers, so that few deadlines lie between two events. Only how they compare with each other matters.
+    pub(crate) fn config(&self) -> Config {
+        let heartbeat = Duration::from_millis(1);
+        let timeout = heartbeat * self.timeout;
+        Config {
+            heartbeat,
+            timeout,
+            probe: heartbeat,
+            startup_grace: timeout,
+            claim_timeout: timeout * 2,
+            claim_retry: timeout,
+            drain_timeout: timeout * 2,
+            unfit_patience: timeout,
+            unfit_grace: timeout * 2,
+            preemption: self.preemption,
+            quorum: self.quorum,
+            ..Config::default()
+        }
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            numbers,
+            start,
+            clocks,
+            order,
+            arbiter,
+            quorum,
+            preemption,
+            timeout,
+            ..
+        } = self;
+        write!(
+            f,
+            "{} servers {numbers:?}, timeout {timeout}, {start:?} start, {clocks:?} clocks, {order:?} order, {arbiter:?} arbiter, quorum {quorum:?}, preemption {preemption:?}",
+            numbers.len()
+        )?;
+        let b = &self.budget;
+        let counts = [
+            ("grants", b.grants),
+            ("refusals", b.refusals),
+            ("timeouts", b.timeouts),
+            ("pauses", b.pauses),
+            ("crashes", b.crashes),
+            ("restarts", b.restarts),
+            ("losses", b.losses),
+            ("duplicates", b.duplicates),
+            ("hints", b.hints),
+            ("writes", b.writes),
+            ("leaves", b.leaves),
+            ("resignations", b.resignations),
+            ("fitness", b.fitness),
+        ];
+        for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            match count {
+                ANY => write!(f, ", any {what}")?,
+                count => write!(f, ", {count} {what}")?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! One state of the model: the electors and everything around them that an election depends on.
+
+use bellwether_election::{Epoch, Role};
+
+use crate::bounds::Budget;
+use crate::network::Network;
+use crate::process::Process;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Cluster {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) network: Network,
+    /// The largest epoch granted.
+    pub(crate) granted: Epoch,
+    /// The newest write that was accepted: under which epoch, and whose.
+    pub(crate) written: Option<(Epoch, usize)>,
+    pub(crate) left: Budget,
+    /// Which invariant the last step broke.
+    pub(crate) broken: Option<&'static str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Server {
+    /// None while it is crashed or has left.
+    pub(crate) process: Option<Process>,
+    pub(crate) claim: Option<Claim>,
+    pub(crate) confirmation: Option<Confirmation>,
+    /// The largest epoch under which any process of this server was coordinator.
+    pub(crate) held: Epoch,
+    /// The largest epoch this process has followed or led under.
+    pub(crate) known: Epoch,
+    /// It does nothing until it wakes.
+    pub(crate) asleep: bool,
+}
+
+/// What the arbiter is doing for a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Claim {
+    Asked {
+        above: Epoch,
+    },
+    /// Granted; the server does not know yet.
+    Granted(Epoch),
+}
+
+/// What the arbiter is doing to confirm an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Confirmation {
+    Asked(Epoch),
+    /// Whether it was the newest; the server does not know yet.
+    Said(Epoch, bool),
+}
+
+impl Server {
+    pub(crate) const NONE: Self = Self {
+        process: None,
+        claim: None,
+        confirmation: None,
+        held: Epoch::ZERO,
+        known: Epoch::ZERO,
+        asleep: false,
+    };
+
+    pub(crate) fn role(&self) -> Option<&Role> {
+        self.process.as_ref().map(Process::role)
+    }
+
+    /// The epoch under which it believes that it may write.
+    pub(crate) fn office(&self) -> Option<Epoch> {
+        self.role()?.office()
+    }
+}

@@ -1,0 +1,82 @@
+//! The models. Each name says what the cluster goes through.
+
+use bellwether_election::{Preemption, Quorum};
+
+use crate::bounds::{Bounds, Budget, Clocks, Grants, Order, Start};
+use crate::report::explore;
+
+const NOTHING: Budget = Budget {
+    grants: 0,
+    refusals: 0,
+    timeouts: 0,
+    pauses: 0,
+    crashes: 0,
+    restarts: 0,
+    losses: 0,
+    duplicates: 0,
+    hints: 0,
+    writes: 0,
+    leaves: 0,
+    resignations: 0,
+    fitness: 0,
+};
+
+const TWO: Bounds = Bounds {
+    name: "",
+    numbers: &[1, 2],
+    redrawn: &[],
+    start: Start::Settled,
+    clocks: Clocks::Own,
+    order: Order::AsSent,
+    arbiter: Grants::Durable,
+    quorum: Quorum::None,
+    preemption: Preemption::Always,
+    timeout: 2,
+    false_hints: false,
+    shows_two: false,
+    budget: NOTHING,
+};
+
+const THREE: Bounds = Bounds {
+    numbers: &[2, 1, 3],
+    ..TWO
+};
+
+const MAJORITY: Bounds = Bounds {
+    clocks: Clocks::Common,
+    quorum: Quorum::Majority,
+    arbiter: Grants::Local,
+    timeout: 3,
+    ..THREE
+};
+
+macro_rules! models {
+    ($($name:ident: $bounds:expr;)*) => {
+        $(#[test] fn $name() { explore(Bounds { name: stringify!($name), ..$bounds }); })*
+    };
+}
+
+models! {
+    two_start: Bounds { start: Start::Cold, budget: Budget { grants: 2, timeouts: 4, ..NOTHING }, ..TWO };
+    two_start_any: Bounds { start: Start::Cold, order: Order::Any, budget: Budget { grants: 2, timeouts: 2, ..NOTHING }, ..TWO };
+    two_start_equal: Bounds { start: Start::Cold, numbers: &[7, 7], budget: Budget { grants: 2, timeouts: 2, refusals: 1, losses: 1, ..NOTHING }, ..TWO };
+    two_crash: Bounds { redrawn: &[2, 0, 9], budget: Budget { grants: 2, timeouts: 4, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
+    two_pause: Bounds { budget: Budget { grants: 2, timeouts: 4, pauses: 1, writes: 2, ..NOTHING }, ..TWO };
+    two_handover: Bounds { budget: Budget { grants: 2, timeouts: 3, resignations: 1, leaves: 1, writes: 2, ..NOTHING }, ..TWO };
+    two_fitness: Bounds { budget: Budget { grants: 2, timeouts: 4, fitness: 2, refusals: 1, ..NOTHING }, ..TWO };
+    two_hints: Bounds { false_hints: true, redrawn: &[9], budget: Budget { grants: 2, timeouts: 1, hints: 2, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
+    two_local: Bounds { arbiter: Grants::Local, redrawn: &[9, 0], budget: Budget { grants: 2, timeouts: 3, pauses: 1, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
+    two_any: Bounds { order: Order::Any, redrawn: &[9, 2], budget: Budget { grants: 2, timeouts: 1, duplicates: 1, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
+    two_common: Bounds { clocks: Clocks::Common, timeout: 3, budget: Budget { grants: 2, timeouts: 4, pauses: 1, losses: 1, ..NOTHING }, ..TWO };
+    two_confirmed: Bounds { clocks: Clocks::Common, quorum: Quorum::Arbiter, timeout: 3, budget: Budget { grants: 1, timeouts: 4, refusals: 1, ..NOTHING }, ..TWO };
+    three_start: Bounds { start: Start::Cold, budget: Budget { grants: 2, timeouts: 1, ..NOTHING }, ..THREE };
+    three_crash: Bounds { budget: Budget { grants: 2, timeouts: 4, crashes: 1, ..NOTHING }, ..THREE };
+    three_restart: Bounds { redrawn: &[9], budget: Budget { grants: 2, timeouts: 2, crashes: 1, restarts: 1, ..NOTHING }, ..THREE };
+    three_hints: Bounds { budget: Budget { grants: 2, timeouts: 2, crashes: 1, hints: 3, ..NOTHING }, ..THREE };
+    three_common: Bounds { clocks: Clocks::Common, budget: Budget { grants: 1, timeouts: 2, losses: 1, crashes: 1, ..NOTHING }, ..THREE };
+    majority_crash: Bounds { budget: Budget { grants: 2, timeouts: 3, crashes: 1, ..NOTHING }, ..MAJORITY };
+    majority_pause: Bounds { budget: Budget { grants: 2, timeouts: 3, pauses: 1, ..NOTHING }, ..MAJORITY };
+    majority_restart: Bounds { redrawn: &[9], budget: Budget { grants: 2, timeouts: 2, crashes: 1, restarts: 1, ..NOTHING }, ..MAJORITY };
+    majority_handover: Bounds { budget: Budget { grants: 2, timeouts: 1, resignations: 1, ..NOTHING }, ..MAJORITY };
+    majority_start: Bounds { start: Start::Cold, budget: Budget { grants: 2, timeouts: 3, ..NOTHING }, ..MAJORITY };
+}

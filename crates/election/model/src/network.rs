@@ -1,0 +1,133 @@
+//! What is under way between the servers.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use bellwether_election::{Body, Message};
+
+use crate::bounds::Order;
+use crate::hash_of;
+
+/// The messages in flight.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Network {
+    order: Order,
+    /// By sender and receiver; on a link in the order sent or, where that means nothing, by their hashes.
+    messages: Vec<Arc<Envelope>>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    /// First, so that the order in which messages are kept depends on nothing but themselves.
+    hash: u64,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) message: Message,
+}
+
+impl std::fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sender = &self.message.sender;
+        let unfit = if sender.fit { "" } else { ", unfit" };
+        write!(
+            f,
+            "{:?}{unfit} to s{}: {:?}",
+            sender.rank, self.to, self.message.body
+        )
+    }
+}
+
+impl Envelope {
+    pub(crate) fn new(from: usize, to: usize, message: Message) -> Self {
+        let hash = hash_of(&(from, to, &message));
+        Self {
+            hash,
+            from,
+            to,
+            message,
+        }
+    }
+
+    fn link(&self) -> (usize, usize) {
+        (self.from, self.to)
+    }
+}
+
+impl Hash for Envelope {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
+    }
+}
+
+impl Network {
+    pub(crate) fn new(order: Order) -> Self {
+        Self {
+            order,
+            messages: Vec::new(),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Envelope>> {
+        self.messages.iter()
+    }
+
+    /// The messages that may arrive next.
+    pub(crate) fn arriving(&self) -> impl Iterator<Item = &Arc<Envelope>> {
+        let first = |at: usize| at == 0 || self.messages[at - 1].link() != self.messages[at].link();
+        let arriving = self.messages.iter().enumerate();
+        arriving
+            .filter(move |(at, _)| self.order == Order::Any || first(*at))
+            .map(|(_, envelope)| envelope)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(crate) fn send(&mut self, envelope: Arc<Envelope>) {
+        let (link, hash) = (envelope.link(), envelope.hash);
+        let at = match self.order {
+            Order::Any => self
+                .messages
+                .binary_search_by_key(&(link, hash), |e| (e.link(), e.hash)),
+            Order::AsSent => Err(self.messages.partition_point(|other| other.link() <= link)),
+        };
+        if let Err(at) = at {
+            self.messages.insert(at, envelope);
+        }
+    }
+
+    /// Takes out a message that may arrive next.
+    pub(crate) fn remove(&mut self, envelope: &Envelope) {
+        if let Some(at) = self.messages.iter().position(|other| other.hash == envelope.hash) {
+            self.messages.remove(at);
+        }
+    }
+
+    /// The process is gone, and nobody will read what is on its way to it.
+    pub(crate) fn forget_reader(&mut self, server: usize) {
+        self.messages.retain(|envelope| envelope.to != server);
+    }
+
+    /// A new process takes the place of one that is gone. Connections do not outlive a process, datagrams do.
+    pub(crate) fn reconnect(&mut self, server: usize) {
+        if self.order == Order::AsSent {
+            self.messages
+                .retain(|envelope| envelope.to != server && envelope.from != server);
+        }
+    }
+
+    /// Changes what messages say.
+    pub(crate) fn rewrite(&mut self, change: impl Fn(&mut Body)) {
+        let before = std::mem::take(&mut self.messages);
+        for envelope in before {
+            let mut message = envelope.message.clone();
+            change(&mut message.body);
+            self.send(Arc::new(Envelope::new(envelope.from, envelope.to, message)));
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.messages.clear();
+    }
+}

@@ -1,0 +1,228 @@
+//! One server's elector, and what it does when something happens to it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex};
+
+use bellwether_election::{
+    Body, Config, Elector, Epoch, Instant, Link, Member, Message, Number, Output, Role, ServerId, Stamp,
+};
+use rand::RngCore;
+
+use crate::hash_of;
+use crate::network::Envelope;
+use crate::time::{NOW, micros};
+
+/// Chance is not explored: it only spreads servers out in time, and the model tries every order of events.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct NoChance;
+
+impl RngCore for NoChance {
+    fn next_u32(&mut self) -> u32 {
+        0
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        0
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+pub(crate) fn id(server: usize) -> ServerId {
+    let id = ["a", "b", "c", "d"][server];
+    id.parse().expect("a letter is an id")
+}
+
+fn index(id: &ServerId) -> usize {
+    usize::from(id.as_str().as_bytes()[0] - b'a')
+}
+
+/// An elector in one situation, shared by all the states in which it is in it. Two are equal if their hashes are, as
+/// the checker takes states to be.
+#[derive(Clone)]
+pub(crate) struct Process(Arc<Situation>);
+
+struct Situation {
+    elector: Elector<NoChance>,
+    role: Role,
+    hash: u64,
+}
+
+impl Process {
+    pub(crate) fn role(&self) -> &Role {
+        &self.0.role
+    }
+
+    pub(crate) fn member(&self) -> &Member {
+        self.0.elector.member()
+    }
+
+    /// When it next has something to do by itself.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.0.elector.poll_timeout()
+    }
+
+    pub(crate) fn valid_until(&self) -> Option<Instant> {
+        self.0.elector.valid_until()
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.elector.fmt(f)
+    }
+}
+
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.hash == other.0.hash
+    }
+}
+
+impl Eq for Process {}
+
+impl Hash for Process {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash.hash(state);
+    }
+}
+
+/// What happens to a process.
+#[derive(Clone, Debug, Hash)]
+pub(crate) enum Event {
+    Timeout,
+    Message(Arc<Envelope>),
+    Link(usize, Link),
+    Claim(Option<Epoch>),
+    Confirmation(Epoch, Option<bool>),
+    StepDown(Epoch),
+    Drained(Epoch),
+    Leave,
+    Resign,
+    SetFit(bool),
+    /// Nothing but that time passes.
+    Nothing,
+}
+
+/// What a process wants done. The same as its outputs.
+#[derive(Clone, Debug)]
+pub(crate) enum Want {
+    Send(Arc<Envelope>),
+    Claim { above: Epoch },
+    Confirm(Epoch),
+    Be(Role),
+}
+
+pub(crate) struct Reaction {
+    pub(crate) process: Process,
+    pub(crate) wants: Vec<Want>,
+}
+
+/// Every situation that any elector has been in, and every reaction it has had. Most states of a cluster combine
+/// situations that are known already.
+pub(crate) struct Processes {
+    config: Config,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    processes: HashMap<u64, Process>,
+    reactions: HashMap<u64, Arc<Reaction>>,
+}
+
+impl Processes {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            known: Mutex::default(),
+        }
+    }
+
+    /// One that starts now.
+    pub(crate) fn start(&self, server: usize, number: u64, servers: usize) -> Arc<Reaction> {
+        let me = Member::new(id(server), Number(number));
+        let ids = (0..servers).map(id);
+        let elector = Elector::new(self.config.clone(), me, ids, NoChance, NOW);
+        let elector = elector.expect("the configuration is valid");
+        Arc::new(self.reaction(elector, server, NOW))
+    }
+
+    /// What `process` does when `event` happens at `now`. Afterwards that moment is [`NOW`].
+    pub(crate) fn react(
+        &self,
+        process: &Process,
+        server: usize,
+        now: Instant,
+        event: &Event,
+    ) -> Arc<Reaction> {
+        let key = hash_of(&(process, now, event));
+        if let Some(known) = self.known().reactions.get(&key) {
+            return Arc::clone(known);
+        }
+        let mut elector = process.0.elector.clone();
+        match event {
+            Event::Timeout => elector.handle_timeout(now),
+            Event::Message(envelope) => {
+                elector.handle_message(now, &id(envelope.from), envelope.message.clone());
+            }
+            Event::Link(peer, link) => elector.handle_link(now, &id(*peer), *link),
+            Event::Claim(granted) => elector.handle_claim(now, *granted),
+            Event::Confirmation(epoch, newest) => elector.handle_confirmation(now, *epoch, *newest),
+            Event::StepDown(epoch) => elector.step_down(now, *epoch),
+            Event::Drained(epoch) => elector.drained(now, *epoch),
+            Event::Leave => elector.leave(now),
+            // Refused where nobody could take over.
+            Event::Resign => drop(elector.resign(now)),
+            Event::SetFit(fit) => elector.set_fit(now, *fit),
+            Event::Nothing => {}
+        }
+        let reaction = Arc::new(self.reaction(elector, server, now));
+        self.known().reactions.insert(key, Arc::clone(&reaction));
+        reaction
+    }
+
+    fn reaction(&self, mut elector: Elector<NoChance>, server: usize, now: Instant) -> Reaction {
+        let outputs = std::iter::from_fn(|| elector.poll_output());
+        let wants = outputs.map(|output| want(server, output)).collect();
+        elector.rebase(now, NOW);
+        let hash = hash_of(&elector);
+        let mut known = self.known();
+        let process = known.processes.entry(hash).or_insert_with(|| {
+            let role = elector.role();
+            Process(Arc::new(Situation { elector, role, hash }))
+        });
+        Reaction {
+            process: process.clone(),
+            wants,
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().expect("nobody panics with the lock")
+    }
+}
+
+fn want(server: usize, output: Output) -> Want {
+    match output {
+        Output::Send { to, message } => {
+            Want::Send(Arc::new(Envelope::new(server, index(&to), sent_now(message))))
+        }
+        Output::Claim(claim) => Want::Claim { above: claim.above },
+        Output::Confirm(epoch) => Want::Confirm(epoch),
+        Output::Role(role) => Want::Be(role),
+        other => panic!("the model does not know {other:?}"),
+    }
+}
+
+/// Now is always the same moment, also where the process was handed a later one.
+fn sent_now(mut message: Message) -> Message {
+    if let Body::Coordinator { stamp, .. } | Body::HeartbeatAck { stamp, .. } = &mut message.body {
+        *stamp = Stamp(micros(NOW.elapsed_since_origin()));
+    }
+    message
+}
