@@ -14,7 +14,13 @@ pub(crate) struct Options {
 
 /// Explores every model of the election to its end.
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let mut explore = cargo(["test", "--package", "bellwether-election-model", "--test", "model"]);
+    let mut explore = cargo([
+        "test",
+        "--package",
+        "bellwether-election-model",
+        "--test",
+        "model",
+    ]);
     explore.args(&options.filter);
     if options.long {
         // One after another, for their memory's sake.

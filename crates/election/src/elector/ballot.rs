@@ -97,6 +97,8 @@ pub(super) struct Polling {
     since: Instant,
     again_at: Instant,
     until: Instant,
+    /// A ballot before this one was refused, so the next refusal has to wait.
+    repeated: bool,
     votes: BTreeSet<ServerId>,
 }
 
@@ -129,6 +131,13 @@ impl<R: RngCore> Elector<R> {
         if let Some(until) = self.promises.bound_until(now, &self.me.rank) {
             return self.enter(State::Standing(Standing::Bound { until }));
         }
+        // What is won later than that leaves too little of the lease.
+        let until = now + self.config.timeout / 2;
+        self.poll(until, false);
+    }
+
+    fn poll(&mut self, until: Instant, repeated: bool) {
+        let now = self.now;
         let epoch = self.seen.max(self.promises.epoch).next();
         self.promises.epoch = epoch;
         let bound_until = now + self.config.timeout;
@@ -137,8 +146,8 @@ impl<R: RngCore> Elector<R> {
             epoch,
             since: now,
             again_at: now + self.config.heartbeat,
-            // What is won later than that leaves too little of the lease.
-            until: now + self.config.timeout / 2,
+            until,
+            repeated,
             votes: BTreeSet::new(),
         })));
         self.broadcast(&Body::Ballot { epoch });
@@ -155,6 +164,10 @@ impl<R: RngCore> Elector<R> {
         }
         if now < polling.again_at {
             return;
+        }
+        if self.promises.epoch > polling.epoch {
+            let until = polling.until;
+            return self.poll(until, true);
         }
         // Lost, or bound by a promise that has run out since.
         polling.again_at = now + self.config.heartbeat;
@@ -187,6 +200,7 @@ impl<R: RngCore> Elector<R> {
             State::Standing(Standing::Claiming { .. }) => true,
             _ => false,
         };
+        let withdrawn = !counted && matches!(self.state, State::Standing(Standing::Polling(_)));
         if !counted {
             // Nobody counts this server's vote for itself any more, or it is withdrawn now: the larger rank wins.
             self.promises.release_own(&self.me.rank);
@@ -201,7 +215,9 @@ impl<R: RngCore> Elector<R> {
             .current
             .as_ref()
             .is_some_and(|promise| promise.to == sender.rank);
-        if epoch < largest || (epoch == largest && !given) {
+        // Under the same epoch only if the vote for this server itself is withdrawn for it.
+        let again = given || (withdrawn && epoch > self.seen);
+        if epoch < largest || (epoch == largest && !again) {
             return self.send(
                 peer,
                 Body::Vote {
@@ -225,8 +241,13 @@ impl<R: RngCore> Elector<R> {
             return;
         };
         if !granted && epoch >= polling.epoch {
-            self.promises.epoch = epoch;
-            return self.run_for_office();
+            self.promises.epoch = self.promises.epoch.max(epoch);
+            // Once at once; after that no faster than the heartbeat, or two candidates drive each other on.
+            if !polling.repeated {
+                let until = polling.until;
+                self.poll(until, true);
+            }
+            return;
         }
         if granted && epoch == polling.epoch && !sender.observer {
             polling.votes.insert(sender.rank.id.clone());
