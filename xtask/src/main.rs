@@ -59,6 +59,8 @@ enum Task {
     Miri,
     /// Measure takeover time and the latency of commands
     Bench(bench::Options),
+    /// Measure the election crate: messages, a quiet second, failover times, throughput
+    BenchElection(bench::ElectionOptions),
     /// Build the browser client into www/pkg
     Web,
     /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser
@@ -107,6 +109,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Semver(options) => semver::run(options).await,
         Task::Miri => miri::run().await,
         Task::Bench(options) => bench::run(options).await,
+        Task::BenchElection(options) => bench::election(options).await,
         Task::Web => web::build().await,
         Task::Provision => provision::everything().await,
     }
