@@ -80,7 +80,9 @@ impl Tenure {
             .borrow()
             .valid_until
             .is_none_or(|until| Instant::now() < until);
-        in_time && self.role.borrow().office() == Some(self.epoch())
+        // A channel that is closed holds the last role for ever.
+        let goes_on = self.role.has_changed().is_ok();
+        goes_on && in_time && self.role.borrow().office() == Some(self.epoch())
     }
 
     /// Until when it stays valid without hearing from anybody. See

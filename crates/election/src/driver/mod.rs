@@ -170,10 +170,10 @@ impl Election {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Resign(reply));
         // An error means that the election has ended, and with it the office.
-        answer.await.unwrap_or(Err(ResignError::NotCoordinator))?;
+        let resigned = answer.await.unwrap_or(Err(ResignError::NotCoordinator))?;
         let mut role = self.role.clone();
         let settled = role
-            .wait_for(|role| !matches!(role, Role::Draining { .. } | Role::Electing))
+            .wait_for(|role| *role != Role::Electing && role.office() != Some(resigned))
             .await;
         match settled.as_deref() {
             Ok(Role::Coordinator { .. }) => Err(ResignError::SuccessorFailed),

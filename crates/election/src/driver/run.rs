@@ -21,7 +21,8 @@ pub(super) enum Request {
     RemovePeer(ServerId),
     StepDown(Epoch),
     Drained(Epoch),
-    Resign(oneshot::Sender<Result<(), ResignError>>),
+    /// Answered with the epoch that ends.
+    Resign(oneshot::Sender<Result<Epoch, ResignError>>),
     Leave,
 }
 
@@ -123,7 +124,9 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
             Request::Drained(epoch) => self.elector.drained(now, epoch),
             Request::Resign(reply) => {
                 // Whoever asked may have stopped waiting for the answer.
-                let _ = reply.send(self.elector.resign(now));
+                let resigned = self.elector.resign(now);
+                let epoch = self.elector.role().office().unwrap_or_default();
+                let _ = reply.send(resigned.map(|()| epoch));
             }
             Request::Leave => self.elector.leave(now),
         }

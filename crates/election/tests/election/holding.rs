@@ -81,6 +81,7 @@ async fn a_tenure_ends_when_nobody_follows() {
     assert!(next.epoch() > tenure.epoch());
     drop(a);
     next.lost().await;
+    assert!(!next.is_valid(), "without an election there is no coordinator");
 }
 
 #[tokio::test(start_paused = true)]
