@@ -22,7 +22,7 @@ pub(crate) enum Fault {
 
 /// What one failover took.
 pub(crate) struct Failover {
-    /// Between the survivors, heartbeats and their answers left out.
+    /// Between servers that are there, heartbeats and their answers left out.
     pub(crate) messages: u64,
     /// The same to the server that has gone, until all survivors follow another.
     pub(crate) to_the_failed: u64,
