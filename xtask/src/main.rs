@@ -9,8 +9,10 @@ mod manifest;
 mod miri;
 mod msrv;
 mod package;
+mod planted;
 mod provision;
 mod semver;
+mod simulate;
 mod step;
 mod targets;
 mod test;
@@ -61,6 +63,10 @@ enum Task {
     Bench(bench::Options),
     /// Measure the election crate: messages, a quiet second, failover times, throughput
     BenchElection(bench::ElectionOptions),
+    /// Run the election in virtual time under every fault, with as many seeds as you have patience for
+    Simulate(simulate::Options),
+    /// Plant known bugs in a copy of the election, one by one, and expect each to be found
+    Planted(planted::Options),
     /// Build the browser client into www/pkg
     Web,
     /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser
@@ -110,6 +116,8 @@ async fn run(task: Task) -> Result<()> {
         Task::Miri => miri::run().await,
         Task::Bench(options) => bench::run(options).await,
         Task::BenchElection(options) => bench::election(options).await,
+        Task::Simulate(options) => simulate::run(options).await,
+        Task::Planted(options) => planted::run(options).await,
         Task::Web => web::build().await,
         Task::Provision => provision::everything().await,
     }

@@ -14,7 +14,7 @@ use rand::RngCore;
 use super::follow::Following;
 use super::peers::best_two;
 use super::{Elector, State};
-use crate::{Body, Epoch, Incumbent, Instant, Member, ServerId, Succession};
+use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, ServerId, Succession};
 
 /// So many peers are asked at most whether they hear the coordinator, each for a heartbeat interval.
 const WITNESSES: usize = 3;
@@ -127,7 +127,14 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         let report_to = first.filter(|_| is_me(second)).map(|first| first.rank.id.clone());
-        self.set_doubt(Doubt::Waiting { until: now + timeout });
+        // Where votes are needed, the first may be bound for as long, and has to ask again then.
+        let patience = match self.config.quorum {
+            Quorum::Majority => timeout + heartbeat * 3,
+            _ => timeout,
+        };
+        self.set_doubt(Doubt::Waiting {
+            until: now + patience,
+        });
         if let Some(first) = report_to {
             self.send(&first, Body::Election);
         }
@@ -166,7 +173,10 @@ impl<R: RngCore> Elector<R> {
         };
         let lost = following.incumbent.rank.id.clone();
         self.counters.last_detection = Some(self.now.saturating_since(following.heard()));
-        self.peers.pass_over(&lost, self.now + self.config.timeout);
+        // The classic algorithm asks it all the same, and waits for its answer.
+        if self.config.succession == Succession::Direct {
+            self.peers.pass_over(&lost, self.now + self.config.timeout);
+        }
         self.stand();
     }
 

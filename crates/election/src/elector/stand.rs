@@ -147,7 +147,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Every better-ranked server is asked, dead or alive unless it was found out lately, and each of them does
+    /// Every better-ranked server is asked, dead or alive unless it has declined lately, and each of them does
     /// the same.
     fn stand_classic(&mut self) {
         let better: Vec<ServerId> = self
@@ -266,6 +266,8 @@ impl<R: RngCore> Elector<R> {
                     _ => {}
                 }
             }
+            // Whoever hears the one that was given up is about to lose it too; if not, the ballot fails.
+            State::Standing(Standing::Polling(_)) if self.gave_up(incumbent.as_ref()) => {}
             State::Searching(_) | State::Standing(_) => {
                 self.seen = self.seen.max(epoch);
                 match incumbent {
@@ -276,6 +278,10 @@ impl<R: RngCore> Elector<R> {
                 }
             }
         }
+    }
+
+    fn gave_up(&self, incumbent: Option<&Incumbent>) -> bool {
+        incumbent.is_some() && self.loss.as_ref().map(|loss| &loss.incumbent) == incumbent
     }
 
     pub(super) fn note_search_answer(&mut self, sender: &Member) {

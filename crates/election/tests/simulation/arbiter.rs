@@ -1,0 +1,124 @@
+//! Who grants epochs, and how badly it can be reached.
+
+use bellwether_election::{Claim, Epoch};
+use rand::Rng;
+use rand::rngs::SmallRng;
+
+use crate::clock::{MS, Micros};
+
+/// What grants epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// Outlives every server, as a document in a database does.
+    Durable,
+    /// Has none: the crate's `LocalArbiter`.
+    None,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Arbiter {
+    memory: Memory,
+    granted: Epoch,
+    grants: u64,
+    reach: Reach,
+    longest: Micros,
+    /// Having granted or confirmed an epoch, it grants no other for so long.
+    patience: Micros,
+    promised_at: Option<Micros>,
+}
+
+/// How claims and their answers fare.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// How many claims are refused or do not arrive.
+    pub(crate) failure: f64,
+    /// How many grants are made but not heard of: the answer is a failure.
+    pub(crate) lost_answer: f64,
+    /// How long a claim is on its way, and its answer the same again.
+    pub(crate) longest: Micros,
+}
+
+impl Reach {
+    pub(crate) fn good() -> Self {
+        Self {
+            failure: 0.0,
+            lost_answer: 0.0,
+            longest: 10 * MS,
+        }
+    }
+
+    pub(crate) fn bad(rng: &mut SmallRng) -> Self {
+        Self {
+            failure: rng.random_range(0.0..0.6),
+            lost_answer: rng.random_range(0.0..0.3),
+            longest: [20, 200, 2_000, 4_000][rng.random_range(0..4)] * MS,
+        }
+    }
+}
+
+impl Arbiter {
+    pub(crate) fn new(memory: Memory, patience: Micros) -> Self {
+        Self {
+            memory,
+            granted: Epoch::ZERO,
+            grants: 0,
+            reach: Reach::good(),
+            longest: Reach::good().longest,
+            patience,
+            promised_at: None,
+        }
+    }
+
+    pub(crate) fn set_reach(&mut self, reach: Reach) {
+        self.reach = reach;
+        self.longest = self.longest.max(reach.longest);
+    }
+
+    /// How long a claim, or the answer to it, is on its way.
+    pub(crate) fn delay(&self, rng: &mut SmallRng) -> Micros {
+        rng.random_range(200..self.reach.longest)
+    }
+
+    /// What it does about a claim, and what the claimant is told.
+    pub(crate) fn decide(
+        &mut self,
+        now: Micros,
+        claim: &Claim,
+        rng: &mut SmallRng,
+    ) -> (Option<Epoch>, Option<Epoch>) {
+        let bound = self.promised_at.is_some_and(|at| now < at + self.patience);
+        if bound || rng.random_bool(self.reach.failure) {
+            return (None, None);
+        }
+        let granted = match self.memory {
+            Memory::Durable => self.granted.max(claim.above).next(),
+            Memory::None => claim.above.next(),
+        };
+        self.granted = self.granted.max(granted);
+        self.grants += 1;
+        self.promised_at = Some(now);
+        let told = (!rng.random_bool(self.reach.lost_answer)).then_some(granted);
+        (Some(granted), told)
+    }
+
+    /// What it says when asked whether an epoch is the newest.
+    pub(crate) fn confirm(&mut self, now: Micros, epoch: Epoch, rng: &mut SmallRng) -> Option<bool> {
+        if rng.random_bool(self.reach.failure) {
+            return None;
+        }
+        let newest = self.memory == Memory::None || epoch == self.granted;
+        if newest {
+            self.promised_at = Some(now);
+        }
+        (!rng.random_bool(self.reach.lost_answer)).then_some(newest)
+    }
+
+    /// The longest that any claim so far may take, there and back.
+    pub(crate) fn longest(&self) -> Micros {
+        2 * self.longest
+    }
+
+    pub(crate) fn grants(&self) -> u64 {
+        self.grants
+    }
+}

@@ -1,0 +1,117 @@
+//! What is going to happen, in the order of real time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use bellwether_election::{Claim, Epoch, Instant, Link, Message};
+
+use crate::clock::Micros;
+
+/// Something that is on its way.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// To a server, unless its process has ended meanwhile.
+    Server { server: usize, process: u64, what: What },
+    /// To the arbiter, which answers although the claimant may be gone.
+    Claim {
+        server: usize,
+        process: u64,
+        claim: Claim,
+    },
+    /// To the arbiter: is this epoch still the newest?
+    Confirm {
+        server: usize,
+        process: u64,
+        epoch: Epoch,
+    },
+    /// To the resource.
+    Write {
+        server: usize,
+        process: u64,
+        epoch: Epoch,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    Wake(Instant),
+    Deliver {
+        from: usize,
+        message: Message,
+    },
+    Link {
+        peer: usize,
+        link: Link,
+        hint: u64,
+    },
+    ClaimAnswered(Option<Epoch>),
+    ConfirmAnswered {
+        epoch: Epoch,
+        newest: Option<bool>,
+    },
+    /// The operator has added a server to the cluster, or taken it out.
+    Membership {
+        peer: usize,
+        belongs: bool,
+    },
+    /// A client has something for the coordinator of this epoch to do.
+    Work(Epoch),
+    WriteAnswered {
+        epoch: Epoch,
+        refused: bool,
+    },
+    /// The process looks whether it has drained.
+    Drained(Epoch),
+    /// The process ends because its server has left.
+    Exit,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    heap: BinaryHeap<Reverse<Scheduled>>,
+    sequence: u64,
+}
+
+struct Scheduled {
+    at: Micros,
+    /// Unique, so that what happens at one moment happens in the order in which it was caused.
+    sequence: u64,
+    event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.sequence == other.sequence
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, at: Micros, event: Event) {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        self.heap.push(Reverse(Scheduled { at, sequence, event }));
+    }
+
+    /// The next event, if it happens until `end`.
+    pub(crate) fn pop(&mut self, end: Micros) -> Option<(Micros, Event)> {
+        if self.heap.peek()?.0.at > end {
+            return None;
+        }
+        let Reverse(next) = self.heap.pop()?;
+        Some((next.at, next.event))
+    }
+}

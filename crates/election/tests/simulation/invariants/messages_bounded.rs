@@ -1,0 +1,54 @@
+use super::{Fact, Invariant, Scene};
+use crate::clock::{MS, Micros, micros};
+
+/// Nobody talks without end: in one step a server sends at most a few messages to each other one, and all together
+/// send at most [`PER_HEARTBEAT`] to each other one within a heartbeat.
+#[derive(Default)]
+pub(super) struct MessagesBounded {
+    window: Micros,
+    sent: usize,
+    /// What a server that was paused may say besides, in answer to all that it hears at once when it wakes.
+    credit: usize,
+}
+
+/// A heartbeat and its answer make 2 for each follower. An election makes more for as long as it lasts, and packets may
+/// be doubled; a loop of messages that cause each other makes hundreds at a round trip of a millisecond.
+const PER_HEARTBEAT: usize = 20;
+
+/// An answer, and an answer to that.
+const PER_HELD_UP: usize = 2;
+
+/// A heartbeat, a challenge, a word taken back and a ballot.
+const PER_STEP: usize = 4;
+
+impl Invariant for MessagesBounded {
+    fn name(&self) -> &'static str {
+        "messages_bounded"
+    }
+
+    fn check(&mut self, scene: &Scene<'_>, facts: &[Fact]) -> Result<(), String> {
+        let others = scene.servers.len().max(2) - 1;
+        let heartbeat = micros(scene.config.heartbeat).max(10 * MS);
+        let window = scene.at / heartbeat;
+        if window != self.window {
+            (self.window, self.sent) = (window, 0);
+        }
+        let sent = facts
+            .iter()
+            .filter(|fact| matches!(fact, Fact::Sent { .. }))
+            .count();
+        let held_up = facts.iter().filter(|fact| matches!(fact, Fact::HeldUp)).count();
+        self.credit += held_up * PER_HELD_UP;
+        self.sent += sent;
+        if sent > PER_STEP * others {
+            return Err(format!("{sent} messages in one step to {others} others"));
+        }
+        let most = PER_HEARTBEAT * others * scene.servers.len();
+        let excess = self.sent.saturating_sub(most);
+        (self.sent, self.credit) = (self.sent.min(most), self.credit.saturating_sub(excess));
+        if excess > 0 && self.credit == 0 {
+            return Err(format!("more than {most} messages within one heartbeat"));
+        }
+        Ok(())
+    }
+}

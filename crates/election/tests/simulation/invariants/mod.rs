@@ -1,0 +1,155 @@
+//! What must hold after every step, one file per invariant.
+//!
+//! A step is one call of one server's elector with everything that follows from it at once, or one decision of the
+//! arbiter or the resource. Each invariant is shown the facts of every step in their order.
+
+mod alternates;
+pub(crate) mod converges;
+mod drains_first;
+mod epoch_grows;
+mod epoch_unique;
+mod fenced;
+mod granted;
+mod messages_bounded;
+mod never_spins;
+mod one_claim;
+mod self_demotes;
+mod steps_down;
+
+use std::fmt;
+use std::time::Duration;
+
+use bellwether_election::{Body, Config, Epoch, Role};
+
+use crate::arbiter::Memory;
+use crate::clock::Micros;
+use crate::server::Server;
+use crate::world::Setup;
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Fact {
+    Started {
+        server: usize,
+    },
+    Stopped {
+        server: usize,
+    },
+    /// The elector was called for the first time in so long, by its own clock.
+    Called {
+        server: usize,
+        gap: Duration,
+        before: Role,
+    },
+    /// It was told that time has passed.
+    Woken {
+        server: usize,
+    },
+    Sent {
+        server: usize,
+        body: Body,
+    },
+    /// A message has to wait for a server that is paused.
+    HeldUp,
+    Claimed {
+        server: usize,
+    },
+    ClaimAnswered {
+        server: usize,
+    },
+    Confirming {
+        server: usize,
+        epoch: Epoch,
+    },
+    ConfirmAnswered {
+        server: usize,
+        epoch: Epoch,
+    },
+    Granted {
+        server: usize,
+        process: u64,
+        epoch: Epoch,
+    },
+    RoleChanged {
+        server: usize,
+        role: Role,
+    },
+    Drained {
+        server: usize,
+        epoch: Epoch,
+    },
+    /// The resource has refused it, and it was told so.
+    Refused {
+        server: usize,
+        epoch: Epoch,
+    },
+    Committed {
+        server: usize,
+        epoch: Epoch,
+    },
+}
+
+/// Where and when.
+pub(crate) struct Scene<'a> {
+    pub(crate) at: Micros,
+    pub(crate) servers: &'a [Server],
+    pub(crate) config: &'a Config,
+}
+
+pub(crate) trait Invariant {
+    fn name(&self) -> &'static str;
+
+    /// # Errors
+    /// How it is broken.
+    fn check(&mut self, scene: &Scene<'_>, facts: &[Fact]) -> Result<(), String>;
+}
+
+/// An invariant is broken.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) invariant: &'static str,
+    pub(crate) detail: String,
+    pub(crate) at: Micros,
+}
+
+impl Violation {
+    pub(crate) fn new(invariant: &'static str, at: Micros, detail: impl fmt::Display) -> Self {
+        Self {
+            invariant,
+            detail: detail.to_string(),
+            at,
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.at as f64 / 1_000.0;
+        write!(
+            f,
+            "invariant {} violated at {ms:.3} ms: {}",
+            self.invariant, self.detail
+        )
+    }
+}
+
+/// All that can be promised with such policies, such an arbiter and such a resource.
+pub(crate) fn all(setup: &Setup) -> Vec<Box<dyn Invariant>> {
+    let (memory, fencing) = (setup.memory, setup.fencing);
+    let mut all: Vec<Box<dyn Invariant>> = vec![
+        Box::new(alternates::Alternates::default()),
+        Box::new(drains_first::DrainsFirst::default()),
+        Box::new(granted::Granted::default()),
+        Box::new(messages_bounded::MessagesBounded::default()),
+        Box::new(never_spins::NeverSpins),
+        Box::new(one_claim::OneClaim::default()),
+        Box::new(steps_down::StepsDown::default()),
+        Box::new(epoch_grows::EpochGrows::new(memory)),
+        Box::new(self_demotes::SelfDemotes::new(setup)),
+    ];
+    if memory == Memory::Durable {
+        all.push(Box::new(epoch_unique::EpochUnique::default()));
+        all.push(Box::new(fenced::Fenced::new(fencing)));
+    }
+    all
+}

@@ -1,0 +1,46 @@
+use std::collections::BTreeSet;
+
+use bellwether_election::Epoch;
+
+use super::{Fact, Invariant, Scene};
+
+/// A server has at most one claim out: a second grant would only end the tenure of the first. And it asks the arbiter
+/// to confirm an epoch once at a time.
+#[derive(Default)]
+pub(super) struct OneClaim {
+    out: BTreeSet<usize>,
+    confirming: BTreeSet<(usize, Epoch)>,
+}
+
+impl Invariant for OneClaim {
+    fn name(&self) -> &'static str {
+        "one_claim"
+    }
+
+    fn check(&mut self, _: &Scene<'_>, facts: &[Fact]) -> Result<(), String> {
+        for fact in facts {
+            match fact {
+                Fact::Started { server } => {
+                    self.out.remove(server);
+                    self.confirming.retain(|(of, _)| of != server);
+                }
+                Fact::ClaimAnswered { server } => {
+                    self.out.remove(server);
+                }
+                Fact::ConfirmAnswered { server, epoch } => {
+                    self.confirming.remove(&(*server, *epoch));
+                }
+                Fact::Confirming { server, epoch } if !self.confirming.insert((*server, *epoch)) => {
+                    return Err(format!(
+                        "s{server} asks about epoch {epoch} again before it was answered"
+                    ));
+                }
+                Fact::Claimed { server } if !self.out.insert(*server) => {
+                    return Err(format!("s{server} claims again before it was answered"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

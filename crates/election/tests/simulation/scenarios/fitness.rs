@@ -1,0 +1,54 @@
+use bellwether_election::Role;
+
+use crate::clock::micros;
+use crate::explore::explore;
+use crate::world::Setup;
+
+use super::settled;
+
+const NAME: &str = "fitness";
+
+#[test]
+fn an_unfit_coordinator_hands_over_and_an_unfit_cluster_has_none() {
+    explore(100, |seed| {
+        let (mut world, best) = settled(seed, Setup::calm(3))?;
+        world.set_fit(best, false)?;
+        let patience = micros(world.setup.config.unfit_patience);
+        world.run_until(world.now() + patience + 2 * world.timeout())?;
+        world.check_converged()?;
+        for server in 0..3 {
+            world.set_fit(server, false)?;
+        }
+        let grace = micros(world.setup.config.unfit_grace);
+        world.run_until(world.now() + grace + 4 * world.timeout())?;
+        for server in 0..3 {
+            let electing = world.role(server) == Some(Role::Electing);
+            world.expect(NAME, electing, "nobody is fit, nobody leads")?;
+        }
+        for server in 0..3 {
+            world.set_fit(server, true)?;
+        }
+        world.run_for_ms(10_000)?;
+        world.check_converged()?;
+        Ok(world.figures())
+    });
+}
+
+/// Giving the epoch up would gain nothing.
+#[test]
+fn where_nobody_is_fit_the_coordinator_stays_for_a_while() {
+    explore(100, |seed| {
+        let (mut world, best) = settled(seed, Setup::calm(3))?;
+        for server in 0..3 {
+            world.set_fit(server, false)?;
+        }
+        let grace = micros(world.setup.config.unfit_grace);
+        world.run_until(world.now() + grace - world.timeout())?;
+        world.expect(NAME, world.leads(best), "it should still lead")?;
+        for server in 0..3 {
+            world.set_fit(server, true)?;
+        }
+        world.check_stays(grace / 1_000)?;
+        Ok(world.figures())
+    });
+}

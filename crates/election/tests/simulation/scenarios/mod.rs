@@ -1,0 +1,57 @@
+//! What is expected of a cluster in one situation each.
+
+mod calm;
+mod cold_start;
+mod failover;
+mod fitness;
+mod handover;
+mod membership;
+mod policies;
+mod quorum;
+mod safety;
+mod split;
+
+use bellwether_election::Role;
+
+use crate::invariants::Violation;
+use crate::world::{Setup, World};
+
+/// A cluster that has found its coordinator; that one's index with it.
+fn settled(seed: u64, setup: Setup) -> Result<(World, usize), Violation> {
+    let mut world = World::new(seed, setup);
+    world.start_all()?;
+    world.run_for_ms(4_000)?;
+    world.check_converged()?;
+    let best = world.best().unwrap_or(0);
+    Ok((world, best))
+}
+
+/// One for even seeds, the other for odd ones.
+fn either<T>(seed: u64, even: T, odd: T) -> T {
+    if seed & 1 == 0 { even } else { odd }
+}
+
+impl World {
+    /// What a scenario expects besides the invariants, under a name of its own.
+    fn expect(&self, name: &'static str, holds: bool, detail: &str) -> Result<(), Violation> {
+        if holds {
+            return Ok(());
+        }
+        let roles: Vec<Option<Role>> = (0..self.servers.len()).map(|server| self.role(server)).collect();
+        Err(Violation::new(
+            name,
+            self.now(),
+            format_args!("{detail}; roles: {roles:?}"),
+        ))
+    }
+
+    fn leads(&self, server: usize) -> bool {
+        self.servers[server].takes_work().is_some()
+    }
+
+    fn coordinators(&self) -> usize {
+        (0..self.servers.len())
+            .filter(|server| self.leads(*server))
+            .count()
+    }
+}
