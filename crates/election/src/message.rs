@@ -86,6 +86,9 @@ pub enum Body {
     Handover {
         /// The epoch that ends with this.
         epoch: Epoch,
+        /// Votes and heartbeats up to this epoch promised the sender support for what ends with this. It may be
+        /// larger than `epoch`, since an arbiter need not grant the epoch that was voted on.
+        releases: Epoch,
         /// Whose turn it is.
         successor: Option<ServerId>,
     },

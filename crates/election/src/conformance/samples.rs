@@ -75,10 +75,12 @@ fn following(body: &Body) -> Vec<Body> {
         Body::HeartbeatAck { .. } => vec![
             Body::Handover {
                 epoch: Epoch::ZERO,
+                releases: Epoch::ZERO,
                 successor: None,
             },
             Body::Handover {
                 epoch: Epoch(u64::MAX),
+                releases: Epoch(u64::MAX),
                 successor: Some(longest(0).rank.id),
             },
         ],

@@ -64,16 +64,21 @@ impl Promises {
         }
     }
 
+    /// The largest epoch voted for.
+    pub(super) fn largest(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// This server counts its vote for itself no more.
+    pub(super) fn release_own(&mut self, me: &Rank) {
+        self.current.take_if(|promise| promise.to == *me);
+    }
+
     /// `rank` itself has said that it is not coordinator any more. A word that is older than the promise
     /// releases nobody: it may have been under way for long.
     pub(super) fn release(&mut self, rank: &Rank, epoch: Epoch) {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|promise| promise.to == *rank && promise.epoch <= epoch)
-        {
-            self.current = None;
-        }
+        self.current
+            .take_if(|promise| promise.to == *rank && promise.epoch <= epoch);
     }
 }
 
@@ -110,15 +115,16 @@ impl<R: RngCore> Elector<R> {
         if let Some(until) = self.promises.bound_until(now, &self.me.rank) {
             return self.enter(State::Standing(Standing::Bound { until }));
         }
-        let until = now + self.config.timeout;
         let epoch = self.seen.max(self.promises.epoch).next();
         self.promises.epoch = epoch;
-        self.promises.promise(&self.me.rank, epoch, until);
+        let bound_until = now + self.config.timeout;
+        self.promises.promise(&self.me.rank, epoch, bound_until);
         self.enter(State::Standing(Standing::Polling(Polling {
             epoch,
             since: now,
             again_at: now + self.config.heartbeat,
-            until,
+            // What is won later than that leaves too little of the lease.
+            until: now + self.config.timeout / 2,
             votes: BTreeSet::new(),
         })));
         self.broadcast(&Body::Ballot { epoch });
@@ -147,8 +153,13 @@ impl<R: RngCore> Elector<R> {
 
     pub(super) fn on_ballot(&mut self, sender: &Member, epoch: Epoch) {
         let peer = &sender.rank.id;
-        if self.me.observer || self.config.quorum != Quorum::Majority {
+        if self.config.quorum != Quorum::Majority {
             return;
+        }
+        if self.me.observer {
+            // Its vote is not needed, which a candidate that has never heard of it cannot know.
+            let (epoch, granted) = (Epoch::ZERO, false);
+            return self.send(peer, Body::Vote { epoch, granted });
         }
         if self.heard_incumbent().is_some() {
             return self.on_query(sender);
@@ -157,11 +168,20 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         let now = self.now;
+        let counted = match &self.state {
+            State::Standing(Standing::Polling(_)) => self.me.rank > sender.rank,
+            State::Standing(Standing::Claiming { .. }) => true,
+            _ => false,
+        };
+        if !counted {
+            // Nobody counts this server's vote for itself any more, or it is withdrawn now: the larger rank wins.
+            self.promises.release_own(&self.me.rank);
+        }
         if self.promises.bound_until(now, &sender.rank).is_some() {
             // The candidate asks again, and the promise may have run out by then.
             return;
         }
-        let largest = self.seen.max(self.promises.epoch);
+        let largest = self.seen.max(self.promises.largest());
         let given = self
             .promises
             .current
@@ -196,8 +216,9 @@ impl<R: RngCore> Elector<R> {
         }
         if granted && epoch == polling.epoch && !sender.observer {
             polling.votes.insert(sender.rank.id.clone());
-            self.count_votes();
         }
+        // Also when one turns out to have no vote: then fewer are needed.
+        self.count_votes();
     }
 
     fn count_votes(&mut self) {
@@ -212,6 +233,8 @@ impl<R: RngCore> Elector<R> {
             epoch: polling.epoch,
             since: polling.since,
         };
+        let bound_until = won.since + self.config.timeout;
+        self.promises.promise(&self.me.rank, won.epoch, bound_until);
         self.peers.forget_support();
         for voter in polling.votes.clone() {
             self.peers.support(&voter, won.since);

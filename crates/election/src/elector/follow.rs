@@ -204,11 +204,17 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    pub(super) fn on_handover(&mut self, sender: &Member, epoch: Epoch, successor: Option<ServerId>) {
+    pub(super) fn on_handover(
+        &mut self,
+        sender: &Member,
+        epoch: Epoch,
+        releases: Epoch,
+        successor: Option<ServerId>,
+    ) {
         if epoch < self.seen || matches!(self.state, State::Leading(_) | State::Draining(_) | State::Left) {
             return;
         }
-        self.promises.release(&sender.rank, epoch);
+        self.promises.release(&sender.rank, releases);
         self.disbelieved = Some(Incumbent {
             rank: sender.rank.clone(),
             epoch,

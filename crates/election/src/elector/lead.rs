@@ -181,7 +181,8 @@ impl<R: RngCore> Elector<R> {
         };
         let (epoch, leaving) = (draining.office.epoch, draining.leaving);
         // Its promise to itself ends with its office, so that it can vote for the next.
-        self.promises.release(&self.me.rank, epoch);
+        self.promises.release_own(&self.me.rank);
+        let releases = epoch.max(self.promises.largest());
         // The one named may be gone by now.
         let named = draining.successor.clone();
         let still_there = named.filter(|id| {
@@ -202,6 +203,7 @@ impl<R: RngCore> Elector<R> {
         }
         let word = Body::Handover {
             epoch,
+            releases,
             successor: successor.clone(),
         };
         match successor {

@@ -94,9 +94,7 @@ impl<R: RngCore> Elector<R> {
 
     /// Stops being coordinator at once: nobody is handed anything.
     pub(super) fn abandon(&mut self) {
-        if let Some(epoch) = self.office().map(|office| office.epoch) {
-            self.promises.release(&self.me.rank.clone(), epoch);
-        }
+        self.promises.release_own(&self.me.rank);
         match &self.state {
             State::Draining(draining) if draining.leaving => self.enter(State::Left),
             _ => self.search(),

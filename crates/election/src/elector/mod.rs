@@ -242,7 +242,11 @@ impl<R: RngCore> Elector<R> {
             Body::HeartbeatAck { epoch, stamp, roster } => {
                 self.on_heartbeat_ack(&sender, epoch, stamp, roster);
             }
-            Body::Handover { epoch, successor } => self.on_handover(&sender, epoch, successor),
+            Body::Handover {
+                epoch,
+                releases,
+                successor,
+            } => self.on_handover(&sender, epoch, releases, successor),
         }
     }
 
