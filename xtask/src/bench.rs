@@ -2,6 +2,7 @@ use anyhow::Result;
 use bellwether_tests::target_dir;
 use clap::Args;
 
+use crate::manifest::ELECTION;
 use crate::provision;
 use crate::step::{cargo, command, run as run_step};
 
@@ -10,6 +11,12 @@ pub(crate) struct Options {
     /// Passed to the benchmark; `cargo xtask bench -- --help` lists them
     #[arg(last = true)]
     arguments: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ElectionOptions {
+    /// Print only these: messages, quiet, failover, throughput
+    tables: Vec<String>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
@@ -21,4 +28,18 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let programs = target_dir()?.join("release");
     let mut bench = command(programs.join("bellwether-bench"));
     run_step(bench.args(options.arguments).env("BELLWETHER_PROGRAMS", programs)).await
+}
+
+pub(crate) async fn election(options: ElectionOptions) -> Result<()> {
+    let bench = [
+        "bench",
+        "--package",
+        ELECTION,
+        "--features",
+        "serde",
+        "--bench",
+        "figures",
+        "--",
+    ];
+    run_step(cargo(bench).args(options.tables)).await
 }

@@ -64,6 +64,8 @@ enum Task {
     Model(model::Options),
     /// Measure takeover time and the latency of commands
     Bench(bench::Options),
+    /// Measure the election crate: messages, a quiet second, failover times, throughput
+    BenchElection(bench::ElectionOptions),
     /// Run the election in virtual time under every fault, with as many seeds as you have patience for
     Simulate(simulate::Options),
     /// Plant known bugs in a copy of the election, one by one, and expect each to be found
@@ -117,6 +119,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Miri => miri::run().await,
         Task::Model(options) => model::run(options).await,
         Task::Bench(options) => bench::run(options).await,
+        Task::BenchElection(options) => bench::election(options).await,
         Task::Simulate(options) => simulate::run(options).await,
         Task::Planted(options) => planted::run(options).await,
         Task::Web => web::build().await,

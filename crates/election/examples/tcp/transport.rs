@@ -37,7 +37,7 @@ pub(crate) struct TcpTransport {
     outboxes: BTreeMap<ServerId, mpsc::Sender<Message>>,
     events: mpsc::Receiver<Event>,
     /// Ends with the transport.
-    _tasks: JoinSet<()>,
+    _accepting: JoinSet<()>,
 }
 
 impl TcpTransport {
@@ -47,7 +47,6 @@ impl TcpTransport {
         let own = own.ok_or_else(|| io::Error::other(format!("no address for {id}")))?;
         let listener = TcpListener::bind(own).await?;
         let (events_tx, events) = mpsc::channel(EVENTS);
-        let mut tasks = JoinSet::new();
         let mut outboxes = BTreeMap::new();
         for (peer, address) in addresses.into_iter().filter(|(peer, _)| peer != id) {
             let (outbox, messages) = mpsc::channel(QUEUE);
@@ -59,14 +58,17 @@ impl TcpTransport {
                 events: events_tx.clone(),
                 reported: None,
             };
-            tasks.spawn(dialler.run(messages));
+            // Ends once the transport is dropped and what it was handed is sent: the last word of a server that
+            // leaves is the most important one.
+            tokio::spawn(dialler.run(messages));
         }
         let peers = Arc::new(outboxes.keys().cloned().collect());
-        tasks.spawn(accept(listener, peers, events_tx));
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, peers, events_tx));
         Ok(Self {
             outboxes,
             events,
-            _tasks: tasks,
+            _accepting: accepting,
         })
     }
 }
@@ -111,7 +113,9 @@ impl Dialler {
             }
             // What is sent meanwhile would be out of date later.
             let drop_all = async { while messages.recv().await.is_some() {} };
-            let _ = timeout(pause, drop_all).await;
+            if timeout(pause, drop_all).await.is_ok() {
+                return;
+            }
             pause = (pause * 2).min(PAUSES.1);
         }
     }
