@@ -5,7 +5,7 @@ use crate::step::{cargo, run as run_step};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Explore the large models too: half an hour, and up to 12 GB of memory
+    /// Explore the large models too, one after another: many minutes, and gigabytes of memory
     #[arg(long)]
     long: bool,
     /// Only models whose names contain this
@@ -14,7 +14,13 @@ pub(crate) struct Options {
 
 /// Explores every model of the election to its end.
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let mut explore = cargo(["test", "--package", "bellwether-election-model", "--test", "model"]);
+    let mut explore = cargo([
+        "test",
+        "--package",
+        "bellwether-election-model",
+        "--test",
+        "model",
+    ]);
     explore.args(&options.filter);
     if options.long {
         // One after another, for their memory's sake.
