@@ -5,7 +5,7 @@ use crate::step::{cargo, run as run_step};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Explore the large models too: half an hour, and up to 12 GB of memory
+    /// Explore the large models too, one after another: many minutes, and gigabytes of memory
     #[arg(long)]
     long: bool,
     /// Only models whose names contain this

@@ -12,6 +12,8 @@ pub(crate) enum Action {
     /// It arrives and is still in flight.
     DeliverAndKeep(Arc<Envelope>),
     Lose(Arc<Envelope>),
+    /// What is under way from one server to another takes its time.
+    Stall(usize, usize),
     Timeout(usize),
     /// All clocks move to the next deadline.
     Tick,

@@ -14,6 +14,10 @@ pub(crate) struct Bounds {
     /// Numbers that a restarted server may draw.
     pub(crate) redrawn: &'static [u64],
     pub(crate) start: Start,
+    /// Servers that sleep when the exploration begins.
+    pub(crate) asleep: &'static [usize],
+    /// Servers that have not been started yet.
+    pub(crate) absent: &'static [usize],
     pub(crate) clocks: Clocks,
     pub(crate) order: Order,
     pub(crate) arbiter: Grants,
@@ -74,6 +78,8 @@ pub(crate) struct Budget {
     pub(crate) crashes: u8,
     pub(crate) restarts: u8,
     pub(crate) losses: u8,
+    /// Links that may take their time. Where clocks are common, time does not pass before all others have delivered.
+    pub(crate) stalls: u8,
     pub(crate) duplicates: u8,
     pub(crate) hints: u8,
     pub(crate) writes: u8,
@@ -141,6 +147,7 @@ impl fmt::Display for Bounds {
             ("crashes", b.crashes),
             ("restarts", b.restarts),
             ("losses", b.losses),
+            ("stalled links", b.stalls),
             ("duplicates", b.duplicates),
             ("hints", b.hints),
             ("writes", b.writes),
@@ -148,6 +155,12 @@ impl fmt::Display for Bounds {
             ("resignations", b.resignations),
             ("fitness", b.fitness),
         ];
+        if !self.asleep.is_empty() {
+            write!(f, ", asleep {:?}", self.asleep)?;
+        }
+        if !self.absent.is_empty() {
+            write!(f, ", absent {:?}", self.absent)?;
+        }
         for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             match count {
                 ANY => write!(f, ", any {what}")?,

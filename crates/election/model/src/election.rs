@@ -4,7 +4,7 @@ use bellwether_election::{Body, Epoch, Link, Quorum, Role};
 use stateright::{Model, Property};
 
 use crate::action::Action;
-use crate::bounds::{Bounds, Clocks, Start};
+use crate::bounds::{ANY, Bounds, Clocks, Start};
 use crate::cluster::{Claim, Cluster, Confirmation, Server};
 use crate::heal::{self, Known, converges, settled};
 use crate::network::Network;
@@ -38,7 +38,9 @@ impl ElectionModel {
             broken: None,
         };
         for (server, number) in self.bounds.numbers.iter().enumerate() {
-            self.world.start(&mut cluster, server, *number);
+            if !self.bounds.absent.contains(&server) {
+                self.world.start(&mut cluster, server, *number);
+            }
         }
         cluster
     }
@@ -90,7 +92,19 @@ impl ElectionModel {
                 due = true;
             }
         }
-        if self.bounds.clocks == Clocks::Common && !due && cluster.left.timeouts > 0 {
+        if self.bounds.clocks == Clocks::Own {
+            return;
+        }
+        if self.bounds.budget.stalls != ANY {
+            let reader = |to: usize| cluster.servers[to].process.is_some() && !cluster.servers[to].asleep;
+            let prompt: Vec<(usize, usize)> =
+                cluster.network.prompt().filter(|(_, to)| reader(*to)).collect();
+            due |= !prompt.is_empty();
+            if cluster.left.stalls > 0 {
+                actions.extend(prompt.into_iter().map(|(from, to)| Action::Stall(from, to)));
+            }
+        }
+        if !due && cluster.left.timeouts > 0 {
             actions.push(Action::Tick);
         }
     }
@@ -192,10 +206,14 @@ impl Model for ElectionModel {
     type Action = Action;
 
     fn init_states(&self) -> Vec<Cluster> {
-        vec![match self.bounds.start {
+        let mut cluster = match self.bounds.start {
             Start::Cold => self.cold(),
             Start::Settled => self.settled(),
-        }]
+        };
+        for server in self.bounds.asleep {
+            cluster.servers[*server].asleep = true;
+        }
+        vec![cluster]
     }
 
     fn actions(&self, cluster: &Cluster, actions: &mut Vec<Action>) {

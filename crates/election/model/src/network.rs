@@ -1,5 +1,6 @@
 //! What is under way between the servers.
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ pub(crate) struct Network {
     order: Order,
     /// By sender and receiver; on a link in the order sent or, where that means nothing, by their hashes.
     messages: Vec<Arc<Envelope>>,
+    /// Links that take their time, until they are empty.
+    stalled: BTreeSet<(usize, usize)>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -64,6 +67,7 @@ impl Network {
         Self {
             order,
             messages: Vec::new(),
+            stalled: BTreeSet::new(),
         }
     }
 
@@ -101,12 +105,14 @@ impl Network {
     pub(crate) fn remove(&mut self, envelope: &Envelope) {
         if let Some(at) = self.messages.iter().position(|other| other.hash == envelope.hash) {
             self.messages.remove(at);
+            self.unstall();
         }
     }
 
     /// The process is gone, and nobody will read what is on its way to it.
     pub(crate) fn forget_reader(&mut self, server: usize) {
         self.messages.retain(|envelope| envelope.to != server);
+        self.unstall();
     }
 
     /// A new process takes the place of one that is gone. Connections do not outlive a process, datagrams do.
@@ -114,7 +120,25 @@ impl Network {
         if self.order == Order::AsSent {
             self.messages
                 .retain(|envelope| envelope.to != server && envelope.from != server);
+            self.unstall();
         }
+    }
+
+    pub(crate) fn stall(&mut self, from: usize, to: usize) {
+        self.stalled.insert((from, to));
+    }
+
+    fn unstall(&mut self) {
+        let messages = &self.messages;
+        self.stalled
+            .retain(|link| messages.iter().any(|envelope| envelope.link() == *link));
+    }
+
+    /// Links that deliver before any time passes.
+    pub(crate) fn prompt(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut links: Vec<(usize, usize)> = self.messages.iter().map(|envelope| envelope.link()).collect();
+        links.dedup();
+        links.into_iter().filter(|link| !self.stalled.contains(link))
     }
 
     /// Changes what messages say.
@@ -129,5 +153,6 @@ impl Network {
 
     pub(crate) fn clear(&mut self) {
         self.messages.clear();
+        self.stalled.clear();
     }
 }

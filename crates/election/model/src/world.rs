@@ -78,6 +78,10 @@ impl World {
                 spend(&mut cluster.left.losses);
                 cluster.network.remove(envelope);
             }
+            Action::Stall(from, to) => {
+                spend(&mut cluster.left.stalls);
+                cluster.network.stall(*from, *to);
+            }
             Action::Timeout(server) => {
                 if self.clocks == Clocks::Own {
                     spend(&mut cluster.left.timeouts);
