@@ -77,11 +77,11 @@ models! {
     three_hints: Bounds { budget: Budget { grants: 2, timeouts: 1, crashes: 1, hints: 2, ..NOTHING }, ..THREE };
     three_common: Bounds { clocks: Clocks::Common, budget: Budget { grants: 1, timeouts: 2, stalls: ANY, losses: 1, crashes: 1, ..NOTHING }, ..THREE };
     majority_start: Bounds { start: Start::Cold, budget: Budget { grants: 1, timeouts: 2, stalls: ANY, ..NOTHING }, ..MAJORITY };
+    majority_start_stalled: Bounds { start: Start::Cold, budget: Budget { grants: 1, timeouts: 3, stalls: 1, ..NOTHING }, ..MAJORITY };
     majority_crash: Bounds { budget: Budget { grants: 2, timeouts: 6, crashes: 1, ..NOTHING }, ..MAJORITY };
     majority_handover: Bounds { budget: Budget { grants: 2, timeouts: 1, stalls: ANY, resignations: 1, ..NOTHING }, ..MAJORITY };
     #[ignore = "long"] three_hints_long: Bounds { budget: Budget { grants: 2, timeouts: 2, crashes: 1, hints: 3, ..NOTHING }, ..THREE };
     #[ignore = "long"] three_restart_long: Bounds { redrawn: &[9], budget: Budget { grants: 2, timeouts: 2, crashes: 1, restarts: 1, ..NOTHING }, ..THREE };
-    #[ignore = "long"] majority_start_long: Bounds { start: Start::Cold, budget: Budget { grants: 1, timeouts: 3, stalls: 1, ..NOTHING }, ..MAJORITY };
     #[ignore = "long"] majority_crash_long: Bounds { budget: Budget { grants: 2, timeouts: 3, stalls: ANY, crashes: 1, ..NOTHING }, ..MAJORITY };
     #[ignore = "long"] majority_pause_long: Bounds { asleep: &[2], budget: Budget { grants: 1, timeouts: 6, ..NOTHING }, ..MAJORITY };
 }
