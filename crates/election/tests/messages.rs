@@ -52,6 +52,30 @@ fn a_failover_in_one_step_costs_at_most_two_messages_for_every_survivor_but_one(
     }
 }
 
+/// A majority has to wait for its promises to run out, and for no more: in virtual time.
+#[test]
+fn a_majority_replaces_a_coordinator_within_the_timeout_and_two_heartbeats() {
+    let Config {
+        timeout, heartbeat, ..
+    } = Config::default();
+    let crash = Fault::Crash {
+        spread: Duration::from_millis(1),
+    };
+    for (survivors, seed) in (2..=10).flat_map(|m| SEEDS.map(move |seed| (m, seed))) {
+        let config = config(Succession::Direct, Quorum::Majority);
+        let servers = usize::try_from(survivors + 1).expect("not so many");
+        let world = World::settled(seed, servers, &config);
+        for fault in [crash, Fault::Silence] {
+            let failover = fail(&world, fault);
+            assert!(
+                failover.time <= timeout + heartbeat * 2,
+                "{:?} with {survivors} survivors, {fault:?}, seed {seed}",
+                failover.time
+            );
+        }
+    }
+}
+
 /// However far apart the survivors learn of it, the cost stays a small constant above the announcements.
 #[test]
 fn survivors_that_learn_of_a_crash_far_apart_ask_a_witness_and_no_more() {

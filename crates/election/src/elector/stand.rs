@@ -286,7 +286,8 @@ impl<R: RngCore> Elector<R> {
                 }
             }
             // Whoever hears the one that was given up is about to lose it too; if not, the ballot fails.
-            State::Standing(Standing::Polling(_)) if self.gave_up(incumbent.as_ref()) => {}
+            State::Standing(Standing::Polling(_) | Standing::Claiming { .. })
+                if self.gave_up(incumbent.as_ref()) => {}
             State::Searching(_) | State::Standing(_) => {
                 self.seen = self.seen.max(epoch);
                 match incumbent {
