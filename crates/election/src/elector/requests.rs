@@ -48,7 +48,7 @@ impl<R: RngCore> Elector<R> {
 
     /// Says whether this server could do the coordinator's work now, for example whether it reaches its
     /// database. A server that is not fit does not stand; a coordinator that is not fit hands over to a
-    /// follower that is, after [`Config::unfit_patience`], and gives up after [`Config::unfit_grace`].
+    /// follower that is, after [`Config::unfit_patience`](crate::Config::unfit_patience), and gives up after [`Config::unfit_grace`](crate::Config::unfit_grace).
     pub fn set_fit(&mut self, now: Instant, fit: bool) {
         self.advance(now);
         if self.me.fit == fit {
@@ -76,7 +76,7 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Leaves the election for good. A coordinator drains and hands over first; the role is
-    /// [`Role::Left`] when that is done.
+    /// [`Role::Left`](crate::Role::Left) when that is done.
     pub fn leave(&mut self, now: Instant) {
         self.advance(now);
         match &mut self.state {
@@ -106,7 +106,7 @@ impl<R: RngCore> Elector<R> {
         Ok(())
     }
 
-    /// The work under `epoch` is finished and none will follow: the answer to [`Role::Draining`]. Ignored in
+    /// The work under `epoch` is finished and none will follow: the answer to [`Role::Draining`](crate::Role::Draining). Ignored in
     /// every other role, so that calling it twice does no harm.
     pub fn drained(&mut self, now: Instant, epoch: Epoch) {
         self.advance(now);
