@@ -48,7 +48,8 @@ impl<R: RngCore> Elector<R> {
 
     /// Says whether this server could do the coordinator's work now, for example whether it reaches its
     /// database. A server that is not fit does not stand; a coordinator that is not fit hands over to a
-    /// follower that is, after [`Config::unfit_patience`](crate::Config::unfit_patience), and gives up after [`Config::unfit_grace`](crate::Config::unfit_grace).
+    /// follower that is, after [`Config::unfit_patience`](crate::Config::unfit_patience), and gives up after
+    /// [`Config::unfit_grace`](crate::Config::unfit_grace).
     pub fn set_fit(&mut self, now: Instant, fit: bool) {
         self.advance(now);
         if self.me.fit == fit {
