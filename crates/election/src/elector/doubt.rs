@@ -260,7 +260,6 @@ impl<R: RngCore> Elector<R> {
         let ours = &following.incumbent;
         let peer = &sender.rank.id;
         match known {
-            Some(known) if known.rank.id == self.me.rank.id => {}
             Some(known) if known.outranks(ours) => self.follow(known, None),
             Some(known) if known == *ours => match &following.doubt {
                 Some(Doubt::Asking { witness, .. }) if witness == peer => self.be_assured(peer),

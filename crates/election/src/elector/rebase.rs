@@ -110,7 +110,11 @@ impl<R: RngCore> Elector<R> {
         if config.detection == Detection::Fixed {
             self.patience.forget();
         }
-        (self.loss, self.counters, self.changes) = (None, Counters::default(), 0);
+        if let Some(loss) = &mut self.loss {
+            // Whom it has given up matters; since when is only counted.
+            loss.heard = to;
+        }
+        (self.counters, self.changes) = (Counters::default(), 0);
         self.supports.clear();
     }
 }
