@@ -114,10 +114,23 @@ async fn a_grant_and_a_running_transaction_exclude_each_other() -> Result<()> {
         anyhow::Ok(found.context("the document")?.get_i32("n")?)
     };
 
-    let slow = r#"{"$expr":{"$gt":[{"$sum":{"$map":{"input":{"$range":[0,600000]},"in":1}}},0]}}"#;
-    let add = format!(r#"{{"update":"c","updates":[{{"q":{slow},"u":{{"$inc":{{"n":1}}}}}}]}}"#);
-    let answer = s1.pipeline.submit(new_id(), parse(&add)?, in_a_while())?;
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    // The commit is held back until the grant has met the open transaction.
+    let admin = set.client().database("admin");
+    let hold = doc! {
+        "configureFailPoint": "failCommand",
+        "mode": { "times": 1 },
+        "data": {
+            "failCommands": ["commitTransaction"],
+            "appName": "bellwether",
+            "blockConnection": true,
+            "blockTimeMS": 3000,
+        },
+    };
+    let entered = admin.run_command(hold).await?.get_i32("count")?;
+    let add = r#"{"update":"c","updates":[{"q":{},"u":{"$inc":{"n":1}}}]}"#;
+    let answer = s1.pipeline.submit(new_id(), parse(add)?, in_a_while())?;
+    let held = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered + 1, "maxTimeMS": 20_000 };
+    admin.run_command(held).await?;
     assert_eq!(n().await?, 0, "the transaction is still running");
     fence
         .update_one(doc! {}, doc! { "$inc": { "epoch": 1_i64 } })
@@ -130,7 +143,7 @@ async fn a_grant_and_a_running_transaction_exclude_each_other() -> Result<()> {
         (i32::from(executed), i32::from(executed))
     );
 
-    let error = s1.error(&add).await;
+    let error = s1.error(add).await;
     assert_eq!(
         (error.code, error.outcome),
         (ErrorCode::Fenced, Outcome::NotExecuted)
