@@ -193,7 +193,7 @@ impl Session {
         let deadline = Instant::now() + asked.min(MAX_DEADLINE);
         let queued = match self.cluster.refusal() {
             Some(refusal) => Err(refusal),
-            None => ParsedCommand::parse(&command.command)
+            None => ParsedCommand::parse(&command.command, &self.cluster.config.vocabulary())
                 .and_then(|parsed| self.cluster.pipeline.submit(id, parsed, deadline)),
         };
         match queued {

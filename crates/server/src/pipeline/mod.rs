@@ -33,7 +33,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::command::ParsedCommand;
+use crate::command::{Kind, ParsedCommand};
 use crate::database::{Database, Fence};
 use job::{Counts, Job};
 use queue::{NotTaken, Queue};
@@ -181,7 +181,13 @@ impl Pipeline {
         deadline: Instant,
     ) -> Result<oneshot::Receiver<Answer>, ErrorFrame> {
         let (job, receiver) = Job::new(id, command, deadline);
-        let queued = check_age(id, SystemTime::now()).and_then(|()| {
+        let supported = if job.task.command.is_list() || job.task.command.kind() == Kind::Schema {
+            Err(refusal::not_yet())
+        } else {
+            Ok(())
+        };
+        let age = supported.and_then(|()| check_age(id, SystemTime::now()));
+        let queued = age.and_then(|()| {
             self.shared.queue.push(job).map_err(|reason| match reason {
                 NotTaken::Closed => refusal::not_leading(),
                 NotTaken::Full => refusal::overloaded(),

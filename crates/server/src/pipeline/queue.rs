@@ -127,12 +127,17 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::command::ParsedCommand;
+    use crate::command::{ParsedCommand, Vocabulary};
 
     fn job(id: u8, deadline: Instant) -> Job {
         let raw = RawValue::from_string(r#"{"find":"c"}"#.to_owned()).unwrap();
         let id = CommandId::mint(Duration::ZERO, [id; 10]);
-        Job::new(id, ParsedCommand::parse(&raw).unwrap(), deadline).0
+        Job::new(
+            id,
+            ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap(),
+            deadline,
+        )
+        .0
     }
 
     fn ids<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Vec<u8> {

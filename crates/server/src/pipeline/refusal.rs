@@ -37,6 +37,14 @@ pub(super) fn id_reused() -> ErrorFrame {
     .with_hint("make a new id for every new command")
 }
 
+pub(super) fn not_yet() -> ErrorFrame {
+    refused(
+        ErrorCode::CommandNotAllowed,
+        "the pipeline does not execute such commands",
+    )
+    .with_hint("send commands on documents, one by one")
+}
+
 pub(super) fn too_large() -> ErrorFrame {
     refused(
         ErrorCode::ResultTooLarge,
