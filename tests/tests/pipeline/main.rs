@@ -3,5 +3,7 @@
 mod commands;
 mod coordinator;
 mod fence;
+mod memory;
 mod once;
+mod reads;
 mod waiting;
