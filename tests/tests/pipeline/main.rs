@@ -4,4 +4,5 @@ mod commands;
 mod coordinator;
 mod fence;
 mod once;
+mod types;
 mod waiting;
