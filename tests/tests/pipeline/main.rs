@@ -6,4 +6,5 @@ mod fence;
 mod memory;
 mod once;
 mod reads;
+mod types;
 mod waiting;
