@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigError};
-use crate::database::{ClaimError, ConnectError, Database, Fence};
+use crate::database::{self, ClaimError, ConnectError, Database, Fence};
 use crate::endpoint::{self, Cluster};
 use crate::peer::{Directory, Flush, PeerSettings, PeerTransport};
 use crate::pipeline::{Pipeline, Settings};
@@ -161,6 +161,11 @@ impl Server {
         tasks.spawn(report_fitness(cluster.election.clone(), cluster.database.clone()));
         tasks.spawn(report_fencing(cluster.election.clone(), cluster.pipeline.clone()));
         tasks.spawn(watch_since(Arc::clone(&cluster)));
+        if cluster.config.assist_failover {
+            let role = cluster.election.role();
+            let leads = move || matches!(*role.borrow(), Role::Coordinator { .. });
+            tasks.spawn(database::assist(cluster.database.clone(), leads));
+        }
         let endpoint = tokio::spawn(endpoint::serve(Arc::clone(&cluster), listener, stopped));
 
         shutdown.await;
