@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
 use bellwether_server::{Config, ConfigError};
+use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 
 /// A Bellwether server: executes clients' commands on a MongoDB replica set while it is coordinator, and says
@@ -103,7 +104,7 @@ pub(crate) struct Args {
     /// Asks a MongoDB secondary to stand for election at once when the primary's process is gone, instead of
     /// waiting for MongoDB's election timeout (10 s by default). Needs the action replSetStateChange on the
     /// cluster, which the role clusterManager has.
-    #[arg(long, env = "BELLWETHER_ASSIST_FAILOVER")]
+    #[arg(long, env = "BELLWETHER_ASSIST_FAILOVER", value_parser = BoolishValueParser::new())]
     assist_failover: bool,
 
     /// Stands with this number instead of one drawn at random. For tests.
