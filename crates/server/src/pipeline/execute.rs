@@ -8,7 +8,7 @@ use mongodb::Database;
 
 use super::failure::{Failure, check_reply};
 use super::lane::Lane;
-use crate::command::{CommandName, ParsedCommand};
+use crate::command::{CommandName, Part};
 use crate::database::codes::MAX_TIME_EXPIRED;
 
 /// How many documents MongoDB sends at first; most results need no second round trip.
@@ -36,7 +36,7 @@ pub(super) struct Reply {
 pub(super) async fn execute(
     lane: &mut Lane,
     users: &Database,
-    command: &ParsedCommand,
+    command: &Part,
     time: Duration,
 ) -> Result<Reply, Failure> {
     let own_limit = command.max_time().filter(|max_time| *max_time < time);
@@ -60,12 +60,7 @@ pub(super) async fn execute(
     Ok(Reply { document, encoded })
 }
 
-async fn run(
-    lane: &mut Lane,
-    users: &Database,
-    command: &ParsedCommand,
-    time: Duration,
-) -> Result<Document, Failure> {
+async fn run(lane: &mut Lane, users: &Database, command: &Part, time: Duration) -> Result<Document, Failure> {
     let mut body = command.body().clone();
     let max_time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     match command.name() {
@@ -95,6 +90,7 @@ async fn run(
             check_reply(&reply)?;
             Ok(reply)
         }
+        other => Err(Failure::Broken(format!("{other} cannot run in a transaction"))),
     }
 }
 

@@ -226,13 +226,11 @@ impl Turn<'_> {
                 });
                 continue;
             }
-            let reply = execute(
-                self.lane,
-                self.database.users(),
-                &task.command,
-                remaining(task.deadline),
-            )
-            .await;
+            let [part] = task.command.parts() else {
+                return Err(Stop::GiveUp("a list was queued".to_owned()));
+            };
+            let users = self.database.users();
+            let reply = execute(self.lane, users, part, remaining(task.deadline)).await;
             let reply = reply.map_err(|failure| of_command(failure, index))?;
             records.push(record::new(task, &reply.encoded, self.epoch));
             replies.push(Pending {
