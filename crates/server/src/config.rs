@@ -10,6 +10,7 @@ use bellwether_protocol::{HELLO_TIMEOUT, MAX_MESSAGE_BYTES};
 use thiserror::Error;
 
 use crate::command::Vocabulary;
+use crate::pipeline::Settings;
 
 /// Everything a server needs to know. Begin with [`Config::new`] and change what differs.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Config {
     pub assist_failover: bool,
     /// Limits on clients.
     pub limits: ClientLimits,
+    /// How much the pipeline takes at a time.
+    pub pipeline: Settings,
 }
 
 /// Limits on what clients may take. Each protects the server's memory or file descriptors.
@@ -137,6 +140,7 @@ impl Config {
             election: bellwether_election::Config::default(),
             assist_failover: false,
             limits: ClientLimits::default(),
+            pipeline: Settings::default(),
         }
     }
 

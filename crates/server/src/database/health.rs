@@ -7,6 +7,7 @@ use super::members::Members;
 
 /// What the driver's monitors know of the replica set at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Health {
     /// Whether a primary is known and answers.
     pub available: bool,

@@ -21,7 +21,8 @@ use thiserror::Error;
 use tokio::sync::{OnceCell, watch};
 
 pub(crate) use assist::assist;
-pub use fence::{ClaimError, Fence, Tenure};
+pub(crate) use fence::Tenure;
+pub use fence::{ClaimError, Fence};
 pub use health::Health;
 use members::Members;
 
@@ -29,7 +30,7 @@ use members::Members;
 /// is ever executed again because it was forgotten.
 const RECORDS_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// A server's connection to the replica set.
+/// A connection to the replica set. Clones share it; it ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct Database {
     client: Client,
