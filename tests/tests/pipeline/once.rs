@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bellwether_protocol::{ErrorCode, Outcome};
-use bellwether_server::{RETENTION, Settings};
+use bellwether_server::{RETENTION, Settings, SourceId};
 use bellwether_tests::ReplicaSet;
 use bson::{Document, doc};
 use tokio::time::Instant;
@@ -46,8 +46,12 @@ async fn executes_once_and_answers_the_same_again() -> Result<()> {
     let id = new_id();
     let many: Vec<_> = (0..20)
         .map(|_| {
-            s2.pipeline
-                .submit(id, parse(add)?, Instant::now() + Duration::from_secs(20))
+            s2.pipeline.submit(
+                SourceId::new(),
+                id,
+                parse(add)?,
+                Instant::now() + Duration::from_secs(20),
+            )
         })
         .collect::<Result<_, _>>()?;
     let mut fresh = 0;
@@ -132,7 +136,10 @@ async fn a_turn_of_many_answers_as_turns_of_one() -> Result<()> {
         .collect();
     let together: Vec<_> = commands
         .iter()
-        .map(|command| s1.pipeline.submit(new_id(), parse(command)?, in_a_while()))
+        .map(|command| {
+            s1.pipeline
+                .submit(SourceId::new(), new_id(), parse(command)?, in_a_while())
+        })
         .collect::<Result<_, _>>()?;
     let mut answers = Vec::new();
     for answer in together {

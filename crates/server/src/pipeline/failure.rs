@@ -35,6 +35,7 @@ impl From<Error> for Failure {
                 code_name: command.code_name,
                 message: command.message,
                 index: None,
+                command: None,
             }),
             ErrorKind::Io(_)
             | ErrorKind::ServerSelection { .. }
@@ -72,6 +73,7 @@ pub(super) fn check_reply(reply: &Document) -> Result<(), Failure> {
         code_name: named.unwrap_or_else(|_| code_name(code)),
         message,
         index: error.get_i32("index").ok(),
+        command: None,
     }))
 }
 

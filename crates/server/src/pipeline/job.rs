@@ -6,12 +6,13 @@ use bellwether_protocol::{CommandCounts, CommandId, Outcome};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Answer;
+use super::{Answer, SourceId};
 use crate::command::ParsedCommand;
 
 /// A command that waits, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Job {
+    pub(super) source: SourceId,
     pub(super) task: Task,
     reply: Reply,
 }
@@ -33,6 +34,7 @@ pub(super) struct Reply {
 
 impl Job {
     pub(super) fn new(
+        source: SourceId,
         id: CommandId,
         command: ParsedCommand,
         deadline: Instant,
@@ -45,7 +47,12 @@ impl Job {
             submitted: Instant::now(),
         };
         let reply = Reply { sender };
-        (Self { task, reply }, receiver)
+        (Self { source, task, reply }, receiver)
+    }
+
+    /// The size of the command in bytes of BSON.
+    pub(super) fn bytes(&self) -> usize {
+        self.task.command.bytes()
     }
 
     /// Whether nobody waits for the answer any more.

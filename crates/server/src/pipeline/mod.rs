@@ -17,6 +17,7 @@ mod execute;
 mod failure;
 mod job;
 mod lane;
+mod pace;
 mod queue;
 mod record;
 mod refusal;
@@ -27,15 +28,16 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bellwether_protocol::{CommandCounts, CommandId, CommandResult, ErrorFrame};
+use bellwether_protocol::{CommandCounts, CommandFate, CommandId, CommandResult, ErrorFrame};
 use thiserror::Error;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::command::{Kind, ParsedCommand};
+use crate::command::ParsedCommand;
 use crate::database::{Database, Fence};
 use job::{Counts, Job};
+pub use queue::SourceId;
 use queue::{NotTaken, Queue};
 use tenure::Worker;
 
@@ -59,6 +61,9 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// How many commands one turn takes.
     pub turn: usize,
+    /// How many bytes of BSON the commands of one turn may have together; a larger command has a turn of its
+    /// own.
+    pub turn_bytes: usize,
     /// How long a command may wait for MongoDB to have a primary before it is answered
     /// `database_unavailable`.
     pub primary_wait: Duration,
@@ -70,6 +75,7 @@ impl Default for Settings {
             queue: 1024,
             queue_bytes: 64 * 1024 * 1024,
             turn: 1,
+            turn_bytes: 4 * 1024 * 1024,
             primary_wait: Duration::from_secs(1),
         }
     }
@@ -165,7 +171,10 @@ impl Pipeline {
         *running = None;
     }
 
-    /// Puts a command at the end of the queue.
+    /// Puts a command into the queue, behind the others of its source.
+    ///
+    /// Sources take turns, so one that sends much delays another little. An id sent again while it waits
+    /// waits too, and is then answered from the record.
     ///
     /// The answer comes through the receiver, by the deadline at the latest. If the receiver fails instead,
     /// the server is breaking down and the outcome is unknown. A command whose receiver is dropped before
@@ -176,21 +185,16 @@ impl Pipeline {
     /// the id is too old or too new.
     pub fn submit(
         &self,
+        source: SourceId,
         id: CommandId,
         command: ParsedCommand,
         deadline: Instant,
     ) -> Result<oneshot::Receiver<Answer>, ErrorFrame> {
-        let (job, receiver) = Job::new(id, command, deadline);
-        let supported = if job.task.command.is_list() || job.task.command.kind() == Kind::Schema {
-            Err(refusal::not_yet())
-        } else {
-            Ok(())
-        };
-        let age = supported.and_then(|()| check_age(id, SystemTime::now()));
-        let queued = age.and_then(|()| {
+        let (job, receiver) = Job::new(source, id, command, deadline);
+        let queued = check_age(id, SystemTime::now()).and_then(|()| {
             self.shared.queue.push(job).map_err(|reason| match reason {
                 NotTaken::Closed => refusal::not_leading(),
-                NotTaken::Full => refusal::overloaded(),
+                NotTaken::Full { retry_after } => refusal::overloaded(retry_after),
             })
         });
         match queued {
@@ -200,6 +204,19 @@ impl Pipeline {
                 Err(refusal.for_command(id))
             }
         }
+    }
+
+    /// Asks what became of a command.
+    ///
+    /// # Errors
+    /// An error frame if the pipeline does not lead or the queue is full.
+    pub fn outcome(
+        &self,
+        _source: SourceId,
+        id: CommandId,
+        _deadline: Instant,
+    ) -> Result<oneshot::Receiver<Result<CommandFate, ErrorFrame>>, ErrorFrame> {
+        Err(refusal::not_leading().for_command(id))
     }
 
     /// The newest epoch that was found fenced: a later one has been granted, and this server must step down.

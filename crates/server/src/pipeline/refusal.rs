@@ -1,5 +1,7 @@
 //! What clients are told when a command got no reply: what is wrong, what became of it, what to do.
 
+use core::time::Duration;
+
 use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, Outcome};
 
 use crate::database::codes::NOT_IN_TRANSACTION;
@@ -18,9 +20,12 @@ pub(super) fn abandoned() -> ErrorFrame {
     refused(ErrorCode::Draining, "whoever sent the command is gone").with_hint(TRY_NEXT)
 }
 
-pub(super) fn overloaded() -> ErrorFrame {
-    refused(ErrorCode::Overloaded, "too many commands are waiting")
-        .with_hint("send it again with the same id in a second or so")
+pub(super) fn overloaded(retry_after: Duration) -> ErrorFrame {
+    let millis = retry_after.as_millis();
+    let mut frame = refused(ErrorCode::Overloaded, "too many commands are waiting")
+        .with_hint(format!("send it again with the same id after {millis} ms"));
+    frame.retry_after_ms = u64::try_from(millis).ok();
+    frame
 }
 
 pub(super) fn id_expired(wrong: &str) -> ErrorFrame {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::job::{Reply, Task};
 use super::lane::Lane;
 use super::turn::{Doubt, Ended, Turn};
-use super::{Shared, refusal};
+use super::{Settings, Shared, refusal};
 use crate::database::Tenure;
 
 pub(super) struct Worker {
@@ -97,7 +97,8 @@ impl Worker {
     /// The commands of the next turn, without those whose time is up or that nobody waits for.
     fn take(&self) -> (Vec<Task>, Vec<Reply>) {
         self.shared.answer_overdue();
-        let jobs = self.shared.queue.take(self.shared.settings.turn).into_iter();
+        let Settings { turn, turn_bytes, .. } = self.shared.settings;
+        let jobs = self.shared.queue.take(turn, turn_bytes).into_iter();
         let (wanted, abandoned): (Vec<_>, Vec<_>) = jobs.partition(|job| !job.is_abandoned());
         for job in abandoned {
             job.answer(Err(refusal::abandoned()), &self.shared.counts);
