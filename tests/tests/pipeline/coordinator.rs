@@ -2,9 +2,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{CommandId, ErrorFrame};
-use bellwether_server::{
-    Answer, Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary,
-};
+use bellwether_server::{Answer, Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary};
 use bellwether_tests::ReplicaSet;
 use serde_json::Value;
 use serde_json::value::RawValue;
