@@ -12,6 +12,7 @@ mod faults;
 
 use std::cell::Cell;
 use std::env;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
 use bellwether_protocol::{CommandId, ServerFrame};
@@ -89,6 +90,8 @@ impl Pipelines {
             set.client().database(database).run_command(unique).await?;
             let mut settings = Settings::default();
             settings.turn = turn;
+            // After a broken connection the driver takes a moment to find the primary again.
+            settings.primary_wait = Duration::from_secs(15);
             Coordinator::start_with(&set, database, settings).await
         };
         let serial = start(SERIAL, 1).await?;
