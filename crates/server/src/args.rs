@@ -3,7 +3,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
-use bellwether_server::{Config, ConfigError};
+use bellwether_server::{ClientLimits, Config, ConfigError};
 use clap::{Parser, ValueEnum};
 
 /// A Bellwether server: executes clients' commands on a MongoDB replica set while it is coordinator, and says
@@ -81,6 +81,16 @@ pub(crate) struct Args {
     )]
     allowed_origins: Vec<String>,
 
+    /// How many clients may be connected at a time; further ones wait to be accepted. Each connection is an open
+    /// file, and the limit on those is raised as far as the system lets it.
+    #[arg(
+        long,
+        env = "BELLWETHER_CONNECTIONS",
+        default_value_t = ClientLimits::default().connections,
+        value_name = "COUNT"
+    )]
+    connections: usize,
+
     /// How often a follower sends a heartbeat to the coordinator.
     #[arg(
         long,
@@ -136,6 +146,7 @@ impl Args {
         config.database = self.database;
         config.www = self.www;
         config.allowed_origins = self.allowed_origins;
+        config.limits.connections = self.connections;
         config.number = self.number.map(Number);
         config.election.heartbeat = Duration::from_millis(self.heartbeat_ms);
         config.election.timeout = Duration::from_millis(self.timeout_ms);
