@@ -91,6 +91,10 @@ pub(crate) struct Args {
     )]
     connections: usize,
 
+    /// Lets clients list, create and drop collections and indexes.
+    #[arg(long, env = "BELLWETHER_ALLOW_SCHEMA")]
+    allow_schema: bool,
+
     /// How often a follower sends a heartbeat to the coordinator.
     #[arg(
         long,
@@ -147,6 +151,7 @@ impl Args {
         config.www = self.www;
         config.allowed_origins = self.allowed_origins;
         config.limits.connections = self.connections;
+        config.schema = self.allow_schema;
         config.number = self.number.map(Number);
         config.election.heartbeat = Duration::from_millis(self.heartbeat_ms);
         config.election.timeout = Duration::from_millis(self.timeout_ms);

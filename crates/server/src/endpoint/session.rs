@@ -219,7 +219,7 @@ impl Session {
         let mut done = Outcome::Executed;
         let queued = match cluster.refusal() {
             Some(refusal) => Err(refusal),
-            None => ParsedCommand::parse(&command.command).and_then(|parsed| {
+            None => ParsedCommand::parse(&command.command, &cluster.config.vocabulary()).and_then(|parsed| {
                 if parsed.kind() == Kind::Read {
                     done = Outcome::NotExecuted;
                 }
@@ -308,11 +308,14 @@ async fn answer<T>(
     })
 }
 
-/// The reply that finds no room is not lost: a write's is stored, and a read can be repeated.
+/// What a client is told instead of a reply that finds no room. A read can be repeated, and a write's reply is
+/// stored unless it is long.
 fn no_room(answer: &Answer) -> ErrorFrame {
     let message = "too many replies wait to be taken by their clients";
     let hint = match answer.outcome {
-        Outcome::Executed => "the command is executed; send it again with the same id for its reply",
+        Outcome::Executed => {
+            "the command is executed; send it again with the same id for its reply, which is kept unless it is long"
+        }
         _ => "send it again with the same id",
     };
     let mut frame = ErrorFrame::new(ErrorCode::Overloaded, answer.outcome, message).with_hint(hint);

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::command::ParsedCommand;
+use crate::command::{ParsedCommand, Vocabulary};
 
 fn job(source: SourceId, id: u8, deadline: Instant) -> Job {
     sized_job(source, id, deadline, 0)
@@ -13,7 +13,13 @@ fn sized_job(source: SourceId, id: u8, deadline: Instant, padding: usize) -> Job
     let text = format!(r#"{{"find":"c","comment":"{}"}}"#, "x".repeat(padding));
     let raw = RawValue::from_string(text).unwrap();
     let id = CommandId::mint(Duration::ZERO, [id; 10]);
-    Job::new(source, id, ParsedCommand::parse(&raw).unwrap(), deadline).0
+    Job::execute(
+        source,
+        id,
+        ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap(),
+        deadline,
+    )
+    .0
 }
 
 fn ids<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Vec<u8> {
