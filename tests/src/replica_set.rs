@@ -31,6 +31,8 @@ pub struct ReplicaSetOptions {
     pub dir: Option<PathBuf>,
     /// Whether `failCommand` and other test commands are available.
     pub test_commands: bool,
+    /// Whether members notice within a second that the primary is gone, and not after MongoDB's default of 10 s.
+    pub quick_elections: bool,
 }
 
 impl Default for ReplicaSetOptions {
@@ -40,6 +42,7 @@ impl Default for ReplicaSetOptions {
             ports: Vec::new(),
             dir: None,
             test_commands: true,
+            quick_elections: true,
         }
     }
 }
@@ -114,7 +117,7 @@ impl ReplicaSet {
             _temporary: temporary,
             _turn: turn,
         };
-        set.initiate().await?;
+        set.initiate(options.quick_elections).await?;
         Ok(set)
     }
 
@@ -191,7 +194,7 @@ impl ReplicaSet {
     }
 
     /// Brings a set of fresh members to work: one primary, all others following it.
-    async fn initiate(&mut self) -> Result<()> {
+    async fn initiate(&mut self, quick_elections: bool) -> Result<()> {
         for member in &mut self.members {
             member.listening().await?;
         }
@@ -199,16 +202,15 @@ impl ReplicaSet {
             .zip(&self.members)
             .map(|(id, member)| doc! { "_id": id, "host": member.address() })
             .collect();
-        let config = doc! {
-            "_id": NAME,
-            "members": members,
-            // By default a set takes 10 s to notice that its primary is gone, and as long for its first election.
-            "settings": {
+        let mut config = doc! { "_id": NAME, "members": members };
+        if quick_elections {
+            let settings = doc! {
                 "electionTimeoutMillis": 1000,
                 "heartbeatIntervalMillis": 500,
                 "heartbeatTimeoutSecs": 1,
-            },
-        };
+            };
+            config.insert("settings", settings);
+        }
         let first = &self.members[0];
         first
             .admin(doc! { "replSetInitiate": config })
