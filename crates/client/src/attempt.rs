@@ -153,7 +153,7 @@ async fn greet(connection: &mut impl Connection, hello: Hello) -> Result<HelloOk
             Ok(ServerFrame::HelloOk(hello)) => return Ok(hello),
             Ok(ServerFrame::Error(frame)) => return Err(TryEnd::Refused(Box::new(frame))),
             // Frames of a later version of the protocol are to be ignored.
-            Ok(ServerFrame::Result(_)) | Err(FrameError::UnknownType(_)) => {}
+            Ok(ServerFrame::Result(_) | ServerFrame::Fate(_)) | Err(FrameError::UnknownType(_)) => {}
             Err(error) => return Err(TryEnd::BadEndpoint(error.to_string())),
         }
     }

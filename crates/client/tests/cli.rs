@@ -56,7 +56,7 @@ async fn coordinator(answer: fn(bellwether_protocol::Command) -> Option<ServerFr
                 let reply = match ClientFrame::parse(&text) {
                     Ok(ClientFrame::Hello(_)) => Some(hello_ok()),
                     Ok(ClientFrame::Command(command)) => answer(command),
-                    Err(_) => None,
+                    Ok(ClientFrame::Outcome(_)) | Err(_) => None,
                 };
                 let Some(reply) = reply else { break };
                 let _ = socket.send(Message::text(reply.to_json())).await;
@@ -102,6 +102,7 @@ fn refusal(command: bellwether_protocol::Command) -> Option<ServerFrame> {
         code: 11000,
         code_name: "DuplicateKey".into(),
         message: "duplicate key".into(),
+        command: None,
         index: Some(0),
     });
     Some(ServerFrame::Error(error))

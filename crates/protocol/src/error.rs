@@ -72,6 +72,9 @@ pub enum ErrorCode {
     IdReused,
     /// The id's timestamp lies outside the time for which ids are remembered.
     IdExpired,
+    /// The command was executed before; its reply was larger than the server keeps, so it cannot be given
+    /// again.
+    ReplyNotKept,
     /// MongoDB refused the command; the frame carries its code, name and message.
     Mongo,
     /// The frame could not be understood; the connection is closed after it.
@@ -87,7 +90,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code a server of this version sends.
-    pub const ALL: [ErrorCode; 17] = [
+    pub const ALL: [ErrorCode; 18] = [
         Self::NotCoordinator,
         Self::NoCoordinator,
         Self::Fenced,
@@ -101,6 +104,7 @@ impl ErrorCode {
         Self::ResultTooLarge,
         Self::IdReused,
         Self::IdExpired,
+        Self::ReplyNotKept,
         Self::Mongo,
         Self::BadFrame,
         Self::WrongCluster,
@@ -123,6 +127,7 @@ impl ErrorCode {
             Self::ResultTooLarge => "result_too_large",
             Self::IdReused => "id_reused",
             Self::IdExpired => "id_expired",
+            Self::ReplyNotKept => "reply_not_kept",
             Self::Mongo => "mongo",
             Self::BadFrame => "bad_frame",
             Self::WrongCluster => "wrong_cluster",
@@ -150,6 +155,7 @@ impl ErrorCode {
             | Self::ResultTooLarge
             | Self::IdReused
             | Self::IdExpired
+            | Self::ReplyNotKept
             | Self::Mongo
             | Self::BadFrame => WhatNext::GiveUp,
         }

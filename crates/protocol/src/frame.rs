@@ -16,6 +16,8 @@ pub enum ClientFrame {
     Hello(Hello),
     /// A command to execute.
     Command(Command),
+    /// A question: what became of a command?
+    Outcome(OutcomeQuery),
 }
 
 /// The first frame of a connection.
@@ -44,6 +46,18 @@ pub struct Command {
     pub command: Box<RawValue>,
 }
 
+/// A question: what became of the command with this id?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "outcome")]
+pub struct OutcomeQuery {
+    /// The command's id.
+    pub id: CommandId,
+    /// How long the server may take to find out, in milliseconds from the question's arrival. Without it the
+    /// server's default holds; more than the server's maximum counts as the maximum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+}
+
 /// A frame from a server.
 #[derive(Clone, Debug)]
 pub enum ServerFrame {
@@ -51,6 +65,8 @@ pub enum ServerFrame {
     HelloOk(HelloOk),
     /// A command's reply.
     Result(CommandResult),
+    /// What became of a command somebody asked about.
+    Fate(CommandFate),
     /// An error.
     Error(ErrorFrame),
 }
@@ -145,6 +161,25 @@ pub struct CommandResult {
     pub result: Box<RawValue>,
 }
 
+/// What became of a command: the answer to [`OutcomeQuery`].
+///
+/// It speaks of the moment of the answer. [`Outcome::NotExecuted`] says that the command has had no effect
+/// until then; a try that still waits somewhere, or a later one with the same id, may execute it after that.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "fate")]
+pub struct CommandFate {
+    /// The command's id.
+    pub id: CommandId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The epoch in which it was executed, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// Its reply in canonical Extended JSON, if it was executed and the reply was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Box<RawValue>>,
+}
+
 /// An error.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "error")]
@@ -165,6 +200,10 @@ pub struct ErrorFrame {
     /// The coordinator the server knows, where that helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordinator: Option<CoordinatorHint>,
+    /// After how many milliseconds it is worth trying again here, for the code `overloaded`: an estimate from
+    /// how many commands wait and how fast they are answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
     /// What MongoDB said, for the code `mongo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mongo: Option<MongoError>,
@@ -180,6 +219,7 @@ impl ErrorFrame {
             hint: None,
             outcome,
             coordinator: None,
+            retry_after_ms: None,
             mongo: None,
         }
     }
@@ -211,6 +251,9 @@ pub struct MongoError {
     /// Which statement of the command failed, counted from 0, for write errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<i32>,
+    /// Which command of a list failed, counted from 0, where a list was sent as one command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<u32>,
 }
 
 /// Text that is not a frame of this protocol.
@@ -278,6 +321,7 @@ impl ClientFrame {
         match tag(json)?.as_ref() {
             "hello" => fields("hello", json).map(Self::Hello),
             "command" => fields("command", json).map(Self::Command),
+            "outcome" => fields("outcome", json).map(Self::Outcome),
             other => Err(unknown(other)),
         }
     }
@@ -287,6 +331,7 @@ impl ClientFrame {
         match self {
             Self::Hello(frame) => text(frame),
             Self::Command(frame) => text(frame),
+            Self::Outcome(frame) => text(frame),
         }
     }
 }
@@ -300,6 +345,7 @@ impl ServerFrame {
         match tag(json)?.as_ref() {
             "hello_ok" => fields("hello_ok", json).map(Self::HelloOk),
             "result" => fields("result", json).map(Self::Result),
+            "fate" => fields("fate", json).map(Self::Fate),
             "error" => fields("error", json).map(Self::Error),
             other => Err(unknown(other)),
         }
@@ -310,6 +356,7 @@ impl ServerFrame {
         match self {
             Self::HelloOk(frame) => text(frame),
             Self::Result(frame) => text(frame),
+            Self::Fate(frame) => text(frame),
             Self::Error(frame) => text(frame),
         }
     }
@@ -374,6 +421,55 @@ mod tests {
             panic!("{newer}")
         };
         assert_eq!(back.code, ErrorCode::Unrecognized);
+    }
+
+    #[test]
+    fn a_question_and_its_answer_survive_the_way() {
+        let json = format!(r#"{{"type":"outcome","id":"{ID}"}}"#);
+        let Ok(ClientFrame::Outcome(query)) = ClientFrame::parse(&json) else {
+            panic!("{json}")
+        };
+        assert_eq!(query.deadline_ms, None);
+        assert_eq!(ClientFrame::Outcome(query).to_json(), json);
+
+        let body = r#"{"n":{"$numberInt":"1"},"z":0,"a":1}"#;
+        let executed =
+            format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","epoch":7,"result":{body}}}"#);
+        let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&executed) else {
+            panic!("{executed}")
+        };
+        assert_eq!((fate.outcome, fate.epoch), (Outcome::Executed, Some(7)));
+        assert_eq!(fate.result.as_ref().unwrap().get(), body);
+        assert_eq!(ServerFrame::Fate(fate).to_json(), executed);
+
+        let never = format!(r#"{{"type":"fate","id":"{ID}","outcome":"not_executed"}}"#);
+        let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&never) else {
+            panic!("{never}")
+        };
+        assert!(fate.epoch.is_none() && fate.result.is_none());
+        assert_eq!(ServerFrame::Fate(fate).to_json(), never);
+    }
+
+    #[test]
+    fn fields_that_are_not_there_are_not_sent() {
+        let mut error = ErrorFrame::new(ErrorCode::Overloaded, Outcome::NotExecuted, "full");
+        let json = ServerFrame::Error(error.clone()).to_json();
+        assert!(!json.contains("retry_after_ms"), "{json}");
+        error.retry_after_ms = Some(120);
+        error.mongo = Some(MongoError {
+            code: 11000,
+            code_name: "DuplicateKey".to_owned(),
+            message: "E11000".to_owned(),
+            index: None,
+            command: Some(2),
+        });
+        let json = ServerFrame::Error(error.clone()).to_json();
+        assert!(json.contains(r#""retry_after_ms":120"#), "{json}");
+        assert!(json.contains(r#""command":2"#), "{json}");
+        let Ok(ServerFrame::Error(back)) = ServerFrame::parse(&json) else {
+            panic!("{json}")
+        };
+        assert_eq!(back, error);
     }
 
     #[test]

@@ -21,8 +21,8 @@ mod status;
 pub use close::{CloseCode, close_reason};
 pub use error::{ErrorCode, Outcome, WhatNext};
 pub use frame::{
-    ClientFrame, Command, CommandResult, CoordinatorHint, ErrorFrame, FrameError, Hello, HelloOk, Limits,
-    MongoError, RoleName, ServerFrame,
+    ClientFrame, Command, CommandFate, CommandResult, CoordinatorHint, ErrorFrame, FrameError, Hello,
+    HelloOk, Limits, MongoError, OutcomeQuery, RoleName, ServerFrame,
 };
 pub use id::{CommandId, InvalidCommandId};
 pub use limits::{

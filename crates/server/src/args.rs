@@ -81,6 +81,10 @@ pub(crate) struct Args {
     )]
     allowed_origins: Vec<String>,
 
+    /// Lets clients list, create and drop collections and indexes.
+    #[arg(long, env = "BELLWETHER_ALLOW_SCHEMA")]
+    allow_schema: bool,
+
     /// How often a follower sends a heartbeat to the coordinator.
     #[arg(
         long,
@@ -136,6 +140,7 @@ impl Args {
         config.database = self.database;
         config.www = self.www;
         config.allowed_origins = self.allowed_origins;
+        config.schema = self.allow_schema;
         config.number = self.number.map(Number);
         config.election.heartbeat = Duration::from_millis(self.heartbeat_ms);
         config.election.timeout = Duration::from_millis(self.timeout_ms);

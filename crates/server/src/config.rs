@@ -9,6 +9,8 @@ use bellwether_election::{Number, ServerId};
 use bellwether_protocol::{HELLO_TIMEOUT, MAX_MESSAGE_BYTES};
 use thiserror::Error;
 
+use crate::command::Vocabulary;
+
 /// Everything a server needs to know. Begin with [`Config::new`] and change what differs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -35,6 +37,8 @@ pub struct Config {
     pub www: Option<PathBuf>,
     /// Web pages from these origins may connect, besides those from the servers themselves.
     pub allowed_origins: Vec<String>,
+    /// Whether clients may list, create and drop collections and indexes.
+    pub schema: bool,
     /// The number to stand with, instead of one drawn at random. For tests.
     pub number: Option<Number>,
     /// The election's timing.
@@ -123,10 +127,16 @@ impl Config {
             database: "app".to_owned(),
             www: None,
             allowed_origins: Vec::new(),
+            schema: false,
             number: None,
             election: bellwether_election::Config::default(),
             limits: ClientLimits::default(),
         }
+    }
+
+    /// The commands clients may send.
+    pub fn vocabulary(&self) -> Vocabulary {
+        Vocabulary { schema: self.schema }
     }
 
     /// Checks that the values can work together.

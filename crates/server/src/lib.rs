@@ -10,8 +10,8 @@ mod peer;
 mod pipeline;
 mod server;
 
-pub use command::{CommandName, Fingerprint, Kind, ParsedCommand};
+pub use command::{CommandName, Fingerprint, Kind, MAX_PARTS, ParsedCommand, Part, Vocabulary};
 pub use config::{ClientLimits, Config, ConfigError};
 pub use database::{ClaimError, ConnectError, Database, Fence, Health, Tenure};
-pub use pipeline::{Answer, NotClaimed, Pipeline, RETENTION, Settings};
+pub use pipeline::{Answer, MAX_STORED_REPLY, NotClaimed, Pipeline, RETENTION, Settings, SourceId};
 pub use server::{Server, StartError};

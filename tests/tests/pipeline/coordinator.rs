@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{CommandId, ErrorFrame};
-use bellwether_server::{Answer, Database, Fence, ParsedCommand, Pipeline, Settings};
+use bellwether_server::{Answer, Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary};
 use bellwether_tests::ReplicaSet;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -39,7 +39,9 @@ impl Coordinator {
 
     pub(crate) async fn send_by(&self, id: CommandId, command: &str, time: Duration) -> Answer {
         let command = parse(command)?;
-        let answer = self.pipeline.submit(id, command, Instant::now() + time)?;
+        let answer = self
+            .pipeline
+            .submit(SourceId::new(), id, command, Instant::now() + time)?;
         answer.await.expect("the pipeline answers every command")
     }
 
@@ -58,7 +60,7 @@ impl Coordinator {
 
 pub(crate) fn parse(command: &str) -> Result<ParsedCommand, ErrorFrame> {
     let raw = RawValue::from_string(command.to_owned()).expect("the test's command is JSON");
-    ParsedCommand::parse(&raw)
+    ParsedCommand::parse(&raw, &Vocabulary::default())
 }
 
 pub(crate) fn new_id() -> CommandId {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
+use bellwether_server::SourceId;
 use bellwether_tests::ReplicaSet;
 use bson::{Document, doc};
 use mongodb::options::{ReadConcern, WriteConcern};
@@ -25,7 +26,11 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
         r#"{"find":"c"}"#,
         r#"{"insert":"c","documents":[{"_id":"after"}]}"#,
     ]
-    .map(|command| Ok(old.pipeline.submit(new_id(), parse(command)?, in_a_while())));
+    .map(|command| {
+        Ok(old
+            .pipeline
+            .submit(SourceId::new(), new_id(), parse(command)?, in_a_while()))
+    });
     for answer in waiting {
         let answer: Result<_, ErrorFrame> = answer;
         let error = match answer.and_then(|answer| answer) {
@@ -41,7 +46,7 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
     assert_eq!(*old.pipeline.fenced().borrow(), Some(old.epoch));
     let refused = old
         .pipeline
-        .submit(new_id(), parse(r#"{"find":"c"}"#)?, in_a_while());
+        .submit(SourceId::new(), new_id(), parse(r#"{"find":"c"}"#)?, in_a_while());
     assert_eq!(
         refused.expect_err("it does not lead").code,
         ErrorCode::NotCoordinator
@@ -62,7 +67,10 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
         for n in 0..20 {
             let (id, command) = (new_id(), parse(&insert(n))?);
             // Once the other has claimed, this one refuses; then nothing was executed.
-            if let Ok(answer) = last.pipeline.submit(id, command.clone(), in_a_while()) {
+            if let Ok(answer) = last
+                .pipeline
+                .submit(SourceId::new(), id, command.clone(), in_a_while())
+            {
                 load.push((id, command, answer));
             }
         }
@@ -80,7 +88,7 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
                 Ok(_) => executed += 1,
                 // The claim ended the session while the commit was on its way. Asking again settles it.
                 Err(error) if error.outcome == Outcome::Unknown => {
-                    let again = next.pipeline.submit(id, command, in_a_while());
+                    let again = next.pipeline.submit(SourceId::new(), id, command, in_a_while());
                     again
                         .map_err(|error| anyhow!("{error:?}"))?
                         .await?
@@ -108,7 +116,7 @@ async fn a_grant_and_a_running_transaction_exclude_each_other() -> Result<()> {
         .await?;
     let c = set.client().database("app_race").collection::<Document>("c");
     let system = set.client().database("app_race_bellwether");
-    let fence = system.collection::<Document>("fence");
+    let fence = system.collection::<Document>("ledger");
     let n = async || {
         let found = c.find_one(doc! {}).read_concern(ReadConcern::majority()).await?;
         anyhow::Ok(found.context("the document")?.get_i32("n")?)
@@ -128,12 +136,14 @@ async fn a_grant_and_a_running_transaction_exclude_each_other() -> Result<()> {
     };
     let entered = admin.run_command(hold).await?.get_i32("count")?;
     let add = r#"{"update":"c","updates":[{"q":{},"u":{"$inc":{"n":1}}}]}"#;
-    let answer = s1.pipeline.submit(new_id(), parse(add)?, in_a_while())?;
+    let answer = s1
+        .pipeline
+        .submit(SourceId::new(), new_id(), parse(add)?, in_a_while())?;
     let held = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered + 1, "maxTimeMS": 20_000 };
     admin.run_command(held).await?;
     assert_eq!(n().await?, 0, "the transaction is still running");
     fence
-        .update_one(doc! {}, doc! { "$inc": { "epoch": 1_i64 } })
+        .update_one(doc! { "_id": "fence" }, doc! { "$inc": { "epoch": 1_i64 } })
         .write_concern(WriteConcern::majority())
         .await?;
     let granted_at = n().await?;
@@ -160,7 +170,7 @@ async fn a_coordinator_that_dies_in_a_transaction_delays_nobody() -> Result<()> 
 
     // What a coordinator leaves that is killed between its fence write and its commit.
     let system = set.client().database("app_orphan_bellwether");
-    let fence = system.collection::<Document>("fence");
+    let fence = system.collection::<Document>("ledger");
     let mut orphan = set.client().start_session().await?;
     orphan
         .start_transaction()
@@ -168,7 +178,7 @@ async fn a_coordinator_that_dies_in_a_transaction_delays_nobody() -> Result<()> 
         .write_concern(WriteConcern::majority())
         .await?;
     let held_in = doc! { "$set": { "session": orphan.id().clone() } };
-    fence.update_one(doc! {}, held_in).await?;
+    fence.update_one(doc! { "_id": "fence" }, held_in).await?;
     let held = fence
         .update_one(doc! { "_id": "fence" }, doc! { "$inc": { "seq": 1_i64 } })
         .session(&mut orphan)

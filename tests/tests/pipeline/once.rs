@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bellwether_protocol::{ErrorCode, Outcome};
-use bellwether_server::{RETENTION, Settings};
+use bellwether_server::{RETENTION, Settings, SourceId};
 use bellwether_tests::ReplicaSet;
 use bson::{Document, doc};
 use tokio::time::Instant;
@@ -26,7 +26,8 @@ async fn executes_once_and_answers_the_same_again() -> Result<()> {
         (first.epoch, first.result.get()),
         (again.epoch, again.result.get())
     );
-    let other = s1.send(id, r#"{"count":"c"}"#).await.expect_err("another body");
+    let delete = r#"{"delete":"c","deletes":[{"q":{},"limit":0}]}"#;
+    let other = s1.send(id, delete).await.expect_err("another body");
     assert_eq!(
         (other.code, other.outcome, other.id),
         (ErrorCode::IdReused, Outcome::NotExecuted, Some(id))
@@ -46,8 +47,12 @@ async fn executes_once_and_answers_the_same_again() -> Result<()> {
     let id = new_id();
     let many: Vec<_> = (0..20)
         .map(|_| {
-            s2.pipeline
-                .submit(id, parse(add)?, Instant::now() + Duration::from_secs(20))
+            s2.pipeline.submit(
+                SourceId::new(),
+                id,
+                parse(add)?,
+                Instant::now() + Duration::from_secs(20),
+            )
         })
         .collect::<Result<_, _>>()?;
     let mut fresh = 0;
@@ -130,9 +135,13 @@ async fn a_turn_of_many_answers_as_turns_of_one() -> Result<()> {
             _ => r#"{"find":"c","sort":{"_id":-1},"limit":1}"#.to_owned(),
         })
         .collect();
+    let source = SourceId::new();
     let together: Vec<_> = commands
         .iter()
-        .map(|command| s1.pipeline.submit(new_id(), parse(command)?, in_a_while()))
+        .map(|command| {
+            s1.pipeline
+                .submit(source, new_id(), parse(command)?, in_a_while())
+        })
         .collect::<Result<_, _>>()?;
     let mut answers = Vec::new();
     for answer in together {

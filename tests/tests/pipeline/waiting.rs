@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bellwether_protocol::{ErrorCode, Outcome};
-use bellwether_server::{Database, Fence, Settings};
+use bellwether_server::{Database, Fence, Settings, SourceId};
 use bellwether_tests::ReplicaSet;
 use bson::{Document, doc};
 use tokio::time::Instant;
@@ -27,7 +27,10 @@ async fn deadlines_and_bounds_hold_while_commands_wait() -> Result<()> {
         .session(&mut holder)
         .await?;
     let touch = r#"{"update":"c","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}}]}"#;
-    let submit = |time| s1.pipeline.submit(new_id(), parse(touch)?, Instant::now() + time);
+    let submit = |time| {
+        s1.pipeline
+            .submit(SourceId::new(), new_id(), parse(touch)?, Instant::now() + time)
+    };
     let begun = Instant::now();
     let held = submit(Duration::from_millis(800))?;
     tokio::time::sleep(Duration::from_millis(100)).await;

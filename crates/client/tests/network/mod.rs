@@ -186,6 +186,7 @@ impl Connection for Wire {
                     .with(|world| world.arrived.push((self.name.clone(), command.id, deadline)));
                 self.answer(command.id);
             }
+            Ok(ClientFrame::Outcome(_)) => {}
             Err(error) => return Err(Closed::broken(error)),
         }
         Ok(())

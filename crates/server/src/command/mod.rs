@@ -5,29 +5,30 @@
 //! back. What MongoDB itself checks well (types of options, unknown operators) is left to MongoDB.
 
 mod extjson;
+mod list;
+mod name;
 mod operators;
+mod part;
 mod refusal;
 mod scan;
 mod vocabulary;
 
-use core::time::Duration;
-
 use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_DEPTH};
-use bson::{Bson, Document};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 pub(crate) use extjson::canonical;
-use refusal::{bad_command, not_allowed, refused};
-pub use vocabulary::{CommandName, Kind};
+pub use list::MAX_PARTS;
+pub use name::{CommandName, Kind};
+pub use part::Part;
+use refusal::{Refusal, bad_command};
+pub use vocabulary::Vocabulary;
 
-/// A command that passed every check.
+/// A command that passed every check: one MongoDB command, or a list of them to be executed as one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParsedCommand {
-    name: CommandName,
-    collection: String,
-    body: Document,
-    max_time: Option<Duration>,
+    parts: Vec<Part>,
+    list: bool,
     fingerprint: Fingerprint,
     bytes: usize,
 }
@@ -40,55 +41,24 @@ impl ParsedCommand {
     ///
     /// # Errors
     /// An error frame with the outcome `not_executed` that names the field at fault and what to do.
-    pub fn parse(raw: &RawValue) -> Result<Self, ErrorFrame> {
-        let text = raw.get();
-        scan::check(text).map_err(flaw)?;
-        let mut body = extjson::parse(text).map_err(|error| {
-            bad_command(format!("the command is not a document in Extended JSON: {error}"))
-                .with_hint("see https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/")
-        })?;
-
-        let (name, collection) = name_and_collection(&body)?;
-        vocabulary::check_options(name, &body)?;
-        operators::check(name, &body)?;
-
-        let encoded = body
-            .to_vec()
-            .map_err(|error| bad_command(format!("the command cannot be written as BSON: {error}")))?;
-        let max_time = take_max_time(&mut body)?;
-        Ok(Self {
-            name,
-            collection,
-            body,
-            max_time,
-            fingerprint: Sha256::digest(&encoded).into(),
-            bytes: encoded.len(),
-        })
+    pub fn parse(raw: &RawValue, vocabulary: &Vocabulary) -> Result<Self, ErrorFrame> {
+        read(raw.get(), vocabulary).map_err(Refusal::into_frame)
     }
 
-    /// The command's name.
-    pub fn name(&self) -> CommandName {
-        self.name
+    /// The MongoDB commands to execute, in this order: one, or those of a list. There is always one.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
-    /// The collection it is about.
-    pub fn collection(&self) -> &str {
-        &self.collection
+    /// Whether it is a list. A list of one command is a list, too: its reply is a list of one reply.
+    pub fn is_list(&self) -> bool {
+        self.list
     }
 
-    /// Whether it can change data.
+    /// How it is executed. A list only reads if all its commands do.
     pub fn kind(&self) -> Kind {
-        self.name.kind()
-    }
-
-    /// The document to execute: the client's, in the client's order, without `maxTimeMS`.
-    pub fn body(&self) -> &Document {
-        &self.body
-    }
-
-    /// The client's `maxTimeMS`. The pipeline applies it or the command's deadline, whichever is shorter.
-    pub fn max_time(&self) -> Option<Duration> {
-        self.max_time
+        let other = self.parts.iter().map(Part::kind).find(|kind| *kind != Kind::Read);
+        other.unwrap_or(Kind::Read)
     }
 
     /// The fingerprint of the document as the client sent it.
@@ -100,11 +70,47 @@ impl ParsedCommand {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// What the command is called in logs: its name, or `transaction` for a list.
+    pub fn name(&self) -> &'static str {
+        match self.parts.first() {
+            Some(part) if !self.list => part.name().as_str(),
+            _ => list::NAME,
+        }
+    }
+
+    /// The collection that logs name with it: its first command's.
+    pub fn collection(&self) -> &str {
+        self.parts.first().map_or("", Part::collection)
+    }
 }
 
-fn flaw(flaw: scan::Flaw) -> ErrorFrame {
+fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
+    scan::check(text).map_err(flaw)?;
+    let body = extjson::parse(text).map_err(|error| {
+        bad_command(format!("the command is not a document in Extended JSON: {error}"))
+            .with_hint("see https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/")
+    })?;
+    let encoded = body
+        .to_vec()
+        .map_err(|error| bad_command(format!("the command cannot be written as BSON: {error}")))?;
+    let list = list::is_list(&body);
+    let parts = if list {
+        list::read(body, vocabulary)?
+    } else {
+        vec![Part::read(body, vocabulary)?]
+    };
+    Ok(ParsedCommand {
+        parts,
+        list,
+        fingerprint: Sha256::digest(&encoded).into(),
+        bytes: encoded.len(),
+    })
+}
+
+fn flaw(flaw: scan::Flaw) -> Refusal {
     match flaw {
-        scan::Flaw::TooDeep => refused(
+        scan::Flaw::TooDeep => Refusal::new(
             ErrorCode::TooDeep,
             format!("the command is nested deeper than {MAX_DEPTH} levels"),
         )
@@ -116,49 +122,6 @@ fn flaw(flaw: scan::Flaw) -> ErrorFrame {
         ))
         .with_hint("write it as {\"$numberDecimal\": \"…\"} or as a string"),
     }
-}
-
-fn name_and_collection(body: &Document) -> Result<(CommandName, String), ErrorFrame> {
-    let Some((name, target)) = body.iter().next() else {
-        return Err(bad_command("the command is empty")
-            .with_hint(r#"write for example {"find": "notes", "filter": {}}"#));
-    };
-    let Some(name) = CommandName::from_field(name) else {
-        return Err(
-            not_allowed(format!("{name:?} is not a command this server executes")).with_hint(format!(
-                "the command's name is its first field, one of {}",
-                CommandName::ALL.map(CommandName::as_str).join(", ")
-            )),
-        );
-    };
-    let Bson::String(collection) = target else {
-        return Err(
-            bad_command(format!("{name} must name a collection")).with_hint(format!(
-                r#"write the collection's name as a string: {{"{name}": "notes", …}}"#
-            )),
-        );
-    };
-    vocabulary::check_collection(name.as_str(), collection)?;
-    Ok((name, collection.clone()))
-}
-
-fn take_max_time(body: &mut Document) -> Result<Option<Duration>, ErrorFrame> {
-    let millis = match body.get("maxTimeMS") {
-        None => return Ok(None),
-        Some(Bson::Int32(millis)) => i64::from(*millis),
-        Some(Bson::Int64(millis)) => *millis,
-        Some(_) => return Err(bad_max_time()),
-    };
-    let millis = u64::try_from(millis).map_err(|_| bad_max_time())?;
-    let rest = std::mem::take(body).into_iter();
-    *body = rest.filter(|(field, _)| field != "maxTimeMS").collect();
-    // 0 is MongoDB's word for no limit.
-    Ok((millis > 0).then(|| Duration::from_millis(millis)))
-}
-
-fn bad_max_time() -> ErrorFrame {
-    bad_command("maxTimeMS must be an integer of milliseconds, 0 or more")
-        .with_hint("leave it away to use the whole of the command's deadline")
 }
 
 #[cfg(test)]

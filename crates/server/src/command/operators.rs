@@ -6,11 +6,11 @@
 //! so nothing can hide in it.) A query that *compares* with a document having such a field is refused, too;
 //! say it with `$literal` inside `$expr`.
 
-use bellwether_protocol::ErrorFrame;
 use bson::{Bson, Document};
 
-use super::refusal::not_allowed;
-use super::vocabulary::{CommandName, check_collection};
+use super::name::CommandName;
+use super::refusal::{Refusal, not_allowed};
+use super::vocabulary::check_collection;
 
 const REFUSED: [(&str, &str); 9] = [
     (
@@ -34,21 +34,20 @@ const REFUSED: [(&str, &str); 9] = [
 ];
 
 /// Refuses a command that contains such an operator, naming where.
-pub(super) fn check(name: CommandName, body: &Document) -> Result<(), ErrorFrame> {
-    let checked = body.iter().skip(1).try_for_each(|(field, value)| {
+pub(super) fn check(name: CommandName, body: &Document) -> Result<(), Refusal> {
+    body.iter().skip(1).try_for_each(|(field, value)| {
         match (name, field.as_str()) {
             (_, "comment") | (CommandName::Insert, "documents") => Ok(()),
             (CommandName::Update, "updates") => each(value, check_statement),
             (CommandName::FindAndModify, "update") => check_update(value),
             _ => check_value(value),
         }
-        .map_err(|found| found.inside(field))
-    });
-    checked.map_err(Found::into_frame)
+        .map_err(|refusal| refusal.inside(field))
+    })
 }
 
 /// One element of `updates`: `{q, u, arrayFilters, …}`.
-fn check_statement(statement: &Bson) -> Result<(), Found> {
+fn check_statement(statement: &Bson) -> Result<(), Refusal> {
     let Bson::Document(statement) = statement else {
         return check_value(statement);
     };
@@ -58,34 +57,34 @@ fn check_statement(statement: &Bson) -> Result<(), Found> {
         } else {
             check_value(value)
         };
-        checked.map_err(|found| found.inside(field))
+        checked.map_err(|refusal| refusal.inside(field))
     })
 }
 
 /// A pipeline, or a document: then only `$pull` holds a query, the rest is data.
-fn check_update(update: &Bson) -> Result<(), Found> {
+fn check_update(update: &Bson) -> Result<(), Refusal> {
     match update {
         Bson::Document(update) => match update.get("$pull") {
-            Some(query) => check_value(query).map_err(|found| found.inside("$pull")),
+            Some(query) => check_value(query).map_err(|refusal| refusal.inside("$pull")),
             None => Ok(()),
         },
         pipeline => check_value(pipeline),
     }
 }
 
-fn check_value(value: &Bson) -> Result<(), Found> {
+fn check_value(value: &Bson) -> Result<(), Refusal> {
     match value {
         Bson::Array(_) => each(value, check_value),
-        Bson::Document(document) => document
-            .iter()
-            .try_for_each(|(field, value)| check_field(field, value).map_err(|found| found.inside(field))),
+        Bson::Document(document) => document.iter().try_for_each(|(field, value)| {
+            check_field(field, value).map_err(|refusal| refusal.inside(field))
+        }),
         _ => Ok(()),
     }
 }
 
-fn check_field(field: &str, value: &Bson) -> Result<(), Found> {
+fn check_field(field: &str, value: &Bson) -> Result<(), Refusal> {
     if let Some((operator, reason)) = REFUSED.iter().find(|(operator, _)| *operator == field) {
-        return Err(Found::new(Reason::Operator(operator, reason)));
+        return Err(not_allowed(format!("{operator} is not allowed")).with_hint(*reason));
     }
     match field {
         "$literal" => return Ok(()),
@@ -97,69 +96,30 @@ fn check_field(field: &str, value: &Bson) -> Result<(), Found> {
 }
 
 /// The collection a stage reads besides the command's own: in the same database, and none of MongoDB's.
-fn check_source(stage: &Bson, field: &str) -> Result<(), Found> {
+fn check_source(stage: &Bson, field: &str) -> Result<(), Refusal> {
     let (source, database) = match stage {
         Bson::String(_) => (Some(stage), None),
         Bson::Document(stage) => (stage.get(field), stage.get("db")),
         _ => return Ok(()),
     };
     match source {
-        _ if database.is_some() => Err(Found::new(Reason::OtherDatabase).inside("db")),
+        _ if database.is_some() => Err(other_database().inside("db")),
         Some(Bson::String(collection)) => {
-            check_collection("", collection).map_err(|_| Found::new(Reason::Collection).inside(field))
+            check_collection(collection).map_err(|refusal| refusal.inside(field))
         }
-        Some(_) => Err(Found::new(Reason::OtherDatabase).inside(field)),
+        Some(_) => Err(other_database().inside(field)),
         None => Ok(()),
     }
 }
 
-fn each(value: &Bson, check: fn(&Bson) -> Result<(), Found>) -> Result<(), Found> {
+fn other_database() -> Refusal {
+    not_allowed("another database cannot be read").with_hint("name a collection of the configured database")
+}
+
+fn each(value: &Bson, check: fn(&Bson) -> Result<(), Refusal>) -> Result<(), Refusal> {
     let Bson::Array(items) = value else {
         return check(value);
     };
     let mut items = items.iter().enumerate();
-    items.try_for_each(|(index, item)| check(item).map_err(|found| found.inside_item(index)))
-}
-
-/// Something refused, and the way to it, innermost step first.
-struct Found {
-    reason: Reason,
-    path: Vec<String>,
-}
-
-enum Reason {
-    Operator(&'static str, &'static str),
-    OtherDatabase,
-    Collection,
-}
-
-impl Found {
-    fn new(reason: Reason) -> Self {
-        let path = Vec::new();
-        Self { reason, path }
-    }
-
-    fn inside(mut self, field: &str) -> Self {
-        self.path.push(format!(".{field:.64}"));
-        self
-    }
-
-    fn inside_item(mut self, index: usize) -> Self {
-        self.path.push(format!("[{index}]"));
-        self
-    }
-
-    fn into_frame(self) -> ErrorFrame {
-        let path: String = self.path.into_iter().rev().collect();
-        let path = path.trim_start_matches('.');
-        match self.reason {
-            Reason::Operator(operator, reason) => {
-                not_allowed(format!("{path}: {operator} is not allowed")).with_hint(reason)
-            }
-            Reason::OtherDatabase => not_allowed(format!("{path}: another database cannot be read"))
-                .with_hint("name a collection of the configured database"),
-            Reason::Collection => not_allowed(format!("{path}: this collection cannot be read"))
-                .with_hint("name a collection that is not one of MongoDB's own"),
-        }
-    }
+    items.try_for_each(|(index, item)| check(item).map_err(|refusal| refusal.inside_item(index)))
 }

@@ -1,15 +1,60 @@
-//! How a command is refused: nothing was executed, and why.
+//! Why a command is refused, and where in it the reason stands.
 
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 
-pub(super) fn refused(code: ErrorCode, message: impl Into<String>) -> ErrorFrame {
-    ErrorFrame::new(code, Outcome::NotExecuted, message)
+/// Nothing was executed. Built at the field at fault; every level above it adds its step to the path.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    code: ErrorCode,
+    what: String,
+    hint: Option<String>,
+    /// The way to the field, innermost step first.
+    path: Vec<String>,
 }
 
-pub(super) fn bad_command(message: impl Into<String>) -> ErrorFrame {
-    refused(ErrorCode::BadCommand, message)
+impl Refusal {
+    pub(super) fn new(code: ErrorCode, what: impl Into<String>) -> Self {
+        Self {
+            code,
+            what: what.into(),
+            hint: None,
+            path: Vec::new(),
+        }
+    }
+
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn inside(mut self, field: &str) -> Self {
+        self.path.push(format!(".{field:.64}"));
+        self
+    }
+
+    pub(super) fn inside_item(mut self, index: usize) -> Self {
+        self.path.push(format!("[{index}]"));
+        self
+    }
+
+    pub(super) fn into_frame(self) -> ErrorFrame {
+        let path: String = self.path.into_iter().rev().collect();
+        let message = match path.strip_prefix('.').unwrap_or(&path) {
+            "" => self.what,
+            path => format!("{path}: {}", self.what),
+        };
+        let frame = ErrorFrame::new(self.code, Outcome::NotExecuted, message);
+        match self.hint {
+            Some(hint) => frame.with_hint(hint),
+            None => frame,
+        }
+    }
 }
 
-pub(super) fn not_allowed(message: impl Into<String>) -> ErrorFrame {
-    refused(ErrorCode::CommandNotAllowed, message)
+pub(super) fn bad_command(what: impl Into<String>) -> Refusal {
+    Refusal::new(ErrorCode::BadCommand, what)
+}
+
+pub(super) fn not_allowed(what: impl Into<String>) -> Refusal {
+    Refusal::new(ErrorCode::CommandNotAllowed, what)
 }

@@ -1,8 +1,15 @@
-use super::*;
+use core::time::Duration;
+
 use bellwether_protocol::Outcome;
 
+use super::*;
+
 fn parse(text: &str) -> Result<ParsedCommand, ErrorFrame> {
-    ParsedCommand::parse(&RawValue::from_string(text.to_owned()).unwrap())
+    parse_with(text, &Vocabulary::default())
+}
+
+fn parse_with(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, ErrorFrame> {
+    ParsedCommand::parse(&RawValue::from_string(text.to_owned()).unwrap(), vocabulary)
 }
 
 #[track_caller]
@@ -41,6 +48,7 @@ fn the_eight_commands_pass_with_their_options() {
 fn order_is_kept_and_max_time_is_taken_out() {
     let command =
         parse(r#"{"find":"c","maxTimeMS":250,"sort":{"10":1,"2":-1,"b":1,"a":1},"filter":{}}"#).unwrap();
+    let [command] = command.parts() else { panic!("one") };
     assert_eq!(command.max_time(), Some(Duration::from_millis(250)));
     assert_eq!(
         command.body().keys().collect::<Vec<_>>(),
@@ -48,7 +56,10 @@ fn order_is_kept_and_max_time_is_taken_out() {
     );
     let sort = command.body().get_document("sort").unwrap();
     assert_eq!(sort.keys().collect::<Vec<_>>(), ["10", "2", "b", "a"]);
-    assert_eq!(parse(r#"{"find":"c","maxTimeMS":0}"#).unwrap().max_time(), None);
+    assert_eq!(
+        parse(r#"{"find":"c","maxTimeMS":0}"#).unwrap().parts()[0].max_time(),
+        None
+    );
     for wrong in [r#""1""#, "-1", "1.5", "null"] {
         let frame = refusal(&format!(r#"{{"find":"c","maxTimeMS":{wrong}}}"#));
         assert_eq!(frame.code, ErrorCode::BadCommand);
@@ -261,9 +272,138 @@ fn any_splice_of_fragments_is_answered() {
         for text in [text, command] {
             if let Ok(raw) = RawValue::from_string(text) {
                 valid += 1;
-                let _ = ParsedCommand::parse(&raw);
+                let _ = ParsedCommand::parse(&raw, &Vocabulary::default());
             }
         }
     }
     assert!(valid > 1_000, "{valid}");
+}
+
+#[test]
+fn a_list_is_one_command_of_several() {
+    let list = parse(
+        r#"{"transaction":[{"find":"a","filter":{},"comment":"own"},{"insert":"b","documents":[{}],"maxTimeMS":5},
+            {"count":"c","maxTimeMS":900}],"comment":"all","maxTimeMS":100}"#,
+    )
+    .unwrap();
+    assert!(list.is_list());
+    assert_eq!(
+        (list.name(), list.collection(), list.kind()),
+        ("transaction", "a", Kind::Write)
+    );
+    let names: Vec<_> = list
+        .parts()
+        .iter()
+        .map(|part| (part.name(), part.collection()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            (CommandName::Find, "a"),
+            (CommandName::Insert, "b"),
+            (CommandName::Count, "c")
+        ]
+    );
+    let comments: Vec<_> = list
+        .parts()
+        .iter()
+        .map(|part| part.body().get_str("comment").unwrap())
+        .collect();
+    assert_eq!(comments, ["own", "all", "all"]);
+    let times: Vec<_> = list
+        .parts()
+        .iter()
+        .map(|part| part.max_time().unwrap().as_millis())
+        .collect();
+    assert_eq!(times, [100, 5, 100]);
+
+    let one = parse(r#"{"transaction":[{"find":"a"}]}"#).unwrap();
+    assert!(one.is_list());
+    assert_eq!(one.kind(), Kind::Read);
+    assert_ne!(one.fingerprint(), parse(r#"{"find":"a"}"#).unwrap().fingerprint());
+}
+
+#[test]
+fn a_wrong_list_is_refused_with_the_place() {
+    for (text, code, place) in [
+        (r#"{"transaction":[]}"#, ErrorCode::BadCommand, "transaction: "),
+        (r#"{"transaction":{}}"#, ErrorCode::BadCommand, "transaction: "),
+        (
+            r#"{"transaction":[{"find":"c"},1]}"#,
+            ErrorCode::BadCommand,
+            "transaction[1]: ",
+        ),
+        (
+            r#"{"transaction":[{}]}"#,
+            ErrorCode::BadCommand,
+            "transaction[0]: ",
+        ),
+        (
+            r#"{"transaction":[{"transaction":[{"find":"c"}]}]}"#,
+            ErrorCode::CommandNotAllowed,
+            "transaction[0]: ",
+        ),
+        (
+            r#"{"transaction":[{"find":"c"},{"find":"c"},{"find":"c","filter":{"$where":"1"}}]}"#,
+            ErrorCode::CommandNotAllowed,
+            "transaction[2].filter.$where: ",
+        ),
+        (
+            r#"{"transaction":[{"find":"c","writeConcern":{}}]}"#,
+            ErrorCode::CommandNotAllowed,
+            "transaction[0]: ",
+        ),
+        (
+            r#"{"transaction":[{"find":"c","maxTimeMS":"1"}]}"#,
+            ErrorCode::BadCommand,
+            "transaction[0].maxTimeMS: ",
+        ),
+        (
+            r#"{"transaction":[{"find":"system.users"}]}"#,
+            ErrorCode::CommandNotAllowed,
+            "transaction[0].find: ",
+        ),
+    ] {
+        let frame = refusal(text);
+        assert_eq!(frame.code, code, "{text}");
+        assert!(frame.message.starts_with(place), "{frame:?}");
+    }
+    for field in ["writeConcern", "readConcern", "lsid", "let", "filter"] {
+        let frame = refusal(&format!(r#"{{"transaction":[{{"find":"c"}}],"{field}":1}}"#));
+        assert_eq!(frame.code, ErrorCode::CommandNotAllowed);
+        assert!(frame.message.contains(field), "{frame:?}");
+    }
+    let many = |count: usize| {
+        format!(
+            r#"{{"transaction":[{}]}}"#,
+            vec![r#"{"find":"c"}"#; count].join(",")
+        )
+    };
+    assert_eq!(parse(&many(MAX_PARTS)).unwrap().parts().len(), MAX_PARTS);
+    assert_eq!(refusal(&many(MAX_PARTS + 1)).code, ErrorCode::CommandNotAllowed);
+}
+
+#[test]
+fn schema_commands_are_behind_a_switch() {
+    let vocabulary = Vocabulary { schema: true };
+    for text in [
+        r#"{"listCollections":1,"nameOnly":true}"#,
+        r#"{"listIndexes":"c"}"#,
+        r#"{"create":"c"}"#,
+        r#"{"createIndexes":"c","indexes":[{"key":{"a":1},"name":"a"}]}"#,
+        r#"{"drop":"c"}"#,
+        r#"{"dropIndexes":"c","index":"a"}"#,
+    ] {
+        let frame = refusal(text);
+        assert_eq!(frame.code, ErrorCode::CommandNotAllowed, "{text}");
+        assert!(frame.hint.is_some_and(|hint| hint.contains("--allow-schema")));
+        assert_eq!(
+            parse_with(text, &vocabulary).unwrap().kind(),
+            Kind::Schema,
+            "{text}"
+        );
+        let listed = format!(r#"{{"transaction":[{text}]}}"#);
+        let frame = parse_with(&listed, &vocabulary).expect_err(text);
+        assert_eq!(frame.code, ErrorCode::CommandNotAllowed, "{text}");
+    }
 }

@@ -1,128 +1,85 @@
-//! The eight commands and their options.
+//! Which commands a server takes, and with which options.
 
-use core::fmt;
-
-use bellwether_protocol::ErrorFrame;
 use bson::{Bson, Document};
 
-use super::refusal::{bad_command, not_allowed};
+use super::name::{CommandName, Kind};
+use super::refusal::{Refusal, bad_command, not_allowed};
 
-/// A command clients may send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CommandName {
-    /// Inserts documents.
-    Insert,
-    /// Finds documents.
-    Find,
-    /// Changes documents.
-    Update,
-    /// Deletes documents.
-    Delete,
-    /// Changes or deletes one document and returns it.
-    FindAndModify,
-    /// Runs an aggregation pipeline.
-    Aggregate,
-    /// Counts documents.
-    Count,
-    /// Lists a field's different values.
-    Distinct,
+/// Which commands a server takes from its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Vocabulary {
+    /// Whether clients may list, create and drop collections and indexes.
+    pub schema: bool,
 }
 
-/// Whether a command can change data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// It only reads.
-    Read,
-    /// It may write.
-    Write,
-}
-
-impl CommandName {
-    /// Every command.
-    pub const ALL: [CommandName; 8] = [
-        Self::Insert,
-        Self::Find,
-        Self::Update,
-        Self::Delete,
-        Self::FindAndModify,
-        Self::Aggregate,
-        Self::Count,
-        Self::Distinct,
-    ];
-
-    /// MongoDB's name for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Insert => "insert",
-            Self::Find => "find",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::FindAndModify => "findAndModify",
-            Self::Aggregate => "aggregate",
-            Self::Count => "count",
-            Self::Distinct => "distinct",
-        }
+impl Vocabulary {
+    /// The names of its commands.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let all = CommandName::ALL.into_iter();
+        all.filter(|name| self.has(*name))
+            .map(CommandName::as_str)
+            .collect()
     }
 
-    /// Whether it can change data. `aggregate` cannot: stages that write are refused.
-    pub const fn kind(self) -> Kind {
-        match self {
-            Self::Insert | Self::Update | Self::Delete | Self::FindAndModify => Kind::Write,
-            Self::Find | Self::Aggregate | Self::Count | Self::Distinct => Kind::Read,
-        }
+    fn has(&self, name: CommandName) -> bool {
+        self.schema || name.kind() != Kind::Schema
     }
 
-    /// The command a document with this first field is. MongoDB, too, knows `findandmodify` in small letters.
-    pub(super) fn from_field(field: &str) -> Option<Self> {
-        if field == "findandmodify" {
-            return Some(Self::FindAndModify);
+    pub(super) fn check_name(&self, name: CommandName) -> Result<(), Refusal> {
+        if self.has(name) {
+            return Ok(());
         }
-        Self::ALL.into_iter().find(|name| name.as_str() == field)
-    }
-
-    const fn options(self) -> &'static [&'static str] {
-        match self {
-            Self::Insert => &["documents", "ordered"],
-            Self::Find => &[
-                "filter",
-                "sort",
-                "projection",
-                "hint",
-                "skip",
-                "limit",
-                "collation",
-                "let",
-                "min",
-                "max",
-                "returnKey",
-                "showRecordId",
-                "allowDiskUse",
-            ],
-            Self::Update => &["updates", "ordered", "let"],
-            Self::Delete => &["deletes", "ordered", "let"],
-            Self::FindAndModify => &[
-                "query",
-                "sort",
-                "remove",
-                "update",
-                "new",
-                "fields",
-                "upsert",
-                "collation",
-                "arrayFilters",
-                "hint",
-                "let",
-            ],
-            Self::Aggregate => &["pipeline", "cursor", "allowDiskUse", "collation", "hint", "let"],
-            Self::Count => &["query", "limit", "skip", "hint", "collation"],
-            Self::Distinct => &["key", "query", "collation", "hint"],
-        }
+        Err(
+            not_allowed(format!("{name} is not allowed on this server")).with_hint(
+                "its operator allows commands on collections and indexes with --allow-schema (BELLWETHER_ALLOW_SCHEMA=true)",
+            ),
+        )
     }
 }
 
-impl fmt::Display for CommandName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+const fn options(name: CommandName) -> &'static [&'static str] {
+    match name {
+        CommandName::Insert => &["documents", "ordered"],
+        CommandName::Find => &[
+            "filter",
+            "sort",
+            "projection",
+            "hint",
+            "skip",
+            "limit",
+            "collation",
+            "let",
+            "min",
+            "max",
+            "returnKey",
+            "showRecordId",
+            "allowDiskUse",
+        ],
+        CommandName::Update => &["updates", "ordered", "let"],
+        CommandName::Delete => &["deletes", "ordered", "let"],
+        CommandName::FindAndModify => &[
+            "query",
+            "sort",
+            "remove",
+            "update",
+            "new",
+            "fields",
+            "upsert",
+            "collation",
+            "arrayFilters",
+            "hint",
+            "let",
+        ],
+        CommandName::Aggregate => &["pipeline", "cursor", "allowDiskUse", "collation", "hint", "let"],
+        CommandName::Count => &["query", "limit", "skip", "hint", "collation"],
+        CommandName::Distinct => &["key", "query", "collation", "hint"],
+        CommandName::ListCollections => &["filter", "nameOnly"],
+        CommandName::ListIndexes => &[],
+        CommandName::Create => &["collation", "validator", "validationLevel", "validationAction"],
+        CommandName::CreateIndexes => &["indexes"],
+        CommandName::Drop => &[],
+        CommandName::DropIndexes => &["index"],
     }
 }
 
@@ -171,37 +128,42 @@ const REFUSED_OPTIONS: [(&str, &str); 19] = [
 ];
 
 /// Checks that every field of the command is an option this server passes on.
-pub(super) fn check_options(name: CommandName, body: &Document) -> Result<(), ErrorFrame> {
-    for option in body.keys().skip(1).map(String::as_str) {
-        if name.options().contains(&option) || COMMON_OPTIONS.contains(&option) {
-            continue;
-        }
-        let refused = not_allowed(format!("{name} does not take the option {option:.64?} here"));
-        let reason = REFUSED_OPTIONS.iter().find(|(known, _)| *known == option);
-        return Err(refused.with_hint(match reason {
-            Some((_, reason)) => format!("leave it away: {reason}"),
-            None => format!(
-                "the options of {name} are {}, {}",
-                name.options().join(", "),
-                COMMON_OPTIONS.join(", ")
-            ),
-        }));
+pub(super) fn check_options(name: CommandName, body: &Document) -> Result<(), Refusal> {
+    for option in body.keys().skip(1) {
+        check_option(name.as_str(), options(name), option)?;
     }
     check_cursor(body)
 }
 
+/// Checks one option of a command that has these besides the common ones.
+pub(super) fn check_option(name: &str, options: &[&str], option: &str) -> Result<(), Refusal> {
+    if options.contains(&option) || COMMON_OPTIONS.contains(&option) {
+        return Ok(());
+    }
+    let refused = not_allowed(format!("{name} does not take the option {option:.64?} here"));
+    let reason = REFUSED_OPTIONS.iter().find(|(known, _)| *known == option);
+    Err(refused.with_hint(match reason {
+        Some((_, reason)) => format!("leave it away: {reason}"),
+        None => format!(
+            "the options of {name} are {}",
+            [options, &COMMON_OPTIONS].concat().join(", ")
+        ),
+    }))
+}
+
 /// An aggregation's `cursor` is there because MongoDB demands it; there is nothing to choose.
-fn check_cursor(body: &Document) -> Result<(), ErrorFrame> {
+fn check_cursor(body: &Document) -> Result<(), Refusal> {
     match body.get("cursor") {
         None => Ok(()),
         Some(Bson::Document(cursor)) if cursor.is_empty() => Ok(()),
-        Some(_) => Err(not_allowed("aggregate takes only an empty cursor here")
-            .with_hint("leave cursor away: the reply holds the whole result; page with $skip and $limit")),
+        Some(_) => Err(not_allowed("only an empty cursor is taken here")
+            .with_hint("leave cursor away: the reply holds the whole result; page with $skip and $limit")
+            .inside("cursor")),
     }
 }
 
-/// Checks the name of a collection, found at `path`.
-pub(super) fn check_collection(path: &str, collection: &str) -> Result<(), ErrorFrame> {
+/// Checks the name of a collection.
+pub(super) fn check_collection(collection: &str) -> Result<(), Refusal> {
     let wrong = if collection.is_empty() {
         "is empty"
     } else if collection.contains('\0') {
@@ -209,13 +171,11 @@ pub(super) fn check_collection(path: &str, collection: &str) -> Result<(), Error
     } else if collection.contains('$') {
         "contains a $"
     } else if collection.starts_with("system.") {
-        return Err(
-            not_allowed(format!("{path}: collections called system.… are MongoDB's own"))
-                .with_hint("choose another collection"),
-        );
+        return Err(not_allowed("collections called system.… are MongoDB's own")
+            .with_hint("choose another collection"));
     } else {
         return Ok(());
     };
-    Err(bad_command(format!("{path}: the collection's name {wrong}"))
+    Err(bad_command(format!("the collection's name {wrong}"))
         .with_hint("a name is not empty and contains neither NUL nor $"))
 }

@@ -9,20 +9,21 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::Response;
 use bellwether_protocol::{
     ClientFrame, CloseCode, Command, CommandId, DEFAULT_DEADLINE, ErrorCode, ErrorFrame, Hello, HelloOk,
-    Limits, MAX_DEADLINE, MAX_DEPTH, MAX_RESULT_BYTES, Outcome, SUBPROTOCOL, ServerFrame, close_reason,
+    Limits, MAX_DEADLINE, MAX_DEPTH, MAX_RESULT_BYTES, Outcome, OutcomeQuery, SUBPROTOCOL, ServerFrame,
+    close_reason,
 };
 use core::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::tungstenite;
 use tracing::debug;
 
 use super::{Cluster, Context, unix_ms};
 use crate::command::ParsedCommand;
-use crate::pipeline::RETENTION;
+use crate::pipeline::{RETENTION, SourceId};
 
 pub(super) async fn upgrade(State(context): State<Context>, upgrade: WebSocketUpgrade) -> Response {
     let max = context.cluster.config.limits.message_bytes;
@@ -39,6 +40,7 @@ pub(super) async fn upgrade(State(context): State<Context>, upgrade: WebSocketUp
                 socket,
                 cluster,
                 stopped,
+                source: SourceId::new(),
                 outstanding: FuturesUnordered::new(),
             };
             session.run().await;
@@ -49,6 +51,7 @@ struct Session {
     socket: WebSocket,
     cluster: Arc<Cluster>,
     stopped: watch::Receiver<bool>,
+    source: SourceId,
     outstanding: FuturesUnordered<BoxFuture<'static, ServerFrame>>,
 }
 
@@ -90,8 +93,8 @@ impl Session {
         };
         match ClientFrame::parse(&text) {
             Ok(ClientFrame::Hello(hello)) => self.welcome(&hello).await,
-            Ok(ClientFrame::Command(command)) => {
-                let error = bad_frame("a command before hello").for_command(command.id);
+            Ok(ClientFrame::Command(Command { id, .. }) | ClientFrame::Outcome(OutcomeQuery { id, .. })) => {
+                let error = bad_frame("hello comes first").for_command(id);
                 self.send(ServerFrame::Error(error)).await?;
                 ControlFlow::Break(Some((CloseCode::HelloRequired, "send hello first".to_owned())))
             }
@@ -177,6 +180,11 @@ impl Session {
                 self.outstanding.push(answer);
                 ControlFlow::Continue(())
             }
+            Ok(ClientFrame::Outcome(query)) => {
+                let answer = self.ask(query);
+                self.outstanding.push(answer);
+                ControlFlow::Continue(())
+            }
             Ok(ClientFrame::Hello(_)) => {
                 ControlFlow::Break(Some((CloseCode::TooMany, "hello is sent once".to_owned())))
             }
@@ -187,31 +195,27 @@ impl Session {
     /// The answer to a command, as soon as there is one.
     fn submit(&self, command: Command) -> BoxFuture<'static, ServerFrame> {
         let id = command.id;
-        let asked = command
-            .deadline_ms
-            .map_or(DEFAULT_DEADLINE, Duration::from_millis);
-        let deadline = Instant::now() + asked.min(MAX_DEADLINE);
+        let deadline = deadline(command.deadline_ms);
         let queued = match self.cluster.refusal() {
             Some(refusal) => Err(refusal),
-            None => ParsedCommand::parse(&command.command)
-                .and_then(|parsed| self.cluster.pipeline.submit(id, parsed, deadline)),
+            None => ParsedCommand::parse(&command.command, &self.cluster.config.vocabulary())
+                .and_then(|parsed| self.cluster.pipeline.submit(self.source, id, parsed, deadline)),
         };
-        match queued {
-            Err(refusal) => core::future::ready(answer_error(refusal, id)).boxed(),
-            Ok(receiver) => async move {
-                match receiver.await {
-                    Ok(Ok(result)) => ServerFrame::Result(result),
-                    Ok(Err(error)) => answer_error(error, id),
-                    Err(_) => {
-                        let message = "the server failed while it worked on the command";
-                        let error = ErrorFrame::new(ErrorCode::Internal, Outcome::Unknown, message)
-                            .with_hint("send it again with the same id: it is executed once at most");
-                        answer_error(error, id)
-                    }
-                }
-            }
-            .boxed(),
-        }
+        answer(id, queued, ServerFrame::Result)
+    }
+
+    /// The answer to a question, as soon as there is one.
+    fn ask(&self, query: OutcomeQuery) -> BoxFuture<'static, ServerFrame> {
+        let OutcomeQuery { id, deadline_ms } = query;
+        let asked = match self.cluster.refusal() {
+            // Whether the command was executed is not known here.
+            Some(refusal) => Err(refusal),
+            None => self
+                .cluster
+                .pipeline
+                .outcome(self.source, id, deadline(deadline_ms)),
+        };
+        answer(id, asked, ServerFrame::Fate)
     }
 
     /// Says what is wrong with a frame, for people, and ends the session.
@@ -243,8 +247,34 @@ impl Session {
     }
 }
 
-fn answer_error(error: ErrorFrame, id: CommandId) -> ServerFrame {
-    ServerFrame::Error(error.for_command(id))
+fn deadline(asked_ms: Option<u64>) -> Instant {
+    let asked = asked_ms.map_or(DEFAULT_DEADLINE, Duration::from_millis);
+    Instant::now() + asked.min(MAX_DEADLINE)
+}
+
+/// What the pipeline says, or will say, as a frame.
+fn answer<T: Send + 'static>(
+    id: CommandId,
+    taken: Result<oneshot::Receiver<Result<T, ErrorFrame>>, ErrorFrame>,
+    frame: fn(T) -> ServerFrame,
+) -> BoxFuture<'static, ServerFrame> {
+    let error = move |error: ErrorFrame| ServerFrame::Error(error.for_command(id));
+    match taken {
+        Err(refusal) => core::future::ready(error(refusal)).boxed(),
+        Ok(receiver) => async move {
+            match receiver.await {
+                Ok(Ok(answer)) => frame(answer),
+                Ok(Err(refusal)) => error(refusal),
+                Err(_) => {
+                    let message = "the server failed while it worked on the command";
+                    let failed = ErrorFrame::new(ErrorCode::Internal, Outcome::Unknown, message)
+                        .with_hint("send it again with the same id: it is executed once at most");
+                    error(failed)
+                }
+            }
+        }
+        .boxed(),
+    }
 }
 
 fn bad_frame(reason: &str) -> ErrorFrame {

@@ -1,12 +1,38 @@
-//! The commands that wait: bounded in number and bytes, in order of arrival.
+//! The commands that wait: bounded in number and bytes, and shared fairly between those who send them.
+//!
+//! Within one source commands keep their order. Between sources each takes its turn with one command, so a
+//! source with many waiting commands delays another's by one of them, not by all. A source may hold as many
+//! places, and as many bytes, as are still free (the dynamic threshold of Choudhury and Hahne, 1998): alone it
+//! may take half of the queue, and the more others hold, the less; so greedy sources, however many, leave
+//! room, and one that has nothing waiting is refused only by a queue that is full to the last place.
 
-use std::collections::VecDeque;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bellwether_protocol::CommandId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::job::Job;
+use super::pace::Pace;
+
+/// Whom a command comes from: one client's connection. The queue is shared fairly between sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceId(u64);
+
+impl SourceId {
+    /// A source that no other is equal to in this process.
+    #[expect(
+        clippy::new_without_default,
+        reason = "no two are equal, so none is the default"
+    )]
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -16,18 +42,14 @@ pub(super) struct Queue {
     max_bytes: usize,
 }
 
-#[derive(Debug, Default)]
-struct Waiting {
-    open: bool,
-    jobs: VecDeque<Job>,
-    bytes: usize,
-}
-
 /// Why a command was not taken into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
     Closed,
-    Full,
+    /// No place is left for this source; there may be one after this time.
+    Full {
+        retry_after: Duration,
+    },
 }
 
 impl Queue {
@@ -46,8 +68,12 @@ impl Queue {
     }
 
     /// Closes the queue and returns what was in it.
-    pub(super) fn close(&self) -> VecDeque<Job> {
-        std::mem::take(&mut *self.lock()).jobs
+    pub(super) fn close(&self) -> Vec<Job> {
+        let waiting = std::mem::take(&mut *self.lock());
+        let lines = waiting.lines.into_values();
+        let jobs = waiting.returned.jobs.into_values();
+        jobs.chain(lines.flat_map(|line| line.jobs.into_values()))
+            .collect()
     }
 
     pub(super) fn push(&self, job: Job) -> Result<(), NotTaken> {
@@ -55,15 +81,26 @@ impl Queue {
         if !waiting.open {
             return Err(NotTaken::Closed);
         }
-        let bytes = waiting.bytes + job.task.command.bytes();
-        if waiting.jobs.len() >= self.max_jobs || bytes > self.max_bytes {
-            return Err(NotTaken::Full);
+        if !self.admits(&waiting, &job) {
+            return Err(NotTaken::Full {
+                retry_after: waiting.pace.time_for(waiting.len, Instant::now()),
+            });
         }
-        waiting.bytes = bytes;
-        waiting.jobs.push_back(job);
+        waiting.add(job);
         drop(waiting);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    fn admits(&self, waiting: &Waiting, job: &Job) -> bool {
+        let free = self.max_jobs.saturating_sub(waiting.len);
+        let free_bytes = self.max_bytes.saturating_sub(waiting.bytes);
+        let fits = free > 0 && job.bytes() <= free_bytes;
+        let within_share = waiting
+            .lines
+            .get(&job.source)
+            .is_none_or(|line| line.jobs.len() < free && line.bytes + job.bytes() <= free_bytes);
+        fits && within_share
     }
 
     /// Waits until there is a command. For one waiter.
@@ -78,40 +115,72 @@ impl Queue {
         self.arrived.notified().await;
     }
 
-    /// Takes up to `max` commands from the front, none of them twice: a repeated id waits for the next turn,
-    /// where it finds its record.
-    pub(super) fn take(&self, max: usize) -> Vec<Job> {
+    /// Takes commands in their order: at most `max_jobs`, and at most `max_bytes` of them, but one at least. No
+    /// id is taken twice: a repeated one waits for the next turn, where it finds its record, and holds up
+    /// its source until then.
+    pub(super) fn take(&self, max_jobs: usize, max_bytes: usize) -> Vec<Job> {
         let mut waiting = self.lock();
-        let mut taken: Vec<Job> = Vec::new();
-        while taken.len() < max.max(1)
-            && let Some(next) = waiting.jobs.front()
-            && taken.iter().all(|job| job.task.id != next.task.id)
-        {
-            waiting.bytes -= next.task.command.bytes();
-            taken.extend(waiting.jobs.pop_front());
-        }
-        taken
+        let mut bunch = Bunch {
+            jobs: Vec::new(),
+            ids: HashSet::new(),
+            bytes: 0,
+            max_jobs,
+            max_bytes,
+        };
+        waiting.fill(&mut bunch);
+        let others_wait = waiting.len > 0;
+        waiting.pace.turn(Instant::now(), bunch.jobs.len(), others_wait);
+        bunch.jobs
     }
 
-    /// Takes the commands whose deadline has passed.
-    pub(super) fn take_overdue(&self, now: Instant) -> VecDeque<Job> {
+    /// Puts commands back before all others, in this order, even if the queue is full.
+    ///
+    /// # Errors
+    /// The commands, if the queue has been closed meanwhile.
+    pub(super) fn put_back(&self, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
         let mut waiting = self.lock();
-        let is_overdue = |job: &Job| job.task.deadline <= now;
-        if !waiting.jobs.iter().any(is_overdue) {
-            return VecDeque::new();
+        if !waiting.open {
+            return Err(jobs);
         }
-        let (overdue, rest) = waiting.jobs.drain(..).partition(is_overdue);
-        waiting.jobs = rest;
-        waiting.bytes = waiting.jobs.iter().map(|job| job.task.command.bytes()).sum();
+        for job in jobs.into_iter().rev() {
+            waiting.add_before_all(job);
+        }
+        drop(waiting);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Takes the commands whose deadline has passed, the earliest first.
+    pub(super) fn take_overdue(&self, now: Instant) -> Vec<Job> {
+        let mut waiting = self.lock();
+        let mut overdue = Vec::new();
+        while let Some(first) = waiting.deadlines.first_entry()
+            && first.key().0 <= now
+        {
+            let ((_, place), source) = first.remove_entry();
+            overdue.extend(waiting.remove(source, place));
+        }
         overdue
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.lock().jobs.iter().map(|job| job.task.deadline).min()
+        let waiting = self.lock();
+        waiting
+            .deadlines
+            .first_key_value()
+            .map(|((deadline, _), _)| *deadline)
+    }
+
+    /// Whether the command with this id waits.
+    pub(super) fn holds(&self, id: CommandId) -> bool {
+        let waiting = self.lock();
+        let lines = waiting.lines.values().chain([&waiting.returned]);
+        let mut jobs = lines.flat_map(|line| line.jobs.values());
+        jobs.any(|job| job.task.id == id && job.task.command().is_some())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.lock().jobs.len()
+        self.lock().len
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -119,73 +188,158 @@ impl Queue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use core::time::Duration;
+/// A command's place in the order: places grow with arrival, and are negative for what was put back.
+type Place = i64;
 
-    use bellwether_protocol::CommandId;
-    use serde_json::value::RawValue;
+#[derive(Debug, Default)]
+struct Waiting {
+    open: bool,
+    /// What was put back. It comes before all lines.
+    returned: Line,
+    lines: HashMap<SourceId, Line>,
+    /// The sources that have a line, by when it is their turn.
+    turns: BTreeMap<u64, SourceId>,
+    deadlines: BTreeMap<(Instant, Place), SourceId>,
+    last_turn: u64,
+    last_place: Place,
+    first_place: Place,
+    len: usize,
+    bytes: usize,
+    pace: Pace,
+}
 
-    use super::*;
-    use crate::command::ParsedCommand;
+/// The waiting commands of one source. A line in [`Waiting::lines`] is never empty.
+#[derive(Debug, Default)]
+struct Line {
+    jobs: BTreeMap<Place, Job>,
+    bytes: usize,
+    turn: u64,
+}
 
-    fn job(id: u8, deadline: Instant) -> Job {
-        let raw = RawValue::from_string(r#"{"find":"c"}"#.to_owned()).unwrap();
-        let id = CommandId::mint(Duration::ZERO, [id; 10]);
-        Job::new(id, ParsedCommand::parse(&raw).unwrap(), deadline).0
+impl Line {
+    fn first(&self) -> Option<(Place, &Job)> {
+        self.jobs.first_key_value().map(|(place, job)| (*place, job))
     }
 
-    fn ids<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Vec<u8> {
-        jobs.into_iter().map(|job| job.task.id.as_bytes()[15]).collect()
+    fn insert(&mut self, place: Place, job: Job) {
+        self.bytes += job.bytes();
+        self.jobs.insert(place, job);
     }
 
-    #[test]
-    fn takes_in_order_and_no_id_twice_in_a_turn() {
-        let queue = Queue::new(10, 10_000);
-        let later = Instant::now() + Duration::from_secs(9);
-        assert_eq!(queue.push(job(1, later)), Err(NotTaken::Closed));
-        queue.open();
-        for id in [1, 2, 3, 2, 4] {
-            assert_eq!(queue.push(job(id, later)), Ok(()));
-        }
-        assert_eq!(ids(&queue.take(2)), [1, 2]);
-        assert_eq!(ids(&queue.take(9)), [3, 2, 4]);
-        assert!(queue.take(9).is_empty());
-        for id in [5, 6, 5] {
-            assert_eq!(queue.push(job(id, later)), Ok(()));
-        }
-        assert_eq!(ids(&queue.take(9)), [5, 6]);
-        assert_eq!(queue.close().len(), 1);
-        assert_eq!(queue.push(job(1, later)), Err(NotTaken::Closed));
-    }
-
-    #[test]
-    fn is_bounded_in_number_and_bytes() {
-        let later = Instant::now() + Duration::from_secs(9);
-        let bytes = job(1, later).task.command.bytes();
-        for queue in [Queue::new(2, 10_000), Queue::new(9, 2 * bytes)] {
-            queue.open();
-            for id in [1, 2] {
-                assert_eq!(queue.push(job(id, later)), Ok(()));
-            }
-            assert_eq!(queue.push(job(3, later)), Err(NotTaken::Full));
-            drop(queue.take(1));
-            assert_eq!(queue.push(job(3, later)), Ok(()));
-        }
-    }
-
-    #[test]
-    fn the_overdue_are_picked_from_the_middle() {
-        let queue = Queue::new(10, 10_000);
-        queue.open();
-        let now = Instant::now();
-        let after = |seconds| now + Duration::from_secs(seconds);
-        for (id, deadline) in [(1, after(5)), (2, now), (3, after(3))] {
-            assert_eq!(queue.push(job(id, deadline)), Ok(()));
-        }
-        assert_eq!(queue.next_deadline(), Some(now));
-        assert_eq!(ids(&queue.take_overdue(now)), [2]);
-        assert_eq!(queue.next_deadline(), Some(after(3)));
-        assert_eq!(ids(&queue.take(9)), [1, 3]);
+    fn remove(&mut self, place: Place) -> Option<Job> {
+        let job = self.jobs.remove(&place)?;
+        self.bytes -= job.bytes();
+        Some(job)
     }
 }
+
+impl Waiting {
+    fn add(&mut self, job: Job) {
+        self.last_place += 1;
+        let place = self.last_place;
+        self.count_in(place, &job);
+        let source = job.source;
+        self.lines.entry(source).or_default().insert(place, job);
+        if self.lines[&source].jobs.len() == 1 {
+            self.give_turn(source);
+        }
+    }
+
+    fn add_before_all(&mut self, job: Job) {
+        self.first_place -= 1;
+        let place = self.first_place;
+        self.count_in(place, &job);
+        self.returned.insert(place, job);
+    }
+
+    fn count_in(&mut self, place: Place, job: &Job) {
+        self.len += 1;
+        self.bytes += job.bytes();
+        self.deadlines.insert((job.task.deadline, place), job.source);
+    }
+
+    /// Puts a source behind all others.
+    fn give_turn(&mut self, source: SourceId) {
+        if let Some(line) = self.lines.get_mut(&source) {
+            self.last_turn += 1;
+            line.turn = self.last_turn;
+            self.turns.insert(line.turn, source);
+        }
+    }
+
+    fn remove(&mut self, source: SourceId, place: Place) -> Option<Job> {
+        let job = if place < 0 {
+            self.returned.remove(place)?
+        } else {
+            let line = self.lines.get_mut(&source)?;
+            let job = line.remove(place)?;
+            if line.jobs.is_empty() {
+                self.turns.remove(&line.turn);
+                self.lines.remove(&source);
+            }
+            job
+        };
+        self.len -= 1;
+        self.bytes -= job.bytes();
+        self.deadlines.remove(&(job.task.deadline, place));
+        Some(job)
+    }
+
+    fn fill(&mut self, bunch: &mut Bunch) {
+        while let Some((place, job)) = self.returned.first() {
+            if bunch.has(job) || !bunch.has_room_for(job) {
+                return;
+            }
+            let source = job.source;
+            bunch.extend(self.remove(source, place));
+        }
+        let mut held_up = Vec::new();
+        while let Some((turn, source)) = self.turns.pop_first()
+            && let Some((place, job)) = self.lines.get(&source).and_then(Line::first)
+        {
+            if bunch.has(job) {
+                held_up.push((turn, source));
+                continue;
+            }
+            if !bunch.has_room_for(job) {
+                self.turns.insert(turn, source);
+                break;
+            }
+            bunch.extend(self.remove(source, place));
+            self.give_turn(source);
+        }
+        // They keep their turn: it is not their fault alone.
+        self.turns.extend(held_up);
+    }
+}
+
+/// The commands of the next turn, as far as they are chosen.
+struct Bunch {
+    jobs: Vec<Job>,
+    ids: HashSet<CommandId>,
+    bytes: usize,
+    max_jobs: usize,
+    max_bytes: usize,
+}
+
+impl Bunch {
+    fn has(&self, job: &Job) -> bool {
+        self.ids.contains(&job.task.id)
+    }
+
+    fn has_room_for(&self, job: &Job) -> bool {
+        let fits = self.jobs.len() < self.max_jobs && self.bytes + job.bytes() <= self.max_bytes;
+        fits || self.jobs.is_empty()
+    }
+
+    fn extend(&mut self, job: Option<Job>) {
+        if let Some(job) = &job {
+            self.bytes += job.bytes();
+            self.ids.insert(job.task.id);
+        }
+        self.jobs.extend(job);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 //! What clients are told when a command got no reply: what is wrong, what became of it, what to do.
 
+use core::time::Duration;
+
 use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, Outcome};
 
+use super::MAX_STORED_REPLY;
 use crate::database::codes::NOT_IN_TRANSACTION;
 
 const TRY_NEXT: &str = "send it with the same id to the next server of the list";
@@ -18,9 +21,12 @@ pub(super) fn abandoned() -> ErrorFrame {
     refused(ErrorCode::Draining, "whoever sent the command is gone").with_hint(TRY_NEXT)
 }
 
-pub(super) fn overloaded() -> ErrorFrame {
-    refused(ErrorCode::Overloaded, "too many commands are waiting")
-        .with_hint("send it again with the same id in a second or so")
+pub(super) fn overloaded(retry_after: Duration) -> ErrorFrame {
+    let millis = retry_after.as_millis();
+    let mut frame = refused(ErrorCode::Overloaded, "too many commands are waiting")
+        .with_hint(format!("send it again with the same id after {millis} ms"));
+    frame.retry_after_ms = u64::try_from(millis).ok();
+    frame
 }
 
 pub(super) fn id_expired(wrong: &str) -> ErrorFrame {
@@ -35,6 +41,22 @@ pub(super) fn id_reused() -> ErrorFrame {
         "this id was used before, for another command",
     )
     .with_hint("make a new id for every new command")
+}
+
+pub(super) fn not_yet() -> ErrorFrame {
+    refused(
+        ErrorCode::CommandNotAllowed,
+        "the pipeline does not execute such commands",
+    )
+    .with_hint("send commands on documents, one by one")
+}
+
+pub(super) fn reply_not_kept(epoch: u64) -> ErrorFrame {
+    let message = format!(
+        "the command was executed in epoch {epoch}; its reply was larger than {MAX_STORED_REPLY} bytes and was not kept"
+    );
+    ErrorFrame::new(ErrorCode::ReplyNotKept, Outcome::Executed, message)
+        .with_hint("read what the command has changed; it is not executed again")
 }
 
 pub(super) fn too_large() -> ErrorFrame {

@@ -119,6 +119,6 @@ fn title(workload: Workload) -> &'static str {
         Workload::Inserts => "inserts, w: majority",
         Workload::Updates => "updates by _id, w: majority",
         Workload::Mixed => "half inserts, half linearizable finds",
-        Workload::Reads => "finds by _id",
+        Workload::Reads => "finds by _id, linearizable unless named otherwise",
     }
 }

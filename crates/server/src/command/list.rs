@@ -1,0 +1,74 @@
+//! A list of commands that is executed as one atomic command:
+//! `{"transaction": [{…}, {…}], "comment": …, "maxTimeMS": …}`.
+//!
+//! Its `comment` is for every command in it that has none; its `maxTimeMS` is how long each of them may take,
+//! unless it says a shorter time itself.
+
+use bson::{Bson, Document};
+
+use super::name::Kind;
+use super::part::{Part, take_max_time};
+use super::refusal::{Refusal, bad_command, not_allowed};
+use super::vocabulary::{self, Vocabulary};
+
+/// The field that makes a command a list.
+pub(super) const NAME: &str = "transaction";
+
+/// Most commands in one list. Each may cost a round trip to MongoDB while later commands wait.
+pub const MAX_PARTS: usize = 100;
+
+pub(super) fn is_list(body: &Document) -> bool {
+    body.keys().next().is_some_and(|name| name == NAME)
+}
+
+pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Vec<Part>, Refusal> {
+    for field in body.keys().skip(1) {
+        vocabulary::check_option(NAME, &[], field)?;
+    }
+    let max_time = take_max_time(&mut body)?;
+    let comment = body.remove("comment");
+    let Some(Bson::Array(commands)) = body.remove(NAME) else {
+        return Err(bad_command("it must be a list of commands")
+            .with_hint(r#"write {"transaction": [{"insert": "notes", …}, {"update": "notes", …}]}"#)
+            .inside(NAME));
+    };
+    if commands.is_empty() {
+        return Err(bad_command("the list is empty")
+            .with_hint("put at least one command into it")
+            .inside(NAME));
+    }
+    if commands.len() > MAX_PARTS {
+        return Err(not_allowed(format!("{} commands are too many", commands.len()))
+            .with_hint(format!(
+                "put at most {MAX_PARTS} commands into one list; one insert, update or delete takes many documents or statements"
+            ))
+            .inside(NAME));
+    }
+    let commands = commands.into_iter().enumerate();
+    commands
+        .map(|(index, command)| {
+            let mut part =
+                part(command, vocabulary).map_err(|refusal| refusal.inside_item(index).inside(NAME))?;
+            part.inherit(comment.as_ref(), max_time);
+            Ok(part)
+        })
+        .collect()
+}
+
+fn part(command: Bson, vocabulary: &Vocabulary) -> Result<Part, Refusal> {
+    let Bson::Document(body) = command else {
+        return Err(bad_command("it is not a command").with_hint("a command is a document"));
+    };
+    if is_list(&body) {
+        return Err(not_allowed("a list in a list").with_hint("put the commands of both into one list"));
+    }
+    let part = Part::read(body, vocabulary)?;
+    if part.kind() == Kind::Schema {
+        return Err(
+            not_allowed(format!("{} cannot be in a list", part.name())).with_hint(
+                "send it alone: MongoDB does not change or list collections and indexes in a transaction",
+            ),
+        );
+    }
+    Ok(part)
+}

@@ -1,0 +1,128 @@
+//! One MongoDB command: sent alone, or one of a list.
+
+use core::time::Duration;
+
+use bson::{Bson, Document};
+
+use super::name::{CommandName, Kind};
+use super::refusal::{Refusal, bad_command, not_allowed};
+use super::vocabulary::{self, Vocabulary};
+use super::{list, operators};
+
+/// One MongoDB command that passed every check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    name: CommandName,
+    collection: String,
+    body: Document,
+    max_time: Option<Duration>,
+}
+
+impl Part {
+    pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Self, Refusal> {
+        let (name, collection) = name_and_collection(&body, vocabulary)?;
+        vocabulary::check_options(name, &body)?;
+        operators::check(name, &body)?;
+        let max_time = take_max_time(&mut body)?;
+        Ok(Self {
+            name,
+            collection,
+            body,
+            max_time,
+        })
+    }
+
+    /// Takes from its list what it does not say itself, and no more time than the list allows.
+    pub(super) fn inherit(&mut self, comment: Option<&Bson>, max_time: Option<Duration>) {
+        if let Some(comment) = comment
+            && !self.body.contains_key("comment")
+        {
+            self.body.insert("comment", comment.clone());
+        }
+        self.max_time = match (self.max_time, max_time) {
+            (Some(own), Some(lists)) => Some(own.min(lists)),
+            (own, lists) => own.or(lists),
+        };
+    }
+
+    /// The command's name.
+    pub fn name(&self) -> CommandName {
+        self.name
+    }
+
+    /// The collection it is about; empty for `listCollections`.
+    pub fn collection(&self) -> &str {
+        &self.collection
+    }
+
+    /// How it is executed.
+    pub fn kind(&self) -> Kind {
+        self.name.kind()
+    }
+
+    /// The document to execute: the client's, in the client's order, without `maxTimeMS`.
+    pub fn body(&self) -> &Document {
+        &self.body
+    }
+
+    /// The client's `maxTimeMS`. The pipeline applies it or the command's deadline, whichever is shorter.
+    pub fn max_time(&self) -> Option<Duration> {
+        self.max_time
+    }
+}
+
+fn name_and_collection(body: &Document, vocabulary: &Vocabulary) -> Result<(CommandName, String), Refusal> {
+    let Some((field, target)) = body.iter().next() else {
+        return Err(bad_command("the command is empty")
+            .with_hint(r#"write for example {"find": "notes", "filter": {}}"#));
+    };
+    let Some(name) = CommandName::from_field(field) else {
+        return Err(
+            not_allowed(format!("{field:.64?} is not a command this server executes")).with_hint(format!(
+                "the command's name is its first field, one of {}, {}",
+                vocabulary.names().join(", "),
+                list::NAME
+            )),
+        );
+    };
+    vocabulary.check_name(name)?;
+    if name == CommandName::ListCollections {
+        return match target {
+            Bson::Int32(1) | Bson::Int64(1) => Ok((name, String::new())),
+            Bson::Double(one) if *one == 1.0 => Ok((name, String::new())),
+            _ => Err(bad_command("listCollections names no collection")
+                .with_hint(r#"write {"listCollections": 1, …}"#)),
+        };
+    }
+    let Bson::String(collection) = target else {
+        return Err(
+            bad_command(format!("{name} must name a collection")).with_hint(format!(
+                r#"write the collection's name as a string: {{"{name}": "notes", …}}"#
+            )),
+        );
+    };
+    vocabulary::check_collection(collection).map_err(|refusal| refusal.inside(name.as_str()))?;
+    Ok((name, collection.clone()))
+}
+
+const MAX_TIME: &str = "maxTimeMS";
+
+pub(super) fn take_max_time(body: &mut Document) -> Result<Option<Duration>, Refusal> {
+    let millis = match body.get(MAX_TIME) {
+        None => return Ok(None),
+        Some(Bson::Int32(millis)) => i64::from(*millis),
+        Some(Bson::Int64(millis)) => *millis,
+        Some(_) => return Err(bad_max_time()),
+    };
+    let millis = u64::try_from(millis).map_err(|_| bad_max_time())?;
+    let rest = std::mem::take(body).into_iter();
+    *body = rest.filter(|(field, _)| field != MAX_TIME).collect();
+    // 0 is MongoDB's word for no limit.
+    Ok((millis > 0).then(|| Duration::from_millis(millis)))
+}
+
+fn bad_max_time() -> Refusal {
+    bad_command("it must be an integer of milliseconds, 0 or more")
+        .with_hint("leave it away to use the whole of the command's deadline")
+        .inside(MAX_TIME)
+}

@@ -1,0 +1,90 @@
+//! How fast commands are answered while some wait, to tell those who find no place when to come back.
+
+use core::time::Duration;
+
+use tokio::time::Instant;
+
+/// What is assumed before anything was measured.
+const FIRST_GUESS: f64 = 1_000.0;
+/// For how long a measurement counts.
+const MEMORY: Duration = Duration::from_secs(1);
+/// The shortest and the longest pause to tell anybody.
+const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    per_second: f64,
+    /// The turn under way, if others waited when it began: only then is the time until the next turn the time
+    /// this one took, and not time in which there was nothing to do.
+    busy: Option<(Instant, usize)>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            per_second: FIRST_GUESS,
+            busy: None,
+        }
+    }
+}
+
+impl Pace {
+    /// A turn begins with so many commands, and others wait or do not.
+    pub(super) fn turn(&mut self, now: Instant, commands: usize, others_wait: bool) {
+        if let Some((began, commands)) = self.busy {
+            let took = now.saturating_duration_since(began).as_secs_f64().max(1e-6);
+            let weight = 1.0 - (-took / MEMORY.as_secs_f64()).exp();
+            self.per_second += weight * (commands as f64 / took - self.per_second);
+        }
+        self.busy = others_wait.then_some((now, commands));
+    }
+
+    /// How long so many commands will take, within what is sensible to tell.
+    pub(super) fn time_for(&self, commands: usize, now: Instant) -> Duration {
+        // A turn that takes long says so before it ends.
+        let at_most = self.busy.map_or(f64::INFINITY, |(began, commands)| {
+            commands as f64 / now.saturating_duration_since(began).as_secs_f64().max(1e-6)
+        });
+        let seconds = commands as f64 / self.per_second.min(at_most).max(1e-3);
+        let (least, most) = BOUNDS;
+        Duration::from_secs_f64(seconds.min(most.as_secs_f64())).max(least)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follows_the_turns_and_ignores_idle_time() {
+        let mut now = Instant::now();
+        let mut pace = Pace::default();
+        for _ in 0..100 {
+            pace.turn(now, 50, true);
+            now += Duration::from_millis(100);
+        }
+        pace.turn(now, 50, false);
+        let busy = pace.time_for(1_000, now);
+        assert!((1_900..2_100).contains(&busy.as_millis()), "{busy:?}");
+
+        now += Duration::from_secs(3_600);
+        assert_eq!(pace.time_for(1_000, now), busy);
+        pace.turn(now, 1, true);
+        assert_eq!(pace.time_for(1_000, now), busy);
+    }
+
+    #[test]
+    fn a_turn_that_hangs_is_noticed_and_the_answer_is_bounded() {
+        let began = Instant::now();
+        let mut pace = Pace::default();
+        assert_eq!(pace.time_for(1, began), BOUNDS.0);
+        pace.turn(began, 10, true);
+        assert_eq!(pace.time_for(100, began), Duration::from_millis(100));
+        assert_eq!(
+            pace.time_for(20, began + Duration::from_secs(1)),
+            Duration::from_secs(2)
+        );
+        assert_eq!(pace.time_for(20, began + Duration::from_secs(60)), BOUNDS.1);
+        assert_eq!(pace.time_for(0, began), BOUNDS.0);
+    }
+}

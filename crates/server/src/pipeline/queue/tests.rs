@@ -1,0 +1,359 @@
+use bellwether_protocol::CommandId;
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::command::{ParsedCommand, Vocabulary};
+
+fn job(source: SourceId, id: u8, deadline: Instant) -> Job {
+    sized_job(source, id, deadline, 0)
+}
+
+fn sized_job(source: SourceId, id: u8, deadline: Instant, padding: usize) -> Job {
+    let text = format!(r#"{{"find":"c","comment":"{}"}}"#, "x".repeat(padding));
+    let raw = RawValue::from_string(text).unwrap();
+    let id = CommandId::mint(Duration::ZERO, [id; 10]);
+    Job::execute(
+        source,
+        id,
+        ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap(),
+        deadline,
+    )
+    .0
+}
+
+fn ids<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Vec<u8> {
+    jobs.into_iter().map(|job| job.task.id.as_bytes()[15]).collect()
+}
+
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(9)
+}
+
+fn open_queue(max_jobs: usize, max_bytes: usize) -> Queue {
+    let queue = Queue::new(max_jobs, max_bytes);
+    queue.open();
+    queue
+}
+
+fn is_full(pushed: Result<(), NotTaken>) -> bool {
+    matches!(pushed, Err(NotTaken::Full { .. }))
+}
+
+#[test]
+fn takes_in_order_and_no_id_twice_in_a_turn() {
+    let queue = Queue::new(20, 10_000);
+    let source = SourceId::new();
+    assert_eq!(queue.push(job(source, 1, later())), Err(NotTaken::Closed));
+    queue.open();
+    for id in [1, 2, 3, 2, 4] {
+        assert_eq!(queue.push(job(source, id, later())), Ok(()));
+    }
+    assert_eq!(ids(&queue.take(2, 10_000)), [1, 2]);
+    assert_eq!(ids(&queue.take(9, 10_000)), [3, 2, 4]);
+    assert!(queue.take(9, 10_000).is_empty());
+    for id in [5, 6, 5, 7] {
+        assert_eq!(queue.push(job(source, id, later())), Ok(()));
+    }
+    assert_eq!(queue.push(job(SourceId::new(), 8, later())), Ok(()));
+    assert_eq!(ids(&queue.take(9, 10_000)), [5, 8, 6]);
+    assert_eq!(queue.close().len(), 2);
+    assert_eq!(queue.push(job(source, 1, later())), Err(NotTaken::Closed));
+}
+
+#[test]
+fn sources_take_turns() {
+    let queue = open_queue(100, 100_000);
+    let [greedy, modest] = [SourceId::new(), SourceId::new()];
+    for id in 1..=6 {
+        assert_eq!(queue.push(job(greedy, id, later())), Ok(()));
+    }
+    for id in [11, 12] {
+        assert_eq!(queue.push(job(modest, id, later())), Ok(()));
+    }
+    assert_eq!(ids(&queue.take(3, 100_000)), [1, 11, 2]);
+    assert_eq!(ids(&queue.take(9, 100_000)), [12, 3, 4, 5, 6]);
+}
+
+#[test]
+fn is_bounded_in_number_and_bytes() {
+    let bytes = job(SourceId::new(), 1, later()).bytes();
+    for queue in [open_queue(2, 10_000), open_queue(9, 2 * bytes)] {
+        for id in [1, 2] {
+            assert_eq!(queue.push(job(SourceId::new(), id, later())), Ok(()));
+        }
+        assert!(is_full(queue.push(job(SourceId::new(), 3, later()))));
+        drop(queue.take(1, 10_000));
+        assert_eq!(queue.push(job(SourceId::new(), 3, later())), Ok(()));
+    }
+}
+
+#[test]
+fn the_greedy_leave_room_for_others() {
+    let queue = open_queue(100, 1_000_000);
+    let greedy = [SourceId::new(), SourceId::new(), SourceId::new()];
+    let mut held = [0; 3];
+    for round in 0..300 {
+        if queue.push(job(greedy[round % 3], 1, later())).is_ok() {
+            held[round % 3] += 1;
+        }
+    }
+    // Each as many as are free: 100 = 3 · 25 + 25.
+    assert_eq!(held, [25, 25, 25]);
+    for _ in 0..25 {
+        assert_eq!(queue.push(job(SourceId::new(), 2, later())), Ok(()));
+    }
+    assert!(is_full(queue.push(job(SourceId::new(), 2, later()))));
+
+    let bytes = sized_job(greedy[0], 1, later(), 1_000).bytes();
+    let queue = open_queue(100, 10 * bytes);
+    let large = || queue.push(sized_job(greedy[0], 1, later(), 1_000));
+    let taken = (0..10).filter(|_| large().is_ok()).count();
+    assert_eq!(taken, 5);
+    assert_eq!(queue.push(sized_job(greedy[1], 1, later(), 1_000)), Ok(()));
+}
+
+#[test]
+fn a_turn_is_bounded_in_bytes_and_never_empty() {
+    let queue = open_queue(100, 1_000_000);
+    let source = SourceId::new();
+    for id in [1, 2, 3] {
+        assert_eq!(queue.push(sized_job(source, id, later(), 1_000)), Ok(()));
+    }
+    let bytes = sized_job(source, 1, later(), 1_000).bytes();
+    assert_eq!(ids(&queue.take(9, 2 * bytes)), [1, 2]);
+    assert_eq!(ids(&queue.take(9, 1)), [3]);
+}
+
+#[test]
+fn what_is_put_back_comes_first_and_in_its_order() {
+    let queue = open_queue(6, 100_000);
+    let sources = [SourceId::new(), SourceId::new()];
+    for id in [1, 2, 3, 4] {
+        assert_eq!(queue.push(job(sources[usize::from(id) % 2], id, later())), Ok(()));
+    }
+    let taken = queue.take(3, 100_000);
+    assert_eq!(ids(&taken), [1, 2, 3]);
+    for id in [5, 6, 7] {
+        assert_eq!(queue.push(job(SourceId::new(), id, later())), Ok(()));
+    }
+    assert!(queue.put_back(taken).is_ok());
+    assert_eq!(queue.len(), 7);
+    assert!(is_full(queue.push(job(SourceId::new(), 8, later()))));
+    let again = queue.take(2, 100_000);
+    assert_eq!(ids(&again), [1, 2]);
+    assert!(queue.put_back(again).is_ok());
+    let all = queue.take(9, 100_000);
+    assert_eq!(ids(&all), [1, 2, 3, 4, 5, 6, 7]);
+    drop(queue.close());
+    assert_eq!(queue.put_back(all).unwrap_err().len(), 7);
+}
+
+#[test]
+fn the_overdue_are_picked_from_the_middle() {
+    let queue = open_queue(10, 10_000);
+    let source = SourceId::new();
+    let now = Instant::now();
+    let after = |seconds| now + Duration::from_secs(seconds);
+    for (id, deadline) in [(1, after(5)), (2, now), (3, after(3))] {
+        assert_eq!(queue.push(job(source, id, deadline)), Ok(()));
+    }
+    assert_eq!(queue.next_deadline(), Some(now));
+    assert_eq!(ids(&queue.take_overdue(now)), [2]);
+    assert_eq!(queue.next_deadline(), Some(after(3)));
+    assert_eq!(ids(&queue.take(9, 10_000)), [1, 3]);
+    assert_eq!(queue.next_deadline(), None);
+}
+
+/// What the queue is meant to be, without any index: every step looks at everything.
+struct Model {
+    /// In the order of arrival; what was put back stands first.
+    waiting: Vec<Entry>,
+    /// The sources with waiting commands, whose turn is next first.
+    ring: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Entry {
+    source: usize,
+    id: u8,
+    bytes: usize,
+    deadline: Instant,
+    returned: bool,
+}
+
+const MAX_JOBS: usize = 12;
+const MAX_BYTES: usize = 900;
+
+impl Model {
+    fn bytes(&self) -> usize {
+        self.waiting.iter().map(|entry| entry.bytes).sum()
+    }
+
+    fn push(&mut self, entry: Entry) -> bool {
+        let own = || {
+            let waiting = self.waiting.iter();
+            waiting.filter(|other| other.source == entry.source && !other.returned)
+        };
+        let free = MAX_JOBS.saturating_sub(self.waiting.len());
+        let free_bytes = MAX_BYTES.saturating_sub(self.bytes());
+        let own_bytes: usize = own().map(|entry| entry.bytes).sum();
+        let first = own().count() == 0;
+        let fits = free >= 1 && entry.bytes <= free_bytes;
+        if !fits || !first && (own().count() >= free || own_bytes + entry.bytes > free_bytes) {
+            return false;
+        }
+        if first {
+            self.ring.push(entry.source);
+        }
+        self.waiting.push(entry);
+        true
+    }
+
+    fn take(&mut self, max_jobs: usize, max_bytes: usize) -> Vec<Entry> {
+        let mut taken: Vec<Entry> = Vec::new();
+        let room = |taken: &[Entry], next: &Entry| {
+            let bytes: usize = taken.iter().map(|entry| entry.bytes).sum();
+            taken.is_empty() || taken.len() < max_jobs && bytes + next.bytes <= max_bytes
+        };
+        let repeated = |taken: &[Entry], next: &Entry| taken.iter().any(|entry| entry.id == next.id);
+        while let Some(next) = self.waiting.first().filter(|entry| entry.returned) {
+            if repeated(&taken, next) || !room(&taken, next) {
+                return taken;
+            }
+            taken.push(self.waiting.remove(0));
+        }
+        let mut turn = 0;
+        while let Some(&source) = self.ring.get(turn) {
+            let at = self
+                .waiting
+                .iter()
+                .position(|entry| entry.source == source)
+                .unwrap();
+            if repeated(&taken, &self.waiting[at]) {
+                turn += 1;
+                continue;
+            }
+            if !room(&taken, &self.waiting[at]) {
+                break;
+            }
+            taken.push(self.waiting.remove(at));
+            self.ring.remove(turn);
+            if self.waiting.iter().any(|entry| entry.source == source) {
+                self.ring.push(source);
+            }
+        }
+        taken
+    }
+
+    fn put_back(&mut self, entries: &[Entry]) {
+        let returned = entries.iter().map(|entry| Entry {
+            returned: true,
+            ..*entry
+        });
+        self.waiting.splice(0..0, returned);
+    }
+
+    fn take_overdue(&mut self, now: Instant) -> Vec<Entry> {
+        let (mut overdue, rest): (Vec<_>, _) =
+            self.waiting.drain(..).partition(|entry| entry.deadline <= now);
+        self.waiting = rest;
+        let waiting = &self.waiting;
+        let has_line = |source: &usize| {
+            let mut own = waiting.iter().filter(|entry| !entry.returned);
+            own.any(|entry| entry.source == *source)
+        };
+        self.ring.retain(has_line);
+        overdue.sort_by_key(|entry| entry.deadline);
+        overdue
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push {
+        source: usize,
+        id: u8,
+        padding: usize,
+        deadline: u64,
+    },
+    Take {
+        max_jobs: usize,
+        max_bytes: usize,
+        put_back: usize,
+    },
+    Overdue {
+        at: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let push = (0..4_usize, 0..40_u8, 0..100_usize, 0..1_000_u64);
+    let push = push.prop_map(|(source, id, padding, deadline)| Step::Push {
+        source,
+        id,
+        padding,
+        deadline,
+    });
+    let take = (0..6_usize, 0..600_usize, 0..4_usize);
+    let take = take.prop_map(|(max_jobs, max_bytes, put_back)| Step::Take {
+        max_jobs,
+        max_bytes,
+        put_back,
+    });
+    let overdue = (0..300_u64).prop_map(|at| Step::Overdue { at });
+    prop_oneof![6 => push, 2 => take, 1 => overdue]
+}
+
+proptest! {
+    #[test]
+    fn does_what_the_model_does(steps in prop::collection::vec(step(), 1..120)) {
+        let start = Instant::now();
+        let sources: Vec<SourceId> = (0..4).map(|_| SourceId::new()).collect();
+        let queue = open_queue(MAX_JOBS, MAX_BYTES);
+        let mut model = Model { waiting: Vec::new(), ring: Vec::new() };
+        let seen = |job: &Job| Entry {
+            source: sources.iter().position(|source| *source == job.source).unwrap(),
+            id: job.task.id.as_bytes()[15],
+            bytes: job.bytes(),
+            deadline: job.task.deadline,
+            returned: false,
+        };
+        let plain = |entries: &[Entry]| -> Vec<Entry> {
+            entries.iter().map(|entry| Entry { returned: false, ..*entry }).collect()
+        };
+        for (number, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Push { source, id, padding, deadline } => {
+                    // No two deadlines are equal, so that the overdue have one order.
+                    let deadline = Duration::from_millis(deadline) + Duration::from_nanos(number as u64);
+                    let job = sized_job(sources[source], id, start + deadline, padding);
+                    let entry = seen(&job);
+                    prop_assert_eq!(queue.push(job).is_ok(), model.push(entry));
+                }
+                Step::Take { max_jobs, max_bytes, put_back } => {
+                    let mut jobs = queue.take(max_jobs, max_bytes);
+                    let entries = model.take(max_jobs, max_bytes);
+                    prop_assert_eq!(jobs.iter().map(seen).collect::<Vec<_>>(), plain(&entries));
+                    let from = jobs.len().saturating_sub(put_back);
+                    prop_assert!(queue.put_back(jobs.split_off(from)).is_ok());
+                    model.put_back(&entries[from..]);
+                }
+                Step::Overdue { at } => {
+                    let now = start + Duration::from_millis(at);
+                    let jobs = queue.take_overdue(now);
+                    let entries = model.take_overdue(now);
+                    prop_assert_eq!(jobs.iter().map(seen).collect::<Vec<_>>(), plain(&entries));
+                }
+            }
+            let next = model.waiting.iter().map(|entry| entry.deadline).min();
+            prop_assert_eq!(queue.next_deadline(), next);
+            prop_assert_eq!(queue.len(), model.waiting.len());
+        }
+        let mut left: Vec<Entry> = queue.close().iter().map(seen).collect();
+        let mut expected = plain(&model.waiting);
+        left.sort_by_key(|entry| entry.deadline);
+        expected.sort_by_key(|entry| entry.deadline);
+        prop_assert_eq!(left, expected);
+    }
+}
