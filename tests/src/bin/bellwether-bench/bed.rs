@@ -2,11 +2,11 @@ use std::ffi::OsString;
 
 use anyhow::{Context, Result, ensure};
 use bellwether_client::ServerList;
-use bellwether_tests::{Cluster, ClusterOptions, ReplicaSet, ReplicaSetOptions, server_program};
+use bellwether_tests::{Cluster, ClusterOptions, Process, ReplicaSet, ReplicaSetOptions, server_program};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::processes::Processes;
+use crate::gauge::Gauge;
 
 /// A replica set and three servers in front of it.
 pub(crate) struct Bed {
@@ -42,20 +42,14 @@ impl Bed {
         Ok(self.cluster.servers[agreement.coordinator].port)
     }
 
-    pub(crate) fn processes(&self) -> Processes {
-        Processes {
-            servers: self
-                .cluster
-                .servers
-                .iter()
-                .map(|server| server.process.pid())
-                .collect(),
-            mongods: self
-                .replica_set
-                .members
-                .iter()
-                .map(|member| member.process.pid())
-                .collect(),
+    /// Reads what everything on the machine has used so far.
+    pub(crate) fn gauge(&self) -> Gauge {
+        let servers = self.cluster.servers.iter().map(|server| &server.process);
+        let members = self.replica_set.members.iter().map(|member| &member.process);
+        Gauge {
+            servers: servers.map(Process::pid).collect(),
+            mongods: members.map(Process::pid).collect(),
+            client: self.replica_set.client().clone(),
         }
     }
 }

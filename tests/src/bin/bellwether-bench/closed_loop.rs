@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use crate::processes::{CpuTime, Processes};
+use crate::gauge::{Gauge, Reading};
 use crate::side::Caller;
 use crate::statistics::Percentiles;
 use crate::workload::Operations;
@@ -23,6 +23,8 @@ pub(crate) struct Round {
     pub(crate) servers_us: f64,
     pub(crate) mongods_us: f64,
     pub(crate) client_us: f64,
+    /// Transactions that MongoDB committed, per second.
+    pub(crate) transactions: f64,
     /// The part of the whole machine's processor time that all these took together.
     pub(crate) busy: f64,
 }
@@ -34,7 +36,7 @@ pub(crate) struct Round {
 pub(crate) async fn closed_loop<C: Caller>(
     mut callers: Vec<(C, Operations)>,
     measured: Duration,
-    processes: &Processes,
+    gauge: &Gauge,
 ) -> Result<Round> {
     // Everybody has a connection after that; a driver opens its when there is something to do.
     try_join_all(
@@ -50,14 +52,14 @@ pub(crate) async fn closed_loop<C: Caller>(
         running.spawn(calls(caller, operations, begin, end));
     }
     sleep_until(begin.into()).await;
-    let before = processes.cpu_time()?;
+    let before = gauge.read().await?;
     sleep_until(end.into()).await;
-    let cpu = processes.cpu_time()? - before;
+    let used = gauge.read().await?.since(before);
     let mut latencies = Vec::new();
     while let Some(ended) = running.join_next().await {
         latencies.extend(ended.context("a client panicked")??);
     }
-    Ok(round(latencies, measured, cpu))
+    Ok(round(latencies, measured, used))
 }
 
 async fn calls<C: Caller>(
@@ -79,19 +81,20 @@ async fn calls<C: Caller>(
     Ok(latencies)
 }
 
-// Far fewer commands than a float can count.
+// Far fewer commands and transactions than a float can count.
 #[allow(clippy::cast_precision_loss)]
-fn round(latencies: Vec<Duration>, measured: Duration, cpu: CpuTime) -> Round {
+fn round(latencies: Vec<Duration>, measured: Duration, used: Reading) -> Round {
     let count = latencies.len().max(1) as f64;
     let each = |time: Duration| time.as_secs_f64() * 1e6 / count;
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-    let busy = cpu.servers + cpu.mongods + cpu.client;
+    let busy = used.servers + used.mongods + used.client;
     Round {
         per_second: count / measured.as_secs_f64(),
         latency: Percentiles::of(latencies),
-        servers_us: each(cpu.servers),
-        mongods_us: each(cpu.mongods),
-        client_us: each(cpu.client),
+        servers_us: each(used.servers),
+        mongods_us: each(used.mongods),
+        client_us: each(used.client),
+        transactions: used.transactions as f64 / measured.as_secs_f64(),
         busy: busy.as_secs_f64() / measured.as_secs_f64() / cores,
     }
 }

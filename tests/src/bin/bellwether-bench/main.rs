@@ -10,6 +10,7 @@ mod closed_loop;
 mod concurrency;
 mod failover;
 mod figures;
+mod gauge;
 mod insistent;
 mod journal;
 mod kept_open;

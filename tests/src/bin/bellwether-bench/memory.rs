@@ -138,7 +138,7 @@ async fn load_row(bed: &mut Bed, clients: u32, measured: Duration) -> Result<Row
     let port = bed.coordinator_port().await?;
     let operations = || Operations::of(Workload::Inserts);
     let callers = with_operations(connect(port, usize::try_from(clients)?).await?, operations);
-    let round = closed_loop(callers, measured, &bed.processes()).await?;
+    let round = closed_loop(callers, measured, &bed.gauge()).await?;
     let what = format!("{clients} clients, {} inserts a second", count(round.per_second));
     let memory = Memory::of(pid)?;
     Ok(Row {

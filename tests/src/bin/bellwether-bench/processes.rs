@@ -1,52 +1,10 @@
 use std::fs;
-use std::ops::Sub;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
 /// The kernel counts processor time for user space in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
-
-/// The processes that share the machine with this one.
-#[derive(Clone, Debug)]
-pub(crate) struct Processes {
-    pub(crate) servers: Vec<u32>,
-    pub(crate) mongods: Vec<u32>,
-}
-
-/// Processor time since the processes started or, as a difference, of some while.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct CpuTime {
-    /// All servers together, as are the members of the replica set.
-    pub(crate) servers: Duration,
-    pub(crate) mongods: Duration,
-    /// This program.
-    pub(crate) client: Duration,
-}
-
-impl Processes {
-    pub(crate) fn cpu_time(&self) -> Result<CpuTime> {
-        let all = |pids: &[u32]| pids.iter().map(|pid| cpu_time(*pid)).sum::<Result<Duration>>();
-        Ok(CpuTime {
-            servers: all(&self.servers)?,
-            mongods: all(&self.mongods)?,
-            client: cpu_time(std::process::id())?,
-        })
-    }
-}
-
-impl Sub for CpuTime {
-    type Output = Self;
-
-    fn sub(self, earlier: Self) -> Self {
-        Self {
-            servers: self.servers.saturating_sub(earlier.servers),
-            mongods: self.mongods.saturating_sub(earlier.mongods),
-            client: self.client.saturating_sub(earlier.client),
-        }
-    }
-}
 
 /// Processor time of all threads of a process since it started, in user space and in the kernel.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {

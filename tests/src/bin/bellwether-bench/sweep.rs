@@ -120,16 +120,16 @@ impl Plan {
         workload: Workload,
         clients: usize,
     ) -> Result<Round> {
-        let processes = bed.processes();
+        let gauge = bed.gauge();
         let operations = || Operations::of(workload);
         if side == Side::Ours {
             let port = bed.coordinator_port().await?;
             let callers = with_operations(connect(port, clients).await?, operations);
-            closed_loop(callers, self.measured, &processes).await
+            closed_loop(callers, self.measured, &gauge).await
         } else {
             let driver = driver.reading_as(side);
             let callers = with_operations(vec![driver; clients], operations);
-            closed_loop(callers, self.measured, &processes).await
+            closed_loop(callers, self.measured, &gauge).await
         }
     }
 
@@ -150,9 +150,19 @@ impl Plan {
             table(&header, &points().map(Point::rates).collect::<Vec<_>>());
         }
         line(
-            "Processor time, µs a command (all servers, all `mongod`, this program), and how busy the cores were:\n",
+            "Processor time, µs a command (all servers, all `mongod`, this program), how busy that kept the cores, and how many \
+             commands there were to a transaction of MongoDB's:\n",
         );
-        let header = ["", "clients", "side", "servers", "`mongod`", "client", "busy"];
+        let header = [
+            "",
+            "clients",
+            "side",
+            "servers",
+            "`mongod`",
+            "client",
+            "busy",
+            "commands a transaction",
+        ];
         table(
             &header,
             &sweep.points.iter().flat_map(Point::costs).collect::<Vec<_>>(),
@@ -203,6 +213,10 @@ impl Point {
                 count(median(|round| round.mongods_us)),
                 count(median(|round| round.client_us)),
                 format!("{:.0} %", 100.0 * median(|round| round.busy)),
+                together(
+                    median(|round| round.per_second),
+                    median(|round| round.transactions),
+                ),
             ]
         };
         self.sides.iter().map(cost).collect()
@@ -212,4 +226,12 @@ impl Point {
 /// Commands per second over the rounds.
 pub(crate) fn per_second(rounds: &[Round]) -> Spread {
     Spread::of(rounds.iter().map(|round| round.per_second))
+}
+
+/// How many commands came to a transaction, if there were any to speak of.
+fn together(per_second: f64, transactions: f64) -> String {
+    if transactions < 1.0 {
+        return "–".to_owned();
+    }
+    format!("{:.1}", per_second / transactions)
 }
