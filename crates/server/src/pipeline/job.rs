@@ -33,7 +33,10 @@ pub(super) enum Work {
     /// Execute a command.
     Execute(ParsedCommand),
     /// Say what became of the command with this id.
-    TellFate,
+    TellFate {
+        /// Whether the command waited in the queue when its fate was asked.
+        waits: bool,
+    },
 }
 
 /// What a question gets: what became of the command, or why that cannot be said.
@@ -67,7 +70,7 @@ impl Job {
         deadline: Instant,
     ) -> (Self, oneshot::Receiver<FateAnswer>) {
         let (sender, receiver) = oneshot::channel();
-        let task = Task::new(id, Work::TellFate, deadline);
+        let task = Task::new(id, Work::TellFate { waits: false }, deadline);
         let reply = Reply::Fate(sender);
         (Self { source, task, reply }, receiver)
     }
@@ -112,7 +115,7 @@ impl Task {
     pub(super) fn command(&self) -> Option<&ParsedCommand> {
         match &self.work {
             Work::Execute(command) => Some(command),
-            Work::TellFate => None,
+            Work::TellFate { .. } => None,
         }
     }
 
