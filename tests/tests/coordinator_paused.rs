@@ -56,11 +56,9 @@ async fn it_commits_nothing_under_its_old_epoch() -> Result<()> {
 
 /// How many commands were committed in this epoch and those before.
 async fn committed_up_to(client: &Client, epoch: u64) -> Result<u64> {
-    let records = client
-        .database("app_bellwether")
-        .collection::<Document>("records");
+    let records = client.database("app_bellwether").collection::<Document>("ledger");
     let epoch = i64::try_from(epoch)?;
     Ok(records
-        .count_documents(doc! { "epoch": { "$lte": epoch } })
+        .count_documents(doc! { "_id": { "$ne": "fence" }, "epoch": { "$lte": epoch } })
         .await?)
 }

@@ -88,5 +88,5 @@ pub use bellwether_protocol as protocol;
 pub use command::{CommandName, Fingerprint, Kind, MAX_PARTS, ParsedCommand, Part, Vocabulary};
 pub use config::{ClientLimits, Config, ConfigError};
 pub use database::{ClaimError, ConnectError, Database, Fence, Health};
-pub use pipeline::{Answer, NotClaimed, Pipeline, RETENTION, Settings, SourceId};
+pub use pipeline::{Answer, MAX_STORED_REPLY, NotClaimed, Pipeline, RETENTION, Settings, SourceId};
 pub use server::{Server, StartError};

@@ -116,7 +116,7 @@ async fn a_grant_and_a_running_transaction_exclude_each_other() -> Result<()> {
         .await?;
     let c = set.client().database("app_race").collection::<Document>("c");
     let system = set.client().database("app_race_bellwether");
-    let fence = system.collection::<Document>("fence");
+    let fence = system.collection::<Document>("ledger");
     let n = async || {
         let found = c.find_one(doc! {}).read_concern(ReadConcern::majority()).await?;
         anyhow::Ok(found.context("the document")?.get_i32("n")?)
@@ -143,7 +143,7 @@ async fn a_grant_and_a_running_transaction_exclude_each_other() -> Result<()> {
     admin.run_command(held).await?;
     assert_eq!(n().await?, 0, "the transaction is still running");
     fence
-        .update_one(doc! {}, doc! { "$inc": { "epoch": 1_i64 } })
+        .update_one(doc! { "_id": "fence" }, doc! { "$inc": { "epoch": 1_i64 } })
         .write_concern(WriteConcern::majority())
         .await?;
     let granted_at = n().await?;
@@ -170,7 +170,7 @@ async fn a_coordinator_that_dies_in_a_transaction_delays_nobody() -> Result<()> 
 
     // What a coordinator leaves that is killed between its fence write and its commit.
     let system = set.client().database("app_orphan_bellwether");
-    let fence = system.collection::<Document>("fence");
+    let fence = system.collection::<Document>("ledger");
     let mut orphan = set.client().start_session().await?;
     orphan
         .start_transaction()
@@ -178,7 +178,7 @@ async fn a_coordinator_that_dies_in_a_transaction_delays_nobody() -> Result<()> 
         .write_concern(WriteConcern::majority())
         .await?;
     let held_in = doc! { "$set": { "session": orphan.id().clone() } };
-    fence.update_one(doc! {}, held_in).await?;
+    fence.update_one(doc! { "_id": "fence" }, held_in).await?;
     let held = fence
         .update_one(doc! { "_id": "fence" }, doc! { "$inc": { "seq": 1_i64 } })
         .session(&mut orphan)

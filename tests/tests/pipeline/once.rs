@@ -26,7 +26,8 @@ async fn executes_once_and_answers_the_same_again() -> Result<()> {
         (first.epoch, first.result.get()),
         (again.epoch, again.result.get())
     );
-    let other = s1.send(id, r#"{"count":"c"}"#).await.expect_err("another body");
+    let delete = r#"{"delete":"c","deletes":[{"q":{},"limit":0}]}"#;
+    let other = s1.send(id, delete).await.expect_err("another body");
     assert_eq!(
         (other.code, other.outcome, other.id),
         (ErrorCode::IdReused, Outcome::NotExecuted, Some(id))
@@ -134,11 +135,12 @@ async fn a_turn_of_many_answers_as_turns_of_one() -> Result<()> {
             _ => r#"{"find":"c","sort":{"_id":-1},"limit":1}"#.to_owned(),
         })
         .collect();
+    let source = SourceId::new();
     let together: Vec<_> = commands
         .iter()
         .map(|command| {
             s1.pipeline
-                .submit(SourceId::new(), new_id(), parse(command)?, in_a_while())
+                .submit(source, new_id(), parse(command)?, in_a_while())
         })
         .collect::<Result<_, _>>()?;
     let mut answers = Vec::new();

@@ -1,19 +1,20 @@
 //! The fence: one document that says which epoch may commit.
 //!
-//! A coordinator writes it (`$inc` of `seq`, matched on its epoch) as the first step of every transaction,
-//! reads included. Whoever claims the next epoch writes the same document, so MongoDB itself orders the two:
-//! either the old transaction commits before the claim, or it does not commit. A fence that is only *read*
-//! does not fence: under snapshot isolation a transaction that read the old epoch commits happily after the
-//! new one was granted.
+//! A coordinator writes it (`$inc` of `seq`, matched on its epoch) in every transaction. Whoever claims the next
+//! epoch writes the same document, so MongoDB itself orders the two: either the old transaction commits before
+//! the claim, or it does not commit. It does not matter where in the transaction the fence is written: one that
+//! began before the claim meets a write conflict, one that began after it finds another epoch. A fence that is
+//! only *read* does not fence: under snapshot isolation a transaction that read the old epoch commits happily
+//! after the new one was granted.
 //!
-//! A claim has to wait for a transaction that has written the fence and is still open. That of a crashed
-//! coordinator would stay open for up to a minute. Therefore the document also names the session its holder
-//! works in, and a claim kills that session first.
+//! A claim has to wait for a transaction that has written the fence and is still open, and the successor's
+//! commands for what else it has written. That of a crashed coordinator would stay open for up to a minute.
+//! Therefore the document also names the session its holder works in, and a claim kills that session first.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bson::{Bson, DateTime, Document, doc};
+use bson::{Bson, DateTime, Document, RawDocumentBuf, doc, rawdoc};
 use mongodb::ClientSession;
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ReadConcern, ReturnDocument, WriteConcern};
@@ -25,7 +26,6 @@ use super::codes::{
     DUPLICATE_KEY, MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT, WRITE_CONFLICT, is_change_of_primary,
 };
 
-pub(super) const COLLECTION: &str = "fence";
 const ID: &str = "fence";
 
 /// How long a claim is tried.
@@ -183,7 +183,8 @@ impl Fence {
                 "holder": &claimant.holder,
                 "number": &claimant.number,
                 "session": session.id().clone(),
-                "at": DateTime::now(),
+                // Not `at`: by that field MongoDB deletes old records, which lie in the same collection.
+                "granted_at": DateTime::now(),
             },
             "$setOnInsert": { "seq": 0_i64 },
         };
@@ -201,13 +202,11 @@ impl Fence {
         granted.ok_or_else(|| Error::custom("findAndModify with upsert returned nothing"))
     }
 
-    /// The first step of every transaction under `epoch`: whether it is still the newest.
-    pub(crate) fn hold(epoch: u64) -> Document {
+    /// The statement of an `update` on the ledger that every transaction under `epoch` holds: it matches while no
+    /// later one was granted.
+    pub(crate) fn hold(epoch: u64) -> RawDocumentBuf {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
-        doc! {
-            "update": COLLECTION,
-            "updates": [{ "q": { "_id": ID, "epoch": epoch }, "u": { "$inc": { "seq": 1_i64 } } }],
-        }
+        rawdoc! { "q": { "_id": ID, "epoch": epoch }, "u": { "$inc": { "seq": 1_i64 } } }
     }
 }
 

@@ -111,8 +111,8 @@ impl Database {
         self.health.clone()
     }
 
-    /// Creates what the pipeline needs, once for this connection: the system collections and the index that
-    /// deletes old records. They must exist before the first transaction, in which creating them would
+    /// Creates what the pipeline needs, once for this connection: the ledger and the index that deletes old
+    /// records. They must exist before the first transaction, in which creating them would
     /// conflict with itself on every repetition.
     ///
     /// The future must not be dropped before it ends.
@@ -121,16 +121,14 @@ impl Database {
     /// MongoDB's error; the next call tries again.
     pub async fn prepare(&self) -> mongodb::error::Result<()> {
         let prepared = self.prepared.get_or_try_init(|| async {
-            for name in [fence::COLLECTION, RECORDS] {
-                let created = self
-                    .system
-                    .create_collection(name)
-                    .write_concern(WriteConcern::majority());
-                created.await.or_else(unless_it_exists)?;
-            }
+            let created = self
+                .system
+                .create_collection(LEDGER)
+                .write_concern(WriteConcern::majority());
+            created.await.or_else(unless_it_exists)?;
             let expiry = i64::try_from(RECORDS_KEPT.as_secs()).unwrap_or(i64::MAX);
             let create_index = doc! {
-                "createIndexes": RECORDS,
+                "createIndexes": LEDGER,
                 "indexes": [{ "key": { "at": 1 }, "name": "at", "expireAfterSeconds": expiry }],
                 "writeConcern": { "w": "majority" },
             };
@@ -161,12 +159,12 @@ impl Database {
                 mongodb::options::ReadPreference::Primary,
             ))
             .build();
-        self.system.collection_with_options(fence::COLLECTION, options)
+        self.system.collection_with_options(LEDGER, options)
     }
 }
 
-/// The collection of the commands' ids and replies.
-pub(crate) const RECORDS: &str = "records";
+/// The collection of the fence and of the commands' ids and replies.
+pub(crate) const LEDGER: &str = "ledger";
 
 /// What the URI leaves open, chosen so that a lost primary costs little. A primary whose process ended is
 /// noticed by its closed connection, in a millisecond, whatever stands here.

@@ -1,13 +1,15 @@
-//! Running one command within the transaction, and the shape of its reply.
+//! Running one part of a command, in a transaction or at a moment, and the shape of its reply.
 
 use core::time::Duration;
 
-use bellwether_protocol::MAX_RESULT_BYTES;
-use bson::{Bson, Document, RawDocumentBuf, doc};
+use bellwether_protocol::{ErrorFrame, MAX_RESULT_BYTES};
+use bson::{Bson, Document, doc};
 use mongodb::Database;
+use tokio::time::Instant;
 
 use super::failure::{Failure, check_reply};
 use super::lane::Lane;
+use super::{Settings, refusal};
 use crate::command::{CommandName, Part};
 use crate::database::codes::MAX_TIME_EXPIRED;
 
@@ -15,7 +17,7 @@ use crate::database::codes::MAX_TIME_EXPIRED;
 const FIRST_BATCH: i32 = 1_000;
 
 /// Fields of a reply that are between the driver and MongoDB, not part of the answer.
-const GOSSIP: [&str; 8] = [
+const GOSSIP: [&str; 9] = [
     "$clusterTime",
     "operationTime",
     "electionId",
@@ -24,73 +26,123 @@ const GOSSIP: [&str; 8] = [
     "$configTime",
     "$topologyTime",
     "lsid",
+    "atClusterTime",
 ];
 
-/// A command's reply, twice: to send and to store.
-pub(super) struct Reply {
-    pub(super) document: Document,
-    pub(super) encoded: RawDocumentBuf,
+/// How long MongoDB may work on a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Allowance {
+    time: Duration,
+    /// Whether the client or the server's cap set it, not the command's deadline.
+    is_limit: bool,
 }
 
-/// Runs the command; it may take as long as `time`.
+impl Allowance {
+    /// The shortest of what the deadline leaves, what the client asks for and what the server allows.
+    pub(super) fn new(part: &Part, deadline: Instant, settings: &Settings) -> Self {
+        let remaining = remaining(deadline);
+        let limit = part
+            .max_time()
+            .map_or(settings.command_time, |own| own.min(settings.command_time));
+        let is_limit = limit < remaining;
+        let time = if is_limit { limit } else { remaining };
+        Self { time, is_limit }
+    }
+
+    fn millis(self) -> i64 {
+        i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX).max(1)
+    }
+
+    /// What it means that MongoDB stopped the part.
+    fn judge(self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Refused(error) if error.code == MAX_TIME_EXPIRED && !self.is_limit => Failure::OutOfTime,
+            other => other,
+        }
+    }
+}
+
+pub(super) fn remaining(deadline: Instant) -> Duration {
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    remaining.max(Duration::from_millis(1))
+}
+
+/// Runs one part and gives MongoDB's reply. Outside a transaction `read_concern` says at which moment it reads.
 pub(super) async fn execute(
     lane: &mut Lane,
     users: &Database,
-    command: &Part,
-    time: Duration,
-) -> Result<Reply, Failure> {
-    let own_limit = command.max_time().filter(|max_time| *max_time < time);
-    let time = own_limit.unwrap_or(time).max(Duration::from_millis(1));
-    let reply = run(lane, users, command, time)
-        .await
-        .map_err(|failure| match failure {
-            Failure::Refused(error) if error.code == MAX_TIME_EXPIRED && own_limit.is_none() => {
-                Failure::OutOfTime
-            }
-            other => other,
-        })?;
-    let document: Document = reply
-        .into_iter()
-        .filter(|(field, _)| !GOSSIP.contains(&field.as_str()))
-        .collect();
-    let encoded = RawDocumentBuf::try_from(&document).map_err(|error| Failure::Broken(error.to_string()))?;
-    if encoded.as_bytes().len() > MAX_RESULT_BYTES {
-        return Err(Failure::TooLarge);
-    }
-    Ok(Reply { document, encoded })
-}
-
-async fn run(lane: &mut Lane, users: &Database, command: &Part, time: Duration) -> Result<Document, Failure> {
-    let mut body = command.body().clone();
-    let max_time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    match command.name() {
+    part: &Part,
+    allowance: Allowance,
+    read_concern: Option<&Document>,
+) -> Result<Document, Failure> {
+    let mut body = part.body().clone();
+    let cursor = match part.name() {
         CommandName::Find => {
             body.insert("batchSize", FIRST_BATCH);
-            body.insert("maxTimeMS", max_time);
-            collect(lane, users, &body, MAX_RESULT_BYTES).await
+            true
         }
         CommandName::Aggregate => {
             body.insert("cursor", doc! { "batchSize": FIRST_BATCH });
-            body.insert("maxTimeMS", max_time);
-            collect(lane, users, &body, MAX_RESULT_BYTES).await
+            true
         }
         CommandName::Count => {
-            let mut counting = as_aggregation(body);
-            counting.insert("maxTimeMS", max_time);
-            let reply = collect(lane, users, &counting, MAX_RESULT_BYTES).await?;
-            Ok(as_count(reply))
+            body = as_aggregation(body);
+            true
         }
-        CommandName::Insert
-        | CommandName::Update
-        | CommandName::Delete
-        | CommandName::FindAndModify
-        | CommandName::Distinct => {
-            body.insert("maxTimeMS", max_time);
-            let reply = lane.run_document(users, &body).await?;
-            check_reply(&reply)?;
-            Ok(reply)
+        _ => false,
+    };
+    body.insert("maxTimeMS", allowance.millis());
+    if let Some(read_concern) = read_concern {
+        body.insert("readConcern", read_concern.clone());
+    }
+    let reply = if cursor {
+        collect(lane, users, &body, MAX_RESULT_BYTES).await
+    } else {
+        run(lane, users, &body).await
+    };
+    let reply = reply.map_err(|failure| allowance.judge(failure))?;
+    Ok(without_gossip(match part.name() {
+        CommandName::Count => as_count(reply),
+        _ => reply,
+    }))
+}
+
+/// Runs several parts merged into one command.
+pub(super) async fn execute_merged(
+    lane: &mut Lane,
+    users: &Database,
+    mut command: Document,
+    allowance: Allowance,
+) -> Result<Document, Failure> {
+    command.insert("maxTimeMS", allowance.millis());
+    run(lane, users, &command)
+        .await
+        .map_err(|failure| allowance.judge(failure))
+}
+
+async fn run(lane: &mut Lane, users: &Database, command: &Document) -> Result<Document, Failure> {
+    let reply = lane.run_document(users, command).await?;
+    check_reply(&reply)?;
+    Ok(reply)
+}
+
+fn without_gossip(reply: Document) -> Document {
+    let answer = reply
+        .into_iter()
+        .filter(|(field, _)| !GOSSIP.contains(&field.as_str()));
+    answer.collect()
+}
+
+/// The error frame for a part that was refused, or the failure if it is not the part's fault. `place` is the part's place
+/// in a list.
+pub(super) fn refused(failure: Failure, place: Option<usize>) -> Result<ErrorFrame, Failure> {
+    match failure {
+        Failure::Refused(mut error) => {
+            error.command = place.and_then(|place| u32::try_from(place).ok());
+            Ok(refusal::mongo(error))
         }
-        other => Err(Failure::Broken(format!("{other} cannot run in a transaction"))),
+        Failure::TooLarge => Ok(refusal::too_large()),
+        other => Err(other),
     }
 }
 
@@ -110,7 +162,11 @@ pub(super) async fn collect(
         bytes += batch.bytes()?;
         documents.append(&mut batch.documents);
         if bytes > max_bytes {
-            // The cursor ends with the transaction.
+            if batch.cursor != 0 {
+                // In a transaction it would end with that; elsewhere it would stay for minutes.
+                let kill = doc! { "killCursors": collection, "cursors": [batch.cursor] };
+                let _ = lane.run_document(database, &kill).await;
+            }
             return Err(Failure::TooLarge);
         }
         if batch.cursor == 0 {
@@ -123,6 +179,13 @@ pub(super) async fn collect(
     let whole = doc! { "firstBatch": documents, "id": 0_i64, "ns": batch.namespace };
     reply.insert("cursor", whole);
     Ok(reply)
+}
+
+/// The documents of what [`collect`] gave.
+pub(super) fn take_documents(reply: &mut Document) -> Vec<Bson> {
+    let cursor = reply.get_document_mut("cursor");
+    let documents = cursor.and_then(|cursor| cursor.get_array_mut("firstBatch"));
+    documents.map(std::mem::take).unwrap_or_default()
 }
 
 struct Batch {

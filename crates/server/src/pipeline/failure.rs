@@ -5,8 +5,8 @@ use bson::{Bson, Document};
 use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR};
 
 use crate::database::codes::{
-    CURSOR_KILLED, CURSOR_NOT_FOUND, DUPLICATE_KEY, INTERRUPTED, NO_SUCH_TRANSACTION, WRITE_CONFLICT,
-    is_change_of_primary,
+    CURSOR_KILLED, CURSOR_NOT_FOUND, DUPLICATE_KEY, INTERRUPTED, NO_SUCH_TRANSACTION, SNAPSHOT_TOO_OLD,
+    SNAPSHOT_UNAVAILABLE, WRITE_CONFLICT, is_change_of_primary,
 };
 
 /// Why a step of a transaction failed. Whatever it was, the transaction will not commit.
@@ -48,8 +48,15 @@ impl From<Error> for Failure {
 /// What MongoDB does not label transient although it is: the session was killed, by a successor that claims
 /// the fence or by an operator (the fence tells which), or the primary changed.
 fn is_transient(code: i32) -> bool {
-    [CURSOR_NOT_FOUND, CURSOR_KILLED, NO_SUCH_TRANSACTION, INTERRUPTED].contains(&code)
-        || is_change_of_primary(code)
+    const CODES: [i32; 6] = [
+        CURSOR_NOT_FOUND,
+        CURSOR_KILLED,
+        SNAPSHOT_TOO_OLD,
+        SNAPSHOT_UNAVAILABLE,
+        NO_SUCH_TRANSACTION,
+        INTERRUPTED,
+    ];
+    CODES.contains(&code) || is_change_of_primary(code)
 }
 
 /// Looks for errors in a reply that says `ok: 1`.

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bellwether_protocol::{CommandCounts, CommandId, Outcome};
+use bellwether_protocol::{CommandCounts, CommandFate, CommandId, ErrorFrame, Outcome};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Answer, SourceId};
-use crate::command::ParsedCommand;
+use crate::command::{Kind, ParsedCommand};
 
-/// A command that waits, and who waits for it.
+/// A command or a question that waits, and who waits for its answer.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) source: SourceId,
@@ -17,62 +17,126 @@ pub(super) struct Job {
     reply: Reply,
 }
 
-/// A command to execute.
+/// Something to do.
 #[derive(Debug)]
 pub(super) struct Task {
+    /// The command's id.
     pub(super) id: CommandId,
-    pub(super) command: ParsedCommand,
+    pub(super) work: Work,
     pub(super) deadline: Instant,
     pub(super) submitted: Instant,
 }
 
-/// Where a command's answer goes.
+/// What is to be done.
 #[derive(Debug)]
-pub(super) struct Reply {
-    sender: oneshot::Sender<Answer>,
+pub(super) enum Work {
+    /// Execute a command.
+    Execute(ParsedCommand),
+    /// Say what became of the command with this id.
+    TellFate,
+}
+
+/// What a question gets: what became of the command, or why that cannot be said.
+pub(super) type FateAnswer = Result<CommandFate, ErrorFrame>;
+
+/// Where an answer goes.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Answer(oneshot::Sender<Answer>),
+    Fate(oneshot::Sender<FateAnswer>),
 }
 
 impl Job {
-    pub(super) fn new(
+    /// A command to execute.
+    pub(super) fn execute(
         source: SourceId,
         id: CommandId,
         command: ParsedCommand,
         deadline: Instant,
     ) -> (Self, oneshot::Receiver<Answer>) {
         let (sender, receiver) = oneshot::channel();
-        let task = Task {
-            id,
-            command,
-            deadline,
-            submitted: Instant::now(),
-        };
-        let reply = Reply { sender };
+        let task = Task::new(id, Work::Execute(command), deadline);
+        let reply = Reply::Answer(sender);
+        (Self { source, task, reply }, receiver)
+    }
+
+    /// A question about a command.
+    pub(super) fn tell_fate(
+        source: SourceId,
+        id: CommandId,
+        deadline: Instant,
+    ) -> (Self, oneshot::Receiver<FateAnswer>) {
+        let (sender, receiver) = oneshot::channel();
+        let task = Task::new(id, Work::TellFate, deadline);
+        let reply = Reply::Fate(sender);
         (Self { source, task, reply }, receiver)
     }
 
     /// The size of the command in bytes of BSON.
     pub(super) fn bytes(&self) -> usize {
-        self.task.command.bytes()
+        self.task.command().map_or(0, ParsedCommand::bytes)
     }
 
     /// Whether nobody waits for the answer any more.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.reply.sender.is_closed()
+        match &self.reply {
+            Reply::Answer(sender) => sender.is_closed(),
+            Reply::Fate(sender) => sender.is_closed(),
+        }
     }
 
-    pub(super) fn into_parts(self) -> (Task, Reply) {
-        (self.task, self.reply)
+    pub(super) fn from_parts(source: SourceId, task: Task, reply: Reply) -> Self {
+        Self { source, task, reply }
     }
 
-    /// Answers a command that was never begun.
+    pub(super) fn into_parts(self) -> (SourceId, Task, Reply) {
+        (self.source, self.task, self.reply)
+    }
+
+    /// Answers what was never begun.
     pub(super) fn answer(self, answer: Answer, counts: &Counts) {
         self.reply.answer(&self.task, None, answer, counts);
     }
 }
 
+impl Task {
+    fn new(id: CommandId, work: Work, deadline: Instant) -> Self {
+        Self {
+            id,
+            work,
+            deadline,
+            submitted: Instant::now(),
+        }
+    }
+
+    pub(super) fn command(&self) -> Option<&ParsedCommand> {
+        match &self.work {
+            Work::Execute(command) => Some(command),
+            Work::TellFate => None,
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(super) fn only_reads(&self) -> bool {
+        self.command().is_none_or(|command| command.kind() == Kind::Read)
+    }
+}
+
 impl Reply {
+    /// Sends the answer to a command, or the error to a question.
     pub(super) fn answer(self, task: &Task, epoch: Option<u64>, answer: Answer, counts: &Counts) {
         let answer = answer.map_err(|frame| frame.for_command(task.id));
+        let sender = match self {
+            Self::Answer(sender) => sender,
+            Self::Fate(sender) => {
+                if let Err(mut frame) = answer {
+                    // The question was not answered; that says nothing of the command.
+                    frame.outcome = Outcome::Unknown;
+                    let _ = sender.send(Err(frame));
+                }
+                return;
+            }
+        };
         counts.count(&answer);
         let (outcome, code) = match &answer {
             Ok(result) if result.replayed => ("replayed", None),
@@ -81,8 +145,8 @@ impl Reply {
         };
         tracing::debug!(
             id = %task.id,
-            command = %task.command.name(),
-            collection = task.command.collection(),
+            command = task.command().map(ParsedCommand::name),
+            collection = task.command().map(ParsedCommand::collection),
             epoch,
             elapsed = ?task.submitted.elapsed(),
             outcome,
@@ -90,7 +154,14 @@ impl Reply {
             "command answered"
         );
         // Nobody may be waiting any more.
-        let _ = self.sender.send(answer);
+        let _ = sender.send(answer);
+    }
+
+    /// Answers a question.
+    pub(super) fn tell(self, fate: CommandFate) {
+        if let Self::Fate(sender) = self {
+            let _ = sender.send(Ok(fate));
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! The one session a tenure works in, one transaction after another.
+//! A session, and the transactions in it: a tenure works in one, and every read in one of its own.
 
 use core::time::Duration;
 
-use bson::{Document, RawDocumentBuf};
+use bson::{Document, RawDocumentBuf, Timestamp};
 use mongodb::error::{Error, Result};
 use mongodb::options::{Acknowledgment, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{ClientSession, Database};
@@ -37,7 +37,12 @@ impl Lane {
         Ok(())
     }
 
-    /// Runs a command within the transaction.
+    /// MongoDB's time of the last thing done here.
+    pub(super) fn operation_time(&self) -> Option<Timestamp> {
+        self.session.operation_time()
+    }
+
+    /// Runs a command, within the transaction if one was begun.
     pub(super) async fn run(&mut self, database: &Database, command: RawDocumentBuf) -> Result<Document> {
         database.run_raw_command(command).session(&mut self.session).await
     }

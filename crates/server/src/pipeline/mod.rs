@@ -1,26 +1,32 @@
 //! The pipeline: the only place that touches users' data.
 //!
-//! Commands wait in one bounded queue and are executed one turn after another, in the order of their arrival,
-//! by the server that holds the newest epoch. A turn is one MongoDB transaction, majority-committed:
+//! Commands wait in one bounded queue, fair between those who send them, and are executed one turn after another
+//! by the server that holds the newest epoch. A turn takes all that wait, up to a bound. It is one MongoDB
+//! transaction, majority-committed:
 //!
-//! 1. the fence is written, matched on our epoch: if a later one was granted, nothing of this commits;
-//! 2. the command's id is looked up: if it was executed before, its stored reply is the answer;
-//! 3. the command runs;
-//! 4. its id, fingerprint and reply are stored;
-//! 5. the transaction commits, and only then is anybody answered.
+//! 1. the commands that write run in their order; adjacent ones are merged where that changes no reply;
+//! 2. one update writes the fence, matched on our epoch, and the commands' ids, fingerprints and replies: if a
+//!    later epoch was granted, or an id was there before, nothing of this commits;
+//! 3. the transaction commits, and only then is anybody answered;
+//! 4. the commands that only read do so at the moment of that commit, beside the turns that follow.
 //!
-//! So a command has its effect once, however often and to however many servers it was sent, and an answer
-//! is never taken back.
+//! So a command has its effect once, however often and to however many servers it was sent, an answer
+//! is never taken back, and all answers are those of an execution one after another: within a turn the writes
+//! of all connections first and then their reads, except that commands of one connection keep their order.
 
+mod attempt;
 mod backoff;
 mod execute;
 mod failure;
 mod job;
 mod lane;
+mod merge;
 mod pace;
 mod queue;
+mod reads;
 mod record;
 mod refusal;
+mod replies;
 mod tenure;
 mod turn;
 
@@ -28,17 +34,18 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bellwether_protocol::{CommandCounts, CommandFate, CommandId, CommandResult, ErrorFrame};
+use bellwether_protocol::{CommandCounts, CommandFate, CommandId, CommandResult, ErrorFrame, Outcome};
 use thiserror::Error;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::command::ParsedCommand;
+use crate::command::{Kind, ParsedCommand};
 use crate::database::{Database, Fence};
 use job::{Counts, Job};
 pub use queue::SourceId;
 use queue::{NotTaken, Queue};
+use reads::Readers;
 use tenure::Worker;
 
 /// For how long after it was made an id is accepted. Replies are kept longer than that, so an id is never
@@ -47,6 +54,10 @@ pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How far ahead of the server's clock an id may have been made.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60 * 60);
+
+/// The largest reply that is stored with its command's id, in bytes of BSON: 64 KiB. A command with a larger one has its
+/// effect once like any other, but when it is sent again the answer is `reply_not_kept`.
+pub const MAX_STORED_REPLY: usize = 64 * 1024;
 
 /// What a command gets: its reply, or why there is none and what became of it.
 pub type Answer = Result<CommandResult, ErrorFrame>;
@@ -64,11 +75,19 @@ pub struct Settings {
     pub queue: usize,
     /// How many bytes of BSON the waiting commands may have together.
     pub queue_bytes: usize,
-    /// How many commands one turn takes.
+    /// How many commands one turn takes at most. 1 executes each in a transaction of its own.
     pub turn: usize,
     /// How many bytes of BSON the commands of one turn may have together; a larger command has a turn of its
     /// own.
     pub turn_bytes: usize,
+    /// A turn that has taken so long commits what it has done and leaves the rest for the next.
+    pub turn_time: Duration,
+    /// How long MongoDB may work on one command, whatever its deadline.
+    pub command_time: Duration,
+    /// How many reads may be under way.
+    pub reads: usize,
+    /// How many of them MongoDB may work on at a time. Each takes one of the driver's connections.
+    pub reads_at_a_time: usize,
     /// How long a command may wait for MongoDB to have a primary before it is answered
     /// `database_unavailable`.
     pub primary_wait: Duration,
@@ -79,8 +98,12 @@ impl Default for Settings {
         Self {
             queue: 1024,
             queue_bytes: 64 * 1024 * 1024,
-            turn: 1,
+            turn: 512,
             turn_bytes: 4 * 1024 * 1024,
+            turn_time: Duration::from_millis(100),
+            command_time: Duration::from_secs(30),
+            reads: 1024,
+            reads_at_a_time: 32,
             primary_wait: Duration::from_secs(1),
         }
     }
@@ -100,6 +123,7 @@ struct Shared {
     fence: Fence,
     settings: Settings,
     queue: Queue,
+    readers: Readers,
     counts: Counts,
     fenced: watch::Sender<Option<u64>>,
 }
@@ -130,6 +154,7 @@ impl Pipeline {
         tokio::spawn(prepare_when_possible(database.clone()));
         let shared = Shared {
             queue: Queue::new(settings.queue, settings.queue_bytes),
+            readers: Readers::new(settings.reads, settings.reads_at_a_time),
             counts: Counts::default(),
             fenced: watch::Sender::new(None),
             database,
@@ -201,13 +226,13 @@ impl Pipeline {
         command: ParsedCommand,
         deadline: Instant,
     ) -> Result<oneshot::Receiver<Answer>, ErrorFrame> {
-        let (job, receiver) = Job::new(source, id, command, deadline);
-        let queued = check_age(id, SystemTime::now()).and_then(|()| {
-            self.shared.queue.push(job).map_err(|reason| match reason {
-                NotTaken::Closed => refusal::not_leading(),
-                NotTaken::Full { retry_after } => refusal::overloaded(retry_after),
-            })
-        });
+        let is_schema = command.kind() == Kind::Schema;
+        let (job, receiver) = Job::execute(source, id, command, deadline);
+        let queued = match check_age(id, SystemTime::now()) {
+            Ok(()) if is_schema => Err(refusal::not_yet()),
+            Ok(()) => self.enqueue(job),
+            Err(refusal) => Err(refusal),
+        };
         match queued {
             Ok(()) => Ok(receiver),
             Err(refusal) => {
@@ -217,17 +242,36 @@ impl Pipeline {
         }
     }
 
-    /// Asks what became of a command.
+    /// Asks what became of a command: `executed`, with its reply if that was kept; `not_executed`, which is so
+    /// at this moment and stays so unless somebody sends it again or a server still has it in its queue; or
+    /// `unknown` while it waits here. A command that only reads is never recorded, so it is always `not_executed`.
+    ///
+    /// The answer comes through the receiver, by the deadline at the latest.
     ///
     /// # Errors
-    /// An error frame if the pipeline does not lead or the queue is full.
+    /// An error frame if the pipeline does not lead, the queue is full, or the id is too old or too new. It says
+    /// nothing about the command: its outcome is `unknown`.
     pub fn outcome(
         &self,
-        _source: SourceId,
+        source: SourceId,
         id: CommandId,
-        _deadline: Instant,
+        deadline: Instant,
     ) -> Result<oneshot::Receiver<Result<CommandFate, ErrorFrame>>, ErrorFrame> {
-        Err(refusal::not_leading().for_command(id))
+        let (job, receiver) = Job::tell_fate(source, id, deadline);
+        match check_age(id, SystemTime::now()).and_then(|()| self.enqueue(job)) {
+            Ok(()) => Ok(receiver),
+            Err(mut refusal) => {
+                refusal.outcome = Outcome::Unknown;
+                Err(refusal.for_command(id))
+            }
+        }
+    }
+
+    fn enqueue(&self, job: Job) -> Result<(), ErrorFrame> {
+        self.shared.queue.push(job).map_err(|reason| match reason {
+            NotTaken::Closed => refusal::not_leading(),
+            NotTaken::Full { retry_after } => refusal::overloaded(retry_after),
+        })
     }
 
     /// The newest epoch that was found fenced: a later one has been granted, and whoever led under this one
@@ -268,7 +312,7 @@ async fn prepare_when_possible(database: Database) {
 
 #[cfg(test)]
 mod tests {
-    use bellwether_protocol::{ErrorCode, Outcome};
+    use bellwether_protocol::ErrorCode;
 
     use super::*;
 

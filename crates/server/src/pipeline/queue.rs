@@ -171,6 +171,14 @@ impl Queue {
             .map(|((deadline, _), _)| *deadline)
     }
 
+    /// Whether the command with this id waits.
+    pub(super) fn holds(&self, id: CommandId) -> bool {
+        let waiting = self.lock();
+        let lines = waiting.lines.values().chain([&waiting.returned]);
+        let mut jobs = lines.flat_map(|line| line.jobs.values());
+        jobs.any(|job| job.task.id == id && job.task.command().is_some())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lock().len
     }

@@ -1,32 +1,63 @@
 //! The record of an executed command: the memory that makes it execute once.
+//!
+//! Records lie in one collection with the fence, the ledger, so that one round trip writes both.
 
 use std::collections::HashMap;
 
-use bellwether_protocol::CommandId;
+use bellwether_protocol::{CommandFate, CommandId, ErrorFrame, Outcome};
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
 
-use super::job::Task;
-use crate::database::RECORDS;
+use super::{MAX_STORED_REPLY, refusal};
+use crate::command::{Fingerprint, canonical};
+use crate::database::{Fence, LEDGER};
 
 /// What is known of a command that was executed before.
 pub(super) struct Known {
     fingerprint: Vec<u8>,
+    /// Absent if it was too large to keep.
+    reply: Option<Document>,
+    epoch: u64,
+}
+
+/// An answer that waits for its commit.
+pub(super) struct Pending {
     pub(super) reply: Document,
     pub(super) epoch: u64,
+    pub(super) replayed: bool,
 }
 
 impl Known {
-    /// Whether the record is of this command, not only of its id.
-    pub(super) fn is_of(&self, task: &Task) -> bool {
-        self.fingerprint == task.command.fingerprint()
+    /// What a command with this fingerprint is answered.
+    pub(super) fn answer(self, fingerprint: &Fingerprint) -> Result<Pending, ErrorFrame> {
+        if self.fingerprint != fingerprint {
+            return Err(refusal::id_reused());
+        }
+        match self.reply {
+            Some(reply) => Ok(Pending {
+                reply,
+                epoch: self.epoch,
+                replayed: true,
+            }),
+            None => Err(refusal::reply_not_kept(self.epoch)),
+        }
+    }
+
+    /// What became of a command that was executed.
+    pub(super) fn fate(self, id: CommandId) -> CommandFate {
+        CommandFate {
+            id,
+            outcome: Outcome::Executed,
+            epoch: Some(self.epoch),
+            result: self.reply.and_then(|reply| canonical(reply).ok()),
+        }
     }
 }
 
 /// The command that finds the records of these ids.
 pub(super) fn find(ids: impl Iterator<Item = CommandId>) -> Document {
     let ids: Vec<Bson> = ids.map(|id| Bson::Binary(key(id))).collect();
-    doc! { "find": RECORDS, "filter": { "_id": { "$in": ids } } }
+    doc! { "find": LEDGER, "filter": { "_id": { "$in": ids } } }
 }
 
 /// The records among a `find` command's documents. A document that is not one was put there by hand; the
@@ -43,8 +74,9 @@ fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
     let Some(Bson::Binary(id)) = document.remove("_id") else {
         return None;
     };
-    let Some(Bson::Document(reply)) = document.remove("reply") else {
-        return None;
+    let reply = match document.remove("reply") {
+        Some(Bson::Document(reply)) => Some(reply),
+        _ => None,
     };
     let known = Known {
         fingerprint: document.get_binary_generic("fingerprint").ok()?.clone(),
@@ -54,26 +86,61 @@ fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
     Some((id.bytes, known))
 }
 
-/// The record of a command that has just run.
-pub(super) fn new(task: &Task, reply: &RawDocumentBuf, epoch: u64) -> RawDocumentBuf {
+/// The statement that records a command that has just run; it changes nothing where there is a record already.
+pub(super) fn statement(
+    id: CommandId,
+    fingerprint: &Fingerprint,
+    reply: &RawDocumentBuf,
+    epoch: u64,
+) -> RawDocumentBuf {
     let fingerprint = Binary {
         subtype: BinarySubtype::Generic,
-        bytes: task.command.fingerprint().to_vec(),
+        bytes: fingerprint.to_vec(),
     };
-    let mut record = rawdoc! { "_id": key(task.id), "fingerprint": fingerprint };
-    record.append(cstr!("reply"), reply);
+    let mut record = rawdoc! { "fingerprint": fingerprint };
+    if reply.as_bytes().len() <= MAX_STORED_REPLY {
+        record.append(cstr!("reply"), reply);
+    }
     record.append(cstr!("epoch"), i64::try_from(epoch).unwrap_or(i64::MAX));
     record.append(cstr!("at"), DateTime::now());
-    record
+    rawdoc! {
+        "q": { "_id": key(id) },
+        "u": { "$setOnInsert": record },
+        "upsert": true,
+    }
 }
 
-/// The command that stores these records.
-pub(super) fn insert(records: Vec<RawDocumentBuf>) -> RawDocumentBuf {
-    let mut documents = RawArrayBuf::new();
+/// The command that writes the fence and these records.
+pub(super) fn seal(epoch: u64, records: Vec<RawDocumentBuf>) -> RawDocumentBuf {
+    let mut statements = RawArrayBuf::new();
+    statements.push(Fence::hold(epoch));
     for record in records {
-        documents.push(record);
+        statements.push(record);
     }
-    rawdoc! { "insert": RECORDS, "documents": documents }
+    rawdoc! { "update": LEDGER, "updates": statements }
+}
+
+/// What the reply to [`seal`] says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sealed {
+    Done,
+    /// A later epoch has been granted.
+    Fenced,
+    /// Some of the records were there before.
+    Repeated,
+}
+
+pub(super) fn sealed(reply: &Document, records: usize) -> Sealed {
+    let n = reply.get_i32("n").ok().and_then(|n| usize::try_from(n).ok());
+    let new = reply.get_array("upserted").map_or(0, Vec::len);
+    // Every record matches or is inserted, so one less is the fence.
+    if n != Some(records + 1) {
+        Sealed::Fenced
+    } else if new < records {
+        Sealed::Repeated
+    } else {
+        Sealed::Done
+    }
 }
 
 fn key(id: CommandId) -> Binary {

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, Outcome};
 
+use super::MAX_STORED_REPLY;
 use crate::database::codes::NOT_IN_TRANSACTION;
 
 const TRY_NEXT: &str = "send it with the same id to the next server of the list";
@@ -48,6 +49,14 @@ pub(super) fn not_yet() -> ErrorFrame {
         "the pipeline does not execute such commands",
     )
     .with_hint("send commands on documents, one by one")
+}
+
+pub(super) fn reply_not_kept(epoch: u64) -> ErrorFrame {
+    let message = format!(
+        "the command was executed in epoch {epoch}; its reply was larger than {MAX_STORED_REPLY} bytes and was not kept"
+    );
+    ErrorFrame::new(ErrorCode::ReplyNotKept, Outcome::Executed, message)
+        .with_hint("read what the command has changed; it is not executed again")
 }
 
 pub(super) fn too_large() -> ErrorFrame {

@@ -1,21 +1,25 @@
 //! The task that executes commands under one epoch, from the claim to the end of it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bellwether_protocol::Outcome;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::job::{Reply, Task};
+use super::job::{Job, Reply, Task};
 use super::lane::Lane;
+use super::merge::Merging;
+use super::reads::read_at;
 use super::turn::{Doubt, Ended, Turn};
-use super::{Settings, Shared, refusal};
+use super::{Settings, Shared, SourceId, refusal};
 use crate::database::Tenure;
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
     epoch: u64,
     lane: Lane,
+    merging: Merging,
     stopped: watch::Receiver<bool>,
     /// Whether the task came to an end of its own; otherwise it panicked.
     orderly: bool,
@@ -28,6 +32,7 @@ impl Worker {
             shared,
             epoch,
             lane: Lane::new(session),
+            merging: Merging::default(),
             stopped,
             orderly: false,
         }
@@ -56,32 +61,60 @@ impl Worker {
 
     /// One turn. Returns whether this epoch is over.
     async fn turn(&mut self) -> bool {
-        let (tasks, replies) = self.take();
+        let Bunch {
+            sources,
+            tasks,
+            replies,
+            writes,
+        } = self.take();
         if tasks.is_empty() {
             return false;
         }
         let mut replies: Vec<Option<Reply>> = replies.into_iter().map(Some).collect();
-        let Ended { answers, fenced } = self.run_turn(&tasks, &mut replies).await;
+        let Ended {
+            answers,
+            moment,
+            fenced,
+        } = self.run_turn(&tasks, writes, &mut replies).await;
         if fenced {
             // Before anybody is told, so that whoever is told finds it so.
             self.be_fenced();
         }
-        for ((task, reply), answer) in tasks.iter().zip(replies).zip(answers) {
-            if let Some(reply) = reply {
-                reply.answer(task, Some(self.epoch), answer, &self.shared.counts);
+        let mut later: Vec<Job> = Vec::new();
+        let each = sources.into_iter().zip(tasks).zip(replies).zip(answers);
+        for (index, (((source, task), reply), answer)) in each.enumerate() {
+            // Without a reply it has been answered, since its time was up.
+            let Some(reply) = reply else {
+                continue;
+            };
+            match (answer, moment) {
+                (Some(answer), _) => reply.answer(&task, Some(self.epoch), answer, &self.shared.counts),
+                // Not before a write of the same source that has to wait.
+                (None, Some(moment))
+                    if index >= writes && later.iter().all(|before| before.source != source) =>
+                {
+                    read_at(
+                        &self.shared,
+                        self.epoch,
+                        moment,
+                        Job::from_parts(source, task, reply),
+                    );
+                }
+                (None, _) => later.push(Job::from_parts(source, task, reply)),
             }
         }
+        self.shared.put_back(later);
         // Behind the answers, so that nobody waits for it; before the next turn, so that a failed
         // transaction does not hold the fence.
         let doubt = Doubt::default();
-        keeping_deadlines(&self.shared, self.epoch, &doubt, &[], &mut [], async {
+        keeping_deadlines(&self.shared, self.epoch, &doubt, 0, &[], &mut [], async {
             tidy(&self.shared, &mut self.lane).await;
         })
         .await;
         fenced
     }
 
-    async fn run_turn(&mut self, tasks: &[Task], replies: &mut [Option<Reply>]) -> Ended {
+    async fn run_turn(&mut self, tasks: &[Task], writes: usize, replies: &mut [Option<Reply>]) -> Ended {
         let doubt = Doubt::default();
         let turn = Turn {
             database: &self.shared.database,
@@ -90,12 +123,24 @@ impl Worker {
             lane: &mut self.lane,
             stopped: &self.stopped,
             doubt: &doubt,
+            merging: &mut self.merging,
+            tasks,
+            writes,
         };
-        keeping_deadlines(&self.shared, self.epoch, &doubt, tasks, replies, turn.run(tasks)).await
+        keeping_deadlines(
+            &self.shared,
+            self.epoch,
+            &doubt,
+            writes,
+            tasks,
+            replies,
+            turn.run(),
+        )
+        .await
     }
 
     /// The commands of the next turn, without those whose time is up or that nobody waits for.
-    fn take(&self) -> (Vec<Task>, Vec<Reply>) {
+    fn take(&self) -> Bunch {
         self.shared.answer_overdue();
         let Settings { turn, turn_bytes, .. } = self.shared.settings;
         let jobs = self.shared.queue.take(turn, turn_bytes).into_iter();
@@ -103,7 +148,7 @@ impl Worker {
         for job in abandoned {
             job.answer(Err(refusal::abandoned()), &self.shared.counts);
         }
-        wanted.into_iter().map(|job| job.into_parts()).unzip()
+        Bunch::sort(wanted)
     }
 
     fn be_fenced(&self) {
@@ -113,6 +158,45 @@ impl Worker {
             job.answer(Err(fenced), &self.shared.counts);
         }
         self.shared.fenced.send_replace(Some(self.epoch));
+    }
+}
+
+/// The commands of a turn: first those for the transaction, then those that read at the moment of its commit.
+struct Bunch {
+    sources: Vec<SourceId>,
+    tasks: Vec<Task>,
+    replies: Vec<Reply>,
+    /// How many are for the transaction.
+    writes: usize,
+}
+
+impl Bunch {
+    /// Puts the reads behind the writes, where no write of the same source comes after them.
+    fn sort(jobs: Vec<Job>) -> Self {
+        let mut writers = HashSet::new();
+        let mut reads = Vec::new();
+        let mut writes = Vec::new();
+        for job in jobs.into_iter().rev() {
+            if job.task.only_reads() && !writers.contains(&job.source) {
+                reads.push(job);
+            } else {
+                writers.insert(job.source);
+                writes.push(job);
+            }
+        }
+        let mut bunch = Self {
+            sources: Vec::new(),
+            tasks: Vec::new(),
+            replies: Vec::new(),
+            writes: writes.len(),
+        };
+        for job in writes.into_iter().rev().chain(reads.into_iter().rev()) {
+            let (source, task, reply) = job.into_parts();
+            bunch.sources.push(source);
+            bunch.tasks.push(task);
+            bunch.replies.push(reply);
+        }
+        bunch
     }
 }
 
@@ -129,6 +213,7 @@ async fn keeping_deadlines<T>(
     shared: &Shared,
     epoch: u64,
     doubt: &Doubt,
+    writes: usize,
     tasks: &[Task],
     replies: &mut [Option<Reply>],
     work: impl Future<Output = T>,
@@ -144,12 +229,16 @@ async fn keeping_deadlines<T>(
             () = shared.queue.arrival() => continue,
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
         }
-        for (task, reply) in tasks.iter().zip(&mut *replies) {
+        for (index, (task, reply)) in tasks.iter().zip(&mut *replies).enumerate() {
             if task.deadline <= Instant::now()
                 && let Some(reply) = reply.take()
             {
-                let answer = Err(refusal::overdue(doubt.outcome()));
-                reply.answer(task, Some(epoch), answer, &shared.counts);
+                let outcome = if index < writes {
+                    doubt.outcome()
+                } else {
+                    Outcome::NotExecuted
+                };
+                reply.answer(task, Some(epoch), Err(refusal::overdue(outcome)), &shared.counts);
             }
         }
         shared.answer_overdue();
@@ -166,6 +255,18 @@ impl Drop for Worker {
 }
 
 impl Shared {
+    /// Puts commands back before all others; if the queue has been closed meanwhile, they are answered.
+    pub(super) fn put_back(&self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        if let Err(closed) = self.queue.put_back(jobs) {
+            for job in closed {
+                job.answer(Err(refusal::draining()), &self.counts);
+            }
+        }
+    }
+
     fn answer_overdue(&self) {
         for job in self.queue.take_overdue(Instant::now()) {
             job.answer(Err(refusal::overdue(Outcome::NotExecuted)), &self.counts);

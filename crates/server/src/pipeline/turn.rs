@@ -2,25 +2,30 @@
 //!
 //! The transaction is written out by hand instead of with the driver's convenience method, because every
 //! try has to look again at the fence, at the ids, at the deadlines and at whether to go on at all.
+//!
+//! The first try is hopeful: it looks no id up, since hardly any was executed before. If one was, or if a command fails,
+//! the transaction is aborted and the next try is careful. A command that failed is then left out and is
+//! answered with its error once that try has committed: so an error, too, is an answer from a
+//! state of the data that a majority has, under an epoch that was the newest. If a second command fails, only
+//! those before it are tried once more, which is known to succeed, and the rest waits for the next turn: however many
+//! fail, no command runs more than a few times.
 
-use core::time::Duration;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bellwether_protocol::{CommandResult, ErrorFrame, Outcome};
-use bson::{Bson, Document};
-use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use bson::Timestamp;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Duration, Instant, sleep, timeout_at};
 
+use super::attempt::{Attempt, Committed, Rejected, Stop};
 use super::backoff::Backoff;
-use super::execute::{collect, execute};
-use super::failure::{Failure, check_reply};
 use super::job::Task;
 use super::lane::Lane;
-use super::{Answer, Settings, record, refusal};
+use super::merge::Merging;
+use super::record::Pending;
+use super::{Answer, Settings, refusal};
 use crate::command::canonical;
-use crate::database::codes::DUPLICATE_KEY;
-use crate::database::{Database, Fence};
+use crate::database::Database;
 
 /// One run through the commands of a turn.
 pub(super) struct Turn<'a> {
@@ -30,12 +35,20 @@ pub(super) struct Turn<'a> {
     pub(super) lane: &'a mut Lane,
     pub(super) stopped: &'a watch::Receiver<bool>,
     pub(super) doubt: &'a Doubt,
+    pub(super) merging: &'a mut Merging,
+    /// The commands to execute in the transaction and, after them, those that are read when it has committed.
+    pub(super) tasks: &'a [Task],
+    /// How many of them are for the transaction.
+    pub(super) writes: usize,
 }
 
 /// How a turn ended.
 pub(super) struct Ended {
-    /// One for each command, in their order.
-    pub(super) answers: Vec<Answer>,
+    /// One for each command, in their order. Those without an answer have had no effect: the ones to read may be read
+    /// at [`moment`](Self::moment), the others wait for another turn.
+    pub(super) answers: Vec<Option<Answer>>,
+    /// When the turn was committed, by MongoDB's clock.
+    pub(super) moment: Option<Timestamp>,
     /// Whether a later epoch has been granted.
     pub(super) fenced: bool,
 }
@@ -55,107 +68,85 @@ impl Doubt {
         }
     }
 
-    fn set(&self, doubt: bool) {
+    pub(super) fn set(&self, doubt: bool) {
         self.0.store(doubt, Ordering::Relaxed);
     }
 }
 
-/// Why a try did not end with a commit.
-enum Stop {
-    /// Try again from the start.
-    Again(String),
-    /// Leave out this command and try again with the others.
-    Without { index: usize, answer: ErrorFrame },
-    /// A later epoch has been granted.
-    Fenced,
-    /// A deadline passed before the commit was sent.
-    Overdue,
-    /// Nothing more can be done.
-    GiveUp(String),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Transient(reason) => Self::Again(reason),
-            Failure::OutOfTime => Self::Overdue,
-            Failure::Refused(error) => Self::GiveUp(format!("{} ({})", error.message, error.code_name)),
-            Failure::TooLarge => Self::GiveUp("the stored replies are too large to read".to_owned()),
-            Failure::Broken(reason) => Self::GiveUp(reason),
-        }
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Failure::from(error).into()
-    }
-}
-
-/// A reply that waits for the commit.
-struct Pending {
-    document: Document,
-    epoch: u64,
-    replayed: bool,
+/// What the tries so far have taught.
+struct Lessons {
+    careful: bool,
+    rejected: Rejected,
+    /// Commands from here on wait for another turn.
+    end: usize,
 }
 
 impl Turn<'_> {
-    pub(super) async fn run(mut self, tasks: &[Task]) -> Ended {
-        let mut answers: Vec<Option<Answer>> = tasks.iter().map(|_| None).collect();
+    pub(super) async fn run(mut self) -> Ended {
+        let mut answers: Vec<Option<Answer>> = self.tasks.iter().map(|_| None).collect();
+        let mut lessons = Lessons {
+            careful: false,
+            rejected: Rejected::default(),
+            end: self.writes,
+        };
         let mut pause = Backoff::default();
         let mut first_try = true;
         loop {
-            let now = Instant::now();
-            for (task, answer) in tasks.iter().zip(&mut answers) {
-                if answer.is_none() && task.deadline <= now {
-                    *answer = Some(Err(refusal::overdue(self.doubt.outcome())));
-                }
-            }
-            let open: Vec<usize> = (0..tasks.len())
-                .filter(|index| answers[*index].is_none())
-                .collect();
-            if open.is_empty() {
-                return ended(answers, false);
+            self.answer_overdue(&mut answers, Duration::ZERO);
+            let open = |answers: &[Option<Answer>], range: core::ops::Range<usize>| -> Vec<usize> {
+                range.filter(|task| answers[*task].is_none()).collect()
+            };
+            let writes = open(&answers, 0..lessons.end);
+            let reads = open(&answers, self.writes..self.tasks.len());
+            let all: Vec<usize> = writes.iter().chain(&reads).copied().collect();
+            if all.is_empty() {
+                return ended(answers, None);
             }
             if !first_try && *self.stopped.borrow() && self.doubt.outcome() == Outcome::NotExecuted {
-                return self.give_up(answers, refusal::draining());
+                return self.give_up(answers, &refusal::draining());
             }
             first_try = false;
-            if let Err(answer) = self.wait_for_primary(tasks, &open).await {
+            if let Err(answer) = self.wait_for_primary(&all).await {
                 if let Some(answer) = answer {
-                    return self.give_up(answers, answer);
+                    return self.give_up(answers, &answer);
                 }
                 continue;
             }
 
-            match self.attempt(tasks, &open).await {
-                Ok(replies) => {
-                    for (index, reply) in open.into_iter().zip(replies) {
-                        answers[index] = Some(self.result(&tasks[index], reply));
+            match self.attempt(&writes, &mut lessons).await {
+                Ok(committed) => {
+                    self.merging.turn_ended();
+                    for (task, answer) in committed.answers {
+                        answers[task] = Some(answer.map_or_else(Err, |reply| self.result(task, reply)));
                     }
-                    return ended(answers, false);
+                    return ended(answers, committed.at);
                 }
-                Err(Stop::Without { index, answer }) => {
-                    answers[index] = Some(Err(answer));
+                Err(Stop::Refused { task, answer }) => {
+                    if !lessons.rejected.commands.is_empty() {
+                        lessons.end = task + 1;
+                    }
+                    lessons.rejected.hopeful |= !lessons.careful;
+                    lessons.rejected.commands.push((task, answer));
+                    lessons.careful = true;
                 }
+                Err(Stop::Repeated) => lessons.careful = true,
+                Err(Stop::Unsettled) => {}
                 Err(Stop::Fenced) => {
                     let fenced = refusal::fenced(self.epoch, self.doubt.outcome());
                     return Ended {
                         fenced: true,
-                        ..self.give_up(answers, fenced)
+                        ..self.give_up(answers, &fenced)
                     };
                 }
-                Err(Stop::Overdue) => {
-                    // The command's time is up a moment before its deadline is.
-                    for index in open {
-                        if tasks[index].deadline <= Instant::now() + SLACK {
-                            answers[index] = Some(Err(refusal::overdue(self.doubt.outcome())));
-                        }
-                    }
-                }
+                // A command's time is up a moment before its deadline is.
+                Err(Stop::Overdue) => self.answer_overdue(&mut answers, SLACK),
                 Err(Stop::Again(reason)) => {
                     tracing::debug!(epoch = self.epoch, reason, "running the transaction again");
-                    let latest = latest_deadline(tasks, &open);
+                    // What was refused may have been refused by a primary that is none any more.
+                    lessons.rejected = Rejected::default();
+                    lessons.careful |= self.doubt.outcome() == Outcome::Unknown;
+                    let latest = all.iter().map(|task| self.tasks[*task].deadline).max();
+                    let latest = latest.unwrap_or_else(Instant::now);
                     sleep(pause.next().min(latest.saturating_duration_since(Instant::now()))).await;
                 }
                 Err(Stop::GiveUp(reason)) => {
@@ -165,17 +156,58 @@ impl Turn<'_> {
                         "a transaction failed for no fault of the command"
                     );
                     let failed = refusal::internal(self.doubt.outcome(), reason);
-                    return self.give_up(answers, failed);
+                    return self.give_up(answers, &failed);
                 }
             }
         }
     }
 
+    async fn attempt(&mut self, writes: &[usize], lessons: &mut Lessons) -> Result<Committed, Stop> {
+        let mut attempt = Attempt {
+            database: self.database,
+            settings: self.settings,
+            epoch: self.epoch,
+            lane: self.lane,
+            doubt: self.doubt,
+            merging: self.merging,
+            tasks: self.tasks,
+            careful: lessons.careful,
+        };
+        if writes.is_empty() {
+            let at = Some(attempt.mark().await?);
+            let answers = Vec::new();
+            return Ok(Committed { answers, at });
+        }
+        let rejected = &mut lessons.rejected;
+        rejected.commands.retain(|(task, _)| writes.contains(task));
+        let is_rejected = |task: &usize| rejected.commands.iter().any(|(other, _)| other == task);
+        let to_run: Vec<usize> = writes.iter().copied().filter(|task| !is_rejected(task)).collect();
+        attempt.commit_all(to_run, rejected).await
+    }
+
+    fn answer_overdue(&self, answers: &mut [Option<Answer>], slack: Duration) {
+        let now = Instant::now() + slack;
+        for (index, (task, answer)) in self.tasks.iter().zip(answers).enumerate() {
+            if answer.is_none() && task.deadline <= now {
+                *answer = Some(Err(refusal::overdue(self.outcome_of(index))));
+            }
+        }
+    }
+
+    /// What is known of a command that gets no reply.
+    fn outcome_of(&self, task: usize) -> Outcome {
+        if task < self.writes {
+            self.doubt.outcome()
+        } else {
+            Outcome::NotExecuted
+        }
+    }
+
     /// Waits until MongoDB has a primary. `Err(None)`: a deadline has passed meanwhile.
-    async fn wait_for_primary(&self, tasks: &[Task], open: &[usize]) -> Result<(), Option<ErrorFrame>> {
+    async fn wait_for_primary(&self, open: &[usize]) -> Result<(), Option<ErrorFrame>> {
         let mut health = self.database.health();
         let in_doubt = self.doubt.outcome() == Outcome::Unknown;
-        let open = open.iter().map(|index| &tasks[*index]);
+        let open = open.iter().map(|task| &self.tasks[*task]);
         let deadline = open
             .clone()
             .map(|task| task.deadline)
@@ -197,118 +229,21 @@ impl Turn<'_> {
         Err(Some(refusal::unavailable(self.doubt.outcome(), &reason)))
     }
 
-    /// One transaction over the commands that are still open.
-    async fn attempt(&mut self, tasks: &[Task], open: &[usize]) -> Result<Vec<Pending>, Stop> {
-        self.database.prepare().await?;
-        let latest = latest_deadline(tasks, open);
-        self.lane.begin(remaining(latest)).await?;
-        self.hold_fence().await?;
+    fn result(&self, task: usize, reply: Pending) -> Answer {
+        result(&self.tasks[task], reply)
+    }
 
-        let system = self.database.system();
-        let look_up = record::find(open.iter().map(|index| tasks[*index].id));
-        let mut found = collect(self.lane, system, &look_up, usize::MAX).await?;
-        let mut known = record::read(take_documents(&mut found));
-        self.doubt.set(false);
-
-        let mut replies = Vec::with_capacity(open.len());
-        let mut records = Vec::new();
-        for &index in open {
-            let task = &tasks[index];
-            if let Some(known) = known.remove(&task.id.as_bytes()[..]) {
-                if !known.is_of(task) {
-                    let answer = refusal::id_reused();
-                    return Err(Stop::Without { index, answer });
+    fn give_up(&self, mut answers: Vec<Option<Answer>>, frame: &ErrorFrame) -> Ended {
+        for (task, answer) in answers.iter_mut().enumerate() {
+            answer.get_or_insert_with(|| {
+                let mut frame = frame.clone();
+                if task >= self.writes {
+                    frame.outcome = Outcome::NotExecuted;
                 }
-                replies.push(Pending {
-                    document: known.reply,
-                    epoch: known.epoch,
-                    replayed: true,
-                });
-                continue;
-            }
-            let [part] = task.command.parts() else {
-                return Err(Stop::GiveUp("a list was queued".to_owned()));
-            };
-            let users = self.database.users();
-            let reply = execute(self.lane, users, part, remaining(task.deadline)).await;
-            let reply = reply.map_err(|failure| of_command(failure, index))?;
-            records.push(record::new(task, &reply.encoded, self.epoch));
-            replies.push(Pending {
-                document: reply.document,
-                epoch: self.epoch,
-                replayed: false,
+                Err(frame)
             });
         }
-        if !records.is_empty() {
-            let inserted = self.lane.run(system, record::insert(records)).await?;
-            check_reply(&inserted).map_err(|failure| match failure {
-                Failure::Refused(error) if error.code == DUPLICATE_KEY => Stop::Again(error.message),
-                other => other.into(),
-            })?;
-        }
-
-        // Whoever was overdue has been told that nothing was executed, and that must stay true.
-        let now = Instant::now();
-        if open.iter().any(|index| tasks[*index].deadline <= now) {
-            return Err(Stop::Overdue);
-        }
-        self.doubt.set(true);
-        self.commit(latest).await?;
-        self.doubt.set(false);
-        Ok(replies)
-    }
-
-    async fn hold_fence(&mut self) -> Result<(), Stop> {
-        let held = self
-            .lane
-            .run_document(self.database.system(), &Fence::hold(self.epoch))
-            .await?;
-        check_reply(&held)?;
-        match held.get_i32("n") {
-            Ok(1) => Ok(()),
-            _ => Err(Stop::Fenced),
-        }
-    }
-
-    /// Commits, again and again while it is unknown whether it happened and there is time.
-    async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
-        let mut pause = Backoff::default();
-        loop {
-            let Err(error) = self.lane.commit().await else {
-                return Ok(());
-            };
-            let reason = error.kind.to_string();
-            if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && Instant::now() < latest {
-                tracing::debug!(epoch = self.epoch, reason, "committing again");
-                sleep(pause.next()).await;
-            } else if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
-                || error.contains_label(TRANSIENT_TRANSACTION_ERROR)
-            {
-                return Err(Stop::Again(reason));
-            } else {
-                return Err(Stop::GiveUp(format!("the commit failed: {reason}")));
-            }
-        }
-    }
-
-    fn result(&self, task: &Task, reply: Pending) -> Answer {
-        let result = canonical(reply.document).map_err(|error| {
-            let reason = format!("the reply cannot be written as Extended JSON: {error}");
-            refusal::internal(Outcome::Executed, reason)
-        })?;
-        Ok(CommandResult {
-            id: task.id,
-            epoch: reply.epoch,
-            replayed: reply.replayed,
-            result,
-        })
-    }
-
-    fn give_up(&self, mut answers: Vec<Option<Answer>>, frame: ErrorFrame) -> Ended {
-        for answer in &mut answers {
-            answer.get_or_insert_with(|| Err(frame.clone()));
-        }
-        ended(answers, false)
+        ended(answers, None)
     }
 }
 
@@ -316,33 +251,24 @@ impl Turn<'_> {
 /// stopped by it.
 const SLACK: Duration = Duration::from_millis(20);
 
-fn ended(answers: Vec<Option<Answer>>, fenced: bool) -> Ended {
-    let answers = answers.into_iter().flatten().collect();
-    Ended { answers, fenced }
+fn ended(answers: Vec<Option<Answer>>, moment: Option<Timestamp>) -> Ended {
+    Ended {
+        answers,
+        moment,
+        fenced: false,
+    }
 }
 
-fn latest_deadline(tasks: &[Task], open: &[usize]) -> Instant {
-    let deadlines = open.iter().map(|index| tasks[*index].deadline);
-    deadlines.max().unwrap_or_else(Instant::now)
-}
-
-fn remaining(deadline: Instant) -> Duration {
-    let remaining = deadline.saturating_duration_since(Instant::now());
-    remaining.max(Duration::from_millis(1))
-}
-
-fn take_documents(reply: &mut Document) -> Vec<Bson> {
-    let cursor = reply.get_document_mut("cursor");
-    let documents = cursor.and_then(|cursor| cursor.get_array_mut("firstBatch"));
-    documents.map(std::mem::take).unwrap_or_default()
-}
-
-/// What a failure within one command means for the turn.
-fn of_command(failure: Failure, index: usize) -> Stop {
-    let answer = match failure {
-        Failure::Refused(error) => refusal::mongo(error),
-        Failure::TooLarge => refusal::too_large(),
-        other => return other.into(),
-    };
-    Stop::Without { index, answer }
+/// A reply as it is sent.
+pub(super) fn result(task: &Task, reply: Pending) -> Answer {
+    let result = canonical(reply.reply).map_err(|error| {
+        let reason = format!("the reply cannot be written as Extended JSON: {error}");
+        refusal::internal(Outcome::Executed, reason)
+    })?;
+    Ok(CommandResult {
+        id: task.id,
+        epoch: reply.epoch,
+        replayed: reply.replayed,
+        result,
+    })
 }

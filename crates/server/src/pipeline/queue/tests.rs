@@ -13,7 +13,7 @@ fn sized_job(source: SourceId, id: u8, deadline: Instant, padding: usize) -> Job
     let text = format!(r#"{{"find":"c","comment":"{}"}}"#, "x".repeat(padding));
     let raw = RawValue::from_string(text).unwrap();
     let id = CommandId::mint(Duration::ZERO, [id; 10]);
-    Job::new(
+    Job::execute(
         source,
         id,
         ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap(),

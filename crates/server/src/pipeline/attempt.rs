@@ -1,0 +1,338 @@
+//! One try at a turn: one transaction, from its first command to its commit.
+
+use core::time::Duration;
+
+use bellwether_protocol::ErrorFrame;
+use bson::{Bson, Document, RawDocumentBuf, Timestamp};
+use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use tokio::time::{Instant, sleep};
+
+use super::backoff::Backoff;
+use super::execute::{Allowance, collect, execute, execute_merged, refused, remaining, take_documents};
+use super::failure::{Failure, check_reply};
+use super::job::Task;
+use super::lane::Lane;
+use super::merge::{Merged, Merging, Slot, Step, plan};
+use super::record::{Known, Pending, Sealed};
+use super::replies::{Replies, Reply};
+use super::turn::Doubt;
+use super::{Settings, record};
+use crate::command::{Kind, ParsedCommand};
+use crate::database::Database;
+use crate::database::codes::{MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT};
+
+/// MongoDB stops a majority write of the fence after this time; it is then tried again.
+const MARK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A transaction's oplog entries and the message that stores the replies stay well below MongoDB's limits.
+const MAX_RECORD_BYTES: usize = 8 * 1024 * 1024;
+
+/// One try.
+pub(super) struct Attempt<'a> {
+    pub(super) database: &'a Database,
+    pub(super) settings: &'a Settings,
+    pub(super) epoch: u64,
+    pub(super) lane: &'a mut Lane,
+    pub(super) doubt: &'a Doubt,
+    pub(super) merging: &'a mut Merging,
+    /// All commands of the turn.
+    pub(super) tasks: &'a [Task],
+    /// Whether the ids are looked up first. Without it the records' uniqueness finds a repeated id, too, but
+    /// nothing is learned from a command that fails: it may have been executed before.
+    pub(super) careful: bool,
+}
+
+/// Commands that MongoDB has refused, with their errors.
+#[derive(Default)]
+pub(super) struct Rejected {
+    pub(super) commands: Vec<(usize, ErrorFrame)>,
+    /// Whether some were judged in a try that had not looked the ids up.
+    pub(super) hopeful: bool,
+}
+
+/// What was committed.
+pub(super) struct Committed {
+    /// The commands that are settled, by their place, and how.
+    pub(super) answers: Vec<(usize, Result<Pending, ErrorFrame>)>,
+    /// MongoDB's time of the commit: what is read at it has seen everything answered before the turn began.
+    pub(super) at: Option<Timestamp>,
+}
+
+/// Why a try did not end with a commit.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Try again from the start.
+    Again(String),
+    /// This command was refused: leave it out and try again with the others.
+    Refused { task: usize, answer: ErrorFrame },
+    /// An id was there already: look the ids up.
+    Repeated,
+    /// A merged reply did not say what each command did: try again unmerged.
+    Unsettled,
+    /// A later epoch has been granted.
+    Fenced,
+    /// A deadline passed before the commit was sent.
+    Overdue,
+    /// Nothing more can be done.
+    GiveUp(String),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Transient(reason) => Self::Again(reason),
+            Failure::OutOfTime => Self::Overdue,
+            Failure::Refused(error) => Self::GiveUp(format!("{} ({})", error.message, error.code_name)),
+            Failure::TooLarge => Self::GiveUp("the stored replies are too large to read".to_owned()),
+            Failure::Broken(reason) => Self::GiveUp(reason),
+        }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl Attempt<'_> {
+    /// Marks a moment at which this epoch was the newest: a majority write of the fence. What is read at the
+    /// time it returns has seen everything that was answered before the call.
+    pub(super) async fn mark(&mut self) -> Result<Timestamp, Stop> {
+        self.database.prepare().await?;
+        let mut mark = record::seal(self.epoch, Vec::new());
+        let wait = i64::try_from(MARK_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
+        let majority = bson::rawdoc! { "w": "majority", "wtimeout": wait };
+        mark.append(bson::cstr!("writeConcern"), majority);
+        mark.append(bson::cstr!("maxTimeMS"), wait);
+        // The session of the lane must not be in a transaction any more: it would be waited for.
+        self.lane.abort().await;
+        let marked = self.database.system().run_raw_command(mark).await;
+        let reply = marked
+            .map_err(Failure::from)
+            .and_then(|reply| check_reply(&reply).map(|()| reply));
+        let reply = match reply {
+            Ok(reply) => reply,
+            // It took too long, or the majority did.
+            Err(Failure::Refused(error))
+                if [MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT].contains(&error.code) =>
+            {
+                return Err(Stop::Again(error.message));
+            }
+            Err(other) => return Err(other.into()),
+        };
+        if record::sealed(&reply, 0) == Sealed::Fenced {
+            return Err(Stop::Fenced);
+        }
+        match reply.get("operationTime") {
+            Some(Bson::Timestamp(at)) => Ok(*at),
+            _ => Err(Stop::GiveUp("MongoDB's reply does not say its time".to_owned())),
+        }
+    }
+
+    /// One transaction over the commands at these places, in their order. Of those in `rejected` the ids are looked up, so
+    /// that their errors count if this commits.
+    pub(super) async fn commit_all(
+        &mut self,
+        mut to_run: Vec<usize>,
+        rejected: &mut Rejected,
+    ) -> Result<Committed, Stop> {
+        self.database.prepare().await?;
+        let mut all: Vec<usize> = to_run.iter().copied().chain(rejected.tasks()).collect();
+        all.sort_unstable();
+        let latest = all.iter().map(|task| self.tasks[*task].deadline).max();
+        let latest = latest.unwrap_or_else(Instant::now);
+        self.lane.begin(remaining(latest)).await?;
+
+        let mut answers = Vec::new();
+        if self.careful {
+            let known = self.look_up(&all).await?;
+            if !known.is_empty() && rejected.hopeful {
+                // They were judged in a state in which a command had been executed twice: judge anew.
+                *rejected = Rejected::default();
+                to_run = all;
+            }
+            for (task, known) in known {
+                to_run.retain(|other| *other != task);
+                rejected.commands.retain(|(other, _)| *other != task);
+                if let Some(command) = self.tasks[task].command() {
+                    answers.push((task, known.answer(command.fingerprint())));
+                }
+            }
+        }
+
+        let mut records = Vec::new();
+        for reply in self.run(&to_run).await? {
+            let task = &self.tasks[reply.task];
+            if let Some(command) = task.command().filter(|command| command.kind() != Kind::Read) {
+                let record = record::statement(task.id, command.fingerprint(), &reply.encoded, self.epoch);
+                records.push(record);
+            }
+            let pending = Pending {
+                reply: reply.document,
+                epoch: self.epoch,
+                replayed: false,
+            };
+            answers.push((reply.task, Ok(pending)));
+        }
+        self.write_ledger(records).await?;
+        let errors = rejected.commands.iter().cloned();
+        answers.extend(errors.map(|(task, error)| (task, Err(error))));
+
+        // Whoever was overdue has been told that nothing was executed, and that must stay true.
+        let now = Instant::now();
+        if answers.iter().any(|(task, _)| self.tasks[*task].deadline <= now) {
+            return Err(Stop::Overdue);
+        }
+        self.doubt.set(true);
+        self.commit(latest).await?;
+        self.doubt.set(false);
+        let at = self.lane.operation_time();
+        Ok(Committed { answers, at })
+    }
+
+    /// Holds the fence and finds the records of these commands.
+    async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
+        // First the fence: it excludes every earlier transaction that might still commit.
+        self.write_ledger(Vec::new()).await?;
+        let ids = tasks.iter().map(|task| self.tasks[*task].id);
+        let mut found = collect(self.lane, self.database.system(), &record::find(ids), usize::MAX).await?;
+        let mut known = record::read(take_documents(&mut found));
+        self.doubt.set(false);
+        let known = tasks
+            .iter()
+            .filter_map(|task| Some((*task, known.remove(&self.tasks[*task].id.as_bytes()[..])?)));
+        Ok(known.collect())
+    }
+
+    /// Runs the commands. Returns the replies of those it came to, in order: the others wait for another turn when this
+    /// one has taken long enough.
+    async fn run(&mut self, open: &[usize]) -> Result<Vec<Reply>, Stop> {
+        let tasks = self.tasks;
+        let slots = open.iter().flat_map(|&task| {
+            let parts = tasks[task].command().map_or(&[][..], |command| command.parts());
+            parts
+                .iter()
+                .enumerate()
+                .map(move |(index, part)| Slot { task, index, part })
+        });
+        let began = Instant::now();
+        let mut replies = Replies::new(tasks);
+        for step in plan(slots, self.merging.allowed()) {
+            let enough = began.elapsed() > self.settings.turn_time || replies.bytes() > MAX_RECORD_BYTES;
+            if enough && replies.is_between_commands() {
+                break;
+            }
+            match step {
+                Step::One(slot) => {
+                    let allowance = self.allowance(slot);
+                    let reply = execute(self.lane, self.database.users(), slot.part, allowance, None).await;
+                    let reply = reply.map_err(|failure| of_part(failure, slot, tasks))?;
+                    replies
+                        .push(slot, reply)
+                        .map_err(|failure| of_part(failure, slot, tasks))?;
+                }
+                Step::Merged(merged) => {
+                    let parts = self.run_merged(&merged).await?;
+                    for (slot, reply) in merged.slots().zip(parts) {
+                        replies
+                            .push(slot, reply)
+                            .map_err(|failure| of_part(failure, slot, tasks))?;
+                    }
+                }
+            }
+        }
+        Ok(replies.finish())
+    }
+
+    /// Runs several parts as one command and gives the reply of each.
+    async fn run_merged(&mut self, merged: &Merged<'_>) -> Result<Vec<Document>, Stop> {
+        let allowances = merged.slots().map(|slot| self.allowance(slot));
+        let Some(allowance) = allowances.min() else {
+            return Ok(Vec::new());
+        };
+        let users = self.database.users();
+        match execute_merged(self.lane, users, merged.command(), allowance).await {
+            Ok(reply) => {
+                if let Some(parts) = merged.split(&reply) {
+                    return Ok(parts);
+                }
+            }
+            Err(Failure::Refused(mut error)) => {
+                if let Some((slot, index)) = error.index.and_then(|index| merged.locate(index)) {
+                    error.index = Some(index);
+                    return Err(of_part(Failure::Refused(error), slot, self.tasks));
+                }
+            }
+            // Whose time it was that ran out is not known.
+            Err(Failure::OutOfTime) => {
+                self.merging.failed();
+                return Err(Stop::Overdue);
+            }
+            Err(other) => return Err(other.into()),
+        }
+        self.merging.failed();
+        Err(Stop::Unsettled)
+    }
+
+    fn allowance(&self, slot: Slot<'_>) -> Allowance {
+        Allowance::new(slot.part, self.tasks[slot.task].deadline, self.settings)
+    }
+
+    /// Writes the fence and these records.
+    async fn write_ledger(&mut self, records: Vec<RawDocumentBuf>) -> Result<(), Stop> {
+        let count = records.len();
+        let reply = self
+            .lane
+            .run(self.database.system(), record::seal(self.epoch, records))
+            .await?;
+        check_reply(&reply)?;
+        match record::sealed(&reply, count) {
+            Sealed::Done => Ok(()),
+            Sealed::Fenced => Err(Stop::Fenced),
+            Sealed::Repeated if self.careful => Err(Stop::GiveUp(
+                "the ledger holds a document under this id that is no record".to_owned(),
+            )),
+            Sealed::Repeated => Err(Stop::Repeated),
+        }
+    }
+
+    /// Commits, again and again while it is unknown whether it happened and there is time.
+    async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
+        let mut pause = Backoff::default();
+        loop {
+            let Err(error) = self.lane.commit().await else {
+                return Ok(());
+            };
+            let reason = error.kind.to_string();
+            if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && Instant::now() < latest {
+                tracing::debug!(epoch = self.epoch, reason, "committing again");
+                sleep(pause.next()).await;
+            } else if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
+                || error.contains_label(TRANSIENT_TRANSACTION_ERROR)
+            {
+                return Err(Stop::Again(reason));
+            } else {
+                return Err(Stop::GiveUp(format!("the commit failed: {reason}")));
+            }
+        }
+    }
+}
+
+impl Rejected {
+    fn tasks(&self) -> impl Iterator<Item = usize> {
+        self.commands.iter().map(|(task, _)| *task)
+    }
+}
+
+/// What a failure within one part means for the turn.
+fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Task]) -> Stop {
+    let is_list = tasks[slot.task].command().is_some_and(ParsedCommand::is_list);
+    match refused(failure, is_list.then_some(slot.index)) {
+        Ok(answer) => Stop::Refused {
+            task: slot.task,
+            answer,
+        },
+        Err(failure) => failure.into(),
+    }
+}

@@ -1,0 +1,277 @@
+//! Adjacent writes to one collection as one MongoDB command.
+//!
+//! A round trip costs as much as the write in it, so sixty-four inserts are sent as one `insert` of sixty-four
+//! documents. The statements run in their order within one transaction either way; only the replies have to be
+//! taken apart again. Inserts and upserts are told apart by MongoDB. For other updates and deletes it gives
+//! totals only, so they are merged where each statement can match one document at most, and believed where the
+//! totals leave no doubt: all matched or none. Otherwise the transaction is run again, unmerged.
+
+use std::collections::HashMap;
+
+use bson::{Bson, Document, doc};
+
+use crate::command::{CommandName, Part};
+
+/// MongoDB takes 100,000 statements in one command; a merged one stays well below.
+const MAX_STATEMENTS: usize = 10_000;
+
+/// One part of one command of a turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot<'t> {
+    /// Which command of the turn.
+    pub(super) task: usize,
+    /// Which part of it.
+    pub(super) index: usize,
+    pub(super) part: &'t Part,
+}
+
+/// What is sent to MongoDB at once.
+#[derive(Debug)]
+pub(super) enum Step<'t> {
+    One(Slot<'t>),
+    Merged(Merged<'t>),
+}
+
+/// Several parts that are sent as one command.
+#[derive(Debug)]
+pub(super) struct Merged<'t> {
+    name: CommandName,
+    /// Each with the number of its statements.
+    members: Vec<(Slot<'t>, usize)>,
+}
+
+/// Puts parts together where that changes no reply, and keeps their order.
+pub(super) fn plan<'t>(slots: impl IntoIterator<Item = Slot<'t>>, merge: bool) -> Vec<Step<'t>> {
+    let mut stretches: Vec<(Vec<(Slot<'t>, usize)>, usize)> = Vec::new();
+    for slot in slots {
+        let statements = if merge { mergeable(slot.part) } else { None };
+        let count = statements.map_or(0, <[Bson]>::len);
+        match stretches.last_mut() {
+            Some((members, total))
+                if count > 0
+                    && *total > 0
+                    && *total + count <= MAX_STATEMENTS
+                    && members
+                        .last()
+                        .is_some_and(|(last, _)| alike(last.part, slot.part)) =>
+            {
+                members.push((slot, count));
+                *total += count;
+            }
+            _ => stretches.push((vec![(slot, count)], count)),
+        }
+    }
+    let steps = stretches.into_iter().map(|(members, _)| match &members[..] {
+        [(slot, _)] => Step::One(*slot),
+        _ => Step::Merged(Merged {
+            name: members[0].0.part.name(),
+            members,
+        }),
+    });
+    steps.collect()
+}
+
+fn alike(one: &Part, other: &Part) -> bool {
+    one.name() == other.name() && one.collection() == other.collection()
+}
+
+/// The statements of a part that may be sent together with others.
+fn mergeable(part: &Part) -> Option<&[Bson]> {
+    let field = statements_field(part.name())?;
+    let plain =
+        part.body().iter().skip(1).all(|(option, value)| {
+            option == field || option == "ordered" && matches!(value, Bson::Boolean(_))
+        });
+    // A limit of its own is the part's alone.
+    if !plain || part.max_time().is_some() {
+        return None;
+    }
+    let statements = part.body().get_array(field).ok()?;
+    let matches_one_at_most = |statement: &Bson| {
+        let Bson::Document(statement) = statement else {
+            return false;
+        };
+        match part.name() {
+            CommandName::Update => {
+                matches!(statement.get("multi"), None | Some(Bson::Boolean(false)))
+                    && matches!(statement.get("upsert"), None | Some(Bson::Boolean(_)))
+            }
+            CommandName::Delete => matches!(statement.get("limit"), Some(Bson::Int32(1) | Bson::Int64(1))),
+            _ => true,
+        }
+    };
+    let all = !statements.is_empty() && statements.iter().all(matches_one_at_most);
+    all.then_some(statements)
+}
+
+const fn statements_field(name: CommandName) -> Option<&'static str> {
+    match name {
+        CommandName::Insert => Some("documents"),
+        CommandName::Update => Some("updates"),
+        CommandName::Delete => Some("deletes"),
+        _ => None,
+    }
+}
+
+impl<'t> Merged<'t> {
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot<'t>> {
+        self.members.iter().map(|(slot, _)| *slot)
+    }
+
+    /// The command that does it all.
+    pub(super) fn command(&self) -> Document {
+        let field = statements_field(self.name).unwrap_or_default();
+        let statements: Vec<Bson> = self.statements().cloned().collect();
+        let collection = self
+            .members
+            .first()
+            .map_or("", |(slot, _)| slot.part.collection());
+        let mut command = Document::new();
+        command.insert(self.name.as_str(), collection);
+        command.insert(field, statements);
+        command
+    }
+
+    /// The part a statement belongs to, and its place there.
+    pub(super) fn locate(&self, statement: i32) -> Option<(Slot<'t>, i32)> {
+        let mut rest = usize::try_from(statement).ok()?;
+        for (slot, count) in &self.members {
+            if rest < *count {
+                return Some((*slot, i32::try_from(rest).ok()?));
+            }
+            rest -= count;
+        }
+        None
+    }
+
+    /// The reply each part would have got on its own, or nothing if this reply does not say.
+    pub(super) fn split(&self, reply: &Document) -> Option<Vec<Document>> {
+        let statements: usize = self.members.iter().map(|(_, count)| count).sum();
+        let mut upserted = upserted(reply)?;
+        // A statement that may upsert and did not has matched.
+        let mut known = Vec::with_capacity(statements);
+        for statement in self.statements() {
+            let index = known.len();
+            known.push(match upserted.remove(&index) {
+                Some(id) => Effect::Inserted(id),
+                None if may_upsert(statement) => Effect::Matched,
+                None => Effect::InQuestion,
+            });
+        }
+        let count = |wanted: fn(&Effect<'_>) -> bool| known.iter().filter(|effect| wanted(effect)).count();
+        let inserted = count(|effect| matches!(effect, Effect::Inserted(_)));
+        let matched = count(|effect| matches!(effect, Effect::Matched));
+        let in_question = count(|effect| matches!(effect, Effect::InQuestion));
+
+        let n = number(reply.get("n"))?;
+        let others_matched = all_or_none(n.checked_sub(inserted + matched)?, in_question)?;
+        let modified = match self.name {
+            CommandName::Update => all_or_none(number(reply.get("nModified"))?, n - inserted)?,
+            _ => false,
+        };
+
+        let mut effects = known.into_iter();
+        let replies = self.members.iter().map(|(_, count)| {
+            let mut n = 0;
+            let mut matched = 0;
+            let mut upserted = Vec::new();
+            for (index, effect) in (0_i32..).zip(effects.by_ref().take(*count)) {
+                match effect {
+                    Effect::Inserted(id) => {
+                        n += 1;
+                        upserted.push(Bson::Document(doc! { "index": index, "_id": id.clone() }));
+                    }
+                    Effect::Matched => matched += 1,
+                    Effect::InQuestion => matched += i32::from(others_matched),
+                }
+            }
+            let mut reply = doc! { "n": n + matched };
+            if !upserted.is_empty() {
+                reply.insert("upserted", upserted);
+            }
+            if self.name == CommandName::Update {
+                reply.insert("nModified", if modified { matched } else { 0 });
+            }
+            reply.insert("ok", 1.0);
+            reply
+        });
+        Some(replies.collect())
+    }
+
+    fn statements(&self) -> impl Iterator<Item = &'t Bson> {
+        let field = statements_field(self.name).unwrap_or_default();
+        let of_each = self
+            .members
+            .iter()
+            .map(move |(slot, _)| slot.part.body().get_array(field));
+        of_each.filter_map(Result::ok).flatten()
+    }
+}
+
+/// What one statement did.
+enum Effect<'r> {
+    Inserted(&'r Bson),
+    Matched,
+    /// Nothing or a match.
+    InQuestion,
+}
+
+fn may_upsert(statement: &Bson) -> bool {
+    let statement = statement.as_document();
+    statement.is_some_and(|statement| statement.get("upsert") == Some(&Bson::Boolean(true)))
+}
+
+/// The documents that were upserted, by the statement's place.
+fn upserted(reply: &Document) -> Option<HashMap<usize, &Bson>> {
+    let Ok(entries) = reply.get_array("upserted") else {
+        return Some(HashMap::new());
+    };
+    let entries = entries.iter().map(|entry| {
+        let entry = entry.as_document()?;
+        Some((number(entry.get("index"))?, entry.get("_id")?))
+    });
+    entries.collect()
+}
+
+/// Whether all did, or none; nothing if it was some.
+fn all_or_none(did: usize, of: usize) -> Option<bool> {
+    match did {
+        0 => Some(false),
+        _ => (did == of).then_some(true),
+    }
+}
+
+fn number(value: Option<&Bson>) -> Option<usize> {
+    match value? {
+        Bson::Int32(number) => usize::try_from(*number).ok(),
+        Bson::Int64(number) => usize::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+/// Whether merging pays at the moment: every reply that could not be taken apart costs a transaction, so
+/// after one the next turns go unmerged, twice as many each time.
+#[derive(Debug, Default)]
+pub(super) struct Merging {
+    suspended_for: u32,
+    next_suspension: u32,
+}
+
+impl Merging {
+    pub(super) fn allowed(&self) -> bool {
+        self.suspended_for == 0
+    }
+
+    pub(super) fn failed(&mut self) {
+        self.next_suspension = (self.next_suspension * 2).clamp(1, 64);
+        self.suspended_for = self.next_suspension;
+    }
+
+    /// A turn has been committed.
+    pub(super) fn turn_ended(&mut self) {
+        if self.suspended_for == 0 {
+            self.next_suspension /= 2;
+        }
+        self.suspended_for = self.suspended_for.saturating_sub(1);
+    }
+}

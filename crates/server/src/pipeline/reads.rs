@@ -1,0 +1,185 @@
+//! Reading at a moment.
+//!
+//! Commands that only read need no transaction of their own. One majority write marks a moment for all of them
+//! (the turn's commit, or the fence alone), and each then reads the snapshot of that moment: a state that a majority has,
+//! that holds everything answered before the moment, and that no later write can change. So reads run beside
+//! each other and beside the turns that follow, a slow one delays nobody, and the answers are those of an execution
+//! one after another at that moment. Nothing is recorded: a read that is sent again reads anew.
+
+use std::sync::Arc;
+
+use bellwether_protocol::{CommandFate, CommandId, ErrorFrame, Outcome};
+use bson::{Document, Timestamp, doc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
+
+use super::execute::{Allowance, collect, execute, refused, take_documents};
+use super::failure::Failure;
+use super::job::{Job, Task, Work};
+use super::lane::Lane;
+use super::record::{self, Pending};
+use super::replies::{encode, whole};
+use super::turn::result;
+use super::{Shared, refusal};
+
+/// How long a reader waits before it asks for another moment.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The bounds on reads that are under way.
+#[derive(Debug)]
+pub(super) struct Readers {
+    /// How many may wait or run.
+    places: Arc<Semaphore>,
+    /// How many may run.
+    running: Semaphore,
+}
+
+impl Readers {
+    pub(super) fn new(places: usize, running: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            running: Semaphore::new(running.clamp(1, Semaphore::MAX_PERMITS)),
+        }
+    }
+}
+
+/// What a reader found.
+enum Found {
+    Reply(Document),
+    Fate(CommandFate),
+}
+
+/// Why a reader found nothing.
+enum NotFound {
+    /// Another moment may do.
+    Now(String),
+    Ever(ErrorFrame),
+}
+
+/// Reads in the background and answers.
+pub(super) fn read_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, job: Job) {
+    match Arc::clone(&shared.readers.places).try_acquire_owned() {
+        Ok(place) => drop(tokio::spawn(read(Arc::clone(shared), epoch, at, job, place))),
+        Err(_) => job.answer(Err(refusal::overloaded(PAUSE)), &shared.counts),
+    }
+}
+
+async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: OwnedSemaphorePermit) {
+    let (source, task, reply) = job.into_parts();
+    let mut reply = Some(reply);
+    let found = {
+        let mut reading = std::pin::pin!(find(&shared, at, &task));
+        tokio::select! {
+            biased;
+            found = &mut reading => found,
+            () = sleep_until(task.deadline) => {
+                if let Some(reply) = reply.take() {
+                    let overdue = refusal::overdue(Outcome::NotExecuted);
+                    reply.answer(&task, Some(epoch), Err(overdue), &shared.counts);
+                }
+                // The driver's futures must not be dropped.
+                reading.await
+            }
+        }
+    };
+    let Some(reply) = reply else {
+        return;
+    };
+    let answer = match found {
+        Ok(Found::Fate(fate)) => return reply.tell(fate),
+        Ok(Found::Reply(reply)) => result(
+            &task,
+            Pending {
+                reply,
+                epoch,
+                replayed: false,
+            },
+        ),
+        Err(NotFound::Now(reason)) => {
+            tracing::debug!(epoch, reason, "reading again at another moment");
+            sleep(PAUSE.mul_f64(rand::random())).await;
+            return shared.put_back(vec![Job::from_parts(source, task, reply)]);
+        }
+        Err(NotFound::Ever(error)) => Err(error),
+    };
+    reply.answer(&task, Some(epoch), answer, &shared.counts);
+}
+
+async fn find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotFound> {
+    // Closed never.
+    let _permit = shared.readers.running.acquire().await;
+    if task.deadline <= Instant::now() {
+        return Err(NotFound::Ever(refusal::overdue(Outcome::NotExecuted)));
+    }
+    // What a causally consistent session adds to a command would contradict the moment.
+    let session = shared
+        .database
+        .client()
+        .start_session()
+        .causal_consistency(false)
+        .await;
+    let mut lane = Lane::new(session.map_err(Failure::from)?);
+    let moment = doc! { "level": "snapshot", "atClusterTime": at };
+    let Work::Execute(command) = &task.work else {
+        let fate = find_fate(shared, &mut lane, moment, task.id).await?;
+        return Ok(Found::Fate(fate));
+    };
+
+    let mut replies = Vec::new();
+    for (place, part) in command.parts().iter().enumerate() {
+        let allowance = Allowance::new(part, task.deadline, &shared.settings);
+        let users = shared.database.users();
+        match execute(&mut lane, users, part, allowance, Some(&moment)).await {
+            Ok(reply) => replies.push(reply),
+            Err(failure) => {
+                let error = refused(failure, command.is_list().then_some(place))?;
+                return Err(NotFound::Ever(error));
+            }
+        }
+    }
+    let reply = whole(command.is_list(), replies);
+    match encode(&reply) {
+        Ok(_) => Ok(Found::Reply(reply)),
+        Err(failure) => Err(NotFound::Ever(refused(failure, None)?)),
+    }
+}
+
+/// What became of a command until this moment.
+async fn find_fate(
+    shared: &Shared,
+    lane: &mut Lane,
+    moment: Document,
+    id: CommandId,
+) -> Result<CommandFate, Failure> {
+    let mut find = record::find([id].into_iter());
+    find.insert("readConcern", moment);
+    let mut found = collect(lane, shared.database.system(), &find, usize::MAX).await?;
+    let known = record::read(take_documents(&mut found)).remove(&id.as_bytes()[..]);
+    Ok(match known {
+        Some(known) => known.fate(id),
+        None => CommandFate {
+            id,
+            // While it waits here, it may be executed at any time.
+            outcome: if shared.queue.holds(id) {
+                Outcome::Unknown
+            } else {
+                Outcome::NotExecuted
+            },
+            epoch: None,
+            result: None,
+        },
+    })
+}
+
+impl From<Failure> for NotFound {
+    fn from(failure: Failure) -> Self {
+        let not_executed = Outcome::NotExecuted;
+        match failure {
+            Failure::Transient(reason) => Self::Now(reason),
+            Failure::OutOfTime => Self::Ever(refusal::overdue(not_executed)),
+            Failure::Broken(reason) => Self::Ever(refusal::internal(not_executed, reason)),
+            Failure::Refused(error) => Self::Ever(refusal::mongo(error)),
+            Failure::TooLarge => Self::Ever(refusal::too_large()),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The replies of a turn's commands, as they come in part by part.
+
+use bellwether_protocol::MAX_RESULT_BYTES;
+use bson::{Document, RawDocumentBuf, doc};
+
+use super::failure::Failure;
+use super::job::Task;
+use super::merge::Slot;
+
+/// A command's reply, twice: to send and to store.
+pub(super) struct Reply {
+    /// Which command of the turn.
+    pub(super) task: usize,
+    pub(super) document: Document,
+    pub(super) encoded: RawDocumentBuf,
+}
+
+pub(super) struct Replies<'t> {
+    tasks: &'t [Task],
+    whole: Vec<Reply>,
+    /// Of the command that is not complete yet.
+    parts: Vec<Document>,
+    bytes: usize,
+}
+
+impl<'t> Replies<'t> {
+    pub(super) fn new(tasks: &'t [Task]) -> Self {
+        Self {
+            tasks,
+            whole: Vec::new(),
+            parts: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Adds the reply to the next part.
+    pub(super) fn push(&mut self, slot: Slot<'_>, reply: Document) -> Result<(), Failure> {
+        self.parts.push(reply);
+        let Some(command) = self.tasks[slot.task].command() else {
+            return Ok(());
+        };
+        if slot.index + 1 < command.parts().len() {
+            return Ok(());
+        }
+        let document = whole(command.is_list(), std::mem::take(&mut self.parts));
+        let encoded = encode(&document)?;
+        self.bytes += encoded.as_bytes().len();
+        self.whole.push(Reply {
+            task: slot.task,
+            document,
+            encoded,
+        });
+        Ok(())
+    }
+
+    /// Whether every command that was begun is complete, and there is one.
+    pub(super) fn is_between_commands(&self) -> bool {
+        self.parts.is_empty() && !self.whole.is_empty()
+    }
+
+    /// The size of the complete replies in bytes of BSON.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn finish(self) -> Vec<Reply> {
+        self.whole
+    }
+}
+
+/// The reply to a whole command from those to its parts.
+pub(super) fn whole(is_list: bool, mut parts: Vec<Document>) -> Document {
+    if is_list {
+        doc! { "results": parts, "ok": 1.0 }
+    } else {
+        parts.pop().unwrap_or_default()
+    }
+}
+
+/// Encodes a reply, unless it is larger than replies may be.
+pub(super) fn encode(reply: &Document) -> Result<RawDocumentBuf, Failure> {
+    let encoded = RawDocumentBuf::try_from(reply).map_err(|error| Failure::Broken(error.to_string()))?;
+    if encoded.as_bytes().len() > MAX_RESULT_BYTES {
+        return Err(Failure::TooLarge);
+    }
+    Ok(encoded)
+}
