@@ -3,7 +3,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
-use bellwether_server::{Config, ConfigError};
+use bellwether_server::{ClientLimits, Config, ConfigError};
 use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 
@@ -82,6 +82,16 @@ pub(crate) struct Args {
     )]
     allowed_origins: Vec<String>,
 
+    /// How many clients may be connected at a time; further ones wait to be accepted. Each connection is an open
+    /// file, and the limit on those is raised as far as the system lets it.
+    #[arg(
+        long,
+        env = "BELLWETHER_CONNECTIONS",
+        default_value_t = ClientLimits::default().connections,
+        value_name = "COUNT"
+    )]
+    connections: usize,
+
     /// Lets clients list, create and drop collections and indexes.
     #[arg(long, env = "BELLWETHER_ALLOW_SCHEMA")]
     allow_schema: bool,
@@ -147,6 +157,7 @@ impl Args {
         config.database = self.database;
         config.www = self.www;
         config.allowed_origins = self.allowed_origins;
+        config.limits.connections = self.connections;
         config.schema = self.allow_schema;
         config.number = self.number.map(Number);
         config.election.heartbeat = Duration::from_millis(self.heartbeat_ms);

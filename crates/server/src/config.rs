@@ -65,6 +65,11 @@ pub struct ClientLimits {
     pub message_bytes: usize,
     /// Commands of one connection that are not answered yet. Beyond it the connection is not read.
     pub outstanding: usize,
+    /// Bytes of replies that wait to be taken by their clients, on all connections together. A reply of more
+    /// than 1 KiB that finds no room is replaced by the error `overloaded`.
+    pub reply_bytes: usize,
+    /// Bytes of replies of one connection that wait to be taken. Beyond it the connection is not read.
+    pub connection_reply_bytes: usize,
     /// For an HTTP request's head to arrive.
     pub head_timeout: Duration,
     /// For `hello` to arrive after the upgrade.
@@ -73,16 +78,19 @@ pub struct ClientLimits {
     pub ping_every: Duration,
     /// A connection on which nothing arrives for so long is closed.
     pub idle_timeout: Duration,
-    /// For one frame to be taken by a client that reads slowly.
+    /// For one frame, or each MiB of a longer one, to be taken by a client that reads slowly. One that takes
+    /// longer is dropped.
     pub send_timeout: Duration,
 }
 
 impl Default for ClientLimits {
     fn default() -> Self {
         Self {
-            connections: 4096,
+            connections: 10_000,
             message_bytes: MAX_MESSAGE_BYTES,
             outstanding: 64,
+            reply_bytes: 256 * 1024 * 1024,
+            connection_reply_bytes: 32 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             hello_timeout: HELLO_TIMEOUT,
             ping_every: Duration::from_secs(15),
