@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
 use bellwether_server::{ClientLimits, Config, ConfigError};
+use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 
 /// A Bellwether server: executes clients' commands on a MongoDB replica set while it is coordinator, and says
@@ -114,6 +115,12 @@ pub(crate) struct Args {
     )]
     timeout_ms: u64,
 
+    /// Asks a MongoDB secondary to stand for election at once when the primary's process is gone, instead of
+    /// waiting for MongoDB's election timeout (10 s by default). Needs the action replSetStateChange on the
+    /// cluster, which the role clusterManager has.
+    #[arg(long, env = "BELLWETHER_ASSIST_FAILOVER", value_parser = BoolishValueParser::new())]
+    assist_failover: bool,
+
     /// Stands with this number instead of one drawn at random. For tests.
     #[arg(long, env = "BELLWETHER_NUMBER")]
     number: Option<u64>,
@@ -155,6 +162,7 @@ impl Args {
         config.number = self.number.map(Number);
         config.election.heartbeat = Duration::from_millis(self.heartbeat_ms);
         config.election.timeout = Duration::from_millis(self.timeout_ms);
+        config.assist_failover = self.assist_failover;
         config.validate()?;
         Ok(config)
     }

@@ -10,6 +10,7 @@ use bellwether_protocol::{HELLO_TIMEOUT, MAX_MESSAGE_BYTES};
 use thiserror::Error;
 
 use crate::command::Vocabulary;
+use crate::pipeline::Settings;
 
 /// Everything a server needs to know. Begin with [`Config::new`] and change what differs.
 #[derive(Clone, Debug)]
@@ -43,8 +44,15 @@ pub struct Config {
     pub number: Option<Number>,
     /// The election's timing.
     pub election: bellwether_election::Config,
+    /// Whether this server, while it is coordinator, asks a secondary to stand for election (`replSetStepUp`)
+    /// as soon as the primary's address refuses connections, instead of leaving the members to their election
+    /// timeout. The user in the URI then needs the action `replSetStateChange` on the cluster; without it, all
+    /// else works. Off by default, since it acts on the replica set as a whole.
+    pub assist_failover: bool,
     /// Limits on clients.
     pub limits: ClientLimits,
+    /// How much the pipeline takes at a time.
+    pub pipeline: Settings,
 }
 
 /// Limits on what clients may take. Each protects the server's memory or file descriptors.
@@ -138,7 +146,9 @@ impl Config {
             schema: false,
             number: None,
             election: bellwether_election::Config::default(),
+            assist_failover: false,
             limits: ClientLimits::default(),
+            pipeline: Settings::default(),
         }
     }
 
