@@ -42,7 +42,7 @@ fn is_full(pushed: Result<(), NotTaken>) -> bool {
 
 #[test]
 fn takes_in_order_and_no_id_twice_in_a_turn() {
-    let queue = Queue::new(20, 10_000);
+    let queue = Queue::new(20, 100_000);
     let source = SourceId::new();
     assert_eq!(queue.push(job(source, 1, later())), Err(NotTaken::Closed));
     queue.open();
@@ -78,7 +78,7 @@ fn sources_take_turns() {
 #[test]
 fn is_bounded_in_number_and_memory() {
     let memory = job(SourceId::new(), 1, later()).memory();
-    for queue in [open_queue(2, 10_000), open_queue(9, 2 * memory)] {
+    for queue in [open_queue(2, 100_000), open_queue(9, 2 * memory)] {
         for id in [1, 2] {
             assert_eq!(queue.push(job(SourceId::new(), id, later())), Ok(()));
         }
@@ -98,9 +98,9 @@ fn the_greedy_leave_room_for_others() {
             held[round % 3] += 1;
         }
     }
-    // Each as many as are free: 100 = 3 · 25 + 25.
-    assert_eq!(held, [25, 25, 25]);
-    for _ in 0..25 {
+    // Each as many as are free beside the reserve: 100 = 3 · 22 + 22 + 12.
+    assert_eq!(held, [22, 22, 22]);
+    for _ in 0..34 {
         assert_eq!(queue.push(job(SourceId::new(), 2, later())), Ok(()));
     }
     assert!(is_full(queue.push(job(SourceId::new(), 2, later()))));
@@ -109,8 +109,20 @@ fn the_greedy_leave_room_for_others() {
     let queue = open_queue(100, 10 * memory);
     let large = || queue.push(sized_job(greedy[0], 1, later(), 1_000));
     let taken = (0..10).filter(|_| large().is_ok()).count();
-    assert_eq!(taken, 5);
+    assert_eq!(taken, 4);
     assert_eq!(queue.push(sized_job(greedy[1], 1, later(), 1_000)), Ok(()));
+}
+
+#[test]
+fn many_greedy_sources_leave_room_before_any_is_served() {
+    let queue = open_queue(1_024, 1_000_000_000);
+    for _ in 0..60 {
+        let greedy = SourceId::new();
+        while queue.push(job(greedy, 1, later())).is_ok() {}
+    }
+    for _ in 0..60 {
+        assert_eq!(queue.push(job(SourceId::new(), 2, later())), Ok(()));
+    }
 }
 
 #[test]
@@ -168,7 +180,7 @@ fn what_is_put_back_comes_first_and_in_its_order() {
 
 #[test]
 fn the_overdue_are_picked_from_the_middle() {
-    let queue = open_queue(10, 10_000);
+    let queue = open_queue(10, 100_000);
     let source = SourceId::new();
     let now = Instant::now();
     let after = |seconds| now + Duration::from_secs(seconds);
@@ -217,8 +229,11 @@ impl Model {
         let free_memory = MAX_MEMORY.saturating_sub(self.memory());
         let own_memory: usize = own().map(|entry| entry.memory).sum();
         let first = own().count() == 0;
+        let (reserved, reserved_memory) = (MAX_JOBS / RESERVED, MAX_MEMORY / RESERVED);
         let fits = free >= 1 && entry.memory <= free_memory;
-        if !fits || !first && (own().count() >= free || own_memory + entry.memory > free_memory) {
+        let too_many = own().count() + reserved >= free;
+        let too_large = own_memory + entry.memory + reserved_memory > free_memory;
+        if !self.waiting.is_empty() && (!fits || !first && (too_many || too_large)) {
             return false;
         }
         if first {
