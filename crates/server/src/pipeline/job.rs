@@ -80,6 +80,11 @@ impl Job {
         self.task.command().map_or(0, ParsedCommand::bytes)
     }
 
+    /// How much memory it takes, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.task.command().map_or(0, ParsedCommand::memory)
+    }
+
     /// Whether nobody waits for the answer any more.
     pub(super) fn is_abandoned(&self) -> bool {
         match &self.reply {

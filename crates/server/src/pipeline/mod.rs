@@ -79,7 +79,8 @@ pub type Answer = Result<CommandResult, ErrorFrame>;
 pub struct Settings {
     /// How many commands may wait.
     pub queue: usize,
-    /// How many bytes of BSON the waiting commands may have together.
+    /// How many bytes of memory the waiting commands may take together. A larger command is taken while none
+    /// waits.
     pub queue_bytes: usize,
     /// How many commands one turn takes at most. 1 executes each in a transaction of its own.
     pub turn: usize,
@@ -104,7 +105,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             queue: 1024,
-            queue_bytes: 64 * 1024 * 1024,
+            queue_bytes: 256 * 1024 * 1024,
             turn: 512,
             turn_bytes: 4 * 1024 * 1024,
             turn_time: Duration::from_millis(100),
