@@ -4,5 +4,6 @@ mod commands;
 mod coordinator;
 mod fence;
 mod once;
+mod schema;
 mod types;
 mod waiting;

@@ -192,7 +192,7 @@ impl Attempt<'_> {
     }
 
     /// Holds the fence and finds the records of these commands.
-    async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
+    pub(super) async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
         // First the fence: it excludes every earlier transaction that might still commit.
         self.write_ledger(Vec::new()).await?;
         let ids = tasks.iter().map(|task| self.tasks[*task].id);
@@ -280,7 +280,7 @@ impl Attempt<'_> {
     }
 
     /// Writes the fence and these records.
-    async fn write_ledger(&mut self, records: Vec<RawDocumentBuf>) -> Result<(), Stop> {
+    pub(super) async fn write_ledger(&mut self, records: Vec<RawDocumentBuf>) -> Result<(), Stop> {
         let count = records.len();
         let reply = self
             .lane
@@ -298,7 +298,7 @@ impl Attempt<'_> {
     }
 
     /// Commits, again and again while it is unknown whether it happened and there is time.
-    async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
+    pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
         let mut pause = Backoff::default();
         loop {
             let Err(error) = self.lane.commit().await else {

@@ -12,12 +12,17 @@ use super::{MAX_STORED_REPLY, refusal};
 use crate::command::{Fingerprint, canonical};
 use crate::database::{Fence, LEDGER};
 
+/// The field that says that a command was begun, and on what, until its reply is there.
+const BEGUN: &str = "begun";
+
 /// What is known of a command that was executed before.
 pub(super) struct Known {
     fingerprint: Vec<u8>,
     /// Absent if it was too large to keep.
     reply: Option<Document>,
     epoch: u64,
+    /// What the command is about, if it was begun and its end is not known.
+    begun: Option<Document>,
 }
 
 /// An answer that waits for its commit.
@@ -43,12 +48,21 @@ impl Known {
         }
     }
 
-    /// What became of a command that was executed.
+    /// What a command with this fingerprint is about, if it was begun and its end is not known.
+    pub(super) fn begun(&self, fingerprint: &Fingerprint) -> Option<Document> {
+        self.begun.clone().filter(|_| self.fingerprint == *fingerprint)
+    }
+
+    /// What became of a command that has a record.
     pub(super) fn fate(self, id: CommandId) -> CommandFate {
         CommandFate {
             id,
-            outcome: Outcome::Executed,
-            epoch: Some(self.epoch),
+            outcome: if self.begun.is_some() {
+                Outcome::Unknown
+            } else {
+                Outcome::Executed
+            },
+            epoch: Some(self.epoch).filter(|_| self.begun.is_none()),
             result: self.reply.and_then(|reply| canonical(reply).ok()),
         }
     }
@@ -78,10 +92,15 @@ fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
         Some(Bson::Document(reply)) => Some(reply),
         _ => None,
     };
+    let begun = match document.remove(BEGUN) {
+        Some(Bson::Document(begun)) => Some(begun),
+        _ => None,
+    };
     let known = Known {
         fingerprint: document.get_binary_generic("fingerprint").ok()?.clone(),
         epoch: u64::try_from(document.get_i64("epoch").ok()?).ok()?,
         reply,
+        begun,
     };
     Some((id.bytes, known))
 }
@@ -93,14 +112,55 @@ pub(super) fn statement(
     reply: &RawDocumentBuf,
     epoch: u64,
 ) -> RawDocumentBuf {
+    let mut record = opening(fingerprint);
+    if reply.as_bytes().len() <= MAX_STORED_REPLY {
+        record.append(cstr!("reply"), reply);
+    }
+    close(id, record, epoch)
+}
+
+/// The statement that records that a command is begun which cannot be in a transaction, and what it is about.
+pub(super) fn begun(
+    id: CommandId,
+    fingerprint: &Fingerprint,
+    about: &RawDocumentBuf,
+    epoch: u64,
+) -> RawDocumentBuf {
+    let mut record = opening(fingerprint);
+    record.append(cstr!("begun"), about);
+    close(id, record, epoch)
+}
+
+/// The command that stores the reply to a command that was begun.
+pub(super) fn complete(id: CommandId, reply: Document, epoch: u64) -> Document {
+    let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+    doc! {
+        "update": LEDGER,
+        "updates": [{
+            "q": { "_id": key(id), BEGUN: { "$exists": true } },
+            "u": {
+                "$set": { "reply": reply, "epoch": epoch, "at": DateTime::now() },
+                "$unset": { BEGUN: 1 },
+            },
+        }],
+    }
+}
+
+/// The command that removes the record of a command that was begun and has had no effect.
+pub(super) fn forget(id: CommandId) -> Document {
+    let begun = doc! { "_id": key(id), BEGUN: { "$exists": true } };
+    doc! { "delete": LEDGER, "deletes": [{ "q": begun, "limit": 1 }] }
+}
+
+fn opening(fingerprint: &Fingerprint) -> RawDocumentBuf {
     let fingerprint = Binary {
         subtype: BinarySubtype::Generic,
         bytes: fingerprint.to_vec(),
     };
-    let mut record = rawdoc! { "fingerprint": fingerprint };
-    if reply.as_bytes().len() <= MAX_STORED_REPLY {
-        record.append(cstr!("reply"), reply);
-    }
+    rawdoc! { "fingerprint": fingerprint }
+}
+
+fn close(id: CommandId, mut record: RawDocumentBuf, epoch: u64) -> RawDocumentBuf {
     record.append(cstr!("epoch"), i64::try_from(epoch).unwrap_or(i64::MAX));
     record.append(cstr!("at"), DateTime::now());
     rawdoc! {

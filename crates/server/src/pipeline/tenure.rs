@@ -11,6 +11,7 @@ use super::job::{Job, Reply, Task};
 use super::lane::Lane;
 use super::merge::Merging;
 use super::reads::read_at;
+use super::schema::{self, SchemaTurn};
 use super::turn::{Doubt, Ended, Turn};
 use super::{Settings, Shared, SourceId, refusal};
 use crate::database::Tenure;
@@ -127,15 +128,12 @@ impl Worker {
             tasks,
             writes,
         };
-        keeping_deadlines(
-            &self.shared,
-            self.epoch,
-            &doubt,
-            writes,
-            tasks,
-            replies,
-            turn.run(),
-        )
+        keeping_deadlines(&self.shared, self.epoch, &doubt, writes, tasks, replies, async {
+            match schema::only(tasks) {
+                Some((command, part)) => SchemaTurn::new(turn, command, part).run().await,
+                None => turn.run().await,
+            }
+        })
         .await
     }
 
