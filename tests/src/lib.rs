@@ -6,6 +6,7 @@
 
 mod cluster;
 mod connection;
+mod fail_point;
 mod http;
 mod load;
 mod ports;
@@ -13,17 +14,21 @@ mod process;
 mod program;
 mod replica_set;
 mod reply_cutter;
+mod traced_load;
 mod wait;
 
 pub use cluster::{Agreement, Cluster, ClusterOptions, Server};
 pub use connection::{Connection, mint, request};
+pub use fail_point::FailPoint;
 pub use http::{HttpAnswer, http_get};
 pub use load::{Load, LoadReport, execute, execute_within};
 pub use ports::{free_ports, is_free};
 pub use process::{Process, Recipe};
 pub use program::{
-    client_program, find_mongod, installed_mongod, on_path, provisioned_mongod, server_program, target_dir,
+    client_program, find_mongod, installed_mongod, on_path, provisioned_mongod, server_example,
+    server_program, target_dir,
 };
 pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};
 pub use reply_cutter::ReplyCutter;
+pub use traced_load::{Effects, INSERTS, Tally, TracedLoad, TracedReport, UPDATES};
 pub use wait::{PATIENCE, wait_until};

@@ -36,7 +36,7 @@ pub async fn execute_within(
         .await)
 }
 
-fn one_shot(servers: &[String]) -> Result<OneShot<Native>> {
+pub(crate) fn one_shot(servers: &[String]) -> Result<OneShot<Native>> {
     let servers: ServerList = servers.join(",").parse()?;
     Ok(OneShot::new(Native::new(), servers))
 }

@@ -3,7 +3,9 @@
 mod commands;
 mod coordinator;
 mod fence;
+mod memory;
 mod once;
+mod reads;
 mod schema;
 mod types;
 mod waiting;

@@ -1,0 +1,345 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, bail, ensure};
+use bellwether_client::native::Native;
+use bellwether_client::{CommandText, Executed, Failure, OneShot, Outcome};
+use bellwether_protocol::{CommandId, CommandResult, ServerFrame};
+use bson::{Document, doc};
+use futures_util::TryStreamExt;
+use mongodb::Client;
+use tokio::task::JoinHandle;
+
+use crate::connection::Connection;
+use crate::load::one_shot;
+
+/// The collection of the inserted documents, in the database `app`.
+pub const INSERTS: &str = "inserts";
+/// The collection of the updated documents, in the database `app`.
+pub const UPDATES: &str = "updates";
+
+/// How many keys one updated document gathers, so that none grows large.
+const KEYS_IN_A_DOCUMENT: usize = 200;
+
+/// How many repeats are sent before the first answer is awaited.
+const REPEATS_AT_ONCE: usize = 32;
+
+/// Several clients that insert and update in turn, each command a one-shot of its own.
+///
+/// Every command leaves a key of its own in the data each time it is executed: an insert has no `_id`, and an update
+/// counts and appends. And every command is remembered with the phases it fell into, see
+/// [`next_phase`](Self::next_phase).
+#[derive(Debug)]
+pub struct TracedLoad {
+    stop: Arc<AtomicBool>,
+    phase: Arc<AtomicUsize>,
+    clients: Vec<JoinHandle<Result<Vec<Sent>>>>,
+}
+
+/// A command and what its client was told.
+#[derive(Debug)]
+struct Sent {
+    key: String,
+    command: String,
+    began_in: usize,
+    ended_in: usize,
+    told: Result<Executed, Failure>,
+}
+
+/// What came of a [`TracedLoad`].
+#[derive(Debug)]
+pub struct TracedReport {
+    sent: Vec<Sent>,
+}
+
+/// What is wrong with the commands that were under way in one phase or several.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Commands that had begun when a phase ended and had not ended.
+    pub in_flight: usize,
+    /// Of these, those that were told executed with the reply of an earlier try.
+    pub replayed: usize,
+    /// Told executed, and not in the data.
+    pub lost: usize,
+    /// More than once in the data.
+    pub doubled: usize,
+    /// Told not executed, and in the data.
+    pub denied: usize,
+    /// Told that the outcome is unknown.
+    pub unknown: usize,
+}
+
+impl TracedLoad {
+    /// Starts clients.
+    ///
+    /// # Errors
+    /// If an address is none.
+    pub fn start(servers: &[String], clients: usize) -> Result<Self> {
+        let one_shot = one_shot(servers)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let phase = Arc::new(AtomicUsize::new(0));
+        let clients = (0..clients)
+            .map(|client| {
+                let run = send_until(Arc::clone(&stop), Arc::clone(&phase), one_shot.clone(), client);
+                tokio::spawn(run)
+            })
+            .collect();
+        Ok(Self { stop, phase, clients })
+    }
+
+    /// Ends a phase and gives its number; the first is 0.
+    pub fn next_phase(&self) -> usize {
+        self.phase.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Lets every client finish the command in hand, and gathers what they were told.
+    ///
+    /// # Errors
+    /// If a client failed in a way that is none of the protocol's.
+    pub async fn finish(self) -> Result<TracedReport> {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut sent = Vec::new();
+        for client in self.clients {
+            sent.extend(client.await.context("a client panicked")??);
+        }
+        Ok(TracedReport { sent })
+    }
+}
+
+async fn send_until(
+    stop: Arc<AtomicBool>,
+    phase: Arc<AtomicUsize>,
+    one_shot: OneShot<Native>,
+    client: usize,
+) -> Result<Vec<Sent>> {
+    let mut sent = Vec::new();
+    while !stop.load(Ordering::SeqCst) {
+        let n = sent.len();
+        let key = format!("{client}-{n:06}");
+        let command = if n % 2 == 0 {
+            format!(r#"{{"insert":"{INSERTS}","documents":[{{"key":"{key}"}}]}}"#)
+        } else {
+            let document = n / KEYS_IN_A_DOCUMENT;
+            format!(
+                r#"{{"update":"{UPDATES}","updates":[{{"q":{{"_id":"{client}-{document}"}},"u":{{"$inc":{{"n":1}},"$push":{{"keys":"{key}"}}}},"upsert":true}}]}}"#
+            )
+        };
+        let text: CommandText = command.parse()?;
+        let began_in = phase.load(Ordering::SeqCst);
+        let told = one_shot.execute(&text, |_| {}).await;
+        let ended_in = phase.load(Ordering::SeqCst);
+        sent.push(Sent {
+            key,
+            command,
+            began_in,
+            ended_in,
+            told,
+        });
+    }
+    Ok(sent)
+}
+
+impl Sent {
+    fn outcome(&self) -> Outcome {
+        match &self.told {
+            Ok(_) => Outcome::Executed,
+            Err(failure) => failure.outcome,
+        }
+    }
+
+    fn id(&self) -> Option<CommandId> {
+        match &self.told {
+            Ok(executed) => Some(executed.id),
+            Err(failure) => failure.id,
+        }
+    }
+
+    /// The phases at whose ends the command was under way.
+    fn phases_cut(&self) -> std::ops::Range<usize> {
+        self.began_in..self.ended_in
+    }
+}
+
+impl TracedReport {
+    /// How many commands were sent.
+    pub fn sent(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// How many were acknowledged.
+    pub fn executed(&self) -> usize {
+        self.sent.iter().filter(|sent| sent.told.is_ok()).count()
+    }
+
+    /// What is in the data of the commands that were under way when one of these phases ended.
+    pub fn tally(&self, effects: &Effects, phases: &[usize]) -> Tally {
+        let cut = self
+            .sent
+            .iter()
+            .filter(|sent| sent.phases_cut().any(|phase| phases.contains(&phase)));
+        tally(cut, effects)
+    }
+
+    /// What is in the data of all commands.
+    pub fn tally_all(&self, effects: &Effects) -> Tally {
+        tally(self.sent.iter(), effects)
+    }
+
+    /// Fails if somebody was told something else than what is in the data: executed means once, not executed means
+    /// not at all, unknown means once or not at all. And each client's updates took place in the order in which it
+    /// sent them.
+    ///
+    /// # Errors
+    /// If so; the error names the first such command.
+    pub fn check(&self, effects: &Effects) -> Result<()> {
+        for sent in &self.sent {
+            let count = effects.of(&sent.key);
+            let right = match sent.outcome() {
+                Outcome::Executed => count == 1,
+                Outcome::NotExecuted => count == 0,
+                Outcome::Unknown => count <= 1,
+            };
+            ensure!(
+                right,
+                "the client of {} was told {}, and it is there {count} times: {:?}",
+                sent.key,
+                sent.outcome(),
+                sent.told
+            );
+        }
+        effects.check_order()?;
+        let known: usize = self.sent.iter().map(|sent| effects.of(&sent.key)).sum();
+        ensure!(
+            known == effects.all(),
+            "{} effects in the data, and {known} of commands that were sent",
+            effects.all()
+        );
+        Ok(())
+    }
+
+    /// Fails if a command is not there once, now that every one of them was [repeated](Self::repeat_all).
+    ///
+    /// # Errors
+    /// If so; the error names the first such command.
+    pub fn check_repeated(&self, effects: &Effects) -> Result<()> {
+        for sent in self.sent.iter().filter(|sent| sent.id().is_some()) {
+            let count = effects.of(&sent.key);
+            ensure!(
+                count == 1,
+                "{} was repeated and is there {count} times: {:?}",
+                sent.key,
+                sent.told
+            );
+        }
+        Ok(())
+    }
+
+    /// Sends every command again, with its id, to this server, which has to be the coordinator. What was told
+    /// executed has to be answered in the same words, as a repeat; what was not is executed now, at the latest.
+    ///
+    /// # Errors
+    /// If one is answered otherwise.
+    pub async fn repeat_all(&self, server: &str) -> Result<()> {
+        let (mut connection, _) = Connection::greeted(server).await?;
+        let with_ids: Vec<(CommandId, &Sent)> = self
+            .sent
+            .iter()
+            .filter_map(|sent| Some((sent.id()?, sent)))
+            .collect();
+        for some in with_ids.chunks(REPEATS_AT_ONCE) {
+            let mut waiting: HashMap<CommandId, &Sent> = HashMap::new();
+            for (id, sent) in some {
+                connection.command(*id, &sent.command).await?;
+                waiting.insert(*id, sent);
+            }
+            while !waiting.is_empty() {
+                let again = match connection.receive().await? {
+                    ServerFrame::Result(result) => result,
+                    other => bail!("a repeat is answered with {other:?}"),
+                };
+                let sent = waiting.remove(&again.id).context("an answer nobody waits for")?;
+                check_repeat(sent, &again)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_repeat(sent: &Sent, again: &CommandResult) -> Result<()> {
+    let Ok(first) = &sent.told else { return Ok(()) };
+    ensure!(
+        again.replayed && again.epoch == first.epoch && again.result.get() == first.result.get(),
+        "{} was answered {first:?}, and its repeat {again:?}",
+        sent.key
+    );
+    Ok(())
+}
+
+fn tally<'a>(commands: impl Iterator<Item = &'a Sent>, effects: &Effects) -> Tally {
+    let mut tally = Tally::default();
+    for sent in commands {
+        let count = effects.of(&sent.key);
+        let outcome = sent.outcome();
+        tally.in_flight += 1;
+        tally.replayed += usize::from(sent.told.as_ref().is_ok_and(|executed| executed.replayed));
+        tally.lost += usize::from(outcome == Outcome::Executed && count == 0);
+        tally.doubled += usize::from(count > 1);
+        tally.denied += usize::from(outcome == Outcome::NotExecuted && count > 0);
+        tally.unknown += usize::from(outcome == Outcome::Unknown);
+    }
+    tally
+}
+
+/// What a [`TracedLoad`] has left in the data.
+#[derive(Debug)]
+pub struct Effects {
+    counts: HashMap<String, usize>,
+    /// The keys of each updated document, in the order of their execution.
+    updated: Vec<(String, Vec<String>)>,
+}
+
+impl Effects {
+    /// Reads them, past all servers.
+    ///
+    /// # Errors
+    /// If MongoDB cannot be read, or an updated document contradicts itself.
+    pub async fn read(client: &Client) -> Result<Self> {
+        let database = client.database("app");
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        let mut inserted = database.collection::<Document>(INSERTS).find(doc! {}).await?;
+        while let Some(document) = inserted.try_next().await? {
+            *counts.entry(document.get_str("key")?.to_owned()).or_default() += 1;
+        }
+        let mut updated = Vec::new();
+        let mut documents = database.collection::<Document>(UPDATES).find(doc! {}).await?;
+        while let Some(document) = documents.try_next().await? {
+            let keys: Vec<String> =
+                bson::deserialize_from_bson(document.get("keys").cloned().unwrap_or_default())?;
+            ensure!(
+                usize::try_from(document.get_i32("n")?)? == keys.len(),
+                "as many keys as were counted: {document}"
+            );
+            for key in &keys {
+                *counts.entry(key.clone()).or_default() += 1;
+            }
+            updated.push((document.get_str("_id")?.to_owned(), keys));
+        }
+        Ok(Self { counts, updated })
+    }
+
+    fn of(&self, key: &str) -> usize {
+        self.counts.get(key).copied().unwrap_or(0)
+    }
+
+    fn all(&self) -> usize {
+        self.counts.values().sum()
+    }
+
+    fn check_order(&self) -> Result<()> {
+        for (id, keys) in &self.updated {
+            ensure!(keys.is_sorted(), "the updates of {id} are out of order: {keys:?}");
+        }
+        Ok(())
+    }
+}

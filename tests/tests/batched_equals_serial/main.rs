@@ -1,0 +1,269 @@
+//! Many commands in one transaction answer and leave what each of them alone would: a property test.
+//!
+//! `PROPTEST_CASES` says how many lists of commands are tried, 64 if it is not set. A failure shows the shortest list
+//! that fails and the seed; `PROPTEST_RNG_SEED` with it tries the same lists again.
+
+mod commands;
+// It has more than is needed here.
+#[allow(dead_code)]
+#[path = "../pipeline/coordinator.rs"]
+mod coordinator;
+mod faults;
+
+use std::cell::Cell;
+use std::env;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+use bellwether_protocol::{CommandId, ServerFrame};
+use bellwether_server::{Answer, Settings, SourceId};
+use bellwether_tests::ReplicaSet;
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
+use serde_json::Value;
+
+use self::commands::{Id, Sending, sendings};
+use self::coordinator::{Coordinator, in_a_while, new_id, parse};
+use self::faults::{Fault, maybe_a_fault};
+
+const CASES: u32 = 64;
+
+/// The database of the pipeline that takes one command in a turn.
+const SERIAL: &str = "serial";
+
+/// Those of the pipelines that take so many.
+const BATCHED: [(&str, usize); 2] = [("batched", 64), ("few", 3)];
+
+struct Pipelines {
+    set: ReplicaSet,
+    serial: Coordinator,
+    batched: Vec<Coordinator>,
+}
+
+#[test]
+fn many_at_once_are_as_one_after_another() -> Result<()> {
+    // With one thread, all commands wait before the pipeline sees the first, so a seed gives the same turns each time.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let pipelines = runtime.block_on(Pipelines::start())?;
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        max_shrink_time: 180_000,
+        ..ProptestConfig::default()
+    };
+    if env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = CASES;
+    }
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(rand::random());
+    }
+    let RngSeed::Fixed(seed) = config.rng_seed else {
+        unreachable!("it was fixed")
+    };
+    eprintln!("PROPTEST_RNG_SEED={seed}");
+
+    let case = Cell::new(0);
+    let input = (0..BATCHED.len(), sendings(), maybe_a_fault());
+    let tried = TestRunner::new(config).run(&input, |(which, sendings, fault)| {
+        case.set(case.get() + 1);
+        let compared = pipelines.compare(case.get(), which, &sendings, fault.as_ref());
+        runtime
+            .block_on(compared)
+            .map_err(|error| TestCaseError::fail(format!("{error:#}")))
+    });
+    // The driver's sessions end in the runtime.
+    runtime.block_on(async { drop(pipelines) });
+    tried.map_err(|error| anyhow!("{error}"))
+}
+
+impl Pipelines {
+    async fn start() -> Result<Self> {
+        let set = ReplicaSet::start(3).await?;
+        let start = async |database, turn| {
+            let unique = doc! {
+                "createIndexes": "unique",
+                "indexes": [{ "key": { "k": 1 }, "name": "k", "unique": true }],
+            };
+            set.client().database(database).run_command(unique).await?;
+            let mut settings = Settings::default();
+            settings.turn = turn;
+            // After a broken connection the driver takes a moment to find the primary again.
+            settings.primary_wait = Duration::from_secs(15);
+            Coordinator::start_with(&set, database, settings).await
+        };
+        let serial = start(SERIAL, 1).await?;
+        let mut batched = Vec::new();
+        for (database, turn) in BATCHED {
+            batched.push(start(database, turn).await?);
+        }
+        Ok(Self { set, serial, batched })
+    }
+
+    async fn compare(
+        &self,
+        case: u32,
+        which: usize,
+        sendings: &[Sending],
+        fault: Option<&Fault>,
+    ) -> Result<()> {
+        let (pipeline, database) = (&self.batched[which], BATCHED[which].0);
+        let list = List::of(case, sendings);
+
+        let held = match fault {
+            Some(fault) => Some(fault.begin(self.set.client()).await?),
+            None => None,
+        };
+        let together = list.send_at_once(pipeline).await?;
+        if let Some(fault) = held {
+            fault.off().await?;
+        }
+        let alone = list.send_one_by_one(&self.serial).await?;
+        for (index, ((_, command), (together, alone))) in
+            list.0.iter().zip(together.iter().zip(&alone)).enumerate()
+        {
+            let (together, alone) = (plain(together, database)?, plain(alone, SERIAL)?);
+            ensure!(
+                together == alone,
+                "command {index}, {command}\n  together: {together}\n  alone:    {alone}"
+            );
+        }
+        for collection in [format!("a{case}"), format!("b{case}"), "unique".to_owned()] {
+            let (together, alone) = (
+                self.contents(database, &collection, case).await?,
+                self.contents(SERIAL, &collection, case).await?,
+            );
+            ensure!(
+                together == alone,
+                "the collection {collection}\n  together: {together}\n  alone:    {alone}"
+            );
+        }
+        list.repeat(pipeline, &together).await
+    }
+
+    /// The documents of a collection, in the order in which they were stored.
+    async fn contents(&self, database: &str, collection: &str, case: u32) -> Result<Value> {
+        let filter = if collection == "unique" {
+            doc! { "_id.c": i64::from(case) }
+        } else {
+            doc! {}
+        };
+        let found = self
+            .set
+            .client()
+            .database(database)
+            .collection::<Document>(collection);
+        let found = found.find(filter).sort(doc! { "$natural": 1 }).await?;
+        let documents: Vec<Document> = found.try_collect().await?;
+        let documents = documents.into_iter().map(Bson::Document);
+        let mut value = Bson::Array(documents.collect()).into_canonical_extjson();
+        forget_object_ids(&mut value);
+        Ok(value)
+    }
+}
+
+/// Commands as they are sent, with their ids.
+struct List(Vec<(CommandId, String)>);
+
+impl List {
+    fn of(case: u32, sendings: &[Sending]) -> Self {
+        let mut list: Vec<(CommandId, String)> = Vec::new();
+        for Sending { command, id } in sendings {
+            let named = command.replace("@case", &case.to_string());
+            let named = named
+                .replace("@a", &format!("a{case}"))
+                .replace("@b", &format!("b{case}"));
+            let before = |index: &prop::sample::Index| {
+                (!list.is_empty()).then(|| list[index.index(list.len())].clone())
+            };
+            let next = match id {
+                Id::New => None,
+                Id::Repeat(index) => before(index),
+                Id::Reuse(index) => before(index).map(|(id, _)| (id, named.clone())),
+            };
+            list.push(next.unwrap_or_else(|| (new_id(), named)));
+        }
+        Self(list)
+    }
+
+    async fn send_at_once(&self, pipeline: &Coordinator) -> Result<Vec<Answer>> {
+        let source = SourceId::new();
+        let mut waiting = Vec::new();
+        for (id, command) in &self.0 {
+            let submitted = parse(command)
+                .and_then(|command| pipeline.pipeline.submit(source, *id, command, in_a_while()));
+            waiting.push(submitted);
+        }
+        let mut answers = Vec::new();
+        for waiting in waiting {
+            answers.push(match waiting {
+                Ok(answer) => answer.await?,
+                Err(refused) => Err(refused),
+            });
+        }
+        Ok(answers)
+    }
+
+    async fn send_one_by_one(&self, pipeline: &Coordinator) -> Result<Vec<Answer>> {
+        let mut answers = Vec::new();
+        for (id, command) in &self.0 {
+            answers.push(pipeline.send(*id, command).await);
+        }
+        Ok(answers)
+    }
+
+    /// Sends what was executed and stored once more: the answers are the first ones.
+    async fn repeat(&self, pipeline: &Coordinator, first: &[Answer]) -> Result<()> {
+        let again = self.send_at_once(pipeline).await?;
+        for (((_, command), first), again) in self.0.iter().zip(first).zip(again) {
+            let is_stored = again.as_ref().is_ok_and(|again| again.replayed);
+            let (Ok(first), true) = (first, is_stored || writes(command)) else {
+                continue;
+            };
+            let told = again
+                .as_ref()
+                .map(|again| (again.replayed, again.epoch, again.result.get()));
+            ensure!(
+                told.as_ref().ok() == Some(&(true, first.epoch, first.result.get())),
+                "{command}\n  was answered {first:?}\n  and again    {told:?}"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn writes(command: &str) -> bool {
+    ["insert", "update", "delete", "findAndModify"]
+        .iter()
+        .any(|name| command.starts_with(&format!(r#"{{"{name}""#)))
+}
+
+/// An answer without what differs from one execution to the next: ids and the database's name.
+fn plain(answer: &Answer, database: &str) -> Result<Value> {
+    let frame = match answer {
+        Ok(result) => ServerFrame::Result(result.clone()),
+        Err(error) => ServerFrame::Error(error.clone()),
+    };
+    let text = frame.to_json().replace(&format!("{database}."), "db.");
+    let mut value: Value = serde_json::from_str(&text)?;
+    if let Value::Object(fields) = &mut value {
+        fields.shift_remove("id");
+    }
+    forget_object_ids(&mut value);
+    Ok(value)
+}
+
+fn forget_object_ids(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(id) = fields.get_mut("$oid") {
+                *id = "made by MongoDB".into();
+            }
+            fields.values_mut().for_each(forget_object_ids);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_object_ids),
+        _ => {}
+    }
+}

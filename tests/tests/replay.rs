@@ -1,0 +1,299 @@
+//! Repeats of a command, also to several servers at once: one effect, and one answer for all.
+
+// It has more than is needed here.
+#[allow(dead_code)]
+#[path = "pipeline/coordinator.rs"]
+mod coordinator;
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, bail, ensure};
+use bellwether_protocol::{CommandId, CommandResult, ErrorFrame, Outcome, ServerFrame};
+use bellwether_server::{Answer, SourceId};
+use bellwether_tests::{Cluster, Connection, ReplicaSet, mint};
+use bson::{Document, doc};
+use mongodb::Client;
+use tokio::task::yield_now;
+
+use self::coordinator::{Coordinator, in_a_while, new_id, parse};
+
+/// One command for every kind of reply.
+const COMMANDS: [&str; 9] = [
+    r#"{"insert":"kinds","documents":[{"_id":1,"n":0},{"_id":2,"n":0},{"_id":3,"n":0},{"_id":4,"n":0}]}"#,
+    r#"{"insert":"kinds","documents":[{"n":5}]}"#,
+    r#"{"update":"kinds","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}},{"q":{"_id":7},"u":{"$inc":{"n":1}},"upsert":true},{"q":{"n":99},"u":{"$set":{"x":1}},"upsert":true}]}"#,
+    r#"{"update":"kinds","updates":[{"q":{"_id":1},"u":{"$set":{"n":1}}}]}"#,
+    r#"{"delete":"kinds","deletes":[{"q":{"_id":3},"limit":1},{"q":{"_id":33},"limit":1}]}"#,
+    r#"{"update":"kinds","updates":[{"q":{"_id":4},"u":{"$set":{"a":{"$numberDouble":"NaN"},"b":{"$numberDouble":"-0.0"},"c":{"$numberDecimal":"1.10"},"d":{"$date":{"$numberLong":"-1"}},"e":{"$binary":{"base64":"AQID","subType":"80"}},"f":{"$regularExpression":{"pattern":"^a","options":"i"}},"g":{"$timestamp":{"t":1,"i":2}},"h":{"$minKey":1},"i":{"$maxKey":1},"j":{"$code":"x"},"k":{"$numberLong":"1"},"l":null,"m":[[],{}],"n":{"$symbol":"s"},"o":{"$undefined":true},"z":1,"10":2,"2":3}}}]}"#,
+    r#"{"findAndModify":"kinds","query":{"_id":4},"update":{"$set":{"done":true}},"new":true}"#,
+    r#"{"findAndModify":"kinds","query":{"_id":1},"update":{"$inc":{"n":1}}}"#,
+    r#"{"findAndModify":"kinds","query":{"_id":1},"remove":true}"#,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_repeats_every_reply_word_for_word() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let first = Coordinator::start(&set, "app_replay").await?;
+    let mut told = Vec::new();
+    for command in COMMANDS {
+        let id = new_id();
+        let answer = first
+            .send(id, command)
+            .await
+            .with_context(|| command.to_owned())?;
+        ensure!(!answer.replayed, "{command}: {answer:?}");
+        told.push((id, command, answer));
+    }
+    // As text: one value is not a number, and equals nothing.
+    let data = format!("{:?}", contents(set.client(), "app_replay", "kinds").await?);
+
+    let second = Coordinator::start(&set, "app_replay").await?;
+    assert!(second.epoch > first.epoch);
+    for (id, command, answer) in &told {
+        let again = second
+            .send(*id, command)
+            .await
+            .with_context(|| (*command).to_owned())?;
+        assert!(again.replayed, "{command}: {again:?}");
+        assert_eq!(again.epoch, answer.epoch, "{command}: the epoch of the execution");
+        assert_eq!(again.result.get(), answer.result.get(), "{command}");
+    }
+    // Once more, all at once, and not in their order.
+    let source = SourceId::new();
+    let waiting: Vec<_> = told
+        .iter()
+        .rev()
+        .map(|(id, command, _)| second.pipeline.submit(source, *id, parse(command)?, in_a_while()))
+        .collect::<Result<_, _>>()?;
+    for (waiting, (_, command, answer)) in waiting.into_iter().zip(told.iter().rev()) {
+        let again = waiting.await?.with_context(|| (*command).to_owned())?;
+        assert!(
+            again.replayed && again.epoch == answer.epoch,
+            "{command}: {again:?}"
+        );
+        assert_eq!(again.result.get(), answer.result.get(), "{command}");
+    }
+    let data_now = format!("{:?}", contents(set.client(), "app_replay", "kinds").await?);
+    assert_eq!(data_now, data);
+    Ok(())
+}
+
+/// What came of the tries at one command.
+#[derive(Default)]
+struct Tries {
+    command: String,
+    answers: Vec<Answer>,
+}
+
+/// Two coordinators take over from each other, over and over, and both are sent every command, one of them not knowing
+/// yet that it is fenced.
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_at_two_coordinators_have_one_effect() -> Result<()> {
+    const ROUNDS: usize = 12;
+    const COMMANDS: usize = 16;
+    let set = ReplicaSet::start(3).await?;
+    let [a, b] = [
+        Coordinator::start(&set, "app_twice").await?,
+        Coordinator::start(&set, "app_twice").await?,
+    ];
+    let mut all: HashMap<CommandId, Tries> = HashMap::new();
+    for round in 0..ROUNDS {
+        let (next, last) = if round % 2 == 0 { (&a, &b) } else { (&b, &a) };
+        let commands: Vec<(CommandId, String)> = (0..COMMANDS)
+            .map(|n| (new_id(), append(&format!("{round}-{n}"), n)))
+            .collect();
+        let take_over = async {
+            let early = send_all(next, &commands[..COMMANDS / 2]).await?;
+            let epoch = next.fence.claim("next", "2").await?;
+            next.pipeline.lead(epoch).await?;
+            let late = send_all(next, &commands).await?;
+            anyhow::Ok([early, late].concat())
+        };
+        let go_on = async {
+            let first = send_all(last, &commands).await?;
+            let again = send_all(last, &commands).await?;
+            anyhow::Ok([first, again].concat())
+        };
+        let (by_next, by_last) = tokio::try_join!(take_over, go_on)?;
+        for (id, command) in &commands {
+            let tries = all.entry(*id).or_default();
+            tries.command.clone_from(command);
+        }
+        for (id, answer) in by_next.into_iter().chain(by_last) {
+            all.get_mut(&id)
+                .context("an id of this round")?
+                .answers
+                .push(answer);
+        }
+        last.pipeline.retire().await;
+    }
+
+    let last = if ROUNDS % 2 == 0 { &b } else { &a };
+    for (id, tries) in &mut all {
+        // Settles what is not known yet.
+        let answer = last.send(*id, &tries.command).await;
+        tries.answers.push(answer);
+        check(tries)?;
+    }
+    assert_each_once(set.client(), "app_twice", ROUNDS * COMMANDS).await
+}
+
+/// A server that stood still is sent what its successor is sent at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_at_two_servers_have_one_effect() -> Result<()> {
+    const ROUNDS: usize = 4;
+    const COMMANDS: usize = 12;
+    let set = ReplicaSet::start(3).await?;
+    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut all: HashMap<CommandId, Tries> = HashMap::new();
+    for round in 0..ROUNDS {
+        let before = cluster.all_agree().await?;
+        let old = before.coordinator;
+        let (mut to_old, hello) = Connection::greeted(&cluster.servers[old].url()).await?;
+        let commands: Vec<(CommandId, String)> = (0..COMMANDS)
+            .map(|n| (mint(hello.server_time_ms), append(&format!("{round}-{n}"), n)))
+            .collect();
+        // Half of them are at work, or waiting for their turn, when it stops; it finds the others when it goes on.
+        let (at_work, waiting) = commands.split_at(COMMANDS / 2);
+        send_frames(&mut to_old, at_work).await?;
+        cluster.servers[old].process.pause()?;
+        send_frames(&mut to_old, waiting).await?;
+
+        let after = cluster.agreement().await?;
+        ensure!(after.coordinator != old, "{after:?} after {before:?}");
+        let (mut to_new, _) = Connection::greeted(&cluster.servers[after.coordinator].url()).await?;
+        send_frames(&mut to_new, at_work).await?;
+        cluster.servers[old].process.resume()?;
+        send_frames(&mut to_new, waiting).await?;
+        for (id, command) in &commands {
+            let tries = all.entry(*id).or_default();
+            tries.command.clone_from(command);
+        }
+        for connection in [&mut to_old, &mut to_new] {
+            for _ in 0..COMMANDS {
+                let (id, answer) = answer(connection.receive().await?)?;
+                all.get_mut(&id)
+                    .context("an id of this round")?
+                    .answers
+                    .push(answer);
+            }
+        }
+    }
+
+    let coordinator = cluster.all_agree().await?.coordinator;
+    let (mut connection, _) = Connection::greeted(&cluster.servers[coordinator].url()).await?;
+    for (id, tries) in &mut all {
+        connection.command(*id, &tries.command).await?;
+        tries.answers.push(answer(connection.receive().await?)?.1);
+        check(tries)?;
+    }
+    assert_each_once(set.client(), "app", ROUNDS * COMMANDS).await
+}
+
+/// A command that leaves the key in the data as often as it is executed.
+fn append(key: &str, n: usize) -> String {
+    if n.is_multiple_of(2) {
+        format!(r#"{{"insert":"effects","documents":[{{"key":"{key}"}}]}}"#)
+    } else {
+        format!(
+            r#"{{"update":"effects","updates":[{{"q":{{"_id":"{key}"}},"u":{{"$set":{{"key":"{key}"}},"$inc":{{"n":1}}}},"upsert":true}}]}}"#
+        )
+    }
+}
+
+/// Submits commands one after another without waiting for answers, and then gathers those.
+async fn send_all(to: &Coordinator, commands: &[(CommandId, String)]) -> Result<Vec<(CommandId, Answer)>> {
+    let source = SourceId::new();
+    let mut waiting = Vec::new();
+    for (id, command) in commands {
+        let submitted = to.pipeline.submit(source, *id, parse(command)?, in_a_while());
+        waiting.push((*id, submitted));
+        yield_now().await;
+    }
+    let mut answers = Vec::new();
+    for (id, waiting) in waiting {
+        let answer = match waiting {
+            Ok(answer) => answer.await?,
+            Err(refused) => Err(refused),
+        };
+        answers.push((id, answer));
+    }
+    Ok(answers)
+}
+
+async fn send_frames(to: &mut Connection, commands: &[(CommandId, String)]) -> Result<()> {
+    for (id, command) in commands {
+        to.command(*id, command).await?;
+    }
+    Ok(())
+}
+
+fn answer(frame: ServerFrame) -> Result<(CommandId, Answer)> {
+    match frame {
+        ServerFrame::Result(result) => Ok((result.id, Ok(result))),
+        ServerFrame::Error(error) => Ok((error.id.context("an error of a command")?, Err(error))),
+        other => bail!("expected an answer, not {other:?}"),
+    }
+}
+
+/// All answers to one command agree, and it was executed.
+fn check(tries: &Tries) -> Result<()> {
+    let results: Vec<&CommandResult> = tries
+        .answers
+        .iter()
+        .filter_map(|answer| answer.as_ref().ok())
+        .collect();
+    let errors: Vec<&ErrorFrame> = tries
+        .answers
+        .iter()
+        .filter_map(|answer| answer.as_ref().err())
+        .collect();
+    let first = results
+        .first()
+        .with_context(|| format!("it was never executed: {errors:?}"))?;
+    for result in &results {
+        ensure!(
+            result.epoch == first.epoch && result.result.get() == first.result.get(),
+            "two answers to {}: {first:?} and {result:?}",
+            tries.command
+        );
+    }
+    let fresh = results.iter().filter(|result| !result.replayed).count();
+    ensure!(
+        fresh <= 1,
+        "{} was executed {fresh} times: {results:?}",
+        tries.command
+    );
+    // If nobody was told of the execution, somebody was told that it may have happened.
+    let doubtful = errors.iter().any(|error| error.outcome == Outcome::Unknown);
+    ensure!(
+        fresh == 1 || doubtful,
+        "{} was executed, and all were told that it was not: {errors:?}",
+        tries.command
+    );
+    Ok(())
+}
+
+async fn assert_each_once(client: &Client, database: &str, commands: usize) -> Result<()> {
+    let mut times: HashMap<String, i32> = HashMap::new();
+    for document in contents(client, database, "effects").await? {
+        *times.entry(document.get_str("key")?.to_owned()).or_default() += document.get_i32("n").unwrap_or(1);
+    }
+    assert_eq!(times.len(), commands);
+    times.retain(|_, times| *times != 1);
+    assert!(times.is_empty(), "executed more than once: {times:?}");
+    Ok(())
+}
+
+async fn contents(client: &Client, database: &str, collection: &str) -> Result<Vec<Document>> {
+    let mut found = client
+        .database(database)
+        .collection::<Document>(collection)
+        .find(doc! {})
+        .await?;
+    let mut documents = Vec::new();
+    while found.advance().await? {
+        documents.push(found.deserialize_current()?);
+    }
+    Ok(documents)
+}
