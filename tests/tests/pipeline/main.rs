@@ -5,6 +5,7 @@ mod coordinator;
 mod fence;
 mod memory;
 mod once;
+mod options;
 mod reads;
 mod schema;
 mod types;

@@ -213,6 +213,7 @@ fn operators_are_left_alone_where_they_are_data() {
         r#"{"findAndModify":"c","update":{"$set":{"a":{"$out":1}}}}"#,
         r#"{"find":"c","filter":{"$expr":{"$eq":["$a",{"$literal":{"$where":"1"}}]}}}"#,
         r#"{"find":"c","filter":{"a":"$where"},"comment":{"$where":1}}"#,
+        r#"{"find":"c","filter":{"$text":{"$search":"words"}}}"#,
     ] {
         assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
     }
