@@ -90,7 +90,7 @@ async fn makes_lists_and_drops() -> Result<()> {
         .collection::<Document>("ledger");
     assert_eq!(
         ledger
-            .count_documents(doc! { "begun": { "$exists": true } })
+            .count_documents(doc! { "commands.begun": { "$exists": true } })
             .await?,
         0
     );

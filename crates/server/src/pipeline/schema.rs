@@ -153,7 +153,7 @@ impl<'a> SchemaTurn<'a> {
     /// What there is, as a transaction that holds the fence sees it.
     async fn list(&mut self) -> Result<Answer, Stop> {
         self.open().await?;
-        self.transaction().write_ledger(Vec::new()).await?;
+        self.transaction().write_ledger(&[]).await?;
         let mut body = self.part.body().clone();
         // In one batch, unless it is too large anyway.
         body.insert("cursor", doc! { "batchSize": i32::MAX });
@@ -178,8 +178,8 @@ impl<'a> SchemaTurn<'a> {
         let id = self.task().id;
         let fingerprint = self.command.fingerprint();
         let about = encode(&target.into_document())?;
-        let begun = record::begun(id, fingerprint, &about, self.turn.epoch);
-        self.transaction().write_ledger(vec![begun]).await?;
+        let begun = record::begun(id, fingerprint, &about);
+        self.transaction().write_ledger(&[begun]).await?;
         self.began = true;
         self.commit().await
     }
