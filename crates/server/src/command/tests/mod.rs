@@ -233,3 +233,20 @@ fn deep_nesting_is_refused_before_anything_recurses() {
         assert_eq!(refusal(&deep(levels)).code, ErrorCode::TooDeep);
     }
 }
+
+#[test]
+fn a_refusal_quotes_little() {
+    let long = "\\u0001".repeat(100_000);
+    for text in [
+        format!(r#"{{"{long}":"c"}}"#),
+        format!(r#"{{"find":"c","{long}":1}}"#),
+        format!(r#"{{"find":"c","filter":{{"{long}":1,"{long}":1}}}}"#),
+        format!(r#"{{"find":"c","filter":{{"$_{long}":1}}}}"#),
+        format!(r#"{{"find":"c","filter":{{"{long}":{{"$where":1}}}}}}"#),
+        format!(r#"{{"find":"c","filter":{{"a":{{"$numberInt":"{long}"}}}}}}"#),
+        format!(r#"{{"find":"c","filter":{{"a":{{"$oid":"{long}"}}}}}}"#),
+    ] {
+        let frame = refusal(&text);
+        assert!(frame.message.chars().count() < 1_000, "{}", frame.message.len());
+    }
+}
