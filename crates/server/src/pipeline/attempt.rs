@@ -190,7 +190,7 @@ impl Attempt<'_> {
     }
 
     /// Holds the fence and finds the records of these commands.
-    async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
+    pub(super) async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
         // First the fence: it excludes every earlier transaction that might still commit.
         self.write_ledger(&[]).await?;
         // What only reads is never recorded.
@@ -280,7 +280,7 @@ impl Attempt<'_> {
     }
 
     /// Writes the fence and these records.
-    async fn write_ledger(&mut self, records: &[Record]) -> Result<(), Stop> {
+    pub(super) async fn write_ledger(&mut self, records: &[Record]) -> Result<(), Stop> {
         let seal = record::seal(self.epoch, records);
         let reply = self.lane.run(self.database.system(), seal).await?;
         match record::sealed(&reply, !records.is_empty())? {
@@ -294,7 +294,7 @@ impl Attempt<'_> {
     }
 
     /// Commits, again and again while it is unknown whether it happened and there is time.
-    async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
+    pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
         let mut pause = Backoff::default();
         loop {
             let Err(error) = self.lane.commit().await else {

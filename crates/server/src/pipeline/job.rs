@@ -124,6 +124,20 @@ impl Task {
         }
     }
 
+    /// Whether it takes a turn of its own: MongoDB does not execute it in a transaction, and it may not only read.
+    pub(super) fn is_alone(&self) -> bool {
+        self.command()
+            .is_some_and(|command| command.kind() == Kind::Schema)
+    }
+
+    /// Whether it can be executed as a read only, not in the transaction of a turn.
+    pub(super) fn only_beside(&self) -> bool {
+        self.only_reads()
+            && self
+                .command()
+                .is_some_and(|command| !command.runs_in_transaction())
+    }
+
     /// Whether it changes nothing.
     pub(super) fn only_reads(&self) -> bool {
         self.command().is_none_or(|command| command.kind() == Kind::Read)

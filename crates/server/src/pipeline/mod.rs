@@ -10,6 +10,8 @@
 //! 3. the transaction commits, and only then is anybody answered;
 //! 4. the commands that only read do so at the moment of that commit, beside the turns that follow.
 //!
+//! A command on collections or indexes has a turn of its own, since MongoDB executes it outside transactions.
+//!
 //! So a command has its effect once, however often and to however many servers it was sent, an answer
 //! is never taken back, and all answers are those of an execution one after another: within a turn the writes
 //! of all connections first and then their reads, except that commands of one connection keep their order.
@@ -29,6 +31,7 @@ mod reads;
 mod record;
 mod refusal;
 mod replies;
+mod schema;
 mod tenure;
 mod turn;
 
@@ -42,7 +45,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::command::{Kind, ParsedCommand};
+use crate::command::ParsedCommand;
 use crate::database::{Database, Fence};
 use job::{Counts, Job};
 pub use queue::SourceId;
@@ -236,14 +239,8 @@ impl Pipeline {
         command: ParsedCommand,
         deadline: Instant,
     ) -> Result<oneshot::Receiver<Answer>, ErrorFrame> {
-        let is_schema = command.kind() == Kind::Schema;
         let (job, receiver) = Job::execute(source, id, command, deadline);
-        let queued = match check_age(id, SystemTime::now()) {
-            Ok(()) if is_schema => Err(refusal::not_yet()),
-            Ok(()) => self.enqueue(job),
-            Err(refusal) => Err(refusal),
-        };
-        match queued {
+        match check_age(id, SystemTime::now()).and_then(|()| self.enqueue(job)) {
             Ok(()) => Ok(receiver),
             Err(refusal) => {
                 self.shared.counts.refused();

@@ -11,6 +11,7 @@ use super::bet::Bet;
 use super::job::{Job, Reply, Task, Work};
 use super::lane::Lane;
 use super::points::read_all_at;
+use super::schema::{self, SchemaTurn};
 use super::turn::{Doubt, Ended, Turn};
 use super::{Settings, Shared, SourceId, refusal};
 use crate::database::Tenure;
@@ -158,15 +159,12 @@ impl Worker {
             tasks,
             writes,
         };
-        keeping_deadlines(
-            &self.shared,
-            self.epoch,
-            &doubt,
-            writes,
-            tasks,
-            replies,
-            turn.run(),
-        )
+        keeping_deadlines(&self.shared, self.epoch, &doubt, writes, tasks, replies, async {
+            match schema::only(tasks) {
+                Some((command, part)) => SchemaTurn::new(turn, command, part).run().await,
+                None => turn.run().await,
+            }
+        })
         .await
     }
 
