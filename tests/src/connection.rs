@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bellwether_protocol::{ClientFrame, Command, CommandId, Hello, HelloOk, SUBPROTOCOL, ServerFrame};
+use bellwether_protocol::{
+    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, SUBPROTOCOL, ServerFrame,
+};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::value::RawValue;
 use tokio::net::TcpStream;
@@ -64,6 +66,18 @@ impl Connection {
             id,
             deadline_ms: None,
             command,
+        });
+        self.send_text(frame.to_json()).await
+    }
+
+    /// Asks what became of a command.
+    ///
+    /// # Errors
+    /// If the connection is closed.
+    pub async fn ask(&mut self, id: CommandId) -> Result<()> {
+        let frame = ClientFrame::Outcome(OutcomeQuery {
+            id,
+            deadline_ms: None,
         });
         self.send_text(frame.to_json()).await
     }

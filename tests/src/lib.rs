@@ -27,7 +27,8 @@ pub use load::{Load, LoadReport, execute, execute_within};
 pub use ports::{free_ports, is_free};
 pub use process::{Process, Recipe};
 pub use program::{
-    client_program, find_mongod, installed_mongod, on_path, provisioned_mongod, server_program, target_dir,
+    client_program, find_mongod, installed_mongod, on_path, provisioned_mongod, server_example,
+    server_program, target_dir,
 };
 pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};
 pub use reply_cutter::ReplyCutter;

@@ -88,6 +88,20 @@ pub async fn client_program() -> Result<PathBuf> {
     Ok(programs().await?.join("bellwether"))
 }
 
+/// An example of the server crate; found as [`server_program`] is.
+///
+/// # Errors
+/// If it does not build, or there is none of this name.
+pub async fn server_example(name: &str) -> Result<PathBuf> {
+    let example = programs().await?.join("examples").join(name);
+    ensure!(
+        example.is_file(),
+        "there is no {}; cargo build --package bellwether-server --examples makes it",
+        example.display()
+    );
+    Ok(example)
+}
+
 /// The directory with the project's own programs: `BELLWETHER_PROGRAMS` if set; else the one of the profile this
 /// program was built with, where they are built first, so that a plain `cargo test` never runs old ones.
 async fn programs() -> Result<&'static Path> {
@@ -105,6 +119,8 @@ async fn programs() -> Result<&'static Path> {
             "bellwether-server",
             "--package",
             "bellwether-client",
+            "--bins",
+            "--examples",
         ]);
         let profile = if cfg!(debug_assertions) {
             "debug"

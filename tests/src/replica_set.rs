@@ -31,6 +31,9 @@ pub struct ReplicaSetOptions {
     pub dir: Option<PathBuf>,
     /// Whether `failCommand` and other test commands are available.
     pub test_commands: bool,
+    /// Whether the members keep MongoDB's own timing, such as 10 s until they find their primary gone, instead of one
+    /// that is short for tests.
+    pub default_timing: bool,
 }
 
 impl Default for ReplicaSetOptions {
@@ -40,6 +43,7 @@ impl Default for ReplicaSetOptions {
             ports: Vec::new(),
             dir: None,
             test_commands: true,
+            default_timing: false,
         }
     }
 }
@@ -114,7 +118,7 @@ impl ReplicaSet {
             _temporary: temporary,
             _turn: turn,
         };
-        set.initiate().await?;
+        set.initiate(options.default_timing).await?;
         Ok(set)
     }
 
@@ -191,7 +195,7 @@ impl ReplicaSet {
     }
 
     /// Brings a set of fresh members to work: one primary, all others following it.
-    async fn initiate(&mut self) -> Result<()> {
+    async fn initiate(&mut self, default_timing: bool) -> Result<()> {
         for member in &mut self.members {
             member.listening().await?;
         }
@@ -199,16 +203,13 @@ impl ReplicaSet {
             .zip(&self.members)
             .map(|(id, member)| doc! { "_id": id, "host": member.address() })
             .collect();
-        let config = doc! {
-            "_id": NAME,
-            "members": members,
-            // By default a set takes 10 s to notice that its primary is gone, and as long for its first election.
-            "settings": {
-                "electionTimeoutMillis": 1000,
-                "heartbeatIntervalMillis": 500,
-                "heartbeatTimeoutSecs": 1,
-            },
+        // By default a set takes 10 s to notice that its primary is gone, and as long for its first election.
+        let settings = if default_timing {
+            doc! {}
+        } else {
+            doc! { "electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 500, "heartbeatTimeoutSecs": 1 }
         };
+        let config = doc! { "_id": NAME, "members": members, "settings": settings };
         let first = &self.members[0];
         first
             .admin(doc! { "replSetInitiate": config })

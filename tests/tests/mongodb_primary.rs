@@ -45,5 +45,8 @@ async fn commands_resume_and_nothing_is_lost_or_doubled() -> Result<()> {
     set.members[paused].process.resume()?;
     set.all_follow().await?;
 
-    load.finish().await?.check(set.client()).await
+    let report = load.finish().await?;
+    report.check(set.client()).await?;
+    assert!(report.failures().is_empty(), "{:#?}", report.failures());
+    Ok(())
 }

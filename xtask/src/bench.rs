@@ -8,9 +8,16 @@ use crate::step::{cargo, command, run as run_step};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Passed to the benchmark; `cargo xtask bench -- --help` lists them
+    /// One table only: latency, concurrency, reads, takeover, mongodb-failover, memory, or plot
+    table: Option<String>,
+
+    /// Few and short rounds: to see that everything works, not for figures
+    #[arg(long)]
+    quick: bool,
+
+    /// Passed on; `cargo xtask bench TABLE -- --help` lists them
     #[arg(last = true)]
-    arguments: Vec<String>,
+    options: Vec<String>,
 }
 
 #[derive(Args)]
@@ -27,7 +34,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     run_step(cargo(["build", "--release", "--bins"]).args(packages)).await?;
     let programs = target_dir()?.join("release");
     let mut bench = command(programs.join("bellwether-bench"));
-    run_step(bench.args(options.arguments).env("BELLWETHER_PROGRAMS", programs)).await
+    if options.quick {
+        bench.arg("--quick");
+    }
+    bench.args(options.table).args(options.options);
+    run_step(bench.env("BELLWETHER_PROGRAMS", programs)).await
 }
 
 pub(crate) async fn election(options: ElectionOptions) -> Result<()> {

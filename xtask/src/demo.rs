@@ -74,6 +74,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         ports: [ports.clients, ports.peers].concat(),
         www: Some(root().join("www")),
         logs: Some(dir.path().to_path_buf()),
+        args: vec!["--assist-failover".into()],
         ..ClusterOptions::new(replica_set.uri())
     })
     .await?;

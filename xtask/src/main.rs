@@ -62,7 +62,7 @@ enum Task {
     Miri,
     /// Explore every order of events in an election, within bounds, and say how many states there are
     Model(model::Options),
-    /// Measure takeover time and the latency of commands
+    /// Measure Bellwether beside the MongoDB driver: latency, many clients, takeover, memory
     Bench(bench::Options),
     /// Measure the election crate: messages, a quiet second, failover times, throughput
     BenchElection(bench::ElectionOptions),

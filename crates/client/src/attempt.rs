@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use bellwether_protocol::{
-    ClientFrame, Command, CommandId, CommandResult, FrameError, Hello, HelloOk, RoleName, ServerFrame,
-    WhatNext,
+    ClientFrame, Command, CommandFate, CommandId, CommandResult, FrameError, Hello, HelloOk, OutcomeQuery,
+    RoleName, ServerFrame, WhatNext,
 };
 
 use crate::clock::{Clock, TimedOut};
@@ -18,18 +18,36 @@ const GOODBYE: Duration = Duration::from_millis(100);
 /// the time, at most this.
 const WAY_BACK: Duration = Duration::from_millis(250);
 
-/// A command on its way along the list.
+/// A command or a question on its way along the list.
 pub(crate) struct Run<'a, P, F> {
     pub(crate) shot: &'a OneShot<P>,
-    pub(crate) command: &'a CommandText,
+    pub(crate) request: Request<'a>,
     pub(crate) clock: Clock<'a, P>,
     pub(crate) progress: Progress,
     pub(crate) on_event: F,
 }
 
+/// What a server is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Request<'a> {
+    /// To execute this command.
+    Execute(&'a CommandText),
+    /// What became of a command.
+    Outcome,
+}
+
+/// What a server answers.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// To a command.
+    Result(CommandResult),
+    /// To the question what became of one.
+    Fate(CommandFate),
+}
+
 impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
     /// Tries the server and records how it went.
-    pub(crate) async fn try_server(&mut self, server: usize, hinted: bool) -> Result<CommandResult, TryEnd> {
+    pub(crate) async fn try_server(&mut self, server: usize, hinted: bool) -> Result<Reply, TryEnd> {
         let url = &self.shot.servers[server];
         self.progress.begin(server, url.clone(), hinted, self.clock.now());
         (self.on_event)(Event::Trying { server, url });
@@ -46,9 +64,13 @@ impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
         Err(end)
     }
 
-    /// Records that the current try is over: with a reply, or for this reason without one.
+    /// Records that the current try is over: with an answer, or for this reason without one.
     pub(crate) fn ended(&mut self, end: Option<&TryEnd>) {
-        let end = end.cloned().unwrap_or(TryEnd::Executed);
+        let answered = match self.request {
+            Request::Execute(_) => TryEnd::Executed,
+            Request::Outcome => TryEnd::Answered,
+        };
+        let end = end.cloned().unwrap_or(answered);
         if let Some((server, tried)) = self.progress.end(end, self.clock.now()) {
             (self.on_event)(Event::Ended { server, tried });
         }
@@ -67,11 +89,7 @@ impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
         }
     }
 
-    async fn converse(
-        &mut self,
-        server: usize,
-        connection: &mut P::Connection,
-    ) -> Result<CommandResult, TryEnd> {
+    async fn converse(&mut self, server: usize, connection: &mut P::Connection) -> Result<Reply, TryEnd> {
         let hello = Hello {
             client: self.shot.client.clone(),
             cluster: self.shot.cluster.clone(),
@@ -114,13 +132,17 @@ impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
         connection: &mut P::Connection,
         hello: &HelloOk,
         id: CommandId,
-    ) -> Result<CommandResult, TryEnd> {
+    ) -> Result<Reply, TryEnd> {
         let limit = self.shot.answer_limit().min(self.clock.remaining());
-        let message = ClientFrame::Command(Command {
-            id,
-            deadline_ms: Some(deadline_ms(limit)),
-            command: self.command.raw().to_owned(),
-        })
+        let deadline_ms = Some(deadline_ms(limit));
+        let message = match self.request {
+            Request::Execute(command) => ClientFrame::Command(Command {
+                id,
+                deadline_ms,
+                command: command.raw().to_owned(),
+            }),
+            Request::Outcome => ClientFrame::Outcome(OutcomeQuery { id, deadline_ms }),
+        }
         .to_json();
         if u64::try_from(message.len()).is_ok_and(|bytes| bytes > hello.limits.max_message_bytes) {
             return Err(TryEnd::TooLarge {
@@ -128,9 +150,11 @@ impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
                 limit: hello.limits.max_message_bytes,
             });
         }
-        // From here on the command may arrive, whatever `send` and the connection say.
-        self.progress.sent();
-        (self.on_event)(Event::Sent { server, id });
+        if let Request::Execute(_) = self.request {
+            // From here on the command may arrive, whatever `send` and the connection say.
+            self.progress.sent();
+            (self.on_event)(Event::Sent { server, id });
+        }
         match self.clock.within(limit, ask(connection, message, id)).await {
             Ok(answer) => answer,
             Err(TimedOut) => Err(TryEnd::Lost(Lost::Silence)),
@@ -159,17 +183,14 @@ async fn greet(connection: &mut impl Connection, hello: Hello) -> Result<HelloOk
     }
 }
 
-async fn ask(
-    connection: &mut impl Connection,
-    message: String,
-    id: CommandId,
-) -> Result<CommandResult, TryEnd> {
+async fn ask(connection: &mut impl Connection, message: String, id: CommandId) -> Result<Reply, TryEnd> {
     let lost = |closed: Closed| TryEnd::Lost(Lost::Closed(closed));
     connection.send(message).await.map_err(lost)?;
     loop {
         let message = connection.recv().await.map_err(lost)?;
         match ServerFrame::parse(&message) {
-            Ok(ServerFrame::Result(result)) if result.id == id => return Ok(result),
+            Ok(ServerFrame::Result(result)) if result.id == id => return Ok(Reply::Result(result)),
+            Ok(ServerFrame::Fate(fate)) if fate.id == id => return Ok(Reply::Fate(fate)),
             Ok(ServerFrame::Error(frame)) if answers(&frame, id) => {
                 return Err(TryEnd::Refused(Box::new(frame)));
             }

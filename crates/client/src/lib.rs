@@ -43,7 +43,7 @@ pub use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, HelloOk, Outcome
 pub use command::{CommandText, NotACommand};
 pub use event::Event;
 pub use failure::{Failure, Stop};
-pub use one_shot::{Executed, OneShot};
+pub use one_shot::{Executed, Fate, OneShot};
 pub use platform::{Closed, ConnectError, Connection, Platform};
 pub use server_list::{BadServer, ServerList, ServerUrl};
 pub use tries::{Lost, Try, TryEnd};

@@ -3,11 +3,11 @@ use core::pin::pin;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use bellwether_protocol::{CommandId, CommandResult, WhatNext};
+use bellwether_protocol::{CommandId, Outcome, WhatNext};
 use futures_util::future::{Either, pending, select};
 use serde_json::value::RawValue;
 
-use crate::attempt::Run;
+use crate::attempt::{Reply, Request, Run};
 use crate::clock::Clock;
 use crate::progress::Progress;
 use crate::{CommandText, Event, Failure, Platform, ServerList, ServerUrl, Stop, Try, TryEnd};
@@ -48,6 +48,25 @@ pub struct Executed {
     pub tries: Vec<Try>,
     /// MongoDB's reply in canonical Extended JSON, as received.
     pub result: Box<RawValue>,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug)]
+pub struct Fate {
+    /// The command's id.
+    pub id: CommandId,
+    /// What became of it until the server answered. [`Outcome::NotExecuted`] does not rule out that a try which
+    /// is still on its way executes it later.
+    pub outcome: Outcome,
+    /// The epoch in which it was executed, if it was.
+    pub epoch: Option<u64>,
+    /// The address of the server that answered.
+    pub url: ServerUrl,
+    /// The newest try at each server, in the order in which they ended; the last one brought the answer.
+    pub tries: Vec<Try>,
+    /// MongoDB's reply in canonical Extended JSON, as received, if the command was executed and its reply was
+    /// kept.
+    pub result: Option<Box<RawValue>>,
 }
 
 impl<P: Platform> OneShot<P> {
@@ -149,11 +168,68 @@ impl<P: Platform> OneShot<P> {
         command: &CommandText,
         on_event: impl FnMut(Event<'_>),
     ) -> Result<Executed, Failure> {
+        let request = Request::Execute(command);
+        let answered = self.pass_along(self.id, cancelled, request, on_event).await?;
+        let Reply::Result(result) = answered.reply else {
+            unreachable!("a command is answered with its result")
+        };
+        Ok(Executed {
+            id: result.id,
+            epoch: result.epoch,
+            replayed: result.replayed,
+            url: answered.url,
+            tries: answered.tries,
+            result: result.result,
+        })
+    }
+
+    /// Asks what became of the command with this id, along the list in the same way. The command itself is not
+    /// needed, and asking changes nothing; [`ask_again`](Self::ask_again) is for those who want it executed.
+    ///
+    /// # Errors
+    /// [`Failure`], with the outcome `unknown`, if nobody could say.
+    pub async fn outcome(&self, id: CommandId, on_event: impl FnMut(Event<'_>)) -> Result<Fate, Failure> {
+        self.outcome_until(pending(), id, on_event).await
+    }
+
+    /// As [`outcome`](Self::outcome), but stops as soon as `cancelled` is ready.
+    ///
+    /// # Errors
+    /// As for [`outcome`](Self::outcome).
+    pub async fn outcome_until(
+        &self,
+        cancelled: impl Future<Output = ()>,
+        id: CommandId,
+        on_event: impl FnMut(Event<'_>),
+    ) -> Result<Fate, Failure> {
+        let answered = self
+            .pass_along(Some(id), cancelled, Request::Outcome, on_event)
+            .await?;
+        let Reply::Fate(fate) = answered.reply else {
+            unreachable!("a question is answered with a fate")
+        };
+        Ok(Fate {
+            id: fate.id,
+            outcome: fate.outcome,
+            epoch: fate.epoch,
+            url: answered.url,
+            tries: answered.tries,
+            result: fate.result,
+        })
+    }
+
+    async fn pass_along(
+        &self,
+        id: Option<CommandId>,
+        cancelled: impl Future<Output = ()>,
+        request: Request<'_>,
+        on_event: impl FnMut(Event<'_>),
+    ) -> Result<Answered, Failure> {
         let clock = Clock::starting_now(&self.platform, self.deadline);
-        let progress = Progress::new(self.id, clock.now());
+        let progress = Progress::new(id, clock.now());
         let mut run = Run {
             shot: self,
-            command,
+            request,
             clock,
             progress,
             on_event,
@@ -166,18 +242,31 @@ impl<P: Platform> OneShot<P> {
     }
 }
 
+/// What a server answered, and how it came to that.
+struct Answered {
+    reply: Reply,
+    url: ServerUrl,
+    tries: Vec<Try>,
+}
+
 impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
-    async fn passes(&mut self) -> Result<(usize, CommandResult), Stop> {
+    async fn passes(&mut self) -> Result<(usize, Reply), Stop> {
         let mut pause = FIRST_PAUSE;
         loop {
-            if let ControlFlow::Break(ended) = self.pass().await {
-                return ended;
-            }
+            let retry_after = match self.pass().await {
+                ControlFlow::Break(ended) => return ended,
+                ControlFlow::Continue(retry_after) => retry_after,
+            };
             let remaining = self.clock.remaining();
             if remaining < SHORTEST_PASS {
                 return Err(Stop::Deadline);
             }
-            let pause_now = jittered(pause, self.shot.platform.random()).min(remaining / 2);
+            let random = self.shot.platform.random();
+            let own_pause = jittered(pause, random).min(remaining / 2);
+            // Not before the server says that it is of use, unless there is no time for that.
+            let asked_pause =
+                (retry_after / 2 + jittered(retry_after, random)).min(remaining - SHORTEST_PASS);
+            let pause_now = own_pause.max(asked_pause);
             (self.on_event)(Event::Pausing { pause: pause_now });
             self.shot.platform.sleep(pause_now).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -186,25 +275,27 @@ impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
 
     /// One pass over the list, in its order. The first hint that names a server whose turn is still to come
     /// moves that server to the front; no other hint does, so servers that name each other cannot keep a
-    /// client busy.
-    async fn pass(&mut self) -> ControlFlow<Result<(usize, CommandResult), Stop>> {
+    /// client busy. Without a decision, it says how long a server asked to stay away.
+    async fn pass(&mut self) -> ControlFlow<Result<(usize, Reply), Stop>, Duration> {
         let pass = self.progress.next_pass();
         (self.on_event)(Event::Pass { pass });
         let mut waiting: VecDeque<usize> = (0..self.shot.servers.len()).collect();
         let mut hinted = None;
         let mut all_lasting = true;
+        let mut retry_after = Duration::ZERO;
         while let Some(server) = waiting.pop_front() {
             if self.clock.is_over() {
                 return ControlFlow::Break(Err(Stop::Deadline));
             }
             let end = match self.try_server(server, hinted == Some(server)).await {
-                Ok(result) => return ControlFlow::Break(Ok((server, result))),
+                Ok(reply) => return ControlFlow::Break(Ok((server, reply))),
                 Err(end) if end.what_next() == WhatNext::GiveUp => {
                     return ControlFlow::Break(Err(Stop::Refused));
                 }
                 Err(end) => end,
             };
             all_lasting &= end.is_lasting();
+            retry_after = retry_after.max(end.retry_after());
             if hinted.is_none()
                 && let Some(next) = self.hinted_by(&end)
                 && let Some(turn) = waiting.iter().position(|server| *server == next)
@@ -217,7 +308,7 @@ impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
         if all_lasting {
             ControlFlow::Break(Err(Stop::NoUse))
         } else {
-            ControlFlow::Continue(())
+            ControlFlow::Continue(retry_after)
         }
     }
 
@@ -225,15 +316,12 @@ impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
         self.shot.servers.position(end.coordinator()?.url.as_deref()?)
     }
 
-    fn finish(mut self, ended: Result<(usize, CommandResult), Stop>) -> Result<Executed, Failure> {
+    fn finish(mut self, ended: Result<(usize, Reply), Stop>) -> Result<Answered, Failure> {
         match ended {
-            Ok((server, result)) => Ok(Executed {
-                id: result.id,
-                epoch: result.epoch,
-                replayed: result.replayed,
+            Ok((server, reply)) => Ok(Answered {
+                reply,
                 url: self.shot.servers[server].clone(),
                 tries: self.progress.into_tries(),
-                result: result.result,
             }),
             Err(stop) => {
                 self.ended(Some(&TryEnd::Cancelled));

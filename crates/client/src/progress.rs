@@ -107,6 +107,8 @@ impl Progress {
     fn account_for(&mut self, ended: &Try) {
         match ended.outcome() {
             Outcome::Executed => self.settle(Outcome::Executed),
+            // What has happened stays so, whatever later tries meet.
+            _ if self.outcome == Outcome::Executed => {}
             Outcome::Unknown => {
                 self.outcome = Outcome::Unknown;
                 self.unsettled = Some(Box::new(ended.clone()));

@@ -44,7 +44,7 @@ impl Try {
     /// is preferred.
     pub(crate) fn weight(&self) -> u8 {
         match &self.end {
-            TryEnd::Executed => 9,
+            TryEnd::Executed | TryEnd::Answered => 9,
             TryEnd::Refused(_) if self.end.what_next() == WhatNext::GiveUp => 8,
             TryEnd::TooLarge { .. } => 8,
             TryEnd::Lost(_) => 7,
@@ -64,6 +64,8 @@ impl Try {
 pub enum TryEnd {
     /// The server executed the command, or had done so before, and sent the reply.
     Executed,
+    /// The server said what became of the command, where that was the question.
+    Answered,
     /// Nothing answers at the address.
     Unreachable(String),
     /// The connection was not open in time.
@@ -95,7 +97,8 @@ pub enum TryEnd {
     },
     /// The server answered with an error.
     Refused(Box<ErrorFrame>),
-    /// The command was sent and no answer came: it may or may not have been executed.
+    /// The server was asked and no answer came. If it was sent the command, that may or may not have been
+    /// executed.
     Lost(Lost),
     /// The caller stopped waiting.
     Cancelled,
@@ -117,6 +120,7 @@ impl TryEnd {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Executed => "executed",
+            Self::Answered => "answered",
             Self::Unreachable(_) => "unreachable",
             Self::ConnectTimeout => "connect_timeout",
             Self::BadEndpoint(_) => "bad_endpoint",
@@ -143,11 +147,21 @@ impl TryEnd {
     /// Whether another server may do better.
     pub(crate) fn what_next(&self) -> WhatNext {
         match self {
-            Self::Executed | Self::Cancelled | Self::TooLarge { .. } => WhatNext::GiveUp,
+            Self::Executed | Self::Answered | Self::Cancelled | Self::TooLarge { .. } => WhatNext::GiveUp,
+            // Executed, and only its reply found no room: the stored one can be had a moment later.
+            Self::Refused(frame) if frame.code == ErrorCode::Overloaded => WhatNext::TryNextServer,
             // Executed, but without a reply to show: nobody can do better.
             Self::Refused(frame) if frame.outcome == Outcome::Executed => WhatNext::GiveUp,
             Self::Refused(frame) => frame.code.what_next(),
             _ => WhatNext::TryNextServer,
+        }
+    }
+
+    /// How long the server asked to stay away.
+    pub(crate) fn retry_after(&self) -> Duration {
+        match self {
+            Self::Refused(frame) => Duration::from_millis(frame.retry_after_ms.unwrap_or_default()),
+            _ => Duration::ZERO,
         }
     }
 
@@ -171,6 +185,7 @@ impl fmt::Display for TryEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Executed => f.write_str("executed it"),
+            Self::Answered => f.write_str("said what became of it"),
             Self::Unreachable(detail) => write!(f, "not reachable: {detail}"),
             Self::ConnectTimeout => f.write_str("did not accept a connection in time"),
             Self::BadEndpoint(detail) => write!(f, "not a Bellwether server: {detail}"),
@@ -191,12 +206,12 @@ impl fmt::Display for TryEnd {
                 ),
                 None => write!(f, "{frame}"),
             },
-            Self::Lost(Lost::Silence) => f.write_str("was sent the command, then did not answer in time"),
+            Self::Lost(Lost::Silence) => f.write_str("was asked, then did not answer in time"),
             Self::Lost(Lost::Closed(closed)) => {
-                write!(f, "was sent the command, but no answer came: {closed}")
+                write!(f, "was asked, but no answer came: {closed}")
             }
             Self::Lost(Lost::Unreadable(detail)) => {
-                write!(f, "was sent the command and answered something else: {detail}")
+                write!(f, "was asked and answered something else: {detail}")
             }
             Self::Cancelled => f.write_str("cancelled"),
         }

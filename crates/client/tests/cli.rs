@@ -4,8 +4,8 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use bellwether_protocol::{
-    ClientFrame, CommandResult, ErrorCode, ErrorFrame, HelloOk, Limits, MongoError, Outcome, RoleName,
-    ServerFrame,
+    ClientFrame, CommandFate, CommandId, CommandResult, ErrorCode, ErrorFrame, HelloOk, Limits, MongoError,
+    Outcome, RoleName, ServerFrame,
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::value::RawValue;
@@ -56,7 +56,8 @@ async fn coordinator(answer: fn(bellwether_protocol::Command) -> Option<ServerFr
                 let reply = match ClientFrame::parse(&text) {
                     Ok(ClientFrame::Hello(_)) => Some(hello_ok()),
                     Ok(ClientFrame::Command(command)) => answer(command),
-                    Ok(ClientFrame::Outcome(_)) | Err(_) => None,
+                    Ok(ClientFrame::Outcome(query)) => Some(fate(query.id)),
+                    Err(_) => None,
                 };
                 let Some(reply) = reply else { break };
                 let _ = socket.send(Message::text(reply.to_json())).await;
@@ -95,6 +96,22 @@ fn reply(command: bellwether_protocol::Command) -> Option<ServerFrame> {
     }))
 }
 
+/// Executed, if the id ends in 1; not, if in 2; else unknown.
+fn fate(id: CommandId) -> ServerFrame {
+    let result = RawValue::from_string(r#"{"n":1}"#.into()).ok();
+    let (outcome, result) = match id.as_bytes()[15] {
+        1 => (Outcome::Executed, result),
+        2 => (Outcome::NotExecuted, None),
+        _ => (Outcome::Unknown, None),
+    };
+    ServerFrame::Fate(CommandFate {
+        id,
+        outcome,
+        epoch: result.is_some().then_some(7),
+        result,
+    })
+}
+
 fn refusal(command: bellwether_protocol::Command) -> Option<ServerFrame> {
     let mut error =
         ErrorFrame::new(ErrorCode::Mongo, Outcome::NotExecuted, "refused").for_command(command.id);
@@ -121,6 +138,11 @@ async fn what_is_wrong_before_sending_exits_2() {
             "/does/not/exist",
         ),
         (&["--servers", "h:1", "--id", "7", INSERT], "UUID of version 7"),
+        (&["--servers", "h:1", "outcome", "7"], "UUID of version 7"),
+        (
+            &["outcome", "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d01"],
+            "no servers are named",
+        ),
     ] {
         let (code, stdout, stderr) = texts(&finish(bellwether(arguments)).await);
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}: {stderr}");
@@ -193,4 +215,26 @@ async fn the_three_ways_without_a_reply_have_their_own_codes() {
         texts(&finish(bellwether(&["--servers", &server, "--timeout", "200ms", INSERT])).await);
     assert_eq!(code, Some(4), "{stderr}");
     assert!(stderr.contains("with: --id "), "{stderr}");
+    let ask = format!("bellwether outcome --servers {server} 0");
+    assert!(stderr.contains(&ask), "{stderr}");
+}
+
+#[tokio::test]
+async fn what_became_of_a_command_is_asked_by_its_id() {
+    let server = coordinator(|_| None).await;
+    for (last, code, printed, says) in [
+        ("1", 0, "{\"n\": 1}\n", "executed in epoch 7"),
+        ("2", 3, "", "not executed until now"),
+        ("3", 4, "", "unknown"),
+    ] {
+        let id = format!("0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d0{last}");
+        for arguments in [
+            ["outcome", "--servers", &server, &id],
+            ["--servers", &server, "outcome", &id],
+        ] {
+            let (exit, stdout, stderr) = texts(&finish(bellwether(&arguments)).await);
+            assert_eq!((exit, stdout.as_str()), (Some(code), printed), "{stderr}");
+            assert!(stderr.contains(says), "{stderr}");
+        }
+    }
 }

@@ -343,3 +343,80 @@ async fn cancelling_says_whether_the_command_was_sent() {
         assert_eq!(ends, ["cancelled"]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_overloaded_server_is_left_alone_for_as_long_as_it_asks() {
+    let network = Network::new(&[
+        ("a", &[Does::Follows(Some(B))]),
+        ("b", &[Does::IsOverloaded(2_000), Does::Executes]),
+    ]);
+    assert!(network.run(network.one_shot()).await.is_ok());
+    assert_eq!(network.asked(), "a b a b");
+    let elapsed = network.elapsed();
+    assert!((2_000..3_500).contains(&elapsed.as_millis()), "{elapsed:?}");
+
+    // It asks for more time than there is: the last moment is used.
+    let network = Network::new(&[("a", &[Does::IsOverloaded(3_600_000), Does::Executes])]);
+    assert!(network.run(network.one_shot()).await.is_ok());
+    assert!(network.elapsed() < Duration::from_secs(9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_without_room_is_asked_for_again() {
+    let without_room = Does::Fails(ErrorCode::Overloaded, Outcome::Executed);
+    let network = Network::new(&[("a", &[without_room.clone(), Does::Executes])]);
+    assert!(network.run(network.one_shot()).await.is_ok());
+
+    let network = Network::new(&[("a", &[without_room, Does::GoesSilent])]);
+    let failure = network.run(network.one_shot()).await.unwrap_err();
+    assert_eq!(failure.outcome, Outcome::Executed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_of_a_command_is_asked_along_the_list() {
+    let network = Network::new(&[
+        ("a", &[Does::Refuses]),
+        ("b", &[Does::Follows(Some(C))]),
+        ("c", &[Does::LosesReply, Does::Executes]),
+    ]);
+    let failure = network
+        .run(network.one_shot().deadline(Duration::from_millis(100)))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.outcome, Outcome::Unknown);
+    let id = failure.id.unwrap();
+    let mut seen = Vec::new();
+    let fate = network
+        .one_shot()
+        .outcome(id, |event| seen.push(names(&event)))
+        .await
+        .unwrap();
+    assert_eq!(
+        (fate.id, fate.outcome, fate.epoch),
+        (id, Outcome::Executed, Some(7))
+    );
+    assert_eq!(fate.url.as_str(), C);
+    assert!(!seen.contains(&"sent"), "{seen:?}");
+    assert!(fate.tries.iter().all(|tried| !tried.sent));
+    assert_eq!(network.executions(), 1);
+
+    let never: CommandId = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e".parse().unwrap();
+    let fate = network.one_shot().outcome(never, |_| {}).await.unwrap();
+    assert_eq!((fate.outcome, fate.epoch), (Outcome::NotExecuted, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_nobody_answers_leaves_the_outcome_unknown() {
+    let id: CommandId = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e".parse().unwrap();
+    for does in [
+        Does::Refuses,
+        Does::GoesSilent,
+        Does::Fails(ErrorCode::NoCoordinator, Outcome::Unknown),
+        // Not a word about the command, whatever it says of the question.
+        Does::Fails(ErrorCode::Mongo, Outcome::NotExecuted),
+    ] {
+        let network = Network::new(&[("a", &[does])]);
+        let failure = network.one_shot().outcome(id, |_| {}).await.unwrap_err();
+        assert_eq!((failure.outcome, failure.id), (Outcome::Unknown, Some(id)));
+    }
+}

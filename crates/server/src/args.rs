@@ -3,7 +3,8 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
-use bellwether_server::{Config, ConfigError};
+use bellwether_server::{ClientLimits, Config, ConfigError};
+use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 
 /// A Bellwether server: executes clients' commands on a MongoDB replica set while it is coordinator, and says
@@ -81,6 +82,16 @@ pub(crate) struct Args {
     )]
     allowed_origins: Vec<String>,
 
+    /// How many clients may be connected at a time; further ones wait to be accepted. Each connection is an open
+    /// file, and the limit on those is raised as far as the system lets it.
+    #[arg(
+        long,
+        env = "BELLWETHER_CONNECTIONS",
+        default_value_t = ClientLimits::default().connections,
+        value_name = "COUNT"
+    )]
+    connections: usize,
+
     /// Lets clients list, create and drop collections and indexes.
     #[arg(long, env = "BELLWETHER_ALLOW_SCHEMA")]
     allow_schema: bool,
@@ -103,6 +114,12 @@ pub(crate) struct Args {
         value_name = "MILLISECONDS"
     )]
     timeout_ms: u64,
+
+    /// Asks a MongoDB secondary to stand for election at once when the primary's process is gone, instead of
+    /// waiting for MongoDB's election timeout (10 s by default). Needs the action replSetStateChange on the
+    /// cluster, which the role clusterManager has.
+    #[arg(long, env = "BELLWETHER_ASSIST_FAILOVER", value_parser = BoolishValueParser::new())]
+    assist_failover: bool,
 
     /// Stands with this number instead of one drawn at random. For tests.
     #[arg(long, env = "BELLWETHER_NUMBER")]
@@ -140,10 +157,12 @@ impl Args {
         config.database = self.database;
         config.www = self.www;
         config.allowed_origins = self.allowed_origins;
+        config.limits.connections = self.connections;
         config.schema = self.allow_schema;
         config.number = self.number.map(Number);
         config.election.heartbeat = Duration::from_millis(self.heartbeat_ms);
         config.election.timeout = Duration::from_millis(self.timeout_ms);
+        config.assist_failover = self.assist_failover;
         config.validate()?;
         Ok(config)
     }

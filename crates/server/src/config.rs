@@ -10,6 +10,7 @@ use bellwether_protocol::{HELLO_TIMEOUT, MAX_MESSAGE_BYTES};
 use thiserror::Error;
 
 use crate::command::Vocabulary;
+use crate::pipeline::Settings;
 
 /// Everything a server needs to know. Begin with [`Config::new`] and change what differs.
 #[derive(Clone, Debug)]
@@ -43,8 +44,15 @@ pub struct Config {
     pub number: Option<Number>,
     /// The election's timing.
     pub election: bellwether_election::Config,
+    /// Whether this server, while it is coordinator, asks a secondary to stand for election (`replSetStepUp`)
+    /// as soon as the primary's address refuses connections, instead of leaving the members to their election
+    /// timeout. The user in the URI then needs the action `replSetStateChange` on the cluster; without it, all
+    /// else works. Off by default, since it acts on the replica set as a whole.
+    pub assist_failover: bool,
     /// Limits on clients.
     pub limits: ClientLimits,
+    /// How much the pipeline takes at a time.
+    pub pipeline: Settings,
 }
 
 /// Limits on what clients may take. Each protects the server's memory or file descriptors.
@@ -57,6 +65,11 @@ pub struct ClientLimits {
     pub message_bytes: usize,
     /// Commands of one connection that are not answered yet. Beyond it the connection is not read.
     pub outstanding: usize,
+    /// Bytes of replies that wait to be taken by their clients, on all connections together. A reply of more
+    /// than 1 KiB that finds no room is replaced by the error `overloaded`.
+    pub reply_bytes: usize,
+    /// Bytes of replies of one connection that wait to be taken. Beyond it the connection is not read.
+    pub connection_reply_bytes: usize,
     /// For an HTTP request's head to arrive.
     pub head_timeout: Duration,
     /// For `hello` to arrive after the upgrade.
@@ -65,16 +78,19 @@ pub struct ClientLimits {
     pub ping_every: Duration,
     /// A connection on which nothing arrives for so long is closed.
     pub idle_timeout: Duration,
-    /// For one frame to be taken by a client that reads slowly.
+    /// For one frame, or each MiB of a longer one, to be taken by a client that reads slowly. One that takes
+    /// longer is dropped.
     pub send_timeout: Duration,
 }
 
 impl Default for ClientLimits {
     fn default() -> Self {
         Self {
-            connections: 4096,
+            connections: 10_000,
             message_bytes: MAX_MESSAGE_BYTES,
             outstanding: 64,
+            reply_bytes: 256 * 1024 * 1024,
+            connection_reply_bytes: 32 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             hello_timeout: HELLO_TIMEOUT,
             ping_every: Duration::from_secs(15),
@@ -130,7 +146,9 @@ impl Config {
             schema: false,
             number: None,
             election: bellwether_election::Config::default(),
+            assist_failover: false,
             limits: ClientLimits::default(),
+            pipeline: Settings::default(),
         }
     }
 

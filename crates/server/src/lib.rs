@@ -1,4 +1,74 @@
 //! The Bellwether server: takes commands from clients and executes them, one after another, on MongoDB.
+//!
+//! The program `bellwether-server` is little more than [`Server`] with options and a log. This library is for
+//! programs that want the same inside themselves. There are two ways in:
+//!
+//! - **The whole server**: [`Config`], [`Server::start`], [`Server::run`]. It elects a coordinator with its
+//!   peers, and listens for clients. Whichever server is coordinator also takes commands from its own
+//!   program, through [`Server::pipeline`]. The example `embedded_server` does all that.
+//! - **The pipeline alone**: [`Database`], [`Fence`], [`Pipeline`]. No network but MongoDB's, and no election:
+//!   the program itself decides when to claim an epoch. The example `embedded_pipeline` does that.
+//!
+//! Both give the same guarantees, because they come from the pipeline and the fence: a command has its effect
+//! once, under whichever id it was submitted, however often; an answer follows the majority commit; and from
+//! the moment a later epoch is granted nothing commits under an earlier one.
+//!
+//! # The whole server
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use bellwether_server::{Config, Server};
+//!
+//! let mut config = Config::new("s1".parse()?, "mongodb://m1,m2,m3/?replicaSet=rs0");
+//! config.peers.insert("s2".parse()?, "10.0.0.2:7101".to_owned());
+//! config.peers.insert("s3".parse()?, "10.0.0.3:7101".to_owned());
+//!
+//! let server = Server::start(config).await?;
+//! server.run(async { /* ends when it is time to leave */ }).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The pipeline alone
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::{Duration, SystemTime, UNIX_EPOCH};
+//!
+//! use bellwether_server::protocol::CommandId;
+//! use bellwether_server::{Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary};
+//! use bson::{Bson, doc};
+//! use tokio::time::Instant;
+//!
+//! let database = Database::connect("mongodb://m1,m2,m3/?replicaSet=rs0", "app").await?;
+//! let fence = Fence::new(database.clone());
+//! let pipeline = Pipeline::start(database, fence.clone(), Settings::default());
+//! pipeline.lead(fence.claim("my program", "1").await?).await?;
+//!
+//! // Commands are read from Extended JSON, as clients send them.
+//! let insert = Bson::from(doc! { "insert": "notes", "documents": [{ "text": "hi" }] });
+//! let insert = serde_json::value::to_raw_value(&insert.into_canonical_extjson())?;
+//! let insert = ParsedCommand::parse(&insert, &Vocabulary::default())?;
+//!
+//! let id = CommandId::mint(SystemTime::now().duration_since(UNIX_EPOCH)?, rand::random());
+//! let deadline = Instant::now() + Duration::from_secs(10);
+//! let answer = pipeline.submit(SourceId::new(), id, insert, deadline)?.await??;
+//! println!("{} in epoch {}", answer.result, answer.epoch);
+//!
+//! pipeline.retire().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What to know
+//!
+//! - Everything runs on tokio, and starts tasks of its own: call it from within a runtime.
+//! - What goes wrong with a command is an [`ErrorFrame`](protocol::ErrorFrame): its `outcome` says whether the
+//!   command was executed, its `code` what was wrong. A receiver that ends without an answer means `unknown`.
+//! - The structs of settings ([`Config`], [`ClientLimits`], [`Settings`]) grow. Take the defaults and change what
+//!   differs, field by field.
+//! - Progress is told through [`tracing`](https://docs.rs/tracing); the library installs no subscriber.
+//! - Of the features only `cli` is for the program; libraries leave it out with `default-features = false`.
 
 #![deny(missing_docs)]
 
@@ -10,8 +80,13 @@ mod peer;
 mod pipeline;
 mod server;
 
+/// The election, of which ids, numbers and timing in [`Config`] are.
+pub use bellwether_election as election;
+/// Ids, answers and errors, as servers and clients exchange them.
+pub use bellwether_protocol as protocol;
+
 pub use command::{CommandName, Fingerprint, Kind, MAX_PARTS, ParsedCommand, Part, Vocabulary};
 pub use config::{ClientLimits, Config, ConfigError};
-pub use database::{ClaimError, ConnectError, Database, Fence, Health, Tenure};
+pub use database::{ClaimError, ConnectError, Database, Fence, Health};
 pub use pipeline::{Answer, MAX_STORED_REPLY, NotClaimed, Pipeline, RETENTION, Settings, SourceId};
 pub use server::{Server, StartError};

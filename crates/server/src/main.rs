@@ -1,6 +1,7 @@
 //! The program `bellwether-server`.
 
 mod args;
+mod open_files;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ async fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error, 2),
     };
+    open_files::allow(config.limits.connections);
     let id = config.id.clone();
     let server = match Server::start(config).await {
         Ok(server) => server,

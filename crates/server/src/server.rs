@@ -15,17 +15,17 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigError};
-use crate::database::{ClaimError, ConnectError, Database, Fence};
+use crate::database::{self, ClaimError, ConnectError, Database, Fence};
 use crate::endpoint::{self, Cluster};
 use crate::peer::{Directory, Flush, PeerSettings, PeerTransport};
-use crate::pipeline::{Pipeline, Settings};
+use crate::pipeline::Pipeline;
 
 /// How long the last messages to the peers may take when a server leaves.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long clients may take to receive what they are owed when a server leaves.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that has taken its ports and joined the election.
+/// A server that has taken its ports and joined the election. It serves nobody until it [runs](Self::run).
 pub struct Server {
     cluster: Arc<Cluster>,
     listener: TcpListener,
@@ -111,7 +111,7 @@ impl Server {
         let (transport, flush) = PeerTransport::start(peer_settings, peer_listener, &directory);
 
         let fence = Fence::new(database.clone());
-        let pipeline = Pipeline::start(database.clone(), fence.clone(), Settings::default());
+        let pipeline = Pipeline::start(database.clone(), fence.clone(), config.pipeline);
         let me = Member::new(config.id.clone(), config.number.unwrap_or_else(Number::random));
         let peers = config.peers.keys().cloned();
         let timing = config.election.clone();
@@ -144,6 +144,18 @@ impl Server {
         self.peer_address
     }
 
+    /// The server's role, now and at every change.
+    pub fn role(&self) -> watch::Receiver<Role> {
+        self.cluster.election.role()
+    }
+
+    /// The server's pipeline, for commands of the program it is embedded in. It refuses them unless this
+    /// server is coordinator. When to lead and to retire is the server's to say. Where the future of
+    /// [`run`](Self::run) is dropped, drop this too: what is left of the server would go on to lead.
+    pub fn pipeline(&self) -> Pipeline {
+        self.cluster.pipeline.clone()
+    }
+
     /// Serves until `shutdown` completes, then leaves in order: the command in hand is finished, the office
     /// handed over, every client told to go elsewhere.
     ///
@@ -161,6 +173,11 @@ impl Server {
         tasks.spawn(report_fitness(cluster.election.clone(), cluster.database.clone()));
         tasks.spawn(report_fencing(cluster.election.clone(), cluster.pipeline.clone()));
         tasks.spawn(watch_since(Arc::clone(&cluster)));
+        if cluster.config.assist_failover {
+            let role = cluster.election.role();
+            let leads = move || matches!(*role.borrow(), Role::Coordinator { .. });
+            tasks.spawn(database::assist(cluster.database.clone(), leads));
+        }
         let endpoint = tokio::spawn(endpoint::serve(Arc::clone(&cluster), listener, stopped));
 
         shutdown.await;

@@ -1,4 +1,4 @@
-//! The function JavaScript calls.
+//! The functions JavaScript calls.
 
 use core::time::Duration;
 
@@ -36,9 +36,13 @@ extern "C" {
     #[wasm_bindgen(typescript_type = "((event: ExecuteEvent) => void)")]
     pub type OnEvent;
 
-    /// What the promise is fulfilled with.
+    /// What the promise of `execute` is fulfilled with.
     #[wasm_bindgen(typescript_type = "Executed")]
     pub type ExecutedObject;
+
+    /// What the promise of `outcome` is fulfilled with.
+    #[wasm_bindgen(typescript_type = "Fate")]
+    pub type FateObject;
 }
 
 /// Passes a command to each of the servers in turn until one executes it.
@@ -55,17 +59,43 @@ pub async fn execute(
     let command: CommandText = command.parse().map_err(|error| values::command_error(&error))?;
     let shot = one_shot(&servers, options.as_ref())?;
     let cancelled = aborted(options.and_then(|options| options.signal()));
+    match shot.execute_until(cancelled, &command, listener(on_event)).await {
+        Ok(executed) => Ok(JsValue::from(values::executed(&executed)).into()),
+        Err(failure) => Err(values::failure(&failure)),
+    }
+}
+
+/// Asks each of the servers in turn what became of the command with this id. Executes nothing.
+///
+/// # Errors
+/// The promise is rejected with a `BellwetherError` with the outcome `unknown` if nobody could say.
+#[wasm_bindgen]
+pub async fn outcome(
+    servers: Vec<String>,
+    id: &str,
+    options: Option<Options>,
+    #[wasm_bindgen(js_name = onEvent)] on_event: Option<OnEvent>,
+) -> Result<FateObject, js_sys::Error> {
+    let id: CommandId = id
+        .parse()
+        .map_err(|error| values::usage_error("bad_option", &error))?;
+    let shot = one_shot(&servers, options.as_ref())?;
+    let cancelled = aborted(options.and_then(|options| options.signal()));
+    match shot.outcome_until(cancelled, id, listener(on_event)).await {
+        Ok(fate) => Ok(JsValue::from(values::fate(&fate)).into()),
+        Err(failure) => Err(values::failure(&failure)),
+    }
+}
+
+/// Boxed, so that both functions share one copy of the client's logic in the module.
+fn listener(on_event: Option<OnEvent>) -> Box<dyn FnMut(bellwether_client::Event<'_>)> {
     let listener = on_event.map(|on_event| Function::from(JsValue::from(on_event)));
-    let report = |event: bellwether_client::Event<'_>| {
+    Box::new(move |event| {
         if let Some(listener) = &listener {
             // An observer that throws is its own problem: the command goes on.
             let _ = listener.call1(&JsValue::NULL, &values::event(event));
         }
-    };
-    match shot.execute_until(cancelled, &command, report).await {
-        Ok(executed) => Ok(JsValue::from(values::executed(&executed)).into()),
-        Err(failure) => Err(values::failure(&failure)),
-    }
+    })
 }
 
 fn one_shot(servers: &[String], options: Option<&Options>) -> Result<OneShot<Browser>, js_sys::Error> {

@@ -1,7 +1,7 @@
 //! The one-shot client of a Bellwether cluster for web pages.
 //!
 //! The logic is [`bellwether-client`](../bellwether_client/index.html)'s; this crate brings the browser's
-//! sockets, clock and randomness, and a function for JavaScript:
+//! sockets, clock and randomness, and functions for JavaScript:
 //!
 //! ```js
 //! import init, { execute } from "./pkg/bellwether_web_client.js";
@@ -28,6 +28,6 @@ mod values;
 #[cfg(target_arch = "wasm32")]
 pub use browser::{Browser, BrowserConnection};
 #[cfg(target_arch = "wasm32")]
-pub use execute::{Options, execute};
+pub use execute::{Options, execute, outcome};
 #[cfg(target_arch = "wasm32")]
 pub use text::{parse_servers, pretty, pretty_relaxed};

@@ -1,8 +1,8 @@
-/** What a caller of `execute` may choose. */
+/** What a caller of `execute` or `outcome` may choose. */
 export interface ExecuteOptions {
   /** When to stop trying; 30 000 unless given. */
   timeoutMs?: number;
-  /** Asks again about an earlier attempt with this id, whose outcome was unknown. */
+  /** Sends the command with the id of an earlier attempt, whose outcome was unknown. Not for `outcome`. */
   id?: string;
   /** Sends the command only to servers of this cluster. */
   cluster?: string;
@@ -38,6 +38,20 @@ export interface Executed {
   tries: Try[];
 }
 
+/** What became of a command. */
+export interface Fate {
+  id: string;
+  /** Until the server answered; "not_executed" does not rule out that a try still on its way executes it later. */
+  outcome: Outcome;
+  /** The epoch in which it was executed. */
+  epoch?: number;
+  /** The URL of the server that answered. */
+  server: string;
+  /** MongoDB's reply in canonical Extended JSON, as text, if it was executed and the reply was kept. */
+  result?: string;
+  tries: Try[];
+}
+
 export type ExecuteEvent =
   | { type: "pass"; pass: number }
   | { type: "trying"; index: number; url: string }
@@ -47,7 +61,7 @@ export type ExecuteEvent =
   | ({ type: "ended"; index: number } & Try)
   | { type: "pausing"; ms: number };
 
-/** What `execute` is rejected with. */
+/** What `execute` and `outcome` are rejected with. */
 export interface BellwetherError extends Error {
   name: "BellwetherError";
   code: string;
@@ -59,7 +73,7 @@ export interface BellwetherError extends Error {
   hint: string;
   tries: Try[];
   /** What MongoDB said, if it refused the command. */
-  mongo?: { code: number; codeName: string; message: string; index?: number };
+  mongo?: { code: number; codeName: string; message: string; index?: number; command?: number };
   /** Where the command's text is wrong, for the code "bad_command" of the client itself. */
   line?: number;
   column?: number;

@@ -2,7 +2,7 @@
 
 use core::fmt::Display;
 
-use bellwether_client::{Event, Executed, Failure, NotACommand, Outcome, Try};
+use bellwether_client::{Event, Executed, Failure, Fate, NotACommand, Outcome, Try};
 use js_sys::{Array, Error, Object, Reflect};
 use wasm_bindgen::JsValue;
 
@@ -36,6 +36,17 @@ pub(crate) fn executed(executed: &Executed) -> Object {
         .0
 }
 
+pub(crate) fn fate(fate: &Fate) -> Object {
+    Fields::new()
+        .with("id", fate.id.to_string())
+        .with("outcome", fate.outcome.as_str())
+        .with_some("epoch", fate.epoch.map(number))
+        .with("server", fate.url.as_str())
+        .with_some("result", fate.result.as_ref().map(|result| result.get()))
+        .with("tries", tries(&fate.tries))
+        .0
+}
+
 pub(crate) fn failure(failure: &Failure) -> Error {
     let mongo = failure.mongo().map(|mongo| {
         Fields::new()
@@ -43,6 +54,7 @@ pub(crate) fn failure(failure: &Failure) -> Error {
             .with("codeName", mongo.code_name.as_str())
             .with("message", mongo.message.as_str())
             .with_some("index", mongo.index)
+            .with_some("command", mongo.command)
             .0
     });
     let fields = error(&failure.summary(), failure.code(), failure.outcome)

@@ -3,5 +3,8 @@
 mod commands;
 mod coordinator;
 mod fence;
+mod memory;
 mod once;
+mod reads;
+mod types;
 mod waiting;

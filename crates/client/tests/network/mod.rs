@@ -9,7 +9,8 @@ use bellwether_client::{
     Failure, OneShot, Outcome, Platform, ServerList, ServerUrl,
 };
 use bellwether_protocol::{
-    ClientFrame, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, RoleName, ServerFrame,
+    ClientFrame, CommandFate, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, RoleName,
+    ServerFrame,
 };
 use tokio::time::Instant;
 
@@ -36,6 +37,8 @@ pub(crate) enum Does {
     GoesSilent,
     /// Answers the command with this error, and with this outcome.
     Fails(ErrorCode, Outcome),
+    /// Refuses the command for now and says after how many milliseconds it may come back.
+    IsOverloaded(u64),
     /// Announces this error on the connection while the command executes.
     Announces(ErrorCode),
 }
@@ -186,7 +189,7 @@ impl Connection for Wire {
                     .with(|world| world.arrived.push((self.name.clone(), command.id, deadline)));
                 self.answer(command.id);
             }
-            Ok(ClientFrame::Outcome(_)) => {}
+            Ok(ClientFrame::Outcome(query)) => self.tell(query.id),
             Err(error) => return Err(Closed::broken(error)),
         }
         Ok(())
@@ -257,6 +260,11 @@ impl Wire {
                     ErrorFrame::new(code, outcome, "no").for_command(id),
                 ));
             }
+            Does::IsOverloaded(millis) => {
+                let mut error = ErrorFrame::new(ErrorCode::Overloaded, Outcome::NotExecuted, "full");
+                error.retry_after_ms = Some(millis);
+                self.say(ServerFrame::Error(error.for_command(id)));
+            }
             Does::Announces(code) => {
                 self.say(ServerFrame::Error(ErrorFrame::new(
                     code,
@@ -267,6 +275,24 @@ impl Wire {
             }
             _ => {}
         }
+    }
+
+    /// Says what became of the command, or does what else the script has.
+    fn tell(&mut self, id: CommandId) {
+        if !matches!(self.does, Does::Executes) {
+            return self.answer(id);
+        }
+        let executed = self.network.with(|world| world.executed.contains_key(&id));
+        self.say(ServerFrame::Fate(CommandFate {
+            id,
+            outcome: if executed {
+                Outcome::Executed
+            } else {
+                Outcome::NotExecuted
+            },
+            epoch: executed.then_some(7),
+            result: None,
+        }));
     }
 
     /// Whether the command was executed before.

@@ -9,7 +9,7 @@ use bson::{Bson, Document};
 use super::name::Kind;
 use super::part::{Part, take_max_time};
 use super::refusal::{Refusal, bad_command, not_allowed};
-use super::vocabulary::{self, Vocabulary};
+use super::vocabulary::{COMMON_OPTIONS, Vocabulary, check_option};
 
 /// The field that makes a command a list.
 pub(super) const NAME: &str = "transaction";
@@ -23,7 +23,7 @@ pub(super) fn is_list(body: &Document) -> bool {
 
 pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Vec<Part>, Refusal> {
     for field in body.keys().skip(1) {
-        vocabulary::check_option(NAME, &[], field)?;
+        check_option(NAME, &[], &COMMON_OPTIONS, field)?;
     }
     let max_time = take_max_time(&mut body)?;
     let comment = body.remove("comment");
@@ -45,14 +45,29 @@ pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Vec<Pa
             .inside(NAME));
     }
     let commands = commands.into_iter().enumerate();
-    commands
+    let parts: Result<Vec<Part>, Refusal> = commands
         .map(|(index, command)| {
-            let mut part =
-                part(command, vocabulary).map_err(|refusal| refusal.inside_item(index).inside(NAME))?;
+            let part = part(command, vocabulary);
+            let mut part = part.map_err(|refusal| refusal.inside_item(index).inside(NAME))?;
             part.inherit(comment.as_ref(), max_time);
             Ok(part)
         })
-        .collect()
+        .collect();
+    let parts = parts?;
+    check_together(&parts)?;
+    Ok(parts)
+}
+
+/// A list that writes is a transaction; one that only reads has a snapshot, which allows more.
+fn check_together(parts: &[Part]) -> Result<(), Refusal> {
+    let writes = parts.iter().any(|part| part.kind() == Kind::Write);
+    match parts.iter().position(|part| !part.runs_in_transaction()) {
+        Some(index) if writes => Err(not_allowed("this pipeline cannot be in a list that writes")
+            .with_hint("send it alone: MongoDB does not run $unionWith in a transaction")
+            .inside_item(index)
+            .inside(NAME)),
+        _ => Ok(()),
+    }
 }
 
 fn part(command: Bson, vocabulary: &Vocabulary) -> Result<Part, Refusal> {

@@ -8,9 +8,11 @@ mod extjson;
 mod list;
 mod name;
 mod operators;
+mod options;
 mod part;
 mod refusal;
 mod scan;
+mod schema;
 mod vocabulary;
 
 use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_DEPTH};
@@ -59,6 +61,12 @@ impl ParsedCommand {
     pub fn kind(&self) -> Kind {
         let other = self.parts.iter().map(Part::kind).find(|kind| *kind != Kind::Read);
         other.unwrap_or(Kind::Read)
+    }
+
+    /// Whether MongoDB executes all of it in one transaction. What only reads and answers false here can still
+    /// be executed as snapshot reads.
+    pub fn runs_in_transaction(&self) -> bool {
+        self.parts.iter().all(Part::runs_in_transaction)
     }
 
     /// The fingerprint of the document as the client sent it.

@@ -12,26 +12,69 @@ use super::name::CommandName;
 use super::refusal::{Refusal, not_allowed};
 use super::vocabulary::check_collection;
 
-const REFUSED: [(&str, &str); 9] = [
-    (
-        "$where",
-        "it runs JavaScript in MongoDB; use query operators or $expr",
-    ),
-    (
-        "$function",
-        "it runs JavaScript in MongoDB; use aggregation expressions",
-    ),
-    (
-        "$accumulator",
-        "it runs JavaScript in MongoDB; use the accumulators MongoDB has",
-    ),
-    ("$out", "aggregate only reads here; write with insert or update"),
-    ("$merge", "aggregate only reads here; write with insert or update"),
-    ("$changeStream", "a command ends with its reply"),
-    ("$currentOp", "it looks at other clients' operations"),
-    ("$listSessions", "it looks at other clients' sessions"),
-    ("$listLocalSessions", "it looks at other clients' sessions"),
+/// What MongoDB itself calls code that comes from `mapReduce`, and whatever else is between its own servers.
+const INTERNAL: &str = "$_";
+
+const JAVASCRIPT: &str = "it runs JavaScript in MongoDB; use query operators and aggregation expressions";
+const WRITES: &str = "aggregate only reads here; write with insert or update";
+const ENDS: &str = "a command ends with its reply";
+const OTHERS: &str = "it looks at what other clients do";
+const NOT_DATA: &str = "it tells what one member of MongoDB has counted, which is no part of any snapshot";
+const SEARCH: &str = "a search index is no part of the snapshot a command reads; use $text or $regex";
+const ROUTED: &str = "it is between MongoDB's own servers";
+
+/// Operators and stages, and what is said against them. What is neither here nor known to MongoDB is refused
+/// by MongoDB.
+const REFUSED: &[(&str, &str)] = &[
+    ("$where", JAVASCRIPT),
+    ("$function", JAVASCRIPT),
+    ("$accumulator", JAVASCRIPT),
+    ("$out", WRITES),
+    ("$merge", WRITES),
+    ("$changeStream", ENDS),
+    ("$changeStreamSplitLargeEvent", ENDS),
+    ("$currentOp", OTHERS),
+    ("$listSessions", OTHERS),
+    ("$listLocalSessions", OTHERS),
+    ("$listSampledQueries", OTHERS),
+    ("$listCachedAndActiveUsers", OTHERS),
+    ("$queryStats", OTHERS),
+    // Outside a transaction MongoDB answers the first two, inside it refuses them: a command must not depend on
+    // which commands it is executed with.
+    ("$collStats", NOT_DATA),
+    ("$indexStats", NOT_DATA),
+    ("$planCacheStats", NOT_DATA),
+    ("$operationMetrics", NOT_DATA),
+    ("$shardedDataDistribution", NOT_DATA),
+    ("$listCatalog", "send listCollections or listIndexes"),
+    ("$listClusterCatalog", "send listCollections or listIndexes"),
+    ("$listSearchIndexes", SEARCH),
+    ("$search", SEARCH),
+    ("$searchMeta", SEARCH),
+    ("$searchBeta", SEARCH),
+    ("$vectorSearch", SEARCH),
+    ("$mergeCursors", ROUTED),
+    ("$backupCursor", ROUTED),
+    ("$backupCursorExtend", ROUTED),
 ];
+
+/// Stages that MongoDB runs in a snapshot read, but not in a transaction.
+const NOT_IN_TRANSACTION: [&str; 3] = ["$unionWith", "$rankFusion", "$scoreFusion"];
+
+/// Whether MongoDB runs a checked command in a transaction.
+pub(super) fn run_in_transaction(body: &Document) -> bool {
+    body.get("pipeline").is_none_or(in_transaction)
+}
+
+fn in_transaction(value: &Bson) -> bool {
+    match value {
+        Bson::Array(items) => items.iter().all(in_transaction),
+        Bson::Document(document) => document.iter().all(|(field, value)| {
+            field == "$literal" || !NOT_IN_TRANSACTION.contains(&field.as_str()) && in_transaction(value)
+        }),
+        _ => true,
+    }
+}
 
 /// Refuses a command that contains such an operator, naming where.
 pub(super) fn check(name: CommandName, body: &Document) -> Result<(), Refusal> {
@@ -40,10 +83,21 @@ pub(super) fn check(name: CommandName, body: &Document) -> Result<(), Refusal> {
             (_, "comment") | (CommandName::Insert, "documents") => Ok(()),
             (CommandName::Update, "updates") => each(value, check_statement),
             (CommandName::FindAndModify, "update") => check_update(value),
+            (CommandName::Create, "pipeline") => check_view(value),
             _ => check_value(value),
         }
         .map_err(|refusal| refusal.inside(field))
     })
+}
+
+/// A view is read in transactions, too.
+fn check_view(pipeline: &Bson) -> Result<(), Refusal> {
+    check_value(pipeline)?;
+    if in_transaction(pipeline) {
+        return Ok(());
+    }
+    Err(not_allowed("$unionWith cannot be in a view")
+        .with_hint("send it with aggregate: MongoDB does not run it in a transaction, where views are read"))
 }
 
 /// One element of `updates`: `{q, u, arrayFilters, …}`.
@@ -83,8 +137,10 @@ fn check_value(value: &Bson) -> Result<(), Refusal> {
 }
 
 fn check_field(field: &str, value: &Bson) -> Result<(), Refusal> {
-    if let Some((operator, reason)) = REFUSED.iter().find(|(operator, _)| *operator == field) {
-        return Err(not_allowed(format!("{operator} is not allowed")).with_hint(*reason));
+    let known = REFUSED.iter().find(|(operator, _)| *operator == field);
+    let reason = known.map(|(_, reason)| *reason);
+    if let Some(reason) = reason.or(field.starts_with(INTERNAL).then_some(ROUTED)) {
+        return Err(not_allowed(format!("{field:.64} is not allowed")).with_hint(reason));
     }
     match field {
         "$literal" => return Ok(()),

@@ -16,6 +16,7 @@ pub struct Part {
     collection: String,
     body: Document,
     max_time: Option<Duration>,
+    runs_in_transaction: bool,
 }
 
 impl Part {
@@ -27,6 +28,7 @@ impl Part {
         Ok(Self {
             name,
             collection,
+            runs_in_transaction: operators::run_in_transaction(&body),
             body,
             max_time,
         })
@@ -63,6 +65,12 @@ impl Part {
     /// The document to execute: the client's, in the client's order, without `maxTimeMS`.
     pub fn body(&self) -> &Document {
         &self.body
+    }
+
+    /// Whether MongoDB executes it in a transaction. A command that only reads and answers false here can
+    /// still be executed as a snapshot read.
+    pub fn runs_in_transaction(&self) -> bool {
+        self.kind() != Kind::Schema && self.runs_in_transaction
     }
 
     /// The client's `maxTimeMS`. The pipeline applies it or the command's deadline, whichever is shorter.

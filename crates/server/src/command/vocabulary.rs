@@ -3,7 +3,9 @@
 use bson::{Bson, Document};
 
 use super::name::{CommandName, Kind};
+use super::options::reason_against;
 use super::refusal::{Refusal, bad_command, not_allowed};
+use super::schema;
 
 /// Which commands a server takes from its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +42,7 @@ impl Vocabulary {
 
 const fn options(name: CommandName) -> &'static [&'static str] {
     match name {
-        CommandName::Insert => &["documents", "ordered"],
+        CommandName::Insert => &["documents", "ordered", "bypassEmptyTsReplacement"],
         CommandName::Find => &[
             "filter",
             "sort",
@@ -56,7 +58,7 @@ const fn options(name: CommandName) -> &'static [&'static str] {
             "showRecordId",
             "allowDiskUse",
         ],
-        CommandName::Update => &["updates", "ordered", "let"],
+        CommandName::Update => &["updates", "ordered", "let", "bypassEmptyTsReplacement"],
         CommandName::Delete => &["deletes", "ordered", "let"],
         CommandName::FindAndModify => &[
             "query",
@@ -70,13 +72,24 @@ const fn options(name: CommandName) -> &'static [&'static str] {
             "arrayFilters",
             "hint",
             "let",
+            "bypassEmptyTsReplacement",
         ],
         CommandName::Aggregate => &["pipeline", "cursor", "allowDiskUse", "collation", "hint", "let"],
         CommandName::Count => &["query", "limit", "skip", "hint", "collation"],
         CommandName::Distinct => &["key", "query", "collation", "hint"],
-        CommandName::ListCollections => &["filter", "nameOnly"],
-        CommandName::ListIndexes => &[],
-        CommandName::Create => &["collation", "validator", "validationLevel", "validationAction"],
+        CommandName::ListCollections => &["filter", "nameOnly", "cursor"],
+        CommandName::ListIndexes => &["cursor"],
+        CommandName::Create => &[
+            "collation",
+            "validator",
+            "validationLevel",
+            "validationAction",
+            "viewOn",
+            "pipeline",
+            "clusteredIndex",
+            "expireAfterSeconds",
+            "changeStreamPreAndPostImages",
+        ],
         CommandName::CreateIndexes => &["indexes"],
         CommandName::Drop => &[],
         CommandName::DropIndexes => &["index"],
@@ -84,74 +97,36 @@ const fn options(name: CommandName) -> &'static [&'static str] {
 }
 
 /// Options every command has.
-const COMMON_OPTIONS: [&str; 2] = ["comment", "maxTimeMS"];
-
-/// Options MongoDB knows and this server refuses, with the reason.
-const REFUSED_OPTIONS: [(&str, &str); 19] = [
-    (
-        "writeConcern",
-        "every command is answered only after a majority has it",
-    ),
-    (
-        "readConcern",
-        "every command reads a snapshot that a majority has",
-    ),
-    ("$readPreference", "every command runs on the primary"),
-    ("lsid", "sessions are the server's own"),
-    (
-        "txnNumber",
-        "every command is a transaction already; its id makes it safe to repeat",
-    ),
-    ("stmtId", "the command's id makes it safe to repeat"),
-    ("stmtIds", "the command's id makes it safe to repeat"),
-    ("autocommit", "every command is a transaction already"),
-    ("startTransaction", "every command is a transaction already"),
-    ("$db", "commands are for the configured database"),
-    ("$clusterTime", "the server keeps it"),
-    (
-        "bypassDocumentValidation",
-        "the collection's validation holds for every client",
-    ),
-    ("explain", "explain cannot run in a transaction"),
-    (
-        "batchSize",
-        "the reply holds the whole result; page with sort, skip and limit",
-    ),
-    (
-        "singleBatch",
-        "the reply holds the whole result; page with sort, skip and limit",
-    ),
-    ("tailable", "a command ends with its reply"),
-    ("awaitData", "a command ends with its reply"),
-    ("noCursorTimeout", "a command ends with its reply"),
-    ("allowPartialResults", "results are never partial"),
-];
+pub(super) const COMMON_OPTIONS: [&str; 2] = ["comment", "maxTimeMS"];
 
 /// Checks that every field of the command is an option this server passes on.
 pub(super) fn check_options(name: CommandName, body: &Document) -> Result<(), Refusal> {
     for option in body.keys().skip(1) {
-        check_option(name.as_str(), options(name), option)?;
+        check_option(name.as_str(), options(name), &COMMON_OPTIONS, option)?;
     }
-    check_cursor(body)
+    match name {
+        CommandName::Aggregate | CommandName::ListCollections | CommandName::ListIndexes => {
+            check_cursor(body)
+        }
+        CommandName::Create => schema::check_create(body),
+        CommandName::CreateIndexes => schema::check_indexes(body),
+        _ => Ok(()),
+    }
 }
 
-/// Checks one option of a command that has these besides the common ones.
-pub(super) fn check_option(name: &str, options: &[&str], option: &str) -> Result<(), Refusal> {
-    if options.contains(&option) || COMMON_OPTIONS.contains(&option) {
+/// Checks one option of something that has these.
+pub(super) fn check_option(what: &str, own: &[&str], common: &[&str], option: &str) -> Result<(), Refusal> {
+    if own.contains(&option) || common.contains(&option) {
         return Ok(());
     }
-    let refused = not_allowed(format!("{name} does not take the option {option:.64?} here"));
-    let reason = REFUSED_OPTIONS.iter().find(|(known, _)| *known == option);
-    Err(refused.with_hint(match reason {
-        Some((_, reason)) => format!("leave it away: {reason}"),
-        None => format!(
-            "the options of {name} are {}",
-            [options, &COMMON_OPTIONS].concat().join(", ")
-        ),
+    let refused = not_allowed(format!("{what} does not take the option {option:.64?} here"));
+    Err(refused.with_hint(match reason_against(option) {
+        Some(reason) => format!("leave it away: {reason}"),
+        None => format!("the options of {what} are {}", [own, common].concat().join(", ")),
     }))
 }
 
-/// An aggregation's `cursor` is there because MongoDB demands it; there is nothing to choose.
+/// A `cursor` is there because drivers send it; there is nothing to choose.
 fn check_cursor(body: &Document) -> Result<(), Refusal> {
     match body.get("cursor") {
         None => Ok(()),

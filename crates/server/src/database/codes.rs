@@ -1,5 +1,6 @@
 //! MongoDB's error codes that mean something here.
 
+pub(crate) const UNAUTHORIZED: i32 = 13;
 pub(crate) const CURSOR_NOT_FOUND: i32 = 43;
 pub(crate) const NAMESPACE_EXISTS: i32 = 48;
 pub(crate) const MAX_TIME_EXPIRED: i32 = 50;

@@ -36,6 +36,9 @@ const TRY_TIMEOUT: Duration = Duration::from_millis(500);
 const MAJORITY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Grants epochs: each larger than all before, by whichever server they were claimed.
+///
+/// What is claimed from one `Fence` can be led by the [`Pipeline`](crate::Pipeline) that was given the same
+/// one, or a clone of it.
 #[derive(Clone, Debug)]
 pub struct Fence {
     database: Database,
@@ -51,17 +54,12 @@ struct State {
 
 /// The right to commit under an epoch, until a later one is claimed.
 #[derive(Debug)]
-pub struct Tenure {
+pub(crate) struct Tenure {
     epoch: u64,
     session: ClientSession,
 }
 
 impl Tenure {
-    /// The epoch.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
     /// The epoch and the session the fence names: the only one to work in under this epoch.
     pub(crate) fn into_parts(self) -> (u64, ClientSession) {
         (self.epoch, self.session)
@@ -93,6 +91,8 @@ impl Fence {
     /// Claims the next epoch for this server. From the moment it is granted, no transaction of an earlier
     /// epoch commits. It takes a few milliseconds, and about five seconds at most when MongoDB does not
     /// answer.
+    ///
+    /// `holder` and `number` say in the fence document who holds the epoch; nothing depends on them.
     ///
     /// The claim runs to its end even if the future is dropped: a claim given up half-way could still be
     /// granted, and nobody would know.

@@ -3,8 +3,11 @@ use mongodb::event::EventHandler;
 use mongodb::event::sdam::{SdamEvent, TopologyDescription};
 use tokio::sync::watch;
 
+use super::members::Members;
+
 /// What the driver's monitors know of the replica set at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Health {
     /// Whether a primary is known and answers.
     pub available: bool,
@@ -52,16 +55,23 @@ impl Health {
     }
 }
 
-/// Turns the driver's monitoring events into the newest [`Health`].
-pub(super) fn watch_topology(health: watch::Sender<Health>) -> EventHandler<SdamEvent> {
+/// Turns the driver's monitoring events into the newest [`Health`] and [`Members`].
+pub(super) fn watch_topology(
+    health: watch::Sender<Health>,
+    members: watch::Sender<Members>,
+) -> EventHandler<SdamEvent> {
     EventHandler::callback(move |event| {
         if let SdamEvent::TopologyDescriptionChanged(event) = event {
-            let new = Health::of(&event.new_description);
-            health.send_if_modified(|current| {
-                let changed = *current != new;
-                *current = new;
-                changed
-            });
+            let topology = &event.new_description;
+            members.send_if_modified(|current| replace(current, current.next(topology)));
+            health.send_if_modified(|current| replace(current, Health::of(topology)));
         }
     })
+}
+
+/// Returns whether that changed anything.
+fn replace<T: PartialEq>(current: &mut T, new: T) -> bool {
+    let changed = *current != new;
+    *current = new;
+    changed
 }

@@ -1,33 +1,43 @@
 //! MongoDB: the connection to it, what is known of its health, and the fence.
 
+mod assist;
+mod candidate;
 pub(crate) mod codes;
 mod fence;
 mod health;
+mod members;
+mod privilege;
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use bson::{Document, doc};
 use mongodb::error::ErrorKind;
-use mongodb::options::{ClientOptions, CollectionOptions, ReadConcern, SelectionCriteria, WriteConcern};
+use mongodb::options::{
+    ClientOptions, CollectionOptions, ReadConcern, SelectionCriteria, ServerMonitoringMode, WriteConcern,
+};
 use mongodb::{Client, Collection};
 use thiserror::Error;
 use tokio::sync::{OnceCell, watch};
 
-pub use fence::{ClaimError, Fence, Tenure};
+pub(crate) use assist::assist;
+pub(crate) use fence::Tenure;
+pub use fence::{ClaimError, Fence};
 pub use health::Health;
+use members::Members;
 
 /// How long a command's id and reply are kept. An id is refused as expired after half of this, so that none
 /// is ever executed again because it was forgotten.
 const RECORDS_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// A server's connection to the replica set.
+/// A connection to the replica set. Clones share it; it ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct Database {
     client: Client,
     users: mongodb::Database,
     system: mongodb::Database,
     health: watch::Receiver<Health>,
+    members: watch::Receiver<Members>,
     prepared: Arc<OnceCell<()>>,
 }
 
@@ -78,15 +88,11 @@ impl Database {
             return Err(ConnectError::NoReplicaSet);
         }
 
-        let (sender, health) = watch::channel(Health::at_start());
-        options.sdam_event_handler = Some(health::watch_topology(sender));
+        let (health_sender, health) = watch::channel(Health::at_start());
+        let (members_sender, members) = watch::channel(Members::default());
+        options.sdam_event_handler = Some(health::watch_topology(health_sender, members_sender));
         options.app_name.get_or_insert_with(|| "bellwether".to_owned());
-        // The driver's own defaults are 10 s, 10 s and 30 s.
-        options.connect_timeout.get_or_insert(Duration::from_secs(1));
-        options.heartbeat_freq.get_or_insert(Duration::from_millis(500));
-        options
-            .server_selection_timeout
-            .get_or_insert(Duration::from_secs(2));
+        notice_quickly(&mut options);
 
         let client =
             Client::with_options(options).map_err(|error| ConnectError::Uri(error.kind.to_string()))?;
@@ -95,6 +101,7 @@ impl Database {
             system: client.database(&format!("{name}_bellwether")),
             client,
             health,
+            members,
             prepared: Arc::default(),
         })
     }
@@ -158,6 +165,26 @@ impl Database {
 
 /// The collection of the fence and of the commands' ids and replies.
 pub(crate) const LEDGER: &str = "ledger";
+
+/// What the URI leaves open, chosen so that a lost primary costs little. A primary whose process ended is
+/// noticed by its closed connection, in a millisecond, whatever stands here.
+fn notice_quickly(options: &mut ClientOptions) {
+    // A frozen primary is noticed after the sum of these two, and then the operations that wait for its answer
+    // are interrupted. The driver's defaults are 10 s each; it takes no heartbeat below 500 ms.
+    options.heartbeat_freq.get_or_insert(Duration::from_millis(500));
+    options.connect_timeout.get_or_insert(Duration::from_secs(1));
+    // Streamed, a member's news arrive when they happen. Left to itself the driver polls where it believes to
+    // run as a cloud function, which a container on Knative looks like.
+    options
+        .server_monitoring_mode
+        .get_or_insert(ServerMonitoringMode::Stream);
+    // So that whoever becomes primary next is connected, encrypted and authenticated already.
+    options.min_pool_size.get_or_insert(1);
+    // The driver's default is 30 s.
+    options
+        .server_selection_timeout
+        .get_or_insert(Duration::from_secs(2));
+}
 
 /// MongoDB allows 63 bytes; the system database's name is 11 longer.
 fn check_name(name: &str) -> Result<(), ConnectError> {

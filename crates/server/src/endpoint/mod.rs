@@ -1,10 +1,13 @@
 //! What clients connect to: WebSocket at `/v1`, health and status, and the page.
 
 mod accept;
+mod budget;
+mod handshake;
 mod lingering;
 mod origin;
 mod refusal;
 mod session;
+mod socket;
 mod status;
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +28,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::peer::Directory;
 use crate::pipeline::Pipeline;
+use budget::Budget;
 
 /// What every part of the endpoint can ask.
 pub(crate) struct Cluster {
@@ -60,11 +64,12 @@ fn unix_ms(time: SystemTime) -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a handler can ask: the cluster, and whether the server is leaving.
+/// What a handler can ask: the cluster, whether the server is leaving, and room for replies.
 #[derive(Clone)]
 struct Context {
     cluster: Arc<Cluster>,
     stopped: watch::Receiver<bool>,
+    replies: Arc<Budget>,
 }
 
 /// Serves until `stopped` says so, then until every session has ended.
@@ -72,13 +77,14 @@ pub(crate) async fn serve(cluster: Arc<Cluster>, listener: TcpListener, stopped:
     let router = router(Context {
         cluster: Arc::clone(&cluster),
         stopped: stopped.clone(),
+        replies: Budget::new(cluster.config.limits.reply_bytes),
     });
     accept::serve(listener, router, &cluster.config.limits, stopped).await;
 }
 
 fn router(context: Context) -> Router {
     let mut router = Router::new()
-        .route("/v1", get(session::upgrade))
+        .route("/v1", get(handshake::upgrade))
         .route("/livez", get(status::livez))
         .route("/readyz", get(status::readyz))
         .route("/status", get(status::status));

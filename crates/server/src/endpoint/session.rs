@@ -1,109 +1,110 @@
 //! One client's connection.
 
 use core::ops::ControlFlow;
-use std::sync::Arc;
+use core::time::Duration;
 use std::time::SystemTime;
 
-use axum::extract::State;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::response::Response;
 use bellwether_protocol::{
-    ClientFrame, CloseCode, Command, CommandId, DEFAULT_DEADLINE, ErrorCode, ErrorFrame, Hello, HelloOk,
-    Limits, MAX_DEADLINE, MAX_DEPTH, MAX_RESULT_BYTES, Outcome, OutcomeQuery, SUBPROTOCOL, ServerFrame,
-    close_reason,
+    ClientFrame, CloseCode, Command, DEFAULT_DEADLINE, ErrorCode, ErrorFrame, Hello, HelloOk, Limits,
+    MAX_DEADLINE, MAX_DEPTH, MAX_RESULT_BYTES, Outcome, OutcomeQuery, SUBPROTOCOL, ServerFrame, close_reason,
 };
-use core::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tokio_tungstenite::tungstenite;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::debug;
 
-use super::{Cluster, Context, unix_ms};
-use crate::command::ParsedCommand;
+use super::socket::{Event, Socket};
+use super::{Context, unix_ms};
+use crate::command::{Kind, ParsedCommand};
 use crate::pipeline::{RETENTION, SourceId};
 
-pub(super) async fn upgrade(State(context): State<Context>, upgrade: WebSocketUpgrade) -> Response {
-    let max = context.cluster.config.limits.message_bytes;
-    upgrade
-        .protocols([SUBPROTOCOL])
-        .max_message_size(max)
-        .max_frame_size(max)
-        .write_buffer_size(0)
-        // One reply of the largest size, in Extended JSON, which is several times as long as BSON.
-        .max_write_buffer_size(16 * MAX_RESULT_BYTES)
-        .on_upgrade(move |socket| async move {
-            let Context { cluster, stopped } = context;
-            let session = Session {
-                socket,
-                cluster,
-                stopped,
-                source: SourceId::new(),
-                outstanding: FuturesUnordered::new(),
-            };
-            session.run().await;
-        })
+/// How long to stay away when too many replies wait to be taken: about as long as those who take theirs need.
+const ROOM_AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) struct Session {
+    socket: Socket<TokioIo<Upgraded>>,
+    context: Context,
+    source: SourceId,
+    outstanding: FuturesUnordered<BoxFuture<'static, Answer>>,
 }
 
-struct Session {
-    socket: WebSocket,
-    cluster: Arc<Cluster>,
-    stopped: watch::Receiver<bool>,
-    source: SourceId,
-    outstanding: FuturesUnordered<BoxFuture<'static, ServerFrame>>,
+/// A frame to send, and what became of its command, for the case that there is no room for the frame.
+struct Answer {
+    frame: ServerFrame,
+    outcome: Outcome,
 }
 
 /// Why a session ends: what the client is told, or nothing if it is gone.
 type End = Option<(CloseCode, String)>;
 
 impl Session {
-    async fn run(mut self) {
-        let end = match self.greet().await {
+    pub(super) fn new(socket: Socket<TokioIo<Upgraded>>, context: Context) -> Self {
+        Self {
+            socket,
+            context,
+            source: SourceId::new(),
+            outstanding: FuturesUnordered::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self, has_subprotocol: bool) {
+        let end = match self.greet(has_subprotocol).await {
             ControlFlow::Continue(()) => self.converse().await,
             ControlFlow::Break(end) => end,
         };
         if let Some((code, reason)) = end {
             debug!(%code, reason, "closing a client's connection");
-            self.close(code, reason).await;
+            self.socket.close(CloseFrame {
+                code: code.code().into(),
+                reason: close_reason(reason).into(),
+            });
+            // A client that is gone is not told.
+            self.socket.flush().await;
         }
     }
 
     /// Waits for `hello` and answers it.
-    async fn greet(&mut self) -> ControlFlow<End> {
-        if self.socket.protocol().is_none() {
+    async fn greet(&mut self, has_subprotocol: bool) -> ControlFlow<End> {
+        if !has_subprotocol {
             let reason = format!("this server speaks the subprotocol {SUBPROTOCOL}");
             return ControlFlow::Break(Some((CloseCode::UnsupportedProtocol, reason)));
         }
-        let limit = self.cluster.config.limits.hello_timeout;
+        let limit = self.context.cluster.config.limits.hello_timeout;
         let deadline = Instant::now() + limit;
         let text = loop {
-            match tokio::time::timeout_at(deadline, self.socket.recv()).await {
+            match timeout_at(deadline, self.socket.next(true)).await {
                 Err(_) => {
                     let reason = format!("no hello within {limit:?}");
                     return ControlFlow::Break(Some((CloseCode::Timeout, reason)));
                 }
-                Ok(received) => {
+                Ok(Event::Received(received)) => {
                     if let Some(text) = text_of(received)? {
                         break text;
                     }
                 }
+                Ok(Event::Taken) => {}
+                Ok(Event::Lost) => return ControlFlow::Break(None),
             }
         };
         match ClientFrame::parse(&text) {
-            Ok(ClientFrame::Hello(hello)) => self.welcome(&hello).await,
+            Ok(ClientFrame::Hello(hello)) => self.welcome(&hello),
             Ok(ClientFrame::Command(Command { id, .. }) | ClientFrame::Outcome(OutcomeQuery { id, .. })) => {
                 let error = bad_frame("hello comes first").for_command(id);
-                self.send(ServerFrame::Error(error)).await?;
+                self.send(&ServerFrame::Error(error));
                 ControlFlow::Break(Some((CloseCode::HelloRequired, "send hello first".to_owned())))
             }
-            Err(error) => self.refuse_frame(error.to_string()).await,
+            Err(error) => self.refuse_frame(error.to_string()),
         }
     }
 
-    async fn welcome(&mut self, hello: &Hello) -> ControlFlow<End> {
-        let cluster = &self.cluster;
+    fn welcome(&mut self, hello: &Hello) -> ControlFlow<End> {
+        let cluster = &self.context.cluster;
         if let Some(expected) = &hello.cluster
             && *expected != cluster.config.cluster
         {
@@ -113,7 +114,7 @@ impl Session {
             );
             let error = ErrorFrame::new(ErrorCode::WrongCluster, Outcome::NotExecuted, message)
                 .with_hint("check the list of servers");
-            self.send(ServerFrame::Error(error)).await?;
+            self.send(&ServerFrame::Error(error));
             return ControlFlow::Break(Some((CloseCode::WrongCluster, "another cluster".to_owned())));
         }
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -132,36 +133,54 @@ impl Session {
                 retention_ms: millis(RETENTION),
             },
         };
-        self.send(ServerFrame::HelloOk(ok)).await
+        self.send(&ServerFrame::HelloOk(ok));
+        ControlFlow::Continue(())
     }
 
     async fn converse(&mut self) -> End {
-        let limits = self.cluster.config.limits.clone();
+        let limits = self.context.cluster.config.limits.clone();
         let mut ping = interval(limits.ping_every);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.tick().await;
         let mut heard = Instant::now();
-        let mut stopped = self.stopped.clone();
+        let mut stopped = self.context.stopped.clone();
         loop {
             let leaving = *stopped.borrow_and_update();
-            if leaving && self.outstanding.is_empty() {
+            if leaving && self.outstanding.is_empty() && !self.socket.is_sending() {
                 return Some((CloseCode::Restart, "the server is shutting down".to_owned()));
             }
-            // A client that sends faster than it is served waits, by not being read.
-            let reading = !leaving && self.outstanding.len() < limits.outstanding;
+            if self.socket.unsent() > 0 {
+                // Then taking it is the sign of life, and the socket watches over that.
+                heard = Instant::now();
+            }
+            // A client that sends faster than it is served, or than it reads, waits by not being read.
+            let reading = !leaving
+                && self.outstanding.len() < limits.outstanding
+                && self.socket.unsent() <= limits.connection_reply_bytes;
             let step = tokio::select! {
-                received = self.socket.recv(), if reading => {
-                    heard = Instant::now();
-                    self.on_received(received).await
+                event = self.socket.next(reading) => match event {
+                    Event::Received(received) => {
+                        heard = Instant::now();
+                        self.on_received(received)
+                    }
+                    Event::Taken => ControlFlow::Continue(()),
+                    Event::Lost => {
+                        debug!("dropping a client that does not take what it is sent");
+                        ControlFlow::Break(None)
+                    }
+                },
+                Some(answer) = self.outstanding.next() => {
+                    self.send_answer(answer);
+                    ControlFlow::Continue(())
                 }
-                Some(answer) = self.outstanding.next() => self.send(answer).await,
                 _ = stopped.changed(), if !leaving => ControlFlow::Continue(()),
-                _ = ping.tick() => {
+                _ = ping.tick(), if !self.socket.is_sending() => {
                     if heard.elapsed() > limits.idle_timeout && self.outstanding.is_empty() {
                         let reason = format!("nothing heard for {:?}", limits.idle_timeout);
                         return Some((CloseCode::Timeout, reason));
                     }
-                    self.put(Message::Ping(Vec::new().into())).await
+                    self.socket.ping();
+                    ControlFlow::Continue(())
                 }
             };
             if let ControlFlow::Break(end) = step {
@@ -170,7 +189,7 @@ impl Session {
         }
     }
 
-    async fn on_received(&mut self, received: Option<Result<Message, axum::Error>>) -> ControlFlow<End> {
+    fn on_received(&mut self, received: Option<Result<Message, Error>>) -> ControlFlow<End> {
         let Some(text) = text_of(received)? else {
             return ControlFlow::Continue(());
         };
@@ -188,62 +207,88 @@ impl Session {
             Ok(ClientFrame::Hello(_)) => {
                 ControlFlow::Break(Some((CloseCode::TooMany, "hello is sent once".to_owned())))
             }
-            Err(error) => self.refuse_frame(error.to_string()).await,
+            Err(error) => self.refuse_frame(error.to_string()),
         }
     }
 
     /// The answer to a command, as soon as there is one.
-    fn submit(&self, command: Command) -> BoxFuture<'static, ServerFrame> {
+    fn submit(&self, command: Command) -> BoxFuture<'static, Answer> {
+        let cluster = &self.context.cluster;
         let id = command.id;
         let deadline = deadline(command.deadline_ms);
-        let queued = match self.cluster.refusal() {
+        let mut done = Outcome::Executed;
+        let queued = match cluster.refusal() {
             Some(refusal) => Err(refusal),
-            None => ParsedCommand::parse(&command.command, &self.cluster.config.vocabulary())
-                .and_then(|parsed| self.cluster.pipeline.submit(self.source, id, parsed, deadline)),
+            None => ParsedCommand::parse(&command.command, &cluster.config.vocabulary()).and_then(|parsed| {
+                if parsed.kind() == Kind::Read {
+                    done = Outcome::NotExecuted;
+                }
+                cluster.pipeline.submit(self.source, id, parsed, deadline)
+            }),
         };
-        answer(id, queued, ServerFrame::Result)
+        let answer = answer(queued);
+        async move {
+            match answer.await {
+                Ok(result) => Answer {
+                    frame: ServerFrame::Result(result),
+                    outcome: done,
+                },
+                Err(error) => Answer::error(error.for_command(id)),
+            }
+        }
+        .boxed()
     }
 
     /// The answer to a question, as soon as there is one.
-    fn ask(&self, query: OutcomeQuery) -> BoxFuture<'static, ServerFrame> {
+    fn ask(&self, query: OutcomeQuery) -> BoxFuture<'static, Answer> {
         let OutcomeQuery { id, deadline_ms } = query;
-        let asked = match self.cluster.refusal() {
-            // Whether the command was executed is not known here.
+        let cluster = &self.context.cluster;
+        let asked = match cluster.refusal() {
             Some(refusal) => Err(refusal),
-            None => self
-                .cluster
-                .pipeline
-                .outcome(self.source, id, deadline(deadline_ms)),
+            None => cluster.pipeline.outcome(self.source, id, deadline(deadline_ms)),
         };
-        answer(id, asked, ServerFrame::Fate)
+        let answer = answer(asked);
+        async move {
+            match answer.await {
+                Ok(fate) => Answer {
+                    outcome: fate.outcome,
+                    frame: ServerFrame::Fate(fate),
+                },
+                Err(mut error) => {
+                    // It was the question that was not answered; that says nothing about the command.
+                    error.outcome = Outcome::Unknown;
+                    Answer::error(error.for_command(id))
+                }
+            }
+        }
+        .boxed()
     }
 
     /// Says what is wrong with a frame, for people, and ends the session.
-    async fn refuse_frame(&mut self, reason: String) -> ControlFlow<End> {
-        self.send(ServerFrame::Error(bad_frame(&reason))).await?;
+    fn refuse_frame(&mut self, reason: String) -> ControlFlow<End> {
+        self.send(&ServerFrame::Error(bad_frame(&reason)));
         ControlFlow::Break(Some((CloseCode::BadFrame, reason)))
     }
 
-    async fn send(&mut self, frame: ServerFrame) -> ControlFlow<End> {
-        self.put(Message::Text(frame.to_json().into())).await
-    }
-
-    /// A client that does not take a frame in time is dropped, so that it does not hold memory for ever.
-    async fn put(&mut self, message: Message) -> ControlFlow<End> {
-        let limit = self.cluster.config.limits.send_timeout;
-        match timeout(limit, self.socket.send(message)).await {
-            Ok(Ok(())) => ControlFlow::Continue(()),
-            Ok(Err(_)) | Err(_) => ControlFlow::Break(None),
+    fn send_answer(&mut self, answer: Answer) {
+        let text = answer.frame.to_json();
+        match self.context.replies.hold(text.len(), self.socket.unsent()) {
+            Some(held) => self.socket.put(text, Some(held)),
+            None => self.send(&ServerFrame::Error(no_room(&answer))),
         }
     }
 
-    async fn close(mut self, code: CloseCode, reason: String) {
-        let frame = CloseFrame {
-            code: code.code(),
-            reason: close_reason(reason).into(),
-        };
-        // A client that is gone is not told.
-        let _ = self.put(Message::Close(Some(frame))).await;
+    fn send(&mut self, frame: &ServerFrame) {
+        self.socket.put(frame.to_json(), None);
+    }
+}
+
+impl Answer {
+    fn error(error: ErrorFrame) -> Self {
+        Self {
+            outcome: error.outcome,
+            frame: ServerFrame::Error(error),
+        }
     }
 }
 
@@ -252,29 +297,36 @@ fn deadline(asked_ms: Option<u64>) -> Instant {
     Instant::now() + asked.min(MAX_DEADLINE)
 }
 
-/// What the pipeline says, or will say, as a frame.
-fn answer<T: Send + 'static>(
-    id: CommandId,
+/// What the pipeline says, or will say.
+async fn answer<T>(
     taken: Result<oneshot::Receiver<Result<T, ErrorFrame>>, ErrorFrame>,
-    frame: fn(T) -> ServerFrame,
-) -> BoxFuture<'static, ServerFrame> {
-    let error = move |error: ErrorFrame| ServerFrame::Error(error.for_command(id));
-    match taken {
-        Err(refusal) => core::future::ready(error(refusal)).boxed(),
-        Ok(receiver) => async move {
-            match receiver.await {
-                Ok(Ok(answer)) => frame(answer),
-                Ok(Err(refusal)) => error(refusal),
-                Err(_) => {
-                    let message = "the server failed while it worked on the command";
-                    let failed = ErrorFrame::new(ErrorCode::Internal, Outcome::Unknown, message)
-                        .with_hint("send it again with the same id: it is executed once at most");
-                    error(failed)
-                }
-            }
+) -> Result<T, ErrorFrame> {
+    taken?.await.unwrap_or_else(|_| {
+        let message = "the server failed while it worked on the command";
+        Err(ErrorFrame::new(ErrorCode::Internal, Outcome::Unknown, message)
+            .with_hint("send it again with the same id: it is executed once at most"))
+    })
+}
+
+/// What a client is told instead of a reply that finds no room. A read can be repeated, and a write's reply is
+/// stored unless it is long.
+fn no_room(answer: &Answer) -> ErrorFrame {
+    let message = "too many replies wait to be taken by their clients";
+    let hint = match answer.outcome {
+        Outcome::Executed => {
+            "the command is executed; send it again with the same id for its reply, which is kept unless it is long"
         }
-        .boxed(),
-    }
+        _ => "send it again with the same id",
+    };
+    let mut frame = ErrorFrame::new(ErrorCode::Overloaded, answer.outcome, message).with_hint(hint);
+    frame.retry_after_ms = u64::try_from(ROOM_AGAIN.as_millis()).ok();
+    frame.id = match &answer.frame {
+        ServerFrame::Result(result) => Some(result.id),
+        ServerFrame::Fate(fate) => Some(fate.id),
+        ServerFrame::Error(error) => error.id,
+        ServerFrame::HelloOk(_) => None,
+    };
+    frame
 }
 
 fn bad_frame(reason: &str) -> ErrorFrame {
@@ -284,30 +336,20 @@ fn bad_frame(reason: &str) -> ErrorFrame {
 }
 
 /// The text in a message; nothing if it carries none; or why the session ends.
-fn text_of(received: Option<Result<Message, axum::Error>>) -> ControlFlow<End, Option<Utf8Bytes>> {
+fn text_of(received: Option<Result<Message, Error>>) -> ControlFlow<End, Option<Utf8Bytes>> {
     match received {
         None | Some(Ok(Message::Close(_))) => ControlFlow::Break(None),
         Some(Ok(Message::Text(text))) => ControlFlow::Continue(Some(text)),
-        Some(Ok(Message::Ping(_) | Message::Pong(_))) => ControlFlow::Continue(None),
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => ControlFlow::Continue(None),
         Some(Ok(Message::Binary(_))) => ControlFlow::Break(Some((
             CloseCode::UnsupportedData,
             "every frame is text".to_owned(),
         ))),
-        Some(Err(error)) => ControlFlow::Break(end_of(&error)),
+        Some(Err(error)) => ControlFlow::Break(match error {
+            Error::Capacity(error) => Some((CloseCode::TooBig, error.to_string())),
+            Error::Utf8(error) => Some((CloseCode::InvalidUtf8, error)),
+            Error::Protocol(error) => Some((CloseCode::ProtocolError, error.to_string())),
+            _ => None,
+        }),
     }
-}
-
-fn end_of(error: &axum::Error) -> End {
-    let mut source: Option<&(dyn core::error::Error + 'static)> = Some(error);
-    while let Some(current) = source {
-        match current.downcast_ref::<tungstenite::Error>() {
-            Some(tungstenite::Error::Capacity(error)) => return Some((CloseCode::TooBig, error.to_string())),
-            Some(tungstenite::Error::Utf8(error)) => return Some((CloseCode::InvalidUtf8, error.clone())),
-            Some(tungstenite::Error::Protocol(error)) => {
-                return Some((CloseCode::ProtocolError, error.to_string()));
-            }
-            _ => source = current.source(),
-        }
-    }
-    None
 }

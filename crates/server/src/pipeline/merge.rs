@@ -275,3 +275,6 @@ impl Merging {
         self.suspended_for = self.suspended_for.saturating_sub(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

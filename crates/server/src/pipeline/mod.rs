@@ -62,7 +62,12 @@ pub const MAX_STORED_REPLY: usize = 64 * 1024;
 /// What a command gets: its reply, or why there is none and what became of it.
 pub type Answer = Result<CommandResult, ErrorFrame>;
 
-/// What can be chosen about a pipeline.
+/// What can be chosen about a pipeline. Begin with the default and change what differs.
+///
+/// ```
+/// let mut settings = bellwether_server::Settings::default();
+/// settings.queue = 10_000;
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -142,6 +147,9 @@ impl Pipeline {
     /// A pipeline that refuses commands until it [leads](Self::lead).
     ///
     /// In the background it lets MongoDB create what it needs, so that taking over later costs nothing.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn start(database: Database, fence: Fence, settings: Settings) -> Self {
         tokio::spawn(prepare_when_possible(database.clone()));
         let shared = Shared {
@@ -159,7 +167,10 @@ impl Pipeline {
         }
     }
 
-    /// Begins to execute commands under an epoch that was claimed from the fence.
+    /// Begins to execute commands under an epoch that was claimed from the fence. A tenure that is under way
+    /// ends first, as with [`retire`](Self::retire).
+    ///
+    /// It ends by itself when a later epoch is found granted; [`fenced`](Self::fenced) tells.
     ///
     /// # Errors
     /// [`NotClaimed`] if the fence here did not grant the epoch, or it was taken before.
@@ -263,7 +274,8 @@ impl Pipeline {
         })
     }
 
-    /// The newest epoch that was found fenced: a later one has been granted, and this server must step down.
+    /// The newest epoch that was found fenced: a later one has been granted, and whoever led under this one
+    /// leads no more. `None` until that happens for the first time.
     pub fn fenced(&self) -> watch::Receiver<Option<u64>> {
         self.shared.fenced.subscribe()
     }

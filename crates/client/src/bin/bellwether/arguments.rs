@@ -2,7 +2,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use bellwether_client::CommandId;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 const AFTER_HELP: &str = "\
 Servers are taken from --servers, else --servers-file, else the environment variable BELLWETHER_SERVERS, else
@@ -10,20 +10,29 @@ the file bellwether/servers in $XDG_CONFIG_HOME or ~/.config. Entries are host:p
 separated by commas, blanks or line ends; in a file, lines that start with # are skipped.
 
 Exit codes:
-  0  executed; the reply is on standard output
+  0  executed; the reply is on standard output, if it was kept
   1  MongoDB refused the command; nothing was changed
   2  the command line, the list of servers or the command's text is wrong; nothing was sent
-  3  not executed, and it will not be
+  3  not executed, and it will not be; for `outcome`: no effect until now
   4  unknown: it may or may not have been executed. Ask again with the --id that is printed: the command runs
-     if it had not, and its first reply comes back if it had
+     if it had not, and its first reply comes back if it had. Or only ask what became of it: `bellwether outcome`
 
 Example:
   bellwether --servers 127.0.0.1:7001,127.0.0.1:7002 '{\"insert\":\"notes\",\"documents\":[{\"text\":\"hi\"}]}'";
 
+const USAGE: &str = "\
+bellwether [OPTIONS] <COMMAND>
+       bellwether [OPTIONS] outcome <ID>";
+
 /// Passes one command to each server of a Bellwether cluster in turn until one executes it.
 #[derive(Debug, Parser)]
 #[command(name = "bellwether", version, after_help = AFTER_HELP, max_term_width = 110)]
+#[command(override_usage = USAGE, subcommand_help_heading = "Questions", disable_help_subcommand = true)]
+#[command(subcommand_negates_reqs = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) question: Option<Question>,
+
     /// The MongoDB command in Extended JSON, or - to read it from standard input
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     pub(crate) command: Option<String>,
@@ -33,11 +42,11 @@ pub(crate) struct Arguments {
     pub(crate) file: Option<PathBuf>,
 
     /// The servers, in the order in which they are tried
-    #[arg(long, value_name = "LIST", conflicts_with = "servers_file")]
+    #[arg(long, value_name = "LIST", conflicts_with = "servers_file", global = true)]
     pub(crate) servers: Option<String>,
 
     /// Reads the servers from this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) servers_file: Option<PathBuf>,
 
     /// Asks again about the command with this id, whose outcome was unknown
@@ -45,24 +54,34 @@ pub(crate) struct Arguments {
     pub(crate) id: Option<CommandId>,
 
     /// Sends the command only to servers of this cluster
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub(crate) cluster: Option<String>,
 
     /// How long to try: seconds, or a number with ms, s or m
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
 
     /// Prints the reply as it was received
-    #[arg(long, conflicts_with = "relaxed")]
+    #[arg(long, conflicts_with = "relaxed", global = true)]
     pub(crate) raw: bool,
 
     /// Prints numbers and dates in relaxed Extended JSON, which does not tell their types apart
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) relaxed: bool,
 
     /// Tells on standard error which server said what
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Question {
+    /// Asks what became of a command, and executes nothing
+    #[command(override_usage = "bellwether outcome [OPTIONS] <ID>")]
+    Outcome {
+        /// The command's id
+        id: CommandId,
+    },
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -7,15 +7,15 @@ mod report;
 use std::process::ExitCode;
 
 use bellwether_client::native::Native;
-use bellwether_client::{CommandText, OneShot, ServerList};
+use bellwether_client::{CommandId, CommandText, OneShot, ServerList};
 use clap::Parser;
 
-use arguments::Arguments;
+use arguments::{Arguments, Question};
 use report::Exit;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (servers, command) = match prepare(&arguments) {
+    let (servers, request) = match prepare(&arguments) {
         Ok(prepared) => prepared,
         Err(problem) => {
             eprintln!("bellwether: {problem}");
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         }
     };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run(&arguments, servers, &command)).into(),
+        Ok(runtime) => runtime.block_on(run(&arguments, servers, &request)).into(),
         Err(error) => {
             eprintln!("bellwether: not executed: cannot start: {error}");
             Exit::NotExecuted.into()
@@ -31,13 +31,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn prepare(arguments: &Arguments) -> Result<(ServerList, CommandText), input::Problem> {
-    let servers = input::servers(arguments)?;
-    let command = input::command(arguments)?;
-    Ok((servers, command))
+enum Request {
+    Execute(CommandText),
+    Outcome(CommandId),
 }
 
-async fn run(arguments: &Arguments, servers: ServerList, command: &CommandText) -> Exit {
+fn prepare(arguments: &Arguments) -> Result<(ServerList, Request), input::Problem> {
+    let servers = input::servers(arguments)?;
+    let request = match &arguments.question {
+        Some(Question::Outcome { id }) => Request::Outcome(*id),
+        None => Request::Execute(input::command(arguments)?),
+    };
+    Ok((servers, request))
+}
+
+async fn run(arguments: &Arguments, servers: ServerList, request: &Request) -> Exit {
     let mut shot = OneShot::new(Native::new(), servers)
         .client(concat!("bellwether-cli/", env!("CARGO_PKG_VERSION")))
         .deadline(arguments.timeout);
@@ -58,8 +66,15 @@ async fn run(arguments: &Arguments, servers: ServerList, command: &CommandText) 
             report::event(event);
         }
     };
-    match shot.execute_until(interrupted, command, watch).await {
-        Ok(executed) => report::executed(arguments, &executed),
-        Err(failure) => report::failure(&failure),
-    }
+    let ended = match request {
+        Request::Execute(command) => {
+            let ended = shot.execute_until(interrupted, command, watch).await;
+            ended.map(|executed| report::executed(arguments, &executed))
+        }
+        Request::Outcome(id) => {
+            let ended = shot.outcome_until(interrupted, *id, watch).await;
+            ended.map(|fate| report::fate(arguments, &fate))
+        }
+    };
+    ended.unwrap_or_else(|failure| report::failure(arguments, &failure))
 }

@@ -1,7 +1,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use bellwether_client::{Event, Executed, Failure, Outcome, readable};
+use bellwether_client::{Event, Executed, Failure, Fate, Outcome, readable};
+use serde_json::value::RawValue;
 
 use crate::arguments::Arguments;
 
@@ -30,31 +31,89 @@ pub(crate) fn executed(arguments: &Arguments, executed: &Executed) -> Exit {
         };
         eprintln!("id {} in epoch {}{replayed}", executed.id, executed.epoch);
     }
+    print(arguments, &executed.result);
+    Exit::Executed
+}
+
+pub(crate) fn fate(arguments: &Arguments, fate: &Fate) -> Exit {
+    match fate.outcome {
+        Outcome::Executed => {
+            let epoch = fate
+                .epoch
+                .map(|epoch| format!(" in epoch {epoch}"))
+                .unwrap_or_default();
+            match &fate.result {
+                Some(result) => {
+                    eprintln!("executed{epoch}; this was the reply:");
+                    print(arguments, result);
+                }
+                None => eprintln!("executed{epoch}; the reply was not kept"),
+            }
+            Exit::Executed
+        }
+        Outcome::NotExecuted => {
+            eprintln!(
+                "not executed until now; to have it executed, send it with: --id {}",
+                fate.id
+            );
+            Exit::NotExecuted
+        }
+        Outcome::Unknown => {
+            eprintln!(
+                "unknown: {} cannot tell any more what became of {}",
+                fate.url, fate.id
+            );
+            Exit::Unknown
+        }
+    }
+}
+
+fn print(arguments: &Arguments, result: &RawValue) {
     let text = if arguments.raw {
-        executed.result.get().to_owned()
+        result.get().to_owned()
     } else if arguments.relaxed {
-        readable::pretty_relaxed(&executed.result)
+        readable::pretty_relaxed(result)
     } else {
-        readable::pretty(&executed.result)
+        readable::pretty(result)
     };
     // The command has had its effect, also if nobody reads the reply any more.
     if let Err(error) = writeln!(io::stdout(), "{text}") {
         eprintln!("bellwether: executed, but the reply cannot be printed: {error}");
     }
-    Exit::Executed
 }
 
-pub(crate) fn failure(failure: &Failure) -> Exit {
+pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
     eprintln!("bellwether: {failure}");
     match (failure.outcome, failure.id) {
         (Outcome::Executed, _) => Exit::Executed,
         (Outcome::NotExecuted, _) if failure.mongo().is_some() => Exit::Mongo,
         (Outcome::NotExecuted, _) => Exit::NotExecuted,
         (Outcome::Unknown, Some(id)) => {
-            eprintln!("To ask again, repeat the same command line with: --id {id}");
+            if arguments.question.is_none() {
+                eprintln!("To ask again, repeat the same command line with: --id {id}");
+            }
+            eprintln!(
+                "To ask only what became of it: bellwether outcome {}{id}",
+                named_servers(arguments)
+            );
             Exit::Unknown
         }
         (Outcome::Unknown, None) => Exit::Unknown,
+    }
+}
+
+/// The servers as they were named on the command line, to be named so again.
+fn named_servers(arguments: &Arguments) -> String {
+    match (&arguments.servers, &arguments.servers_file) {
+        (Some(list), _) => {
+            let entries: Vec<&str> = list
+                .split([',', ' ', '\t', '\n'])
+                .filter(|entry| !entry.is_empty())
+                .collect();
+            format!("--servers {} ", entries.join(","))
+        }
+        (None, Some(file)) => format!("--servers-file '{}' ", file.display()),
+        (None, None) => String::new(),
     }
 }
 

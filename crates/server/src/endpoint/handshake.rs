@@ -1,0 +1,48 @@
+//! The WebSocket handshake.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bellwether_protocol::SUBPROTOCOL;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tracing::debug;
+
+use super::Context;
+use super::session::Session;
+use super::socket::Socket;
+
+pub(super) async fn upgrade(State(context): State<Context>, mut request: Request) -> Response {
+    let mut response = match create_response_with_body(&request, Body::empty) {
+        Ok(response) => response,
+        Err(error) => {
+            let text = format!("this address is for WebSocket connections: {error}\n");
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+    };
+    let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let offered = offers
+        .iter()
+        .filter_map(|offer| offer.to_str().ok())
+        .any(|offer| offer.split(',').any(|protocol| protocol.trim() == SUBPROTOCOL));
+    if offered {
+        let chosen = HeaderValue::from_static(SUBPROTOCOL);
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
+    }
+    let upgrading = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        match upgrading.await {
+            Ok(upgraded) => {
+                let limits = &context.cluster.config.limits;
+                let stream = TokioIo::new(upgraded);
+                let socket = Socket::new(stream, limits.message_bytes, limits.send_timeout).await;
+                Session::new(socket, context).run(offered).await;
+            }
+            Err(error) => debug!(%error, "a handshake was not finished"),
+        }
+    });
+    response
+}

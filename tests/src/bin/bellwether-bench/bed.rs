@@ -1,0 +1,86 @@
+use std::ffi::OsString;
+
+use anyhow::{Context, Result, ensure};
+use bellwether_client::ServerList;
+use bellwether_tests::{Cluster, ClusterOptions, Process, ReplicaSet, ReplicaSetOptions, server_program};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::gauge::Gauge;
+
+/// A replica set and three servers in front of it.
+pub(crate) struct Bed {
+    // Dropped in this order, the servers first.
+    pub(crate) cluster: Cluster,
+    pub(crate) replica_set: ReplicaSet,
+    _logs: TempDir,
+}
+
+impl Bed {
+    pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// Starts the servers with further arguments.
+    pub(crate) async fn start_with(args: Vec<OsString>) -> Result<Self> {
+        let replica_set = ReplicaSet::start_with(ReplicaSetOptions {
+            test_commands: false,
+            ..ReplicaSetOptions::default()
+        })
+        .await?;
+        let (cluster, logs) = servers(&replica_set, args).await?;
+        Ok(Self {
+            cluster,
+            replica_set,
+            _logs: logs,
+        })
+    }
+
+    /// The port for clients of the coordinator, when all agree who that is.
+    pub(crate) async fn coordinator_port(&mut self) -> Result<u16> {
+        let agreement = self.cluster.all_agree().await?;
+        Ok(self.cluster.servers[agreement.coordinator].port)
+    }
+
+    /// Reads what everything on the machine has used so far.
+    pub(crate) fn gauge(&self) -> Gauge {
+        let servers = self.cluster.servers.iter().map(|server| &server.process);
+        let members = self.replica_set.members.iter().map(|member| &member.process);
+        Gauge {
+            servers: servers.map(Process::pid).collect(),
+            mongods: members.map(Process::pid).collect(),
+            client: self.replica_set.client().clone(),
+        }
+    }
+}
+
+/// Three servers in front of this replica set. Their logs are of no interest as long as all goes well.
+pub(crate) async fn servers(replica_set: &ReplicaSet, args: Vec<OsString>) -> Result<(Cluster, TempDir)> {
+    let logs = TempDir::with_prefix("bellwether-bench-").context("making a directory for logs")?;
+    let cluster = Cluster::start_with(ClusterOptions {
+        logs: Some(logs.path().to_path_buf()),
+        args,
+        ..ClusterOptions::new(replica_set.uri())
+    })
+    .await?;
+    Ok((cluster, logs))
+}
+
+/// The cluster's list as a client may have it, with this server first.
+pub(crate) fn list_from(cluster: &Cluster, first: usize) -> Result<ServerList> {
+    let mut urls = cluster.urls();
+    let count = urls.len();
+    urls.rotate_left(first % count);
+    Ok(urls.join(",").parse()?)
+}
+
+/// Whether the server has this flag.
+pub(crate) async fn server_takes(flag: &str) -> Result<bool> {
+    let help = Command::new(server_program().await?)
+        .arg("--help")
+        .output()
+        .await
+        .context("asking the server for its flags")?;
+    ensure!(help.status.success(), "bellwether-server --help failed");
+    Ok(String::from_utf8_lossy(&help.stdout).contains(flag))
+}

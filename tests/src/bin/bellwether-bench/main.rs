@@ -1,0 +1,109 @@
+//! What a user feels, measured: how long commands wait, how many are executed, what a fault costs. Wherever the MongoDB
+//! driver can do the same by itself, it is measured beside, in turn, in the same run on the same machine; compare
+//! figures of one run with each other only.
+//!
+//! `cargo xtask bench` builds this together with the programs it starts, and runs it. Everything is measured from
+//! outside, through connections and signals.
+
+mod bed;
+mod closed_loop;
+mod concurrency;
+mod failover;
+mod figures;
+mod gauge;
+mod insistent;
+mod journal;
+mod kept_open;
+mod latency;
+mod machine;
+mod markdown;
+mod memory;
+mod one_shots;
+mod plot;
+mod processes;
+mod reads;
+mod side;
+mod statistics;
+mod sweep;
+mod takeover;
+mod workload;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measures Bellwether and prints tables for docs/benchmarks.md. Without the name of a table: all of them, and the plots.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Options {
+    /// Few and short rounds: to see that everything works, not for figures
+    #[arg(long, global = true)]
+    quick: bool,
+
+    #[command(subcommand)]
+    table: Option<Table>,
+}
+
+#[derive(Subcommand)]
+enum Table {
+    /// What one client waits for one command, beside the driver
+    Latency(latency::Options),
+    /// Inserts, updates and mixed commands a second of 1 to 256 clients, beside as many of the driver's
+    Concurrency(sweep::Options),
+    /// Reads a second of 1 to 256 clients, beside as many of the driver's
+    Reads(sweep::Options),
+    /// How long commands wait when the coordinator is killed, stands still, or is asked to end
+    Takeover(takeover::Options),
+    /// How long commands wait when MongoDB's primary is killed, with the servers' help and without
+    MongodbFailover(failover::Options),
+    /// Memory and processor time of the coordinator, with idle connections and under load
+    Memory(memory::Options),
+    /// Draws the figures of `concurrency` and `reads` into docs/
+    Plot,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Options { quick, table } = Options::parse();
+    match table {
+        Some(table) => run(&table, quick).await,
+        None => everything(quick).await,
+    }
+}
+
+async fn run(table: &Table, quick: bool) -> Result<()> {
+    match table {
+        Table::Latency(options) => latency::run(options, quick).await,
+        Table::Concurrency(options) => concurrency::run(options, quick).await,
+        Table::Reads(options) => reads::run(options, quick).await,
+        Table::Takeover(options) => takeover::run(options, quick).await,
+        Table::MongodbFailover(options) => failover::run(options, quick).await,
+        Table::Memory(options) => memory::run(options, quick).await,
+        Table::Plot => plot::run(),
+    }
+}
+
+async fn everything(quick: bool) -> Result<()> {
+    let tables = [
+        ("One client", Table::Latency(latency::Options::default())),
+        (
+            "Many clients: writes",
+            Table::Concurrency(sweep::Options::default()),
+        ),
+        ("Many clients: reads", Table::Reads(sweep::Options::default())),
+        ("Takeover", Table::Takeover(takeover::Options::default())),
+        (
+            "MongoDB's failover",
+            Table::MongodbFailover(failover::Options::default()),
+        ),
+        ("Memory", Table::Memory(memory::Options::default())),
+    ];
+    for (title, table) in &tables {
+        markdown::line(&format!("### {title}\n"));
+        run(table, quick).await?;
+    }
+    if quick {
+        // Those in docs/ show real figures.
+        return Ok(());
+    }
+    plot::run()
+}

@@ -1,0 +1,163 @@
+//! What only reads is read at a moment: it delays nobody, misses nothing that was answered before, and is consistent.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bellwether_protocol::{ErrorCode, Outcome};
+use bellwether_server::SourceId;
+use bellwether_tests::ReplicaSet;
+use bson::{Document, doc};
+use mongodb::options::WriteConcern;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use crate::coordinator::{Coordinator, in_a_while, new_id, parse};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_read_delays_nobody() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_slow").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":1}]}"#).await?;
+    let slow_aggregation = doc! {
+        "configureFailPoint": "failCommand",
+        "mode": { "times": 1 },
+        "data": {
+            "failCommands": ["aggregate"],
+            "appName": "bellwether",
+            "blockConnection": true,
+            "blockTimeMS": 5000,
+        },
+    };
+    let admin = set.client().database("admin");
+    let entered = admin.run_command(slow_aggregation).await?.get_i32("count")?;
+    let source = SourceId::new();
+    let count = parse(r#"{"count":"c"}"#)?;
+    let mut slow = s1.pipeline.submit(source, new_id(), count, in_a_while())?;
+    let begun = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered + 1, "maxTimeMS": 20_000 };
+    admin.run_command(begun).await?;
+
+    // Its own connection's commands go on as well.
+    let insert = parse(r#"{"insert":"c","documents":[{"_id":2}]}"#)?;
+    s1.pipeline
+        .submit(source, new_id(), insert, in_a_while())?
+        .await??;
+    let found = s1.reply(r#"{"find":"c"}"#).await?;
+    assert_eq!(found["cursor"]["firstBatch"].as_array().map(Vec::len), Some(2));
+    assert!(
+        matches!(slow.try_recv(), Err(TryRecvError::Empty)),
+        "it is still read"
+    );
+    let reply: serde_json::Value = serde_json::from_str(slow.await??.result.get())?;
+    assert_eq!(reply["n"]["$numberInt"], "1", "as it was at its moment");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_has_seen_all_that_was_answered_before() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_seen").await?;
+    let direct = set.client().database("app_seen").collection::<Document>("c");
+    for n in 0..60 {
+        // By the pipeline, and by somebody who writes to MongoDB directly.
+        if n % 2 == 0 {
+            s1.reply(&format!(r#"{{"insert":"c","documents":[{{"_id":{n}}}]}}"#))
+                .await?;
+        } else {
+            direct
+                .insert_one(doc! { "_id": n })
+                .write_concern(WriteConcern::majority())
+                .await?;
+        }
+        let count = s1.reply(r#"{"count":"c"}"#).await?;
+        assert_eq!(count["n"]["$numberInt"], (n + 1).to_string());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_one_command() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_list").await?;
+    let set_up = r#"{"transaction":[
+        {"insert":"a","documents":[{"_id":1,"n":0}]},
+        {"insert":"b","documents":[{"_id":1,"n":0}]}]}"#;
+    let reply = s1.reply(set_up).await?;
+    assert_eq!(reply["results"][1]["n"]["$numberInt"], "1", "{reply}");
+
+    // Both change together, and whoever reads both sees that.
+    let change = r#"{"transaction":[
+        {"update":"a","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}}]},
+        {"update":"b","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}}]}]}"#;
+    let read = r#"{"transaction":[{"find":"a"},{"find":"b"}]}"#;
+    let mut changes = Vec::new();
+    let mut reads = Vec::new();
+    for _ in 0..40 {
+        let (id, command) = (new_id(), parse(change)?);
+        changes.push(s1.pipeline.submit(SourceId::new(), id, command, in_a_while())?);
+        let (id, command) = (new_id(), parse(read)?);
+        reads.push(s1.pipeline.submit(SourceId::new(), id, command, in_a_while())?);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    for change in changes {
+        change.await??;
+    }
+    for read in reads {
+        let reply: serde_json::Value = serde_json::from_str(read.await??.result.get())?;
+        let n = |which: usize| reply["results"][which]["cursor"]["firstBatch"][0]["n"].clone();
+        assert_eq!(n(0), n(1), "{reply}");
+    }
+
+    // One that fails leaves nothing, and says which.
+    let half = r#"{"transaction":[
+        {"insert":"a","documents":[{"_id":2}]},
+        {"insert":"b","documents":[{"_id":1}]}]}"#;
+    let error = s1.error(half).await;
+    assert_eq!(
+        (error.code, error.outcome),
+        (ErrorCode::Mongo, Outcome::NotExecuted)
+    );
+    let mongo = error.mongo.context("MongoDB's error")?;
+    assert_eq!(
+        (mongo.code, mongo.command, mongo.index),
+        (11000, Some(1), Some(0))
+    );
+    assert_eq!(s1.reply(r#"{"count":"a"}"#).await?["n"]["$numberInt"], "1");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_fails_does_not_touch_the_others() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_apart").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":1}]}"#).await?;
+    let commands = [
+        (r#"{"find":"c"}"#, true),
+        (r#"{"find":"c","filter":{"$bad":1}}"#, false),
+        (r#"{"insert":"c","documents":[{"_id":1}]}"#, false),
+        (r#"{"insert":"c","documents":[{"_id":2}]}"#, true),
+        (
+            r#"{"update":"c","updates":[{"q":{"_id":1},"u":{"$bad":1}}]}"#,
+            false,
+        ),
+        (r#"{"insert":"c","documents":[{"_id":3}]}"#, true),
+        (r#"{"aggregate":"c","pipeline":[{"$match":{}}]}"#, true),
+    ];
+    let mut answers = Vec::new();
+    for (command, good) in commands {
+        let answer = s1
+            .pipeline
+            .submit(SourceId::new(), new_id(), parse(command)?, in_a_while())?;
+        answers.push((command, good, answer));
+    }
+    for (command, good, answer) in answers {
+        let answer = answer.await?;
+        assert_eq!(answer.is_ok(), good, "{command}: {answer:?}");
+        if let Err(error) = answer {
+            assert_eq!(
+                (error.code, error.outcome),
+                (ErrorCode::Mongo, Outcome::NotExecuted)
+            );
+        }
+    }
+    assert_eq!(s1.reply(r#"{"count":"c"}"#).await?["n"]["$numberInt"], "3");
+    Ok(())
+}
