@@ -7,7 +7,7 @@ use bellwether_protocol::{ErrorCode, Outcome};
 use bellwether_server::SourceId;
 use bellwether_tests::ReplicaSet;
 use bson::{Document, doc};
-use mongodb::options::WriteConcern;
+use mongodb::options::{Collation, CollationStrength, WriteConcern};
 use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::coordinator::{Coordinator, in_a_while, new_id, parse};
@@ -159,5 +159,63 @@ async fn one_that_fails_does_not_touch_the_others() -> Result<()> {
         }
     }
     assert_eq!(s1.reply(r#"{"count":"c"}"#).await?["n"]["$numberInt"], "3");
+    Ok(())
+}
+
+/// Finds by `_id` are put together, whatever equality means in the collection.
+#[tokio::test(flavor = "multi_thread")]
+async fn finds_put_together_find_what_each_finds_alone() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_points").await?;
+    let users = set.client().database("app_points");
+    let any_case = Collation::builder()
+        .locale("en")
+        .strength(CollationStrength::Secondary)
+        .build();
+    users.create_collection("c").collation(any_case).await?;
+    s1.reply(
+        r#"{"insert":"c","documents":[
+            {"_id":"a"},{"_id":"b","n":1},{"_id":5.0},{"_id":6},{"_id":{"$numberLong":"7"}},{"_id":true},
+            {"_id":{"$oid":"65a1b2c3d4e5f60718293a4b"}},{"_id":{"$date":"2026-01-01T00:00:00Z"}}]}"#,
+    )
+    .await?;
+    let ids = [
+        r#""a""#,
+        r#""A""#,
+        r#""b""#,
+        r#""B""#,
+        r#""missing""#,
+        "5",
+        "6",
+        r#"{"$numberDouble":"6.0"}"#,
+        "7",
+        "8",
+        "true",
+        r#"{"$oid":"65a1b2c3d4e5f60718293a4b"}"#,
+        r#"{"$date":"2026-01-01T00:00:00Z"}"#,
+        r#"{"$gt":6}"#,
+        "null",
+    ];
+    let mut finds: Vec<String> = ids
+        .map(|id| format!(r#"{{"find":"c","filter":{{"_id":{id}}}}}"#))
+        .to_vec();
+    finds.extend(finds.clone());
+    finds.push(r#"{"find":"c","filter":{"_id":"b"},"limit":1}"#.to_owned());
+    finds.push(r#"{"find":"c","filter":{"_id":"b"},"projection":{"_id":0}}"#.to_owned());
+    finds.push(r#"{"find":"none","filter":{"_id":"b"}}"#.to_owned());
+
+    // A first one, whose turn the others wait for.
+    let mut together = Vec::new();
+    for find in finds.iter().take(1).chain(&finds) {
+        let answer = s1
+            .pipeline
+            .submit(SourceId::new(), new_id(), parse(find)?, in_a_while())?;
+        together.push(answer);
+    }
+    for (find, together) in finds.iter().take(1).chain(&finds).zip(together) {
+        let together = together.await??;
+        let alone = s1.send(new_id(), find).await?;
+        assert_eq!(together.result.get(), alone.result.get(), "{find}");
+    }
     Ok(())
 }

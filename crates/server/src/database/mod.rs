@@ -111,8 +111,8 @@ impl Database {
         self.health.clone()
     }
 
-    /// Creates what the pipeline needs, once for this connection: the ledger and the index that deletes old
-    /// records. They must exist before the first transaction, in which creating them would
+    /// Creates what the pipeline needs, once for this connection: the ledger, the index that deletes old
+    /// records, and the one that keeps an id from being recorded twice. They must exist before the first transaction, in which creating them would
     /// conflict with itself on every repetition.
     ///
     /// The future must not be dropped before it ends.
@@ -129,7 +129,11 @@ impl Database {
             let expiry = i64::try_from(RECORDS_KEPT.as_secs()).unwrap_or(i64::MAX);
             let create_index = doc! {
                 "createIndexes": LEDGER,
-                "indexes": [{ "key": { "at": 1 }, "name": "at", "expireAfterSeconds": expiry }],
+                "indexes": [
+                    { "key": { "at": 1 }, "name": "at", "expireAfterSeconds": expiry },
+                    // Sparse, since the fence has none.
+                    { "key": { RECORDED_IDS: 1 }, "name": "ids", "unique": true, "sparse": true },
+                ],
                 "writeConcern": { "w": "majority" },
             };
             self.system.run_command(create_index).await.map(drop)
@@ -165,6 +169,9 @@ impl Database {
 
 /// The collection of the fence and of the commands' ids and replies.
 pub(crate) const LEDGER: &str = "ledger";
+
+/// Where the ids are in a document of the ledger, each of them once.
+pub(crate) const RECORDED_IDS: &str = "commands.id";
 
 /// What the URI leaves open, chosen so that a lost primary costs little. A primary whose process ended is
 /// noticed by its closed connection, in a millisecond, whatever stands here.

@@ -3,17 +3,18 @@
 use core::time::Duration;
 
 use bellwether_protocol::ErrorFrame;
-use bson::{Bson, Document, RawDocumentBuf, Timestamp};
+use bson::{Bson, Document, Timestamp};
 use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
+use super::bet::Bet;
 use super::execute::{Allowance, collect, execute, execute_merged, refused, remaining, take_documents};
-use super::failure::{Failure, check_reply};
+use super::failure::Failure;
 use super::job::Task;
 use super::lane::Lane;
-use super::merge::{Merged, Merging, Slot, Step, plan};
-use super::record::{Known, Pending, Sealed};
+use super::merge::{Merged, Slot, Step, plan};
+use super::record::{Known, Pending, Record, Sealed};
 use super::replies::{Replies, Reply};
 use super::turn::Doubt;
 use super::{Settings, record};
@@ -34,7 +35,7 @@ pub(super) struct Attempt<'a> {
     pub(super) epoch: u64,
     pub(super) lane: &'a mut Lane,
     pub(super) doubt: &'a Doubt,
-    pub(super) merging: &'a mut Merging,
+    pub(super) merging: &'a mut Bet,
     /// All commands of the turn.
     pub(super) tasks: &'a [Task],
     /// Whether the ids are looked up first. Without it the records' uniqueness finds a repeated id, too, but
@@ -100,7 +101,7 @@ impl Attempt<'_> {
     /// time it returns has seen everything that was answered before the call.
     pub(super) async fn mark(&mut self) -> Result<Timestamp, Stop> {
         self.database.prepare().await?;
-        let mut mark = record::seal(self.epoch, Vec::new());
+        let mut mark = record::seal(self.epoch, &[]);
         let wait = i64::try_from(MARK_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
         let majority = bson::rawdoc! { "w": "majority", "wtimeout": wait };
         mark.append(bson::cstr!("writeConcern"), majority);
@@ -110,9 +111,10 @@ impl Attempt<'_> {
         let marked = self.database.system().run_raw_command(mark).await;
         let reply = marked
             .map_err(Failure::from)
-            .and_then(|reply| check_reply(&reply).map(|()| reply));
+            .and_then(|reply| Ok((record::sealed(&reply, false)?, reply)));
         let reply = match reply {
-            Ok(reply) => reply,
+            Ok((Sealed::Fenced, _)) => return Err(Stop::Fenced),
+            Ok((_, reply)) => reply,
             // It took too long, or the majority did.
             Err(Failure::Refused(error))
                 if [MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT].contains(&error.code) =>
@@ -121,9 +123,6 @@ impl Attempt<'_> {
             }
             Err(other) => return Err(other.into()),
         };
-        if record::sealed(&reply, 0) == Sealed::Fenced {
-            return Err(Stop::Fenced);
-        }
         match reply.get("operationTime") {
             Some(Bson::Timestamp(at)) => Ok(*at),
             _ => Err(Stop::GiveUp("MongoDB's reply does not say its time".to_owned())),
@@ -165,8 +164,7 @@ impl Attempt<'_> {
         for reply in self.run(&to_run).await? {
             let task = &self.tasks[reply.task];
             if let Some(command) = task.command().filter(|command| command.kind() != Kind::Read) {
-                let record = record::statement(task.id, command.fingerprint(), &reply.encoded, self.epoch);
-                records.push(record);
+                records.push(record::new(task.id, command.fingerprint(), &reply.encoded));
             }
             let pending = Pending {
                 reply: reply.document,
@@ -175,7 +173,7 @@ impl Attempt<'_> {
             };
             answers.push((reply.task, Ok(pending)));
         }
-        self.write_ledger(records).await?;
+        self.write_ledger(&records).await?;
         let errors = rejected.commands.iter().cloned();
         answers.extend(errors.map(|(task, error)| (task, Err(error))));
 
@@ -194,7 +192,7 @@ impl Attempt<'_> {
     /// Holds the fence and finds the records of these commands.
     async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
         // First the fence: it excludes every earlier transaction that might still commit.
-        self.write_ledger(Vec::new()).await?;
+        self.write_ledger(&[]).await?;
         let ids = tasks.iter().map(|task| self.tasks[*task].id);
         let mut found = collect(self.lane, self.database.system(), &record::find(ids), usize::MAX).await?;
         let mut known = record::read(take_documents(&mut found));
@@ -218,7 +216,7 @@ impl Attempt<'_> {
         });
         let began = Instant::now();
         let mut replies = Replies::new(tasks);
-        for step in plan(slots, self.merging.allowed()) {
+        for step in plan(slots, self.merging.is_on()) {
             let enough = began.elapsed() > self.settings.turn_time || replies.bytes() > MAX_RECORD_BYTES;
             if enough && replies.is_between_commands() {
                 break;
@@ -280,14 +278,10 @@ impl Attempt<'_> {
     }
 
     /// Writes the fence and these records.
-    async fn write_ledger(&mut self, records: Vec<RawDocumentBuf>) -> Result<(), Stop> {
-        let count = records.len();
-        let reply = self
-            .lane
-            .run(self.database.system(), record::seal(self.epoch, records))
-            .await?;
-        check_reply(&reply)?;
-        match record::sealed(&reply, count) {
+    async fn write_ledger(&mut self, records: &[Record]) -> Result<(), Stop> {
+        let seal = record::seal(self.epoch, records);
+        let reply = self.lane.run(self.database.system(), seal).await?;
+        match record::sealed(&reply, !records.is_empty())? {
             Sealed::Done => Ok(()),
             Sealed::Fenced => Err(Stop::Fenced),
             Sealed::Repeated if self.careful => Err(Stop::GiveUp(

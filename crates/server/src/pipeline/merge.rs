@@ -249,32 +249,5 @@ fn number(value: Option<&Bson>) -> Option<usize> {
     }
 }
 
-/// Whether merging pays at the moment: every reply that could not be taken apart costs a transaction, so
-/// after one the next turns go unmerged, twice as many each time.
-#[derive(Debug, Default)]
-pub(super) struct Merging {
-    suspended_for: u32,
-    next_suspension: u32,
-}
-
-impl Merging {
-    pub(super) fn allowed(&self) -> bool {
-        self.suspended_for == 0
-    }
-
-    pub(super) fn failed(&mut self) {
-        self.next_suspension = (self.next_suspension * 2).clamp(1, 64);
-        self.suspended_for = self.next_suspension;
-    }
-
-    /// A turn has been committed.
-    pub(super) fn turn_ended(&mut self) {
-        if self.suspended_for == 0 {
-            self.next_suspension /= 2;
-        }
-        self.suspended_for = self.suspended_for.saturating_sub(1);
-    }
-}
-
 #[cfg(test)]
 mod tests;

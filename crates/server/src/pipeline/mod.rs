@@ -16,12 +16,14 @@
 
 mod attempt;
 mod backoff;
+mod bet;
 mod execute;
 mod failure;
 mod job;
 mod lane;
 mod merge;
 mod pace;
+mod points;
 mod queue;
 mod reads;
 mod record;

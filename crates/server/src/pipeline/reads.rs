@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bellwether_protocol::{CommandFate, CommandId, ErrorFrame, Outcome};
 use bson::{Document, Timestamp, doc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::execute::{Allowance, collect, execute, refused, take_documents};
@@ -20,7 +20,7 @@ use super::lane::Lane;
 use super::record::{self, Pending};
 use super::replies::{encode, whole};
 use super::turn::result;
-use super::{Shared, refusal};
+use super::{Answer, Shared, refusal};
 
 /// How long a reader waits before it asks for another moment.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -41,6 +41,18 @@ impl Readers {
             running: Semaphore::new(running.clamp(1, Semaphore::MAX_PERMITS)),
         }
     }
+
+    /// Places for so many, if there are.
+    pub(super) fn places(&self, count: usize) -> Option<OwnedSemaphorePermit> {
+        let count = u32::try_from(count).ok()?;
+        Arc::clone(&self.places).try_acquire_many_owned(count).ok()
+    }
+
+    /// Waits until one more may run; it does until what this gives is dropped.
+    pub(super) async fn running(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.running.acquire().await.ok()
+    }
 }
 
 /// What a reader found.
@@ -58,10 +70,15 @@ enum NotFound {
 
 /// Reads in the background and answers.
 pub(super) fn read_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, job: Job) {
-    match Arc::clone(&shared.readers.places).try_acquire_owned() {
-        Ok(place) => drop(tokio::spawn(read(Arc::clone(shared), epoch, at, job, place))),
-        Err(_) => job.answer(Err(refusal::overloaded(PAUSE)), &shared.counts),
+    match shared.readers.places(1) {
+        Some(place) => drop(tokio::spawn(read(Arc::clone(shared), epoch, at, job, place))),
+        None => no_place(shared, job),
     }
+}
+
+/// Answers that too many reads are under way.
+pub(super) fn no_place(shared: &Shared, job: Job) {
+    job.answer(Err(refusal::overloaded(PAUSE)), &shared.counts);
 }
 
 async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: OwnedSemaphorePermit) {
@@ -87,14 +104,7 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
     };
     let answer = match found {
         Ok(Found::Fate(fate)) => return reply.tell(fate),
-        Ok(Found::Reply(reply)) => result(
-            &task,
-            Pending {
-                reply,
-                epoch,
-                replayed: false,
-            },
-        ),
+        Ok(Found::Reply(reply)) => reply_with(&task, epoch, reply),
         Err(NotFound::Now(reason)) => {
             tracing::debug!(epoch, reason, "reading again at another moment");
             sleep(PAUSE.mul_f64(rand::random())).await;
@@ -105,9 +115,23 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
     reply.answer(&task, Some(epoch), answer, &shared.counts);
 }
 
+/// The answer to a read.
+pub(super) fn reply_with(task: &Task, epoch: u64, reply: Document) -> Answer {
+    let pending = Pending {
+        reply,
+        epoch,
+        replayed: false,
+    };
+    result(task, pending)
+}
+
+/// The read concern that reads at a moment.
+pub(super) fn moment(at: Timestamp) -> Document {
+    doc! { "level": "snapshot", "atClusterTime": at }
+}
+
 async fn find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotFound> {
-    // Closed never.
-    let _permit = shared.readers.running.acquire().await;
+    let _permit = shared.readers.running().await;
     if task.deadline <= Instant::now() {
         return Err(NotFound::Ever(refusal::overdue(Outcome::NotExecuted)));
     }
@@ -119,7 +143,7 @@ async fn find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotF
         .causal_consistency(false)
         .await;
     let mut lane = Lane::new(session.map_err(Failure::from)?);
-    let moment = doc! { "level": "snapshot", "atClusterTime": at };
+    let moment = moment(at);
     let Work::Execute(command) = &task.work else {
         let fate = find_fate(shared, &mut lane, moment, task.id).await?;
         return Ok(Found::Fate(fate));

@@ -1,6 +1,8 @@
 //! The record of an executed command: the memory that makes it execute once.
 //!
-//! Records lie in one collection with the fence, the ledger, so that one round trip writes both.
+//! The records of a turn are one document, which costs MongoDB and its secondaries far less than one for each; a
+//! unique index on the ids in it keeps each from being recorded twice. It lies in one collection with
+//! the fence, the ledger, so that one round trip writes both.
 
 use std::collections::HashMap;
 
@@ -8,9 +10,11 @@ use bellwether_protocol::{CommandFate, CommandId, ErrorFrame, Outcome};
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
 
+use super::failure::{Failure, check_reply};
 use super::{MAX_STORED_REPLY, refusal};
 use crate::command::{Fingerprint, canonical};
-use crate::database::{Fence, LEDGER};
+use crate::database::codes::DUPLICATE_KEY;
+use crate::database::{Fence, LEDGER, RECORDED_IDS};
 
 /// What is known of a command that was executed before.
 pub(super) struct Known {
@@ -57,11 +61,21 @@ impl Known {
 /// The command that finds the records of these ids.
 pub(super) fn find(ids: impl Iterator<Item = CommandId>) -> Document {
     let ids: Vec<Bson> = ids.map(|id| Bson::Binary(key(id))).collect();
-    doc! { "find": LEDGER, "filter": { "_id": { "$in": ids } } }
+    let wanted = doc! { "$match": { RECORDED_IDS: { "$in": ids } } };
+    doc! {
+        "aggregate": LEDGER,
+        "pipeline": [
+            wanted.clone(),
+            { "$unwind": "$commands" },
+            wanted,
+            { "$replaceWith": { "$mergeObjects": ["$commands", { "epoch": "$epoch" }] } },
+        ],
+        "cursor": {},
+    }
 }
 
-/// The records among a `find` command's documents. A document that is not one was put there by hand; the
-/// command's own record will then collide with it, which is an error and not a second execution.
+/// The records among what [`find`] found. A document that is not one was put there by hand; the command's own
+/// record will then collide with it, which is an error and not a second execution.
 pub(super) fn read(documents: Vec<Bson>) -> HashMap<Vec<u8>, Known> {
     let records = documents.into_iter().filter_map(|document| match document {
         Bson::Document(document) => record(document),
@@ -71,7 +85,7 @@ pub(super) fn read(documents: Vec<Bson>) -> HashMap<Vec<u8>, Known> {
 }
 
 fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
-    let Some(Bson::Binary(id)) = document.remove("_id") else {
+    let Some(Bson::Binary(id)) = document.remove("id") else {
         return None;
     };
     let reply = match document.remove("reply") {
@@ -86,36 +100,43 @@ fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
     Some((id.bytes, known))
 }
 
-/// The statement that records a command that has just run; it changes nothing where there is a record already.
-pub(super) fn statement(
-    id: CommandId,
-    fingerprint: &Fingerprint,
-    reply: &RawDocumentBuf,
-    epoch: u64,
-) -> RawDocumentBuf {
+/// The record of a command that has just run.
+pub(super) fn new(id: CommandId, fingerprint: &Fingerprint, reply: &RawDocumentBuf) -> Record {
     let fingerprint = Binary {
         subtype: BinarySubtype::Generic,
         bytes: fingerprint.to_vec(),
     };
-    let mut record = rawdoc! { "fingerprint": fingerprint };
+    let mut document = rawdoc! { "id": key(id), "fingerprint": fingerprint };
     if reply.as_bytes().len() <= MAX_STORED_REPLY {
-        record.append(cstr!("reply"), reply);
+        document.append(cstr!("reply"), reply);
     }
-    record.append(cstr!("epoch"), i64::try_from(epoch).unwrap_or(i64::MAX));
-    record.append(cstr!("at"), DateTime::now());
-    rawdoc! {
-        "q": { "_id": key(id) },
-        "u": { "$setOnInsert": record },
-        "upsert": true,
-    }
+    Record { id, document }
+}
+
+/// What is stored of one command.
+pub(super) struct Record {
+    id: CommandId,
+    document: RawDocumentBuf,
 }
 
 /// The command that writes the fence and these records.
-pub(super) fn seal(epoch: u64, records: Vec<RawDocumentBuf>) -> RawDocumentBuf {
+pub(super) fn seal(epoch: u64, records: &[Record]) -> RawDocumentBuf {
     let mut statements = RawArrayBuf::new();
     statements.push(Fence::hold(epoch));
-    for record in records {
-        statements.push(record);
+    if let Some(first) = records.first() {
+        let mut commands = RawArrayBuf::new();
+        for record in records {
+            commands.push(record.document.clone());
+        }
+        statements.push(rawdoc! {
+            "q": { "_id": key(first.id) },
+            "u": { "$setOnInsert": {
+                "epoch": i64::try_from(epoch).unwrap_or(i64::MAX),
+                "at": DateTime::now(),
+                "commands": commands,
+            } },
+            "upsert": true,
+        });
     }
     rawdoc! { "update": LEDGER, "updates": statements }
 }
@@ -126,26 +147,53 @@ pub(super) enum Sealed {
     Done,
     /// A later epoch has been granted.
     Fenced,
-    /// Some of the records were there before.
+    /// One of the commands was recorded before.
     Repeated,
 }
 
-pub(super) fn sealed(reply: &Document, records: usize) -> Sealed {
-    let n = reply.get_i32("n").ok().and_then(|n| usize::try_from(n).ok());
-    let new = reply.get_array("upserted").map_or(0, Vec::len);
-    // Every record matches or is inserted, so one less is the fence.
-    if n != Some(records + 1) {
-        Sealed::Fenced
-    } else if new < records {
-        Sealed::Repeated
-    } else {
-        Sealed::Done
+pub(super) fn sealed(reply: &Document, with_records: bool) -> Result<Sealed, Failure> {
+    match check_reply(reply) {
+        Err(Failure::Refused(error)) if error.code == DUPLICATE_KEY => return Ok(Sealed::Repeated),
+        checked => checked?,
     }
+    // The records' document matches or is inserted, so the rest is the fence.
+    let held = reply.get_i32("n").is_ok_and(|n| n == 1 + i32::from(with_records));
+    let inserted = reply
+        .get_array("upserted")
+        .is_ok_and(|upserted| !upserted.is_empty());
+    Ok(if !held {
+        Sealed::Fenced
+    } else if inserted == with_records {
+        Sealed::Done
+    } else {
+        Sealed::Repeated
+    })
 }
 
 fn key(id: CommandId) -> Binary {
     Binary {
         subtype: BinarySubtype::Uuid,
         bytes: id.as_bytes().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reply_to_a_seal_is_read_rightly() {
+        let upserted =
+            |n: i32| doc! { "n": n, "upserted": [{ "index": 1, "_id": 1 }], "nModified": 1, "ok": 1.0 };
+        let plain = |n: i32| doc! { "n": n, "nModified": 1, "ok": 1.0 };
+        let read = |reply, with_records| sealed(&reply, with_records).unwrap();
+        assert_eq!(read(plain(1), false), Sealed::Done);
+        assert_eq!(read(plain(0), false), Sealed::Fenced);
+        assert_eq!(read(upserted(2), true), Sealed::Done);
+        assert_eq!(read(upserted(1), true), Sealed::Fenced);
+        assert_eq!(read(plain(2), true), Sealed::Repeated);
+        let error = |code: i32| doc! { "n": 1, "writeErrors": [{ "index": 1, "code": code, "errmsg": "x" }], "ok": 1.0 };
+        assert_eq!(read(error(DUPLICATE_KEY), true), Sealed::Repeated);
+        assert!(sealed(&error(121), true).is_err());
     }
 }

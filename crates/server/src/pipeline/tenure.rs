@@ -5,21 +5,27 @@ use std::sync::Arc;
 
 use bellwether_protocol::Outcome;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
+use super::bet::Bet;
 use super::job::{Job, Reply, Task};
 use super::lane::Lane;
-use super::merge::Merging;
-use super::reads::read_at;
+use super::points::read_all_at;
 use super::turn::{Doubt, Ended, Turn};
 use super::{Settings, Shared, SourceId, refusal};
 use crate::database::Tenure;
+
+/// How long a turn waits for commands that may come.
+const GATHERING_TIME: Duration = Duration::from_millis(1);
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
     epoch: u64,
     lane: Lane,
-    merging: Merging,
+    merging: Bet,
+    gathering: Bet,
+    /// How many commands the next turn may have: those that wait and those that were just answered.
+    expected: usize,
     stopped: watch::Receiver<bool>,
     /// Whether the task came to an end of its own; otherwise it panicked.
     orderly: bool,
@@ -32,7 +38,9 @@ impl Worker {
             shared,
             epoch,
             lane: Lane::new(session),
-            merging: Merging::default(),
+            merging: Bet::default(),
+            gathering: Bet::default(),
+            expected: 0,
             stopped,
             orderly: false,
         }
@@ -50,6 +58,7 @@ impl Worker {
                 _ = stopped.wait_for(|stopped| *stopped) => break,
                 () = self.shared.queue.wait() => {}
             }
+            self.gather().await;
             if self.turn().await {
                 break;
             }
@@ -57,6 +66,26 @@ impl Worker {
         tidy(&self.shared, &mut self.lane).await;
         self.orderly = true;
         tracing::info!(epoch = self.epoch, "no longer executing commands");
+    }
+
+    /// Waits a moment for those who were just answered and may ask again. Without it many clients fall into two halves,
+    /// each of which comes just too late for the other's turn. One client alone is never kept waiting.
+    async fn gather(&mut self) {
+        if !self.gathering.is_on() {
+            return self.gathering.turn_ended();
+        }
+        if self.expected > 1 {
+            let expected = self.expected.min(self.shared.settings.turn);
+            let all = async {
+                while self.shared.queue.len() < expected {
+                    self.shared.queue.arrival().await;
+                }
+            };
+            match timeout(GATHERING_TIME, all).await {
+                Ok(()) => self.gathering.turn_ended(),
+                Err(_) => self.gathering.failed(),
+            }
+        }
     }
 
     /// One turn. Returns whether this epoch is over.
@@ -70,6 +99,7 @@ impl Worker {
         if tasks.is_empty() {
             return false;
         }
+        let answered = tasks.len();
         let mut replies: Vec<Option<Reply>> = replies.into_iter().map(Some).collect();
         let Ended {
             answers,
@@ -81,6 +111,7 @@ impl Worker {
             self.be_fenced();
         }
         let mut later: Vec<Job> = Vec::new();
+        let (mut reads, mut at) = (Vec::new(), None);
         let each = sources.into_iter().zip(tasks).zip(replies).zip(answers);
         for (index, (((source, task), reply), answer)) in each.enumerate() {
             // Without a reply it has been answered, since its time was up.
@@ -93,16 +124,16 @@ impl Worker {
                 (None, Some(moment))
                     if index >= writes && later.iter().all(|before| before.source != source) =>
                 {
-                    read_at(
-                        &self.shared,
-                        self.epoch,
-                        moment,
-                        Job::from_parts(source, task, reply),
-                    );
+                    reads.push(Job::from_parts(source, task, reply));
+                    at = Some(moment);
                 }
                 (None, _) => later.push(Job::from_parts(source, task, reply)),
             }
         }
+        if let Some(at) = at {
+            read_all_at(&self.shared, self.epoch, at, reads);
+        }
+        self.expected = self.shared.queue.len() + answered;
         self.shared.put_back(later);
         // Behind the answers, so that nobody waits for it; before the next turn, so that a failed
         // transaction does not hold the fence.

@@ -19,9 +19,9 @@ use tokio::time::{Duration, Instant, sleep, timeout_at};
 
 use super::attempt::{Attempt, Committed, Rejected, Stop};
 use super::backoff::Backoff;
+use super::bet::Bet;
 use super::job::Task;
 use super::lane::Lane;
-use super::merge::Merging;
 use super::record::Pending;
 use super::{Answer, Settings, refusal};
 use crate::command::canonical;
@@ -35,7 +35,7 @@ pub(super) struct Turn<'a> {
     pub(super) lane: &'a mut Lane,
     pub(super) stopped: &'a watch::Receiver<bool>,
     pub(super) doubt: &'a Doubt,
-    pub(super) merging: &'a mut Merging,
+    pub(super) merging: &'a mut Bet,
     /// The commands to execute in the transaction and, after them, those that are read when it has committed.
     pub(super) tasks: &'a [Task],
     /// How many of them are for the transaction.

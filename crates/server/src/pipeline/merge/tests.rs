@@ -161,25 +161,3 @@ fn upserts_are_known_by_their_place() {
     ];
     assert_eq!(merged(&[SET, UPSERT], &reply).as_deref(), Some(&expected[..]));
 }
-
-#[test]
-fn merging_pauses_longer_each_time_it_fails() {
-    let mut merging = Merging::default();
-    let mut pauses = Vec::new();
-    for _ in 0..8 {
-        merging.failed();
-        let mut turns = 0;
-        while !merging.allowed() {
-            merging.turn_ended();
-            turns += 1;
-        }
-        pauses.push(turns);
-    }
-    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64]);
-    for _ in 0..10 {
-        merging.turn_ended();
-    }
-    merging.failed();
-    merging.turn_ended();
-    assert!(merging.allowed());
-}

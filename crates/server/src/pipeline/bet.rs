@@ -1,0 +1,53 @@
+/// Something that usually pays and costs when it does not: after a failure it is left out of the next turn, and of twice as
+/// many after each further one.
+#[derive(Debug, Default)]
+pub(super) struct Bet {
+    suspended_for: u32,
+    next_suspension: u32,
+}
+
+impl Bet {
+    /// Whether to try it in this turn.
+    pub(super) fn is_on(&self) -> bool {
+        self.suspended_for == 0
+    }
+
+    pub(super) fn failed(&mut self) {
+        self.next_suspension = (self.next_suspension * 2).clamp(1, 64);
+        self.suspended_for = self.next_suspension;
+    }
+
+    pub(super) fn turn_ended(&mut self) {
+        if self.suspended_for == 0 {
+            self.next_suspension /= 2;
+        }
+        self.suspended_for = self.suspended_for.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_longer_each_time_it_fails() {
+        let mut bet = Bet::default();
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            bet.failed();
+            let mut turns = 0;
+            while !bet.is_on() {
+                bet.turn_ended();
+                turns += 1;
+            }
+            pauses.push(turns);
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64]);
+        for _ in 0..10 {
+            bet.turn_ended();
+        }
+        bet.failed();
+        bet.turn_ended();
+        assert!(bet.is_on());
+    }
+}
