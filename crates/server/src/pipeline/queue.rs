@@ -126,7 +126,8 @@ impl Queue {
         self.arrived.notified().await;
     }
 
-    /// Takes commands in their order: at most `max_jobs`, and at most `max_bytes` of them, but one at least. No
+    /// Takes commands in their order: at most `max_jobs`, and at most `max_bytes` of them, but one at least, and
+    /// one that takes a turn of its own alone. No
     /// id is taken twice: a repeated one waits for the next turn, where it finds its record, and holds up
     /// its source until then.
     pub(super) fn take(&self, max_jobs: usize, max_bytes: usize) -> Vec<Job> {
@@ -134,6 +135,8 @@ impl Queue {
         let mut bunch = Bunch {
             jobs: Vec::new(),
             ids: HashSet::new(),
+            ended: HashSet::new(),
+            alone: false,
             bytes: 0,
             max_jobs,
             max_bytes,
@@ -298,7 +301,7 @@ impl Waiting {
 
     fn fill(&mut self, bunch: &mut Bunch) {
         while let Some((place, job)) = self.returned.first() {
-            if bunch.has(job) || !bunch.has_room_for(job) {
+            if bunch.must_wait(job) || !bunch.has_room_for(job) {
                 return;
             }
             let source = job.source;
@@ -308,7 +311,7 @@ impl Waiting {
         while let Some((turn, source)) = self.turns.pop_first()
             && let Some((place, job)) = self.lines.get(&source).and_then(Line::first)
         {
-            if bunch.has(job) {
+            if bunch.must_wait(job) {
                 held_up.push((turn, source));
                 continue;
             }
@@ -328,25 +331,34 @@ impl Waiting {
 struct Bunch {
     jobs: Vec<Job>,
     ids: HashSet<CommandId>,
+    /// Sources whose last command here cannot be in a transaction: a write after it would put it into one.
+    ended: HashSet<SourceId>,
+    /// Whether its only command takes a turn of its own.
+    alone: bool,
     bytes: usize,
     max_jobs: usize,
     max_bytes: usize,
 }
 
 impl Bunch {
-    fn has(&self, job: &Job) -> bool {
-        self.ids.contains(&job.task.id)
+    fn must_wait(&self, job: &Job) -> bool {
+        self.ids.contains(&job.task.id) || self.ended.contains(&job.source)
     }
 
     fn has_room_for(&self, job: &Job) -> bool {
+        let together = !self.alone && !job.task.is_alone();
         let fits = self.jobs.len() < self.max_jobs && self.bytes + job.bytes() <= self.max_bytes;
-        fits || self.jobs.is_empty()
+        together && fits || self.jobs.is_empty()
     }
 
     fn extend(&mut self, job: Option<Job>) {
         if let Some(job) = &job {
             self.bytes += job.bytes();
             self.ids.insert(job.task.id);
+            self.alone = job.task.is_alone();
+            if job.task.only_beside() {
+                self.ended.insert(job.source);
+            }
         }
         self.jobs.extend(job);
     }

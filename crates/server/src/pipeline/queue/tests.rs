@@ -11,15 +11,14 @@ fn job(source: SourceId, id: u8, deadline: Instant) -> Job {
 
 fn sized_job(source: SourceId, id: u8, deadline: Instant, padding: usize) -> Job {
     let text = format!(r#"{{"find":"c","comment":"{}"}}"#, "x".repeat(padding));
-    let raw = RawValue::from_string(text).unwrap();
+    job_of(source, id, deadline, text)
+}
+
+fn job_of(source: SourceId, id: u8, deadline: Instant, text: impl Into<String>) -> Job {
+    let raw = RawValue::from_string(text.into()).unwrap();
     let id = CommandId::mint(Duration::ZERO, [id; 10]);
-    Job::execute(
-        source,
-        id,
-        ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap(),
-        deadline,
-    )
-    .0
+    let command = ParsedCommand::parse(&raw, &Vocabulary { schema: true }).unwrap();
+    Job::execute(source, id, command, deadline).0
 }
 
 fn ids<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Vec<u8> {
@@ -390,4 +389,32 @@ proptest! {
         expected.sort_by_key(|entry| entry.deadline);
         prop_assert_eq!(left, expected);
     }
+}
+
+#[test]
+fn what_cannot_share_a_transaction_is_taken_so_that_it_need_not() {
+    let queue = open_queue(20, 10_000);
+    let (one, other) = (SourceId::new(), SourceId::new());
+    let drop = r#"{"drop":"c"}"#;
+    let union = r#"{"aggregate":"c","pipeline":[{"$unionWith":"d"}]}"#;
+    for (source, id, text) in [
+        (one, 1, None),
+        (one, 2, Some(drop)),
+        (one, 3, Some(union)),
+        (one, 4, None),
+        (other, 5, None),
+        (other, 6, None),
+    ] {
+        let job = match text {
+            Some(text) => job_of(source, id, later(), text),
+            None => job(source, id, later()),
+        };
+        assert_eq!(queue.push(job), Ok(()));
+    }
+    assert_eq!(ids(&queue.take(9, 10_000)), [1, 5]);
+    // A change of collections has a turn of its own.
+    assert_eq!(ids(&queue.take(9, 10_000)), [2]);
+    // After a command that can only read, its source waits: a write would put it into the transaction.
+    assert_eq!(ids(&queue.take(9, 10_000)), [6, 3]);
+    assert_eq!(ids(&queue.take(9, 10_000)), [4]);
 }
