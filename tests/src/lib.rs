@@ -5,6 +5,7 @@
 //! `mongod`; see [`find_mongod`] for where it looks. Nothing here panics: every error says what to do about it.
 
 mod cluster;
+mod code_blocks;
 mod connection;
 mod fail_point;
 mod http;
@@ -18,6 +19,7 @@ mod traced_load;
 mod wait;
 
 pub use cluster::{Agreement, Cluster, ClusterOptions, Server};
+pub use code_blocks::{CodeBlock, code_blocks};
 pub use connection::{Connection, mint, request};
 pub use fail_point::FailPoint;
 pub use http::{HttpAnswer, http_get};

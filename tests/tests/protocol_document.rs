@@ -6,18 +6,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::{ClientFrame, ErrorCode, ServerFrame, Status};
 use bellwether_protocol::{CloseCode, Outcome};
-
-/// A block of code in the document: what stands after the three backticks, and the text.
-struct Block {
-    info: String,
-    text: String,
-    line: usize,
-}
+use bellwether_tests::{CodeBlock, code_blocks};
 
 #[test]
 fn every_example_parses() -> Result<()> {
     let mut counts = (0, 0);
-    for Block { info, text, line } in blocks(&document()?) {
+    for CodeBlock { info, text, line } in code_blocks(&document()?) {
         let at = || format!("docs/protocol.md, line {line}");
         match info.split_whitespace().collect::<Vec<_>>()[..] {
             ["json", "client"] => {
@@ -31,17 +25,19 @@ fn every_example_parses() -> Result<()> {
             ["json", "status"] => {
                 serde_json::from_str::<Status>(&text).with_context(at)?;
             }
+            // Those are executed by `protocol_examples.rs`, and a frame that is an error need not be one.
+            ["json", "command" | "reply" | "error-example", ..] => {}
             ["json", ..] => ensure!(
                 false,
-                "{}: a block of JSON has to say what it is: client, server or status",
+                "{}: a block of JSON has to say what it is: client, server, status, command, reply or error-example",
                 at()
             ),
             _ => {}
         }
     }
     ensure!(
-        counts.0 >= 2 && counts.1 >= 3,
-        "both of the client's frames and all three of the server's have an example"
+        counts.0 >= 3 && counts.1 >= 4,
+        "all three of the client's frames and all four of the server's have an example"
     );
     Ok(())
 }
@@ -70,27 +66,4 @@ fn every_code_is_described() -> Result<()> {
 fn document() -> Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol.md");
     fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
-}
-
-fn blocks(document: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut open: Option<Block> = None;
-    for (index, line) in document.lines().enumerate() {
-        match (line.trim().strip_prefix("```"), &mut open) {
-            (Some(info), None) => {
-                open = Some(Block {
-                    info: info.to_owned(),
-                    text: String::new(),
-                    line: index + 1,
-                });
-            }
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (None, Some(block)) => {
-                block.text.push_str(line);
-                block.text.push('\n');
-            }
-            (None, None) => {}
-        }
-    }
-    blocks
 }

@@ -22,15 +22,52 @@ pub(crate) enum Id {
 }
 
 pub(crate) fn sendings() -> impl Strategy<Value = Vec<Sending>> {
+    let stretch = prop_oneof![3 => one().prop_map(|sending| vec![sending]), 1 => run()];
+    let list = (prop::bool::weighted(0.7), vec(stretch, 1..16));
+    list.prop_map(|(filled, stretches)| {
+        let first = filled.then(|| new(FILL.to_owned()));
+        first.into_iter().chain(stretches.into_iter().flatten()).collect()
+    })
+}
+
+/// So that most of what follows finds something.
+const FILL: &str = r#"{"insert":"@a","documents":[{"_id":0,"n":0,"s":"x"},{"_id":1,"n":1,"s":"x"},{"_id":2,"n":2,"s":"x"},{"_id":3,"n":0,"s":"x"},{"_id":4,"n":1,"s":"y"}]}"#;
+
+fn new(command: String) -> Sending {
+    Sending { command, id: Id::New }
+}
+
+fn one() -> impl Strategy<Value = Sending> {
     let id = prop_oneof![
         12 => Just(Id::New),
         2 => any::<Index>().prop_map(Id::Repeat),
         1 => any::<Index>().prop_map(Id::Reuse),
     ];
-    vec(
-        (any_command(), id).prop_map(|(command, id)| Sending { command, id }),
-        1..24,
-    )
+    (any_command(), id).prop_map(|(command, id)| Sending { command, id })
+}
+
+/// Several commands of one kind in a row, which are merged.
+fn run() -> impl Strategy<Value = Vec<Sending>> {
+    let statements = vec((0..6_i32, number()), 2..7);
+    (0..8, statements).prop_map(|(which, statements)| {
+        let command = |(id, n): (i32, i32)| match which {
+            0 => format!(r#"{{"insert":"@a","documents":[{{"_id":{}}}]}}"#, 100 + 10 * id + n),
+            1 => format!(r#"{{"update":"@a","updates":[{{"q":{{"_id":{id}}},"u":{{"$set":{{"s":"x"}}}}}}]}}"#),
+            2 => format!(r#"{{"update":"@a","updates":[{{"q":{{"_id":{id}}},"u":{{"$inc":{{"m":{n}}}}}}}]}}"#),
+            3 => format!(
+                r#"{{"update":"@a","updates":[{{"q":{{"_id":{id}}},"u":{{"$inc":{{"m":1}}}},"upsert":true}}]}}"#
+            ),
+            4 => format!(r#"{{"delete":"@a","deletes":[{{"q":{{"_id":{id}}},"limit":1}}]}}"#),
+            5 => format!(r#"{{"update":"@a","updates":[{{"q":{{"n":{n}}},"u":{{"$set":{{"m":{id}}}}}}}]}}"#),
+            6 => format!(
+                r#"{{"update":"@a","updates":[{{"q":{{"_id":{id}}},"u":{{"$inc":{{"m":1}}}}}},{{"q":{{"_id":"{id}{n}"}},"u":{{"$inc":{{"m":1}}}},"upsert":true}}]}}"#
+            ),
+            _ => format!(
+                r#"{{"delete":"@a","deletes":[{{"q":{{"_id":{id}}},"limit":1}},{{"q":{{"_id":{n}}},"limit":1}}]}}"#
+            ),
+        };
+        statements.into_iter().map(|statement| new(command(statement))).collect()
+    })
 }
 
 fn any_command() -> impl Strategy<Value = String> {
