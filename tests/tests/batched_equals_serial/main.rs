@@ -87,7 +87,15 @@ impl Pipelines {
                 "createIndexes": "unique",
                 "indexes": [{ "key": { "k": 1 }, "name": "k", "unique": true }],
             };
-            set.client().database(database).run_command(unique).await?;
+            // Has every document of the other one twice.
+            let pairs = doc! {
+                "create": "pairs",
+                "viewOn": "unique",
+                "pipeline": [{ "$set": { "half": [1, 2] } }, { "$unwind": "$half" }],
+            };
+            for command in [unique, pairs] {
+                set.client().database(database).run_command(command).await?;
+            }
             let mut settings = Settings::default();
             settings.turn = turn;
             // After a broken connection the driver takes a moment to find the primary again.
@@ -146,7 +154,7 @@ impl Pipelines {
     /// The documents of a collection, in the order in which they were stored.
     async fn contents(&self, database: &str, collection: &str, case: u32) -> Result<String> {
         let filter = if collection == "unique" {
-            doc! { "_id.c": i64::from(case) }
+            doc! { "k.c": i64::from(case) }
         } else {
             doc! {}
         };
