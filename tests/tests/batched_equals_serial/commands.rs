@@ -31,7 +31,15 @@ pub(crate) fn sendings() -> impl Strategy<Value = Vec<Sending>> {
 }
 
 /// So that most of what follows finds something.
-const FILL: &str = r#"{"insert":"@a","documents":[{"_id":0,"n":0,"s":"x"},{"_id":1,"n":1,"s":"x"},{"_id":2,"n":2,"s":"x"},{"_id":3,"n":0,"s":"x"},{"_id":4,"n":1,"s":"y"}]}"#;
+pub(crate) const FILL: &str = r#"{"insert":"@a","documents":[{"_id":0,"n":0,"s":"x"},{"_id":1,"n":1,"s":"x"},{"_id":2,"n":2,"s":"x"},{"_id":3,"n":0,"s":"x"},{"_id":4,"n":1,"s":"y"}]}"#;
+
+/// Commands with new ids.
+pub(crate) fn list(commands: &[&str]) -> Vec<Sending> {
+    commands
+        .iter()
+        .map(|command| new((*command).to_owned()))
+        .collect()
+}
 
 fn new(command: String) -> Sending {
     Sending { command, id: Id::New }
