@@ -97,10 +97,13 @@ async fn what_waits_here_is_not_denied() -> Result<()> {
     let id = new_id();
     let before = s1.pipeline.submit(sender, new_id(), insert(0)?, in_a_while())?;
     commits.entered().await?;
+    // Sources take turns, so the question is between these two.
+    let between = s1.pipeline.submit(sender, new_id(), insert(2)?, in_a_while())?;
     let command = s1.pipeline.submit(sender, id, insert(1)?, in_a_while())?;
     let fate = s1.pipeline.outcome(asker, id, in_a_while())?;
     commits.off().await?;
     before.await??;
+    between.await??;
     look_ups.entered().await?;
     command.await??;
     look_ups.off().await?;
