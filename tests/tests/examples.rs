@@ -16,6 +16,7 @@ async fn embedded_pipeline() -> Result<()> {
             "Leading in epoch 1.",
             "Inserted: {\"n\":",
             "Again, replayed (true): {\"n\":",
+            "What became of it: executed, in epoch Some(1)",
             "Counted: {\"n\":{\"$numberInt\":\"1\"}",
             "Fenced by epoch 2; the command: not_executed",
             "Retired.",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome, RoleName, ServerFrame};
 use bellwether_server::{ClientLimits, Config, Server};
-use bellwether_tests::{Connection, ReplicaSet, mint, wait_until};
+use bellwether_tests::{Cluster, ClusterOptions, Connection, ReplicaSet, mint, wait_until};
 use bson::doc;
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
@@ -19,7 +19,10 @@ const LARGE: &str = r#"{"find":"large"}"#;
 #[tokio::test(flavor = "multi_thread")]
 async fn greedy_connections_do_not_shut_out_a_modest_one() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
-    let url = serve(&set, |_| {}).await?;
+    let mut options = ClusterOptions::new(set.uri());
+    options.servers = 1;
+    let cluster = Cluster::start_with(options).await?;
+    let url = cluster.servers[0].url();
     // Every turn takes long enough for the queue to fill.
     let admin = set.client().database("admin");
     let slow = doc! {

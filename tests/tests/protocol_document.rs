@@ -36,8 +36,8 @@ fn every_example_parses() -> Result<()> {
         }
     }
     ensure!(
-        counts.0 >= 2 && counts.1 >= 3,
-        "both of the client's frames and all three of the server's have an example"
+        counts.0 >= 3 && counts.1 >= 4,
+        "all three of the client's frames and all four of the server's have an example"
     );
     Ok(())
 }

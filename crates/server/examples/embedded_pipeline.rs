@@ -41,6 +41,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The same command under the same id, as from a client that did not get the answer, is not executed again.
     let again = execute(&pipeline, id, &insert).await?;
     println!("Again, replayed ({}): {}", again.replayed, again.result);
+    // Without sending it again, one can ask what became of it.
+    let fate = pipeline.outcome(SourceId::new(), id, in_a_while())?.await??;
+    println!("What became of it: {}, in epoch {:?}", fate.outcome, fate.epoch);
     let count = doc! { "count": "orders", "query": { "item": "tea" } };
     println!("Counted: {}", execute(&pipeline, mint()?, &count).await?.result);
 
@@ -73,9 +76,8 @@ async fn execute(
     let text = Bson::from(command.clone()).into_canonical_extjson();
     let text = serde_json::value::to_raw_value(&text)?;
     let command = ParsedCommand::parse(&text, &Vocabulary::default())?;
-    let deadline = Instant::now() + Duration::from_secs(10);
     // A source is served in turn with all others. A program that serves several clients gives each its own.
-    let answer = pipeline.submit(SourceId::new(), id, command, deadline)?;
+    let answer = pipeline.submit(SourceId::new(), id, command, in_a_while())?;
     // If there is no answer at all, it is unknown what became of the command: ask again under the same id.
     Ok(answer.await??)
 }
@@ -84,4 +86,8 @@ async fn execute(
 fn mint() -> Result<CommandId, Box<dyn Error>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(CommandId::mint(now, rand::random()))
+}
+
+fn in_a_while() -> Instant {
+    Instant::now() + Duration::from_secs(10)
 }

@@ -92,7 +92,8 @@ pub(crate) struct Args {
     )]
     connections: usize,
 
-    /// Lets clients list, create and drop collections and indexes.
+    /// Lets clients list, create and drop collections and indexes. Whoever reaches --listen may then drop a
+    /// collection.
     #[arg(long, env = "BELLWETHER_ALLOW_SCHEMA")]
     allow_schema: bool,
 

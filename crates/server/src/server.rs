@@ -1,5 +1,6 @@
 //! A server: the election, the pipeline and the endpoint, put together.
 
+use core::fmt;
 use core::future::Future;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -32,6 +33,16 @@ pub struct Server {
     client_address: SocketAddr,
     peer_address: SocketAddr,
     flush: Flush,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("id", &self.cluster.config.id)
+            .field("client_address", &self.client_address)
+            .field("peer_address", &self.peer_address)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A server cannot start.

@@ -60,7 +60,9 @@ impl Coordinator {
 
 pub(crate) fn parse(command: &str) -> Result<ParsedCommand, ErrorFrame> {
     let raw = RawValue::from_string(command.to_owned()).expect("the test's command is JSON");
-    ParsedCommand::parse(&raw, &Vocabulary::default())
+    let mut vocabulary = Vocabulary::default();
+    vocabulary.schema = true;
+    ParsedCommand::parse(&raw, &vocabulary)
 }
 
 pub(crate) fn new_id() -> CommandId {

@@ -5,6 +5,8 @@ mod coordinator;
 mod fence;
 mod memory;
 mod once;
+mod options;
 mod reads;
+mod schema;
 mod types;
 mod waiting;

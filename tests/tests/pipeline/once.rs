@@ -119,6 +119,31 @@ async fn a_commit_without_an_answer_is_settled() -> Result<()> {
     Ok(())
 }
 
+/// A transaction whose commit did not arrive would hold the fence for a minute, and with it every read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_after_a_lost_commit_is_answered() -> Result<()> {
+    let set = ReplicaSet::start(1).await?;
+    // After a lost connection the driver knows no primary for a moment.
+    let mut settings = Settings::default();
+    settings.primary_wait = Duration::from_secs(20);
+    let s1 = Coordinator::start_with(&set, "app_lost", settings).await?;
+    let admin = set.client().database("admin");
+    let insert = |id: i32| format!(r#"{{"insert":"c","documents":[{{"_id":{id}}}]}}"#);
+    s1.reply(&insert(1)).await?;
+    let data =
+        doc! { "failCommands": ["commitTransaction"], "appName": "bellwether", "closeConnection": true };
+    let fail = doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data };
+    admin.run_command(fail).await?;
+    let error = s1.send_by(new_id(), &insert(2), Duration::from_millis(700)).await;
+    assert_eq!(
+        error.expect_err("the commit gets no answer").outcome,
+        Outcome::Unknown
+    );
+    let found = s1.reply(r#"{"count":"c"}"#).await?;
+    assert_eq!(found["n"]["$numberInt"], "1");
+    Ok(())
+}
+
 /// A turn of several commands gives what turns of one give.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_of_many_answers_as_turns_of_one() -> Result<()> {

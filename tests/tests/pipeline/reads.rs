@@ -51,6 +51,50 @@ async fn a_slow_read_delays_nobody() -> Result<()> {
     Ok(())
 }
 
+/// Reads that wait for MongoDB hold the driver's connections. They must not hold all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_slow_reads_delay_no_write() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_many_slow").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":1}]}"#).await?;
+    let slow_aggregations = doc! {
+        "configureFailPoint": "failCommand",
+        "mode": "alwaysOn",
+        "data": {
+            "failCommands": ["aggregate"],
+            "appName": "bellwether",
+            "blockConnection": true,
+            "blockTimeMS": 3000,
+        },
+    };
+    let admin = set.client().database("admin");
+    let entered = admin.run_command(slow_aggregations).await?.get_i32("count")?;
+    let mut slow = Vec::new();
+    for _ in 0..40 {
+        let count = parse(r#"{"count":"c"}"#)?;
+        slow.push(
+            s1.pipeline
+                .submit(SourceId::new(), new_id(), count, in_a_while())?,
+        );
+    }
+    let begun = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered + 10, "maxTimeMS": 20_000 };
+    admin.run_command(begun).await?;
+
+    s1.reply(r#"{"insert":"c","documents":[{"_id":2}]}"#).await?;
+    assert!(
+        slow.iter_mut()
+            .all(|slow| matches!(slow.try_recv(), Err(TryRecvError::Empty))),
+        "they are still read"
+    );
+    admin
+        .run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" })
+        .await?;
+    for slow in slow {
+        slow.await??;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_has_seen_all_that_was_answered_before() -> Result<()> {
     let set = ReplicaSet::start(3).await?;

@@ -163,12 +163,12 @@ fn check_number_in_text(object: &Map<String, Value>) -> Result<(), String> {
         && !matches!(double, "Infinity" | "-Infinity" | "NaN" | "-NaN")
         && !is_faithful_double(double)
     {
-        return Err(format!("the $numberDouble {double:.64?} is not a 64-bit double"));
+        return Err(format!("the $numberDouble {double:?} is not a 64-bit double"));
     }
     if let Some(decimal) = text("$numberDecimal")
         && !is_decimal(decimal)
     {
-        return Err(format!("the $numberDecimal {decimal:.64?} is not a number"));
+        return Err(format!("the $numberDecimal {decimal:?} is not a number"));
     }
     Ok(())
 }

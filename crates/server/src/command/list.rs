@@ -4,7 +4,7 @@
 //! Its `comment` is for every command in it that has none; its `maxTimeMS` is how long each of them may take,
 //! unless it says a shorter time itself.
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, doc};
 
 use super::name::Kind;
 use super::part::{Part, take_max_time};
@@ -17,6 +17,9 @@ pub(super) const NAME: &str = "transaction";
 /// Most commands in one list. Each may cost a round trip to MongoDB while later commands wait.
 pub const MAX_PARTS: usize = 100;
 
+/// Largest comment of a list, in bytes of BSON.
+const MAX_COMMENT_BYTES: usize = 1024;
+
 pub(super) fn is_list(body: &Document) -> bool {
     body.keys().next().is_some_and(|name| name == NAME)
 }
@@ -27,6 +30,7 @@ pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Vec<Pa
     }
     let max_time = take_max_time(&mut body)?;
     let comment = body.remove("comment");
+    check_comment(comment.as_ref())?;
     let Some(Bson::Array(commands)) = body.remove(NAME) else {
         return Err(bad_command("it must be a list of commands")
             .with_hint(r#"write {"transaction": [{"insert": "notes", …}, {"update": "notes", …}]}"#)
@@ -56,6 +60,24 @@ pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Vec<Pa
     let parts = parts?;
     check_together(&parts)?;
     Ok(parts)
+}
+
+/// Every command gets a copy of it.
+fn check_comment(comment: Option<&Bson>) -> Result<(), Refusal> {
+    let Some(comment) = comment else {
+        return Ok(());
+    };
+    let bytes = doc! { "": comment.clone() }
+        .to_vec()
+        .map_or(usize::MAX, |bytes| bytes.len());
+    if bytes <= MAX_COMMENT_BYTES {
+        return Ok(());
+    }
+    Err(
+        not_allowed(format!("it is longer than {MAX_COMMENT_BYTES} bytes"))
+            .with_hint("give it to one of the commands")
+            .inside("comment"),
+    )
 }
 
 /// A list that writes is a transaction; one that only reads has a snapshot, which allows more.

@@ -5,6 +5,7 @@
 //! back. What MongoDB itself checks well (types of options, unknown operators) is left to MongoDB.
 
 mod extjson;
+mod footprint;
 mod list;
 mod name;
 mod operators;
@@ -33,6 +34,7 @@ pub struct ParsedCommand {
     list: bool,
     fingerprint: Fingerprint,
     bytes: usize,
+    memory: usize,
 }
 
 /// SHA-256 over a command's BSON bytes: tells whether two bodies under one id are the same command.
@@ -79,6 +81,11 @@ impl ParsedCommand {
         self.bytes
     }
 
+    /// How much memory the command takes, in bytes: an estimate that is rather too large.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// What the command is called in logs: its name, or `transaction` for a list.
     pub fn name(&self) -> &'static str {
         match self.parts.first() {
@@ -102,6 +109,7 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
     let encoded = body
         .to_vec()
         .map_err(|error| bad_command(format!("the command cannot be written as BSON: {error}")))?;
+    let memory = encoded.len() + footprint::structure(&body);
     let list = list::is_list(&body);
     let parts = if list {
         list::read(body, vocabulary)?
@@ -113,6 +121,7 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
         list,
         fingerprint: Sha256::digest(&encoded).into(),
         bytes: encoded.len(),
+        memory,
     })
 }
 

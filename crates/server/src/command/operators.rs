@@ -143,7 +143,8 @@ fn check_field(field: &str, value: &Bson) -> Result<(), Refusal> {
         return Err(not_allowed(format!("{field:.64} is not allowed")).with_hint(reason));
     }
     match field {
-        "$literal" => return Ok(()),
+        // The words to look for; their field is called $search, as is a stage.
+        "$literal" | "$text" => return Ok(()),
         "$lookup" | "$graphLookup" => check_source(value, "from")?,
         "$unionWith" => check_source(value, "coll")?,
         _ => {}

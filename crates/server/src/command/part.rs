@@ -86,7 +86,7 @@ fn name_and_collection(body: &Document, vocabulary: &Vocabulary) -> Result<(Comm
     };
     let Some(name) = CommandName::from_field(field) else {
         return Err(
-            not_allowed(format!("{field:.64?} is not a command this server executes")).with_hint(format!(
+            not_allowed(format!("{field:?} is not a command this server executes")).with_hint(format!(
                 "the command's name is its first field, one of {}, {}",
                 vocabulary.names().join(", "),
                 list::NAME

@@ -2,6 +2,9 @@
 
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 
+/// Longest text about one fault, in characters.
+const MAX_CHARS: usize = 300;
+
 /// Nothing was executed. Built at the field at fault; every level above it adds its step to the path.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -16,7 +19,7 @@ impl Refusal {
     pub(super) fn new(code: ErrorCode, what: impl Into<String>) -> Self {
         Self {
             code,
-            what: what.into(),
+            what: shortened(what.into()),
             hint: None,
             path: Vec::new(),
         }
@@ -48,6 +51,14 @@ impl Refusal {
             Some(hint) => frame.with_hint(hint),
             None => frame,
         }
+    }
+}
+
+/// A message may quote what the client sent, which may be as long as a command.
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

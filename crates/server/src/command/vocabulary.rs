@@ -119,7 +119,7 @@ pub(super) fn check_option(what: &str, own: &[&str], common: &[&str], option: &s
     if own.contains(&option) || common.contains(&option) {
         return Ok(());
     }
-    let refused = not_allowed(format!("{what} does not take the option {option:.64?} here"));
+    let refused = not_allowed(format!("{what} does not take the option {option:?} here"));
     Err(refused.with_hint(match reason_against(option) {
         Some(reason) => format!("leave it away: {reason}"),
         None => format!("the options of {what} are {}", [own, common].concat().join(", ")),

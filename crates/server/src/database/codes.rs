@@ -1,6 +1,8 @@
 //! MongoDB's error codes that mean something here.
 
 pub(crate) const UNAUTHORIZED: i32 = 13;
+pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
+pub(crate) const INDEX_NOT_FOUND: i32 = 27;
 pub(crate) const CURSOR_NOT_FOUND: i32 = 43;
 pub(crate) const NAMESPACE_EXISTS: i32 = 48;
 pub(crate) const MAX_TIME_EXPIRED: i32 = 50;
@@ -11,6 +13,7 @@ pub(crate) const SNAPSHOT_TOO_OLD: i32 = 239;
 pub(crate) const SNAPSHOT_UNAVAILABLE: i32 = 246;
 pub(crate) const NO_SUCH_TRANSACTION: i32 = 251;
 pub(crate) const NOT_IN_TRANSACTION: i32 = 263;
+pub(crate) const COLLECTION_UUID_MISMATCH: i32 = 361;
 pub(crate) const DUPLICATE_KEY: i32 = 11000;
 pub(crate) const INTERRUPTED: i32 = 11601;
 

@@ -30,6 +30,9 @@ use members::Members;
 /// is ever executed again because it was forgotten.
 const RECORDS_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
 
+/// Connections to one member, unless the URI says otherwise.
+const MAX_CONNECTIONS: u32 = 100;
+
 /// A connection to the replica set. Clones share it; it ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -38,6 +41,7 @@ pub struct Database {
     system: mongodb::Database,
     health: watch::Receiver<Health>,
     members: watch::Receiver<Members>,
+    max_connections: u32,
     prepared: Arc<OnceCell<()>>,
 }
 
@@ -92,7 +96,8 @@ impl Database {
         let (members_sender, members) = watch::channel(Members::default());
         options.sdam_event_handler = Some(health::watch_topology(health_sender, members_sender));
         options.app_name.get_or_insert_with(|| "bellwether".to_owned());
-        notice_quickly(&mut options);
+        fill_in(&mut options);
+        let max_connections = options.max_pool_size.unwrap_or(MAX_CONNECTIONS);
 
         let client =
             Client::with_options(options).map_err(|error| ConnectError::Uri(error.kind.to_string()))?;
@@ -102,6 +107,7 @@ impl Database {
             client,
             health,
             members,
+            max_connections,
             prepared: Arc::default(),
         })
     }
@@ -141,6 +147,11 @@ impl Database {
         prepared.await.copied()
     }
 
+    /// How many operations can be under way at a time. Further ones wait for a connection.
+    pub(crate) fn max_connections(&self) -> usize {
+        usize::try_from(self.max_connections).unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
@@ -173,9 +184,9 @@ pub(crate) const LEDGER: &str = "ledger";
 /// Where the ids are in a document of the ledger, each of them once.
 pub(crate) const RECORDED_IDS: &str = "commands.id";
 
-/// What the URI leaves open, chosen so that a lost primary costs little. A primary whose process ended is
-/// noticed by its closed connection, in a millisecond, whatever stands here.
-fn notice_quickly(options: &mut ClientOptions) {
+/// What the URI leaves open. The timing is chosen so that a lost primary costs little. A primary whose process
+/// ended is noticed by its closed connection, in a millisecond, whatever stands here.
+fn fill_in(options: &mut ClientOptions) {
     // A frozen primary is noticed after the sum of these two, and then the operations that wait for its answer
     // are interrupted. The driver's defaults are 10 s each; it takes no heartbeat below 500 ms.
     options.heartbeat_freq.get_or_insert(Duration::from_millis(500));
@@ -187,6 +198,8 @@ fn notice_quickly(options: &mut ClientOptions) {
         .get_or_insert(ServerMonitoringMode::Stream);
     // So that whoever becomes primary next is connected, encrypted and authenticated already.
     options.min_pool_size.get_or_insert(1);
+    // The driver's default of 10 is less than the reads that may be under way.
+    options.max_pool_size.get_or_insert(MAX_CONNECTIONS);
     // The driver's default is 30 s.
     options
         .server_selection_timeout

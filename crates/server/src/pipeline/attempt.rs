@@ -81,7 +81,7 @@ pub(super) enum Stop {
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Transient(reason) => Self::Again(reason),
+            Failure::Transient(reason) | Failure::MomentGone(reason) => Self::Again(reason),
             Failure::OutOfTime => Self::Overdue,
             Failure::Refused(error) => Self::GiveUp(format!("{} ({})", error.message, error.code_name)),
             Failure::TooLarge => Self::GiveUp("the stored replies are too large to read".to_owned()),
@@ -190,10 +190,12 @@ impl Attempt<'_> {
     }
 
     /// Holds the fence and finds the records of these commands.
-    async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
+    pub(super) async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
         // First the fence: it excludes every earlier transaction that might still commit.
         self.write_ledger(&[]).await?;
-        let ids = tasks.iter().map(|task| self.tasks[*task].id);
+        // What only reads is never recorded.
+        let writes = tasks.iter().filter(|task| !self.tasks[**task].only_reads());
+        let ids = writes.map(|task| self.tasks[*task].id);
         let mut found = collect(self.lane, self.database.system(), &record::find(ids), usize::MAX).await?;
         let mut known = record::read(take_documents(&mut found));
         self.doubt.set(false);
@@ -278,7 +280,7 @@ impl Attempt<'_> {
     }
 
     /// Writes the fence and these records.
-    async fn write_ledger(&mut self, records: &[Record]) -> Result<(), Stop> {
+    pub(super) async fn write_ledger(&mut self, records: &[Record]) -> Result<(), Stop> {
         let seal = record::seal(self.epoch, records);
         let reply = self.lane.run(self.database.system(), seal).await?;
         match record::sealed(&reply, !records.is_empty())? {
@@ -292,7 +294,7 @@ impl Attempt<'_> {
     }
 
     /// Commits, again and again while it is unknown whether it happened and there is time.
-    async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
+    pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
         let mut pause = Backoff::default();
         loop {
             let Err(error) = self.lane.commit().await else {

@@ -49,12 +49,12 @@ impl Allowance {
         Self { time, is_limit }
     }
 
-    fn millis(self) -> i64 {
+    pub(super) fn millis(self) -> i64 {
         i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
     /// What it means that MongoDB stopped the part.
-    fn judge(self, failure: Failure) -> Failure {
+    pub(super) fn judge(self, failure: Failure) -> Failure {
         match failure {
             Failure::Refused(error) if error.code == MAX_TIME_EXPIRED && !self.is_limit => Failure::OutOfTime,
             other => other,
@@ -126,7 +126,7 @@ async fn run(lane: &mut Lane, users: &Database, command: &Document) -> Result<Do
     Ok(reply)
 }
 
-fn without_gossip(reply: Document) -> Document {
+pub(super) fn without_gossip(reply: Document) -> Document {
     let answer = reply
         .into_iter()
         .filter(|(field, _)| !GOSSIP.contains(&field.as_str()));

@@ -14,6 +14,8 @@ use crate::database::codes::{
 pub(super) enum Failure {
     /// Running the whole transaction again may succeed.
     Transient(String),
+    /// MongoDB cannot read at this moment; at a later one it may.
+    MomentGone(String),
     /// MongoDB refuses this command, now and in the next try.
     Refused(MongoError),
     /// The command took as long as it was allowed to.
@@ -29,6 +31,11 @@ impl From<Error> for Failure {
         let transient = error.contains_label(TRANSIENT_TRANSACTION_ERROR);
         match *error.kind {
             _ if transient => Self::Transient(error.kind.to_string()),
+            ErrorKind::Command(command)
+                if [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE].contains(&command.code) =>
+            {
+                Self::MomentGone(command.message)
+            }
             ErrorKind::Command(command) if is_transient(command.code) => Self::Transient(command.message),
             ErrorKind::Command(command) => Self::Refused(MongoError {
                 code: command.code,
@@ -48,15 +55,8 @@ impl From<Error> for Failure {
 /// What MongoDB does not label transient although it is: the session was killed, by a successor that claims
 /// the fence or by an operator (the fence tells which), or the primary changed.
 fn is_transient(code: i32) -> bool {
-    const CODES: [i32; 6] = [
-        CURSOR_NOT_FOUND,
-        CURSOR_KILLED,
-        SNAPSHOT_TOO_OLD,
-        SNAPSHOT_UNAVAILABLE,
-        NO_SUCH_TRANSACTION,
-        INTERRUPTED,
-    ];
-    CODES.contains(&code) || is_change_of_primary(code)
+    [CURSOR_NOT_FOUND, CURSOR_KILLED, NO_SUCH_TRANSACTION, INTERRUPTED].contains(&code)
+        || is_change_of_primary(code)
 }
 
 /// Looks for errors in a reply that says `ok: 1`.

@@ -33,7 +33,10 @@ pub(super) enum Work {
     /// Execute a command.
     Execute(ParsedCommand),
     /// Say what became of the command with this id.
-    TellFate,
+    TellFate {
+        /// Whether the command waited in the queue when its fate was asked.
+        waits: bool,
+    },
 }
 
 /// What a question gets: what became of the command, or why that cannot be said.
@@ -67,7 +70,7 @@ impl Job {
         deadline: Instant,
     ) -> (Self, oneshot::Receiver<FateAnswer>) {
         let (sender, receiver) = oneshot::channel();
-        let task = Task::new(id, Work::TellFate, deadline);
+        let task = Task::new(id, Work::TellFate { waits: false }, deadline);
         let reply = Reply::Fate(sender);
         (Self { source, task, reply }, receiver)
     }
@@ -75,6 +78,11 @@ impl Job {
     /// The size of the command in bytes of BSON.
     pub(super) fn bytes(&self) -> usize {
         self.task.command().map_or(0, ParsedCommand::bytes)
+    }
+
+    /// How much memory it takes, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.task.command().map_or(0, ParsedCommand::memory)
     }
 
     /// Whether nobody waits for the answer any more.
@@ -112,8 +120,22 @@ impl Task {
     pub(super) fn command(&self) -> Option<&ParsedCommand> {
         match &self.work {
             Work::Execute(command) => Some(command),
-            Work::TellFate => None,
+            Work::TellFate { .. } => None,
         }
+    }
+
+    /// Whether it takes a turn of its own: MongoDB does not execute it in a transaction, and it may not only read.
+    pub(super) fn is_alone(&self) -> bool {
+        self.command()
+            .is_some_and(|command| command.kind() == Kind::Schema)
+    }
+
+    /// Whether it can be executed as a read only, not in the transaction of a turn.
+    pub(super) fn only_beside(&self) -> bool {
+        self.only_reads()
+            && self
+                .command()
+                .is_some_and(|command| !command.runs_in_transaction())
     }
 
     /// Whether it changes nothing.

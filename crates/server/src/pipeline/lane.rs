@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bson::{Document, RawDocumentBuf, Timestamp};
+use bson::{Document, RawDocumentBuf, Timestamp, doc};
 use mongodb::error::{Error, Result};
 use mongodb::options::{Acknowledgment, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{ClientSession, Database};
@@ -10,17 +10,32 @@ use mongodb::{ClientSession, Database};
 /// None of its futures may be dropped before it ends: the driver's are not cancellation-safe.
 pub(super) struct Lane {
     session: ClientSession,
-    open: bool,
+    transaction: Transaction,
+}
+
+/// The transaction in a session, as far as it may hold something in MongoDB.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    None,
+    Open,
+    /// A commit was sent, and it is not known whether it arrived.
+    InDoubt,
 }
 
 impl Lane {
     pub(super) fn new(session: ClientSession) -> Self {
-        Self { session, open: false }
+        Self {
+            session,
+            transaction: Transaction::None,
+        }
     }
 
     /// Begins a transaction whose commit may take as long as `time`.
     pub(super) async fn begin(&mut self, time: Duration) -> Result<()> {
-        self.abort().await;
+        // One in doubt ends when the next begins.
+        if self.transaction == Transaction::Open {
+            self.abort().await;
+        }
         // MongoDB waits for a majority without end unless told otherwise.
         let majority = WriteConcern::builder()
             .w(Acknowledgment::Majority)
@@ -33,7 +48,7 @@ impl Lane {
             .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
             .max_commit_time(time)
             .await?;
-        self.open = true;
+        self.transaction = Transaction::Open;
         Ok(())
     }
 
@@ -55,15 +70,30 @@ impl Lane {
 
     /// Commits, or commits again if the last try ended without an answer.
     pub(super) async fn commit(&mut self) -> Result<()> {
-        self.open = false;
-        self.session.commit_transaction().await
+        self.transaction = Transaction::InDoubt;
+        self.session.commit_transaction().await?;
+        self.transaction = Transaction::None;
+        Ok(())
     }
 
     /// Ends a transaction that was not committed, if there is one.
     pub(super) async fn abort(&mut self) {
-        if std::mem::take(&mut self.open) {
-            // A transaction that MongoDB has aborted already is no error to anybody.
-            let _ = self.session.abort_transaction().await;
+        match self.transaction {
+            Transaction::None => {}
+            Transaction::Open => {
+                self.transaction = Transaction::None;
+                // A transaction that MongoDB has aborted already is no error to anybody.
+                let _ = self.session.abort_transaction().await;
+            }
+            // The driver aborts none that it has tried to commit. If the commit did not arrive, the transaction
+            // would hold the fence for up to a minute.
+            Transaction::InDoubt => {
+                let kill = doc! { "killSessions": [self.session.id().clone()] };
+                let admin = self.session.client().database("admin");
+                if admin.run_command(kill).await.is_ok() {
+                    self.transaction = Transaction::None;
+                }
+            }
         }
     }
 }

@@ -10,6 +10,8 @@
 //! 3. the transaction commits, and only then is anybody answered;
 //! 4. the commands that only read do so at the moment of that commit, beside the turns that follow.
 //!
+//! A command on collections or indexes has a turn of its own, since MongoDB executes it outside transactions.
+//!
 //! So a command has its effect once, however often and to however many servers it was sent, an answer
 //! is never taken back, and all answers are those of an execution one after another: within a turn the writes
 //! of all connections first and then their reads, except that commands of one connection keep their order.
@@ -29,6 +31,7 @@ mod reads;
 mod record;
 mod refusal;
 mod replies;
+mod schema;
 mod tenure;
 mod turn;
 
@@ -42,7 +45,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::command::{Kind, ParsedCommand};
+use crate::command::ParsedCommand;
 use crate::database::{Database, Fence};
 use job::{Counts, Job};
 pub use queue::SourceId;
@@ -56,6 +59,10 @@ pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How far ahead of the server's clock an id may have been made.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60 * 60);
+
+/// Connections that reads leave to what must not wait for them: the turn, the claim of an epoch and the end
+/// of the session before it, and what is asked when MongoDB's primary is lost.
+const CONNECTIONS_KEPT_FREE: usize = 4;
 
 /// The largest reply that is stored with its command's id, in bytes of BSON: 64 KiB. A command with a larger one has its
 /// effect once like any other, but when it is sent again the answer is `reply_not_kept`.
@@ -75,7 +82,8 @@ pub type Answer = Result<CommandResult, ErrorFrame>;
 pub struct Settings {
     /// How many commands may wait.
     pub queue: usize,
-    /// How many bytes of BSON the waiting commands may have together.
+    /// How many bytes of memory the waiting commands may take together. A larger command is taken while none
+    /// waits.
     pub queue_bytes: usize,
     /// How many commands one turn takes at most. 1 executes each in a transaction of its own.
     pub turn: usize,
@@ -88,7 +96,8 @@ pub struct Settings {
     pub command_time: Duration,
     /// How many reads may be under way.
     pub reads: usize,
-    /// How many of them MongoDB may work on at a time. Each takes one of the driver's connections.
+    /// How many of them MongoDB may work on at a time. Each takes one of the driver's connections, and reads
+    /// never take the last ones: where the URI says `maxPoolSize`, this is at most 4 less.
     pub reads_at_a_time: usize,
     /// How long a command may wait for MongoDB to have a primary before it is answered
     /// `database_unavailable`.
@@ -99,7 +108,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             queue: 1024,
-            queue_bytes: 64 * 1024 * 1024,
+            queue_bytes: 256 * 1024 * 1024,
             turn: 512,
             turn_bytes: 4 * 1024 * 1024,
             turn_time: Duration::from_millis(100),
@@ -154,9 +163,11 @@ impl Pipeline {
     /// Outside of a tokio runtime.
     pub fn start(database: Database, fence: Fence, settings: Settings) -> Self {
         tokio::spawn(prepare_when_possible(database.clone()));
+        let for_reads = database.max_connections().saturating_sub(CONNECTIONS_KEPT_FREE);
+        let reads_at_a_time = settings.reads_at_a_time.min(for_reads);
         let shared = Shared {
             queue: Queue::new(settings.queue, settings.queue_bytes),
-            readers: Readers::new(settings.reads, settings.reads_at_a_time),
+            readers: Readers::new(settings.reads, reads_at_a_time),
             counts: Counts::default(),
             fenced: watch::Sender::new(None),
             database,
@@ -228,14 +239,8 @@ impl Pipeline {
         command: ParsedCommand,
         deadline: Instant,
     ) -> Result<oneshot::Receiver<Answer>, ErrorFrame> {
-        let is_schema = command.kind() == Kind::Schema;
         let (job, receiver) = Job::execute(source, id, command, deadline);
-        let queued = match check_age(id, SystemTime::now()) {
-            Ok(()) if is_schema => Err(refusal::not_yet()),
-            Ok(()) => self.enqueue(job),
-            Err(refusal) => Err(refusal),
-        };
-        match queued {
+        match check_age(id, SystemTime::now()).and_then(|()| self.enqueue(job)) {
             Ok(()) => Ok(receiver),
             Err(refusal) => {
                 self.shared.counts.refused();

@@ -1,10 +1,12 @@
-//! The commands that wait: bounded in number and bytes, and shared fairly between those who send them.
+//! The commands that wait: bounded in number and memory, and shared fairly between those who send them.
 //!
 //! Within one source commands keep their order. Between sources each takes its turn with one command, so a
-//! source with many waiting commands delays another's by one of them, not by all. A source may hold as many
-//! places, and as many bytes, as are still free (the dynamic threshold of Choudhury and Hahne, 1998): alone it
-//! may take half of the queue, and the more others hold, the less; so greedy sources, however many, leave
-//! room, and one that has nothing waiting is refused only by a queue that is full to the last place.
+//! source with many waiting commands delays another's by one of them, not by all.
+//!
+//! A source may hold as many places, and as much memory, as are still free (the dynamic threshold of Choudhury
+//! and Hahne, 1998): alone it may take almost half of the queue, and the more others hold, the less. The last
+//! eighth is for sources that have nothing waiting: many greedy ones may fill the rest before the threshold
+//! takes hold, and still leave room for others.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -17,6 +19,9 @@ use tokio::time::Instant;
 
 use super::job::Job;
 use super::pace::Pace;
+
+/// Which part of the queue is for sources that have nothing waiting.
+const RESERVED: usize = 8;
 
 /// Whom a command comes from: one client's connection. The queue is shared fairly between sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +44,7 @@ pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Notify,
     max_jobs: usize,
-    max_bytes: usize,
+    max_memory: usize,
 }
 
 /// Why a command was not taken into the queue.
@@ -54,12 +59,12 @@ pub(super) enum NotTaken {
 
 impl Queue {
     /// A queue that is closed.
-    pub(super) fn new(max_jobs: usize, max_bytes: usize) -> Self {
+    pub(super) fn new(max_jobs: usize, max_memory: usize) -> Self {
         Self {
             waiting: Mutex::default(),
             arrived: Notify::new(),
             max_jobs,
-            max_bytes,
+            max_memory,
         }
     }
 
@@ -93,14 +98,20 @@ impl Queue {
     }
 
     fn admits(&self, waiting: &Waiting, job: &Job) -> bool {
+        if waiting.len == 0 {
+            // Also one that is larger than the queue, or it would never be executed.
+            return true;
+        }
         let free = self.max_jobs.saturating_sub(waiting.len);
-        let free_bytes = self.max_bytes.saturating_sub(waiting.bytes);
-        let fits = free > 0 && job.bytes() <= free_bytes;
-        let within_share = waiting
-            .lines
-            .get(&job.source)
-            .is_none_or(|line| line.jobs.len() < free && line.bytes + job.bytes() <= free_bytes);
-        fits && within_share
+        let free_memory = self.max_memory.saturating_sub(waiting.memory);
+        match waiting.lines.get(&job.source) {
+            None => free > 0 && job.memory() <= free_memory,
+            Some(line) => {
+                let for_more = free.saturating_sub(self.max_jobs / RESERVED);
+                let memory_for_more = free_memory.saturating_sub(self.max_memory / RESERVED);
+                line.jobs.len() < for_more && line.memory + job.memory() <= memory_for_more
+            }
+        }
     }
 
     /// Waits until there is a command. For one waiter.
@@ -115,7 +126,8 @@ impl Queue {
         self.arrived.notified().await;
     }
 
-    /// Takes commands in their order: at most `max_jobs`, and at most `max_bytes` of them, but one at least. No
+    /// Takes commands in their order: at most `max_jobs`, and at most `max_bytes` of them, but one at least, and
+    /// one that takes a turn of its own alone. No
     /// id is taken twice: a repeated one waits for the next turn, where it finds its record, and holds up
     /// its source until then.
     pub(super) fn take(&self, max_jobs: usize, max_bytes: usize) -> Vec<Job> {
@@ -123,6 +135,8 @@ impl Queue {
         let mut bunch = Bunch {
             jobs: Vec::new(),
             ids: HashSet::new(),
+            ended: HashSet::new(),
+            alone: false,
             bytes: 0,
             max_jobs,
             max_bytes,
@@ -204,7 +218,7 @@ struct Waiting {
     last_place: Place,
     first_place: Place,
     len: usize,
-    bytes: usize,
+    memory: usize,
     pace: Pace,
 }
 
@@ -212,7 +226,7 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct Line {
     jobs: BTreeMap<Place, Job>,
-    bytes: usize,
+    memory: usize,
     turn: u64,
 }
 
@@ -222,13 +236,13 @@ impl Line {
     }
 
     fn insert(&mut self, place: Place, job: Job) {
-        self.bytes += job.bytes();
+        self.memory += job.memory();
         self.jobs.insert(place, job);
     }
 
     fn remove(&mut self, place: Place) -> Option<Job> {
         let job = self.jobs.remove(&place)?;
-        self.bytes -= job.bytes();
+        self.memory -= job.memory();
         Some(job)
     }
 }
@@ -254,7 +268,7 @@ impl Waiting {
 
     fn count_in(&mut self, place: Place, job: &Job) {
         self.len += 1;
-        self.bytes += job.bytes();
+        self.memory += job.memory();
         self.deadlines.insert((job.task.deadline, place), job.source);
     }
 
@@ -280,14 +294,14 @@ impl Waiting {
             job
         };
         self.len -= 1;
-        self.bytes -= job.bytes();
+        self.memory -= job.memory();
         self.deadlines.remove(&(job.task.deadline, place));
         Some(job)
     }
 
     fn fill(&mut self, bunch: &mut Bunch) {
         while let Some((place, job)) = self.returned.first() {
-            if bunch.has(job) || !bunch.has_room_for(job) {
+            if bunch.must_wait(job) || !bunch.has_room_for(job) {
                 return;
             }
             let source = job.source;
@@ -297,7 +311,7 @@ impl Waiting {
         while let Some((turn, source)) = self.turns.pop_first()
             && let Some((place, job)) = self.lines.get(&source).and_then(Line::first)
         {
-            if bunch.has(job) {
+            if bunch.must_wait(job) {
                 held_up.push((turn, source));
                 continue;
             }
@@ -317,25 +331,34 @@ impl Waiting {
 struct Bunch {
     jobs: Vec<Job>,
     ids: HashSet<CommandId>,
+    /// Sources whose last command here cannot be in a transaction: a write after it would put it into one.
+    ended: HashSet<SourceId>,
+    /// Whether its only command takes a turn of its own.
+    alone: bool,
     bytes: usize,
     max_jobs: usize,
     max_bytes: usize,
 }
 
 impl Bunch {
-    fn has(&self, job: &Job) -> bool {
-        self.ids.contains(&job.task.id)
+    fn must_wait(&self, job: &Job) -> bool {
+        self.ids.contains(&job.task.id) || self.ended.contains(&job.source)
     }
 
     fn has_room_for(&self, job: &Job) -> bool {
+        let together = !self.alone && !job.task.is_alone();
         let fits = self.jobs.len() < self.max_jobs && self.bytes + job.bytes() <= self.max_bytes;
-        fits || self.jobs.is_empty()
+        together && fits || self.jobs.is_empty()
     }
 
     fn extend(&mut self, job: Option<Job>) {
         if let Some(job) = &job {
             self.bytes += job.bytes();
             self.ids.insert(job.task.id);
+            self.alone = job.task.is_alone();
+            if job.task.only_beside() {
+                self.ended.insert(job.source);
+            }
         }
         self.jobs.extend(job);
     }

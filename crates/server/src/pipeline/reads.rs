@@ -11,13 +11,13 @@ use std::sync::Arc;
 use bellwether_protocol::{CommandFate, CommandId, ErrorFrame, Outcome};
 use bson::{Document, Timestamp, doc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tokio::time::{Duration, Instant, sleep, sleep_until};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout_at};
 
 use super::execute::{Allowance, collect, execute, refused, take_documents};
 use super::failure::Failure;
 use super::job::{Job, Task, Work};
 use super::lane::Lane;
-use super::record::{self, Pending};
+use super::record::{self, Known, Pending};
 use super::replies::{encode, whole};
 use super::turn::result;
 use super::{Answer, Shared, refusal};
@@ -63,8 +63,10 @@ enum Found {
 
 /// Why a reader found nothing.
 enum NotFound {
-    /// Another moment may do.
-    Now(String),
+    /// It may at the same moment, a little later.
+    Yet(String),
+    /// It may at another moment.
+    Here(String),
     Ever(ErrorFrame),
 }
 
@@ -105,7 +107,7 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
     let answer = match found {
         Ok(Found::Fate(fate)) => return reply.tell(fate),
         Ok(Found::Reply(reply)) => reply_with(&task, epoch, reply),
-        Err(NotFound::Now(reason)) => {
+        Err(NotFound::Yet(reason) | NotFound::Here(reason)) => {
             tracing::debug!(epoch, reason, "reading again at another moment");
             sleep(PAUSE.mul_f64(rand::random())).await;
             return shared.put_back(vec![Job::from_parts(source, task, reply)]);
@@ -130,7 +132,28 @@ pub(super) fn moment(at: Timestamp) -> Document {
     doc! { "level": "snapshot", "atClusterTime": at }
 }
 
+/// Reads until it has read: a majority has the moment, so whichever member is primary can read at it.
 async fn find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotFound> {
+    loop {
+        match try_to_find(shared, at, task).await {
+            Err(NotFound::Yet(reason)) => tracing::debug!(reason, "reading again at the same moment"),
+            found => return found,
+        }
+        sleep(PAUSE.mul_f64(rand::random())).await;
+        let mut health = shared.database.health();
+        let patience = task.deadline.min(Instant::now() + shared.settings.primary_wait);
+        let available = timeout_at(patience, health.wait_for(|health| health.available)).await;
+        if !available.is_ok_and(|health| health.is_ok()) {
+            let reason = health.borrow().error.clone().unwrap_or_default();
+            return Err(NotFound::Ever(refusal::unavailable(
+                Outcome::NotExecuted,
+                &reason,
+            )));
+        }
+    }
+}
+
+async fn try_to_find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotFound> {
     let _permit = shared.readers.running().await;
     if task.deadline <= Instant::now() {
         return Err(NotFound::Ever(refusal::overdue(Outcome::NotExecuted)));
@@ -144,9 +167,12 @@ async fn find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotF
         .await;
     let mut lane = Lane::new(session.map_err(Failure::from)?);
     let moment = moment(at);
-    let Work::Execute(command) = &task.work else {
-        let fate = find_fate(shared, &mut lane, moment, task.id).await?;
-        return Ok(Found::Fate(fate));
+    let command = match &task.work {
+        Work::Execute(command) => command,
+        Work::TellFate { waits } => {
+            let known = find_known(shared, &mut lane, moment, task.id).await?;
+            return Ok(Found::Fate(fate(task.id, *waits, known)));
+        }
     };
 
     let mut replies = Vec::new();
@@ -168,23 +194,26 @@ async fn find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotF
     }
 }
 
-/// What became of a command until this moment.
-async fn find_fate(
+/// What was known of a command at this moment.
+async fn find_known(
     shared: &Shared,
     lane: &mut Lane,
     moment: Document,
     id: CommandId,
-) -> Result<CommandFate, Failure> {
+) -> Result<Option<Known>, Failure> {
     let mut find = record::find([id].into_iter());
     find.insert("readConcern", moment);
     let mut found = collect(lane, shared.database.system(), &find, usize::MAX).await?;
-    let known = record::read(take_documents(&mut found)).remove(&id.as_bytes()[..]);
-    Ok(match known {
+    Ok(record::read(take_documents(&mut found)).remove(&id.as_bytes()[..]))
+}
+
+fn fate(id: CommandId, waits: bool, known: Option<Known>) -> CommandFate {
+    match known {
         Some(known) => known.fate(id),
         None => CommandFate {
             id,
-            // While it waits here, it may be executed at any time.
-            outcome: if shared.queue.holds(id) {
+            // One that waits may be executed at any time.
+            outcome: if waits {
                 Outcome::Unknown
             } else {
                 Outcome::NotExecuted
@@ -192,14 +221,15 @@ async fn find_fate(
             epoch: None,
             result: None,
         },
-    })
+    }
 }
 
 impl From<Failure> for NotFound {
     fn from(failure: Failure) -> Self {
         let not_executed = Outcome::NotExecuted;
         match failure {
-            Failure::Transient(reason) => Self::Now(reason),
+            Failure::Transient(reason) => Self::Yet(reason),
+            Failure::MomentGone(reason) => Self::Here(reason),
             Failure::OutOfTime => Self::Ever(refusal::overdue(not_executed)),
             Failure::Broken(reason) => Self::Ever(refusal::internal(not_executed, reason)),
             Failure::Refused(error) => Self::Ever(refusal::mongo(error)),

@@ -22,6 +22,8 @@ pub(super) struct Known {
     /// Absent if it was too large to keep.
     reply: Option<Document>,
     epoch: u64,
+    /// What the command is about: there until its reply is.
+    begun: Option<Document>,
 }
 
 /// An answer that waits for its commit.
@@ -47,12 +49,21 @@ impl Known {
         }
     }
 
-    /// What became of a command that was executed.
+    /// What a command with this fingerprint is about, if it was begun and its end is not known.
+    pub(super) fn begun(&self, fingerprint: &Fingerprint) -> Option<Document> {
+        self.begun.clone().filter(|_| self.fingerprint == *fingerprint)
+    }
+
+    /// What became of a command that has a record.
     pub(super) fn fate(self, id: CommandId) -> CommandFate {
         CommandFate {
             id,
-            outcome: Outcome::Executed,
-            epoch: Some(self.epoch),
+            outcome: if self.begun.is_some() {
+                Outcome::Unknown
+            } else {
+                Outcome::Executed
+            },
+            epoch: Some(self.epoch).filter(|_| self.begun.is_none()),
             result: self.reply.and_then(|reply| canonical(reply).ok()),
         }
     }
@@ -92,25 +103,66 @@ fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
         Some(Bson::Document(reply)) => Some(reply),
         _ => None,
     };
+    let begun = match document.remove("begun") {
+        Some(Bson::Document(begun)) => Some(begun),
+        _ => None,
+    };
     let known = Known {
         fingerprint: document.get_binary_generic("fingerprint").ok()?.clone(),
         epoch: u64::try_from(document.get_i64("epoch").ok()?).ok()?,
         reply,
+        begun,
     };
     Some((id.bytes, known))
 }
 
 /// The record of a command that has just run.
 pub(super) fn new(id: CommandId, fingerprint: &Fingerprint, reply: &RawDocumentBuf) -> Record {
-    let fingerprint = Binary {
-        subtype: BinarySubtype::Generic,
-        bytes: fingerprint.to_vec(),
-    };
-    let mut document = rawdoc! { "id": key(id), "fingerprint": fingerprint };
+    let mut document = opening(id, fingerprint);
     if reply.as_bytes().len() <= MAX_STORED_REPLY {
         document.append(cstr!("reply"), reply);
     }
     Record { id, document }
+}
+
+/// The record of a command that is begun and cannot be in a transaction, and what it is about. Its turn has no
+/// other command.
+pub(super) fn begun(id: CommandId, fingerprint: &Fingerprint, about: &RawDocumentBuf) -> Record {
+    let mut document = opening(id, fingerprint);
+    document.append(cstr!("begun"), about);
+    Record { id, document }
+}
+
+fn opening(id: CommandId, fingerprint: &Fingerprint) -> RawDocumentBuf {
+    let fingerprint = Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: fingerprint.to_vec(),
+    };
+    rawdoc! { "id": key(id), "fingerprint": fingerprint }
+}
+
+/// The command that stores the reply to a command that was begun.
+pub(super) fn complete(id: CommandId, reply: Document, epoch: u64) -> Document {
+    let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+    doc! {
+        "update": LEDGER,
+        "updates": [{
+            "q": is_begun(id),
+            "u": {
+                "$set": { "commands.0.reply": reply, "epoch": epoch, "at": DateTime::now() },
+                "$unset": { "commands.0.begun": 1 },
+            },
+        }],
+    }
+}
+
+/// The command that removes the record of a command that was begun and has had no effect.
+pub(super) fn forget(id: CommandId) -> Document {
+    doc! { "delete": LEDGER, "deletes": [{ "q": is_begun(id), "limit": 1 }] }
+}
+
+fn is_begun(id: CommandId) -> Document {
+    doc! { "_id": key(id), "commands.0.begun": { "$exists": true } }
 }
 
 /// What is stored of one command.

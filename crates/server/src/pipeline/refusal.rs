@@ -43,14 +43,6 @@ pub(super) fn id_reused() -> ErrorFrame {
     .with_hint("make a new id for every new command")
 }
 
-pub(super) fn not_yet() -> ErrorFrame {
-    refused(
-        ErrorCode::CommandNotAllowed,
-        "the pipeline does not execute such commands",
-    )
-    .with_hint("send commands on documents, one by one")
-}
-
 pub(super) fn reply_not_kept(epoch: u64) -> ErrorFrame {
     let message = format!(
         "the command was executed in epoch {epoch}; its reply was larger than {MAX_STORED_REPLY} bytes and was not kept"

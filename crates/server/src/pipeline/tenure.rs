@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::bet::Bet;
-use super::job::{Job, Reply, Task};
+use super::job::{Job, Reply, Task, Work};
 use super::lane::Lane;
 use super::points::read_all_at;
+use super::schema::{self, SchemaTurn};
 use super::turn::{Doubt, Ended, Turn};
 use super::{Settings, Shared, SourceId, refusal};
 use crate::database::Tenure;
@@ -158,15 +159,12 @@ impl Worker {
             tasks,
             writes,
         };
-        keeping_deadlines(
-            &self.shared,
-            self.epoch,
-            &doubt,
-            writes,
-            tasks,
-            replies,
-            turn.run(),
-        )
+        keeping_deadlines(&self.shared, self.epoch, &doubt, writes, tasks, replies, async {
+            match schema::only(tasks) {
+                Some((command, part)) => SchemaTurn::new(turn, command, part).run().await,
+                None => turn.run().await,
+            }
+        })
         .await
     }
 
@@ -179,7 +177,14 @@ impl Worker {
         for job in abandoned {
             job.answer(Err(refusal::abandoned()), &self.shared.counts);
         }
-        Bunch::sort(wanted)
+        let wanted = wanted.into_iter().map(|mut job| {
+            if let Work::TellFate { waits } = &mut job.task.work {
+                // Asked now: at the moment it is read it may be under way.
+                *waits = self.shared.queue.holds(job.task.id);
+            }
+            job
+        });
+        Bunch::sort(wanted.collect())
     }
 
     fn be_fenced(&self) {

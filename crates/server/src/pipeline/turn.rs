@@ -204,7 +204,7 @@ impl Turn<'_> {
     }
 
     /// Waits until MongoDB has a primary. `Err(None)`: a deadline has passed meanwhile.
-    async fn wait_for_primary(&self, open: &[usize]) -> Result<(), Option<ErrorFrame>> {
+    pub(super) async fn wait_for_primary(&self, open: &[usize]) -> Result<(), Option<ErrorFrame>> {
         let mut health = self.database.health();
         let in_doubt = self.doubt.outcome() == Outcome::Unknown;
         let open = open.iter().map(|task| &self.tasks[*task]);

@@ -1,10 +1,9 @@
 use std::ffi::OsString;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bellwether_client::ServerList;
-use bellwether_tests::{Cluster, ClusterOptions, Process, ReplicaSet, ReplicaSetOptions, server_program};
+use bellwether_tests::{Cluster, ClusterOptions, Process, ReplicaSet, ReplicaSetOptions};
 use tempfile::TempDir;
-use tokio::process::Command;
 
 use crate::gauge::Gauge;
 
@@ -72,15 +71,4 @@ pub(crate) fn list_from(cluster: &Cluster, first: usize) -> Result<ServerList> {
     let count = urls.len();
     urls.rotate_left(first % count);
     Ok(urls.join(",").parse()?)
-}
-
-/// Whether the server has this flag.
-pub(crate) async fn server_takes(flag: &str) -> Result<bool> {
-    let help = Command::new(server_program().await?)
-        .arg("--help")
-        .output()
-        .await
-        .context("asking the server for its flags")?;
-    ensure!(help.status.success(), "bellwether-server --help failed");
-    Ok(String::from_utf8_lossy(&help.stdout).contains(flag))
 }

@@ -8,7 +8,7 @@ use bellwether_tests::{ReplicaSet, ReplicaSetOptions};
 use clap::Args;
 use serde::Serialize;
 
-use crate::bed::{list_from, server_takes, servers};
+use crate::bed::{list_from, servers};
 use crate::figures;
 use crate::insistent::Insistent;
 use crate::journal::Journal;
@@ -47,10 +47,6 @@ struct Failovers {
 
 pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     let rounds = options.rounds.unwrap_or(if quick { 1 } else { 5 });
-    let can_assist = server_takes(ASSIST).await?;
-    if !can_assist {
-        eprintln!("These servers do not know {ASSIST}: only failovers without it are measured.");
-    }
     let mut replica_set = ReplicaSet::start_with(ReplicaSetOptions {
         test_commands: false,
         default_timing: true,
@@ -65,12 +61,9 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     for round in 1..=rounds {
         eprintln!("Round {round} of {rounds}: the primary is killed.");
         failovers.plain.push(one(&mut replica_set, Vec::new()).await?);
-        if can_assist {
-            eprintln!("Round {round} of {rounds}: the primary is killed, with {ASSIST}.");
-            failovers
-                .assisted
-                .push(one(&mut replica_set, vec![ASSIST.into()]).await?);
-        }
+        eprintln!("Round {round} of {rounds}: the primary is killed, with {ASSIST}.");
+        let assisted = one(&mut replica_set, vec![ASSIST.into()]).await?;
+        failovers.assisted.push(assisted);
     }
     show(&failovers);
     figures::save("mongodb-failover", &failovers)
@@ -137,10 +130,10 @@ fn show(failovers: &Failovers) {
             seconds(rounds, |round| round.one_shot),
         ]
     };
-    let mut rows = vec![row("without help".into(), &failovers.plain)];
-    if !failovers.assisted.is_empty() {
-        rows.push(row(format!("servers with `{ASSIST}`"), &failovers.assisted));
-    }
+    let rows = [
+        row("without help".into(), &failovers.plain),
+        row(format!("servers with `{ASSIST}`"), &failovers.assisted),
+    ];
     let header = [
         "",
         "n",

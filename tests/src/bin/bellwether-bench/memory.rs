@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::bed::{Bed, server_takes};
+use crate::bed::Bed;
 use crate::closed_loop::closed_loop;
 use crate::figures;
 use crate::kept_open::KeptOpen;
@@ -21,9 +21,6 @@ use crate::markdown::{count, line, table};
 use crate::processes::{Memory, cpu_time};
 use crate::side::{connect, make_documents, with_operations};
 use crate::workload::{Operations, Workload};
-
-/// The flag with which a server is allowed more connections.
-const LIMIT: &str = "--max-connections";
 
 /// So many connections from one address: a good part of the ports the system gives to outgoing ones.
 const PER_ADDRESS: u32 = 4000;
@@ -70,11 +67,8 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     let clients = options.clients.unwrap_or(clients);
     let most = counts.iter().max().copied().unwrap_or_default();
     allow_files(u64::from(most) + 1000)?;
-    let args: Vec<OsString> = if server_takes(LIMIT).await? {
-        vec![LIMIT.into(), (most + 100).to_string().into()]
-    } else {
-        Vec::new()
-    };
+    // Some are needed to ask the servers how they are.
+    let args: Vec<OsString> = vec!["--connections".into(), (most + 100).to_string().into()];
 
     let mut rows = Vec::new();
     let mut machine = None;
@@ -110,12 +104,11 @@ async fn idle_row(bed: &mut Bed, connections: u32, measured: Duration) -> Result
         opened.context("the server does not answer")?
     };
     let mut opened = stream::iter(0..connections).map(open).buffer_unordered(32);
-    while let Some(connection) = opened.try_next().await.with_context(|| {
-        format!(
-            "it took {} connections and no more; a server takes 4,096 unless told otherwise",
-            idling.len()
-        )
-    })? {
+    while let Some(connection) = opened
+        .try_next()
+        .await
+        .with_context(|| format!("it took {} connections and no more", idling.len()))?
+    {
         idling.spawn(connection.idle());
     }
     let before = cpu_time(pid)?;

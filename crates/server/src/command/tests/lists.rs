@@ -97,6 +97,11 @@ fn a_wrong_list_is_refused_with_the_place() {
         assert_eq!(frame.code, ErrorCode::CommandNotAllowed);
         assert!(frame.message.contains(field), "{frame:?}");
     }
+    let comment = "x".repeat(2_000);
+    let frame = refusal(&format!(
+        r#"{{"transaction":[{{"find":"c"}}],"comment":"{comment}"}}"#
+    ));
+    assert!(frame.message.starts_with("comment: "), "{frame:?}");
     let many = |count: usize| {
         format!(
             r#"{{"transaction":[{}]}}"#,

@@ -213,6 +213,7 @@ fn operators_are_left_alone_where_they_are_data() {
         r#"{"findAndModify":"c","update":{"$set":{"a":{"$out":1}}}}"#,
         r#"{"find":"c","filter":{"$expr":{"$eq":["$a",{"$literal":{"$where":"1"}}]}}}"#,
         r#"{"find":"c","filter":{"a":"$where"},"comment":{"$where":1}}"#,
+        r#"{"find":"c","filter":{"$text":{"$search":"words"}}}"#,
     ] {
         assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
     }
@@ -230,5 +231,22 @@ fn deep_nesting_is_refused_before_anything_recurses() {
     assert!(parse(&deep(MAX_DEPTH - 1)).is_ok());
     for levels in [MAX_DEPTH, 10_000, 1_000_000] {
         assert_eq!(refusal(&deep(levels)).code, ErrorCode::TooDeep);
+    }
+}
+
+#[test]
+fn a_refusal_quotes_little() {
+    let long = "\\u0001".repeat(100_000);
+    for text in [
+        format!(r#"{{"{long}":"c"}}"#),
+        format!(r#"{{"find":"c","{long}":1}}"#),
+        format!(r#"{{"find":"c","filter":{{"{long}":1,"{long}":1}}}}"#),
+        format!(r#"{{"find":"c","filter":{{"$_{long}":1}}}}"#),
+        format!(r#"{{"find":"c","filter":{{"{long}":{{"$where":1}}}}}}"#),
+        format!(r#"{{"find":"c","filter":{{"a":{{"$numberInt":"{long}"}}}}}}"#),
+        format!(r#"{{"find":"c","filter":{{"a":{{"$oid":"{long}"}}}}}}"#),
+    ] {
+        let frame = refusal(&text);
+        assert!(frame.message.chars().count() < 1_000, "{}", frame.message.len());
     }
 }

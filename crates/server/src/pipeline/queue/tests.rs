@@ -11,15 +11,14 @@ fn job(source: SourceId, id: u8, deadline: Instant) -> Job {
 
 fn sized_job(source: SourceId, id: u8, deadline: Instant, padding: usize) -> Job {
     let text = format!(r#"{{"find":"c","comment":"{}"}}"#, "x".repeat(padding));
-    let raw = RawValue::from_string(text).unwrap();
+    job_of(source, id, deadline, text)
+}
+
+fn job_of(source: SourceId, id: u8, deadline: Instant, text: impl Into<String>) -> Job {
+    let raw = RawValue::from_string(text.into()).unwrap();
     let id = CommandId::mint(Duration::ZERO, [id; 10]);
-    Job::execute(
-        source,
-        id,
-        ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap(),
-        deadline,
-    )
-    .0
+    let command = ParsedCommand::parse(&raw, &Vocabulary { schema: true }).unwrap();
+    Job::execute(source, id, command, deadline).0
 }
 
 fn ids<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Vec<u8> {
@@ -42,7 +41,7 @@ fn is_full(pushed: Result<(), NotTaken>) -> bool {
 
 #[test]
 fn takes_in_order_and_no_id_twice_in_a_turn() {
-    let queue = Queue::new(20, 10_000);
+    let queue = Queue::new(20, 100_000);
     let source = SourceId::new();
     assert_eq!(queue.push(job(source, 1, later())), Err(NotTaken::Closed));
     queue.open();
@@ -76,9 +75,9 @@ fn sources_take_turns() {
 }
 
 #[test]
-fn is_bounded_in_number_and_bytes() {
-    let bytes = job(SourceId::new(), 1, later()).bytes();
-    for queue in [open_queue(2, 10_000), open_queue(9, 2 * bytes)] {
+fn is_bounded_in_number_and_memory() {
+    let memory = job(SourceId::new(), 1, later()).memory();
+    for queue in [open_queue(2, 100_000), open_queue(9, 2 * memory)] {
         for id in [1, 2] {
             assert_eq!(queue.push(job(SourceId::new(), id, later())), Ok(()));
         }
@@ -98,19 +97,31 @@ fn the_greedy_leave_room_for_others() {
             held[round % 3] += 1;
         }
     }
-    // Each as many as are free: 100 = 3 · 25 + 25.
-    assert_eq!(held, [25, 25, 25]);
-    for _ in 0..25 {
+    // Each as many as are free beside the reserve: 100 = 3 · 22 + 22 + 12.
+    assert_eq!(held, [22, 22, 22]);
+    for _ in 0..34 {
         assert_eq!(queue.push(job(SourceId::new(), 2, later())), Ok(()));
     }
     assert!(is_full(queue.push(job(SourceId::new(), 2, later()))));
 
-    let bytes = sized_job(greedy[0], 1, later(), 1_000).bytes();
-    let queue = open_queue(100, 10 * bytes);
+    let memory = sized_job(greedy[0], 1, later(), 1_000).memory();
+    let queue = open_queue(100, 10 * memory);
     let large = || queue.push(sized_job(greedy[0], 1, later(), 1_000));
     let taken = (0..10).filter(|_| large().is_ok()).count();
-    assert_eq!(taken, 5);
+    assert_eq!(taken, 4);
     assert_eq!(queue.push(sized_job(greedy[1], 1, later(), 1_000)), Ok(()));
+}
+
+#[test]
+fn many_greedy_sources_leave_room_before_any_is_served() {
+    let queue = open_queue(1_024, 1_000_000_000);
+    for _ in 0..60 {
+        let greedy = SourceId::new();
+        while queue.push(job(greedy, 1, later())).is_ok() {}
+    }
+    for _ in 0..60 {
+        assert_eq!(queue.push(job(SourceId::new(), 2, later())), Ok(()));
+    }
 }
 
 #[test]
@@ -123,6 +134,23 @@ fn a_turn_is_bounded_in_bytes_and_never_empty() {
     let bytes = sized_job(source, 1, later(), 1_000).bytes();
     assert_eq!(ids(&queue.take(9, 2 * bytes)), [1, 2]);
     assert_eq!(ids(&queue.take(9, 1)), [3]);
+}
+
+#[test]
+fn many_tiny_values_take_more_than_their_bytes_and_fit_an_empty_queue() {
+    let tiny = |values: usize| {
+        let values = vec![r#"{"":0}"#; values].join(",");
+        let text = format!(r#"{{"find":"c","comment":[{values}]}}"#);
+        let raw = RawValue::from_string(text).unwrap();
+        ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap()
+    };
+    let id = CommandId::mint(Duration::ZERO, [1; 10]);
+    let job = |values| Job::execute(SourceId::new(), id, tiny(values), later()).0;
+    assert!(job(1_000).memory() > 30 * job(1_000).bytes());
+
+    let queue = open_queue(10, 50_000);
+    assert_eq!(queue.push(job(1_000)), Ok(()));
+    assert!(is_full(queue.push(job(1))));
 }
 
 #[test]
@@ -151,7 +179,7 @@ fn what_is_put_back_comes_first_and_in_its_order() {
 
 #[test]
 fn the_overdue_are_picked_from_the_middle() {
-    let queue = open_queue(10, 10_000);
+    let queue = open_queue(10, 100_000);
     let source = SourceId::new();
     let now = Instant::now();
     let after = |seconds| now + Duration::from_secs(seconds);
@@ -178,16 +206,17 @@ struct Entry {
     source: usize,
     id: u8,
     bytes: usize,
+    memory: usize,
     deadline: Instant,
     returned: bool,
 }
 
 const MAX_JOBS: usize = 12;
-const MAX_BYTES: usize = 900;
+const MAX_MEMORY: usize = 10_000;
 
 impl Model {
-    fn bytes(&self) -> usize {
-        self.waiting.iter().map(|entry| entry.bytes).sum()
+    fn memory(&self) -> usize {
+        self.waiting.iter().map(|entry| entry.memory).sum()
     }
 
     fn push(&mut self, entry: Entry) -> bool {
@@ -196,11 +225,14 @@ impl Model {
             waiting.filter(|other| other.source == entry.source && !other.returned)
         };
         let free = MAX_JOBS.saturating_sub(self.waiting.len());
-        let free_bytes = MAX_BYTES.saturating_sub(self.bytes());
-        let own_bytes: usize = own().map(|entry| entry.bytes).sum();
+        let free_memory = MAX_MEMORY.saturating_sub(self.memory());
+        let own_memory: usize = own().map(|entry| entry.memory).sum();
         let first = own().count() == 0;
-        let fits = free >= 1 && entry.bytes <= free_bytes;
-        if !fits || !first && (own().count() >= free || own_bytes + entry.bytes > free_bytes) {
+        let (reserved, reserved_memory) = (MAX_JOBS / RESERVED, MAX_MEMORY / RESERVED);
+        let fits = free >= 1 && entry.memory <= free_memory;
+        let too_many = own().count() + reserved >= free;
+        let too_large = own_memory + entry.memory + reserved_memory > free_memory;
+        if !self.waiting.is_empty() && (!fits || !first && (too_many || too_large)) {
             return false;
         }
         if first {
@@ -310,12 +342,13 @@ proptest! {
     fn does_what_the_model_does(steps in prop::collection::vec(step(), 1..120)) {
         let start = Instant::now();
         let sources: Vec<SourceId> = (0..4).map(|_| SourceId::new()).collect();
-        let queue = open_queue(MAX_JOBS, MAX_BYTES);
+        let queue = open_queue(MAX_JOBS, MAX_MEMORY);
         let mut model = Model { waiting: Vec::new(), ring: Vec::new() };
         let seen = |job: &Job| Entry {
             source: sources.iter().position(|source| *source == job.source).unwrap(),
             id: job.task.id.as_bytes()[15],
             bytes: job.bytes(),
+            memory: job.memory(),
             deadline: job.task.deadline,
             returned: false,
         };
@@ -356,4 +389,32 @@ proptest! {
         expected.sort_by_key(|entry| entry.deadline);
         prop_assert_eq!(left, expected);
     }
+}
+
+#[test]
+fn what_cannot_share_a_transaction_is_taken_so_that_it_need_not() {
+    let queue = open_queue(20, 10_000);
+    let (one, other) = (SourceId::new(), SourceId::new());
+    let drop = r#"{"drop":"c"}"#;
+    let union = r#"{"aggregate":"c","pipeline":[{"$unionWith":"d"}]}"#;
+    for (source, id, text) in [
+        (one, 1, None),
+        (one, 2, Some(drop)),
+        (one, 3, Some(union)),
+        (one, 4, None),
+        (other, 5, None),
+        (other, 6, None),
+    ] {
+        let job = match text {
+            Some(text) => job_of(source, id, later(), text),
+            None => job(source, id, later()),
+        };
+        assert_eq!(queue.push(job), Ok(()));
+    }
+    assert_eq!(ids(&queue.take(9, 10_000)), [1, 5]);
+    // A change of collections has a turn of its own.
+    assert_eq!(ids(&queue.take(9, 10_000)), [2]);
+    // After a command that can only read, its source waits: a write would put it into the transaction.
+    assert_eq!(ids(&queue.take(9, 10_000)), [6, 3]);
+    assert_eq!(ids(&queue.take(9, 10_000)), [4]);
 }

@@ -1,0 +1,350 @@
+//! Commands on collections and indexes, each a turn of its own.
+//!
+//! MongoDB executes them outside transactions, so the fence and the record cannot be in one with them. Instead a
+//! command that changes something takes three steps:
+//!
+//! 1. a transaction writes the fence and a record that says *begun*, with what the command is about to change;
+//! 2. a second transaction writes the fence; while it is open the command is executed, beside it;
+//! 3. the second transaction stores the reply in the record and commits to a majority.
+//!
+//! A coordinator that dies in between leaves the record behind. Whoever is sent the command again executes it
+//! again, knowing that it may have been executed: that the collection is there already, or gone already, is then
+//! no error. While the second transaction is open no other primary can have been elected, so what MongoDB says
+//! about collections in the meantime is committed together with it. For the same reason what `listCollections`
+//! and `listIndexes` say in such a transaction is what a majority has.
+//!
+//! What this cannot do: stop a change that a coordinator has sent and that is still on its way when another takes
+//! over. `drop`, `createIndexes` and `dropIndexes` therefore name the very collection they were begun on, by its
+//! UUID, so that they never touch another of the same name.
+
+mod target;
+
+use bellwether_protocol::{MAX_RESULT_BYTES, MongoError, Outcome};
+use bson::{Document, doc};
+use tokio::time::{Instant, sleep};
+
+use super::attempt::{Attempt, Stop};
+use super::backoff::Backoff;
+use super::execute::{Allowance, collect, refused, remaining, without_gossip};
+use super::failure::{Failure, check_reply};
+use super::job::Task;
+use super::lane::Lane;
+use super::record::{self, Pending};
+use super::replies::encode;
+use super::turn::{Ended, Turn, result};
+use super::{Answer, refusal};
+use crate::command::{CommandName, Kind, ParsedCommand, Part};
+use crate::database::codes::{MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND};
+use target::Target;
+
+/// The command on collections or indexes that is all there is to do in these tasks.
+pub(super) fn only(tasks: &[Task]) -> Option<(&ParsedCommand, &Part)> {
+    let [task] = tasks else {
+        return None;
+    };
+    let command = task.command().filter(|command| command.kind() == Kind::Schema)?;
+    Some((command, command.parts().first()?))
+}
+
+/// A turn with one command on collections or indexes.
+pub(super) struct SchemaTurn<'a> {
+    turn: Turn<'a>,
+    command: &'a ParsedCommand,
+    part: &'a Part,
+    /// Whether this turn wrote the record that says *begun*.
+    began: bool,
+    /// Whether MongoDB may have executed the command.
+    sent: bool,
+}
+
+/// What MongoDB made of a change.
+enum Change {
+    Done(Document),
+    Refused(MongoError),
+}
+
+impl<'a> SchemaTurn<'a> {
+    pub(super) fn new(turn: Turn<'a>, command: &'a ParsedCommand, part: &'a Part) -> Self {
+        Self {
+            turn,
+            command,
+            part,
+            began: false,
+            sent: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Ended {
+        let mut pause = Backoff::default();
+        let mut first_try = true;
+        loop {
+            let outcome = self.turn.doubt.outcome();
+            let deadline = self.task().deadline;
+            if deadline <= Instant::now() {
+                return ended(Err(refusal::overdue(outcome)));
+            }
+            if !first_try && *self.turn.stopped.borrow() && outcome == Outcome::NotExecuted {
+                return ended(Err(refusal::draining()));
+            }
+            first_try = false;
+            match self.turn.wait_for_primary(&[0]).await {
+                Ok(()) => {}
+                Err(Some(answer)) => return ended(Err(answer)),
+                Err(None) => continue,
+            }
+            let stop = match self.attempt().await {
+                Ok(answer) => return ended(answer),
+                Err(stop) => stop,
+            };
+            let outcome = self.turn.doubt.outcome();
+            match stop {
+                Stop::Again(reason) => {
+                    tracing::debug!(epoch = self.turn.epoch, reason, "running the command again");
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    sleep(pause.next().min(left)).await;
+                }
+                Stop::Repeated | Stop::Unsettled => {}
+                Stop::Fenced => {
+                    return Ended {
+                        fenced: true,
+                        ..ended(Err(refusal::fenced(self.turn.epoch, outcome)))
+                    };
+                }
+                Stop::Overdue => return ended(Err(refusal::overdue(outcome))),
+                Stop::Refused { answer, .. } => return ended(Err(answer)),
+                Stop::GiveUp(reason) => {
+                    tracing::error!(
+                        epoch = self.turn.epoch,
+                        reason,
+                        "a command on collections failed for no fault of its own"
+                    );
+                    return ended(Err(refusal::internal(outcome, reason)));
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<Answer, Stop> {
+        if matches!(
+            self.part.name(),
+            CommandName::ListCollections | CommandName::ListIndexes
+        ) {
+            return self.list().await;
+        }
+        loop {
+            self.open().await?;
+            let known = self.transaction().look_up(&[0]).await?;
+            self.set_sent(self.sent);
+            let Some((_, known)) = known.into_iter().next() else {
+                self.begin().await?;
+                continue;
+            };
+            return match known.begun(self.command.fingerprint()) {
+                Some(target) => self.carry_out(&target).await,
+                None => {
+                    self.commit().await?;
+                    let answer = known.answer(self.command.fingerprint());
+                    Ok(answer.and_then(|reply| result(self.task(), reply)))
+                }
+            };
+        }
+    }
+
+    /// What there is, as a transaction that holds the fence sees it.
+    async fn list(&mut self) -> Result<Answer, Stop> {
+        self.open().await?;
+        self.transaction().write_ledger(&[]).await?;
+        let mut body = self.part.body().clone();
+        // In one batch, unless it is too large anyway.
+        body.insert("cursor", doc! { "batchSize": i32::MAX });
+        let allowance = self.allowance();
+        body.insert("maxTimeMS", allowance.millis());
+        let mut beside = self.beside().await?;
+        let users = self.turn.database.users();
+        let listed = collect(&mut beside, users, &body, MAX_RESULT_BYTES).await;
+        let listed = listed.map_err(|failure| allowance.judge(failure));
+        let listed = listed.and_then(|reply| encode(&reply).map(|_| reply));
+        let answer = match listed {
+            Ok(reply) => Ok(without_gossip(reply)),
+            Err(failure) => Err(refused(failure, None)?),
+        };
+        self.commit().await?;
+        Ok(answer.and_then(|reply| self.reply(reply)))
+    }
+
+    /// Writes that the command is begun, and on what.
+    async fn begin(&mut self) -> Result<(), Stop> {
+        let target = self.find_target().await?;
+        let id = self.task().id;
+        let fingerprint = self.command.fingerprint();
+        let about = encode(&target.into_document())?;
+        let begun = record::begun(id, fingerprint, &about);
+        self.transaction().write_ledger(&[begun]).await?;
+        self.began = true;
+        self.commit().await
+    }
+
+    /// Executes the command and stores its reply.
+    async fn carry_out(&mut self, begun: &Document) -> Result<Answer, Stop> {
+        let again = self.sent || !self.began;
+        self.set_sent(again);
+        match self.change(&Target::from_document(begun), again).await? {
+            Change::Done(reply) => {
+                let record = record::complete(self.task().id, reply.clone(), self.turn.epoch);
+                self.write_record(&record).await?;
+                self.commit().await?;
+                self.set_sent(false);
+                Ok(self.reply(reply))
+            }
+            Change::Refused(error) if again => {
+                let mut frame = refusal::mongo(error);
+                frame.outcome = Outcome::Unknown;
+                Ok(Err(frame.with_hint(
+                    "an earlier try may have been executed: look at the collections and indexes there are",
+                )))
+            }
+            Change::Refused(error) => {
+                self.set_sent(false);
+                self.write_record(&record::forget(self.task().id)).await?;
+                self.commit().await?;
+                Ok(Err(refusal::mongo(error)))
+            }
+        }
+    }
+
+    /// Lets MongoDB make the change. `again`: it may have been made before.
+    async fn change(&mut self, begun: &Target, again: bool) -> Result<Change, Stop> {
+        let mut body = self.part.body().clone();
+        let now = self.find_target().await?;
+        if self.part.name() == CommandName::Drop && again && now.is_other_than(begun) {
+            return Ok(if begun.is_nothing() {
+                Change::Refused(nothing_to_drop())
+            } else {
+                Change::Done(doc! { "ok": 1.0 })
+            });
+        }
+        if let Some(uuid) = begun.uuid()
+            && self.part.name() != CommandName::Create
+        {
+            body.insert("collectionUUID", uuid.clone());
+        }
+        if self.part.name() == CommandName::CreateIndexes {
+            // MongoDB would wait for every member, also for one that is down.
+            body.insert("commitQuorum", "majority");
+        }
+        let allowance = self.allowance();
+        body.insert("maxTimeMS", allowance.millis());
+        let majority = doc! { "w": "majority", "wtimeout": allowance.millis() };
+        body.insert("writeConcern", majority);
+
+        let mut beside = self.beside().await?;
+        self.set_sent(true);
+        let made = beside.run_document(self.turn.database.users(), &body).await;
+        match made.map_err(Failure::from) {
+            // The only error in a reply is that the majority is late.
+            Ok(reply) => match check_reply(&reply) {
+                Ok(()) => Ok(Change::Done(without_gossip(reply))),
+                Err(_) => Err(Stop::Again("a majority does not have the change yet".to_owned())),
+            },
+            Err(Failure::Refused(error)) if error.code == MAX_TIME_EXPIRED => Err(Stop::Overdue),
+            Err(Failure::Refused(error)) if again && now.shows_done(self.part, error.code) => {
+                Ok(Change::Done(doc! { "ok": 1.0 }))
+            }
+            Err(Failure::Refused(error)) => Ok(Change::Refused(error)),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// The collection or view of the command's name, as it is now.
+    async fn find_target(&self) -> Result<Target, Stop> {
+        let find = doc! { "listCollections": 1, "filter": { "name": self.part.collection() } };
+        let mut beside = self.beside().await?;
+        let users = self.turn.database.users();
+        let mut listed = collect(&mut beside, users, &find, usize::MAX).await?;
+        Ok(Target::listed(&mut listed))
+    }
+
+    async fn write_record(&mut self, command: &Document) -> Result<(), Stop> {
+        let system = self.turn.database.system();
+        let reply = self.turn.lane.run_document(system, command).await?;
+        check_reply(&reply)?;
+        match reply.get_i32("n") {
+            Ok(1) => Ok(()),
+            _ => Err(Stop::GiveUp(
+                "the record of a command that was begun is gone".to_owned(),
+            )),
+        }
+    }
+
+    async fn open(&mut self) -> Result<(), Stop> {
+        self.turn.database.prepare().await?;
+        let time = remaining(self.task().deadline);
+        Ok(self.turn.lane.begin(time).await?)
+    }
+
+    async fn commit(&mut self) -> Result<(), Stop> {
+        let deadline = self.task().deadline;
+        self.transaction().commit(deadline).await
+    }
+
+    /// A session of its own, for what cannot be in the transaction.
+    async fn beside(&self) -> Result<Lane, Stop> {
+        let client = self.turn.database.client();
+        let session = client.start_session().causal_consistency(false).await?;
+        Ok(Lane::new(session))
+    }
+
+    fn transaction(&mut self) -> Attempt<'_> {
+        Attempt {
+            database: self.turn.database,
+            settings: self.turn.settings,
+            epoch: self.turn.epoch,
+            lane: &mut *self.turn.lane,
+            doubt: self.turn.doubt,
+            merging: &mut *self.turn.merging,
+            tasks: self.turn.tasks,
+            careful: true,
+        }
+    }
+
+    fn set_sent(&mut self, sent: bool) {
+        self.sent = sent;
+        self.turn.doubt.set(sent);
+    }
+
+    fn allowance(&self) -> Allowance {
+        Allowance::new(self.part, self.task().deadline, self.turn.settings)
+    }
+
+    fn task(&self) -> &'a Task {
+        &self.turn.tasks[0]
+    }
+
+    fn reply(&self, reply: Document) -> Answer {
+        let pending = Pending {
+            reply,
+            epoch: self.turn.epoch,
+            replayed: false,
+        };
+        result(self.task(), pending)
+    }
+}
+
+fn ended(answer: Answer) -> Ended {
+    Ended {
+        answers: vec![Some(answer)],
+        moment: None,
+        fenced: false,
+    }
+}
+
+/// What MongoDB 6.0 says of a collection that is not there.
+fn nothing_to_drop() -> MongoError {
+    MongoError {
+        code: NAMESPACE_NOT_FOUND,
+        code_name: "NamespaceNotFound".to_owned(),
+        message: "ns not found".to_owned(),
+        index: None,
+        command: None,
+    }
+}
