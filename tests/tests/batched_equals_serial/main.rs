@@ -223,10 +223,7 @@ impl List {
             let next = match id {
                 Id::New => None,
                 Id::Repeat(index) => before(index),
-                // Reads are not recorded, so their ids may be used for anything.
-                Id::Reuse(index) => before(index)
-                    .filter(|(_, command)| writes(command) == writes(&named))
-                    .map(|(id, _)| (id, named.clone())),
+                Id::Reuse(index) => before(index).map(|(id, _)| (id, named.clone())),
             };
             list.push(next.unwrap_or_else(|| (new_id(), named)));
         }
