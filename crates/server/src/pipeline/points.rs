@@ -201,18 +201,26 @@ fn key(id: &Bson) -> Key {
     match id {
         Bson::Int32(number) => Key::Whole(i64::from(*number)),
         Bson::Int64(number) => Key::Whole(*number),
-        Bson::Double(number) if is_whole(*number) => Key::Whole(*number as i64),
+        Bson::Double(number) => match whole(*number) {
+            Some(number) => Key::Whole(number),
+            None => other_key(id),
+        },
         Bson::String(text) => Key::Text(text.clone()),
-        other => {
-            let encoded = RawDocumentBuf::try_from(&doc! { "": other.clone() });
-            Key::Other(encoded.map(RawDocumentBuf::into_bytes).unwrap_or_default())
-        }
+        other => other_key(other),
     }
 }
 
-/// Whether it is a whole number that 64 bits hold, exactly.
-fn is_whole(number: f64) -> bool {
-    number.fract() == 0.0 && number.abs() < 9.2e18
+fn other_key(id: &Bson) -> Key {
+    let encoded = RawDocumentBuf::try_from(&doc! { "": id.clone() });
+    Key::Other(encoded.map(RawDocumentBuf::into_bytes).unwrap_or_default())
+}
+
+/// The same number as an integer, if it is one.
+fn whole(number: f64) -> Option<i64> {
+    // Below 2^63, where every whole double is an i64.
+    let is_whole = number.fract() == 0.0 && number.abs() < 9.2e18;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+    is_whole.then_some(number as i64)
 }
 
 /// What is left of a text when collations leave out all they can: two that differ here differ in every collation. Nothing for a
