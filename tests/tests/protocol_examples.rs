@@ -5,8 +5,8 @@
 //! - a block `json error-example`, a client's frame, followed by one `json server`: the answer to it. With the word
 //!   `follower` behind it, it is sent to a server that is not the coordinator.
 //!
-//! `…` in an answer stands for any text, and alone for any value; an `epoch` is any number. An id of the document is exchanged for a new one, the same one
-//! wherever it stands, unless the answer is that it has expired.
+//! `…` in an answer stands for any text, and alone for any value; an `epoch` is any number. An id of the document is
+//! exchanged for a new one, the same one wherever it stands, unless the answer is that it has expired.
 
 use std::collections::HashMap;
 use std::fs;
