@@ -165,7 +165,7 @@ async fn duplicates_at_two_coordinators_have_one_effect() -> Result<()> {
         last.pipeline.retire().await;
     }
 
-    let last = if ROUNDS % 2 == 0 { &b } else { &a };
+    let last = if ROUNDS.is_multiple_of(2) { &b } else { &a };
     for (id, tries) in &mut all {
         // Settles what is not known yet.
         let answer = last.send(*id, &tries.command).await;
