@@ -1,10 +1,10 @@
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use bellwether_protocol::CommandId;
 use serde::{Deserialize, Serialize};
 
 /// How many documents there are to be read and updated.
-pub(crate) const DOCUMENTS: i64 = 10_000;
+pub(crate) const DOCUMENTS: i32 = 10_000;
 
 /// What an inserted document holds besides its `_id`: 100 bytes.
 pub(crate) const TEXT: &str =
@@ -37,9 +37,9 @@ impl Workload {
 /// One thing to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation {
-    Insert { id: i64 },
-    Increment { id: i64 },
-    Find { id: i64 },
+    Insert { id: i32 },
+    Increment { id: i32 },
+    Find { id: i32 },
 }
 
 /// The operations of one client, without end.
@@ -59,7 +59,7 @@ impl Operations {
     }
 
     pub(crate) fn next(&mut self) -> Operation {
-        static INSERTED: AtomicI64 = AtomicI64::new(0);
+        static INSERTED: AtomicI32 = AtomicI32::new(0);
         let insert = || Operation::Insert {
             id: INSERTED.fetch_add(1, Ordering::Relaxed),
         };
