@@ -23,7 +23,7 @@ pub(crate) enum Id {
 
 pub(crate) fn sendings() -> impl Strategy<Value = Vec<Sending>> {
     let stretch = prop_oneof![3 => one().prop_map(|sending| vec![sending]), 1 => run()];
-    let list = (prop::bool::weighted(0.7), vec(stretch, 1..16));
+    let list = (prop::bool::weighted(0.7), vec(stretch, 1..12));
     list.prop_map(|(filled, stretches)| {
         let first = filled.then(|| new(FILL.to_owned()));
         first.into_iter().chain(stretches.into_iter().flatten()).collect()

@@ -1,5 +1,7 @@
 //! Many commands in one transaction answer and leave what each of them alone would: a property test.
 //!
+//! Up to three clients send at the same time, each in documents of its own, so that each has to be answered as if it were alone.
+//!
 //! `PROPTEST_CASES` says how many lists of commands are tried, 64 if it is not set. A failure shows the shortest list
 //! that fails and the seed; `PROPTEST_RNG_SEED` with it tries the same lists again.
 
@@ -21,6 +23,7 @@ use bellwether_server::{Answer, Settings, SourceId};
 use bellwether_tests::ReplicaSet;
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
 use serde_json::Value;
@@ -66,15 +69,24 @@ fn many_at_once_are_as_one_after_another() -> Result<()> {
     };
     eprintln!("PROPTEST_RNG_SEED={seed}");
 
-    let case = Cell::new(0);
+    let cases = Cell::new(0);
+    // Every client has a number of its own, which is in the names and keys it uses.
+    let numbered = |clients: Vec<Vec<Sending>>| -> Vec<List> {
+        let number = || cases.replace(cases.get() + 1);
+        clients
+            .iter()
+            .map(|sendings| List::of(number(), sendings))
+            .collect()
+    };
     for (which, sendings, fault) in found_before() {
-        case.set(case.get() + 1);
-        runtime.block_on(pipelines.compare(case.get(), which, &sendings, fault.as_ref()))?;
+        let lists = numbered(vec![sendings]);
+        runtime.block_on(pipelines.compare(&lists, which, fault.as_ref()))?;
     }
-    let input = (0..BATCHED.len(), sendings(), maybe_a_fault());
-    let tried = TestRunner::new(config).run(&input, |(which, sendings, fault)| {
-        case.set(case.get() + 1);
-        let compared = pipelines.compare(case.get(), which, &sendings, fault.as_ref());
+    let clients = prop_oneof![2 => vec(sendings(), 1), 1 => vec(sendings(), 2..4)];
+    let input = (0..BATCHED.len(), clients, maybe_a_fault());
+    let tried = TestRunner::new(config).run(&input, |(which, clients, fault)| {
+        let lists = numbered(clients);
+        let compared = pipelines.compare(&lists, which, fault.as_ref());
         runtime
             .block_on(compared)
             .map_err(|error| TestCaseError::fail(format!("{error:#}")))
@@ -144,51 +156,54 @@ impl Pipelines {
         Ok(Self { set, serial, batched })
     }
 
-    async fn compare(
-        &self,
-        case: u32,
-        which: usize,
-        sendings: &[Sending],
-        fault: Option<&Fault>,
-    ) -> Result<()> {
+    async fn compare(&self, lists: &[List], which: usize, fault: Option<&Fault>) -> Result<()> {
         let (pipeline, database) = (&self.batched[which], BATCHED[which].0);
-        let list = List::of(case, sendings);
-
         let held = match fault {
             Some(fault) => Some(fault.begin(self.set.client()).await?),
             None => None,
         };
-        let together = list.send_at_once(pipeline).await?;
+        let together = send_at_once(lists, pipeline).await?;
         if let Some(fault) = held {
             fault.off().await?;
         }
-        let alone = list.send_one_by_one(&self.serial).await?;
-        for (index, ((_, command), (together, alone))) in
-            list.0.iter().zip(together.iter().zip(&alone)).enumerate()
-        {
-            let (together, alone) = (plain(together, database)?, plain(alone, SERIAL)?);
-            ensure!(
-                together == alone,
-                "command {index}, {command}\n  together: {together}\n  alone:    {alone}"
-            );
+        for (list, together) in lists.iter().zip(&together) {
+            let alone = list.send_one_by_one(&self.serial).await?;
+            for (index, (together, alone)) in together.iter().zip(&alone).enumerate() {
+                let (together, alone) = (plain(together, database)?, plain(alone, SERIAL)?);
+                let (_, command) = &list.commands[index];
+                ensure!(
+                    together == alone,
+                    "command {index} of client {}, {command}\n  together: {together}\n  alone:    {alone}",
+                    list.number
+                );
+            }
+            self.compare_contents(database, list.number).await?;
         }
-        for collection in [format!("a{case}"), format!("b{case}"), "unique".to_owned()] {
+        let again = send_at_once(lists, pipeline).await?;
+        for ((list, first), again) in lists.iter().zip(&together).zip(&again) {
+            list.check_repeats(first, again)?;
+        }
+        Ok(())
+    }
+
+    async fn compare_contents(&self, database: &str, number: u32) -> Result<()> {
+        for collection in [format!("a{number}"), format!("b{number}"), "unique".to_owned()] {
             let (together, alone) = (
-                self.contents(database, &collection, case).await?,
-                self.contents(SERIAL, &collection, case).await?,
+                self.contents(database, &collection, number).await?,
+                self.contents(SERIAL, &collection, number).await?,
             );
             ensure!(
                 together == alone,
                 "the collection {collection}\n  together: {together}\n  alone:    {alone}"
             );
         }
-        list.repeat(pipeline, &together).await
+        Ok(())
     }
 
     /// The documents of a collection, in the order in which they were stored.
-    async fn contents(&self, database: &str, collection: &str, case: u32) -> Result<String> {
+    async fn contents(&self, database: &str, collection: &str, number: u32) -> Result<String> {
         let filter = if collection == "unique" {
-            doc! { "k.c": i64::from(case) }
+            doc! { "k.c": i64::from(number) }
         } else {
             doc! {}
         };
@@ -206,60 +221,44 @@ impl Pipelines {
     }
 }
 
-/// Commands as they are sent, with their ids.
-struct List(Vec<(CommandId, String)>);
+/// Commands of one client as they are sent, with their ids.
+struct List {
+    number: u32,
+    commands: Vec<(CommandId, String)>,
+}
 
 impl List {
-    fn of(case: u32, sendings: &[Sending]) -> Self {
-        let mut list: Vec<(CommandId, String)> = Vec::new();
+    fn of(number: u32, sendings: &[Sending]) -> Self {
+        let mut commands: Vec<(CommandId, String)> = Vec::new();
         for Sending { command, id } in sendings {
-            let named = command.replace("@case", &case.to_string());
+            let named = command.replace("@case", &number.to_string());
             let named = named
-                .replace("@a", &format!("a{case}"))
-                .replace("@b", &format!("b{case}"));
+                .replace("@a", &format!("a{number}"))
+                .replace("@b", &format!("b{number}"));
             let before = |index: &prop::sample::Index| {
-                (!list.is_empty()).then(|| list[index.index(list.len())].clone())
+                (!commands.is_empty()).then(|| commands[index.index(commands.len())].clone())
             };
             let next = match id {
                 Id::New => None,
                 Id::Repeat(index) => before(index),
                 Id::Reuse(index) => before(index).map(|(id, _)| (id, named.clone())),
             };
-            list.push(next.unwrap_or_else(|| (new_id(), named)));
+            commands.push(next.unwrap_or_else(|| (new_id(), named)));
         }
-        Self(list)
-    }
-
-    async fn send_at_once(&self, pipeline: &Coordinator) -> Result<Vec<Answer>> {
-        let source = SourceId::new();
-        let mut waiting = Vec::new();
-        for (id, command) in &self.0 {
-            let submitted = parse(command)
-                .and_then(|command| pipeline.pipeline.submit(source, *id, command, in_a_while()));
-            waiting.push(submitted);
-        }
-        let mut answers = Vec::new();
-        for waiting in waiting {
-            answers.push(match waiting {
-                Ok(answer) => answer.await?,
-                Err(refused) => Err(refused),
-            });
-        }
-        Ok(answers)
+        Self { number, commands }
     }
 
     async fn send_one_by_one(&self, pipeline: &Coordinator) -> Result<Vec<Answer>> {
         let mut answers = Vec::new();
-        for (id, command) in &self.0 {
+        for (id, command) in &self.commands {
             answers.push(pipeline.send(*id, command).await);
         }
         Ok(answers)
     }
 
-    /// Sends what was executed and stored once more: the answers are the first ones.
-    async fn repeat(&self, pipeline: &Coordinator, first: &[Answer]) -> Result<()> {
-        let again = self.send_at_once(pipeline).await?;
-        for (((_, command), first), again) in self.0.iter().zip(first).zip(again) {
+    /// What was executed and stored is answered the same when it is sent once more.
+    fn check_repeats(&self, first: &[Answer], again: &[Answer]) -> Result<()> {
+        for (((_, command), first), again) in self.commands.iter().zip(first).zip(again) {
             let is_stored = again.as_ref().is_ok_and(|again| again.replayed);
             let (Ok(first), true) = (first, is_stored || writes(command)) else {
                 continue;
@@ -274,6 +273,35 @@ impl List {
         }
         Ok(())
     }
+}
+
+/// Sends the commands of all clients, in turn one of each, before any is answered. Gives each client's answers.
+async fn send_at_once(lists: &[List], pipeline: &Coordinator) -> Result<Vec<Vec<Answer>>> {
+    let sources: Vec<SourceId> = lists.iter().map(|_| SourceId::new()).collect();
+    let mut waiting: Vec<Vec<_>> = lists.iter().map(|_| Vec::new()).collect();
+    let longest = lists.iter().map(|list| list.commands.len()).max();
+    for index in 0..longest.unwrap_or_default() {
+        for ((list, source), waiting) in lists.iter().zip(&sources).zip(&mut waiting) {
+            let Some((id, command)) = list.commands.get(index) else {
+                continue;
+            };
+            let submitted = parse(command)
+                .and_then(|command| pipeline.pipeline.submit(*source, *id, command, in_a_while()));
+            waiting.push(submitted);
+        }
+    }
+    let mut answers = Vec::new();
+    for waiting in waiting {
+        let mut of_one = Vec::new();
+        for waiting in waiting {
+            of_one.push(match waiting {
+                Ok(answer) => answer.await?,
+                Err(refused) => Err(refused),
+            });
+        }
+        answers.push(of_one);
+    }
+    Ok(answers)
 }
 
 fn writes(command: &str) -> bool {
