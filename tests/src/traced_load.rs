@@ -25,10 +25,10 @@ const KEYS_IN_A_DOCUMENT: usize = 200;
 /// How many repeats are sent before the first answer is awaited.
 const REPEATS_AT_ONCE: usize = 32;
 
-/// Several clients that insert and update in turn, each command a one-shot of its own.
+/// Several clients that insert, update, and do both in one list, in turn, each command a one-shot of its own.
 ///
-/// Every command leaves a key of its own in the data each time it is executed: an insert has no `_id`, and an update
-/// counts and appends. And every command is remembered with the phases it fell into, see
+/// Every command leaves a key of its own in the data each time it is executed, and a list leaves it twice: an insert has
+/// no `_id`, and an update counts and appends. And every command is remembered with the phases it fell into, see
 /// [`next_phase`](Self::next_phase).
 #[derive(Debug)]
 pub struct TracedLoad {
@@ -42,6 +42,8 @@ pub struct TracedLoad {
 struct Sent {
     key: String,
     command: String,
+    /// How often the key is in the data after one execution.
+    effects: usize,
     began_in: usize,
     ended_in: usize,
     told: Result<Executed, Failure>,
@@ -60,9 +62,9 @@ pub struct Tally {
     pub in_flight: usize,
     /// Of these, those that were told executed with the reply of an earlier try.
     pub replayed: usize,
-    /// Told executed, and not in the data.
+    /// Told executed, and not or not wholly in the data.
     pub lost: usize,
-    /// More than once in the data.
+    /// More in the data than one execution leaves.
     pub doubled: usize,
     /// Told not executed, and in the data.
     pub denied: usize,
@@ -117,13 +119,15 @@ async fn send_until(
     while !stop.load(Ordering::SeqCst) {
         let n = sent.len();
         let key = format!("{client}-{n:06}");
-        let command = if n % 2 == 0 {
-            format!(r#"{{"insert":"{INSERTS}","documents":[{{"key":"{key}"}}]}}"#)
-        } else {
-            let document = n / KEYS_IN_A_DOCUMENT;
-            format!(
-                r#"{{"update":"{UPDATES}","updates":[{{"q":{{"_id":"{client}-{document}"}},"u":{{"$inc":{{"n":1}},"$push":{{"keys":"{key}"}}}},"upsert":true}}]}}"#
-            )
+        let document = format!("{client}-{}", n / KEYS_IN_A_DOCUMENT);
+        let insert = format!(r#"{{"insert":"{INSERTS}","documents":[{{"key":"{key}"}}]}}"#);
+        let update = format!(
+            r#"{{"update":"{UPDATES}","updates":[{{"q":{{"_id":"{document}"}},"u":{{"$inc":{{"n":1}},"$push":{{"keys":"{key}"}}}},"upsert":true}}]}}"#
+        );
+        let (command, effects) = match n % 3 {
+            0 => (insert, 1),
+            1 => (update, 1),
+            _ => (format!(r#"{{"transaction":[{insert},{update}]}}"#), 2),
         };
         let text: CommandText = command.parse()?;
         let began_in = phase.load(Ordering::SeqCst);
@@ -132,6 +136,7 @@ async fn send_until(
         sent.push(Sent {
             key,
             command,
+            effects,
             began_in,
             ended_in,
             told,
@@ -196,15 +201,16 @@ impl TracedReport {
         for sent in &self.sent {
             let count = effects.of(&sent.key);
             let right = match sent.outcome() {
-                Outcome::Executed => count == 1,
+                Outcome::Executed => count == sent.effects,
                 Outcome::NotExecuted => count == 0,
-                Outcome::Unknown => count <= 1,
+                Outcome::Unknown => count == 0 || count == sent.effects,
             };
             ensure!(
                 right,
-                "the client of {} was told {}, and it is there {count} times: {:?}",
+                "the client of {} was told {}, and of {} effects {count} are there: {:?}",
                 sent.key,
                 sent.outcome(),
+                sent.effects,
                 sent.told
             );
         }
@@ -218,7 +224,7 @@ impl TracedReport {
         Ok(())
     }
 
-    /// Fails if a command is not there once, now that every one of them was [repeated](Self::repeat_all).
+    /// Fails if a command has not had its effects once, now that every one of them was [repeated](Self::repeat_all).
     ///
     /// # Errors
     /// If so; the error names the first such command.
@@ -226,9 +232,10 @@ impl TracedReport {
         for sent in self.sent.iter().filter(|sent| sent.id().is_some()) {
             let count = effects.of(&sent.key);
             ensure!(
-                count == 1,
-                "{} was repeated and is there {count} times: {:?}",
+                count == sent.effects,
+                "{} was repeated, and of {} effects {count} are there: {:?}",
                 sent.key,
+                sent.effects,
                 sent.told
             );
         }
@@ -283,8 +290,8 @@ fn tally<'a>(commands: impl Iterator<Item = &'a Sent>, effects: &Effects) -> Tal
         let outcome = sent.outcome();
         tally.in_flight += 1;
         tally.replayed += usize::from(sent.told.as_ref().is_ok_and(|executed| executed.replayed));
-        tally.lost += usize::from(outcome == Outcome::Executed && count == 0);
-        tally.doubled += usize::from(count > 1);
+        tally.lost += usize::from(outcome == Outcome::Executed && count < sent.effects);
+        tally.doubled += usize::from(count > sent.effects);
         tally.denied += usize::from(outcome == Outcome::NotExecuted && count > 0);
         tally.unknown += usize::from(outcome == Outcome::Unknown);
     }

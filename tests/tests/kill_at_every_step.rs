@@ -36,11 +36,11 @@ fn steps() -> Vec<Step> {
     let updates = format!("app.{UPDATES}");
     vec![
         Step::before("before the fence's write", "hangDuringBatchUpdate", LEDGER),
-        Step::after("after the fence's write", "update", LEDGER),
+        Step::after("after the fence's write", &["update"], LEDGER),
         Step::before("before the user's insert", "hangDuringBatchInsert", &inserts),
-        Step::after("after the user's insert", "insert", &inserts),
+        Step::after("after the user's insert", &["insert"], &inserts),
         Step::before("before the user's update", "hangDuringBatchUpdate", &updates),
-        Step::after("after the user's update", "update", &updates),
+        Step::after("after the user's update", &["update"], &updates),
         Step::before_commit("before the commit"),
         Step {
             committed: true,
@@ -52,7 +52,12 @@ fn steps() -> Vec<Step> {
             LEDGER,
         )
         .with_failing(),
-        Step::after("with a failing one: after the look at the ids", "find", LEDGER).with_failing(),
+        Step::after(
+            "with a failing one: after the look at the ids",
+            &["aggregate", "find"],
+            LEDGER,
+        )
+        .with_failing(),
         Step::before_commit("with a failing one: before the commit").with_failing(),
         Step::after_commit("with a failing one: after the commit").with_failing(),
     ]
@@ -73,11 +78,11 @@ impl Step {
         Self::new(name, fail_point, doc! { "nss": namespace })
     }
 
-    fn after(name: &'static str, command: &str, namespace: &str) -> Self {
+    fn after(name: &'static str, commands: &[&str], namespace: &str) -> Self {
         Self::new(
             name,
             AFTER_A_COMMAND,
-            doc! { "ns": namespace, "commands": [command] },
+            doc! { "ns": namespace, "commands": commands },
         )
     }
 

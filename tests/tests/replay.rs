@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{CommandId, CommandResult, ErrorFrame, Outcome, ServerFrame};
-use bellwether_server::{Answer, SourceId};
-use bellwether_tests::{Cluster, Connection, ReplicaSet, mint};
+use bellwether_server::{Answer, Settings, SourceId};
+use bellwether_tests::{Cluster, Connection, FailPoint, ReplicaSet, mint};
 use bson::{Document, doc};
 use mongodb::Client;
 use tokio::task::yield_now;
@@ -78,6 +78,43 @@ async fn a_successor_repeats_every_reply_word_for_word() -> Result<()> {
     Ok(())
 }
 
+/// The question for an outcome and the command it is about pass each other: the command waits when the question's moment
+/// has come, and is executed before the question is answered. It must not be said that it was not executed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_here_is_not_denied() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let mut settings = Settings::default();
+    settings.turn = 1;
+    let s1 = Coordinator::start_with(&set, "app_fate", settings).await?;
+    s1.reply(r#"{"insert":"effects","documents":[{"key":"first"}]}"#)
+        .await?;
+
+    let commits = FailPoint::on(set.client(), "hangBeforeCommitingTxn", doc! {}).await?;
+    let look_ups = doc! { "ns": "app_fate_bellwether.ledger", "commands": ["aggregate", "find"] };
+    let look_ups = FailPoint::on(set.client(), "waitAfterCommandFinishesExecution", look_ups).await?;
+    let (sender, asker) = (SourceId::new(), SourceId::new());
+    let insert = |n: usize| parse(&append(&format!("{n}"), 0));
+    let id = new_id();
+    let before = s1.pipeline.submit(sender, new_id(), insert(0)?, in_a_while())?;
+    commits.entered().await?;
+    // Sources take turns, so the question is between these two.
+    let between = s1.pipeline.submit(sender, new_id(), insert(2)?, in_a_while())?;
+    let command = s1.pipeline.submit(sender, id, insert(1)?, in_a_while())?;
+    let fate = s1.pipeline.outcome(asker, id, in_a_while())?;
+    commits.off().await?;
+    before.await??;
+    between.await??;
+    look_ups.entered().await?;
+    command.await??;
+    look_ups.off().await?;
+
+    let fate = fate.await??;
+    ensure!(fate.outcome != Outcome::NotExecuted, "it was executed: {fate:?}");
+    let fate = s1.pipeline.outcome(asker, id, in_a_while())?.await??;
+    assert_eq!(fate.outcome, Outcome::Executed);
+    Ok(())
+}
+
 /// What came of the tries at one command.
 #[derive(Default)]
 struct Tries {
@@ -128,7 +165,7 @@ async fn duplicates_at_two_coordinators_have_one_effect() -> Result<()> {
         last.pipeline.retire().await;
     }
 
-    let last = if ROUNDS % 2 == 0 { &b } else { &a };
+    let last = if ROUNDS.is_multiple_of(2) { &b } else { &a };
     for (id, tries) in &mut all {
         // Settles what is not known yet.
         let answer = last.send(*id, &tries.command).await;

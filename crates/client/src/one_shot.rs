@@ -56,7 +56,7 @@ pub struct Fate {
     /// The command's id.
     pub id: CommandId,
     /// What became of it until the server answered. [`Outcome::NotExecuted`] does not rule out that a try which
-    /// is still on its way executes it later.
+    /// is still on its way executes it later; [`Outcome::Unknown`] says that it waits there to be executed.
     pub outcome: Outcome,
     /// The epoch in which it was executed, if it was.
     pub epoch: Option<u64>,

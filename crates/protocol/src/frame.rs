@@ -164,7 +164,8 @@ pub struct CommandResult {
 /// What became of a command: the answer to [`OutcomeQuery`].
 ///
 /// It speaks of the moment of the answer. [`Outcome::NotExecuted`] says that the command has had no effect
-/// until then; a try that still waits somewhere, or a later one with the same id, may execute it after that.
+/// until then; a try that is still on its way, or a later one with the same id, may execute it after that.
+/// [`Outcome::Unknown`] says that it waits in the server's queue: ask again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "fate")]
 pub struct CommandFate {

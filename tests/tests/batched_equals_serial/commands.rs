@@ -31,7 +31,15 @@ pub(crate) fn sendings() -> impl Strategy<Value = Vec<Sending>> {
 }
 
 /// So that most of what follows finds something.
-const FILL: &str = r#"{"insert":"@a","documents":[{"_id":0,"n":0,"s":"x"},{"_id":1,"n":1,"s":"x"},{"_id":2,"n":2,"s":"x"},{"_id":3,"n":0,"s":"x"},{"_id":4,"n":1,"s":"y"}]}"#;
+pub(crate) const FILL: &str = r#"{"insert":"@a","documents":[{"_id":0,"n":0,"s":"x"},{"_id":1,"n":1,"s":"x"},{"_id":2,"n":2,"s":"x"},{"_id":3,"n":0,"s":"x"},{"_id":4,"n":1,"s":"y"}]}"#;
+
+/// Commands with new ids.
+pub(crate) fn list(commands: &[&str]) -> Vec<Sending> {
+    commands
+        .iter()
+        .map(|command| new((*command).to_owned()))
+        .collect()
+}
 
 fn new(command: String) -> Sending {
     Sending { command, id: Id::New }
@@ -49,7 +57,7 @@ fn one() -> impl Strategy<Value = Sending> {
 /// Several commands of one kind in a row, which are merged.
 fn run() -> impl Strategy<Value = Vec<Sending>> {
     let statements = vec((0..6_i32, number()), 2..7);
-    (0..8, statements).prop_map(|(which, statements)| {
+    (0..11, statements).prop_map(|(which, statements)| {
         let command = |(id, n): (i32, i32)| match which {
             0 => format!(r#"{{"insert":"@a","documents":[{{"_id":{}}}]}}"#, 100 + 10 * id + n),
             1 => format!(r#"{{"update":"@a","updates":[{{"q":{{"_id":{id}}},"u":{{"$set":{{"s":"x"}}}}}}]}}"#),
@@ -62,9 +70,17 @@ fn run() -> impl Strategy<Value = Vec<Sending>> {
             6 => format!(
                 r#"{{"update":"@a","updates":[{{"q":{{"_id":{id}}},"u":{{"$inc":{{"m":1}}}}}},{{"q":{{"_id":"{id}{n}"}},"u":{{"$inc":{{"m":1}}}},"upsert":true}}]}}"#
             ),
-            _ => format!(
+            7 => format!(
                 r#"{{"delete":"@a","deletes":[{{"q":{{"_id":{id}}},"limit":1}},{{"q":{{"_id":{n}}},"limit":1}}]}}"#
             ),
+            8 => format!(r#"{{"find":"@a","filter":{{"_id":{id}}}}}"#),
+            9 => match n {
+                -1 => format!(r#"{{"find":"@a","filter":{{"_id":{{"$numberLong":"{id}"}}}}}}"#),
+                0 => format!(r#"{{"find":"@a","filter":{{"_id":{{"$numberDouble":"{id}.0"}}}},"limit":1}}"#),
+                1 => format!(r#"{{"find":"@a","filter":{{"_id":"{id}"}}}}"#),
+                _ => format!(r#"{{"find":"@a","filter":{{"_id":{id}}},"limit":2}}"#),
+            },
+            _ => format!(r#"{{"find":"pairs","filter":{{"_id":"@case-{id}"}}}}"#),
         };
         statements.into_iter().map(|statement| new(command(statement))).collect()
     })
@@ -203,7 +219,7 @@ fn find_and_modify() -> impl Strategy<Value = String> {
 /// Writes that collide in an index other than that of `_id`: one for all cases, which make it too slow otherwise.
 fn with_unique_index() -> impl Strategy<Value = String> {
     (id(), number(), 0..4).prop_map(|(id, n, which)| {
-        let (id, key) = (format!(r#"{{"c":@case,"i":{id}}}"#), format!(r#"{{"c":@case,"n":{n}}}"#));
+        let (id, key) = (format!(r#""@case-{id}""#), format!(r#"{{"c":@case,"n":{n}}}"#));
         match which {
             0 | 1 => format!(r#"{{"insert":"unique","documents":[{{"_id":{id},"k":{key}}}]}}"#),
             2 => format!(r#"{{"update":"unique","updates":[{{"q":{{"_id":{id}}},"u":{{"$set":{{"k":{key}}}}},"upsert":true}}]}}"#),

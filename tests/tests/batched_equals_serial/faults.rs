@@ -50,6 +50,15 @@ pub(crate) fn maybe_a_fault() -> impl Strategy<Value = Option<Fault>> {
 }
 
 impl Fault {
+    /// The connection breaks at the next command of this name.
+    pub(crate) fn disconnect(command: &'static str) -> Self {
+        Self {
+            command,
+            how: How::Disconnect,
+            times: 1,
+        }
+    }
+
     pub(crate) async fn begin(&self, client: &Client) -> Result<FailPoint> {
         let mut data = doc! { "failCommands": [self.command], "appName": "bellwether" };
         match self.how {

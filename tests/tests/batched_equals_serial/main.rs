@@ -12,6 +12,7 @@ mod faults;
 
 use std::cell::Cell;
 use std::env;
+use std::iter::repeat_with;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
@@ -24,7 +25,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
 use serde_json::Value;
 
-use self::commands::{Id, Sending, sendings};
+use self::commands::{FILL, Id, Sending, list, sendings};
 use self::coordinator::{Coordinator, in_a_while, new_id, parse};
 use self::faults::{Fault, maybe_a_fault};
 
@@ -66,6 +67,10 @@ fn many_at_once_are_as_one_after_another() -> Result<()> {
     eprintln!("PROPTEST_RNG_SEED={seed}");
 
     let case = Cell::new(0);
+    for (which, sendings, fault) in found_before() {
+        case.set(case.get() + 1);
+        runtime.block_on(pipelines.compare(case.get(), which, &sendings, fault.as_ref()))?;
+    }
     let input = (0..BATCHED.len(), sendings(), maybe_a_fault());
     let tried = TestRunner::new(config).run(&input, |(which, sendings, fault)| {
         case.set(case.get() + 1);
@@ -79,6 +84,35 @@ fn many_at_once_are_as_one_after_another() -> Result<()> {
     tried.map_err(|error| anyhow!("{error}"))
 }
 
+/// Lists that were answered wrongly once.
+fn found_before() -> Vec<(usize, Vec<Sending>, Option<Fault>)> {
+    // A read that is tried again does not see what the same source has sent after it. Seen every third time or so.
+    let read_again = || {
+        (
+            1,
+            list(&[
+                FILL,
+                r#"{"count":"@a"}"#,
+                r#"{"find":"@a"}"#,
+                r#"{"delete":"@a","deletes":[{"q":{"_id":0},"limit":1}]}"#,
+            ]),
+            Some(Fault::disconnect("find")),
+        )
+    };
+    let mut lists: Vec<_> = repeat_with(read_again).take(6).collect();
+    // Finds by `_id` that are sent together, where `_id` is not unique.
+    lists.push((
+        0,
+        list(&[
+            r#"{"insert":"unique","documents":[{"_id":"@case-4","k":{"c":@case,"n":0}}]}"#,
+            r#"{"find":"pairs","filter":{"_id":"@case-4"}}"#,
+            r#"{"find":"pairs","filter":{"_id":"@case-0"}}"#,
+        ]),
+        None,
+    ));
+    lists
+}
+
 impl Pipelines {
     async fn start() -> Result<Self> {
         let set = ReplicaSet::start(3).await?;
@@ -87,7 +121,15 @@ impl Pipelines {
                 "createIndexes": "unique",
                 "indexes": [{ "key": { "k": 1 }, "name": "k", "unique": true }],
             };
-            set.client().database(database).run_command(unique).await?;
+            // Has every document of the other one twice.
+            let pairs = doc! {
+                "create": "pairs",
+                "viewOn": "unique",
+                "pipeline": [{ "$set": { "half": [1, 2] } }, { "$unwind": "$half" }],
+            };
+            for command in [unique, pairs] {
+                set.client().database(database).run_command(command).await?;
+            }
             let mut settings = Settings::default();
             settings.turn = turn;
             // After a broken connection the driver takes a moment to find the primary again.
@@ -146,7 +188,7 @@ impl Pipelines {
     /// The documents of a collection, in the order in which they were stored.
     async fn contents(&self, database: &str, collection: &str, case: u32) -> Result<String> {
         let filter = if collection == "unique" {
-            doc! { "_id.c": i64::from(case) }
+            doc! { "k.c": i64::from(case) }
         } else {
             doc! {}
         };
@@ -181,10 +223,7 @@ impl List {
             let next = match id {
                 Id::New => None,
                 Id::Repeat(index) => before(index),
-                // Reads are not recorded, so their ids may be used for anything.
-                Id::Reuse(index) => before(index)
-                    .filter(|(_, command)| writes(command) == writes(&named))
-                    .map(|(id, _)| (id, named.clone())),
+                Id::Reuse(index) => before(index).map(|(id, _)| (id, named.clone())),
             };
             list.push(next.unwrap_or_else(|| (new_id(), named)));
         }

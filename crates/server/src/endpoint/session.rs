@@ -161,7 +161,10 @@ impl Session {
                 event = self.socket.next(reading) => match event {
                     Event::Received(received) => {
                         heard = Instant::now();
-                        self.on_received(received)
+                        let step = self.on_received(received);
+                        // Many connections that send all they may must not keep the election waiting.
+                        tokio::task::yield_now().await;
+                        step
                     }
                     Event::Taken => ControlFlow::Continue(()),
                     Event::Lost => {

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bellwether_protocol::ErrorFrame;
 use bson::{Bson, Document, Timestamp};
-use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use mongodb::error::{Error, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
@@ -304,12 +304,14 @@ impl Attempt<'_> {
             if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && Instant::now() < latest {
                 tracing::debug!(epoch = self.epoch, reason, "committing again");
                 sleep(pause.next()).await;
-            } else if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
-                || error.contains_label(TRANSIENT_TRANSACTION_ERROR)
-            {
+            } else if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
                 return Err(Stop::Again(reason));
             } else {
-                return Err(Stop::GiveUp(format!("the commit failed: {reason}")));
+                return Err(match Failure::from(error) {
+                    // Also where a successor, or this server's own next claim, has ended the session.
+                    Failure::Transient(reason) => Stop::Again(reason),
+                    _ => Stop::GiveUp(format!("the commit failed: {reason}")),
+                });
             }
         }
     }

@@ -1,8 +1,11 @@
 //! Reads of single documents by their `_id`, many as one.
 //!
 //! The commonest read finds one document by its `_id`. Those of one collection at one moment are sent as one `find` of all
-//! the ids. What comes back is given to those whose id it has to the bit. Whoever gets nothing that way reads
-//! alone, at the same moment: the document may be missing, or be equal only by a collation or as a number of another type.
+//! the ids. What comes back is given to those who asked for just that id. Whoever gets nothing that way reads alone, at
+//! the same moment: there may be none, or one whose id is equal only by the collection's collation.
+//!
+//! What looks like a collection may be a view, where ids need not be unique: an id that comes back twice, and all when one
+//! comes back that nobody asked for, are read alone. Strings that some collation might hold equal are not sent together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
-use super::execute::{collect, take_documents};
+use super::execute::{Allowance, collect, take_documents};
 use super::failure::Failure;
 use super::job::{Job, Task};
 use super::lane::Lane;
@@ -23,19 +26,34 @@ use crate::command::{CommandName, Part};
 /// As many documents are found at once.
 const MAX_POINTS: usize = 200;
 
-/// An `_id` to the bit.
-type Key = Vec<u8>;
+/// An `_id`, the same for those that are equal wherever they are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    /// Of any type of number.
+    Whole(i64),
+    Text(String),
+    /// Its encoding.
+    Other(Vec<u8>),
+}
 
 /// Reads in the background and answers.
 pub(super) fn read_all_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, jobs: Vec<Job>) {
-    let mut groups: HashMap<String, Vec<(Key, Job)>> = HashMap::new();
+    let mut groups: HashMap<String, Group> = HashMap::new();
     for job in jobs {
-        match point(&job.task).map(|(part, id)| (part.collection().to_owned(), key(id))) {
-            Some((collection, key)) => groups.entry(collection).or_default().push((key, job)),
-            None => read_at(shared, epoch, at, job),
+        let Some((part, id)) = point(&job.task) else {
+            read_at(shared, epoch, at, job);
+            continue;
+        };
+        let key = key(id);
+        let group = groups.entry(part.collection().to_owned()).or_default();
+        if group.admits(&key) {
+            group.jobs.push((key, job));
+        } else {
+            read_at(shared, epoch, at, job);
         }
     }
-    for (collection, mut group) in groups {
+    for (collection, group) in groups {
+        let mut group = group.jobs;
         while !group.is_empty() {
             let rest = group.split_off(group.len().min(MAX_POINTS));
             let points = std::mem::replace(&mut group, rest);
@@ -61,10 +79,16 @@ async fn read_points(
     let mut found = HashMap::new();
     if points.len() > 1 {
         let earliest = points.iter().map(|(_, job)| job.task.deadline).min();
-        let ids = points
-            .iter()
-            .filter_map(|(_, job)| Some(point(&job.task)?.1.clone()));
-        let find = find_all(Arc::clone(&shared), at, collection, ids.collect());
+        let mut asked = HashMap::new();
+        let mut times = Vec::new();
+        for (key, job) in &points {
+            if let Some((part, id)) = point(&job.task) {
+                asked.insert(key.clone(), id.clone());
+                times.push(Allowance::new(part, job.task.deadline, &shared.settings));
+            }
+        }
+        let time = times.into_iter().min();
+        let find = find_all(Arc::clone(&shared), at, collection, asked, time);
         // In a task of its own, since the driver's futures must not be dropped.
         let find = timeout_at(earliest.unwrap_or_else(Instant::now), tokio::spawn(find)).await;
         if let Ok(Ok(Ok(documents))) = find {
@@ -90,7 +114,8 @@ async fn find_all(
     shared: Arc<Shared>,
     at: Timestamp,
     collection: String,
-    ids: Vec<Bson>,
+    asked: HashMap<Key, Bson>,
+    time: Option<Allowance>,
 ) -> Result<HashMap<Key, Document>, Failure> {
     let _permit = shared.readers.running().await;
     let session = shared
@@ -100,12 +125,16 @@ async fn find_all(
         .causal_consistency(false)
         .await;
     let mut lane = Lane::new(session?);
-    let find = doc! {
+    let ids: Vec<Bson> = asked.values().cloned().collect();
+    let mut find = doc! {
         "find": collection,
         "filter": { "_id": { "$in": ids } },
         "batchSize": i32::try_from(MAX_POINTS).unwrap_or(i32::MAX),
         "readConcern": moment(at),
     };
+    if let Some(time) = time {
+        find.insert("maxTimeMS", time.millis());
+    }
     let mut reply = collect(&mut lane, shared.database.users(), &find, MAX_RESULT_BYTES).await?;
     let documents = take_documents(&mut reply);
     let namespace = reply
@@ -113,12 +142,26 @@ async fn find_all(
         .ok()
         .and_then(|cursor| cursor.get("ns"));
     let namespace = namespace.cloned().unwrap_or(Bson::Null);
-    let found = documents.into_iter().filter_map(|document| {
-        let key = key(document.as_document()?.get("_id")?);
+    let mut found = HashMap::new();
+    let mut twice = Vec::new();
+    for document in documents {
+        let key = document
+            .as_document()
+            .and_then(|document| document.get("_id"))
+            .map(key);
+        let Some(key) = key.filter(|key| asked.contains_key(key)) else {
+            return Ok(HashMap::new());
+        };
         let cursor = doc! { "firstBatch": [document], "id": 0_i64, "ns": namespace.clone() };
-        Some((key, doc! { "cursor": cursor, "ok": 1.0 }))
-    });
-    Ok(found.collect())
+        if found
+            .insert(key.clone(), doc! { "cursor": cursor, "ok": 1.0 })
+            .is_some()
+        {
+            twice.push(key);
+        }
+    }
+    found.retain(|key, _| !twice.contains(key));
+    Ok(found)
 }
 
 /// The document that a read is after, if it is a plain find by `_id` alone.
@@ -146,6 +189,7 @@ fn point(task: &Task) -> Option<(&Part, &Bson)> {
             | Bson::ObjectId(_)
             | Bson::Int32(_)
             | Bson::Int64(_)
+            | Bson::Double(_)
             | Bson::Binary(_)
             | Bson::DateTime(_)
             | Bson::Boolean(_)
@@ -154,6 +198,81 @@ fn point(task: &Task) -> Option<(&Part, &Bson)> {
 }
 
 fn key(id: &Bson) -> Key {
-    let alone = RawDocumentBuf::try_from(&doc! { "": id.clone() });
-    alone.map(RawDocumentBuf::into_bytes).unwrap_or_default()
+    match id {
+        Bson::Int32(number) => Key::Whole(i64::from(*number)),
+        Bson::Int64(number) => Key::Whole(*number),
+        Bson::Double(number) => match whole(*number) {
+            Some(number) => Key::Whole(number),
+            None => other_key(id),
+        },
+        Bson::String(text) => Key::Text(text.clone()),
+        other => other_key(other),
+    }
+}
+
+fn other_key(id: &Bson) -> Key {
+    let encoded = RawDocumentBuf::try_from(&doc! { "": id.clone() });
+    Key::Other(encoded.map(RawDocumentBuf::into_bytes).unwrap_or_default())
+}
+
+/// The same number as an integer, if it is one.
+fn whole(number: f64) -> Option<i64> {
+    // Below 2^63, where every whole double is an i64.
+    let is_whole = number.fract() == 0.0 && number.abs() < 9.2e18;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+    is_whole.then_some(number as i64)
+}
+
+/// What is left of a text when collations leave out all they can: two that differ here differ in every collation. Nothing for a
+/// text of which that is hard to say.
+fn skeleton(text: &str) -> Option<String> {
+    let kept = text.chars().filter(|c| c.is_ascii_alphanumeric() && *c != '0');
+    text.is_ascii()
+        .then(|| kept.map(|c| c.to_ascii_lowercase()).collect())
+}
+
+/// The jobs of one collection whose documents are found together.
+#[derive(Default)]
+struct Group {
+    jobs: Vec<(Key, Job)>,
+    texts: HashMap<String, String>,
+}
+
+impl Group {
+    /// Whether no text that might be equal to this one is in the group.
+    fn admits(&mut self, key: &Key) -> bool {
+        let Key::Text(text) = key else {
+            return true;
+        };
+        let Some(skeleton) = skeleton(text) else {
+            return false;
+        };
+        self.texts.entry(skeleton).or_insert_with(|| text.clone()) == text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_ids_have_equal_keys() {
+        assert_eq!(key(&Bson::Int32(5)), key(&Bson::Int64(5)));
+        assert_eq!(key(&Bson::Int32(5)), key(&Bson::Double(5.0)));
+        assert_ne!(key(&Bson::Int32(5)), key(&Bson::Double(5.5)));
+        assert_ne!(
+            key(&Bson::Int64(9_007_199_254_740_993)),
+            key(&Bson::Double(9_007_199_254_740_992.0))
+        );
+        assert_ne!(key(&Bson::String("5".to_owned())), key(&Bson::Int32(5)));
+        assert_ne!(key(&Bson::Boolean(true)), key(&Bson::Int32(1)));
+    }
+
+    #[test]
+    fn texts_that_may_be_equal_are_not_found_together() {
+        let mut group = Group::default();
+        let mut admits = |text: &str| group.admits(&Key::Text(text.to_owned()));
+        assert!(admits("note-1") && admits("note-1") && admits("note-2"));
+        assert!(!admits("Note-1") && !admits("note1") && !admits("note-01") && !admits("nöte-1"));
+    }
 }

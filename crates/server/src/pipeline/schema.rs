@@ -238,6 +238,10 @@ impl<'a> SchemaTurn<'a> {
         body.insert("writeConcern", majority);
 
         let mut beside = self.beside().await?;
+        // Whoever was overdue has been told that nothing was executed, and that must stay true.
+        if !again && self.task().deadline <= Instant::now() {
+            return Err(Stop::Overdue);
+        }
         self.set_sent(true);
         let made = beside.run_document(self.turn.database.users(), &body).await;
         match made.map_err(Failure::from) {

@@ -16,8 +16,8 @@ use super::turn::{Doubt, Ended, Turn};
 use super::{Settings, Shared, SourceId, refusal};
 use crate::database::Tenure;
 
-/// How long a turn waits for commands that may come.
-const GATHERING_TIME: Duration = Duration::from_millis(1);
+/// A turn that waits for commands begins when none has come for so long.
+const GATHERING_GAP: Duration = Duration::from_millis(1);
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -27,6 +27,7 @@ pub(super) struct Worker {
     gathering: Bet,
     /// How many commands the next turn may have: those that wait and those that were just answered.
     expected: usize,
+    last_turn: Duration,
     stopped: watch::Receiver<bool>,
     /// Whether the task came to an end of its own; otherwise it panicked.
     orderly: bool,
@@ -42,6 +43,7 @@ impl Worker {
             merging: Bet::default(),
             gathering: Bet::default(),
             expected: 0,
+            last_turn: Duration::ZERO,
             stopped,
             orderly: false,
         }
@@ -69,23 +71,28 @@ impl Worker {
         tracing::info!(epoch = self.epoch, "no longer executing commands");
     }
 
-    /// Waits a moment for those who were just answered and may ask again. Without it many clients fall into two halves,
-    /// each of which comes just too late for the other's turn. One client alone is never kept waiting.
+    /// Waits a moment for those who were just answered and may ask again, as long as they keep coming. Without it many
+    /// clients fall into two halves, each of which comes just too late for the other's turn. One client alone
+    /// is never kept waiting.
     async fn gather(&mut self) {
         if !self.gathering.is_on() {
             return self.gathering.turn_ended();
         }
-        if self.expected > 1 {
-            let expected = self.expected.min(self.shared.settings.turn);
-            let all = async {
-                while self.shared.queue.len() < expected {
-                    self.shared.queue.arrival().await;
-                }
-            };
-            match timeout(GATHERING_TIME, all).await {
-                Ok(()) => self.gathering.turn_ended(),
-                Err(_) => self.gathering.failed(),
+        let expected = self.expected.min(self.shared.settings.turn);
+        if expected < 2 {
+            return;
+        }
+        let queue = &self.shared.queue;
+        let until = Instant::now() + self.last_turn.div_f64(3.0).max(GATHERING_GAP);
+        while queue.len() < expected && Instant::now() < until {
+            if timeout(GATHERING_GAP, queue.arrival()).await.is_err() {
+                break;
             }
+        }
+        if queue.len() * 2 < expected {
+            self.gathering.failed();
+        } else {
+            self.gathering.turn_ended();
         }
     }
 
@@ -100,7 +107,9 @@ impl Worker {
         if tasks.is_empty() {
             return false;
         }
-        let answered = tasks.len();
+        let began = Instant::now();
+        // Behind writes the reads are not answered yet when the turn ends.
+        let answered = if writes > 0 { writes } else { tasks.len() };
         let mut replies: Vec<Option<Reply>> = replies.into_iter().map(Some).collect();
         let Ended {
             answers,
@@ -135,6 +144,7 @@ impl Worker {
             read_all_at(&self.shared, self.epoch, at, reads);
         }
         self.expected = self.shared.queue.len() + answered;
+        self.last_turn = began.elapsed();
         self.shared.put_back(later);
         // Behind the answers, so that nobody waits for it; before the next turn, so that a failed
         // transaction does not hold the fence.

@@ -59,10 +59,7 @@ pub(crate) fn fate(arguments: &Arguments, fate: &Fate) -> Exit {
             Exit::NotExecuted
         }
         Outcome::Unknown => {
-            eprintln!(
-                "unknown: {} cannot tell any more what became of {}",
-                fate.url, fate.id
-            );
+            eprintln!("unknown: it may be executed at any moment; ask again");
             Exit::Unknown
         }
     }
