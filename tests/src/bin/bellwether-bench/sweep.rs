@@ -150,22 +150,15 @@ impl Plan {
             table(&header, &points().map(Point::rates).collect::<Vec<_>>());
         }
         line(
-            "Processor time, µs a command (all servers, all `mongod`, this program), how busy that kept the cores, and how many \
-             commands there were to a transaction of MongoDB's:\n",
+            "Processor time, µs a command: all servers + all `mongod` + this program, and how busy that kept the cores; and how many \
+             commands of Bellwether's came to a transaction of MongoDB's:\n",
         );
-        let header = [
-            "",
-            "clients",
-            "side",
-            "servers",
-            "`mongod`",
-            "client",
-            "busy",
-            "commands a transaction",
-        ];
+        let mut header = vec!["", "clients"];
+        header.extend(self.sides.iter().map(|side| side.name()));
+        header.push("commands a transaction");
         table(
             &header,
-            &sweep.points.iter().flat_map(Point::costs).collect::<Vec<_>>(),
+            &sweep.points.iter().map(Point::costs).collect::<Vec<_>>(),
         );
     }
 }
@@ -202,24 +195,20 @@ impl Point {
         row
     }
 
-    fn costs(&self) -> Vec<Vec<String>> {
-        let cost = |(side, rounds): &(Side, Vec<Round>)| {
+    fn costs(&self) -> Vec<String> {
+        let mut row = vec![format!("{:?}", self.workload), self.clients.to_string()];
+        row.extend(self.sides.iter().map(|(_, rounds)| {
             let median = |of: fn(&Round) -> f64| Spread::of(rounds.iter().map(of)).median;
-            vec![
-                format!("{:?}", self.workload),
-                self.clients.to_string(),
-                side.name().to_owned(),
+            format!(
+                "{} + {} + {}, {:.0} %",
                 count(median(|round| round.servers_us)),
                 count(median(|round| round.mongods_us)),
                 count(median(|round| round.client_us)),
-                format!("{:.0} %", 100.0 * median(|round| round.busy)),
-                together(
-                    median(|round| round.per_second),
-                    median(|round| round.transactions),
-                ),
-            ]
-        };
-        self.sides.iter().map(cost).collect()
+                100.0 * median(|round| round.busy)
+            )
+        }));
+        row.push(together(self.rounds(Side::Ours)));
+        row
     }
 }
 
@@ -229,9 +218,11 @@ pub(crate) fn per_second(rounds: &[Round]) -> Spread {
 }
 
 /// How many commands came to a transaction, if there were any to speak of.
-fn together(per_second: f64, transactions: f64) -> String {
-    if transactions < 1.0 {
+fn together(rounds: &[Round]) -> String {
+    let transactions = Spread::of(rounds.iter().map(|round| round.transactions)).median;
+    // Elections and the like have some, too.
+    if transactions < 10.0 {
         return "–".to_owned();
     }
-    format!("{:.1}", per_second / transactions)
+    format!("{:.1}", per_second(rounds).median / transactions)
 }
