@@ -19,8 +19,7 @@ use super::Shared;
 use super::execute::{Allowance, collect, take_documents};
 use super::failure::Failure;
 use super::job::{Job, Task};
-use super::lane::Lane;
-use super::reads::{moment, no_place, read_at, reply_with};
+use super::reads::{moment, no_place, read_at, reading_lane, reply_with};
 use crate::command::{CommandName, Part};
 
 /// As many documents are found at once.
@@ -118,13 +117,7 @@ async fn find_all(
     time: Option<Allowance>,
 ) -> Result<HashMap<Key, Document>, Failure> {
     let _permit = shared.readers.running().await;
-    let session = shared
-        .database
-        .client()
-        .start_session()
-        .causal_consistency(false)
-        .await;
-    let mut lane = Lane::new(session?);
+    let mut lane = reading_lane(&shared).await?;
     let ids: Vec<Bson> = asked.values().cloned().collect();
     let mut find = doc! {
         "find": collection,

@@ -153,19 +153,19 @@ async fn find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotF
     }
 }
 
+/// A session to read in, at whatever moment.
+pub(super) async fn reading_lane(shared: &Shared) -> Result<Lane, Failure> {
+    let session = shared.database.client().start_session();
+    // What a causally consistent one adds to a command would contradict the moment.
+    Ok(Lane::new(session.causal_consistency(false).await?))
+}
+
 async fn try_to_find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotFound> {
     let _permit = shared.readers.running().await;
     if task.deadline <= Instant::now() {
         return Err(NotFound::Ever(refusal::overdue(Outcome::NotExecuted)));
     }
-    // What a causally consistent session adds to a command would contradict the moment.
-    let session = shared
-        .database
-        .client()
-        .start_session()
-        .causal_consistency(false)
-        .await;
-    let mut lane = Lane::new(session.map_err(Failure::from)?);
+    let mut lane = reading_lane(shared).await?;
     let moment = moment(at);
     let command = match &task.work {
         Work::Execute(command) => command,
