@@ -58,9 +58,17 @@ impl FailPoint {
     /// # Errors
     /// If none does in 10 s.
     pub async fn entered(&self) -> Result<()> {
+        self.entered_by(1).await
+    }
+
+    /// Waits until so many commands have reached it.
+    ///
+    /// # Errors
+    /// If they do not in 10 s.
+    pub async fn entered_by(&self, commands: i64) -> Result<()> {
         let wait = doc! {
             "waitForFailPoint": self.name,
-            "timesEntered": self.entered_before + 1,
+            "timesEntered": self.entered_before + commands,
             "maxTimeMS": 10_000,
         };
         self.admin

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bellwether_client::native::Native;
 use bellwether_client::{OneShot, Outcome};
 use bellwether_protocol::{CommandFate, CommandId, ErrorCode, ErrorFrame, ServerFrame};
-use bellwether_tests::{Cluster, Connection, ReplicaSet, mint};
+use bellwether_tests::{Cluster, Connection, FailPoint, ReplicaSet, mint};
 use bson::doc;
 
 const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
@@ -86,22 +86,16 @@ async fn while_a_command_waits_or_runs_it_is_not_called_executed() -> Result<()>
     let coordinator = cluster.all_agree().await?.coordinator;
     let (mut connection, hello) = Connection::greeted(&cluster.servers[coordinator].url()).await?;
     // The commit of the first is held back, so the second waits.
-    let admin = set.client().database("admin");
-    let hold = doc! {
-        "configureFailPoint": "failCommand",
-        "mode": { "times": 1 },
-        "data": {
-            "failCommands": ["commitTransaction"],
-            "appName": "bellwether",
-            "blockConnection": true,
-            "blockTimeMS": 2_000,
-        },
+    let data = doc! {
+        "failCommands": ["commitTransaction"],
+        "appName": "bellwether",
+        "blockConnection": true,
+        "blockTimeMS": 2_000,
     };
-    let entered = admin.run_command(hold).await?.get_i32("count")?;
+    let held = FailPoint::times(set.client(), "failCommand", 1, data).await?;
     let (runs, waits) = (mint(hello.server_time_ms), mint(hello.server_time_ms));
     connection.command(runs, INSERT).await?;
-    let held = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered + 1, "maxTimeMS": 20_000 };
-    admin.run_command(held).await?;
+    held.entered().await?;
     let (mut other, _) = Connection::greeted(&cluster.servers[coordinator].url()).await?;
     // Asked before it comes; the answer may be given before or after it is executed, and is true then.
     other.ask(waits).await?;
@@ -129,23 +123,17 @@ async fn an_unknown_outcome_is_settled_by_asking() -> Result<()> {
     let mut cluster = Cluster::start(set.uri()).await?;
     let first = cluster.all_agree().await?;
     // The coordinator dies inside the transaction, before the commit arrives.
-    let admin = set.client().database("admin");
-    let hold = doc! {
-        "configureFailPoint": "failCommand",
-        "mode": { "times": 1 },
-        "data": {
-            "failCommands": ["commitTransaction"],
-            "appName": "bellwether",
-            "blockConnection": true,
-            "blockTimeMS": 1_000,
-        },
+    let data = doc! {
+        "failCommands": ["commitTransaction"],
+        "appName": "bellwether",
+        "blockConnection": true,
+        "blockTimeMS": 1_000,
     };
-    let entered = admin.run_command(hold).await?.get_i32("count")?;
+    let held = FailPoint::times(set.client(), "failCommand", 1, data).await?;
     let (mut connection, hello) = Connection::greeted(&cluster.servers[first.coordinator].url()).await?;
     let id = mint(hello.server_time_ms);
     connection.command(id, INSERT).await?;
-    let held = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered + 1, "maxTimeMS": 20_000 };
-    admin.run_command(held).await?;
+    held.entered().await?;
     cluster.servers[first.coordinator].process.kill()?;
 
     let one_shot = OneShot::new(Native::new(), cluster.urls().join(",").parse()?);

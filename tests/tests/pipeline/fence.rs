@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 use bellwether_server::SourceId;
-use bellwether_tests::ReplicaSet;
+use bellwether_tests::{FailPoint, ReplicaSet};
 use bson::{Document, doc};
 use mongodb::options::{ReadConcern, WriteConcern};
 use tokio::time::Instant;
@@ -123,24 +123,18 @@ async fn a_grant_and_a_running_transaction_exclude_each_other() -> Result<()> {
     };
 
     // The commit is held back until the grant has met the open transaction.
-    let admin = set.client().database("admin");
-    let hold = doc! {
-        "configureFailPoint": "failCommand",
-        "mode": { "times": 1 },
-        "data": {
-            "failCommands": ["commitTransaction"],
-            "appName": "bellwether",
-            "blockConnection": true,
-            "blockTimeMS": 3000,
-        },
+    let data = doc! {
+        "failCommands": ["commitTransaction"],
+        "appName": "bellwether",
+        "blockConnection": true,
+        "blockTimeMS": 3000,
     };
-    let entered = admin.run_command(hold).await?.get_i32("count")?;
+    let held = FailPoint::times(set.client(), "failCommand", 1, data).await?;
     let add = r#"{"update":"c","updates":[{"q":{},"u":{"$inc":{"n":1}}}]}"#;
     let answer = s1
         .pipeline
         .submit(SourceId::new(), new_id(), parse(add)?, in_a_while())?;
-    let held = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered + 1, "maxTimeMS": 20_000 };
-    admin.run_command(held).await?;
+    held.entered().await?;
     assert_eq!(n().await?, 0, "the transaction is still running");
     fence
         .update_one(doc! { "_id": "fence" }, doc! { "$inc": { "epoch": 1_i64 } })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};
 use bellwether_server::SourceId;
-use bellwether_tests::ReplicaSet;
+use bellwether_tests::{FailPoint, ReplicaSet};
 use bson::{Document, doc};
 use mongodb::options::{Collation, CollationStrength, WriteConcern};
 use tokio::sync::oneshot::error::TryRecvError;
@@ -17,23 +17,17 @@ async fn a_slow_read_delays_nobody() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let s1 = Coordinator::start(&set, "app_slow").await?;
     s1.reply(r#"{"insert":"c","documents":[{"_id":1}]}"#).await?;
-    let slow_aggregation = doc! {
-        "configureFailPoint": "failCommand",
-        "mode": { "times": 1 },
-        "data": {
-            "failCommands": ["aggregate"],
-            "appName": "bellwether",
-            "blockConnection": true,
-            "blockTimeMS": 5000,
-        },
+    let data = doc! {
+        "failCommands": ["aggregate"],
+        "appName": "bellwether",
+        "blockConnection": true,
+        "blockTimeMS": 5000,
     };
-    let admin = set.client().database("admin");
-    let entered = admin.run_command(slow_aggregation).await?.get_i32("count")?;
+    let held = FailPoint::times(set.client(), "failCommand", 1, data).await?;
     let source = SourceId::new();
     let count = parse(r#"{"count":"c"}"#)?;
     let mut slow = s1.pipeline.submit(source, new_id(), count, in_a_while())?;
-    let begun = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered + 1, "maxTimeMS": 20_000 };
-    admin.run_command(begun).await?;
+    held.entered().await?;
 
     // Its own connection's commands go on as well.
     let insert = parse(r#"{"insert":"c","documents":[{"_id":2}]}"#)?;
@@ -57,18 +51,13 @@ async fn however_many_slow_reads_delay_no_write() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let s1 = Coordinator::start(&set, "app_many_slow").await?;
     s1.reply(r#"{"insert":"c","documents":[{"_id":1}]}"#).await?;
-    let slow_aggregations = doc! {
-        "configureFailPoint": "failCommand",
-        "mode": "alwaysOn",
-        "data": {
-            "failCommands": ["aggregate"],
-            "appName": "bellwether",
-            "blockConnection": true,
-            "blockTimeMS": 3000,
-        },
+    let data = doc! {
+        "failCommands": ["aggregate"],
+        "appName": "bellwether",
+        "blockConnection": true,
+        "blockTimeMS": 3000,
     };
-    let admin = set.client().database("admin");
-    let entered = admin.run_command(slow_aggregations).await?.get_i32("count")?;
+    let held = FailPoint::on(set.client(), "failCommand", data).await?;
     let mut slow = Vec::new();
     for _ in 0..40 {
         let count = parse(r#"{"count":"c"}"#)?;
@@ -77,8 +66,8 @@ async fn however_many_slow_reads_delay_no_write() -> Result<()> {
                 .submit(SourceId::new(), new_id(), count, in_a_while())?,
         );
     }
-    let begun = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered + 10, "maxTimeMS": 20_000 };
-    admin.run_command(begun).await?;
+    // As many as the driver holds connections by default.
+    held.entered_by(10).await?;
 
     s1.reply(r#"{"insert":"c","documents":[{"_id":2}]}"#).await?;
     assert!(
@@ -86,9 +75,7 @@ async fn however_many_slow_reads_delay_no_write() -> Result<()> {
             .all(|slow| matches!(slow.try_recv(), Err(TryRecvError::Empty))),
         "they are still read"
     );
-    admin
-        .run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" })
-        .await?;
+    held.off().await?;
     for slow in slow {
         slow.await??;
     }
