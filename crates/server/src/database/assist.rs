@@ -39,7 +39,11 @@ const ELECTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long after an election that was not won another primary may take to show before the next is asked.
 const SETTLE: Duration = Duration::from_millis(200);
 /// Before anything is done again about the same loss.
-const REST: Duration = Duration::from_secs(5);
+const REST: Duration = Duration::from_secs(1);
+/// The same where MongoDB has said that it does not let us.
+const LONG_REST: Duration = Duration::from_secs(5);
+/// Before it is looked again whether this server is to see to it: it may become coordinator meanwhile.
+const SHORT_REST: Duration = Duration::from_millis(100);
 
 /// Asks a secondary to stand when the primary is gone, while `leads` says that this server is to see to it.
 /// Ends with the connection to the replica set.
@@ -55,10 +59,15 @@ pub(crate) async fn assist(database: Database, leads: impl Fn() -> bool) {
         let Some(lost) = lost.ok().and_then(|members| members.lost.clone()) else {
             return;
         };
-        if leads() && assistant.is_gone(&lost).await && leads() {
-            assistant.replace(&lost).await;
-        }
-        assistant.is_over(&lost, REST).await;
+        let rest = if leads() {
+            if assistant.is_gone(&lost).await && leads() {
+                assistant.replace(&lost).await;
+            }
+            if assistant.may_not { LONG_REST } else { REST }
+        } else {
+            SHORT_REST
+        };
+        assistant.is_over(&lost, rest).await;
     }
 }
 
