@@ -18,6 +18,8 @@ use crate::database::Tenure;
 
 /// A turn that waits for commands begins when none has come for so long.
 const GATHERING_GAP: Duration = Duration::from_millis(1);
+/// The longest a turn waits for commands, however many keep coming.
+const GATHERING_TIME: Duration = Duration::from_millis(10);
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -83,7 +85,8 @@ impl Worker {
             return;
         }
         let queue = &self.shared.queue;
-        let until = Instant::now() + self.last_turn.div_f64(3.0).max(GATHERING_GAP);
+        let longest = self.last_turn.div_f64(3.0).clamp(GATHERING_GAP, GATHERING_TIME);
+        let until = Instant::now() + longest;
         while queue.len() < expected && Instant::now() < until {
             if timeout(GATHERING_GAP, queue.arrival()).await.is_err() {
                 break;
