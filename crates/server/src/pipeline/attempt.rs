@@ -161,7 +161,10 @@ impl Attempt<'_> {
         }
 
         let mut records = Vec::new();
-        for reply in self.run(&to_run).await? {
+        let replies = self.run(&to_run).await?;
+        // Those from here on have not run. What was refused behind them was judged as if they had.
+        let cut = to_run.get(replies.len()).copied().unwrap_or(usize::MAX);
+        for reply in replies {
             let task = &self.tasks[reply.task];
             if let Some(command) = task.command().filter(|command| command.kind() != Kind::Read) {
                 records.push(record::new(task.id, command.fingerprint(), &reply.encoded));
@@ -174,8 +177,8 @@ impl Attempt<'_> {
             answers.push((reply.task, Ok(pending)));
         }
         self.write_ledger(&records).await?;
-        let errors = rejected.commands.iter().cloned();
-        answers.extend(errors.map(|(task, error)| (task, Err(error))));
+        let errors = rejected.commands.iter().filter(|(task, _)| *task < cut);
+        answers.extend(errors.map(|(task, error)| (*task, Err(error.clone()))));
 
         // Whoever was overdue has been told that nothing was executed, and that must stay true.
         let now = Instant::now();

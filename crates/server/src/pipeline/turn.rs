@@ -181,7 +181,13 @@ impl Turn<'_> {
         let rejected = &mut lessons.rejected;
         rejected.commands.retain(|(task, _)| writes.contains(task));
         let is_rejected = |task: &usize| rejected.commands.iter().any(|(other, _)| other == task);
-        let to_run: Vec<usize> = writes.iter().copied().filter(|task| !is_rejected(task)).collect();
+        // A question before a write of the same source waits for the next turn.
+        let is_command = |task: &usize| self.tasks[*task].command().is_some();
+        let to_run = writes
+            .iter()
+            .copied()
+            .filter(|task| is_command(task) && !is_rejected(task));
+        let to_run = to_run.collect();
         attempt.commit_all(to_run, rejected).await
     }
 
