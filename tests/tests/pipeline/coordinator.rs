@@ -45,6 +45,21 @@ impl Coordinator {
         answer.await.expect("the pipeline answers every command")
     }
 
+    /// Sends commands of one source without waiting between them, each under an id of its own.
+    pub(crate) async fn send_together<C: AsRef<str>>(&self, commands: &[C]) -> Result<Vec<Answer>> {
+        let source = SourceId::new();
+        let submit = |command: &C| {
+            self.pipeline
+                .submit(source, new_id(), parse(command.as_ref())?, in_a_while())
+        };
+        let together: Vec<_> = commands.iter().map(submit).collect::<Result<_, ErrorFrame>>()?;
+        let mut answers = Vec::new();
+        for answer in together {
+            answers.push(answer.await?);
+        }
+        Ok(answers)
+    }
+
     /// Executes a command under an id of its own and gives the reply.
     pub(crate) async fn reply(&self, command: &str) -> Result<Value> {
         let result = self.send(new_id(), command).await;

@@ -9,7 +9,7 @@ use bellwether_tests::ReplicaSet;
 use bson::{Document, doc};
 use tokio::time::Instant;
 
-use crate::coordinator::{Coordinator, in_a_while, minted, new_id, now, parse};
+use crate::coordinator::{Coordinator, minted, new_id, now, parse};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn executes_once_and_answers_the_same_again() -> Result<()> {
@@ -160,18 +160,7 @@ async fn a_turn_of_many_answers_as_turns_of_one() -> Result<()> {
             _ => r#"{"find":"c","sort":{"_id":-1},"limit":1}"#.to_owned(),
         })
         .collect();
-    let source = SourceId::new();
-    let together: Vec<_> = commands
-        .iter()
-        .map(|command| {
-            s1.pipeline
-                .submit(source, new_id(), parse(command)?, in_a_while())
-        })
-        .collect::<Result<_, _>>()?;
-    let mut answers = Vec::new();
-    for answer in together {
-        answers.push(answer.await?);
-    }
+    let answers = s1.send_together(&commands).await?;
 
     let s2 = Coordinator::start(&set, "app_turns2").await?;
     for (command, together) in commands.iter().zip(answers) {

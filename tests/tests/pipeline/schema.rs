@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, Outcome};
+use bellwether_protocol::{CommandId, ErrorCode, Outcome};
 use bellwether_server::SourceId;
 use bellwether_tests::ReplicaSet;
 use bson::{Document, doc};
 use serde_json::Value;
 
-use crate::coordinator::{Coordinator, in_a_while, new_id, parse};
+use crate::coordinator::{Coordinator, in_a_while, new_id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn makes_lists_and_drops() -> Result<()> {
@@ -114,17 +114,9 @@ async fn keeps_its_place_among_other_commands() -> Result<()> {
         r#"{"createIndexes":"c","indexes":[{"key":{"a":1},"name":"a"}]}"#,
         r#"{"find":"c","hint":"a","sort":{"_id":1}}"#,
     ];
-    let source = SourceId::new();
-    let together: Vec<_> = commands
-        .iter()
-        .map(|command| {
-            s1.pipeline
-                .submit(source, new_id(), parse(command)?, in_a_while())
-        })
-        .collect::<Result<_, ErrorFrame>>()?;
     let mut replies: Vec<Value> = Vec::new();
-    for (answer, command) in together.into_iter().zip(commands) {
-        let answer = answer.await?.with_context(|| command.to_owned())?;
+    for (answer, command) in s1.send_together(&commands).await?.into_iter().zip(commands) {
+        let answer = answer.with_context(|| command.to_owned())?;
         replies.push(serde_json::from_str(answer.result.get())?);
     }
     let ids = |reply: &Value| -> Vec<String> {

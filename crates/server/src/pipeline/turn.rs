@@ -117,7 +117,7 @@ impl Turn<'_> {
                 Ok(committed) => {
                     self.merging.turn_ended();
                     for (task, answer) in committed.answers {
-                        answers[task] = Some(answer.map_or_else(Err, |reply| self.result(task, reply)));
+                        answers[task] = Some(answer.and_then(|reply| result(&self.tasks[task], reply)));
                     }
                     return ended(answers, committed.at);
                 }
@@ -233,10 +233,6 @@ impl Turn<'_> {
         }
         let reason = health.borrow().error.clone().unwrap_or_default();
         Err(Some(refusal::unavailable(self.doubt.outcome(), &reason)))
-    }
-
-    fn result(&self, task: usize, reply: Pending) -> Answer {
-        result(&self.tasks[task], reply)
     }
 
     fn give_up(&self, mut answers: Vec<Option<Answer>>, frame: &ErrorFrame) -> Ended {

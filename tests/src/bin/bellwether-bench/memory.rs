@@ -47,9 +47,8 @@ pub(crate) struct Options {
 #[derive(Serialize)]
 struct Row {
     what: String,
-    resident: u64,
-    proportional: u64,
-    peak: u64,
+    #[serde(flatten)]
+    memory: Memory,
     /// The part of one core that the server kept busy.
     cpu: f64,
     per_command_us: Option<f64>,
@@ -133,12 +132,9 @@ async fn load_row(bed: &mut Bed, clients: u32, measured: Duration) -> Result<Row
     let callers = with_operations(connect(port, usize::try_from(clients)?).await?, operations);
     let round = closed_loop(callers, measured, &bed.gauge()).await?;
     let what = format!("{clients} clients, {} inserts a second", count(round.per_second));
-    let memory = Memory::of(pid)?;
     Ok(Row {
         what,
-        resident: memory.resident,
-        proportional: memory.proportional,
-        peak: memory.peak,
+        memory: Memory::of(pid)?,
         cpu: round.servers_us * round.per_second / 1e6,
         per_command_us: Some(round.servers_us),
     })
@@ -157,12 +153,9 @@ fn row(
     per_command_us: Option<f64>,
 ) -> Result<Row> {
     let cpu = cpu_time(pid)?.saturating_sub(before);
-    let memory = Memory::of(pid)?;
     Ok(Row {
         what,
-        resident: memory.resident,
-        proportional: memory.proportional,
-        peak: memory.peak,
+        memory: Memory::of(pid)?,
         cpu: cpu.as_secs_f64() / measured.as_secs_f64(),
         per_command_us,
     })
@@ -193,9 +186,9 @@ fn show(rows: &[Row], idle: Duration, load: Duration) {
     let rows = rows.iter().map(|row| {
         vec![
             row.what.clone(),
-            mib(row.resident),
-            mib(row.proportional),
-            mib(row.peak),
+            mib(row.memory.resident),
+            mib(row.memory.proportional),
+            mib(row.memory.peak),
             format!("{:.1} %", 100.0 * row.cpu),
             row.per_command_us
                 .map_or_else(|| "–".to_owned(), |time| format!("{time:.0} µs")),

@@ -2,6 +2,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 /// The kernel counts processor time for user space in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
@@ -22,7 +23,7 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
 }
 
 /// What a process takes of the memory, in bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Memory {
     /// All its pages that are in memory.
     pub(crate) resident: u64,
