@@ -170,7 +170,8 @@ async fn a_server_that_is_slow_to_connect_can_still_greet_between_passes() {
 async fn a_cluster_that_comes_back_is_reached_although_connects_have_become_slow() {
     // As after many failures in a browser: every connect is held back for 4 s.
     let back = Does::Refuses.until(5_000, Does::Executes.connecting_in(4_000));
-    let network = Network::new(&[("a", &[back.clone()]), ("b", &[back.clone()]), ("c", &[back])]);
+    let back = core::slice::from_ref(&back);
+    let network = Network::new(&[("a", back), ("b", back), ("c", back)]);
     let shot = network.one_shot().deadline(Duration::from_secs(30));
     network.run(shot).await.unwrap();
     assert!(
