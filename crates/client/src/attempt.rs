@@ -139,7 +139,7 @@ impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
             Request::Execute(command) => ClientFrame::Command(Command {
                 id,
                 deadline_ms,
-                command: command.raw().to_owned(),
+                command: command.json().clone(),
             }),
             Request::Outcome => ClientFrame::Outcome(OutcomeQuery { id, deadline_ms }),
         }

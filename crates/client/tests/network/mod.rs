@@ -9,8 +9,8 @@ use bellwether_client::{
     Failure, OneShot, Outcome, Platform, ServerList, ServerUrl,
 };
 use bellwether_protocol::{
-    ClientFrame, CommandFate, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, RoleName,
-    ServerFrame,
+    ClientFrame, CommandFate, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, RawJson,
+    RoleName, ServerFrame,
 };
 use tokio::time::Instant;
 
@@ -302,7 +302,7 @@ impl Wire {
 
     fn reply(&mut self, id: CommandId) {
         let replayed = self.execute(id);
-        let result = serde_json::value::RawValue::from_string(r#"{"ok":1}"#.into()).expect("this is JSON");
+        let result = RawJson::object(r#"{"ok":1}"#).expect("this is JSON");
         self.say(ServerFrame::Result(CommandResult {
             id,
             epoch: 7,
