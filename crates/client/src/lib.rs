@@ -34,6 +34,7 @@ pub mod native;
 mod one_shot;
 mod platform;
 mod progress;
+mod race;
 pub mod readable;
 mod server_list;
 mod tries;

@@ -101,11 +101,15 @@ fn one_shot(
     };
     let mut shot = OneShot::new(Browser, list(servers)?)
         .client(concat!("bellwether-web-client/", env!("CARGO_PKG_VERSION")))
+        .shuffled()
         .deadline(limit);
     if let Some(cluster) = cluster {
         shot = shot.cluster(cluster);
     }
-    let _ = first;
+    // What is no address, or not on the list, is nothing to begin with.
+    if let Some(first) = first.and_then(|first| first.parse().ok()) {
+        shot = shot.first(first);
+    }
     Ok(shot)
 }
 
