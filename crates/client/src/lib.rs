@@ -44,7 +44,7 @@ pub mod readable;
 mod server_list;
 mod tries;
 
-pub use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, HelloOk, Outcome};
+pub use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, HelloOk, Outcome, RawJson};
 
 pub use command::{CommandText, NotACommand};
 pub use event::Event;

@@ -1,9 +1,8 @@
 use core::pin::pin;
 use core::time::Duration;
 
-use bellwether_protocol::{CommandId, Outcome};
+use bellwether_protocol::{CommandId, Outcome, RawJson};
 use futures_util::future::{Either, pending, select};
-use serde_json::value::RawValue;
 
 use crate::attempt::{Reply, perform};
 use crate::clock::Clock;
@@ -45,7 +44,7 @@ pub struct Executed {
     /// The newest try at each server, in the order in which they ended; the last one brought the reply.
     pub tries: Vec<Try>,
     /// MongoDB's reply in canonical Extended JSON, as received.
-    pub result: Box<RawValue>,
+    pub result: RawJson,
 }
 
 /// What became of a command.
@@ -64,7 +63,7 @@ pub struct Fate {
     pub tries: Vec<Try>,
     /// MongoDB's reply in canonical Extended JSON, as received, if the command was executed and its reply was
     /// kept.
-    pub result: Option<Box<RawValue>>,
+    pub result: Option<RawJson>,
 }
 
 impl<P: Platform> OneShot<P> {

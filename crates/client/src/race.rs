@@ -352,7 +352,7 @@ where
             Request::Execute(command) => ClientFrame::Command(Command {
                 id,
                 deadline_ms,
-                command: command.raw().to_owned(),
+                command: command.json().clone(),
             }),
             Request::Outcome => ClientFrame::Outcome(OutcomeQuery { id, deadline_ms }),
         }

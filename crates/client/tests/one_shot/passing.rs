@@ -25,7 +25,7 @@ async fn servers_are_asked_in_order_until_one_executes() {
     assert_eq!(network.asked(), "a b c");
     assert_eq!(executed.url.as_str(), C);
     assert_eq!(
-        (executed.epoch, executed.replayed, executed.result.get()),
+        (executed.epoch, executed.replayed, executed.result.as_str()),
         (7, false, r#"{"ok":1}"#)
     );
     assert_eq!(executed.id.minted_at().as_millis(), 1_795_000_000_000);

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use bellwether_client::{Closed, CommandId, Connection, ErrorCode, ErrorFrame, Outcome};
 use bellwether_protocol::{
-    ClientFrame, CommandFate, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, RoleName,
-    ServerFrame,
+    ClientFrame, CommandFate, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, RawJson,
+    RoleName, ServerFrame,
 };
 use tokio::time::Instant;
 
@@ -212,7 +212,7 @@ impl Wire {
 
     fn reply(&mut self, id: CommandId) {
         let replayed = self.execute(id);
-        let result = serde_json::value::RawValue::from_string(r#"{"ok":1}"#.into()).expect("this is JSON");
+        let result = RawJson::object(r#"{"ok":1}"#).expect("this is JSON");
         self.say(ServerFrame::Result(CommandResult {
             id,
             epoch: self.epoch,
