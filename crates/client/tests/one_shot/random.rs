@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use bellwether_client::{ErrorCode, Event, Outcome, Stop, Try};
-use proptest::prelude::{Just, Strategy, any, prop};
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop};
 use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use crate::network::{Network, command};
@@ -59,6 +59,7 @@ enum Stage {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_rules_hold(scripts in scripts(), seed in 1_u64..1000, shuffled in any::<bool>(), cancel in prop::option::weighted(0.2, 0_u64..8_000)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
