@@ -313,7 +313,7 @@ where
         None
     }
 
-    fn greeted(&mut self, server: usize, connection: P::Connection, hello: HelloOk) -> Option<Verdict> {
+    fn greeted(&mut self, server: usize, connection: P::Connection, hello: Box<HelloOk>) -> Option<Verdict> {
         self.progress.greeted(server, &hello.server);
         (self.on_event)(Event::Greeted {
             server,

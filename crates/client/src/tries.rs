@@ -205,7 +205,7 @@ impl fmt::Display for TryEnd {
             }
             Self::Closed(closed) => write!(f, "closed before the command was sent: {closed}"),
             Self::NotCoordinator { role, coordinator } => not_coordinator(f, *role, coordinator.as_ref()),
-            Self::WrongCluster { found } => write!(f, "belongs to another cluster, {found:?}"),
+            Self::WrongCluster { found } => write!(f, "belongs to another cluster, \"{found}\""),
             Self::TooLarge { bytes, limit } => {
                 write!(f, "accepts {limit} bytes at most; the command takes {bytes}")
             }
