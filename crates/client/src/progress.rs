@@ -28,8 +28,25 @@ struct Open {
     hinted: bool,
     sent: bool,
     started: Duration,
-    /// How it ends if the time is up.
-    out_of_time: TryEnd,
+    stage: Stage,
+}
+
+/// What a server has yet to do.
+#[derive(Clone, Copy)]
+enum Stage {
+    Connecting,
+    Greeting,
+    Answering,
+}
+
+impl Stage {
+    fn out_of_time(self) -> TryEnd {
+        match self {
+            Self::Connecting => TryEnd::ConnectTimeout,
+            Self::Greeting => TryEnd::HelloTimeout,
+            Self::Answering => TryEnd::Lost(Lost::Silence),
+        }
+    }
 }
 
 impl Progress {
@@ -68,13 +85,13 @@ impl Progress {
             hinted,
             sent: false,
             started: now,
-            out_of_time: TryEnd::ConnectTimeout,
+            stage: Stage::Connecting,
         });
     }
 
     pub(crate) fn connected(&mut self, position: usize) {
         if let Some(open) = self.open_at(position) {
-            open.out_of_time = TryEnd::HelloTimeout;
+            open.stage = Stage::Greeting;
         }
     }
 
@@ -88,8 +105,14 @@ impl Progress {
     pub(crate) fn asked(&mut self, position: usize, sent: bool) {
         if let Some(open) = self.open_at(position) {
             open.sent = sent;
-            open.out_of_time = TryEnd::Lost(Lost::Silence);
+            open.stage = Stage::Answering;
         }
+    }
+
+    /// How the try at that server ends if its time is up.
+    pub(crate) fn out_of_time(&self, position: usize) -> TryEnd {
+        let open = self.open.iter().find(|open| open.position == position);
+        open.map_or(Stage::Connecting, |open| open.stage).out_of_time()
     }
 
     fn open_at(&mut self, position: usize) -> Option<&mut Open> {
@@ -134,7 +157,7 @@ impl Progress {
             hinted: open.hinted,
             sent: open.sent,
             took: now.saturating_sub(open.started),
-            end: end.unwrap_or(open.out_of_time),
+            end: end.unwrap_or_else(|| open.stage.out_of_time()),
         };
         self.account_for(&ended);
         self.latest.retain(|earlier| earlier.url != ended.url);

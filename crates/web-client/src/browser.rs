@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::time::Duration;
 
 use bellwether_client::{Closed, ConnectError, Connection, Platform, ServerUrl};
-use futures_util::{Sink, SinkExt, StreamExt};
+use futures_util::{Sink, StreamExt};
 use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
 use gloo_timers::future::TimeoutFuture;
@@ -68,11 +68,10 @@ pub struct BrowserConnection(WebSocket);
 
 impl Connection for BrowserConnection {
     async fn send(&mut self, text: String) -> Result<(), Closed> {
-        // A browser drops what is sent on a closing socket without a word, and gloo says Ok.
-        if !matches!(self.0.state(), State::Open) {
-            return Err(self.why_closed().await);
-        }
-        self.0.send(Message::Text(text)).await.map_err(Closed::broken)
+        // On a closing socket a browser drops it without a word. What is received next says why it closed.
+        Pin::new(&mut self.0)
+            .start_send(Message::Text(text))
+            .map_err(Closed::broken)
     }
 
     async fn recv(&mut self) -> Result<String, Closed> {
@@ -97,15 +96,5 @@ impl Connection for BrowserConnection {
     async fn close(self) {
         // Fails only for codes a page may not send.
         let _ = self.0.close(Some(1000), None);
-    }
-}
-
-impl BrowserConnection {
-    async fn why_closed(&mut self) -> Closed {
-        loop {
-            if let Err(closed) = self.recv().await {
-                return closed;
-            }
-        }
     }
 }
