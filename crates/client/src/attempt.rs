@@ -150,7 +150,7 @@ fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> 
         }
         Ok(_) | Err(FrameError::UnknownType(_)) => return None,
         Err(error) => {
-            let detail = error.to_string();
+            let detail = error.text();
             return Some(Err(match id {
                 Some(_) => TryEnd::Lost(Lost::Unreadable(detail)),
                 None => TryEnd::BadEndpoint(detail),

@@ -1,7 +1,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use thiserror::Error;
+use bellwether_protocol::json::decimal;
 
 const DEFAULT_PATH: &str = "/v1";
 
@@ -64,13 +64,11 @@ impl fmt::Display for ServerUrl {
 }
 
 /// An entry of a server list is not the address of a server.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadServer {
     /// The list holds no entry at all.
-    #[error("the list of servers is empty; name at least one, such as 127.0.0.1:7001")]
     EmptyList,
     /// One entry is wrong.
-    #[error("\"{entry}\" is not the address of a server: {problem}; write host:port or ws://host:port/v1")]
     BadEntry {
         /// The entry, shortened if it is long.
         entry: String,
@@ -78,6 +76,33 @@ pub enum BadServer {
         problem: &'static str,
     },
 }
+
+impl BadServer {
+    /// What is wrong.
+    pub fn text(&self) -> String {
+        match self {
+            Self::EmptyList => {
+                "the list of servers is empty; name at least one, such as 127.0.0.1:7001".into()
+            }
+            Self::BadEntry { entry, problem } => [
+                "\"",
+                entry,
+                "\" is not the address of a server: ",
+                problem,
+                "; write host:port or ws://host:port/v1",
+            ]
+            .concat(),
+        }
+    }
+}
+
+impl fmt::Display for BadServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl core::error::Error for BadServer {}
 
 impl FromStr for ServerUrl {
     type Err = BadServer;
@@ -102,7 +127,7 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
     };
     let authority = cut(rest, b'/').map_or(rest, |(authority, _)| authority);
     let path = &rest[authority.len()..];
-    if authority.as_bytes().contains(&b'@') {
+    if cut(authority, b'@').is_some() {
         return Err("it must not hold a user name");
     }
     let (host, port) = split_port(authority)?;
@@ -131,7 +156,7 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
     let host = host.to_ascii_lowercase();
     let scheme = if secure { "wss" } else { "ws" };
     Ok(ServerUrl {
-        text: [scheme, "://", &host, ":", &port.to_string(), path].concat(),
+        text: [scheme, "://", &host, ":", &decimal(u64::from(port)), path].concat(),
         secure,
         host,
         port,

@@ -36,7 +36,7 @@ impl Platform for Browser {
 
     async fn connect(&self, server: &ServerUrl) -> Result<BrowserConnection, ConnectError> {
         let mut socket = WebSocket::open_with_protocol(server.as_str(), SUBPROTOCOL)
-            .map_err(|error| ConnectError::BadEndpoint(error.to_string()))?;
+            .map_err(|error| ConnectError::BadEndpoint([error.name, error.message].join(": ")))?;
         // Ready means decided: open, or failed.
         let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
         if matches!(socket.state(), State::Open) {
@@ -71,7 +71,12 @@ impl Connection for BrowserConnection {
         // On a closing socket a browser drops it without a word. What is received next says why it closed.
         Pin::new(&mut self.0)
             .start_send(Message::Text(text))
-            .map_err(Closed::broken)
+            .map_err(|error| match error {
+                WebSocketError::MessageSendError(error) => {
+                    Closed::broken([error.name, error.message].join(": "))
+                }
+                _ => Closed::default(),
+            })
     }
 
     async fn recv(&mut self) -> Result<String, Closed> {

@@ -3,7 +3,8 @@
 
 use core::time::Duration;
 
-use bellwether_client::{CommandId, CommandText, Event, OneShot, RawJson, ServerList};
+use bellwether_client::{BadServer, CommandId, CommandText, Event, OneShot, RawJson, ServerList};
+use bellwether_protocol::InvalidCommandId;
 use futures_channel::oneshot;
 use js_sys::Function;
 use wasm_bindgen::closure::Closure;
@@ -38,7 +39,8 @@ pub fn start(
     let command = command.as_deref().map(str::parse).transpose();
     let command: Option<CommandText> = command.map_err(|error| values::command_error(&error))?;
     let id = id.as_deref().map(str::parse).transpose();
-    let id: Option<CommandId> = id.map_err(|error| values::usage_error("bad_option", &error))?;
+    let id: Option<CommandId> =
+        id.map_err(|error: InvalidCommandId| values::usage_error("bad_option", &error.text()))?;
     let shot = one_shot(servers, timeout_ms, cluster, first)?;
     let (stop, stopped) = oneshot::channel::<()>();
     spawn_local(async move {
@@ -93,7 +95,7 @@ async fn run(
         (None, None) => {
             return (
                 false,
-                values::usage_error("bad_option", &"there is no id to ask about"),
+                values::usage_error("bad_option", "there is no id to ask about"),
                 None,
             );
         }
@@ -129,7 +131,7 @@ fn one_shot(
     first: Option<String>,
 ) -> Result<OneShot<Browser>, JsValue> {
     let Ok(limit) = Duration::try_from_secs_f64(timeout_ms / 1000.0) else {
-        return Err(values::usage_error("bad_option", &"timeoutMs is not a length of time").into());
+        return Err(values::usage_error("bad_option", "timeoutMs is not a length of time").into());
     };
     let mut shot = OneShot::new(Browser, list(servers)?)
         .client(concat!("bellwether-web-client/", env!("CARGO_PKG_VERSION")))
@@ -148,5 +150,5 @@ fn one_shot(
 fn list(servers: &str) -> Result<ServerList, JsValue> {
     servers
         .parse()
-        .map_err(|error| values::usage_error("bad_server", &error).into())
+        .map_err(|error: BadServer| values::usage_error("bad_server", &error.text()).into())
 }

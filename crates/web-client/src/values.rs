@@ -1,6 +1,5 @@
 //! The client's values as JSON, which the package's JavaScript reads; `npm/index.d.ts` describes them.
 
-use core::fmt::Display;
 use core::time::Duration;
 
 use bellwether_client::{Event, Executed, Failure, Fate, NotACommand, Outcome, Try};
@@ -19,7 +18,7 @@ pub(crate) fn event(event: Event<'_>) -> String {
                 .text("role", hello.role.as_str());
             some_number(&mut json, "epoch", hello.epoch)
         }
-        Event::Sent { server, id } => at(&mut json, "sent", server).text("id", &id.to_string()),
+        Event::Sent { server, id } => at(&mut json, "sent", server).text("id", &id.text()),
         Event::Ended { server, tried } => describe(at(&mut json, "ended", server), tried),
         Event::Pausing { pause } => json.text("type", "pausing").plain("ms", millis(pause)),
         _ => json.text("type", "other"),
@@ -29,7 +28,7 @@ pub(crate) fn event(event: Event<'_>) -> String {
 
 pub(crate) fn executed(executed: &Executed) -> String {
     let mut json = Object::new();
-    json.text("id", &executed.id.to_string())
+    json.text("id", &executed.id.text())
         .plain("epoch", executed.epoch)
         .plain("replayed", executed.replayed)
         .text("server", executed.url.as_str())
@@ -39,7 +38,7 @@ pub(crate) fn executed(executed: &Executed) -> String {
 
 pub(crate) fn fate(fate: &Fate) -> String {
     let mut json = Object::new();
-    json.text("id", &fate.id.to_string())
+    json.text("id", &fate.id.text())
         .text("outcome", fate.outcome.as_str());
     some_number(&mut json, "epoch", fate.epoch)
         .text("server", fate.url.as_str())
@@ -50,7 +49,7 @@ pub(crate) fn fate(fate: &Fate) -> String {
 pub(crate) fn failure(failure: &Failure) -> String {
     let mut json = error(&failure.summary(), failure.code(), failure.outcome);
     if let Some(id) = failure.id {
-        json.text("id", &id.to_string());
+        json.text("id", &id.text());
     }
     if let Some(mongo) = failure.mongo() {
         let mut said = Object::new();
@@ -68,21 +67,20 @@ pub(crate) fn failure(failure: &Failure) -> String {
 }
 
 /// An error of the caller, found before anything was sent.
-pub(crate) fn usage_error(code: &str, problem: &dyn Display) -> String {
+pub(crate) fn usage_error(code: &str, problem: &str) -> String {
     usage(code, problem).finish()
 }
 
 pub(crate) fn command_error(problem: &NotACommand) -> String {
-    usage("bad_command", problem)
+    usage("bad_command", &problem.text())
         .plain("line", problem.line)
         .plain("column", problem.column)
         .finish()
 }
 
-fn usage(code: &str, problem: &dyn Display) -> Object {
-    let problem = problem.to_string();
-    let mut json = error(&problem, code, Outcome::NotExecuted);
-    json.text("reason", &problem)
+fn usage(code: &str, problem: &str) -> Object {
+    let mut json = error(problem, code, Outcome::NotExecuted);
+    json.text("reason", problem)
         .text("hint", "Nothing was sent. Correct it and try again.")
         .raw("tries", "[]");
     json
@@ -119,7 +117,7 @@ fn describe<'a>(json: &'a mut Object, tried: &Try) -> &'a mut Object {
         .plain("ms", millis(tried.took))
         .text("code", tried.end.code())
         .text("outcome", tried.outcome().as_str())
-        .text("text", &tried.end.to_string())
+        .text("text", &tried.end.text())
 }
 
 fn at<'a>(json: &'a mut Object, kind: &str, server: usize) -> &'a mut Object {
