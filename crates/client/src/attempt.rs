@@ -56,8 +56,8 @@ pub(crate) enum Done {
 }
 
 /// What a server answers.
-#[derive(Debug)]
-pub(crate) enum Reply {
+#[derive(Clone, Debug)]
+pub enum Reply {
     /// To a command.
     Result(CommandResult),
     /// To the question what became of one.

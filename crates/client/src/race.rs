@@ -8,7 +8,9 @@ use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use bellwether_protocol::{ClientFrame, Command, Hello, HelloOk, OutcomeQuery, RoleName, WhatNext};
+use bellwether_protocol::{
+    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, RoleName, WhatNext,
+};
 
 use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task, deadline_ms};
 use crate::clock::Clock;
@@ -63,11 +65,11 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
 
 /// What a server is asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Request<'a> {
+pub enum Request<'a> {
     /// To execute this command.
     Execute(&'a CommandText),
-    /// What became of a command.
-    Outcome,
+    /// What became of the command with this id.
+    Outcome(CommandId),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -387,7 +389,7 @@ where
                 deadline_ms,
                 command: command.json().clone(),
             }),
-            Request::Outcome => ClientFrame::Outcome(OutcomeQuery { id, deadline_ms }),
+            Request::Outcome(_) => ClientFrame::Outcome(OutcomeQuery { id, deadline_ms }),
         }
         .to_json();
         if u64::try_from(message.len()).is_ok_and(|bytes| bytes > hello.limits.max_message_bytes) {
@@ -459,7 +461,7 @@ where
                 }
                 let (end, verdict) = match (decided, self.request) {
                     (Ok(reply), Request::Execute(_)) => (TryEnd::Executed, Ok((server, reply))),
-                    (Ok(reply), Request::Outcome) => (TryEnd::Answered, Ok((server, reply))),
+                    (Ok(reply), Request::Outcome(_)) => (TryEnd::Answered, Ok((server, reply))),
                     (Err(end), _) => (end, Err(Stop::Refused)),
                 };
                 self.end_try(server, Some(end));

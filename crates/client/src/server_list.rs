@@ -144,7 +144,7 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
     check_host(host)?;
     if !path
         .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte))
+        .all(|byte| byte.is_ascii_graphic() && cut("?#\"<>\\^`{|}", byte).is_none())
     {
         return Err("the path holds a character that is not allowed there");
     }
@@ -190,11 +190,11 @@ fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
 fn check_host(host: &str) -> Result<(), &'static str> {
     if host.starts_with('[') {
         // Not every mistake is found here; whoever connects finds the others.
-        let address = &host.as_bytes()[1..host.len() - 1];
-        return if address.contains(&b':')
+        let address = &host[1..host.len() - 1];
+        return if cut(address, b':').is_some()
             && address
-                .iter()
-                .all(|byte| b":.".contains(byte) || byte.is_ascii_hexdigit())
+                .bytes()
+                .all(|byte| matches!(byte, b':' | b'.') || byte.is_ascii_hexdigit())
         {
             Ok(())
         } else {
@@ -204,7 +204,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() {
         return Err("the host is missing");
     }
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if host.bytes().all(allowed) {
         Ok(())
     } else {

@@ -5,13 +5,13 @@
 //! recurses, however deeply a text is nested, and no value is read that nobody asks for.
 
 use core::cell::Cell;
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use hifijson::Read as _;
 use hifijson::SliceLexer;
+use hifijson::escape::Lex as _;
 use hifijson::num::Lex as _;
-use hifijson::str::{Error as StringError, Lex as _, LexAlloc as _};
+use hifijson::str::{Error as StringError, Lex as _};
 use hifijson::token::Lex as _;
 
 /// Text that is not the JSON it should be.
@@ -179,7 +179,8 @@ pub(crate) fn push_hex(text: &mut String, byte: u8) {
 /// [`bad_field`](Self::bad_field) names it. Looking once, at the end, keeps the code small.
 #[derive(Debug)]
 pub struct Fields<'a> {
-    fields: Vec<(Cow<'a, str>, &'a str)>,
+    /// Names and values as they stand there; names with their quotes.
+    fields: Vec<(&'a str, &'a str)>,
     bad: Rc<Cell<Option<&'static str>>>,
 }
 
@@ -224,7 +225,8 @@ impl<'a> Fields<'a> {
 
     /// The field's text; `None` if it is not there or null.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
-        let (_, value) = self.fields.iter().rev().find(|(field, _)| field == name)?;
+        let is_it = |field: &str| unquoted(field).is_some_and(|field| field == name);
+        let (_, value) = self.fields.iter().rev().find(|(field, _)| is_it(field))?;
         (*value != "null").then_some(value)
     }
 
@@ -235,10 +237,6 @@ impl<'a> Fields<'a> {
 
     /// A string that may be missing.
     pub fn some_text(&self, name: &'static str) -> Option<String> {
-        let unquoted = |json: &'a str| {
-            let mut lexer = SliceLexer::new(json.strip_prefix('"')?.as_bytes());
-            Some(lexer.str_string().ok()?.into_owned())
-        };
         let json = self.raw(name)?;
         self.readable(name, unquoted(json))
     }
@@ -292,6 +290,21 @@ impl<'a> Fields<'a> {
         }
         value
     }
+}
+
+/// What a string of JSON says, without its quotes; `None` if it is none, or its escapes mean no character.
+fn unquoted(json: &str) -> Option<String> {
+    let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = String::new();
+    while let Some(at) = rest.bytes().position(|byte| byte == b'\\') {
+        text.push_str(&rest[..at]);
+        let mut lexer = SliceLexer::new(&rest.as_bytes()[at + 1..]);
+        let kind = lexer.take_next()?;
+        text.push(lexer.escape(kind).ok()?);
+        rest = &rest[rest.len() - lexer.as_slice().len()..];
+    }
+    text.push_str(rest);
+    Some(text)
 }
 
 /// Reads digits, and nothing but digits.
@@ -357,13 +370,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A field's name and the colon after it.
-    fn name(&mut self) -> Result<Cow<'a, str>, NotJson> {
-        if !self.closes(b'"') {
+    fn name(&mut self) -> Result<&'a str, NotJson> {
+        if self.lexer.ws_peek() != Some(b'"') {
             return Err(self.problem("expected a field's name in quotes"));
         }
-        let start = self.at() - 1;
-        let name = self.lexer.str_string();
-        let name = name.map_err(|error| self.bad_string(&error, start))?;
+        let name = self.string()?;
         if self.closes(b':') {
             Ok(name)
         } else {
@@ -417,11 +428,7 @@ impl<'a> Reader<'a> {
     fn scalar(&mut self) -> Result<(), NotJson> {
         let at = self.at();
         match self.lexer.peek_next() {
-            Some(b'"') => {
-                self.take();
-                let string = self.lexer.str_ignore();
-                string.map_err(|error| self.bad_string(&error, at))
-            }
+            Some(b'"') => self.string().map(drop),
             Some(b'-' | b'0'..=b'9') => match self.lexer.num_ignore().validate() {
                 Ok(_) => Ok(()),
                 Err(_) => Err(self.problem("expected a digit")),
@@ -434,6 +441,16 @@ impl<'a> Reader<'a> {
                 }),
             },
             _ => Err(self.problem("expected a value")),
+        }
+    }
+
+    /// A string, whose first quote was seen, with its quotes.
+    fn string(&mut self) -> Result<&'a str, NotJson> {
+        let start = self.at();
+        self.take();
+        match self.lexer.str_ignore() {
+            Ok(()) => Ok(self.text.get(start..self.at()).unwrap_or_default()),
+            Err(error) => Err(self.bad_string(&error, start)),
         }
     }
 

@@ -53,7 +53,7 @@ impl Platform for Browser {
     }
 
     fn now(&self) -> Duration {
-        Duration::try_from_secs_f64(performance_now() / 1000.0).unwrap_or_default()
+        duration(performance_now())
     }
 
     fn random(&self) -> [u8; 10] {
@@ -61,6 +61,16 @@ impl Platform for Browser {
         fill_with_random(&mut bytes);
         bytes
     }
+}
+
+/// JavaScript's milliseconds, to the microsecond.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "beyond its bounds the nearest one is meant"
+)]
+pub(crate) fn duration(millis: f64) -> Duration {
+    Duration::from_micros((millis * 1000.0) as u64)
 }
 
 /// A connection of [`Browser`].

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bellwether_client::{Event, Executed, Failure, Fate, NotACommand, Outcome, Try};
+use bellwether_client::{Answered, Event, Failure, NotACommand, Outcome, RawJson, Reply, Try};
 use bellwether_protocol::json::Object;
 
 pub(crate) fn event(event: Event<'_>) -> String {
@@ -26,24 +26,30 @@ pub(crate) fn event(event: Event<'_>) -> String {
     json.finish()
 }
 
-pub(crate) fn executed(executed: &Executed) -> String {
+pub(crate) fn answered(answered: &Answered) -> String {
     let mut json = Object::new();
-    json.text("id", &executed.id.text())
-        .plain("epoch", executed.epoch)
-        .plain("replayed", executed.replayed)
-        .text("server", executed.url.as_str())
-        .raw("tries", &tries(&executed.tries))
-        .finish()
+    match &answered.reply {
+        Reply::Result(result) => json
+            .text("id", &result.id.text())
+            .plain("epoch", result.epoch)
+            .plain("replayed", result.replayed),
+        Reply::Fate(fate) => {
+            json.text("id", &fate.id.text())
+                .text("outcome", fate.outcome.as_str());
+            some_number(&mut json, "epoch", fate.epoch)
+        }
+    }
+    .text("server", answered.url.as_str())
+    .raw("tries", &tries(&answered.tries))
+    .finish()
 }
 
-pub(crate) fn fate(fate: &Fate) -> String {
-    let mut json = Object::new();
-    json.text("id", &fate.id.text())
-        .text("outcome", fate.outcome.as_str());
-    some_number(&mut json, "epoch", fate.epoch)
-        .text("server", fate.url.as_str())
-        .raw("tries", &tries(&fate.tries))
-        .finish()
+/// The reply to the command, if there is one.
+pub(crate) fn result(answered: &Answered) -> Option<&str> {
+    match &answered.reply {
+        Reply::Result(result) => Some(result.result.as_str()),
+        Reply::Fate(fate) => fate.result.as_ref().map(RawJson::as_str),
+    }
 }
 
 pub(crate) fn failure(failure: &Failure) -> String {
