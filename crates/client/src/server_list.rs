@@ -1,4 +1,5 @@
 use core::fmt;
+use core::ops::Range;
 use core::str::FromStr;
 
 use bellwether_protocol::json::decimal;
@@ -12,10 +13,11 @@ const DEFAULT_PATH: &str = "/v1";
 #[derive(Clone, Debug)]
 pub struct ServerUrl {
     text: String,
-    secure: bool,
-    host: String,
+    /// Where in the text the host stands, with its brackets.
+    host: Range<usize>,
+    /// Where in the text the path begins.
+    path: usize,
     port: u16,
-    path: String,
 }
 
 impl ServerUrl {
@@ -26,12 +28,13 @@ impl ServerUrl {
 
     /// Whether it asks for TLS (`wss`).
     pub fn is_secure(&self) -> bool {
-        self.secure
+        self.text.starts_with("wss")
     }
 
     /// The host without brackets, in lower case.
     pub fn host(&self) -> &str {
-        self.host.trim_start_matches('[').trim_end_matches(']')
+        let host = &self.text[self.host.clone()];
+        host.trim_start_matches('[').trim_end_matches(']')
     }
 
     /// The port.
@@ -40,12 +43,11 @@ impl ServerUrl {
     }
 
     fn place(&self) -> (bool, &str, u16, &str) {
-        let host = if self.host == "localhost" {
-            "127.0.0.1"
-        } else {
-            &self.host
+        let host = match &self.text[self.host.clone()] {
+            "localhost" => "127.0.0.1",
+            host => host,
         };
-        (self.secure, host, self.port, &self.path)
+        (self.is_secure(), host, self.port, &self.text[self.path..])
     }
 }
 
@@ -154,13 +156,13 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
         path
     };
     let host = host.to_ascii_lowercase();
-    let scheme = if secure { "wss" } else { "ws" };
+    let scheme = if secure { "wss://" } else { "ws://" };
+    let text = [scheme, &host, ":", &decimal(u64::from(port)), path].concat();
     Ok(ServerUrl {
-        text: [scheme, "://", &host, ":", &decimal(u64::from(port)), path].concat(),
-        secure,
-        host,
+        host: scheme.len()..scheme.len() + host.len(),
+        path: text.len() - path.len(),
         port,
-        path: path.to_owned(),
+        text,
     })
 }
 
@@ -222,16 +224,22 @@ impl ServerList {
     /// # Errors
     /// [`BadServer::EmptyList`] if there are none.
     pub fn new(servers: impl IntoIterator<Item = ServerUrl>) -> Result<Self, BadServer> {
-        let mut list = Vec::new();
-        for server in servers {
-            if !list.contains(&server) {
-                list.push(server);
-            }
+        let mut list = Self(Vec::new());
+        servers.into_iter().for_each(|server| list.add(server));
+        list.unless_empty()
+    }
+
+    fn add(&mut self, server: ServerUrl) {
+        if !self.0.contains(&server) {
+            self.0.push(server);
         }
-        if list.is_empty() {
+    }
+
+    fn unless_empty(self) -> Result<Self, BadServer> {
+        if self.0.is_empty() {
             Err(BadServer::EmptyList)
         } else {
-            Ok(Self(list))
+            Ok(self)
         }
     }
 
@@ -275,13 +283,13 @@ impl FromStr for ServerList {
 
     /// Reads entries separated by commas, blanks or line ends.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut servers = Vec::new();
+        let mut list = Self(Vec::new());
         for entry in text.split([',', ' ', '\n', '\r', '\t']) {
             if !entry.is_empty() {
-                servers.push(entry.parse()?);
+                list.add(entry.parse()?);
             }
         }
-        Self::new(servers)
+        list.unless_empty()
     }
 }
 

@@ -196,41 +196,45 @@ impl TryEnd {
 impl TryEnd {
     /// What the server did, for people.
     pub fn text(&self) -> String {
-        match self {
-            Self::Executed => "executed it".into(),
-            Self::Answered => "said what became of it".into(),
-            Self::Unreachable(detail) => ["not reachable: ", detail].concat(),
-            Self::ConnectTimeout => "did not accept a connection in time".into(),
-            Self::BadEndpoint(detail) => ["not a Bellwether server: ", detail].concat(),
-            Self::HelloTimeout => "accepted the connection, then did not introduce itself in time".into(),
-            Self::Closed(closed) => ["closed before the command was sent: ", &closed.text()].concat(),
-            Self::NotCoordinator { role, coordinator } => not_coordinator(*role, coordinator.as_ref()),
-            Self::WrongCluster { found } => ["belongs to another cluster, \"", found, "\""].concat(),
-            Self::TooLarge { bytes, limit } => [
-                "accepts ",
-                &decimal(*limit),
-                " bytes at most; the command takes ",
-                &decimal(*bytes as u64),
-            ]
-            .concat(),
-            Self::Refused(frame) => match &frame.mongo {
-                Some(mongo) => ["MongoDB refused it: ", &mongo.text()].concat(),
-                None => [frame.code.as_str(), ": ", &frame.message].concat(),
-            },
-            Self::Lost(Lost::Silence) => "was asked, then did not answer in time".into(),
-            Self::Lost(Lost::Closed(closed)) => ["was asked, but no answer came: ", &closed.text()].concat(),
-            Self::Lost(Lost::Unreadable(detail)) => {
-                ["was asked and answered something else: ", detail].concat()
+        let (text, detail) = match self {
+            Self::Executed => ("executed it", None),
+            Self::Answered => ("said what became of it", None),
+            Self::Unreachable(detail) => ("not reachable: ", Some(detail.clone())),
+            Self::ConnectTimeout => ("did not accept a connection in time", None),
+            Self::BadEndpoint(detail) => ("not a Bellwether server: ", Some(detail.clone())),
+            Self::HelloTimeout => (
+                "accepted the connection, then did not introduce itself in time",
+                None,
+            ),
+            Self::Closed(closed) => ("closed before the command was sent: ", Some(closed.text())),
+            Self::NotCoordinator { role, coordinator } => {
+                ("is ", Some(not_coordinator(*role, coordinator.as_ref())))
             }
-            Self::Lost(Lost::Superseded { epoch }) => [
+            Self::WrongCluster { found } => {
+                ("belongs to another cluster, ", Some(["\"", found, "\""].concat()))
+            }
+            Self::TooLarge { bytes, limit } => {
+                let bytes = decimal(*bytes as u64);
+                let rest = [&*decimal(*limit), " bytes at most; the command takes ", &bytes].concat();
+                ("accepts ", Some(rest))
+            }
+            Self::Refused(frame) => match &frame.mongo {
+                Some(mongo) => ("MongoDB refused it: ", Some(mongo.text())),
+                None => (frame.code.as_str(), Some([": ", &*frame.message].concat())),
+            },
+            Self::Lost(Lost::Silence) => ("was asked, then did not answer in time", None),
+            Self::Lost(Lost::Closed(closed)) => ("was asked, but no answer came: ", Some(closed.text())),
+            Self::Lost(Lost::Unreadable(detail)) => {
+                ("was asked and answered something else: ", Some(detail.clone()))
+            }
+            Self::Lost(Lost::Superseded { epoch }) => (
                 "was asked and stayed silent, and another server became coordinator (epoch ",
-                &decimal(*epoch),
-                ")",
-            ]
-            .concat(),
-            Self::Cancelled => "cancelled".into(),
-            Self::Overtaken => "another server was faster".into(),
-        }
+                Some(decimal(*epoch) + ")"),
+            ),
+            Self::Cancelled => ("cancelled", None),
+            Self::Overtaken => ("another server was faster", None),
+        };
+        [text, &detail.unwrap_or_default()].concat()
     }
 }
 
@@ -250,8 +254,8 @@ fn not_coordinator(role: RoleName, coordinator: Option<&CoordinatorHint>) -> Str
     match coordinator {
         Some(CoordinatorHint { server, url }) => {
             let (at, url) = url.as_deref().map_or(("", ""), |url| (" at ", url));
-            ["is ", role, "; coordinator is ", server, at, url].concat()
+            [role, "; coordinator is ", server, at, url].concat()
         }
-        None => ["is ", role, " and knows no coordinator"].concat(),
+        None => [role, " and knows no coordinator"].concat(),
     }
 }

@@ -49,7 +49,11 @@ impl Object {
 
     /// Adds an integer, `true` or `false`.
     pub fn plain(&mut self, name: &str, value: impl Into<Plain>) -> &mut Self {
-        match value.into() {
+        self.unquoted(name, value.into())
+    }
+
+    fn unquoted(&mut self, name: &str, value: Plain) -> &mut Self {
+        match value {
             Plain::Number(number) => self.raw(name, &decimal(number)),
             Plain::Negative(number) => self.raw(name, &["-", &decimal(number)].concat()),
             Plain::Flag(true) => self.raw(name, "true"),

@@ -36,7 +36,7 @@ impl Platform for Browser {
 
     async fn connect(&self, server: &ServerUrl) -> Result<BrowserConnection, ConnectError> {
         let mut socket = WebSocket::open_with_protocol(server.as_str(), SUBPROTOCOL)
-            .map_err(|error| ConnectError::BadEndpoint([error.name, error.message].join(": ")))?;
+            .map_err(|error| ConnectError::BadEndpoint([&*error.name, ": ", &error.message].concat()))?;
         // Ready means decided: open, or failed.
         let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
         if matches!(socket.state(), State::Open) {
@@ -83,7 +83,7 @@ impl Connection for BrowserConnection {
             .start_send(Message::Text(text))
             .map_err(|error| match error {
                 WebSocketError::MessageSendError(error) => {
-                    Closed::broken([error.name, error.message].join(": "))
+                    Closed::broken([&*error.name, ": ", &error.message].concat())
                 }
                 _ => Closed::default(),
             })
