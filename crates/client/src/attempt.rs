@@ -2,6 +2,7 @@
 
 use core::pin::pin;
 use core::time::Duration;
+use std::sync::Arc;
 
 use bellwether_protocol::{
     CommandFate, CommandId, CommandResult, ErrorFrame, FrameError, HelloOk, ServerFrame, WhatNext,
@@ -146,7 +147,7 @@ fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> 
         Ok(ServerFrame::Result(result)) if id == Some(result.id) => Done::Replied(Reply::Result(result)),
         Ok(ServerFrame::Fate(fate)) if id == Some(fate.id) => Done::Replied(Reply::Fate(fate)),
         Ok(ServerFrame::Error(frame)) if answers(&frame, id) => {
-            return Some(Err(TryEnd::Refused(Box::new(frame))));
+            return Some(Err(TryEnd::Refused(Arc::new(frame))));
         }
         Ok(_) | Err(FrameError::UnknownType(_)) => return None,
         Err(error) => {

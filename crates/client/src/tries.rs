@@ -1,5 +1,6 @@
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
 use bellwether_protocol::json::decimal;
 use bellwether_protocol::{CloseCode, CoordinatorHint, ErrorCode, ErrorFrame, Outcome, RoleName, WhatNext};
@@ -98,7 +99,7 @@ pub enum TryEnd {
         limit: u64,
     },
     /// The server answered with an error.
-    Refused(Box<ErrorFrame>),
+    Refused(Arc<ErrorFrame>),
     /// The server was asked and no answer came. If it was sent the command, that may or may not have been
     /// executed.
     Lost(Lost),
