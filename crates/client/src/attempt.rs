@@ -52,7 +52,7 @@ pub(crate) struct Happened<C> {
 pub(crate) enum Done {
     Connected,
     Greeted(Box<HelloOk>),
-    Replied(Reply),
+    Replied(Box<Reply>),
     Parted,
 }
 
@@ -144,8 +144,10 @@ async fn ask(
 fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> {
     let done = match ServerFrame::parse(message) {
         Ok(ServerFrame::HelloOk(hello)) if id.is_none() => Done::Greeted(Box::new(hello)),
-        Ok(ServerFrame::Result(result)) if id == Some(result.id) => Done::Replied(Reply::Result(result)),
-        Ok(ServerFrame::Fate(fate)) if id == Some(fate.id) => Done::Replied(Reply::Fate(fate)),
+        Ok(ServerFrame::Result(result)) if id == Some(result.id) => {
+            Done::Replied(Box::new(Reply::Result(result)))
+        }
+        Ok(ServerFrame::Fate(fate)) if id == Some(fate.id) => Done::Replied(Box::new(Reply::Fate(fate))),
         Ok(ServerFrame::Error(frame)) if answers(&frame, id) => {
             return Some(Err(TryEnd::Refused(Arc::new(frame))));
         }

@@ -284,7 +284,7 @@ impl<P: Platform> OneShot<P> {
         let progress = run.finish(&verdict).await;
         match verdict {
             Ok((server, reply)) => Ok(Answered {
-                reply,
+                reply: *reply,
                 url: self.servers[server].clone(),
                 tries: progress.into_tries(),
             }),

@@ -113,7 +113,7 @@ impl Pass {
 }
 
 /// The server that answered and what, or why there is no answer.
-pub(crate) type Verdict = Result<(usize, Reply), Stop>;
+pub(crate) type Verdict = Result<(usize, Box<Reply>), Stop>;
 
 impl<'a, P, F, S> Run<'a, P, F, S>
 where
@@ -448,7 +448,7 @@ where
         &mut self,
         server: usize,
         connection: Option<P::Connection>,
-        answer: Result<Reply, TryEnd>,
+        answer: Result<Box<Reply>, TryEnd>,
     ) -> Option<Verdict> {
         if connection.is_some() {
             self.begin(None, connection, Action::Part, GOODBYE);
