@@ -5,6 +5,7 @@
 //! recurses, however deeply a text is nested, and no value is read that nobody asks for.
 
 use core::cell::Cell;
+use core::fmt;
 use std::rc::Rc;
 
 use hifijson::Read as _;
@@ -29,6 +30,14 @@ impl NotJson {
         [self.problem, " at byte ", &decimal(self.at as u64)].concat()
     }
 }
+
+impl fmt::Display for NotJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl core::error::Error for NotJson {}
 
 /// A JSON object under construction.
 #[derive(Clone, Debug)]
