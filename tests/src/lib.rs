@@ -10,6 +10,7 @@ mod connection;
 mod fail_point;
 mod http;
 mod load;
+mod npm;
 mod ports;
 mod process;
 mod program;
@@ -24,6 +25,7 @@ pub use connection::{Connection, mint, request};
 pub use fail_point::FailPoint;
 pub use http::{HttpAnswer, http_get};
 pub use load::{Load, LoadReport, execute, execute_within};
+pub use npm::{find_node, node_packages, npm};
 pub use ports::{free_ports, is_free};
 pub use process::{Process, Recipe};
 pub use program::{

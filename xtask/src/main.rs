@@ -70,7 +70,7 @@ enum Task {
     Simulate(simulate::Options),
     /// Plant known bugs in a copy of the election, one by one, and expect each to be found
     Planted(planted::Options),
-    /// Build the browser client into www/pkg
+    /// Build the browser client into www/pkg, as the npm package it is published as, and show its size
     Web,
     /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser
     Provision,
@@ -122,7 +122,7 @@ async fn run(task: Task) -> Result<()> {
         Task::BenchElection(options) => bench::election(options).await,
         Task::Simulate(options) => simulate::run(options).await,
         Task::Planted(options) => planted::run(options).await,
-        Task::Web => web::build().await,
+        Task::Web => web::build().await.map(drop),
         Task::Provision => provision::everything().await,
     }
 }

@@ -4,6 +4,7 @@
 mod apt;
 mod cargo_deny;
 mod mongod;
+mod node;
 mod wheel;
 
 use std::fmt;
@@ -14,17 +15,26 @@ use bellwether_tests::on_path;
 
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use mongod::mongod;
+pub(crate) use node::{node, packages};
 
 use crate::step::{command, output, run, say};
 
-/// Something a machine lacks, and that could not be had.
+/// Something a machine lacks, and that could not be had, with how to supply it.
 #[derive(Debug)]
 pub(crate) struct Missing(pub(crate) String);
+
+impl Missing {
+    fn rust(what: &str) -> Self {
+        Self(format!(
+            "{what} is needed; install it with your way of installing Rust"
+        ))
+    }
+}
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(what) = self;
-        write!(f, "{what} is needed; install it with your way of installing Rust")
+        f.write_str(what)
     }
 }
 
@@ -33,7 +43,8 @@ pub(crate) async fn everything() -> Result<()> {
     let mongod = mongod().await;
     let wasm = wasm_target().await;
     let browser = browser().await;
-    let failures: Vec<String> = [mongod, wasm, browser]
+    let packages = packages().await;
+    let failures: Vec<String> = [mongod, wasm, browser, packages]
         .into_iter()
         .filter_map(|got| Some(format!("{:#}", got.err()?)))
         .collect();
@@ -59,7 +70,7 @@ pub(crate) async fn target(name: &str) -> Result<()> {
     say(format_args!("target {name}: missing. Installing it."));
     run(command("rustup").args(["target", "add", name]))
         .await
-        .with_context(|| Missing(format!("the Rust target {name}")))
+        .with_context(|| Missing::rust(&format!("the Rust target {name}")))
 }
 
 /// Another version of the compiler.
@@ -90,20 +101,20 @@ pub(crate) async fn toolchain(name: &str, components: &[&str]) -> Result<()> {
     }
     run(&mut install)
         .await
-        .with_context(|| Missing(format!("Rust {name} {}", components.join(" "))))
+        .with_context(|| Missing::rust(&format!("Rust {name} {}", components.join(" "))))
 }
 
-/// A browser that can be driven, for the test of the page.
+/// A browser that can be driven, for the tests of the page, the package and the browser client.
 pub(crate) async fn browser() -> Result<()> {
     if on_path("chromedriver").is_some() {
         say(format_args!("browser: chromedriver is installed"));
         return Ok(());
     }
     say(format_args!(
-        "browser: missing. The test of the page drives a headless Chromium."
+        "browser: missing. The tests of the page drive a headless Chromium."
     ));
     apt::install(&["chromium", "chromium-driver"]).await.context(
         "no chromedriver: install Chromium or Chrome and the chromedriver of the same version, and put \
-         chromedriver on PATH. Only the test of the page needs it",
+         chromedriver on PATH. Only the tests that run in a browser need it",
     )
 }

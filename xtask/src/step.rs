@@ -2,8 +2,10 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
+use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 /// Tells the user something, on stderr. A terminal that is gone is no reason to stop.
@@ -67,6 +69,23 @@ pub(crate) async fn run(command: &mut Command) -> Result<()> {
         "`{line}` failed ({status}); its messages are above"
     );
     Ok(())
+}
+
+/// Runs a command, its output shown, and has every line of its stdout read as well.
+pub(crate) async fn run_and_read(command: &mut Command, mut read: impl FnMut(&str)) -> Result<ExitStatus> {
+    let line = line(command);
+    say(format_args!("    $ {line}"));
+    let mut running = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    let stdout = running.stdout.take();
+    let mut lines = BufReader::new(stdout.with_context(|| format!("`{line}` has no output"))?).lines();
+    while let Some(line) = lines.next_line().await? {
+        read(&line);
+        show(&line);
+    }
+    Ok(running.wait().await?)
 }
 
 /// Runs a command and gives what it wrote to stdout.

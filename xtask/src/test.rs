@@ -1,15 +1,13 @@
 //! Every check of the project, one after another.
 
 mod report;
+mod scripts;
 
-use std::process::Stdio;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bellwether_tests::target_dir;
 use clap::Args;
-use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::step::{cargo, run as run_step, show};
+use crate::step::{cargo, run as run_step, run_and_read};
 use crate::{deny, docs, features, msrv, package, planted, provision, targets, web};
 use report::{Report, Totals};
 
@@ -37,8 +35,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     report.check_if_possible("msrv", msrv::run()).await;
     report.check("package", package::run()).await;
     report.check("deny", deny::run()).await;
-    report.check("page", web::build()).await;
+    report.check("page", web::build_small()).await;
     report.check("tests", tests(&options, &mut totals)).await;
+    report
+        .check_if_possible("scripts", scripts::run(options.filter.as_deref(), &mut totals))
+        .await;
     if options.filter.is_none() {
         report
             .check("planted bugs", planted::run(planted::Options::default()))
@@ -71,7 +72,12 @@ async fn lints() -> Result<()> {
         "--target",
         "wasm32-unknown-unknown",
     ];
-    run_step(cargo(["clippy"]).args(wasm).args(["--", "-D", "warnings"])).await
+    run_step(
+        cargo(["clippy", "--all-targets"])
+            .args(wasm)
+            .args(["--", "-D", "warnings"]),
+    )
+    .await
 }
 
 /// Builds everything, then runs the tests and adds up what they say.
@@ -89,16 +95,7 @@ async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
         run_step(&mut cargo(["build", "--workspace", "--bins"])).await?;
         test.env("BELLWETHER_PROGRAMS", target_dir()?.join("debug"));
     }
-    let mut running = test
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("starting cargo test")?;
-    let mut lines = BufReader::new(running.stdout.take().context("cargo test has no output")?).lines();
-    while let Some(line) = lines.next_line().await? {
-        totals.add(&line);
-        show(&line);
-    }
-    let status = running.wait().await?;
+    let status = run_and_read(&mut test, |line| totals.add(line)).await?;
     ensure!(totals.any_passed(), "no test ran ({status})");
     ensure!(
         status.success(),

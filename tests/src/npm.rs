@@ -1,0 +1,95 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::program::{on_path, target_dir};
+
+/// Vite and `node --test` of today need it.
+const OLDEST_NODE: u32 = 20;
+
+/// The `node` on `PATH`.
+///
+/// # Errors
+/// If there is none, or it is too old, or it came without npm; the error says how to supply one.
+pub async fn find_node() -> Result<PathBuf> {
+    let needed = "Node.js 20 or newer with npm is needed: install it and put node and npm on PATH";
+    let node = on_path("node").context(needed)?;
+    let version = Command::new(&node).arg("--version").output().await?;
+    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
+    let major = version.trim_start_matches('v').split('.').next();
+    let major: u32 = major.and_then(|major| major.parse().ok()).unwrap_or(0);
+    ensure!(major >= OLDEST_NODE, "{needed}; this one is {version}");
+    ensure!(on_path("npm").is_some(), "{needed}; there is no npm");
+    Ok(node)
+}
+
+/// Installs what `package_json` depends on, and says in which directory its `node_modules` is. They stay in cargo's
+/// target directory, so that only the first time needs a network. Programs of packages that want to run while they
+/// are installed are not run.
+///
+/// # Errors
+/// As [`find_node`], or if npm cannot get the packages.
+pub async fn node_packages(package_json: &Path) -> Result<PathBuf> {
+    find_node().await?;
+    let text = fs::read(package_json).with_context(|| format!("reading {}", package_json.display()))?;
+    let cache = target_dir()?.join("provisioned/npm");
+    let place = cache.join(key(&text)?);
+    if place.is_dir() {
+        return Ok(place);
+    }
+    fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
+    // Renamed when complete: a broken installation never looks like a whole one.
+    let dir = TempDir::with_prefix_in("install-", &cache).context("making a directory for npm")?;
+    fs::write(dir.path().join("package.json"), &text)?;
+    npm(&["install"], dir.path()).await?;
+    match fs::rename(dir.path(), &place) {
+        // Somebody else was faster.
+        Err(_) if place.is_dir() => {}
+        renamed => renamed.with_context(|| format!("moving packages to {}", place.display()))?,
+    }
+    Ok(place)
+}
+
+/// Runs npm in a directory and gives what it printed. It asks the registry once and then gives up, and leaves no lock
+/// file, which would name the registry.
+///
+/// # Errors
+/// As [`find_node`], or if npm fails, with what it said.
+pub async fn npm(args: &[&str], dir: &Path) -> Result<String> {
+    find_node().await?;
+    let quiet = [
+        "--no-package-lock",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--no-update-notifier",
+        "--fetch-retries=0",
+        "--loglevel=error",
+    ];
+    let mut npm = Command::new("npm");
+    npm.args(args).args(quiet).current_dir(dir).kill_on_drop(true);
+    let output = npm.output().await.context("cannot start npm")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "`npm {}` failed ({}): {}",
+            args.join(" "),
+            output.status,
+            said.trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn key(text: &[u8]) -> Result<String> {
+    let mut key = String::new();
+    for byte in &Sha256::digest(text)[..8] {
+        write!(key, "{byte:02x}")?;
+    }
+    Ok(key)
+}
