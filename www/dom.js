@@ -2,10 +2,19 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+export const byId = (id) => document.getElementById(id);
+
 export function element(name, className, text) {
   const made = document.createElement(name);
   if (className) made.className = className;
   if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+export function button(className, text, onClick) {
+  const made = element("button", className, text);
+  made.type = "button";
+  made.addEventListener("click", onClick);
   return made;
 }
 
@@ -20,4 +29,9 @@ export function icon(kind) {
 
 export function setIcon(svg, kind) {
   svg.firstElementChild.setAttribute("href", `#icon-${kind}`);
+}
+
+/// Writes only what differs: an unchanged text stays selected, and a screen reader has nothing to say.
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
