@@ -2,10 +2,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bellwether_protocol::{
-    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, SUBPROTOCOL, ServerFrame,
+    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, RawJson, SUBPROTOCOL, ServerFrame,
 };
 use futures_util::{SinkExt, StreamExt};
-use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -61,7 +60,7 @@ impl Connection {
     /// # Errors
     /// If the text is not JSON or the connection is closed.
     pub async fn command(&mut self, id: CommandId, command: &str) -> Result<()> {
-        let command = RawValue::from_string(command.to_owned())?;
+        let command = RawJson::object(command)?;
         let frame = ClientFrame::Command(Command {
             id,
             deadline_ms: None,

@@ -276,7 +276,7 @@ impl TracedReport {
 fn check_repeat(sent: &Sent, again: &CommandResult) -> Result<()> {
     let Ok(first) = &sent.told else { return Ok(()) };
     ensure!(
-        again.replayed && again.epoch == first.epoch && again.result.get() == first.result.get(),
+        again.replayed && again.epoch == first.epoch && again.result.as_str() == first.result.as_str(),
         "{} was answered {first:?}, and its repeat {again:?}",
         sent.key
     );

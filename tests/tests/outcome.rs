@@ -33,8 +33,8 @@ async fn every_coordinator_tells_what_became_of_a_command() -> Result<()> {
         (Outcome::Executed, Some(first.epoch))
     );
     assert_eq!(
-        after.result.context("the reply is kept")?.get(),
-        result.result.get()
+        after.result.context("the reply is kept")?.as_str(),
+        result.result.as_str()
     );
 
     // A command that MongoDB refused has left nothing.

@@ -157,8 +157,8 @@ impl Servers {
             other => bail!("it is answered by {}", other.to_json()),
         };
         // As texts, since the order of the fields counts.
-        let [said, is] =
-            [json(&example.answered)?, serde_json::from_str(result.get())?].map(|it: Value| it.to_string());
+        let [said, is] = [json(&example.answered)?, serde_json::from_str(result.as_str())?]
+            .map(|it: Value| it.to_string());
         ensure!(
             said == is,
             "the document says\n  {said}\nand the reply is\n  {is}"

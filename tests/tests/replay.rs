@@ -56,7 +56,7 @@ async fn a_successor_repeats_every_reply_word_for_word() -> Result<()> {
             .with_context(|| (*command).to_owned())?;
         assert!(again.replayed, "{command}: {again:?}");
         assert_eq!(again.epoch, answer.epoch, "{command}: the epoch of the execution");
-        assert_eq!(again.result.get(), answer.result.get(), "{command}");
+        assert_eq!(again.result.as_str(), answer.result.as_str(), "{command}");
     }
     // Once more, all at once, and not in their order.
     let source = SourceId::new();
@@ -71,7 +71,7 @@ async fn a_successor_repeats_every_reply_word_for_word() -> Result<()> {
             again.replayed && again.epoch == answer.epoch,
             "{command}: {again:?}"
         );
-        assert_eq!(again.result.get(), answer.result.get(), "{command}");
+        assert_eq!(again.result.as_str(), answer.result.as_str(), "{command}");
     }
     let data_now = format!("{:?}", contents(set.client(), "app_replay", "kinds").await?);
     assert_eq!(data_now, data);
@@ -290,7 +290,7 @@ fn check(tries: &Tries) -> Result<()> {
         .with_context(|| format!("it was never executed: {errors:?}"))?;
     for result in &results {
         ensure!(
-            result.epoch == first.epoch && result.result.get() == first.result.get(),
+            result.epoch == first.epoch && result.result.as_str() == first.result.as_str(),
             "two answers to {}: {first:?} and {result:?}",
             tries.command
         );

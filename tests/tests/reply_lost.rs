@@ -18,7 +18,7 @@ async fn the_retry_gets_the_stored_reply() -> Result<()> {
     assert!(cutter.has_cut());
     assert_eq!(cutter.passed(), 1);
     assert!(executed.replayed);
-    let reply: Document = serde_json::from_str(executed.result.get())?;
+    let reply: Document = serde_json::from_str(executed.result.as_str())?;
     assert_eq!(
         bson::Bson::from(reply)
             .as_document()
@@ -51,7 +51,7 @@ async fn a_repeat_has_no_second_effect_whoever_is_coordinator() -> Result<()> {
     let elsewhere = result(connection.receive().await?)?;
     assert!(elsewhere.replayed);
     for again in [repeat, elsewhere] {
-        assert_eq!(again.result.get(), original.result.get());
+        assert_eq!(again.result.as_str(), original.result.as_str());
         assert_eq!(
             again.epoch, original.epoch,
             "the epoch of the execution, not of the answer"

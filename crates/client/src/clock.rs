@@ -11,6 +11,15 @@ pub(crate) struct Clock<'a, P> {
     deadline: Duration,
 }
 
+// Not derived: that would ask the same of the platform.
+impl<P> Clone for Clock<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Clock<'_, P> {}
+
 /// Something took longer than it was given.
 pub(crate) struct TimedOut;
 
@@ -30,6 +39,11 @@ impl<'a, P: Platform> Clock<'a, P> {
 
     pub(crate) fn is_over(&self) -> bool {
         self.remaining().is_zero()
+    }
+
+    /// Lets time pass, but not past the deadline.
+    pub(crate) async fn sleep(&self, pause: Duration) {
+        self.platform.sleep(pause.min(self.remaining())).await;
     }
 
     /// Waits for `future`, but no longer than `limit` and never past the deadline.

@@ -1,7 +1,8 @@
 use core::fmt;
 use core::str::FromStr;
 
-use serde_json::value::RawValue;
+use bellwether_protocol::RawJson;
+use bellwether_protocol::json::NotJson;
 use thiserror::Error;
 
 /// A command as the user wrote it: the text of one JSON object.
@@ -9,15 +10,15 @@ use thiserror::Error;
 /// It is checked to be JSON, but kept as text, so the order of its fields and all digits of its integers
 /// reach the server. Whether it is a command MongoDB knows, the server says.
 #[derive(Clone, Debug)]
-pub struct CommandText(Box<RawValue>);
+pub struct CommandText(RawJson);
 
 impl CommandText {
     /// The text.
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        self.0.as_str()
     }
 
-    pub(crate) fn raw(&self) -> &RawValue {
+    pub(crate) fn json(&self) -> &RawJson {
         &self.0
     }
 }
@@ -33,7 +34,7 @@ impl fmt::Display for CommandText {
 #[error("the command is not a JSON object: {problem} at line {line}, column {column}")]
 pub struct NotACommand {
     /// What is wrong.
-    pub problem: String,
+    pub problem: &'static str,
     /// In which line, counted from 1.
     pub line: usize,
     /// In which column of that line, counted from 1 in characters.
@@ -44,37 +45,22 @@ impl FromStr for CommandText {
     type Err = NotACommand;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let raw: Box<RawValue> = serde_json::from_str(text).map_err(|error| not_json(text, &error))?;
-        if raw.get().starts_with('{') {
-            return Ok(Self(raw));
-        }
-        let before = &text[..text.len() - text.trim_start().len()];
-        Err(NotACommand {
-            problem: "expected {".into(),
-            line: before.matches('\n').count() + 1,
-            column: before.len() - before.rfind('\n').map_or(0, |newline| newline + 1) + 1,
-        })
+        RawJson::object(text)
+            .map(Self)
+            .map_err(|error| located(text, error))
     }
 }
 
-fn not_json(command: &str, error: &serde_json::Error) -> NotACommand {
-    let text = error.to_string();
-    // serde_json appends the position to its text, and counts bytes; here it has fields of its own.
-    let problem = text
-        .rsplit_once(" at line ")
-        .map_or(text.as_str(), |(problem, _)| problem);
+fn located(command: &str, NotJson { problem, at }: NotJson) -> NotACommand {
+    let before = command.get(..at).unwrap_or(command);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let count = |text: &str, wanted: fn(&u8) -> bool| text.bytes().filter(wanted).count();
     NotACommand {
-        problem: problem.to_owned(),
-        line: error.line().max(1),
-        column: column(command, error.line(), error.column()),
+        problem,
+        line: count(before, |byte| *byte == b'\n') + 1,
+        // A character is one byte that does not continue another.
+        column: count(&before[line_start..], |byte| byte & 0xc0 != 0x80) + 1,
     }
-}
-
-/// The column in characters of a byte of a line, both counted from 1.
-fn column(text: &str, line: usize, byte: usize) -> usize {
-    let line = text.split('\n').nth(line.saturating_sub(1)).unwrap_or_default();
-    let before = line.char_indices().take_while(|(at, _)| *at + 1 < byte).count();
-    before + 1
 }
 
 #[cfg(test)]

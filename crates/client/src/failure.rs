@@ -130,7 +130,8 @@ impl fmt::Display for Failure {
         f.write_str(&self.summary())?;
         // A newer try at the same server has taken its place in the list; this one still matters.
         let older = self.unsettled.as_deref().filter(|unsettled| {
-            let is_same = |tried: &Try| (tried.pass, &tried.url) == (unsettled.pass, &unsettled.url);
+            let is_same =
+                |tried: &Try| (tried.pass, tried.sent, &tried.url) == (unsettled.pass, true, &unsettled.url);
             !self.tries.iter().any(is_same)
         });
         for tried in older.into_iter().chain(&self.tries) {
@@ -154,7 +155,7 @@ struct Took(Duration);
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 < Duration::from_secs(1) {
-            write!(f, "{} ms", self.0.as_millis())
+            write!(f, "{} ms", self.0.subsec_millis())
         } else {
             write!(f, "{}.{} s", self.0.as_secs(), self.0.subsec_millis() / 100)
         }

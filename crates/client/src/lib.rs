@@ -34,11 +34,12 @@ pub mod native;
 mod one_shot;
 mod platform;
 mod progress;
+mod race;
 pub mod readable;
 mod server_list;
 mod tries;
 
-pub use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, HelloOk, Outcome};
+pub use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, HelloOk, Outcome, RawJson};
 
 pub use command::{CommandText, NotACommand};
 pub use event::Event;

@@ -1,23 +1,17 @@
-use core::ops::ControlFlow;
 use core::pin::pin;
 use core::time::Duration;
-use std::collections::VecDeque;
 
-use bellwether_protocol::{CommandId, Outcome, WhatNext};
+use bellwether_protocol::{CommandId, Outcome, RawJson};
 use futures_util::future::{Either, pending, select};
-use serde_json::value::RawValue;
 
-use crate::attempt::{Reply, Request, Run};
+use crate::attempt::{Reply, perform};
 use crate::clock::Clock;
 use crate::progress::Progress;
-use crate::{CommandText, Event, Failure, Platform, ServerList, ServerUrl, Stop, Try, TryEnd};
+use crate::race::{Request, Run};
+use crate::{CommandText, Event, Failure, Platform, ServerList, ServerUrl, Stop, Try};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// With less time than this no further pass is begun: a command sent that late would most likely only turn
-/// `not_executed` into `unknown`.
-const SHORTEST_PASS: Duration = Duration::from_millis(100);
+/// RFC 8305, section 5, forbids a shorter "Connection Attempt Delay".
+const SHORTEST_STAGGER: Duration = Duration::from_millis(10);
 
 /// How one command is passed along the list of servers.
 #[derive(Clone, Debug)]
@@ -26,11 +20,14 @@ pub struct OneShot<P> {
     pub(crate) servers: ServerList,
     pub(crate) client: String,
     pub(crate) cluster: Option<String>,
+    pub(crate) stagger: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) hello_timeout: Duration,
     answer_timeout: Option<Duration>,
     deadline: Duration,
     id: Option<CommandId>,
+    shuffled: bool,
+    first: Option<ServerUrl>,
 }
 
 /// A command was executed, and this is its reply.
@@ -47,7 +44,7 @@ pub struct Executed {
     /// The newest try at each server, in the order in which they ended; the last one brought the reply.
     pub tries: Vec<Try>,
     /// MongoDB's reply in canonical Extended JSON, as received.
-    pub result: Box<RawValue>,
+    pub result: RawJson,
 }
 
 /// What became of a command.
@@ -66,23 +63,43 @@ pub struct Fate {
     pub tries: Vec<Try>,
     /// MongoDB's reply in canonical Extended JSON, as received, if the command was executed and its reply was
     /// kept.
-    pub result: Option<Box<RawValue>>,
+    pub result: Option<RawJson>,
 }
 
 impl<P: Platform> OneShot<P> {
-    /// An attempt with the default limits, in the order of the list.
+    /// An attempt with the default limits, in the order of the list: people write the nearest server first.
     pub fn new(platform: P, servers: ServerList) -> Self {
         Self {
             platform,
             servers,
             client: concat!("bellwether-client/", env!("CARGO_PKG_VERSION")).into(),
             cluster: None,
+            stagger: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(2),
             hello_timeout: Duration::from_secs(1),
             answer_timeout: None,
             deadline: Duration::from_secs(30),
             id: None,
+            shuffled: false,
+            first: None,
         }
+    }
+
+    /// Tries the servers in a random order, drawn anew for every attempt, instead of that of the list. For
+    /// lists whose order means nothing: many clients then do not all begin with the same server. Events and
+    /// tries keep naming servers by their position on the list.
+    #[must_use]
+    pub fn shuffled(mut self) -> Self {
+        self.shuffled = true;
+        self
+    }
+
+    /// Tries this server first, if it is on the list: the last known coordinator ([`Executed::url`]) most
+    /// likely still is the coordinator.
+    #[must_use]
+    pub fn first(mut self, server: ServerUrl) -> Self {
+        self.first = Some(server);
+        self
     }
 
     /// What this program calls itself in the server's log: a name and a version.
@@ -99,7 +116,19 @@ impl<P: Platform> OneShot<P> {
         self
     }
 
-    /// How long opening a connection may take; 2 seconds unless set.
+    /// After how long the next server is greeted as well, if the one before it has not introduced itself;
+    /// 250 ms unless set, as RFC 8305 advises for connects ("Connection Attempt Delay", section 5). From 100 ms
+    /// to 2 s make sense; less than 10 ms counts as 10 ms. A server that fails or is not the coordinator makes
+    /// the next one start at once, and the command is with one server at a time in any case.
+    #[must_use]
+    pub fn stagger(mut self, delay: Duration) -> Self {
+        self.stagger = delay.max(SHORTEST_STAGGER);
+        self
+    }
+
+    /// How long opening a connection may take; 2 seconds unless set. The second pass over the list allows twice,
+    /// all later ones three times as much: browsers hold connects back for some seconds after many have failed.
+    /// A slow connect does not hold up the attempt, as other servers are tried meanwhile.
     #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
@@ -227,18 +256,41 @@ impl<P: Platform> OneShot<P> {
     ) -> Result<Answered, Failure> {
         let clock = Clock::starting_now(&self.platform, self.deadline);
         let progress = Progress::new(id, clock.now());
-        let mut run = Run {
-            shot: self,
-            request,
-            clock,
-            progress,
-            on_event,
-        };
-        let ended = match select(pin!(run.passes()), pin!(cancelled)).await {
-            Either::Left((ended, _)) => ended,
+        let mut run = Run::new(self, request, clock, progress, on_event, perform::<P>);
+        let verdict = match select(pin!(run.decided()), pin!(cancelled)).await {
+            Either::Left((verdict, _)) => verdict,
             Either::Right(((), _)) => Err(Stop::Cancelled),
         };
-        run.finish(ended)
+        let progress = run.finish(&verdict).await;
+        match verdict {
+            Ok((server, reply)) => Ok(Answered {
+                reply,
+                url: self.servers[server].clone(),
+                tries: progress.into_tries(),
+            }),
+            Err(stop) => Err(progress.into_failure(stop, clock.now())),
+        }
+    }
+
+    /// The positions of the servers in the order in which they are tried.
+    pub(crate) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.servers.len()).collect();
+        if self.shuffled {
+            // Fisher and Yates. The remainder prefers no server by more than its share of 65,536.
+            for last in (1..order.len()).rev() {
+                let [low, high, ..] = self.platform.random();
+                let drawn = usize::from(u16::from_le_bytes([low, high])) % (last + 1);
+                order.swap(last, drawn);
+            }
+        }
+        let first = self.first.as_ref();
+        if let Some(at) = order
+            .iter()
+            .position(|server| Some(&self.servers[*server]) == first)
+        {
+            order[..=at].rotate_right(1);
+        }
+        order
     }
 }
 
@@ -247,91 +299,4 @@ struct Answered {
     reply: Reply,
     url: ServerUrl,
     tries: Vec<Try>,
-}
-
-impl<P: Platform, F: FnMut(Event<'_>)> Run<'_, P, F> {
-    async fn passes(&mut self) -> Result<(usize, Reply), Stop> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let retry_after = match self.pass().await {
-                ControlFlow::Break(ended) => return ended,
-                ControlFlow::Continue(retry_after) => retry_after,
-            };
-            let remaining = self.clock.remaining();
-            if remaining < SHORTEST_PASS {
-                return Err(Stop::Deadline);
-            }
-            let random = self.shot.platform.random();
-            let own_pause = jittered(pause, random).min(remaining / 2);
-            // Not before the server says that it is of use, unless there is no time for that.
-            let asked_pause =
-                (retry_after / 2 + jittered(retry_after, random)).min(remaining - SHORTEST_PASS);
-            let pause_now = own_pause.max(asked_pause);
-            (self.on_event)(Event::Pausing { pause: pause_now });
-            self.shot.platform.sleep(pause_now).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// One pass over the list, in its order. The first hint that names a server whose turn is still to come
-    /// moves that server to the front; no other hint does, so servers that name each other cannot keep a
-    /// client busy. Without a decision, it says how long a server asked to stay away.
-    async fn pass(&mut self) -> ControlFlow<Result<(usize, Reply), Stop>, Duration> {
-        let pass = self.progress.next_pass();
-        (self.on_event)(Event::Pass { pass });
-        let mut waiting: VecDeque<usize> = (0..self.shot.servers.len()).collect();
-        let mut hinted = None;
-        let mut all_lasting = true;
-        let mut retry_after = Duration::ZERO;
-        while let Some(server) = waiting.pop_front() {
-            if self.clock.is_over() {
-                return ControlFlow::Break(Err(Stop::Deadline));
-            }
-            let end = match self.try_server(server, hinted == Some(server)).await {
-                Ok(reply) => return ControlFlow::Break(Ok((server, reply))),
-                Err(end) if end.what_next() == WhatNext::GiveUp => {
-                    return ControlFlow::Break(Err(Stop::Refused));
-                }
-                Err(end) => end,
-            };
-            all_lasting &= end.is_lasting();
-            retry_after = retry_after.max(end.retry_after());
-            if hinted.is_none()
-                && let Some(next) = self.hinted_by(&end)
-                && let Some(turn) = waiting.iter().position(|server| *server == next)
-            {
-                waiting.remove(turn);
-                waiting.push_front(next);
-                hinted = Some(next);
-            }
-        }
-        if all_lasting {
-            ControlFlow::Break(Err(Stop::NoUse))
-        } else {
-            ControlFlow::Continue(retry_after)
-        }
-    }
-
-    fn hinted_by(&self, end: &TryEnd) -> Option<usize> {
-        self.shot.servers.position(end.coordinator()?.url.as_deref()?)
-    }
-
-    fn finish(mut self, ended: Result<(usize, Reply), Stop>) -> Result<Answered, Failure> {
-        match ended {
-            Ok((server, reply)) => Ok(Answered {
-                reply,
-                url: self.shot.servers[server].clone(),
-                tries: self.progress.into_tries(),
-            }),
-            Err(stop) => {
-                self.ended(Some(&TryEnd::Cancelled));
-                Err(self.progress.into_failure(stop, self.clock.now()))
-            }
-        }
-    }
-}
-
-/// Half of the pause, and a random part of the other half, so that clients do not come back in step.
-fn jittered(pause: Duration, random: [u8; 10]) -> Duration {
-    pause / 2 + pause / 2 * u32::from(random[0]) / 255
 }

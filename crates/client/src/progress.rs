@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bellwether_protocol::{CommandId, Outcome};
 
-use crate::{Failure, ServerUrl, Stop, Try, TryEnd};
+use crate::{Failure, Lost, ServerUrl, Stop, Try, TryEnd};
 
 pub(crate) struct Progress {
     started: Duration,
@@ -15,17 +15,21 @@ pub(crate) struct Progress {
     latest: Vec<Try>,
     /// The newest try that is still unsettled, whatever happened after it.
     unsettled: Option<Box<Try>>,
-    current: Option<Current>,
+    /// The tries under way, in the order in which they began; at most one at a server.
+    open: Vec<Open>,
 }
 
-/// The try under way.
-struct Current {
+/// A try under way.
+struct Open {
     position: usize,
     url: ServerUrl,
     server: Option<String>,
+    pass: u32,
     hinted: bool,
     sent: bool,
     started: Duration,
+    /// How it ends if the time is up.
+    out_of_time: TryEnd,
 }
 
 impl Progress {
@@ -42,7 +46,7 @@ impl Progress {
             pass: 0,
             latest: Vec::new(),
             unsettled: None,
-            current: None,
+            open: Vec::new(),
         }
     }
 
@@ -51,21 +55,45 @@ impl Progress {
         self.pass
     }
 
+    pub(crate) fn pass(&self) -> u32 {
+        self.pass
+    }
+
     pub(crate) fn begin(&mut self, position: usize, url: ServerUrl, hinted: bool, now: Duration) {
-        self.current = Some(Current {
+        self.open.push(Open {
             position,
             url,
             server: None,
+            pass: self.pass,
             hinted,
             sent: false,
             started: now,
+            out_of_time: TryEnd::ConnectTimeout,
         });
     }
 
-    pub(crate) fn greeted(&mut self, server: &str) {
-        if let Some(current) = &mut self.current {
-            current.server = Some(server.to_owned());
+    pub(crate) fn connected(&mut self, position: usize) {
+        if let Some(open) = self.open_at(position) {
+            open.out_of_time = TryEnd::HelloTimeout;
         }
+    }
+
+    pub(crate) fn greeted(&mut self, position: usize, server: &str) {
+        if let Some(open) = self.open_at(position) {
+            open.server = Some(server.to_owned());
+        }
+    }
+
+    /// The server is asked; `sent` says whether it is sent the command.
+    pub(crate) fn asked(&mut self, position: usize, sent: bool) {
+        if let Some(open) = self.open_at(position) {
+            open.sent = sent;
+            open.out_of_time = TryEnd::Lost(Lost::Silence);
+        }
+    }
+
+    fn open_at(&mut self, position: usize) -> Option<&mut Open> {
+        self.open.iter_mut().find(|open| open.position == position)
     }
 
     /// The id all tries share, made at the first greeting.
@@ -79,28 +107,39 @@ impl Progress {
             .get_or_insert_with(|| CommandId::mint(server_time, random()))
     }
 
-    pub(crate) fn sent(&mut self) {
-        if let Some(current) = &mut self.current {
-            current.sent = true;
-        }
+    pub(crate) fn is_open(&self, position: usize) -> bool {
+        self.open.iter().any(|open| open.position == position)
     }
 
-    /// Ends the try under way, if there is one, and returns it with its position on the list.
-    pub(crate) fn end(&mut self, end: TryEnd, now: Duration) -> Option<(usize, &Try)> {
-        let current = self.current.take()?;
+    /// When the youngest try under way began, except the one at that server.
+    pub(crate) fn youngest(&self, except: Option<usize>) -> Option<Duration> {
+        let open = self.open.iter().filter(|open| Some(open.position) != except);
+        open.map(|open| open.started).max()
+    }
+
+    /// The server of the first try under way, except that server.
+    pub(crate) fn first_open(&self, except: Option<usize>) -> Option<usize> {
+        let mut open = self.open.iter().map(|open| open.position);
+        open.find(|position| Some(*position) != except)
+    }
+
+    /// Ends the try under way at that server: so, or because the time is up.
+    pub(crate) fn end(&mut self, position: usize, end: Option<TryEnd>, now: Duration) -> Option<&Try> {
+        let index = self.open.iter().position(|open| open.position == position)?;
+        let open = self.open.remove(index);
         let ended = Try {
-            url: current.url,
-            server: current.server,
-            pass: self.pass,
-            hinted: current.hinted,
-            sent: current.sent,
-            took: now.saturating_sub(current.started),
-            end,
+            url: open.url,
+            server: open.server,
+            pass: open.pass,
+            hinted: open.hinted,
+            sent: open.sent,
+            took: now.saturating_sub(open.started),
+            end: end.unwrap_or(open.out_of_time),
         };
         self.account_for(&ended);
         self.latest.retain(|earlier| earlier.url != ended.url);
         self.latest.push(ended);
-        self.latest.last().map(|ended| (current.position, ended))
+        self.latest.last()
     }
 
     /// The rule of the three outcomes: `unknown` stays until an answer settles it.

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
+use bellwether_protocol::RawJson;
 
 /// What fits on a line of this many bytes is not broken up.
 const LINE: usize = 80;
@@ -13,14 +13,14 @@ const INDENT: usize = 2;
 const DEEPEST_INDENT: usize = 100;
 
 /// The same JSON with line breaks and indentation; short objects and arrays stay on one line.
-pub fn pretty(json: &RawValue) -> String {
-    lay_out(&tokens(json.get()))
+pub fn pretty(json: &RawJson) -> String {
+    lay_out(&tokens(json.as_str()))
 }
 
 /// As [`pretty`], but with canonical Extended JSON's numbers and dates in their relaxed form: `5` for
 /// `{"$numberInt":"5"}`. That form does not say which type a number has.
-pub fn pretty_relaxed(json: &RawValue) -> String {
-    lay_out(&relax(tokens(json.get())))
+pub fn pretty_relaxed(json: &RawJson) -> String {
+    lay_out(&relax(tokens(json.as_str())))
 }
 
 /// A bracket, `,`, `:`, or a string, number or word with all its characters.
@@ -233,8 +233,9 @@ fn flat_ends(tokens: &[Token<'_>]) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn raw(text: &str) -> Box<RawValue> {
-        RawValue::from_string(text.into()).unwrap()
+    fn raw(text: &str) -> RawJson {
+        let json: Box<serde_json::value::RawValue> = serde_json::from_str(text).unwrap();
+        json.into()
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Try {
             TryEnd::NotCoordinator { .. } => 3,
             TryEnd::Closed(_) | TryEnd::BadEndpoint(_) => 2,
             TryEnd::HelloTimeout | TryEnd::ConnectTimeout | TryEnd::Unreachable(_) => 1,
+            TryEnd::Overtaken => 0,
         }
     }
 }
@@ -102,10 +103,13 @@ pub enum TryEnd {
     Lost(Lost),
     /// The caller stopped waiting.
     Cancelled,
+    /// Another server had the command and decided it, so this one was not sent it.
+    Overtaken,
 }
 
 /// Why no answer came.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Lost {
     /// None came in time.
     Silence,
@@ -113,6 +117,12 @@ pub enum Lost {
     Closed(Closed),
     /// What came could not be understood.
     Unreadable(String),
+    /// None came, and meanwhile another server became the coordinator. From then on this one can no longer
+    /// commit anything, so its answer was not waited for any longer.
+    Superseded {
+        /// The new coordinator's epoch.
+        epoch: u64,
+    },
 }
 
 impl TryEnd {
@@ -132,6 +142,7 @@ impl TryEnd {
             Self::Refused(frame) => frame.code.as_str(),
             Self::Lost(_) => "lost",
             Self::Cancelled => "cancelled",
+            Self::Overtaken => "overtaken",
         }
     }
 
@@ -213,7 +224,14 @@ impl fmt::Display for TryEnd {
             Self::Lost(Lost::Unreadable(detail)) => {
                 write!(f, "was asked and answered something else: {detail}")
             }
+            Self::Lost(Lost::Superseded { epoch }) => {
+                write!(
+                    f,
+                    "was asked and stayed silent, and another server became coordinator (epoch {epoch})"
+                )
+            }
             Self::Cancelled => f.write_str("cancelled"),
+            Self::Overtaken => f.write_str("another server was faster"),
         }
     }
 }

@@ -5,10 +5,9 @@ use std::process::{Command, Output, Stdio};
 
 use bellwether_protocol::{
     ClientFrame, CommandFate, CommandId, CommandResult, ErrorCode, ErrorFrame, HelloOk, Limits, MongoError,
-    Outcome, RoleName, ServerFrame,
+    Outcome, RawJson, RoleName, ServerFrame,
 };
 use futures_util::{SinkExt, StreamExt};
-use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -87,7 +86,7 @@ fn hello_ok() -> ServerFrame {
 }
 
 fn reply(command: bellwether_protocol::Command) -> Option<ServerFrame> {
-    let result = RawValue::from_string(r#"{"z":{"$numberLong":"9007199254740993"},"a":1}"#.into()).ok()?;
+    let result = RawJson::object(r#"{"z":{"$numberLong":"9007199254740993"},"a":1}"#).ok()?;
     Some(ServerFrame::Result(CommandResult {
         id: command.id,
         epoch: 1,
@@ -98,7 +97,7 @@ fn reply(command: bellwether_protocol::Command) -> Option<ServerFrame> {
 
 /// Executed, if the id ends in 1; not, if in 2; else unknown.
 fn fate(id: CommandId) -> ServerFrame {
-    let result = RawValue::from_string(r#"{"n":1}"#.into()).ok();
+    let result = RawJson::object(r#"{"n":1}"#).ok();
     let (outcome, result) = match id.as_bytes()[15] {
         1 => (Outcome::Executed, result),
         2 => (Outcome::NotExecuted, None),

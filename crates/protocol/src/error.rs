@@ -16,6 +16,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::NotExecuted, Self::Unknown, Self::Executed];
+        all.into_iter().find(|outcome| outcome.as_str() == name)
+    }
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -110,6 +115,11 @@ impl ErrorCode {
         Self::WrongCluster,
         Self::Internal,
     ];
+
+    pub(crate) fn from_name(name: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|code| code.as_str() == name);
+        known.unwrap_or(Self::Unrecognized)
+    }
 
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {

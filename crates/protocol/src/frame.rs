@@ -1,13 +1,15 @@
 //! The frames. Each is one JSON object in one WebSocket text message, with its name in `type`.
 //! Fields a receiver does not know are ignored, so that fields can be added.
 
-use std::borrow::Cow;
+mod client_side;
+mod server_side;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::{CommandId, ErrorCode, Outcome};
+use crate::{CommandId, ErrorCode, Outcome, RawJson};
 
 /// A frame from a client.
 #[derive(Clone, Debug)]
@@ -21,40 +23,40 @@ pub enum ClientFrame {
 }
 
 /// The first frame of a connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename = "hello")]
 pub struct Hello {
     /// What program this is, for the server's log: a name and a version, such as `bellwether-cli/0.1.0`.
     #[serde(default)]
     pub client: String,
     /// The cluster the client means to talk to. The server refuses if it belongs to another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub cluster: Option<String>,
 }
 
 /// A command to execute.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "type", rename = "command")]
 pub struct Command {
     /// The command's id: the same for every attempt at the same command.
     pub id: CommandId,
     /// How long the server may work on it, in milliseconds from its arrival. Without it the server's default
     /// holds; more than the server's maximum counts as the maximum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub deadline_ms: Option<u64>,
     /// The MongoDB command document in Extended JSON, as the user wrote it.
-    pub command: Box<RawValue>,
+    pub command: RawJson,
 }
 
 /// A question: what became of the command with this id?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename = "outcome")]
 pub struct OutcomeQuery {
     /// The command's id.
     pub id: CommandId,
     /// How long the server may take to find out, in milliseconds from the question's arrival. Without it the
     /// server's default holds; more than the server's maximum counts as the maximum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub deadline_ms: Option<u64>,
 }
 
@@ -72,7 +74,7 @@ pub enum ServerFrame {
 }
 
 /// The answer to `hello`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "hello_ok")]
 pub struct HelloOk {
     /// The cluster's name.
@@ -110,6 +112,13 @@ pub enum RoleName {
 }
 
 impl RoleName {
+    const KNOWN: [Self; 4] = [Self::Coordinator, Self::Follower, Self::Electing, Self::Draining];
+
+    pub(crate) fn from_name(name: &str) -> Self {
+        let known = Self::KNOWN.into_iter().find(|role| role.as_str() == name);
+        known.unwrap_or(Self::Unrecognized)
+    }
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -148,7 +157,7 @@ pub struct Limits {
 }
 
 /// A command's reply.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "result")]
 pub struct CommandResult {
     /// The command's id.
@@ -158,7 +167,7 @@ pub struct CommandResult {
     /// Whether this is the stored reply of an earlier execution.
     pub replayed: bool,
     /// MongoDB's reply document in canonical Extended JSON.
-    pub result: Box<RawValue>,
+    pub result: RawJson,
 }
 
 /// What became of a command: the answer to [`OutcomeQuery`].
@@ -166,7 +175,7 @@ pub struct CommandResult {
 /// It speaks of the moment of the answer. [`Outcome::NotExecuted`] says that the command has had no effect
 /// until then; a try that is still on its way, or a later one with the same id, may execute it after that.
 /// [`Outcome::Unknown`] says that it waits in the server's queue: ask again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "fate")]
 pub struct CommandFate {
     /// The command's id.
@@ -178,11 +187,11 @@ pub struct CommandFate {
     pub epoch: Option<u64>,
     /// Its reply in canonical Extended JSON, if it was executed and the reply was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Box<RawValue>>,
+    pub result: Option<RawJson>,
 }
 
 /// An error.
-#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
 #[serde(tag = "type", rename = "error")]
 #[error("{code}: {message}")]
 pub struct ErrorFrame {
@@ -277,209 +286,6 @@ pub enum FrameError {
     },
 }
 
-#[derive(Deserialize)]
-struct Tag<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-}
-
-fn tag(text: &str) -> Result<Cow<'_, str>, FrameError> {
-    // An array would otherwise be read as the struct's fields in order.
-    if !text.trim_start().starts_with('{') {
-        return Err(FrameError::NotAFrame("the message does not start with {".into()));
-    }
-    match serde_json::from_str::<Tag<'_>>(text) {
-        Ok(tag) => Ok(tag.kind),
-        Err(error) => Err(FrameError::NotAFrame(error.to_string())),
-    }
-}
-
-fn fields<'a, T: Deserialize<'a>>(frame: &'static str, text: &'a str) -> Result<T, FrameError> {
-    serde_json::from_str(text).map_err(|error| FrameError::BadFields {
-        frame,
-        detail: error.to_string(),
-    })
-}
-
 fn unknown(kind: &str) -> FrameError {
     FrameError::UnknownType(kind.chars().take(64).collect())
-}
-
-fn text<T: Serialize>(frame: &T) -> String {
-    serde_json::to_string(frame).unwrap_or_else(|error| {
-        // Every field is a string, an integer, a bool or text that is JSON already.
-        unreachable!("a frame always serialises: {error}")
-    })
-}
-
-impl ClientFrame {
-    /// Reads a frame a client sent.
-    ///
-    /// # Errors
-    /// [`FrameError`] if the text is not such a frame. Never recurses into the command, however deeply it is
-    /// nested.
-    pub fn parse(json: &str) -> Result<Self, FrameError> {
-        match tag(json)?.as_ref() {
-            "hello" => fields("hello", json).map(Self::Hello),
-            "command" => fields("command", json).map(Self::Command),
-            "outcome" => fields("outcome", json).map(Self::Outcome),
-            other => Err(unknown(other)),
-        }
-    }
-
-    /// The frame as JSON text.
-    pub fn to_json(&self) -> String {
-        match self {
-            Self::Hello(frame) => text(frame),
-            Self::Command(frame) => text(frame),
-            Self::Outcome(frame) => text(frame),
-        }
-    }
-}
-
-impl ServerFrame {
-    /// Reads a frame a server sent.
-    ///
-    /// # Errors
-    /// [`FrameError`] if the text is not such a frame.
-    pub fn parse(json: &str) -> Result<Self, FrameError> {
-        match tag(json)?.as_ref() {
-            "hello_ok" => fields("hello_ok", json).map(Self::HelloOk),
-            "result" => fields("result", json).map(Self::Result),
-            "fate" => fields("fate", json).map(Self::Fate),
-            "error" => fields("error", json).map(Self::Error),
-            other => Err(unknown(other)),
-        }
-    }
-
-    /// The frame as JSON text.
-    pub fn to_json(&self) -> String {
-        match self {
-            Self::HelloOk(frame) => text(frame),
-            Self::Result(frame) => text(frame),
-            Self::Fate(frame) => text(frame),
-            Self::Error(frame) => text(frame),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e";
-
-    #[test]
-    fn command_text_survives_unchanged() {
-        let body = r#"{"find":"c","sort":{"10":1,"2":-1},"filter":{"n":9007199254740993}}"#;
-        let json = format!(r#"{{"id":"{ID}","command":{body},"type":"command","later":1}}"#);
-        let Ok(ClientFrame::Command(command)) = ClientFrame::parse(&json) else {
-            panic!("{json}")
-        };
-        assert_eq!(command.command.get(), body);
-        assert!(ClientFrame::Command(command).to_json().contains(body));
-    }
-
-    #[test]
-    fn deep_nesting_is_skipped_without_recursion() {
-        let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
-        let json = format!(r#"{{"type":"command","id":"{ID}","command":{{"insert":{deep}}}}}"#);
-        assert!(ClientFrame::parse(&json).is_ok());
-        let json = format!(r#"{{"x":{deep},"type":"hello"}}"#);
-        assert!(ClientFrame::parse(&json).is_ok());
-    }
-
-    #[test]
-    fn what_is_wrong_is_said() {
-        let not_a_frame = ["", "null", "[\"hello\"]", "\"hello\"", "{}", "{", r#"{"type":1}"#];
-        for json in not_a_frame {
-            assert!(
-                matches!(ClientFrame::parse(json), Err(FrameError::NotAFrame(_))),
-                "{json}"
-            );
-        }
-        let unknown = ClientFrame::parse(r#"{"type":"result"}"#);
-        assert_eq!(unknown.unwrap_err(), FrameError::UnknownType("result".into()));
-        let missing = ClientFrame::parse(r#"{"type":"command","id":"x","command":{}}"#).unwrap_err();
-        assert!(missing.to_string().contains("UUID of version 7"), "{missing}");
-    }
-
-    #[test]
-    fn errors_survive_the_way() {
-        let error = ErrorFrame::new(ErrorCode::NotCoordinator, Outcome::NotExecuted, "s2 follows s1")
-            .with_hint("send it to the coordinator");
-        let json = ServerFrame::Error(error.clone()).to_json();
-        assert!(
-            json.starts_with(r#"{"type":"error","code":"not_coordinator""#),
-            "{json}"
-        );
-        let Ok(ServerFrame::Error(back)) = ServerFrame::parse(&json) else {
-            panic!("{json}")
-        };
-        assert_eq!(back, error);
-        let newer = json.replace("not_coordinator", "from_the_future");
-        let Ok(ServerFrame::Error(back)) = ServerFrame::parse(&newer) else {
-            panic!("{newer}")
-        };
-        assert_eq!(back.code, ErrorCode::Unrecognized);
-    }
-
-    #[test]
-    fn a_question_and_its_answer_survive_the_way() {
-        let json = format!(r#"{{"type":"outcome","id":"{ID}"}}"#);
-        let Ok(ClientFrame::Outcome(query)) = ClientFrame::parse(&json) else {
-            panic!("{json}")
-        };
-        assert_eq!(query.deadline_ms, None);
-        assert_eq!(ClientFrame::Outcome(query).to_json(), json);
-
-        let body = r#"{"n":{"$numberInt":"1"},"z":0,"a":1}"#;
-        let executed =
-            format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","epoch":7,"result":{body}}}"#);
-        let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&executed) else {
-            panic!("{executed}")
-        };
-        assert_eq!((fate.outcome, fate.epoch), (Outcome::Executed, Some(7)));
-        assert_eq!(fate.result.as_ref().unwrap().get(), body);
-        assert_eq!(ServerFrame::Fate(fate).to_json(), executed);
-
-        let never = format!(r#"{{"type":"fate","id":"{ID}","outcome":"not_executed"}}"#);
-        let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&never) else {
-            panic!("{never}")
-        };
-        assert!(fate.epoch.is_none() && fate.result.is_none());
-        assert_eq!(ServerFrame::Fate(fate).to_json(), never);
-    }
-
-    #[test]
-    fn fields_that_are_not_there_are_not_sent() {
-        let mut error = ErrorFrame::new(ErrorCode::Overloaded, Outcome::NotExecuted, "full");
-        let json = ServerFrame::Error(error.clone()).to_json();
-        assert!(!json.contains("retry_after_ms"), "{json}");
-        error.retry_after_ms = Some(120);
-        error.mongo = Some(MongoError {
-            code: 11000,
-            code_name: "DuplicateKey".to_owned(),
-            message: "E11000".to_owned(),
-            index: None,
-            command: Some(2),
-        });
-        let json = ServerFrame::Error(error.clone()).to_json();
-        assert!(json.contains(r#""retry_after_ms":120"#), "{json}");
-        assert!(json.contains(r#""command":2"#), "{json}");
-        let Ok(ServerFrame::Error(back)) = ServerFrame::parse(&json) else {
-            panic!("{json}")
-        };
-        assert_eq!(back, error);
-    }
-
-    #[test]
-    fn every_code_has_its_wire_name() {
-        for code in ErrorCode::ALL {
-            assert_eq!(text(&code), format!("\"{code}\""));
-        }
-        for outcome in [Outcome::NotExecuted, Outcome::Unknown, Outcome::Executed] {
-            assert_eq!(text(&outcome), format!("\"{outcome}\""));
-        }
-    }
 }

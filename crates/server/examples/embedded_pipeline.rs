@@ -10,7 +10,7 @@
 use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bellwether_server::protocol::{CommandId, CommandResult, ErrorCode, ErrorFrame};
+use bellwether_server::protocol::{CommandId, CommandResult, ErrorCode, ErrorFrame, RawJson};
 use bellwether_server::{Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary};
 use bson::{Bson, Document, doc};
 use tokio::time::{Instant, timeout};
@@ -74,7 +74,7 @@ async fn execute(
     command: &Document,
 ) -> Result<CommandResult, Box<dyn Error>> {
     let text = Bson::from(command.clone()).into_canonical_extjson();
-    let text = serde_json::value::to_raw_value(&text)?;
+    let text = RawJson::object(&text.to_string())?;
     let command = ParsedCommand::parse(&text, &Vocabulary::default())?;
     // A source is served in turn with all others. A program that serves several clients gives each its own.
     let answer = pipeline.submit(SourceId::new(), id, command, in_a_while())?;

@@ -1,146 +1,153 @@
-//! The functions JavaScript calls.
+//! The functions the package's JavaScript calls. What they take and return is plain text: reading objects of
+//! JavaScript field by field takes more code on both sides than JSON does.
 
 use core::time::Duration;
 
-use bellwether_client::{CommandId, CommandText, OneShot, ServerList};
-use js_sys::{Function, Promise};
+use bellwether_client::{CommandId, CommandText, Event, OneShot, ServerList};
+use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, AddEventListenerOptions};
 
 use crate::browser::Browser;
 use crate::values;
 
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = include_str!("types.d.ts");
-
-#[wasm_bindgen]
-extern "C" {
-    /// What a caller may choose; every field is optional.
-    #[wasm_bindgen(typescript_type = "ExecuteOptions")]
-    pub type Options;
-
-    #[wasm_bindgen(method, getter, js_name = timeoutMs)]
-    fn timeout_ms(this: &Options) -> Option<f64>;
-    #[wasm_bindgen(method, getter)]
-    fn id(this: &Options) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn cluster(this: &Options) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn signal(this: &Options) -> Option<AbortSignal>;
-}
-
-#[wasm_bindgen]
-extern "C" {
-    /// Called with each event.
-    #[wasm_bindgen(typescript_type = "((event: ExecuteEvent) => void)")]
-    pub type OnEvent;
-
-    /// What the promise of `execute` is fulfilled with.
-    #[wasm_bindgen(typescript_type = "Executed")]
-    pub type ExecutedObject;
-
-    /// What the promise of `outcome` is fulfilled with.
-    #[wasm_bindgen(typescript_type = "Fate")]
-    pub type FateObject;
-}
-
-/// Passes a command to each of the servers in turn until one executes it.
+/// Passes a command to each of the servers in turn until one executes it. Resolves to the answer as JSON and the
+/// reply.
 ///
 /// # Errors
-/// The promise is rejected with a `BellwetherError`, an `Error` that says what became of the command.
-#[wasm_bindgen]
+/// An error's fields as JSON; they say what became of the command.
+#[wasm_bindgen(skip_typescript)]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "options, without an object to read them from"
+)]
 pub async fn execute(
-    servers: Vec<String>,
-    command: &str,
-    options: Option<Options>,
-    #[wasm_bindgen(js_name = onEvent)] on_event: Option<OnEvent>,
-) -> Result<ExecutedObject, js_sys::Error> {
+    command: String,
+    servers: String,
+    timeout_ms: f64,
+    id: Option<String>,
+    cluster: Option<String>,
+    first: Option<String>,
+    stopped: Option<Promise>,
+    on_event: Option<Function>,
+) -> Result<Array, JsValue> {
     let command: CommandText = command.parse().map_err(|error| values::command_error(&error))?;
-    let shot = one_shot(&servers, options.as_ref())?;
-    let cancelled = aborted(options.and_then(|options| options.signal()));
-    match shot.execute_until(cancelled, &command, listener(on_event)).await {
-        Ok(executed) => Ok(JsValue::from(values::executed(&executed)).into()),
-        Err(failure) => Err(values::failure(&failure)),
+    let mut shot = one_shot(&servers, timeout_ms, cluster, first)?;
+    if let Some(id) = id {
+        shot = shot.ask_again(read_id(&id)?);
+    }
+    match shot
+        .execute_until(done(stopped), &command, listener(on_event))
+        .await
+    {
+        Ok(executed) => Ok(answer(
+            &values::executed(&executed),
+            Some(executed.result.as_str()),
+        )),
+        Err(failure) => Err(values::failure(&failure).into()),
     }
 }
 
-/// Asks each of the servers in turn what became of the command with this id. Executes nothing.
+/// Asks each of the servers in turn what became of the command with this id. Executes nothing. Resolves to the
+/// answer as JSON and the reply, if there is one.
 ///
 /// # Errors
-/// The promise is rejected with a `BellwetherError` with the outcome `unknown` if nobody could say.
-#[wasm_bindgen]
+/// An error's fields as JSON, with the outcome `unknown` if nobody could say.
+#[wasm_bindgen(skip_typescript)]
 pub async fn outcome(
-    servers: Vec<String>,
-    id: &str,
-    options: Option<Options>,
-    #[wasm_bindgen(js_name = onEvent)] on_event: Option<OnEvent>,
-) -> Result<FateObject, js_sys::Error> {
-    let id: CommandId = id
-        .parse()
-        .map_err(|error| values::usage_error("bad_option", &error))?;
-    let shot = one_shot(&servers, options.as_ref())?;
-    let cancelled = aborted(options.and_then(|options| options.signal()));
-    match shot.outcome_until(cancelled, id, listener(on_event)).await {
-        Ok(fate) => Ok(JsValue::from(values::fate(&fate)).into()),
-        Err(failure) => Err(values::failure(&failure)),
+    servers: String,
+    timeout_ms: f64,
+    id: String,
+    cluster: Option<String>,
+    first: Option<String>,
+    stopped: Option<Promise>,
+    on_event: Option<Function>,
+) -> Result<Array, JsValue> {
+    let id = read_id(&id)?;
+    let shot = one_shot(&servers, timeout_ms, cluster, first)?;
+    match shot.outcome_until(done(stopped), id, listener(on_event)).await {
+        Ok(fate) => Ok(answer(
+            &values::fate(&fate),
+            fate.result.as_ref().map(|result| result.as_str()),
+        )),
+        Err(failure) => Err(values::failure(&failure).into()),
     }
 }
 
-/// Boxed, so that both functions share one copy of the client's logic in the module.
-fn listener(on_event: Option<OnEvent>) -> Box<dyn FnMut(bellwether_client::Event<'_>)> {
-    let listener = on_event.map(|on_event| Function::from(JsValue::from(on_event)));
-    Box::new(move |event| {
-        if let Some(listener) = &listener {
-            // An observer that throws is its own problem: the command goes on.
-            let _ = listener.call1(&JsValue::NULL, &values::event(event));
+/// Reads a list of servers as people write it, and returns their full URLs, each place once, in lines.
+///
+/// # Errors
+/// An error's fields as JSON; they say which entry is wrong.
+#[wasm_bindgen(js_name = parseServers, skip_typescript)]
+pub fn parse_servers(text: &str) -> Result<String, JsValue> {
+    let mut lines = String::new();
+    for server in &list(text)? {
+        if !lines.is_empty() {
+            lines.push('\n');
         }
-    })
+        lines.push_str(server.as_str());
+    }
+    Ok(lines)
 }
 
-fn one_shot(servers: &[String], options: Option<&Options>) -> Result<OneShot<Browser>, js_sys::Error> {
-    let servers: ServerList = servers
-        .join(",")
-        .parse()
-        .map_err(|error| values::usage_error("bad_server", &error))?;
-    let mut shot =
-        OneShot::new(Browser, servers).client(concat!("bellwether-web-client/", env!("CARGO_PKG_VERSION")));
-    let Some(options) = options else { return Ok(shot) };
-    if let Some(millis) = options.timeout_ms() {
-        let Ok(limit) = Duration::try_from_secs_f64(millis / 1000.0) else {
-            return Err(values::usage_error(
-                "bad_option",
-                &"timeoutMs is not a length of time",
-            ));
-        };
-        shot = shot.deadline(limit);
-    }
-    if let Some(id) = options.id() {
-        let id: CommandId = id
-            .parse()
-            .map_err(|error| values::usage_error("bad_option", &error))?;
-        shot = shot.ask_again(id);
-    }
-    if let Some(cluster) = options.cluster() {
+fn one_shot(
+    servers: &str,
+    timeout_ms: f64,
+    cluster: Option<String>,
+    first: Option<String>,
+) -> Result<OneShot<Browser>, JsValue> {
+    let Ok(limit) = Duration::try_from_secs_f64(timeout_ms / 1000.0) else {
+        return Err(values::usage_error("bad_option", &"timeoutMs is not a length of time").into());
+    };
+    let mut shot = OneShot::new(Browser, list(servers)?)
+        .client(concat!("bellwether-web-client/", env!("CARGO_PKG_VERSION")))
+        .shuffled()
+        .deadline(limit);
+    if let Some(cluster) = cluster {
         shot = shot.cluster(cluster);
+    }
+    // What is no address, or not on the list, is nothing to begin with.
+    if let Some(first) = first.and_then(|first| first.parse().ok()) {
+        shot = shot.first(first);
     }
     Ok(shot)
 }
 
-/// Ready when the signal fires; never, if there is none.
-async fn aborted(signal: Option<AbortSignal>) {
-    let Some(signal) = signal else {
-        return core::future::pending().await;
-    };
-    if signal.aborted() {
-        return;
+fn list(servers: &str) -> Result<ServerList, JsValue> {
+    servers
+        .parse()
+        .map_err(|error| values::usage_error("bad_server", &error).into())
+}
+
+fn read_id(id: &str) -> Result<CommandId, JsValue> {
+    id.parse()
+        .map_err(|error| values::usage_error("bad_option", &error).into())
+}
+
+/// Boxed, so that both functions share one copy of the client's logic in the module.
+fn listener(on_event: Option<Function>) -> Box<dyn FnMut(Event<'_>)> {
+    Box::new(move |event| {
+        if let Some(on_event) = &on_event {
+            // It throws nothing: the package's JavaScript sees to that.
+            let _ = on_event.call1(&JsValue::NULL, &values::event(event).into());
+        }
+    })
+}
+
+/// Ready when the promise is; never, if there is none.
+async fn done(promise: Option<Promise>) {
+    match promise {
+        Some(promise) => {
+            let _ = JsFuture::from(promise).await;
+        }
+        None => core::future::pending().await,
     }
-    let fired = Promise::new(&mut |resolve, _| {
-        let once = AddEventListenerOptions::new();
-        once.set_once(true);
-        // Fails only if the callback were no function.
-        let _ =
-            signal.add_event_listener_with_callback_and_add_event_listener_options("abort", &resolve, &once);
-    });
-    let _ = JsFuture::from(fired).await;
+}
+
+fn answer(json: &str, result: Option<&str>) -> Array {
+    let answer = Array::of1(&json.into());
+    if let Some(result) = result {
+        answer.push(&result.into());
+    }
+    answer
 }

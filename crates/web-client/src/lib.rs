@@ -1,16 +1,15 @@
 //! The one-shot client of a Bellwether cluster for web pages.
 //!
 //! The logic is [`bellwether-client`](../bellwether_client/index.html)'s; this crate brings the browser's
-//! sockets, clock and randomness, and functions for JavaScript:
+//! sockets, clock and randomness. Together with the JavaScript in `npm/` it is built into the npm package
+//! `bellwether-web-client` by `cargo xtask web`:
 //!
 //! ```js
-//! import init, { execute } from "./pkg/bellwether_web_client.js";
-//! await init();
-//! const { id, result } = await execute(["127.0.0.1:7001"], '{"insert":"notes","documents":[{"text":"hi"}]}');
+//! import { execute } from "bellwether-web-client";
+//! const { id, result } = await execute(["127.0.0.1:7001"], { insert: "notes", documents: [{ text: "hi" }] });
 //! ```
 //!
-//! Command and result are text on purpose: JavaScript's own JSON reorders fields named like numbers and
-//! rounds integers beyond 2^53.
+//! What is described here is what that JavaScript calls; `npm/index.d.ts` describes the package.
 //!
 //! On anything but wasm32 the crate is empty.
 
@@ -21,13 +20,9 @@ mod browser;
 #[cfg(target_arch = "wasm32")]
 mod execute;
 #[cfg(target_arch = "wasm32")]
-mod text;
-#[cfg(target_arch = "wasm32")]
 mod values;
 
 #[cfg(target_arch = "wasm32")]
 pub use browser::{Browser, BrowserConnection};
 #[cfg(target_arch = "wasm32")]
-pub use execute::{Options, execute, outcome};
-#[cfg(target_arch = "wasm32")]
-pub use text::{parse_servers, pretty, pretty_relaxed};
+pub use execute::{execute, outcome, parse_servers};

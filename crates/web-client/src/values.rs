@@ -1,149 +1,144 @@
-//! The client's values as plain JavaScript objects; `types.d.ts` describes them.
+//! The client's values as JSON, which the package's JavaScript reads; `npm/index.d.ts` describes them.
 
 use core::fmt::Display;
+use core::time::Duration;
 
 use bellwether_client::{Event, Executed, Failure, Fate, NotACommand, Outcome, Try};
-use js_sys::{Array, Error, Object, Reflect};
-use wasm_bindgen::JsValue;
+use bellwether_protocol::json::Object;
 
-pub(crate) fn event(event: Event<'_>) -> JsValue {
-    let object = match event {
-        Event::Pass { pass } => of_type("pass").with("pass", pass),
-        Event::Trying { server, url } => of_type("trying").with("index", server).with("url", url.as_str()),
-        Event::Connected { server } => of_type("connected").with("index", server),
-        Event::Greeted { server, hello } => of_type("greeted")
-            .with("index", server)
-            .with("server", hello.server.as_str())
-            .with("cluster", hello.cluster.as_str())
-            .with("role", hello.role.as_str())
-            .with_some("epoch", hello.epoch.map(number)),
-        Event::Sent { server, id } => of_type("sent").with("index", server).with("id", id.to_string()),
-        Event::Ended { server, tried } => describe(tried, of_type("ended").with("index", server)),
-        Event::Pausing { pause } => of_type("pausing").with("ms", millis(pause)),
-        _ => of_type("other"),
+pub(crate) fn event(event: Event<'_>) -> String {
+    let mut json = Object::new();
+    match event {
+        Event::Pass { pass } => json.text("type", "pass").plain("pass", pass),
+        Event::Trying { server, url } => at(&mut json, "trying", server).text("url", url.as_str()),
+        Event::Connected { server } => at(&mut json, "connected", server),
+        Event::Greeted { server, hello } => {
+            at(&mut json, "greeted", server)
+                .text("server", &hello.server)
+                .text("cluster", &hello.cluster)
+                .text("role", hello.role.as_str());
+            some_number(&mut json, "epoch", hello.epoch)
+        }
+        Event::Sent { server, id } => at(&mut json, "sent", server).text("id", &id.to_string()),
+        Event::Ended { server, tried } => describe(at(&mut json, "ended", server), tried),
+        Event::Pausing { pause } => json.text("type", "pausing").plain("ms", millis(pause)),
+        _ => json.text("type", "other"),
     };
-    object.0.into()
+    json.finish()
 }
 
-pub(crate) fn executed(executed: &Executed) -> Object {
-    Fields::new()
-        .with("id", executed.id.to_string())
-        .with("epoch", number(executed.epoch))
-        .with("replayed", executed.replayed)
-        .with("server", executed.url.as_str())
-        .with("result", executed.result.get())
-        .with("tries", tries(&executed.tries))
-        .0
+pub(crate) fn executed(executed: &Executed) -> String {
+    let mut json = Object::new();
+    json.text("id", &executed.id.to_string())
+        .plain("epoch", executed.epoch)
+        .plain("replayed", executed.replayed)
+        .text("server", executed.url.as_str())
+        .raw("tries", &tries(&executed.tries))
+        .finish()
 }
 
-pub(crate) fn fate(fate: &Fate) -> Object {
-    Fields::new()
-        .with("id", fate.id.to_string())
-        .with("outcome", fate.outcome.as_str())
-        .with_some("epoch", fate.epoch.map(number))
-        .with("server", fate.url.as_str())
-        .with_some("result", fate.result.as_ref().map(|result| result.get()))
-        .with("tries", tries(&fate.tries))
-        .0
+pub(crate) fn fate(fate: &Fate) -> String {
+    let mut json = Object::new();
+    json.text("id", &fate.id.to_string())
+        .text("outcome", fate.outcome.as_str());
+    some_number(&mut json, "epoch", fate.epoch)
+        .text("server", fate.url.as_str())
+        .raw("tries", &tries(&fate.tries))
+        .finish()
 }
 
-pub(crate) fn failure(failure: &Failure) -> Error {
-    let mongo = failure.mongo().map(|mongo| {
-        Fields::new()
-            .with("code", mongo.code)
-            .with("codeName", mongo.code_name.as_str())
-            .with("message", mongo.message.as_str())
-            .with_some("index", mongo.index)
-            .with_some("command", mongo.command)
-            .0
-    });
-    let fields = error(&failure.summary(), failure.code(), failure.outcome)
-        .with_some("id", failure.id.map(|id| id.to_string()))
-        .with("reason", failure.reason())
-        .with("hint", failure.hint())
-        .with("tries", tries(&failure.tries))
-        .with_some("mongo", mongo);
-    Error::from(JsValue::from(fields.0))
+pub(crate) fn failure(failure: &Failure) -> String {
+    let mut json = error(&failure.summary(), failure.code(), failure.outcome);
+    if let Some(id) = failure.id {
+        json.text("id", &id.to_string());
+    }
+    if let Some(mongo) = failure.mongo() {
+        let mut said = Object::new();
+        said.plain("code", mongo.code)
+            .text("codeName", &mongo.code_name)
+            .text("message", &mongo.message);
+        some_number(&mut said, "index", mongo.index);
+        some_number(&mut said, "command", mongo.command);
+        json.raw("mongo", &said.finish());
+    }
+    json.text("reason", &failure.reason())
+        .text("hint", &failure.hint())
+        .raw("tries", &tries(&failure.tries))
+        .finish()
 }
 
 /// An error of the caller, found before anything was sent.
-pub(crate) fn usage_error(code: &str, problem: &impl Display) -> Error {
-    Error::from(JsValue::from(usage(code, problem).0))
+pub(crate) fn usage_error(code: &str, problem: &dyn Display) -> String {
+    usage(code, problem).finish()
 }
 
-pub(crate) fn command_error(problem: &NotACommand) -> Error {
-    let fields = usage("bad_command", problem)
-        .with("line", problem.line)
-        .with("column", problem.column);
-    Error::from(JsValue::from(fields.0))
+pub(crate) fn command_error(problem: &NotACommand) -> String {
+    usage("bad_command", problem)
+        .plain("line", problem.line)
+        .plain("column", problem.column)
+        .finish()
 }
 
-fn usage(code: &str, problem: &impl Display) -> Fields {
-    error(&problem.to_string(), code, Outcome::NotExecuted)
-        .with("reason", problem.to_string())
-        .with("hint", "Nothing was sent. Correct it and try again.")
-        .with("tries", Array::new())
+fn usage(code: &str, problem: &dyn Display) -> Object {
+    let problem = problem.to_string();
+    let mut json = error(&problem, code, Outcome::NotExecuted);
+    json.text("reason", &problem)
+        .text("hint", "Nothing was sent. Correct it and try again.")
+        .raw("tries", "[]");
+    json
 }
 
-fn error(message: &str, code: &str, outcome: Outcome) -> Fields {
-    let error = Error::new(message);
-    error.set_name("BellwetherError");
-    Fields(error.into())
-        .with("code", code)
-        .with("outcome", outcome.as_str())
+fn error(message: &str, code: &str, outcome: Outcome) -> Object {
+    let mut json = Object::new();
+    json.text("message", message)
+        .text("code", code)
+        .text("outcome", outcome.as_str());
+    json
 }
 
-fn tries(tries: &[Try]) -> Array {
-    tries
-        .iter()
-        .map(|tried| describe(tried, Fields::new()).0)
-        .collect()
-}
-
-fn describe(tried: &Try, fields: Fields) -> Fields {
-    fields
-        .with("url", tried.url.as_str())
-        .with_some("server", tried.server.as_deref())
-        .with("pass", tried.pass)
-        .with("hinted", tried.hinted)
-        .with("sent", tried.sent)
-        .with("ms", millis(tried.took))
-        .with("code", tried.end.code())
-        .with("outcome", tried.outcome().as_str())
-        .with("text", tried.end.to_string())
-}
-
-fn millis(duration: core::time::Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round()
-}
-
-/// Exact up to 2^53: epochs count coordinators.
-fn number(value: u64) -> f64 {
-    value as f64
-}
-
-fn of_type(name: &str) -> Fields {
-    Fields::new().with("type", name)
-}
-
-/// An object under construction.
-struct Fields(Object);
-
-impl Fields {
-    fn new() -> Self {
-        Self(Object::new())
-    }
-
-    fn with(self, name: &str, value: impl Into<JsValue>) -> Self {
-        // Fails only on frozen objects and proxies, and this one is new.
-        let _ = Reflect::set(&self.0, &name.into(), &value.into());
-        self
-    }
-
-    fn with_some(self, name: &str, value: Option<impl Into<JsValue>>) -> Self {
-        match value {
-            Some(value) => self.with(name, value),
-            None => self,
+fn tries(tries: &[Try]) -> String {
+    let mut json = String::from("[");
+    for tried in tries {
+        if json.len() > 1 {
+            json.push(',');
         }
+        json.push_str(&describe(&mut Object::new(), tried).finish());
     }
+    json.push(']');
+    json
+}
+
+fn describe<'a>(json: &'a mut Object, tried: &Try) -> &'a mut Object {
+    json.text("url", tried.url.as_str());
+    if let Some(server) = &tried.server {
+        json.text("server", server);
+    }
+    json.plain("pass", tried.pass)
+        .plain("hinted", tried.hinted)
+        .plain("sent", tried.sent)
+        .plain("ms", millis(tried.took))
+        .text("code", tried.end.code())
+        .text("outcome", tried.outcome().as_str())
+        .text("text", &tried.end.to_string())
+}
+
+fn at<'a>(json: &'a mut Object, kind: &str, server: usize) -> &'a mut Object {
+    json.text("type", kind).plain("index", server)
+}
+
+fn some_number<'a>(
+    json: &'a mut Object,
+    name: &str,
+    number: Option<impl Into<bellwether_protocol::json::Plain>>,
+) -> &'a mut Object {
+    match number {
+        Some(number) => json.plain(name, number),
+        None => json,
+    }
+}
+
+/// Rounded to the nearest. `Duration::as_millis` would bring arithmetic of 128 bits into the module.
+fn millis(duration: Duration) -> u64 {
+    let rounded = duration.saturating_add(Duration::from_micros(500));
+    rounded.as_secs() * 1000 + u64::from(rounded.subsec_millis())
 }

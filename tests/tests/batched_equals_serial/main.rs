@@ -265,9 +265,9 @@ impl List {
             };
             let told = again
                 .as_ref()
-                .map(|again| (again.replayed, again.epoch, again.result.get()));
+                .map(|again| (again.replayed, again.epoch, again.result.as_str()));
             ensure!(
-                told.as_ref().ok() == Some(&(true, first.epoch, first.result.get())),
+                told.as_ref().ok() == Some(&(true, first.epoch, first.result.as_str())),
                 "{command}\n  was answered {first:?}\n  and again    {told:?}"
             );
         }

@@ -1,11 +1,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use bellwether_protocol::{CommandId, ErrorFrame};
+use bellwether_protocol::{CommandId, ErrorFrame, RawJson};
 use bellwether_server::{Answer, Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary};
 use bellwether_tests::ReplicaSet;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 /// One server's pipeline, as the coordinator has it.
@@ -64,7 +63,7 @@ impl Coordinator {
     pub(crate) async fn reply(&self, command: &str) -> Result<Value> {
         let result = self.send(new_id(), command).await;
         let result = result.with_context(|| command.to_owned())?;
-        Ok(serde_json::from_str(result.result.get())?)
+        Ok(serde_json::from_str(result.result.as_str())?)
     }
 
     /// Sends a command that is to fail, and gives the error.
@@ -74,7 +73,7 @@ impl Coordinator {
 }
 
 pub(crate) fn parse(command: &str) -> Result<ParsedCommand, ErrorFrame> {
-    let raw = RawValue::from_string(command.to_owned()).expect("the test's command is JSON");
+    let raw = RawJson::object(command).expect("the test's command is JSON");
     let mut vocabulary = Vocabulary::default();
     vocabulary.schema = true;
     ParsedCommand::parse(&raw, &vocabulary)

@@ -40,8 +40,8 @@ async fn the_fate_of_a_command_can_be_asked() -> Result<()> {
         (executed.outcome, executed.epoch),
         (Outcome::Executed, Some(first.epoch))
     );
-    let reply = executed.result.map(|reply| reply.get().to_owned());
-    assert_eq!(reply.as_deref(), Some(first.result.get()));
+    let reply = executed.result.map(|reply| reply.as_str().to_owned());
+    assert_eq!(reply.as_deref(), Some(first.result.as_str()));
     for id in [refused, read] {
         assert_eq!(fate(&s2, id).await??.outcome, Outcome::NotExecuted);
     }
@@ -74,7 +74,7 @@ async fn a_large_reply_is_given_once() -> Result<()> {
     let take = r#"{"findAndModify":"c","query":{"_id":1},"update":{"$inc":{"n":1}},"new":true}"#;
     let id = new_id();
     let first = s1.send(id, take).await?;
-    assert!(first.result.get().contains(&text), "the first answer is whole");
+    assert!(first.result.as_str().contains(&text), "the first answer is whole");
     let again = s1.send(id, take).await.expect_err("the reply was not kept");
     assert_eq!(
         (again.code, again.outcome),

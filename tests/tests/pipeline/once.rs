@@ -23,8 +23,8 @@ async fn executes_once_and_answers_the_same_again() -> Result<()> {
     let again = s1.send(id, add).await?;
     assert!(again.replayed);
     assert_eq!(
-        (first.epoch, first.result.get()),
-        (again.epoch, again.result.get())
+        (first.epoch, first.result.as_str()),
+        (again.epoch, again.result.as_str())
     );
     let delete = r#"{"delete":"c","deletes":[{"q":{},"limit":0}]}"#;
     let other = s1.send(id, delete).await.expect_err("another body");
@@ -39,8 +39,8 @@ async fn executes_once_and_answers_the_same_again() -> Result<()> {
     let again = s2.send(id, add).await?;
     assert!(again.replayed);
     assert_eq!(
-        (first.epoch, first.result.get()),
-        (again.epoch, again.result.get())
+        (first.epoch, first.result.as_str()),
+        (again.epoch, again.result.as_str())
     );
 
     // The same id many times at once.
@@ -167,8 +167,8 @@ async fn a_turn_of_many_answers_as_turns_of_one() -> Result<()> {
         let alone = s2.send(new_id(), command).await;
         match (together, alone) {
             (Ok(together), Ok(alone)) => {
-                let here = together.result.get().replace("app_turns.", "app_turns2.");
-                assert_eq!(here, alone.result.get(), "{command}");
+                let here = together.result.as_str().replace("app_turns.", "app_turns2.");
+                assert_eq!(here, alone.result.as_str(), "{command}");
             }
             (Err(together), Err(alone)) => assert_eq!(together.code, alone.code, "{command}"),
             (together, alone) => panic!("{command}: {together:?} but {alone:?}"),

@@ -40,7 +40,7 @@ async fn a_slow_read_delays_nobody() -> Result<()> {
         matches!(slow.try_recv(), Err(TryRecvError::Empty)),
         "it is still read"
     );
-    let reply: serde_json::Value = serde_json::from_str(slow.await??.result.get())?;
+    let reply: serde_json::Value = serde_json::from_str(slow.await??.result.as_str())?;
     assert_eq!(reply["n"]["$numberInt"], "1", "as it was at its moment");
     Ok(())
 }
@@ -132,7 +132,7 @@ async fn a_list_is_one_command() -> Result<()> {
         change.await??;
     }
     for read in reads {
-        let reply: serde_json::Value = serde_json::from_str(read.await??.result.get())?;
+        let reply: serde_json::Value = serde_json::from_str(read.await??.result.as_str())?;
         let n = |which: usize| reply["results"][which]["cursor"]["firstBatch"][0]["n"].clone();
         assert_eq!(n(0), n(1), "{reply}");
     }
@@ -246,7 +246,7 @@ async fn finds_put_together_find_what_each_finds_alone() -> Result<()> {
     for (find, together) in finds.iter().take(1).chain(&finds).zip(together) {
         let together = together.await??;
         let alone = s1.send(new_id(), find).await?;
-        assert_eq!(together.result.get(), alone.result.get(), "{find}");
+        assert_eq!(together.result.as_str(), alone.result.as_str(), "{find}");
     }
     Ok(())
 }

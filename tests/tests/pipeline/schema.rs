@@ -28,9 +28,9 @@ async fn makes_lists_and_drops() -> Result<()> {
     let create = r#"{"create":"c","collation":{"locale":"de"},"validator":{"a":{"$gte":0}}}"#;
     let id = new_id();
     let created = s1.send(id, create).await?;
-    assert_eq!((created.result.get(), created.replayed), (ok, false));
+    assert_eq!((created.result.as_str(), created.replayed), (ok, false));
     let again = s1.send(id, create).await?;
-    assert_eq!((again.result.get(), again.replayed), (ok, true));
+    assert_eq!((again.result.as_str(), again.replayed), (ok, true));
     let other = s1.send(id, r#"{"drop":"c"}"#).await.expect_err("another command");
     assert_eq!(other.code, ErrorCode::IdReused);
     let exists = s1.error(create).await;
@@ -117,7 +117,7 @@ async fn keeps_its_place_among_other_commands() -> Result<()> {
     let mut replies: Vec<Value> = Vec::new();
     for (answer, command) in s1.send_together(&commands).await?.into_iter().zip(commands) {
         let answer = answer.with_context(|| command.to_owned())?;
-        replies.push(serde_json::from_str(answer.result.get())?);
+        replies.push(serde_json::from_str(answer.result.as_str())?);
     }
     let ids = |reply: &Value| -> Vec<String> {
         let batch = reply["cursor"]["firstBatch"].as_array().expect("a batch");

@@ -113,11 +113,11 @@ async fn every_type_survives_mongodb() -> Result<()> {
     let first = s1.send(id, take).await?;
     let again = s1.send(id, take).await?;
     assert!(again.replayed);
-    assert_eq!(first.result.get(), again.result.get());
+    assert_eq!(first.result.as_str(), again.result.as_str());
     assert!(
-        first.result.get().contains(&documents[5]),
+        first.result.as_str().contains(&documents[5]),
         "{}",
-        first.result.get()
+        first.result.as_str()
     );
     Ok(())
 }

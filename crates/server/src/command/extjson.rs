@@ -8,9 +8,10 @@
 
 use core::fmt;
 
+use bellwether_protocol::RawJson;
 use bson::{Bson, Document};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Number, Value, json};
 
 use super::scan::is_faithful_double;
@@ -29,8 +30,8 @@ pub(super) fn parse(text: &str) -> Result<Document, String> {
 }
 
 /// Writes a document as canonical Extended JSON.
-pub(crate) fn canonical(document: Document) -> Result<Box<RawValue>, serde_json::Error> {
-    to_raw_value(&canonical_value(Bson::Document(document)))
+pub(crate) fn canonical(document: Document) -> Result<RawJson, serde_json::Error> {
+    to_raw_value(&canonical_value(Bson::Document(document))).map(RawJson::from)
 }
 
 fn canonical_value(value: Bson) -> Value {
@@ -189,7 +190,7 @@ mod tests {
 
     fn round_trip(text: &str) -> String {
         let document = parse(text).unwrap();
-        canonical(document).unwrap().get().to_owned()
+        canonical(document).unwrap().as_str().to_owned()
     }
 
     #[test]

@@ -16,8 +16,7 @@ mod scan;
 mod schema;
 mod vocabulary;
 
-use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_DEPTH};
-use serde_json::value::RawValue;
+use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_DEPTH, RawJson};
 use sha2::{Digest, Sha256};
 
 pub(crate) use extjson::canonical;
@@ -45,8 +44,8 @@ impl ParsedCommand {
     ///
     /// # Errors
     /// An error frame with the outcome `not_executed` that names the field at fault and what to do.
-    pub fn parse(raw: &RawValue, vocabulary: &Vocabulary) -> Result<Self, ErrorFrame> {
-        read(raw.get(), vocabulary).map_err(Refusal::into_frame)
+    pub fn parse(raw: &RawJson, vocabulary: &Vocabulary) -> Result<Self, ErrorFrame> {
+        read(raw.as_str(), vocabulary).map_err(Refusal::into_frame)
     }
 
     /// The MongoDB commands to execute, in this order: one, or those of a list. There is always one.

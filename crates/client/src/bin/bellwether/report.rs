@@ -1,8 +1,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use bellwether_client::{Event, Executed, Failure, Fate, Outcome, readable};
-use serde_json::value::RawValue;
+use bellwether_client::{Event, Executed, Failure, Fate, Outcome, RawJson, readable};
 
 use crate::arguments::Arguments;
 
@@ -65,9 +64,9 @@ pub(crate) fn fate(arguments: &Arguments, fate: &Fate) -> Exit {
     }
 }
 
-fn print(arguments: &Arguments, result: &RawValue) {
+fn print(arguments: &Arguments, result: &RawJson) {
     let text = if arguments.raw {
-        result.get().to_owned()
+        result.as_str().to_owned()
     } else if arguments.relaxed {
         readable::pretty_relaxed(result)
     } else {

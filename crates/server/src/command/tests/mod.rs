@@ -13,8 +13,14 @@ fn parse(text: &str) -> Result<ParsedCommand, ErrorFrame> {
     parse_with(text, &Vocabulary::default())
 }
 
+/// Also what is no object: a frame may hold anything.
+fn raw(text: &str) -> RawJson {
+    let json: Box<serde_json::value::RawValue> = serde_json::from_str(text).unwrap();
+    json.into()
+}
+
 fn parse_with(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, ErrorFrame> {
-    ParsedCommand::parse(&RawValue::from_string(text.to_owned()).unwrap(), vocabulary)
+    ParsedCommand::parse(&raw(text), vocabulary)
 }
 
 #[track_caller]

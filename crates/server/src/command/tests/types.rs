@@ -99,10 +99,10 @@ proptest! {
     fn a_document_survives_as_text(fields in vec((field(), value()), 0..8)) {
         let document = Document::from_iter(fields);
         let written = canonical(document.clone()).unwrap();
-        let read = parse(written.get()).unwrap();
-        prop_assert_eq!(read.to_vec().unwrap(), document.to_vec().unwrap(), "{}", written.get());
+        let read = parse(written.as_str()).unwrap();
+        prop_assert_eq!(read.to_vec().unwrap(), document.to_vec().unwrap(), "{}", written.as_str());
         let again = canonical(read).unwrap();
-        prop_assert_eq!(again.get(), written.get());
+        prop_assert_eq!(again.as_str(), written.as_str());
     }
 
     #[test]

@@ -1,11 +1,11 @@
-use serde_json::value::RawValue;
+use bellwether_protocol::RawJson;
 
 use super::*;
 use crate::command::{ParsedCommand, Vocabulary};
 
 fn commands(texts: &[&str]) -> Vec<ParsedCommand> {
     let read = |text: &&str| {
-        let raw = RawValue::from_string((*text).to_owned()).unwrap();
+        let raw = RawJson::object(text).unwrap();
         ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap()
     };
     texts.iter().map(read).collect()

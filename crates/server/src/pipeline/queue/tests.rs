@@ -1,6 +1,5 @@
-use bellwether_protocol::CommandId;
+use bellwether_protocol::{CommandId, RawJson};
 use proptest::prelude::*;
-use serde_json::value::RawValue;
 
 use super::*;
 use crate::command::{ParsedCommand, Vocabulary};
@@ -11,11 +10,11 @@ fn job(source: SourceId, id: u8, deadline: Instant) -> Job {
 
 fn sized_job(source: SourceId, id: u8, deadline: Instant, padding: usize) -> Job {
     let text = format!(r#"{{"find":"c","comment":"{}"}}"#, "x".repeat(padding));
-    job_of(source, id, deadline, text)
+    job_of(source, id, deadline, &text)
 }
 
-fn job_of(source: SourceId, id: u8, deadline: Instant, text: impl Into<String>) -> Job {
-    let raw = RawValue::from_string(text.into()).unwrap();
+fn job_of(source: SourceId, id: u8, deadline: Instant, text: &str) -> Job {
+    let raw = RawJson::object(text).unwrap();
     let id = CommandId::mint(Duration::ZERO, [id; 10]);
     let command = ParsedCommand::parse(&raw, &Vocabulary { schema: true }).unwrap();
     Job::execute(source, id, command, deadline).0
@@ -141,7 +140,7 @@ fn many_tiny_values_take_more_than_their_bytes_and_fit_an_empty_queue() {
     let tiny = |values: usize| {
         let values = vec![r#"{"":0}"#; values].join(",");
         let text = format!(r#"{{"find":"c","comment":[{values}]}}"#);
-        let raw = RawValue::from_string(text).unwrap();
+        let raw = RawJson::object(&text).unwrap();
         ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap()
     };
     let id = CommandId::mint(Duration::ZERO, [1; 10]);

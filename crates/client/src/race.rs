@@ -1,0 +1,504 @@
+//! The whole attempt: which server is greeted when, and which one has the command.
+//!
+//! Servers are greeted side by side, but the command is with one of them at a time. All of it is one future:
+//! everything under way is a step in a list, and [`Run::decided`] reacts to whatever happens next.
+
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::Poll;
+use core::time::Duration;
+
+use bellwether_protocol::{ClientFrame, Command, HelloOk, OutcomeQuery, RoleName, WhatNext};
+
+use crate::attempt::{Happened, Reply, Task, deadline_ms};
+use crate::clock::Clock;
+use crate::progress::Progress;
+use crate::{CommandText, Event, Lost, OneShot, Platform, Stop, TryEnd};
+
+/// An election takes some tens or hundreds of milliseconds, so the first pauses between passes are short.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// A cluster that comes back is found this much later at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// With less time than this no further pass is begun: a command sent that late would most likely only turn
+/// `not_executed` into `unknown`.
+const SHORTEST_PASS: Duration = Duration::from_millis(100);
+
+/// The limit for a connect grows with the passes up to this many times the first one. A browser that has seen
+/// many connects fail delays further ones by up to 5 s (Chromium), which counts as connecting: of 6 s, one is
+/// left for the connection itself. Longer limits would have a price: the system repeats an unanswered packet
+/// after 1, 2, 4, … s, so the older a connect, the later it notices that the way is free again.
+const LONGEST_CONNECT: u32 = 3;
+
+/// A server that has the command may be silent for so long before the others are asked whether they know
+/// better. Most commands are answered by then, and a coordinator that fell silent has been replaced.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// A command or a question on its way along the list, with `S` what [`perform`](crate::attempt::perform)
+/// returns.
+pub(crate) struct Run<'a, P: Platform, F, S> {
+    shot: &'a OneShot<P>,
+    request: Request<'a>,
+    clock: Clock<'a, P>,
+    progress: Progress,
+    on_event: F,
+    perform: fn(&'a OneShot<P>, Clock<'a, P>, Task<P::Connection>) -> S,
+    /// What is under way, for which server; goodbyes are for none.
+    steps: Vec<(Option<usize>, Pin<Box<S>>)>,
+    /// What comes next if nothing else happens before.
+    alarm: Option<(Alarm, Pin<Box<S>>)>,
+    /// The servers in the order in which they are tried.
+    order: Vec<usize>,
+    /// Those whose turn is still to come.
+    waiting: Vec<usize>,
+    /// The server that has the command.
+    asked: Option<Asked>,
+    pass: Pass,
+    pause: Duration,
+}
+
+/// What a server is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Request<'a> {
+    /// To execute this command.
+    Execute(&'a CommandText),
+    /// What became of a command.
+    Outcome,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alarm {
+    /// The next server is to be started.
+    Start,
+    /// The pause between two passes is over.
+    Pass,
+    /// The server that has the command has been silent for long.
+    Look,
+}
+
+struct Asked {
+    server: usize,
+    /// The epoch it greeted with.
+    epoch: Option<u64>,
+    since: Duration,
+    /// Whether other servers are greeted meanwhile. As long as it is not silent for long, they are left alone.
+    others_greeted: bool,
+    /// The servers with which the pass goes on if it comes to nothing here.
+    rest: Vec<usize>,
+}
+
+/// What the tries of one pass came to.
+struct Pass {
+    hinted: bool,
+    any_ended: bool,
+    all_lasting: bool,
+    retry_after: Duration,
+}
+
+impl Pass {
+    fn new() -> Self {
+        Self {
+            hinted: false,
+            any_ended: false,
+            all_lasting: true,
+            retry_after: Duration::ZERO,
+        }
+    }
+}
+
+/// The server that answered and what, or why there is no answer.
+pub(crate) type Verdict = Result<(usize, Reply), Stop>;
+
+impl<'a, P, F, S> Run<'a, P, F, S>
+where
+    P: Platform,
+    F: FnMut(Event<'_>),
+    S: Future<Output = Happened<P::Connection>>,
+{
+    pub(crate) fn new(
+        shot: &'a OneShot<P>,
+        request: Request<'a>,
+        clock: Clock<'a, P>,
+        progress: Progress,
+        on_event: F,
+        perform: fn(&'a OneShot<P>, Clock<'a, P>, Task<P::Connection>) -> S,
+    ) -> Self {
+        Self {
+            shot,
+            request,
+            clock,
+            progress,
+            on_event,
+            perform,
+            steps: Vec::new(),
+            alarm: None,
+            order: shot.order(),
+            waiting: Vec::new(),
+            asked: None,
+            pass: Pass::new(),
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// Passes the command along until that has come to an end.
+    pub(crate) async fn decided(&mut self) -> Verdict {
+        let mut verdict = self.begin_pass();
+        loop {
+            if let Some(verdict) = verdict {
+                return verdict;
+            }
+            if self.clock.is_over() {
+                return Err(Stop::Deadline);
+            }
+            let happened = self.next().await;
+            verdict = self.react(happened);
+        }
+    }
+
+    /// Waits for whatever happens next. While a server has the command and is not silent for long, the tries at
+    /// the others stand still: nothing is sent to them.
+    async fn next(&mut self) -> Happened<P::Connection> {
+        let only = match &self.asked {
+            Some(asked) if !asked.others_greeted => Some(asked.server),
+            _ => None,
+        };
+        poll_fn(|context| {
+            for index in 0..self.steps.len() {
+                let (server, step) = &mut self.steps[index];
+                if only.is_some() && server.is_some() && *server != only {
+                    continue;
+                }
+                if let Poll::Ready(happened) = step.as_mut().poll(context) {
+                    self.steps.remove(index);
+                    return Poll::Ready(happened);
+                }
+            }
+            match &mut self.alarm {
+                Some((_, alarm)) => alarm.as_mut().poll(context),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn react(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
+        match happened {
+            Happened::TimePassed => match self.alarm.take() {
+                Some((Alarm::Pass, _)) => self.begin_pass(),
+                Some((Alarm::Look, _)) => self.look(),
+                _ => self.proceed(),
+            },
+            Happened::Parted => None,
+            Happened::Connected { server, connection } => {
+                self.progress.connected(server);
+                (self.on_event)(Event::Connected { server });
+                self.begin(Some(server), Task::Greet { server, connection });
+                None
+            }
+            Happened::Greeted {
+                server,
+                connection,
+                hello,
+            } => self.greeted(server, connection, hello),
+            Happened::Ended {
+                server,
+                connection,
+                answer,
+            } => self.ended(server, connection, answer),
+        }
+    }
+
+    fn begin(&mut self, server: Option<usize>, task: Task<P::Connection>) {
+        let step = Box::pin((self.perform)(self.shot, self.clock, task));
+        self.steps.push((server, step));
+    }
+
+    fn set_alarm(&mut self, alarm: Alarm, after: Duration) {
+        let step = Box::pin((self.perform)(self.shot, self.clock, Task::Wait(after)));
+        self.alarm = Some((alarm, step));
+    }
+
+    /// A pass over the list, in order, without the servers at which a slow try is still under way.
+    fn begin_pass(&mut self) -> Option<Verdict> {
+        let pass = self.progress.next_pass();
+        (self.on_event)(Event::Pass { pass });
+        if self.clock.is_over() {
+            return Some(Err(Stop::Deadline));
+        }
+        self.pass = Pass::new();
+        self.proceed_with_all()
+    }
+
+    /// The server that has the command has been silent for long: greets the others. They are not sent the
+    /// command, but one of them may say that it is the new coordinator.
+    fn look(&mut self) -> Option<Verdict> {
+        if let Some(asked) = &mut self.asked {
+            asked.others_greeted = true;
+        }
+        self.pass.hinted = false;
+        self.proceed_with_all()
+    }
+
+    fn proceed_with_all(&mut self) -> Option<Verdict> {
+        let free = |server: &usize| !self.progress.is_open(*server);
+        self.waiting = self.order.iter().copied().filter(free).collect();
+        self.proceed()
+    }
+
+    /// Starts the next server as soon as all tries under way have had their time; after the last one comes the
+    /// pause, even if some are still under way: those who have answered may be asked again meanwhile.
+    fn proceed(&mut self) -> Option<Verdict> {
+        let asked = self.asked.as_ref().map(|asked| asked.server);
+        let youngest = self.progress.youngest(asked);
+        let now = self.clock.now();
+        let patience = youngest.map_or(Duration::ZERO, |began| {
+            (began + self.shot.stagger).saturating_sub(now)
+        });
+        self.alarm = None;
+        if !patience.is_zero() {
+            self.set_alarm(Alarm::Start, patience);
+        } else if !self.waiting.is_empty() {
+            let next = self.waiting.remove(0);
+            self.start(next, false);
+        } else if let Some(asked) = &self.asked {
+            // The next look comes when it has been silent for twice as long.
+            let silent = now.saturating_sub(asked.since);
+            self.set_alarm(Alarm::Look, silent.max(FIRST_LOOK));
+        } else if youngest.is_none() || self.pass.any_ended {
+            return self.end_pass(youngest.is_some());
+        }
+        None
+    }
+
+    fn start(&mut self, server: usize, hinted: bool) {
+        if self.clock.is_over() {
+            return;
+        }
+        let url = &self.shot.servers[server];
+        self.progress.begin(server, url.clone(), hinted, self.clock.now());
+        (self.on_event)(Event::Trying { server, url });
+        let limit = self
+            .shot
+            .connect_timeout
+            .saturating_mul(self.progress.pass().min(LONGEST_CONNECT));
+        self.begin(Some(server), Task::Connect { server, limit });
+        self.set_alarm(Alarm::Start, self.shot.stagger);
+    }
+
+    fn end_pass(&mut self, some_under_way: bool) -> Option<Verdict> {
+        if self.pass.all_lasting && !some_under_way {
+            return Some(Err(Stop::NoUse));
+        }
+        let remaining = self.clock.remaining();
+        if remaining < SHORTEST_PASS {
+            if !some_under_way {
+                return Some(Err(Stop::Deadline));
+            }
+            self.set_alarm(Alarm::Pass, remaining);
+            return None;
+        }
+        let random = self.shot.platform.random();
+        let own_pause = jittered(self.pause, random).min(remaining / 2);
+        // Not before the server says that it is of use, unless there is no time for that.
+        let retry_after = self.pass.retry_after;
+        let asked_pause = (retry_after / 2 + jittered(retry_after, random)).min(remaining - SHORTEST_PASS);
+        let pause = own_pause.max(asked_pause);
+        (self.on_event)(Event::Pausing { pause });
+        self.set_alarm(Alarm::Pass, pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        None
+    }
+
+    fn greeted(&mut self, server: usize, connection: P::Connection, hello: HelloOk) -> Option<Verdict> {
+        self.progress.greeted(server, &hello.server);
+        (self.on_event)(Event::Greeted {
+            server,
+            hello: &hello,
+        });
+        let expected = self.shot.cluster.as_ref();
+        if expected.is_some_and(|cluster| *cluster != hello.cluster) {
+            let found = hello.cluster;
+            return self.ended(server, Some(connection), Err(TryEnd::WrongCluster { found }));
+        }
+        let random = || self.shot.platform.random();
+        let id = self
+            .progress
+            .id_or_mint(Duration::from_millis(hello.server_time_ms), random);
+        if hello.role != RoleName::Coordinator {
+            let end = TryEnd::NotCoordinator {
+                role: hello.role,
+                coordinator: hello.coordinator,
+            };
+            return self.ended(server, Some(connection), Err(end));
+        }
+        if self.clock.is_over() {
+            return None;
+        }
+        if let Some(asked) = &self.asked {
+            match hello.epoch {
+                Some(epoch) if hello.epoch > asked.epoch => self.give_up_asked(epoch),
+                // Of two coordinators, this is the one that has been replaced.
+                _ => return self.ended(server, Some(connection), Err(TryEnd::Overtaken)),
+            }
+        }
+
+        let limit = self.shot.answer_limit().min(self.clock.remaining());
+        let deadline_ms = Some(deadline_ms(limit));
+        let message = match self.request {
+            Request::Execute(command) => ClientFrame::Command(Command {
+                id,
+                deadline_ms,
+                command: command.json().clone(),
+            }),
+            Request::Outcome => ClientFrame::Outcome(OutcomeQuery { id, deadline_ms }),
+        }
+        .to_json();
+        if u64::try_from(message.len()).is_ok_and(|bytes| bytes > hello.limits.max_message_bytes) {
+            let end = TryEnd::TooLarge {
+                bytes: message.len(),
+                limit: hello.limits.max_message_bytes,
+            };
+            return self.ended(server, Some(connection), Err(end));
+        }
+        let sent = matches!(self.request, Request::Execute(_));
+        self.progress.asked(server, sent);
+        if sent {
+            // From here on the command may arrive, whatever `send` and the connection say.
+            (self.on_event)(Event::Sent { server, id });
+        }
+        self.asked = Some(Asked {
+            server,
+            epoch: hello.epoch,
+            since: self.clock.now(),
+            others_greeted: false,
+            rest: core::mem::take(&mut self.waiting),
+        });
+        let ask = Task::Ask {
+            server,
+            connection,
+            message,
+            id,
+            limit,
+        };
+        self.begin(Some(server), ask);
+        self.alarm = None;
+        if self.order.len() > 1 {
+            self.set_alarm(Alarm::Look, FIRST_LOOK);
+        }
+        None
+    }
+
+    /// Another server is coordinator of this later epoch. From the moment it was granted, the server that has
+    /// the command can commit nothing any more, so whatever it did with the command is done: the new
+    /// coordinator finds the command's id or never will, and may be asked at once.
+    fn give_up_asked(&mut self, epoch: u64) {
+        let Some(server) = self.asked.as_ref().map(|asked| asked.server) else {
+            return;
+        };
+        self.take_back(server);
+        // This closes the connection; no goodbye would be heard.
+        self.steps.retain(|(of, _)| *of != Some(server));
+        let end = TryEnd::Lost(Lost::Superseded { epoch });
+        self.pass.account_for(&end);
+        self.end_try(server, Some(end));
+    }
+
+    /// If that server has the command, it has it no longer, and the pass goes on where it was.
+    fn take_back(&mut self, server: usize) {
+        if let Some(asked) = self.asked.take_if(|asked| asked.server == server) {
+            self.alarm = None;
+            self.waiting = asked.rest;
+            self.waiting.retain(|server| !self.progress.is_open(*server));
+        }
+    }
+
+    fn ended(
+        &mut self,
+        server: usize,
+        connection: Option<P::Connection>,
+        answer: Result<Reply, TryEnd>,
+    ) -> Option<Verdict> {
+        if let Some(connection) = connection {
+            self.begin(None, Task::Part(connection));
+        }
+        let end = match answer {
+            Err(end) if end.what_next() == WhatNext::TryNextServer => end,
+            decided => {
+                while let Some(other) = self.progress.first_open(Some(server)) {
+                    self.end_try(other, Some(TryEnd::Overtaken));
+                }
+                let (end, verdict) = match (decided, self.request) {
+                    (Ok(reply), Request::Execute(_)) => (TryEnd::Executed, Ok((server, reply))),
+                    (Ok(reply), Request::Outcome) => (TryEnd::Answered, Ok((server, reply))),
+                    (Err(end), _) => (end, Err(Stop::Refused)),
+                };
+                self.end_try(server, Some(end));
+                return Some(verdict);
+            }
+        };
+        self.take_back(server);
+        let hint = self.hinted_by(&end);
+        self.pass.account_for(&end);
+        self.end_try(server, Some(end));
+        if let Some((Alarm::Pass | Alarm::Look, _)) = self.alarm {
+            return None;
+        }
+        if let Some(turn) = hint {
+            self.pass.hinted = true;
+            let next = self.waiting.remove(turn);
+            self.start(next, true);
+        } else if !self.waiting.is_empty() {
+            let next = self.waiting.remove(0);
+            self.start(next, false);
+        } else {
+            return self.proceed();
+        }
+        None
+    }
+
+    /// Where among the waiting servers the one stands that a server names as the coordinator. Only the first
+    /// such hint of a pass counts, so servers that name each other cannot keep a client busy.
+    fn hinted_by(&self, end: &TryEnd) -> Option<usize> {
+        if self.pass.hinted {
+            return None;
+        }
+        let hinted = self.shot.servers.position(end.coordinator()?.url.as_deref()?)?;
+        self.waiting.iter().position(|server| *server == hinted)
+    }
+
+    /// Records that the try at this server is over: so, or because the time is up.
+    fn end_try(&mut self, server: usize, end: Option<TryEnd>) {
+        if let Some(tried) = self.progress.end(server, end, self.clock.now()) {
+            (self.on_event)(Event::Ended { server, tried });
+        }
+    }
+
+    /// Ends what is still under way, and says goodbye unless the caller is in a hurry.
+    pub(crate) async fn finish(mut self, verdict: &Verdict) -> Progress {
+        let cancelled = matches!(verdict, Err(Stop::Cancelled));
+        while let Some(server) = self.progress.first_open(None) {
+            self.end_try(server, cancelled.then_some(TryEnd::Cancelled));
+        }
+        self.asked = None;
+        self.alarm = None;
+        self.steps.retain(|(server, _)| server.is_none());
+        while !cancelled && !self.steps.is_empty() {
+            self.next().await;
+        }
+        self.progress
+    }
+}
+
+impl Pass {
+    fn account_for(&mut self, end: &TryEnd) {
+        self.any_ended = true;
+        self.all_lasting &= end.is_lasting();
+        self.retry_after = self.retry_after.max(end.retry_after());
+    }
+}
+
+/// Half of the pause, and a random part of the other half, so that clients do not come back in step.
+fn jittered(pause: Duration, random: [u8; 10]) -> Duration {
+    pause / 2 + pause / 2 * u32::from(random[0]) / 255
+}

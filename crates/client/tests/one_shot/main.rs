@@ -1,0 +1,13 @@
+//! The one-shot logic on a scripted network.
+
+mod looking;
+mod network;
+mod order;
+mod passing;
+mod racing;
+mod script;
+mod wire;
+
+const A: &str = "ws://a:1/v1";
+const B: &str = "ws://b:1/v1";
+const C: &str = "ws://c:1/v1";

@@ -1,0 +1,80 @@
+//! What scripted servers do.
+
+use bellwether_client::{ErrorCode, Outcome};
+
+/// What a server does with one connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Does {
+    /// Nothing listens.
+    Refuses,
+    /// The connection is never opened and never refused.
+    SwallowsConnect,
+    /// The connection opens; then nothing.
+    SaysNothing,
+    /// Closes with this code instead of saying hello.
+    Closes(u16),
+    /// Follows the server with this URL, or none it could name.
+    Follows(Option<&'static str>),
+    /// Belongs to another cluster.
+    IsElsewhere,
+    /// Executes the command.
+    Executes,
+    /// Executes the command, and the connection breaks before the reply.
+    LosesReply,
+    /// Takes the command and never answers.
+    GoesSilent,
+    /// Answers the command with this error, and with this outcome.
+    Fails(ErrorCode, Outcome),
+    /// Refuses the command for now and says after how many milliseconds it may come back.
+    IsOverloaded(u64),
+    /// Announces this error on the connection while the command executes.
+    Announces(ErrorCode),
+    /// Does that, slowly.
+    Slowly(Slowness, Box<Does>),
+    /// Does that, and greets with this epoch instead of 7.
+    InEpoch(u64, Box<Does>),
+    /// Does the first before so many milliseconds of the network's time have passed, then the second.
+    Until(u64, Box<Does>, Box<Does>),
+}
+
+/// How much longer than a millisecond each step takes, in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Slowness {
+    pub(crate) connect: u64,
+    pub(crate) hello: u64,
+    pub(crate) answer: u64,
+}
+
+impl Does {
+    pub(crate) fn connecting_in(self, connect: u64) -> Self {
+        let slowness = Slowness {
+            connect,
+            ..Slowness::default()
+        };
+        Self::Slowly(slowness, Box::new(self))
+    }
+
+    pub(crate) fn greeting_in(self, hello: u64) -> Self {
+        let slowness = Slowness {
+            hello,
+            ..Slowness::default()
+        };
+        Self::Slowly(slowness, Box::new(self))
+    }
+
+    pub(crate) fn answering_in(self, answer: u64) -> Self {
+        let slowness = Slowness {
+            answer,
+            ..Slowness::default()
+        };
+        Self::Slowly(slowness, Box::new(self))
+    }
+
+    pub(crate) fn in_epoch(self, epoch: u64) -> Self {
+        Self::InEpoch(epoch, Box::new(self))
+    }
+
+    pub(crate) fn until(self, millis: u64, then: Self) -> Self {
+        Self::Until(millis, Box::new(self), Box::new(then))
+    }
+}

@@ -1,0 +1,157 @@
+use crate::*;
+
+const ID: &str = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e";
+
+#[test]
+fn command_text_survives_unchanged() {
+    let body = r#"{"find":"c","sort":{"10":1,"2":-1},"filter":{"n":9007199254740993}}"#;
+    let json = format!(r#"{{"id":"{ID}","command":{body},"type":"command","later":1}}"#);
+    let Ok(ClientFrame::Command(command)) = ClientFrame::parse(&json) else {
+        panic!("{json}")
+    };
+    assert_eq!(command.command.as_str(), body);
+    assert!(ClientFrame::Command(command).to_json().contains(body));
+}
+
+#[test]
+fn deep_nesting_is_skipped_without_recursion() {
+    let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+    let json = format!(r#"{{"type":"command","id":"{ID}","command":{{"insert":{deep}}}}}"#);
+    assert!(ClientFrame::parse(&json).is_ok());
+    let json = format!(r#"{{"x":{deep},"type":"hello"}}"#);
+    assert!(ClientFrame::parse(&json).is_ok());
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let not_a_frame = ["", "null", "[\"hello\"]", "\"hello\"", "{}", "{", r#"{"type":1}"#];
+    for json in not_a_frame {
+        assert!(
+            matches!(ClientFrame::parse(json), Err(FrameError::NotAFrame(_))),
+            "{json}"
+        );
+    }
+    let unknown = ClientFrame::parse(r#"{"type":"result"}"#);
+    assert_eq!(unknown.unwrap_err(), FrameError::UnknownType("result".into()));
+    let missing = ClientFrame::parse(r#"{"type":"command","id":"x","command":{}}"#).unwrap_err();
+    assert!(missing.to_string().contains("UUID of version 7"), "{missing}");
+}
+
+#[test]
+fn errors_survive_the_way() {
+    let error = ErrorFrame::new(ErrorCode::NotCoordinator, Outcome::NotExecuted, "s2 follows s1")
+        .with_hint("send it to the coordinator");
+    let json = ServerFrame::Error(error.clone()).to_json();
+    assert!(
+        json.starts_with(r#"{"type":"error","code":"not_coordinator""#),
+        "{json}"
+    );
+    let Ok(ServerFrame::Error(back)) = ServerFrame::parse(&json) else {
+        panic!("{json}")
+    };
+    assert_eq!(back, error);
+    let newer = json.replace("not_coordinator", "from_the_future");
+    let Ok(ServerFrame::Error(back)) = ServerFrame::parse(&newer) else {
+        panic!("{newer}")
+    };
+    assert_eq!(back.code, ErrorCode::Unrecognized);
+}
+
+#[test]
+fn a_question_and_its_answer_survive_the_way() {
+    let json = format!(r#"{{"type":"outcome","id":"{ID}"}}"#);
+    let Ok(ClientFrame::Outcome(query)) = ClientFrame::parse(&json) else {
+        panic!("{json}")
+    };
+    assert_eq!(query.deadline_ms, None);
+    assert_eq!(ClientFrame::Outcome(query).to_json(), json);
+
+    let body = r#"{"n":{"$numberInt":"1"},"z":0,"a":1}"#;
+    let executed = format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","epoch":7,"result":{body}}}"#);
+    let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&executed) else {
+        panic!("{executed}")
+    };
+    assert_eq!((fate.outcome, fate.epoch), (Outcome::Executed, Some(7)));
+    assert_eq!(fate.result.as_ref().unwrap().as_str(), body);
+    assert_eq!(ServerFrame::Fate(fate).to_json(), executed);
+
+    let never = format!(r#"{{"type":"fate","id":"{ID}","outcome":"not_executed"}}"#);
+    let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&never) else {
+        panic!("{never}")
+    };
+    assert!(fate.epoch.is_none() && fate.result.is_none());
+    assert_eq!(ServerFrame::Fate(fate).to_json(), never);
+}
+
+#[test]
+fn fields_that_are_not_there_are_not_sent() {
+    let mut error = ErrorFrame::new(ErrorCode::Overloaded, Outcome::NotExecuted, "full");
+    let json = ServerFrame::Error(error.clone()).to_json();
+    assert!(!json.contains("retry_after_ms"), "{json}");
+    error.retry_after_ms = Some(120);
+    error.mongo = Some(MongoError {
+        code: 11000,
+        code_name: "DuplicateKey".to_owned(),
+        message: "E11000".to_owned(),
+        index: None,
+        command: Some(2),
+    });
+    let json = ServerFrame::Error(error.clone()).to_json();
+    assert!(json.contains(r#""retry_after_ms":120"#), "{json}");
+    assert!(json.contains(r#""command":2"#), "{json}");
+    let Ok(ServerFrame::Error(back)) = ServerFrame::parse(&json) else {
+        panic!("{json}")
+    };
+    assert_eq!(back, error);
+}
+
+#[test]
+fn every_code_has_its_wire_name() {
+    for code in ErrorCode::ALL {
+        assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
+    }
+    for outcome in [Outcome::NotExecuted, Outcome::Unknown, Outcome::Executed] {
+        assert_eq!(serde_json::to_string(&outcome).unwrap(), format!("\"{outcome}\""));
+    }
+}
+
+#[test]
+fn a_reply_is_never_read_however_deep_it_is() {
+    let deep = format!("{}{}", "[".repeat(500_000), "]".repeat(500_000));
+    let json = format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","result":{{"a":{deep}}}}}"#);
+    let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&json) else {
+        panic!("it is a fate")
+    };
+    assert_eq!(fate.result.unwrap().as_str().len(), deep.len() + 6);
+}
+
+#[test]
+fn a_server_that_talks_nonsense_is_told_apart_from_one_that_is_newer() {
+    for json in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"type":1}"#,
+        r#"{"type":null}"#,
+        r#"{"type":"fate"} x"#,
+    ] {
+        let read = ServerFrame::parse(json);
+        assert!(matches!(read, Err(FrameError::NotAFrame(_))), "{json}: {read:?}");
+    }
+    let newer = ServerFrame::parse(r#"{"type":"progress","x":[1,{"y":"\u00e4"}]}"#);
+    assert_eq!(newer.unwrap_err(), FrameError::UnknownType("progress".into()));
+    for json in [
+        format!(r#"{{"type":"fate","id":"{ID}"}}"#),
+        format!(r#"{{"type":"fate","id":"{ID}","outcome":"perhaps"}}"#),
+        r#"{"type":"fate","id":"1","outcome":"executed"}"#.to_owned(),
+        format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","epoch":1.5}}"#),
+        format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","epoch":-1}}"#),
+    ] {
+        let read = ServerFrame::parse(&json);
+        assert!(
+            matches!(read, Err(FrameError::BadFields { .. })),
+            "{json}: {read:?}"
+        );
+    }
+}

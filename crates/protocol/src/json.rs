@@ -1,0 +1,397 @@
+//! The little JSON a client needs: objects written field by field, and objects whose fields are looked up.
+//!
+//! A browser loads this code before it can send its first command, so it has to be small: serde_json alone
+//! would double what is loaded. Strings and numbers, where JSON is hard, are `hifijson`'s. Nothing here
+//! recurses, however deeply a text is nested, and no value is read that nobody asks for.
+
+use std::borrow::Cow;
+
+use hifijson::Read as _;
+use hifijson::SliceLexer;
+use hifijson::num::Lex as _;
+use hifijson::str::{Error as StringError, Lex as _, LexAlloc as _};
+use hifijson::token::Lex as _;
+use thiserror::Error;
+
+/// Text that is not the JSON it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{problem} at byte {at}")]
+pub struct NotJson {
+    /// What is wrong.
+    pub problem: &'static str,
+    /// Where, in bytes from the start of the text, counted from 0.
+    pub at: usize,
+}
+
+/// A JSON object under construction.
+#[derive(Clone, Debug)]
+pub struct Object(String);
+
+impl Object {
+    /// An object without fields.
+    pub fn new() -> Self {
+        Self(String::from("{"))
+    }
+
+    /// Adds a string.
+    pub fn text(&mut self, name: &str, value: &str) -> &mut Self {
+        self.name(name);
+        write_string(&mut self.0, value);
+        self
+    }
+
+    /// Adds an integer, `true` or `false`.
+    pub fn plain(&mut self, name: &str, value: impl Into<Plain>) -> &mut Self {
+        match value.into() {
+            Plain::Number(number) => self.raw(name, &number.to_string()),
+            Plain::Flag(true) => self.raw(name, "true"),
+            Plain::Flag(false) => self.raw(name, "false"),
+        }
+    }
+
+    /// Adds what is JSON already.
+    pub fn raw(&mut self, name: &str, json: &str) -> &mut Self {
+        self.name(name);
+        self.0.push_str(json);
+        self
+    }
+
+    /// The text.
+    pub fn finish(&mut self) -> String {
+        self.0.push('}');
+        core::mem::take(&mut self.0)
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        write_string(&mut self.0, name);
+        self.0.push(':');
+    }
+}
+
+impl Default for Object {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A value of JSON that needs no quotes.
+#[derive(Clone, Copy, Debug)]
+pub enum Plain {
+    /// An integer.
+    Number(i64),
+    /// `true` or `false`.
+    Flag(bool),
+}
+
+impl From<bool> for Plain {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl From<u64> for Plain {
+    /// Times, epochs and limits: none of them comes near 2^63.
+    fn from(number: u64) -> Self {
+        Self::Number(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<usize> for Plain {
+    fn from(number: usize) -> Self {
+        Self::from(number as u64)
+    }
+}
+
+impl From<u32> for Plain {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<i32> for Plain {
+    fn from(number: i32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+/// Appends a string in quotes.
+fn write_string(json: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                json.push('\\');
+                json.push(c);
+            }
+            '\n' => json.push_str("\\n"),
+            '\0'..='\x1f' => {
+                json.push_str("\\u00");
+                let byte = c as usize;
+                json.extend([byte >> 4, byte & 15].map(|digit| char::from(HEX[digit])));
+            }
+            _ => json.push(c),
+        }
+    }
+    json.push('"');
+}
+
+/// The fields of a JSON object that was read. Of a name that comes twice, the last field counts.
+#[derive(Debug)]
+pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+/// Why a field could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BadField {
+    /// It has to be there and is not, or is null.
+    #[error("missing field `{0}`")]
+    Missing(&'static str),
+    /// It holds something else than it should.
+    #[error("the value of `{0}` is not what it should be")]
+    Unexpected(&'static str),
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the fields of an object, and checks that the whole text is JSON.
+    ///
+    /// # Errors
+    /// [`NotJson`] if it is not, or is not an object.
+    pub fn read(json: &'a str) -> Result<Self, NotJson> {
+        let mut reader = Reader::new(json);
+        let mut fields = Vec::new();
+        reader.open_object()?;
+        if !reader.closes(b'}') {
+            loop {
+                let name = reader.name()?;
+                let value = reader.value()?;
+                fields.push((name, value));
+                match reader.lexer.ws_peek() {
+                    Some(b',') => reader.take(),
+                    Some(b'}') => break reader.take(),
+                    _ => return Err(reader.problem("expected , or }")),
+                }
+            }
+        }
+        reader.end()?;
+        Ok(Self(fields))
+    }
+
+    /// The field's text; `None` if it is not there or null.
+    pub fn raw(&self, name: &str) -> Option<&'a str> {
+        let (_, value) = self.0.iter().rev().find(|(field, _)| field == name)?;
+        (*value != "null").then_some(value)
+    }
+
+    /// A string.
+    ///
+    /// # Errors
+    /// [`BadField`] if it is something else.
+    pub fn text(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, BadField> {
+        let unquoted = |json: &'a str| {
+            let mut lexer = SliceLexer::new(json.strip_prefix('"')?.as_bytes());
+            lexer.str_string().ok()
+        };
+        self.raw(name)
+            .map(|json| unquoted(json).ok_or(BadField::Unexpected(name)))
+            .transpose()
+    }
+
+    /// An integer.
+    ///
+    /// # Errors
+    /// [`BadField`] if it is something else or too large.
+    pub fn number<T: TryFrom<i64>>(&self, name: &'static str) -> Result<Option<T>, BadField> {
+        let number = |json: &str| T::try_from(json.parse().ok()?).ok();
+        self.raw(name)
+            .map(|json| number(json).ok_or(BadField::Unexpected(name)))
+            .transpose()
+    }
+
+    /// `true` or `false`.
+    ///
+    /// # Errors
+    /// [`BadField`] if it is something else.
+    pub fn flag(&self, name: &'static str) -> Result<Option<bool>, BadField> {
+        match self.raw(name) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(BadField::Unexpected(name)),
+        }
+    }
+
+    /// An object in this one.
+    ///
+    /// # Errors
+    /// [`BadField`] if it is something else.
+    pub fn object(&self, name: &'static str) -> Result<Option<Fields<'a>>, BadField> {
+        self.raw(name)
+            .map(|json| Fields::read(json).map_err(|_| BadField::Unexpected(name)))
+            .transpose()
+    }
+}
+
+/// Finds the one JSON object a text consists of, without the blanks around it.
+///
+/// # Errors
+/// [`NotJson`] if the text is anything else.
+pub fn only_object(text: &str) -> Result<&str, NotJson> {
+    let mut reader = Reader::new(text);
+    let object = reader.value()?;
+    reader.end()?;
+    if object.starts_with('{') {
+        return Ok(object);
+    }
+    let mut start = Reader::new(text);
+    start.open_object()?;
+    Ok(object)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    lexer: SliceLexer<'a>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        let lexer = SliceLexer::new(text.as_bytes());
+        Self { text, lexer }
+    }
+
+    fn at(&self) -> usize {
+        self.text.len() - self.lexer.as_slice().len()
+    }
+
+    fn problem(&self, problem: &'static str) -> NotJson {
+        let at = self.at();
+        if at < self.text.len() {
+            return NotJson { problem, at };
+        }
+        let problem = "the text ends too early";
+        NotJson { problem, at }
+    }
+
+    fn take(&mut self) {
+        self.lexer.discarded();
+    }
+
+    fn open_object(&mut self) -> Result<(), NotJson> {
+        self.lexer
+            .expect(SliceLexer::ws_peek, b'{')
+            .ok_or_else(|| self.problem("expected {"))
+    }
+
+    fn closes(&mut self, bracket: u8) -> bool {
+        self.lexer.expect(SliceLexer::ws_peek, bracket).is_some()
+    }
+
+    /// A field's name and the colon after it.
+    fn name(&mut self) -> Result<Cow<'a, str>, NotJson> {
+        if !self.closes(b'"') {
+            return Err(self.problem("expected a field's name in quotes"));
+        }
+        let start = self.at() - 1;
+        let name = self.lexer.str_string();
+        let name = name.map_err(|error| self.bad_string(&error, start))?;
+        if self.closes(b':') {
+            Ok(name)
+        } else {
+            Err(self.problem("expected :"))
+        }
+    }
+
+    /// One value, whatever it is.
+    fn value(&mut self) -> Result<&'a str, NotJson> {
+        self.lexer.eat_whitespace();
+        let start = self.at();
+        // For every open bracket, whether it is an object's.
+        let mut open = Vec::new();
+        loop {
+            match self.lexer.ws_peek() {
+                Some(bracket @ (b'{' | b'[')) => {
+                    self.take();
+                    let is_object = bracket == b'{';
+                    if !self.closes(bracket + 2) {
+                        if is_object {
+                            self.name()?;
+                        }
+                        open.push(is_object);
+                        continue;
+                    }
+                }
+                _ => self.scalar()?,
+            }
+            loop {
+                let Some(is_object) = open.last().copied() else {
+                    return Ok(self.text.get(start..self.at()).unwrap_or_default());
+                };
+                match self.lexer.ws_peek() {
+                    Some(b',') => {
+                        self.take();
+                        if is_object {
+                            self.name()?;
+                        }
+                        break;
+                    }
+                    Some(b'}') if is_object => self.take(),
+                    Some(b']') if !is_object => self.take(),
+                    _ if is_object => return Err(self.problem("expected , or }")),
+                    _ => return Err(self.problem("expected , or ]")),
+                }
+                open.pop();
+            }
+        }
+    }
+
+    fn scalar(&mut self) -> Result<(), NotJson> {
+        let at = self.at();
+        match self.lexer.peek_next() {
+            Some(b'"') => {
+                self.take();
+                let string = self.lexer.str_ignore();
+                string.map_err(|error| self.bad_string(&error, at))
+            }
+            Some(b'-' | b'0'..=b'9') => match self.lexer.num_ignore().validate() {
+                Ok(_) => Ok(()),
+                Err(_) => Err(self.problem("expected a digit")),
+            },
+            Some(b'a'..=b'z') => match self.lexer.null_or_bool() {
+                Some(_) => Ok(()),
+                None => Err(NotJson {
+                    problem: "expected a value",
+                    at,
+                }),
+            },
+            _ => Err(self.problem("expected a value")),
+        }
+    }
+
+    fn bad_string(&self, error: &StringError, start: usize) -> NotJson {
+        let at = self.at().saturating_sub(1);
+        match error {
+            StringError::Eof => NotJson {
+                problem: "the string is not closed",
+                at: start,
+            },
+            StringError::Control => NotJson {
+                problem: "a string holds a line break or another control character; write it as \\n or \\u000a",
+                at,
+            },
+            _ => NotJson {
+                problem: "a string holds a \\ that does not start an escape",
+                at,
+            },
+        }
+    }
+
+    /// Nothing but blanks may follow.
+    fn end(&mut self) -> Result<(), NotJson> {
+        match self.lexer.ws_peek() {
+            None => Ok(()),
+            Some(_) => Err(self.problem("expected nothing more")),
+        }
+    }
+}

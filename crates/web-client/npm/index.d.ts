@@ -1,0 +1,204 @@
+/**
+ * Loads the WebAssembly module. The other functions do so by themselves, except {@link parseServers}; call it
+ * early to have the module ready, or to say where the module is.
+ *
+ * @param module Where the module is, or the module itself. Next to this file unless given.
+ * @throws {BellwetherError} with the code `module` if it cannot be loaded.
+ */
+export function init(module?: ModuleSource | Promise<ModuleSource>): Promise<void>;
+
+/** Where the WebAssembly module comes from. */
+export type ModuleSource = string | URL | Request | Response | BufferSource | WebAssembly.Module;
+
+/**
+ * Passes a command along the list of servers until one executes it. It executes once, however many servers are
+ * tried: all tries carry the same id, and the servers remember ids.
+ *
+ * @param servers The servers' addresses: `host:port` or `ws://host:port/v1`; as text, separated by commas or blanks.
+ * @param command A MongoDB command. Text is sent exactly as written; of an object, the order of fields is kept and
+ * {@link toExtendedJson} writes the values. JavaScript puts fields named like integers first: write such a command as text.
+ * @throws {BellwetherError} which says what became of the command.
+ */
+export function execute(
+  servers: string | readonly string[],
+  command: string | CommandDocument,
+  options?: ExecuteOptions,
+): Promise<Executed>;
+
+/**
+ * Asks the servers what became of the command with this id. Executes nothing.
+ *
+ * @throws {BellwetherError} with the outcome `unknown` if none could say.
+ */
+export function outcome(servers: string | readonly string[], id: string, options?: AskOptions): Promise<Fate>;
+
+/**
+ * Reads a list of servers as people write it, and returns their full URLs, each place once. Needs {@link init}.
+ *
+ * @throws {BellwetherError} with the code `bad_server` that says which entry is wrong.
+ */
+export function parseServers(text: string): string[];
+
+/**
+ * Writes a value as MongoDB Extended JSON: `Date`, `bigint` (64 bits), `Uint8Array`, `NaN`, infinities and -0 as
+ * what they are, all else as JSON does. Fields that are `undefined` are left out.
+ *
+ * @throws {TypeError} for objects of the package bson: its own `EJSON.stringify` writes those.
+ * @throws {RangeError} for a `bigint` of more than 64 bits.
+ */
+export function toExtendedJson(value: unknown): string;
+
+/**
+ * Reads MongoDB Extended JSON: 32-bit integers and doubles as `number`, 64-bit integers as `number` where that is
+ * exact and as `bigint` where not, dates as `Date`. All else (`{ $oid: … }`, `{ $numberDecimal: … }`, …) stays the
+ * object it is, and can be sent back as such.
+ */
+export function fromExtendedJson(text: string): unknown;
+
+/** A MongoDB command: its name is the first field. */
+export type CommandDocument = { readonly [field: string]: unknown };
+
+/** What may be chosen for a question. */
+export interface AskOptions {
+  /** When to stop trying, in milliseconds; 30 000 unless given. */
+  timeoutMs?: number | undefined;
+  /** Asks only servers of the cluster with this name. */
+  cluster?: string | undefined;
+  /** The server to try first, if it is on the list: the coordinator that answered last, unless given. */
+  first?: string | undefined;
+  /** Stops the attempt. A command that was sent by then has the outcome `unknown`. */
+  signal?: AbortSignal | undefined;
+  /** Is called, synchronously, with all that happens. */
+  onEvent?: ((event: ProgressEvent) => void) | undefined;
+}
+
+/** What may be chosen for a command. */
+export interface ExecuteOptions extends AskOptions {
+  /**
+   * The id of an earlier attempt at the same command whose outcome is unknown: it runs if it had not, and its first
+   * reply comes back if it had.
+   */
+  id?: string | undefined;
+}
+
+/**
+ * What became of a command: it has had no effect; it may or may not have; it has, once, and a majority of MongoDB's
+ * members has it.
+ */
+export type Outcome = "not_executed" | "unknown" | "executed";
+
+/** A command was executed. */
+export interface Executed {
+  /** The command's id, a UUID of version 7. */
+  readonly id: string;
+  /** The epoch in which it was executed. Every coordinator has its own, larger than all before. */
+  readonly epoch: number;
+  /** Whether this is the stored reply of an earlier execution. */
+  readonly replayed: boolean;
+  /** The URL of the server that answered. */
+  readonly server: string;
+  /** MongoDB's reply, as {@link fromExtendedJson} reads it; read when first looked at. */
+  readonly result: any;
+  /** MongoDB's reply in canonical Extended JSON, as received: the order of fields and all digits are kept. */
+  readonly resultText: string;
+  /** The newest try at each server; the last one brought the reply. */
+  readonly tries: readonly Try[];
+}
+
+/** What became of a command somebody asked about. */
+export interface Fate {
+  /** The command's id. */
+  readonly id: string;
+  /**
+   * What became of it until the server answered: `not_executed` does not rule out that a try which is still on its
+   * way executes it later, and `unknown` says that it waits there to be executed.
+   */
+  readonly outcome: Outcome;
+  /** The epoch in which it was executed, if it was. */
+  readonly epoch?: number;
+  /** The URL of the server that answered. */
+  readonly server: string;
+  /** MongoDB's reply, as {@link fromExtendedJson} reads it, if the command was executed and its reply was kept. */
+  readonly result?: any;
+  /** The same in canonical Extended JSON, as received. */
+  readonly resultText?: string;
+  /** The newest try at each server; the last one brought the answer. */
+  readonly tries: readonly Try[];
+}
+
+/** One try at one server. */
+export interface Try {
+  readonly url: string;
+  /** The server's id, if it got as far as saying it. */
+  readonly server?: string;
+  /** In which pass over the list, counted from 1. */
+  readonly pass: number;
+  /** Whether another server's hint led here. */
+  readonly hinted: boolean;
+  /** Whether the command was sent. */
+  readonly sent: boolean;
+  /** How long it took, in milliseconds. */
+  readonly ms: number;
+  /** How it ended: {@link ClientCode}, or an error code of the protocol. */
+  readonly code: ClientCode | (string & {});
+  /** What this try alone says about the command. */
+  readonly outcome: Outcome;
+  /** What happened, for people. */
+  readonly text: string;
+}
+
+/** The ends of a try that the client itself finds. */
+export type ClientCode =
+  | "executed" | "answered" | "unreachable" | "connect_timeout" | "bad_endpoint" | "hello_timeout" | "closed"
+  | "not_coordinator" | "wrong_cluster" | "too_large" | "lost" | "overtaken" | "cancelled";
+
+/** What happens while a command is passed along. `index` is the position on the list, counted from 0. */
+export type ProgressEvent =
+  /** A pass over the list begins. */
+  | { readonly type: "pass"; readonly pass: number }
+  /** A connection is being opened. Several may be at a time. */
+  | { readonly type: "trying"; readonly index: number; readonly url: string }
+  /** It is open. */
+  | { readonly type: "connected"; readonly index: number }
+  /** The server has introduced itself. */
+  | {
+    readonly type: "greeted"; readonly index: number; readonly server: string; readonly cluster: string;
+    readonly role: string; readonly epoch?: number;
+  }
+  /** The command is about to be sent: from now on its outcome is unknown until a server answers. Keep the id. */
+  | { readonly type: "sent"; readonly index: number; readonly id: string }
+  /** The try is over. */
+  | ({ readonly type: "ended"; readonly index: number } & Try)
+  /** The pass is over without a decision, and the next one begins after so many milliseconds. */
+  | { readonly type: "pausing"; readonly ms: number };
+
+/** What a promise is rejected with: an error that says what became of the command. */
+export class BellwetherError extends Error {
+  private constructor();
+  readonly name: "BellwetherError";
+  /** What went wrong, for programs: an error code of the protocol, or one of the client's own. */
+  readonly code: string;
+  /** What became of the command. */
+  readonly outcome: Outcome;
+  /** The command's id, if it got one: ask about it with {@link outcome}, or execute it again with `options.id`. */
+  readonly id?: string;
+  /** What went wrong, for people; `message` is the outcome and this. */
+  readonly reason: string;
+  /** What to do now, for people. */
+  readonly hint: string;
+  /** The newest try at each server. */
+  readonly tries: readonly Try[];
+  /** What MongoDB said, if it refused the command. */
+  readonly mongo?: {
+    readonly code: number;
+    readonly codeName: string;
+    readonly message: string;
+    /** Which statement of the command failed, counted from 0. */
+    readonly index?: number;
+    /** Which command of a list failed, counted from 0. */
+    readonly command?: number;
+  };
+  /** Where the command's text is wrong, counted from 1, for the code `bad_command` before anything was sent. */
+  readonly line?: number;
+  readonly column?: number;
+}

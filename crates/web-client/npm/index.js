@@ -1,0 +1,174 @@
+// The JavaScript face of the client. The logic is in the WebAssembly module; here stands what is JavaScript's
+// own: loading the module, values, errors, signals.
+
+import load, * as wasm from "./bellwether_web_client.js";
+
+let loading;
+
+/** Loads the WebAssembly module, once. The other functions do so by themselves. */
+export function init(module) {
+  loading ??= start(module).catch((error) => {
+    loading = undefined;
+    throw error;
+  });
+  return loading;
+}
+
+async function start(module) {
+  if (typeof WebSocket !== "function") {
+    throw refusal("no_websocket", "this runtime has no WebSocket", "Use a browser, or a runtime that has one.");
+  }
+  try {
+    await load(module && { module_or_path: await module });
+  } catch (error) {
+    throw refusal("module", `the client's WebAssembly module cannot be loaded: ${error.message}`,
+      "Serve bellwether_web_client_bg.wasm next to index.js, and allow 'wasm-unsafe-eval' in script-src.");
+  }
+}
+
+/** What a promise is rejected with: an error that says what became of the command. */
+export class BellwetherError extends Error {
+  constructor({ message, ...fields }) {
+    super(message);
+    Object.assign(this, fields);
+  }
+}
+BellwetherError.prototype.name = "BellwetherError";
+
+function refusal(code, reason, hint) {
+  return new BellwetherError({ message: reason, code, outcome: "not_executed", reason, hint, tries: [] });
+}
+
+// The coordinator that answered last is the best guess for the next command.
+let coordinator;
+
+/** Passes a command along the list of servers until one executes it. */
+export function execute(servers, command, options = {}) {
+  return ask(servers, options, (...rest) => wasm.execute(textOf(command), ...rest));
+}
+
+/** Asks what became of the command with this id. Executes nothing. */
+export function outcome(servers, id, options = {}) {
+  return ask(servers, { ...options, id }, wasm.outcome);
+}
+
+async function ask(servers, options, request) {
+  await init();
+  const { timeoutMs = 30_000, id, cluster, first = coordinator, signal, onEvent } = options;
+  let stop;
+  const stopped = signal && new Promise((resolve) => {
+    stop = resolve;
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
+  });
+  const listener = onEvent && ((json) => {
+    try {
+      onEvent(JSON.parse(json));
+    } catch (error) {
+      // A listener's mistake is the listener's: the command goes on.
+      reportError(error);
+    }
+  });
+  try {
+    const [json, resultText] = await request([servers].flat().join("\n"), timeoutMs, id, cluster, first, stopped, listener);
+    const answer = JSON.parse(json);
+    coordinator = answer.server;
+    return resultText === undefined ? answer : withResult(answer, resultText);
+  } catch (error) {
+    throw thrown(error);
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+/** The module throws the fields of an error as text. */
+function thrown(error) {
+  return typeof error === "string" ? new BellwetherError(JSON.parse(error)) : error;
+}
+
+/** The reply as text and, read when it is first asked for, as a value. */
+function withResult(answer, resultText) {
+  let value;
+  answer.resultText = resultText;
+  Object.defineProperty(answer, "result", {
+    enumerable: true,
+    get: () => (value ??= fromExtendedJson(resultText)),
+  });
+  return answer;
+}
+
+/** Reads a list of servers as people write it, and returns their full URLs, each place once. Needs `init`. */
+export function parseServers(text) {
+  try {
+    return wasm.parseServers(text).split("\n");
+  } catch (error) {
+    throw thrown(error);
+  }
+}
+
+function textOf(command) {
+  try {
+    return typeof command === "string" ? command : String(toExtendedJson(command));
+  } catch (error) {
+    throw refusal("bad_command", error.message, "Nothing was sent. Correct it and try again.");
+  }
+}
+
+/** Writes a value as MongoDB Extended JSON. */
+export function toExtendedJson(value) {
+  return JSON.stringify(value, function (name, json) {
+    // A Date has become a string by the time it is handed in; here it is still one.
+    const original = this[name];
+    const written = extended(original);
+    return written === original ? json : written;
+  });
+}
+
+function extended(value) {
+  if (typeof value === "number") {
+    if (!Number.isFinite(value)) return { $numberDouble: String(value) };
+    return Object.is(value, -0) ? { $numberDouble: "-0.0" } : value;
+  }
+  if (typeof value === "bigint") {
+    if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} does not fit into 64 bits`);
+    return { $numberLong: String(value) };
+  }
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) throw new RangeError("a Date that is no date");
+    return { $date: { $numberLong: String(value.getTime()) } };
+  }
+  if (value instanceof Uint8Array) {
+    const bytes = Array.from(value, (byte) => String.fromCharCode(byte)).join("");
+    return { $binary: { base64: btoa(bytes), subType: "00" } };
+  }
+  if (value?._bsontype) {
+    throw new TypeError(`a ${value._bsontype} of the package bson: write the command with its EJSON.stringify`);
+  }
+  return value;
+}
+
+/** Reads MongoDB Extended JSON into values. */
+export function fromExtendedJson(text) {
+  return JSON.parse(text, (_, value) => {
+    if (typeof value !== "object" || value === null) return value;
+    const [name, ...more] = Object.keys(value);
+    const inner = value[name];
+    if (more.length > 0 || typeof inner === "object") return value;
+    switch (name) {
+      case "$numberInt":
+      case "$numberDouble":
+        return Number(inner);
+      case "$numberLong": {
+        const long = BigInt(inner);
+        return Number.isSafeInteger(Number(long)) ? Number(long) : long;
+      }
+      case "$date": {
+        // Its number has been read by now. What no Date can hold stays as it is.
+        const date = new Date(typeof inner === "bigint" ? NaN : inner);
+        return Number.isNaN(date.getTime()) ? value : date;
+      }
+      default:
+        return value;
+    }
+  });
+}
