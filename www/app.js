@@ -4,7 +4,7 @@ import { byId, setText } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { keepIndent, selectPlace } from "./editor.js";
 import { examples } from "./examples.js";
-import { close, forget, isInterrupted, remember, settle } from "./history.js";
+import { close, forget, isInterrupted, isOpen, remember, settle } from "./history.js";
 import { showHistory } from "./history_view.js";
 import { Reply } from "./reply.js";
 import { commandIn, linkTo } from "./share.js";
@@ -24,7 +24,12 @@ const watch = new Watch((views) => clusterView.show(views));
 /// This page, among the tabs that share the history.
 const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
 const loading = load();
+// Whoever awaits it says what is wrong; until then nobody has missed it.
+loading.catch(() => {});
 
+let usualServers = "";
+/// Reads a list of servers; nothing, until the client is loaded.
+let parseServers = () => [];
 /// What is under way, or was last: {kind, command, servers, id?, cluster?, isRunning, …}. Kind is "execute" or
 /// "check", which asks what became of a command.
 let attempt = null;
@@ -71,7 +76,7 @@ function listed(client, servers) {
 function cannotLoad(error) {
   return Object.assign(new Error("the client cannot be loaded"), {
     outcome: "not_executed",
-    reason: `the client cannot be loaded: ${error.message}`,
+    reason: error.reason ?? `the client cannot be loaded: ${error.message}`,
     hint: "Reload the page. If you serve it yourself, build the client with: cargo xtask web",
   });
 }
@@ -135,10 +140,9 @@ function serverName({ server, tries }) {
 
 /// What is wrong with a field: nothing was sent.
 function refuse(wrong, error) {
-  const at = error.line ? `Line ${error.line}, column ${error.column}: ` : "";
   const note = byId(wrong.getAttribute("aria-describedby").split(" ")[0]);
   note.dataset.usual ??= note.textContent;
-  setText(note, at + (at ? error.reason : sentence(error.reason)));
+  setText(note, sentence(error.reason));
   wrong.setAttribute("aria-invalid", "true");
   showId(undefined);
   trace.clear();
@@ -185,9 +189,11 @@ function showEntries() {
   const { history } = storage.read();
   byId("forget").hidden = history.length === 0;
   showHistory(byId("history"), history, { page, isBusy: Boolean(attempt?.isRunning) }, {
-    put: ({ command }) => {
-      drafts.put(command);
+    put: (entry) => {
+      drafts.put(entry.command);
       accept(field.command);
+      dismissLink();
+      if (isOpen(entry, page) && !attempt?.isRunning) offer(entry);
       field.command.focus();
       field.command.scrollIntoView({ block: "nearest" });
     },
@@ -281,44 +287,48 @@ function wireNetwork() {
   show();
 }
 
+/// The list is the user's own, or that of the cluster this page came from.
 async function wireServers() {
-  const known = await knownServers();
-  const own = storage.read().servers;
-  const client = await loading;
-  // Each place once, and as the list is read.
-  const usual = client.parseServers(known.join("\n")).join("\n");
-  const follow = () => {
-    try {
-      watch.list(client.parseServers(field.servers.value));
-    } catch {
-      watch.list([]);
-    }
-    byId("usual-servers").hidden = field.servers.value.trim() === usual;
-  };
-  const keepServers = () => storage.update((state) => ({ ...state, servers: field.servers.value.trim() === usual ? undefined : field.servers.value }));
-  field.servers.value ||= own || usual;
-  field.servers.addEventListener("input", () => {
-    accept(field.servers);
-    keepServers();
-    follow();
-  });
+  field.servers.value ||= storage.read().servers ?? "";
+  field.servers.addEventListener("input", () => useServers(field.servers.value));
   byId("usual-servers").addEventListener("click", () => {
-    field.servers.value = usual;
-    accept(field.servers);
-    keepServers();
-    follow();
+    field.servers.value = usualServers;
+    useServers(usualServers);
     field.servers.focus();
   });
-  follow();
+  const [client, known] = await Promise.all([loading, knownServers()]);
+  parseServers = client.parseServers;
+  usualServers = parseServers(known.join("\n")).join("\n");
+  field.servers.value ||= usualServers;
+  useServers(field.servers.value);
+}
+
+function useServers(text) {
+  accept(field.servers);
+  const isUsual = text.trim() === usualServers;
+  byId("usual-servers").hidden = isUsual || !usualServers;
+  storage.update((state) => ({ ...state, servers: isUsual || !text.trim() ? undefined : text }));
+  try {
+    watch.list(parseServers(text));
+  } catch {
+    // Half typed: the field says so when it is sent.
+    watch.list([]);
+  }
 }
 
 /// What this or an earlier page left unfinished is the first thing to settle.
 function offerUnfinished() {
   const entry = storage.read().history.find((each) => isInterrupted(each));
-  if (!entry?.id) return;
+  if (entry?.id) offer(entry);
+}
+
+/// Shows an earlier command as the one whose outcome is to be settled.
+function offer(entry) {
   attempt = { ...pick(entry), kind: "execute", isRunning: false, stop: new AbortController() };
+  trace.clear();
+  reply.clear();
   showId(entry.id);
-  showVerdict(verdicts.interrupted());
+  showVerdict(verdicts.unsettled(entry));
 }
 
 wireForm();

@@ -9,9 +9,9 @@ const PATIENCE_MS = 1500;
 export async function knownServers() {
   const own = `${location.protocol.replace("http", "ws")}//${location.host}/v1`;
   try {
-    const { coordinator, peers } = await status(own);
-    const others = [...peers, coordinator].map((server) => server?.url);
-    return [own, ...others.filter(Boolean)];
+    const { server, coordinator, peers } = await status(own);
+    const all = [{ server, url: own }, ...peers, ...(coordinator ? [coordinator] : [])];
+    return all.filter(({ url }) => url).sort((a, b) => (a.server < b.server ? -1 : 1)).map(({ url }) => url);
   } catch {
     return [own];
   }

@@ -1,6 +1,6 @@
 // The cluster at a glance: a tile for each server, and one sentence about who is coordinator.
 
-import { element, icon, setIcon, setText } from "./dom.js";
+import { drawn, element, icon, setIcon, setText } from "./dom.js";
 import { lasted } from "./time.js";
 
 const ROLES = {
@@ -76,15 +76,13 @@ class Tile {
     this.host = element("span", "url", new URL(url).host);
     this.number = element("span", "number");
     this.mark = element("span", "mark", "largest");
-    this.bar = element("span", "bar");
-    this.bar.setAttribute("aria-hidden", "true");
-    this.bar.append(element("span"));
+    this.bar = new Bar();
     this.knows = element("span", "knows");
     const head = element("span", "line");
     head.append(this.icon, this.name, this.role, this.since);
     const number = element("span", "line");
     number.append(this.number, this.mark);
-    this.item.append(head, this.host, number, this.bar, this.knows);
+    this.item.append(head, this.host, number, this.bar.svg, this.knows);
   }
 
   show({ status, silentSince }, largest) {
@@ -101,11 +99,24 @@ class Tile {
   }
 
   #showNumber(number, largest) {
-    const drawn = number ? big(number) : 0n;
+    const value = number ? big(number) : 0n;
     setText(this.number, number ? `Number ${number}` : "");
-    this.mark.hidden = !number || drawn !== largest;
-    this.bar.hidden = !number;
-    this.bar.firstElementChild.style.width = `${Number((drawn * 1000n) / LARGEST_NUMBER) / 10}%`;
+    this.mark.hidden = !number || value !== largest;
+    this.bar.show(value);
+  }
+}
+
+/// How large the number is, of all it could have been. Drawn, since the policy allows no style in attributes.
+class Bar {
+  #fill = drawn("rect", { height: 3, rx: 0, class: "fill" });
+
+  constructor() {
+    this.svg = drawn("svg", { class: "bar", viewBox: "0 0 1000 3", preserveAspectRatio: "none", "aria-hidden": "true" });
+    this.svg.append(drawn("rect", { width: 1000, height: 3, class: "whole" }), this.#fill);
+  }
+
+  show(number) {
+    this.#fill.setAttribute("width", Number((number * 1000n) / LARGEST_NUMBER));
   }
 }
 

@@ -18,11 +18,15 @@ export function button(className, text, onClick) {
   return made;
 }
 
+export function drawn(name, attributes = {}) {
+  const made = document.createElementNS(SVG, name);
+  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
+  return made;
+}
+
 export function icon(kind) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  svg.append(document.createElementNS(SVG, "use"));
+  const svg = drawn("svg", { class: "icon", "aria-hidden": "true" });
+  svg.append(drawn("use"));
   setIcon(svg, kind);
   return svg;
 }

@@ -25,7 +25,10 @@ export class Drafts {
     this.#offer();
     this.#show(text || examples[0][1]);
     field.addEventListener("input", () => this.#typed());
-    select.addEventListener("change", () => this.put(this.#texts()[select.selectedIndex] ?? ""));
+    select.addEventListener("change", () => {
+      const chosen = this.#texts()[select.selectedIndex];
+      if (chosen !== null) this.put(chosen);
+    });
   }
 
   /// Puts another text into the field.

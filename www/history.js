@@ -28,6 +28,11 @@ export function isInterrupted(entry, now = Date.now()) {
   return entry.outcome === "running" && (Boolean(entry.closed) || !entry.page || !(entry.until > now));
 }
 
+/// Whether it is still open what became of it, as far as this page knows.
+export function isOpen(entry, page) {
+  return Boolean(entry.id) && (entry.outcome === "unknown" || (entry.outcome === "running" && entry.page !== page));
+}
+
 function isSame(a, b) {
   return a.id ? a.id === b.id : !b.id && a.at === b.at;
 }

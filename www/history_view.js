@@ -1,7 +1,7 @@
 // The list of earlier commands.
 
 import { button, element, icon } from "./dom.js";
-import { isInterrupted } from "./history.js";
+import { isInterrupted, isOpen } from "./history.js";
 import { ago, milliseconds } from "./time.js";
 import { OUTCOMES } from "./words.js";
 
@@ -18,7 +18,6 @@ function row(entry, page, isBusy, actions) {
   const item = element("li");
   item.dataset.id = entry.id ?? "";
   item.dataset.outcome = entry.outcome;
-  const isOpen = entry.outcome === "unknown" || (entry.outcome === "running" && entry.page !== page);
   const state = described(entry, page);
   item.dataset.kind = state.kind;
 
@@ -34,7 +33,7 @@ function row(entry, page, isBusy, actions) {
   put.append(element("code", "text", oneLine(entry.command)), facts);
   item.append(icon(state.kind), put);
 
-  if (isOpen && entry.id && !isBusy) {
+  if (isOpen(entry, page) && !isBusy) {
     const ways = element("span", "ways");
     ways.append(
       button("small", "Check outcome", () => actions.check(entry)),

@@ -8,6 +8,8 @@ import { read, shown } from "./extended_json.js";
 const CHUNK = 100;
 /// How many rows a reply may open with.
 const FIRST_ROWS = 150;
+/// Deeper levels are indented no further, and say which they are. The style sheet has as many.
+const DEEPEST_INDENT = 12;
 /// Longer texts are cut until asked for.
 const LONGEST_TEXT = 2000;
 const LONGEST_PREVIEW = 120;
@@ -62,7 +64,7 @@ export class Tree {
     row.ariaLevel = node.level;
     row.ariaSetSize = node.total;
     row.ariaPosInSet = node.at + 1;
-    row.style.setProperty("--level", node.level - 1);
+    if (node.level > DEEPEST_INDENT) row.append(element("span", "label", `level ${node.level}`), " ");
     this.#nodes.set(row, node);
     if (node.more) {
       row.classList.add("more");

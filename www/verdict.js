@@ -2,7 +2,7 @@
 // that are offered: "check", "same", "new".
 
 import { onlyReads } from "./summary.js";
-import { milliseconds } from "./time.js";
+import { ago, milliseconds } from "./time.js";
 import { sentence } from "./words.js";
 
 export const NOTHING = verdict("none", "Nothing sent yet", "The outcome of a command appears here: executed, not executed, or unknown.");
@@ -44,14 +44,16 @@ export function failure(error, { kind, id }) {
 }
 
 export function refusal(error) {
-  return verdict("not_executed", "Not sent", sentence(error.reason ?? error.message), "Nothing has left this page. Correct it, then send.");
+  const reason = error.line ? `The command has a mistake in line ${error.line}, column ${error.column}.` : sentence(error.reason);
+  return verdict("not_executed", "Not sent", reason, "Nothing has left this page. Correct it and send it again.");
 }
 
-/// For a command that was under way when its page was closed.
-export function interrupted() {
-  return verdict("unknown", "Unknown: the page was closed",
-    "This command was under way when the page was closed. It may or may not have been executed.",
-    "Settle it in one of these ways:", ["check", "same", "new"]);
+/// For a command of the history that nobody has settled yet.
+export function unsettled({ outcome, reason, at }) {
+  const isInterrupted = outcome === "running";
+  return verdict("unknown", isInterrupted ? "Unknown: the page was closed" : "Unknown",
+    isInterrupted ? `Sent ${ago(Date.now() - at)}; it was under way when the page was closed.` : reason ?? "",
+    "It may or may not have been executed. Settle it in one of these ways:", ["check", "same", "new"]);
 }
 
 const TITLES = { not_executed: "Not executed", unknown: "Unknown", executed: "Executed, but without its reply" };

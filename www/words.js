@@ -36,8 +36,8 @@ const ENDS = {
 
 /// Where the client's own text says less than a person wants to know.
 const EXPLAINED = {
-  executed: "and answered",
-  answered: "said what became of it",
+  executed: "",
+  answered: "it says what became of the command",
   unreachable: "it is down, or the network does not lead there",
   overtaken: "another server was faster",
   cancelled: "before it had the command",
@@ -53,8 +53,8 @@ export function ended(tried) {
   const isRefusal = !ENDS[code] && outcome === "not_executed";
   const title = outcome === "unknown" && code === "cancelled" ? "Unknown" : ENDS[code] ?? (isRefusal ? "Refused" : OUTCOMES[outcome]);
   const explained = sent && code === "cancelled" ? "cancelled while it had the command" : EXPLAINED[code];
-  const hinted = tried.hinted ? " (another server named it)" : "";
-  return { kind: kindOf(tried), title, text: `${explained ?? withoutTitle(tried.text)}${hinted}` };
+  const parts = [explained ?? inOwnWords(tried.text), tried.hinted ? "asked next, on another server’s hint" : ""];
+  return { kind: kindOf(tried), title, text: parts.filter(Boolean).join("; ") };
 }
 
 export const OUTCOMES = { executed: "Executed", not_executed: "Not executed", unknown: "Unknown", running: "Under way" };
@@ -66,8 +66,9 @@ function kindOf({ code, outcome }) {
   return code === "overtaken" || code === "cancelled" ? "idle" : "failed";
 }
 
-function withoutTitle(text) {
-  return text.replace(/^is a follower; coordinator is (\S+).*$/, "$1 is");
+/// The title says already that it is not the coordinator.
+function inOwnWords(text) {
+  return text.replace(/^is (.*); coordinator is (\S+?)( at .*)?$/, "$2 is").replace(/^is (a follower and .*|in an election.*|shutting down.*)$/, "it is $1");
 }
 
 export function sentence(text) {
