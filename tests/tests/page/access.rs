@@ -186,8 +186,11 @@ async fn fits(page: &Page, width: u32) -> Result<()> {
 }
 
 async fn objections(stage: &Stage) -> Result<()> {
+    // Colours on their way from one scheme to the other are nobody's choice.
     let run = "const done = arguments[0];
-         axe.run(document, { resultTypes: ['violations'] }).then(
+         const changing = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
+         Promise.allSettled(changing.map(({ finished }) => finished))
+             .then(() => axe.run(document, { resultTypes: ['violations'] })).then(
              ({ violations, passes }) => done({ passes: passes.length, violations: violations.map(({ id, help, nodes }) =>
                  ({ id, help, nodes: nodes.map(({ html, failureSummary }) => [html, failureSummary]) })) }),
              (error) => done({ error: String(error) }))";
