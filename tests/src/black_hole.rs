@@ -25,13 +25,22 @@ impl BlackHole {
     /// # Errors
     /// If there is no free port, or the system goes on accepting.
     pub async fn open() -> Result<Self> {
+        Self::open_at(free_ports(1)?[0]).await
+    }
+
+    /// As [`BlackHole::open`], at a port where nobody listens any more.
+    ///
+    /// # Errors
+    /// If somebody does, or the system goes on accepting.
+    pub async fn open_at(port: u16) -> Result<Self> {
         /// A connection over loopback that takes longer will not come.
         const NEVER: Duration = Duration::from_millis(300);
         const MORE_THAN_A_BACKLOG: usize = 16;
 
-        let port = free_ports(1)?[0];
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let socket = TcpSocket::new_v4()?;
+        // Connections of whoever listened here before may still be fading.
+        socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(0)?;
         let mut filling = Vec::new();

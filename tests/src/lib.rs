@@ -41,7 +41,7 @@ pub use page::{Page, Row, Shown};
 pub use ports::{free_ports, is_free};
 pub use process::{Process, Recipe};
 pub use program::{
-    client_program, find_mongod, installed_mongod, on_path, provisioned_mongod, server_example,
+    client_program, find_mongod, installed_mongod, on_path, page_dir, provisioned_mongod, server_example,
     server_program, target_dir,
 };
 pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};

@@ -69,21 +69,34 @@ const LOOK: &str = r##"
 const WATCH: &str = r##"
     const story = window.bellwetherStory = [];
     const last = new WeakMap();
-    const note = (row) => {
-        const { server, state } = row.dataset;
-        if (!server || last.get(row) === state) return;
+    const note = (row, state) => {
+        if (!row.dataset.server || last.get(row) === state) return;
         last.set(row, state);
-        story.push([server, state]);
+        story.push([row.dataset.server, state]);
     };
     new MutationObserver((changes) => {
-        for (const { type, target, addedNodes } of changes) {
-            if (type === "attributes") note(target);
+        const rows = new Set();
+        for (const { type, target, addedNodes, oldValue } of changes) {
+            if (type === "attributes") {
+                // A state that was left in the same task is seen here only.
+                note(target, oldValue);
+                rows.add(target);
+            }
             for (const node of addedNodes) {
                 if (node.nodeType !== Node.ELEMENT_NODE) continue;
-                for (const row of [node, ...node.querySelectorAll("[data-server]")]) note(row);
+                for (const row of [node, ...node.querySelectorAll("[data-server]")]) rows.add(row);
             }
         }
-    }).observe(document.getElementById("tries"), { subtree: true, childList: true, attributeFilter: ["data-state"] });
+        for (const row of rows) note(row, row.dataset.state);
+    }).observe(document.getElementById("tries"), {
+        subtree: true, childList: true, attributeFilter: ["data-state"], attributeOldValue: true,
+    });
+"##;
+
+/// Whether the client is loaded and the list of servers stands, so that nothing of it changes by itself any more.
+const READY: &str = r##"
+    const isSeen = (selector) => document.querySelector(selector)?.checkVisibility() ?? false;
+    return isSeen("#cluster [data-server]") || isSeen("#usual-servers");
 "##;
 
 const FILL: &str = r#"
@@ -122,9 +135,8 @@ impl Page {
     /// If that does not come.
     pub async fn ready(&self) -> Result<()> {
         wait_until("the page to be ready", async || {
-            let enabled = "return document.querySelector('#send:enabled') !== null";
             ensure!(
-                self.run(enabled, vec![]).await? == true,
+                self.run(READY, vec![]).await? == true,
                 "no command can be sent: {}",
                 self.run("return document.body?.innerText", vec![]).await?
             );

@@ -13,6 +13,7 @@ mod msrv;
 mod package;
 mod planted;
 mod provision;
+mod screenshots;
 mod semver;
 mod simulate;
 mod step;
@@ -75,6 +76,8 @@ enum Task {
     Web,
     /// Run the browser client's own tests in a headless Chromium
     BrowserTests(browser_tests::Options),
+    /// Make the pictures of the page that the documentation shows, in docs/images
+    Screenshots,
     /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser, packages of npm
     Provision,
 }
@@ -127,6 +130,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Planted(options) => planted::run(options).await,
         Task::Web => web::build().await.map(drop),
         Task::BrowserTests(options) => browser_tests::run(options).await,
+        Task::Screenshots => screenshots::run().await,
         Task::Provision => provision::everything().await,
     }
 }

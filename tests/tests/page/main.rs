@@ -4,7 +4,11 @@
 //! a case has broken is mended before the next one. A case fails if something is on the browser's console that should
 //! not be. `cargo test -p bellwether-tests --test page rows::` runs those of one subject.
 
+mod access;
+mod editor;
+mod history;
 mod rows;
+mod safety;
 mod stage;
 mod unknown;
 
@@ -50,6 +54,37 @@ fn main() -> Result<ExitCode> {
             sent_as_new_it_is_executed_again
             a_stopped_coordinator_leaves_it_unknown
             a_coordinator_killed_in_mid_command;
+        editor:
+            every_example_executes
+            bad_json_is_marked_where_it_is
+            cancelled_before_it_was_sent_it_is_not_executed
+            cancelled_after_it_was_sent_it_is_unknown
+            replies_keep_order_and_digits
+            the_keyboard_is_enough
+            the_cluster_is_seen_to_change
+            offline_in_mid_command_the_outcome_can_be_had_later;
+        history:
+            closed_in_mid_command_it_can_be_settled_later
+            commands_come_back_as_they_were_written
+            at_most_50_are_kept
+            garbage_in_the_storage_does_no_harm
+            a_link_shares_the_command_and_nothing_else;
+        safety:
+            documents_are_text
+            what_a_false_server_says_is_text
+            the_policy_is_sent_with_everything
+            the_policy_holds
+            only_modules_of_its_own_are_loaded;
+        access:
+            nothing_sent_yet
+            under_way
+            executed
+            bad_json
+            refused
+            unknown
+            verdict_and_rows_are_announced
+            states_differ_without_colour
+            nothing_moves_for_who_does_not_want_it;
     };
     let arguments = Arguments {
         test_threads: Some(1),

@@ -1,7 +1,5 @@
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Browser, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet};
+use bellwether_tests::{Browser, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, page_dir};
 use bson::{Document, doc};
 use tempfile::TempDir;
 
@@ -30,16 +28,11 @@ pub(crate) const HOST: usize = 0;
 
 impl Stage {
     pub(crate) async fn start() -> Result<Self> {
-        let www = Path::new(env!("CARGO_MANIFEST_DIR")).join("../www");
-        ensure!(
-            www.join("pkg/index.js").is_file(),
-            "the page's client is not built: run `cargo xtask web`"
-        );
         let set = ReplicaSet::start(3).await?;
         let logs = TempDir::with_prefix("bellwether-logs-")?;
         let cluster = Cluster::start_with(ClusterOptions {
             numbers: vec![1, 2, 3],
-            www: Some(www),
+            www: Some(page_dir()?),
             logs: Some(logs.path().to_path_buf()),
             ..ClusterOptions::new(set.uri())
         })
