@@ -331,6 +331,7 @@ function offer(entry) {
   showVerdict(verdicts.unsettled(entry));
 }
 
+if (/Mac|iPhone|iPad/.test(navigator.platform)) setText(byId("send").querySelector("kbd"), "⌘ Enter");
 wireForm();
 wireHistory();
 wireNetwork();
