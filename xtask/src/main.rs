@@ -12,6 +12,7 @@ mod msrv;
 mod package;
 mod planted;
 mod provision;
+mod screenshots;
 mod semver;
 mod simulate;
 mod step;
@@ -72,6 +73,8 @@ enum Task {
     Planted(planted::Options),
     /// Build the browser client into www/pkg, as the npm package it is published as, and show its size
     Web,
+    /// Make the pictures of the page that the documentation shows, in docs/images
+    Screenshots,
     /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser
     Provision,
 }
@@ -123,6 +126,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Simulate(options) => simulate::run(options).await,
         Task::Planted(options) => planted::run(options).await,
         Task::Web => web::build().await.map(drop),
+        Task::Screenshots => screenshots::run().await,
         Task::Provision => provision::everything().await,
     }
 }

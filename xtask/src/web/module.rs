@@ -101,6 +101,8 @@ fn bind(wasm: &Path, into: &Path) -> Result<()> {
         .and_then(|bindgen| {
             bindgen
                 .typescript(false)
+                // Next to the JavaScript, unless told otherwise.
+                .omit_default_module_path(false)
                 .remove_producers_section(true)
                 .remove_name_section(true)
                 .generate(into)

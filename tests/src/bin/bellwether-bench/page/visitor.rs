@@ -1,0 +1,166 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bellwether_tests::{Browser, wait_until};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Somebody who opens the page, sends commands and goes.
+pub(crate) struct Visitor {
+    browser: Browser,
+    page: String,
+}
+
+/// The times of one visit.
+#[derive(Serialize)]
+pub(crate) struct Visit {
+    /// From the beginning of the navigation to the reply to the first command.
+    pub(crate) load_to_executed: Duration,
+    /// From the click to the reply.
+    pub(crate) first: Duration,
+    /// The same for the commands after it.
+    pub(crate) next: Vec<Duration>,
+}
+
+/// Added to the page before its own scripts: sends a command as soon as the page lets one, and measures.
+const IN_THE_PAGE: &str = r##"
+(() => {
+    const SERVERS = "servers of this run";
+    const byId = (id) => document.getElementById(id);
+    const fill = (id, text) => {
+        byId(id).value = text;
+        byId(id).dispatchEvent(new InputEvent("input", { bubbles: true }));
+        byId(id).dispatchEvent(new Event("change", { bubbles: true }));
+    };
+    /// Sends an insert and gives how long it took and when, since the navigation began, it was executed.
+    const send = () => new Promise((resolve, reject) => {
+        fill("command", '{"insert":"visits","documents":[{"text":"a visit"}]}');
+        const verdict = byId("verdict");
+        const observer = new MutationObserver(() => {
+            const { outcome } = verdict.dataset;
+            if (outcome === "running" || outcome === "none") return;
+            observer.disconnect();
+            const now = performance.now();
+            if (outcome === "executed") resolve([now - started, now]);
+            else reject(new Error(`${outcome}: ${verdict.innerText}`));
+        });
+        observer.observe(verdict, { attributeFilter: ["data-outcome"] });
+        const started = performance.now();
+        byId("send").click();
+    });
+    const first = new Promise((resolve, reject) => {
+        const observer = new MutationObserver(() => {
+            if (!document.querySelector("#send:enabled")) return;
+            observer.disconnect();
+            fill("servers", SERVERS);
+            send().then(resolve, reject);
+        });
+        observer.observe(document, { subtree: true, childList: true, attributes: true });
+    });
+    const visit = async (more) => {
+        const times = [await first];
+        for (let command = 0; command < more; command += 1) times.push(await send());
+        return times;
+    };
+    let sending = null;
+    const begin = () => {
+        let longest = 0;
+        let goOn = true;
+        const ended = (async () => {
+            while (goOn) longest = Math.max(longest, (await send())[0]);
+            return longest;
+        })();
+        sending = () => { goOn = false; return ended; };
+    };
+    window.bellwetherVisit = { visit, begin, end: () => sending() };
+})();
+"##;
+
+impl Visitor {
+    /// A browser for this page, and with it this list of servers.
+    pub(crate) async fn start(page: &str, servers: Vec<String>) -> Result<Self> {
+        let browser = Browser::start().await?;
+        let disabled = json!({ "cacheDisabled": true });
+        browser.devtools("Network.enable", json!({})).await?;
+        browser.devtools("Network.setCacheDisabled", disabled).await?;
+        let servers = Value::from(servers.join("\n")).to_string();
+        let source = IN_THE_PAGE.replace(r#""servers of this run""#, &servers);
+        let added = json!({ "source": source });
+        browser
+            .devtools("Page.addScriptToEvaluateOnNewDocument", added)
+            .await?;
+        Ok(Self {
+            browser,
+            page: page.to_owned(),
+        })
+    }
+
+    /// Opens the page as if for the first time, and sends a command and then some more.
+    pub(crate) async fn visit(&self, more: u32) -> Result<Visit> {
+        let client = self.browser.client();
+        client.goto("about:blank").await?;
+        let everything = json!({ "origin": self.page, "storageTypes": "all" });
+        self.browser
+            .devtools("Storage.clearDataForOrigin", everything)
+            .await?;
+        client.goto(&self.page).await?;
+        let times = self
+            .ask("bellwetherVisit.visit(arguments[0])", vec![json!(more)])
+            .await?;
+        let times: Vec<[f64; 2]> = serde_json::from_value(times)?;
+        let millis = |time: f64| Duration::from_secs_f64(time / 1000.0);
+        let (first, next) = times.split_first().context("no command was executed")?;
+        Ok(Visit {
+            load_to_executed: millis(first[1]),
+            first: millis(first[0]),
+            next: next.iter().map(|time| millis(time[0])).collect(),
+        })
+    }
+
+    /// Sends one command after the other from now on.
+    pub(crate) async fn begin_to_send(&self) -> Result<()> {
+        self.ask("bellwetherVisit.begin()", vec![]).await.map(drop)
+    }
+
+    /// Stops that, and gives how long the longest command took.
+    pub(crate) async fn longest_sent(&self) -> Result<Duration> {
+        let longest = self.ask("bellwetherVisit.end()", vec![]).await?;
+        let longest = longest.as_f64().context("no command was sent")?;
+        Ok(Duration::from_secs_f64(longest / 1000.0))
+    }
+
+    /// The paths of all files the page has loaded.
+    pub(crate) async fn loaded(&self) -> Result<Vec<String>> {
+        let loaded =
+            "Array.from(performance.getEntriesByType('resource'), ({ name }) => new URL(name).pathname)
+             .filter((path) => path !== '/status')";
+        let mut loaded: Vec<String> = serde_json::from_value(self.ask(loaded, vec![]).await?)?;
+        loaded.push("/index.html".into());
+        loaded.sort();
+        loaded.dedup();
+        Ok(loaded)
+    }
+
+    pub(crate) async fn close(self) -> Result<()> {
+        self.browser.close().await
+    }
+
+    /// What an expression in the page comes to.
+    async fn ask(&self, expression: &str, arguments: Vec<Value>) -> Result<Value> {
+        // A driver's script has a limit of 30 s, which commands under faults may exceed.
+        let start = format!(
+            "window.asked = null;
+             Promise.resolve({expression}).then((value) => {{ asked = {{ value }}; }}, (error) => {{ asked = {{ error: String(error) }}; }})"
+        );
+        let client = self.browser.client();
+        client.execute(&start, arguments).await?;
+        let asked = wait_until("the page's answer", async || {
+            let asked = client.execute("return window.asked", vec![]).await?;
+            ensure!(!asked.is_null(), "{expression} is not done");
+            Ok(asked)
+        })
+        .await?;
+        ensure!(asked["error"].is_null(), "{expression}: {}", asked["error"]);
+        Ok(asked["value"].clone())
+    }
+}
