@@ -97,7 +97,7 @@ class Row {
     const where = element("span", "where");
     where.append(this.name, this.url);
     const what = element("span", "what");
-    what.append(this.title, this.text);
+    what.append(this.title, " ", this.text);
     this.item.append(this.icon, where, this.ms, what, this.earlier);
     this.show("waiting");
   }

@@ -53,7 +53,7 @@ export function ended(tried) {
   const isRefusal = !ENDS[code] && outcome === "not_executed";
   const title = outcome === "unknown" && code === "cancelled" ? "Unknown" : ENDS[code] ?? (isRefusal ? "Refused" : OUTCOMES[outcome]);
   const explained = sent && code === "cancelled" ? "cancelled while it had the command" : EXPLAINED[code];
-  const parts = [explained ?? inOwnWords(tried.text, code), tried.hinted ? "asked next, on another server’s hint" : ""];
+  const parts = [explained ?? inOwnWords(tried.text, code), tried.hinted ? "asked next because another server named it" : ""];
   return { kind: kindOf(tried), title, text: parts.filter(Boolean).join("; ") };
 }
 
