@@ -47,7 +47,7 @@ pub(crate) enum Happened<C> {
     Greeted {
         server: usize,
         connection: C,
-        hello: HelloOk,
+        hello: Box<HelloOk>,
     },
     /// The try is over.
     Ended {
@@ -147,13 +147,13 @@ pub(crate) fn deadline_ms(limit: Duration) -> u64 {
     millis.saturating_add(deadline.subsec_millis().into()).max(1)
 }
 
-async fn greet(connection: &mut impl Connection, hello: Hello) -> Result<HelloOk, TryEnd> {
+async fn greet(connection: &mut impl Connection, hello: Hello) -> Result<Box<HelloOk>, TryEnd> {
     let hello = ClientFrame::Hello(hello).to_json();
     connection.send(hello).await.map_err(TryEnd::Closed)?;
     loop {
         let message = connection.recv().await.map_err(TryEnd::Closed)?;
         match ServerFrame::parse(&message) {
-            Ok(ServerFrame::HelloOk(hello)) => return Ok(hello),
+            Ok(ServerFrame::HelloOk(hello)) => return Ok(Box::new(hello)),
             Ok(ServerFrame::Error(frame)) => return Err(TryEnd::Refused(Box::new(frame))),
             // Frames of a later version of the protocol are to be ignored.
             Ok(ServerFrame::Result(_) | ServerFrame::Fate(_)) | Err(FrameError::UnknownType(_)) => {}

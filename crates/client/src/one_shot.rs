@@ -143,8 +143,9 @@ impl<P: Platform> OneShot<P> {
     }
 
     /// How long one server may work on the command before the next one is asked; a third of the deadline
-    /// unless set. A coordinator that was paused in the middle of a command must not cost all the time there
-    /// is, and to ask another server meanwhile is safe, as the id is the same.
+    /// unless set. A coordinator that nobody replaces and that never answers must not cost all the time there
+    /// is, and to ask another server meanwhile is safe, as the id is the same. One that was replaced is not
+    /// waited for so long: see [`Lost::Superseded`](crate::Lost::Superseded).
     #[must_use]
     pub fn answer_timeout(mut self, limit: Duration) -> Self {
         self.answer_timeout = Some(limit);
@@ -171,9 +172,10 @@ impl<P: Platform> OneShot<P> {
     }
 
     /// Passes the command along the list, again and again with pauses, until a server executes it, a server
-    /// says that none will, or the deadline has passed.
+    /// says that none will, or the deadline has passed. Several servers may be greeted side by side; the command
+    /// is with one at a time.
     ///
-    /// Dropping the future closes the connection. If [`Event::Sent`] was reported before, the outcome is then
+    /// Dropping the future closes the connections. If [`Event::Sent`] was reported before, the outcome is then
     /// unknown; [`execute_until`](Self::execute_until) keeps the books for a caller who wants to stop early.
     ///
     /// # Errors

@@ -35,6 +35,9 @@ const LONGEST_CONNECT: u32 = 3;
 /// better. Most commands are answered by then, and a coordinator that fell silent has been replaced.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
+/// [`perform`](crate::attempt::perform), whose future has no name.
+type Perform<'a, P, S> = fn(&'a OneShot<P>, Clock<'a, P>, Task<<P as Platform>::Connection>) -> S;
+
 /// A command or a question on its way along the list, with `S` what [`perform`](crate::attempt::perform)
 /// returns.
 pub(crate) struct Run<'a, P: Platform, F, S> {
@@ -43,7 +46,7 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
     clock: Clock<'a, P>,
     progress: Progress,
     on_event: F,
-    perform: fn(&'a OneShot<P>, Clock<'a, P>, Task<P::Connection>) -> S,
+    perform: Perform<'a, P, S>,
     /// What is under way, for which server; goodbyes are for none.
     steps: Vec<(Option<usize>, Pin<Box<S>>)>,
     /// What comes next if nothing else happens before.
@@ -122,7 +125,7 @@ where
         clock: Clock<'a, P>,
         progress: Progress,
         on_event: F,
-        perform: fn(&'a OneShot<P>, Clock<'a, P>, Task<P::Connection>) -> S,
+        perform: Perform<'a, P, S>,
     ) -> Self {
         Self {
             shot,
@@ -310,7 +313,7 @@ where
         None
     }
 
-    fn greeted(&mut self, server: usize, connection: P::Connection, hello: HelloOk) -> Option<Verdict> {
+    fn greeted(&mut self, server: usize, connection: P::Connection, hello: Box<HelloOk>) -> Option<Verdict> {
         self.progress.greeted(server, &hello.server);
         (self.on_event)(Event::Greeted {
             server,

@@ -70,7 +70,7 @@ pub enum BadServer {
     #[error("the list of servers is empty; name at least one, such as 127.0.0.1:7001")]
     EmptyList,
     /// One entry is wrong.
-    #[error("{entry:?} is not the address of a server: {problem}; write host:port or ws://host:port/v1")]
+    #[error("\"{entry}\" is not the address of a server: {problem}; write host:port or ws://host:port/v1")]
     BadEntry {
         /// The entry, shortened if it is long.
         entry: String,
@@ -91,17 +91,18 @@ impl FromStr for ServerUrl {
 }
 
 fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
-    let (secure, has_scheme, rest) = match entry.split_once("://") {
-        None => (false, false, entry),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => (false, true, rest),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("wss") => (true, true, rest),
-        Some(_) => return Err("the scheme must be ws or wss"),
+    let (scheme, rest) = match cut(entry, b':') {
+        Some((scheme, rest)) if rest.starts_with("//") => (Some(scheme), &rest[2..]),
+        _ => (None, entry),
     };
-    let (authority, path) = match rest.find('/') {
-        None => (rest, ""),
-        Some(slash) => rest.split_at(slash),
+    let secure = match scheme {
+        Some(scheme) if scheme.eq_ignore_ascii_case("wss") => true,
+        Some(scheme) if !scheme.eq_ignore_ascii_case("ws") => return Err("the scheme must be ws or wss"),
+        _ => false,
     };
-    if authority.contains('@') {
+    let authority = cut(rest, b'/').map_or(rest, |(authority, _)| authority);
+    let path = &rest[authority.len()..];
+    if authority.as_bytes().contains(&b'@') {
         return Err("it must not hold a user name");
     }
     let (host, port) = split_port(authority)?;
@@ -111,7 +112,7 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
             .ok()
             .filter(|port| *port > 0)
             .ok_or("the port is not a number from 1 to 65535")?,
-        None if !has_scheme => return Err("the port is missing"),
+        None if scheme.is_none() => return Err("the port is missing"),
         None if secure => 443,
         None => 80,
     };
@@ -130,7 +131,7 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
     let host = host.to_ascii_lowercase();
     let scheme = if secure { "wss" } else { "ws" };
     Ok(ServerUrl {
-        text: format!("{scheme}://{host}:{port}{path}"),
+        text: [scheme, "://", &host, ":", &port.to_string(), path].concat(),
         secure,
         host,
         port,
@@ -141,28 +142,38 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
 /// Splits `host:port`; the host keeps the brackets of an IPv6 address.
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     if !authority.starts_with('[') {
-        return Ok(match authority.split_once(':') {
+        return Ok(match cut(authority, b':') {
             None => (authority, None),
             Some((host, port)) => (host, Some(port)),
         });
     }
-    let end = authority
-        .find(']')
-        .ok_or("the closing ] of the IPv6 address is missing")?;
-    let (host, rest) = authority.split_at(end + 1);
-    match rest.strip_prefix(':') {
-        Some(port) => Ok((host, Some(port))),
+    let (host, rest) = cut(authority, b']').ok_or("the closing ] of the IPv6 address is missing")?;
+    let host = &authority[..=host.len()];
+    match cut(rest, b':') {
+        Some(("", port)) => Ok((host, Some(port))),
         None if rest.is_empty() => Ok((host, None)),
-        None => Err("there is something between ] and the port"),
+        _ => Err("there is something between ] and the port"),
     }
 }
 
+/// What stands before and after the first of these bytes, which is ASCII.
+fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|other| other == byte)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
 fn check_host(host: &str) -> Result<(), &'static str> {
-    if let Some(address) = host.strip_prefix('[') {
-        let address = address.trim_end_matches(']');
-        return match address.parse::<core::net::Ipv6Addr>() {
-            Ok(_) => Ok(()),
-            Err(_) => Err("what stands in [ ] is not an IPv6 address"),
+    if host.starts_with('[') {
+        // Not every mistake is found here; whoever connects finds the others.
+        let address = &host.as_bytes()[1..host.len() - 1];
+        return if address.contains(&b':')
+            && address
+                .iter()
+                .all(|byte| b":.".contains(byte) || byte.is_ascii_hexdigit())
+        {
+            Ok(())
+        } else {
+            Err("what stands in [ ] is not an IPv6 address")
         };
     }
     if host.is_empty() {
@@ -239,10 +250,12 @@ impl FromStr for ServerList {
 
     /// Reads entries separated by commas, blanks or line ends.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let entries = text
-            .split(|c: char| c == ',' || c.is_whitespace())
-            .filter(|entry| !entry.is_empty());
-        let servers: Vec<ServerUrl> = entries.map(str::parse).collect::<Result<_, _>>()?;
+        let mut servers = Vec::new();
+        for entry in text.split([',', ' ', '\n', '\r', '\t']) {
+            if !entry.is_empty() {
+                servers.push(entry.parse()?);
+            }
+        }
         Self::new(servers)
     }
 }

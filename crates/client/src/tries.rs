@@ -12,7 +12,7 @@ pub struct Try {
     pub url: ServerUrl,
     /// The server's id, if it got as far as saying it.
     pub server: Option<String>,
-    /// In which pass over the list, counted from 1.
+    /// In which pass over the list it began, counted from 1.
     pub pass: u32,
     /// Whether another server's hint led here, before this server's turn.
     pub hinted: bool,
@@ -205,7 +205,7 @@ impl fmt::Display for TryEnd {
             }
             Self::Closed(closed) => write!(f, "closed before the command was sent: {closed}"),
             Self::NotCoordinator { role, coordinator } => not_coordinator(f, *role, coordinator.as_ref()),
-            Self::WrongCluster { found } => write!(f, "belongs to another cluster, {found:?}"),
+            Self::WrongCluster { found } => write!(f, "belongs to another cluster, \"{found}\""),
             Self::TooLarge { bytes, limit } => {
                 write!(f, "accepts {limit} bytes at most; the command takes {bytes}")
             }

@@ -274,7 +274,7 @@ pub enum FrameError {
     #[error("not a JSON object with a \"type\": {0}")]
     NotAFrame(String),
     /// An object of a type this side does not receive.
-    #[error("unknown frame type {0:?}")]
+    #[error("unknown frame type \"{0}\"")]
     UnknownType(String),
     /// An object of a known type whose fields are wrong.
     #[error("bad {frame} frame: {detail}")]

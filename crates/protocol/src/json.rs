@@ -4,6 +4,7 @@
 //! would double what is loaded. Strings and numbers, where JSON is hard, are `hifijson`'s. Nothing here
 //! recurses, however deeply a text is nested, and no value is read that nobody asks for.
 
+use core::cell::Cell;
 use std::borrow::Cow;
 
 use hifijson::Read as _;
@@ -140,18 +141,13 @@ fn write_string(json: &mut String, text: &str) {
 }
 
 /// The fields of a JSON object that was read. Of a name that comes twice, the last field counts.
+///
+/// A field that is missing or holds something else than it should is read as empty or zero and remembered:
+/// [`bad_field`](Self::bad_field) names it. Looking once, at the end, keeps the code small.
 #[derive(Debug)]
-pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a str)>);
-
-/// Why a field could not be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum BadField {
-    /// It has to be there and is not, or is null.
-    #[error("missing field `{0}`")]
-    Missing(&'static str),
-    /// It holds something else than it should.
-    #[error("the value of `{0}` is not what it should be")]
-    Unexpected(&'static str),
+pub struct Fields<'a> {
+    fields: Vec<(Cow<'a, str>, &'a str)>,
+    bad: Cell<Option<&'static str>>,
 }
 
 impl<'a> Fields<'a> {
@@ -176,61 +172,94 @@ impl<'a> Fields<'a> {
             }
         }
         reader.end()?;
-        Ok(Self(fields))
+        let bad = Cell::new(None);
+        Ok(Self { fields, bad })
+    }
+
+    /// The first field that was asked for and was not what it should be.
+    pub fn bad_field(&self) -> Option<&'static str> {
+        self.bad.get()
+    }
+
+    /// Remembers that this field is not what it should be.
+    pub fn is_bad(&self, name: &'static str) {
+        self.bad.set(self.bad.get().or(Some(name)));
     }
 
     /// The field's text; `None` if it is not there or null.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
-        let (_, value) = self.0.iter().rev().find(|(field, _)| field == name)?;
+        let (_, value) = self.fields.iter().rev().find(|(field, _)| field == name)?;
         (*value != "null").then_some(value)
     }
 
-    /// A string.
-    ///
-    /// # Errors
-    /// [`BadField`] if it is something else.
-    pub fn text(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, BadField> {
+    /// A string that has to be there.
+    pub fn text(&self, name: &'static str) -> String {
+        self.required(name, self.some_text(name))
+    }
+
+    /// A string that may be missing.
+    pub fn some_text(&self, name: &'static str) -> Option<String> {
         let unquoted = |json: &'a str| {
             let mut lexer = SliceLexer::new(json.strip_prefix('"')?.as_bytes());
-            lexer.str_string().ok()
+            Some(lexer.str_string().ok()?.into_owned())
         };
-        self.raw(name)
-            .map(|json| unquoted(json).ok_or(BadField::Unexpected(name)))
-            .transpose()
+        let json = self.raw(name)?;
+        self.readable(name, unquoted(json))
     }
 
-    /// An integer.
-    ///
-    /// # Errors
-    /// [`BadField`] if it is something else or too large.
-    pub fn number<T: TryFrom<i64>>(&self, name: &'static str) -> Result<Option<T>, BadField> {
-        let number = |json: &str| T::try_from(json.parse().ok()?).ok();
-        self.raw(name)
-            .map(|json| number(json).ok_or(BadField::Unexpected(name)))
-            .transpose()
+    /// An integer that has to be there, from 0 on.
+    pub fn number(&self, name: &'static str) -> u64 {
+        self.required(name, self.some_number(name))
     }
 
-    /// `true` or `false`.
-    ///
-    /// # Errors
-    /// [`BadField`] if it is something else.
-    pub fn flag(&self, name: &'static str) -> Result<Option<bool>, BadField> {
-        match self.raw(name) {
-            None => Ok(None),
-            Some("true") => Ok(Some(true)),
-            Some("false") => Ok(Some(false)),
-            Some(_) => Err(BadField::Unexpected(name)),
+    /// An integer that may be missing, from 0 on.
+    pub fn some_number(&self, name: &'static str) -> Option<u64> {
+        let number = self.some_integer(name)?;
+        self.readable(name, u64::try_from(number).ok())
+    }
+
+    /// An integer that may be missing.
+    pub fn some_integer(&self, name: &'static str) -> Option<i64> {
+        let json = self.raw(name)?;
+        self.readable(name, json.parse().ok())
+    }
+
+    /// `true` or `false`; it has to be there.
+    pub fn flag(&self, name: &'static str) -> bool {
+        let flag = match self.raw(name) {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => None,
+        };
+        self.required(name, flag)
+    }
+
+    /// Reads an object in this one, which may be missing.
+    pub fn some_object<T>(&self, name: &'static str, read: impl FnOnce(&Fields<'a>) -> T) -> Option<T> {
+        let json = self.raw(name)?;
+        let object = self.readable(name, Fields::read(json).ok())?;
+        let value = read(&object);
+        match object.bad_field() {
+            None => Some(value),
+            Some(inner) => {
+                self.is_bad(inner);
+                None
+            }
         }
     }
 
-    /// An object in this one.
-    ///
-    /// # Errors
-    /// [`BadField`] if it is something else.
-    pub fn object(&self, name: &'static str) -> Result<Option<Fields<'a>>, BadField> {
-        self.raw(name)
-            .map(|json| Fields::read(json).map_err(|_| BadField::Unexpected(name)))
-            .transpose()
+    fn required<T: Default>(&self, name: &'static str, value: Option<T>) -> T {
+        if value.is_none() {
+            self.is_bad(name);
+        }
+        value.unwrap_or_default()
+    }
+
+    fn readable<T>(&self, name: &'static str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.is_bad(name);
+        }
+        value
     }
 }
 
@@ -395,3 +424,6 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,77 +1,105 @@
 //! The functions the package's JavaScript calls. What they take and return is plain text: reading objects of
-//! JavaScript field by field takes more code on both sides than JSON does.
+//! JavaScript field by field takes more code on both sides than JSON does, and so do promises.
 
 use core::time::Duration;
 
-use bellwether_client::{CommandId, CommandText, Event, OneShot, ServerList};
-use js_sys::{Array, Function, Promise};
+use bellwether_client::{CommandId, CommandText, Event, OneShot, RawJson, ServerList};
+use futures_channel::oneshot;
+use js_sys::Function;
+use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::Browser;
 use crate::values;
 
-/// Passes a command to each of the servers in turn until one executes it. Resolves to the answer as JSON and the
-/// reply.
+/// Passes a command to each of the servers in turn until one executes it; or without a command, asks what became of
+/// the one with this id.
+///
+/// `tell` is called with each event as JSON, and at last with the answer, or the fields of an error, as JSON,
+/// with `true` or `false`, and with the reply, if there is one. Returns a function that stops the attempt.
 ///
 /// # Errors
-/// An error's fields as JSON; they say what became of the command.
+/// An error's fields as JSON, if what is asked for makes no sense. `tell` is not called then.
 #[wasm_bindgen(skip_typescript)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "options, without an object to read them from"
-)]
-pub async fn execute(
-    command: String,
-    servers: String,
+pub fn start(
+    servers: &str,
+    command: Option<String>,
     timeout_ms: f64,
     id: Option<String>,
     cluster: Option<String>,
     first: Option<String>,
-    stopped: Option<Promise>,
-    on_event: Option<Function>,
-) -> Result<Array, JsValue> {
-    let command: CommandText = command.parse().map_err(|error| values::command_error(&error))?;
-    let mut shot = one_shot(&servers, timeout_ms, cluster, first)?;
-    if let Some(id) = id {
-        shot = shot.ask_again(read_id(&id)?);
-    }
-    match shot
-        .execute_until(done(stopped), &command, listener(on_event))
-        .await
-    {
-        Ok(executed) => Ok(answer(
-            &values::executed(&executed),
-            Some(executed.result.as_str()),
-        )),
-        Err(failure) => Err(values::failure(&failure).into()),
-    }
+    tell: Function,
+) -> Result<JsValue, JsValue> {
+    let command = command.as_deref().map(str::parse).transpose();
+    let command: Option<CommandText> = command.map_err(|error| values::command_error(&error))?;
+    let id = id.as_deref().map(str::parse).transpose();
+    let id: Option<CommandId> = id.map_err(|error| values::usage_error("bad_option", &error))?;
+    let shot = one_shot(servers, timeout_ms, cluster, first)?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    spawn_local(async move {
+        let (decided, answer, result) = run(shot, command, id, stopped, &tell).await;
+        say(
+            &tell,
+            &answer,
+            decided.into(),
+            result.as_ref().map(RawJson::as_str).into(),
+        );
+    });
+    Ok(Closure::once_into_js(move || stop.send(()).unwrap_or_default()))
 }
 
-/// Asks each of the servers in turn what became of the command with this id. Executes nothing. Resolves to the
-/// answer as JSON and the reply, if there is one.
-///
-/// # Errors
-/// An error's fields as JSON, with the outcome `unknown` if nobody could say.
-#[wasm_bindgen(skip_typescript)]
-pub async fn outcome(
-    servers: String,
-    timeout_ms: f64,
-    id: String,
-    cluster: Option<String>,
-    first: Option<String>,
-    stopped: Option<Promise>,
-    on_event: Option<Function>,
-) -> Result<Array, JsValue> {
-    let id = read_id(&id)?;
-    let shot = one_shot(&servers, timeout_ms, cluster, first)?;
-    match shot.outcome_until(done(stopped), id, listener(on_event)).await {
-        Ok(fate) => Ok(answer(
-            &values::fate(&fate),
-            fate.result.as_ref().map(|result| result.as_str()),
-        )),
-        Err(failure) => Err(values::failure(&failure).into()),
-    }
+/// Whether there is an answer, the answer or the error as JSON, and the reply.
+async fn run(
+    mut shot: OneShot<Browser>,
+    command: Option<CommandText>,
+    id: Option<CommandId>,
+    stopped: oneshot::Receiver<()>,
+    tell: &Function,
+) -> (bool, String, Option<RawJson>) {
+    // Boxed, so that both ways share one copy of the client's logic in the module.
+    let listener: Box<dyn FnMut(Event<'_>)> = Box::new(|event| {
+        say(
+            tell,
+            &values::event(event),
+            JsValue::UNDEFINED,
+            JsValue::UNDEFINED,
+        )
+    });
+    let stopped = async {
+        if stopped.await.is_err() {
+            // Whoever could stop it is gone.
+            core::future::pending::<()>().await;
+        }
+    };
+    let failure = match (command, id) {
+        (Some(command), id) => {
+            if let Some(id) = id {
+                shot = shot.ask_again(id);
+            }
+            match shot.execute_until(stopped, &command, listener).await {
+                Ok(executed) => return (true, values::executed(&executed), Some(executed.result)),
+                Err(failure) => failure,
+            }
+        }
+        (None, Some(id)) => match shot.outcome_until(stopped, id, listener).await {
+            Ok(fate) => return (true, values::fate(&fate), fate.result),
+            Err(failure) => failure,
+        },
+        (None, None) => {
+            return (
+                false,
+                values::usage_error("bad_option", &"there is no id to ask about"),
+                None,
+            );
+        }
+    };
+    (false, values::failure(&failure), None)
+}
+
+fn say(tell: &Function, json: &str, decided: JsValue, result: JsValue) {
+    // It throws nothing: the package's JavaScript sees to that.
+    let _ = tell.call3(&JsValue::NULL, &json.into(), &decided, &result);
 }
 
 /// Reads a list of servers as people write it, and returns their full URLs, each place once, in lines.
@@ -117,37 +145,4 @@ fn list(servers: &str) -> Result<ServerList, JsValue> {
     servers
         .parse()
         .map_err(|error| values::usage_error("bad_server", &error).into())
-}
-
-fn read_id(id: &str) -> Result<CommandId, JsValue> {
-    id.parse()
-        .map_err(|error| values::usage_error("bad_option", &error).into())
-}
-
-/// Boxed, so that both functions share one copy of the client's logic in the module.
-fn listener(on_event: Option<Function>) -> Box<dyn FnMut(Event<'_>)> {
-    Box::new(move |event| {
-        if let Some(on_event) = &on_event {
-            // It throws nothing: the package's JavaScript sees to that.
-            let _ = on_event.call1(&JsValue::NULL, &values::event(event).into());
-        }
-    })
-}
-
-/// Ready when the promise is; never, if there is none.
-async fn done(promise: Option<Promise>) {
-    match promise {
-        Some(promise) => {
-            let _ = JsFuture::from(promise).await;
-        }
-        None => core::future::pending().await,
-    }
-}
-
-fn answer(json: &str, result: Option<&str>) -> Array {
-    let answer = Array::of1(&json.into());
-    if let Some(result) = result {
-        answer.push(&result.into());
-    }
-    answer
 }

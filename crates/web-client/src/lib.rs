@@ -15,6 +15,11 @@
 
 #![deny(missing_docs)]
 
+/// Takes a third of the code of the standard allocator.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(target_arch = "wasm32")]
@@ -25,4 +30,4 @@ mod values;
 #[cfg(target_arch = "wasm32")]
 pub use browser::{Browser, BrowserConnection};
 #[cfg(target_arch = "wasm32")]
-pub use execute::{execute, outcome, parse_servers};
+pub use execute::{parse_servers, start};

@@ -44,6 +44,19 @@ async fn a_new_coordinator_gets_the_command_of_one_that_fell_silent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_has_a_hint_of_its_own() {
+    let network = Network::new(&[
+        ("a", &[Does::Follows(Some(B)), Does::Follows(Some("ws://d:1/v1"))]),
+        ("b", &[Does::GoesSilent]),
+        ("c", &[Does::SwallowsConnect]),
+        ("d", &[Does::Executes.in_epoch(8)]),
+    ]);
+    let executed = network.run(network.one_shot()).await.unwrap();
+    assert_eq!(network.asked(), "a b a d");
+    assert!(executed.tries.last().unwrap().hinted);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_silent_one_executed_is_replayed() {
     let executes_and_goes_silent = Does::Executes.answering_in(60_000);
     let network = Network::new(&[

@@ -5,6 +5,7 @@ mod network;
 mod order;
 mod passing;
 mod racing;
+mod random;
 mod script;
 mod wire;
 

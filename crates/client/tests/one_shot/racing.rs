@@ -167,10 +167,38 @@ async fn a_server_that_is_slow_to_connect_can_still_greet_between_passes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_try_that_ends_between_passes_leaves_the_pause_as_it_is() {
+    let network = Network::new(&[
+        ("a", &[Does::Refuses.connecting_in(1_500)]),
+        ("b", &[Does::IsOverloaded(2_000), Does::Executes]),
+    ]);
+    let mut pauses = Vec::new();
+    let watch = |event: Event<'_>| {
+        if let Event::Pausing { pause } = event {
+            pauses.push(pause);
+        }
+    };
+    let shot = network.one_shot();
+    shot.execute(&command(), watch).await.unwrap();
+    assert_eq!(pauses.len(), 1, "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_of_another_cluster_does_not_make_the_client_give_up_a_slow_one() {
+    let network = Network::new(&[
+        ("a", &[Does::Executes.connecting_in(1_500)]),
+        ("b", &[Does::IsElsewhere]),
+    ]);
+    let executed = network.run(network.one_shot().cluster("here")).await.unwrap();
+    assert_eq!(executed.url.as_str(), A);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cluster_that_comes_back_is_reached_although_connects_have_become_slow() {
     // As after many failures in a browser: every connect is held back for 4 s.
     let back = Does::Refuses.until(5_000, Does::Executes.connecting_in(4_000));
-    let network = Network::new(&[("a", &[back.clone()]), ("b", &[back.clone()]), ("c", &[back])]);
+    let back = core::slice::from_ref(&back);
+    let network = Network::new(&[("a", back), ("b", back), ("c", back)]);
     let shot = network.one_shot().deadline(Duration::from_secs(30));
     network.run(shot).await.unwrap();
     assert!(
@@ -219,6 +247,35 @@ async fn at_the_deadline_every_try_ends_for_its_own_reason() {
     codes.sort_unstable();
     assert_eq!(codes, ["connect_timeout", "hello_timeout", "lost"]);
     assert_eq!(network.elapsed().as_millis(), 900);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_too_little_time_for_a_pass_what_is_under_way_still_counts() {
+    let network = Network::new(&[
+        ("a", &[Does::Executes.connecting_in(300)]),
+        ("b", &[Does::Refuses]),
+    ]);
+    let shot = network.one_shot().deadline(Duration::from_millis(340));
+    assert_eq!(network.run(shot).await.unwrap().url.as_str(), A);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_deadline_nothing_new_is_begun() {
+    let network = Network::new(&[("a", &[Does::GoesSilent]), ("b", &[Does::Executes])]);
+    let shot = network.one_shot().deadline(Duration::from_millis(500));
+    let failure = network
+        .run(shot.answer_timeout(Duration::from_secs(5)))
+        .await
+        .unwrap_err();
+    assert_eq!((network.asked().as_str(), failure.tries.len()), ("a", 1));
+
+    // It greets in the very moment.
+    let network = Network::new(&[("a", &[Does::Executes.greeting_in(498)])]);
+    let shot = network.one_shot().deadline(Duration::from_millis(500));
+    let failure = network.run(shot).await.unwrap_err();
+    assert_eq!(failure.outcome, Outcome::NotExecuted);
+    assert!(network.arrived().is_empty());
+    assert_eq!(failure.tries[0].server.as_deref(), Some("a"), "it has greeted");
 }
 
 fn codes(failure: &Failure) -> Vec<&'static str> {

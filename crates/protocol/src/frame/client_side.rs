@@ -1,7 +1,7 @@
 //! The client's side: what it sends is written, and what it is told is read, by the small code of [`json`](crate::json).
 
 use super::unknown;
-use crate::json::{BadField, Fields, NotJson, Object};
+use crate::json::{Fields, Object};
 use crate::{
     ClientFrame, CommandFate, CommandId, CommandResult, CoordinatorHint, ErrorCode, ErrorFrame, FrameError,
     HelloOk, Limits, MongoError, Outcome, RawJson, RoleName, ServerFrame,
@@ -42,107 +42,123 @@ impl ServerFrame {
     /// [`FrameError`] if the text is not such a frame. Never recurses into the reply, however deeply it is
     /// nested.
     pub fn parse(json: &str) -> Result<Self, FrameError> {
-        let not_a_frame = |problem: NotJson| FrameError::NotAFrame(problem.to_string());
-        let fields = Fields::read(json).map_err(not_a_frame)?;
-        let kind = required(fields.text("type"), "type");
-        let kind = kind.map_err(|problem| FrameError::NotAFrame(problem.to_string()))?;
-        let (frame, read) = match &*kind {
-            "hello_ok" => ("hello_ok", hello_ok(&fields).map(Self::HelloOk)),
-            "result" => ("result", result(&fields).map(Self::Result)),
-            "fate" => ("fate", fate(&fields).map(Self::Fate)),
-            "error" => ("error", error(&fields).map(Self::Error)),
+        let fields = Fields::read(json).map_err(|problem| FrameError::NotAFrame(problem.to_string()))?;
+        let kind = fields.text("type");
+        if fields.bad_field().is_some() {
+            return Err(FrameError::NotAFrame("its type is missing".to_owned()));
+        }
+        let (frame, read) = match kind.as_str() {
+            "hello_ok" => ("hello_ok", Self::HelloOk(hello_ok(&fields))),
+            "result" => ("result", Self::Result(result(&fields))),
+            "fate" => ("fate", Self::Fate(fate(&fields))),
+            "error" => ("error", Self::Error(error(&fields))),
             other => return Err(unknown(other)),
         };
-        read.map_err(|problem| FrameError::BadFields {
-            frame,
-            detail: problem.to_string(),
-        })
+        match fields.bad_field() {
+            None => Ok(read),
+            Some(field) => Err(FrameError::BadFields {
+                frame,
+                detail: format!("the field `{field}` is missing or not what it should be"),
+            }),
+        }
     }
 }
 
-fn hello_ok(fields: &Fields<'_>) -> Result<HelloOk, BadField> {
-    let role = required(fields.text("role"), "role")?;
-    let limits = required(fields.object("limits"), "limits")?;
-    let limit = |name| required(limits.number(name), name);
-    Ok(HelloOk {
-        cluster: required(fields.text("cluster"), "cluster")?.into_owned(),
-        server: required(fields.text("server"), "server")?.into_owned(),
-        role: RoleName::from_name(&role),
-        epoch: fields.number("epoch")?,
-        coordinator: coordinator(fields)?,
-        server_time_ms: required(fields.number("server_time_ms"), "server_time_ms")?,
-        limits: Limits {
-            max_message_bytes: limit("max_message_bytes")?,
-            max_depth: limit("max_depth")?,
-            max_result_bytes: limit("max_result_bytes")?,
-            max_deadline_ms: limit("max_deadline_ms")?,
-            retention_ms: limit("retention_ms")?,
-        },
-    })
+/// Stands in a frame that is thrown away, as its limits were not readable.
+const NO_LIMITS: Limits = Limits {
+    max_message_bytes: 0,
+    max_depth: 0,
+    max_result_bytes: 0,
+    max_deadline_ms: 0,
+    retention_ms: 0,
+};
+
+fn hello_ok(fields: &Fields<'_>) -> HelloOk {
+    let limits = fields.some_object("limits", |limits| Limits {
+        max_message_bytes: limits.number("max_message_bytes"),
+        max_depth: limits.number("max_depth"),
+        max_result_bytes: limits.number("max_result_bytes"),
+        max_deadline_ms: limits.number("max_deadline_ms"),
+        retention_ms: limits.number("retention_ms"),
+    });
+    if limits.is_none() {
+        fields.is_bad("limits");
+    }
+    HelloOk {
+        cluster: fields.text("cluster"),
+        server: fields.text("server"),
+        role: RoleName::from_name(&fields.text("role")),
+        epoch: fields.some_number("epoch"),
+        coordinator: coordinator(fields),
+        server_time_ms: fields.number("server_time_ms"),
+        limits: limits.unwrap_or(NO_LIMITS),
+    }
 }
 
-fn result(fields: &Fields<'_>) -> Result<CommandResult, BadField> {
-    Ok(CommandResult {
-        id: required(id(fields), "id")?,
-        epoch: required(fields.number("epoch"), "epoch")?,
-        replayed: required(fields.flag("replayed"), "replayed")?,
-        result: required(Ok(fields.raw("result")), "result").map(RawJson::checked)?,
-    })
+fn result(fields: &Fields<'_>) -> CommandResult {
+    let result = fields.raw("result");
+    if result.is_none() {
+        fields.is_bad("result");
+    }
+    CommandResult {
+        id: required_id(fields),
+        epoch: fields.number("epoch"),
+        replayed: fields.flag("replayed"),
+        result: RawJson::checked(result.unwrap_or_default()),
+    }
 }
 
-fn fate(fields: &Fields<'_>) -> Result<CommandFate, BadField> {
-    Ok(CommandFate {
-        id: required(id(fields), "id")?,
-        outcome: outcome(fields)?,
-        epoch: fields.number("epoch")?,
+fn fate(fields: &Fields<'_>) -> CommandFate {
+    CommandFate {
+        id: required_id(fields),
+        outcome: outcome(fields),
+        epoch: fields.some_number("epoch"),
         result: fields.raw("result").map(RawJson::checked),
+    }
+}
+
+fn error(fields: &Fields<'_>) -> ErrorFrame {
+    ErrorFrame {
+        id: fields.raw("id").map(|_| required_id(fields)),
+        code: ErrorCode::from_name(&fields.text("code")),
+        message: fields.text("message"),
+        hint: fields.some_text("hint"),
+        outcome: outcome(fields),
+        coordinator: coordinator(fields),
+        retry_after_ms: fields.some_number("retry_after_ms"),
+        mongo: fields.some_object("mongo", |mongo| MongoError {
+            code: small(mongo, "code").unwrap_or_default(),
+            code_name: mongo.text("code_name"),
+            message: mongo.text("message"),
+            index: small(mongo, "index"),
+            command: mongo
+                .some_number("command")
+                .and_then(|command| command.try_into().ok()),
+        }),
+    }
+}
+
+fn small(fields: &Fields<'_>, name: &'static str) -> Option<i32> {
+    fields.some_integer(name)?.try_into().ok()
+}
+
+fn coordinator(fields: &Fields<'_>) -> Option<CoordinatorHint> {
+    fields.some_object("coordinator", |hint| CoordinatorHint {
+        server: hint.text("server"),
+        url: hint.some_text("url"),
     })
 }
 
-fn error(fields: &Fields<'_>) -> Result<ErrorFrame, BadField> {
-    let code = required(fields.text("code"), "code")?;
-    Ok(ErrorFrame {
-        id: id(fields)?,
-        code: ErrorCode::from_name(&code),
-        message: required(fields.text("message"), "message")?.into_owned(),
-        hint: fields.text("hint")?.map(Into::into),
-        outcome: outcome(fields)?,
-        coordinator: coordinator(fields)?,
-        retry_after_ms: fields.number("retry_after_ms")?,
-        mongo: fields.object("mongo")?.map(|fields| mongo(&fields)).transpose()?,
+fn required_id(fields: &Fields<'_>) -> CommandId {
+    fields.text("id").parse().unwrap_or_else(|_| {
+        fields.is_bad("id");
+        CommandId::NIL
     })
 }
 
-fn mongo(fields: &Fields<'_>) -> Result<MongoError, BadField> {
-    Ok(MongoError {
-        code: required(fields.number("code"), "code")?,
-        code_name: required(fields.text("code_name"), "code_name")?.into_owned(),
-        message: required(fields.text("message"), "message")?.into_owned(),
-        index: fields.number("index")?,
-        command: fields.number("command")?,
+fn outcome(fields: &Fields<'_>) -> Outcome {
+    Outcome::from_name(&fields.text("outcome")).unwrap_or_else(|| {
+        fields.is_bad("outcome");
+        Outcome::Unknown
     })
-}
-
-fn coordinator(fields: &Fields<'_>) -> Result<Option<CoordinatorHint>, BadField> {
-    let Some(hint) = fields.object("coordinator")? else {
-        return Ok(None);
-    };
-    Ok(Some(CoordinatorHint {
-        server: required(hint.text("server"), "server")?.into_owned(),
-        url: hint.text("url")?.map(Into::into),
-    }))
-}
-
-fn id(fields: &Fields<'_>) -> Result<Option<CommandId>, BadField> {
-    let id = fields.text("id")?.map(|id| id.parse());
-    id.transpose().map_err(|_| BadField::Unexpected("id"))
-}
-
-fn outcome(fields: &Fields<'_>) -> Result<Outcome, BadField> {
-    let name = required(fields.text("outcome"), "outcome")?;
-    Outcome::from_name(&name).ok_or(BadField::Unexpected("outcome"))
-}
-
-fn required<T>(field: Result<Option<T>, BadField>, name: &'static str) -> Result<T, BadField> {
-    field?.ok_or(BadField::Missing(name))
 }

@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 
-    /// The servers, in the order in which they are tried
+    /// The servers, in the order in which they are tried: the nearest first
     #[arg(long, value_name = "LIST", conflicts_with = "servers_file", global = true)]
     pub(crate) servers: Option<String>,
 
