@@ -114,7 +114,6 @@ async fn serve(connection: TcpStream, seen: Arc<Seen>) -> Result<()> {
 }
 
 /// Selects the subprotocol the browser offers.
-#[expect(clippy::result_large_err, reason = "it is the type of the library's callback")]
 fn shake_hands(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
     if request.uri().path() == "/forbidden" {
         let mut refusal = ErrorResponse::new(None);
