@@ -64,7 +64,7 @@ async fn run(
             &values::event(event),
             JsValue::UNDEFINED,
             JsValue::UNDEFINED,
-        )
+        );
     });
     let stopped = async {
         if stopped.await.is_err() {
