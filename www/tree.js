@@ -78,10 +78,12 @@ export class Tree {
       return row;
     }
     node.count = value.count();
-    row.prepend(icon("shut"));
     const isArray = value.kind === "array";
     row.append(element("span", "size", isArray ? `[${node.count}]` : `{${node.count}}`), " ", element("span", "preview", this.#preview(value)));
-    if (node.count > 0) row.ariaExpanded = "false";
+    if (node.count > 0) {
+      row.prepend(icon("shut"));
+      row.ariaExpanded = "false";
+    }
     return row;
   }
 

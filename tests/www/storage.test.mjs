@@ -47,9 +47,10 @@ test("old entries make room for new ones", () => {
 });
 
 test("no more than fifty are kept", () => {
-  const storage = new Storage(area());
+  const place = area();
+  const storage = new Storage(place);
   for (let at = 0; at < 60; at += 1) storage.update((state) => remember(state, entry(`id-${at}`)));
-  assert.equal(storage.read().history.length, LONGEST_HISTORY);
+  assert.equal(JSON.parse(place.getItem("bellwether")).history.length, LONGEST_HISTORY);
   assert.equal(storage.read().history[0].id, "id-59");
 });
 
