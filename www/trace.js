@@ -4,6 +4,11 @@ import { element, icon, setIcon, setText } from "./dom.js";
 import { milliseconds } from "./time.js";
 import { ended, underWay } from "./words.js";
 
+const TICK_MS = 50;
+/// For who does not want things to move.
+const CALM_TICK_MS = 1000;
+const calm = globalThis.matchMedia?.("(prefers-reduced-motion: reduce)");
+
 export class Trace {
   #list;
   #note;
@@ -64,9 +69,13 @@ export class Trace {
   /// Lets the milliseconds of running tries run.
   #tick() {
     if (this.#frame) return;
-    const step = () => {
+    let shown = 0;
+    const step = (now) => {
       const running = this.#rows.filter((row) => row.isRunning);
-      for (const row of running) row.tick();
+      if (now - shown >= (calm.matches ? CALM_TICK_MS : TICK_MS)) {
+        shown = now;
+        for (const row of running) row.tick();
+      }
       this.#frame = running.length > 0 ? requestAnimationFrame(step) : 0;
     };
     this.#frame = requestAnimationFrame(step);

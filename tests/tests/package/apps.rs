@@ -48,10 +48,7 @@ async fn apps_execute_commands_with_it() -> Result<()> {
 async fn use_app(browser: &Browser, origin: &str, servers: &str) -> Result<()> {
     let page = browser.client();
     page.goto(&format!("{origin}/#{servers}")).await?;
-    let expected = json!({
-        "sent": true, "inserted": 1, "long": "9007199254740993", "at": "1970-01-01T00:00:00.000Z", "bytes": "AQI=",
-        "fate": "executed", "refused": "DuplicateKey",
-    });
+    let expected = expected();
     for place in ["page", "worker"] {
         let shown = wait_until(&format!("the {place} of {origin}"), async || {
             let text = page.find(Locator::Id(place)).await?.text().await?;
@@ -69,6 +66,45 @@ async fn use_app(browser: &Browser, origin: &str, servers: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What the apps show: see `tests/package/app/shown.js`.
+fn expected() -> Value {
+    json!({
+        "commands": {
+            "n": 1, "long": "9007199254740993", "at": "1970-01-01T00:00:00.000Z", "bytes": "AQI=", "more": ["_id"],
+            "text": true, "tries": true,
+        },
+        "outcomes": {
+            "replayed": [false, true],
+            "fate": ["executed", 1, true],
+            "never": ["not_executed", "undefined", "undefined", "undefined"],
+        },
+        "aborts": {
+            "early": ["cancelled", "not_executed"],
+            "late": ["cancelled", "unknown"],
+            "settled": true,
+            "count": 1,
+        },
+        "listeners": {
+            "first": {"type": "pass", "pass": 1},
+            "story": ["trying", "connected", "greeted", "sent", "executed"],
+            "sent": true,
+            "reported": "a listener's mistake",
+        },
+        "mistakes": {
+            "duplicate": "mongo not_executed",
+            "unbalanced": "bad_command not_executed",
+            "unwritable": "bad_command not_executed",
+            "forbidden": "command_not_allowed not_executed",
+            "nowhere": "bad_server not_executed",
+            "elsewhere": "wrong_cluster not_executed",
+            "unnamed": "bad_option not_executed",
+            "unlisted": "bad_server not_executed",
+            "mongo": ["DuplicateKey", 1],
+            "place": [2, 8],
+        },
+    })
 }
 
 /// A server of Vite's, for development or for what was built.
