@@ -18,7 +18,11 @@ struct Options {
 }
 
 /// The server that the page comes from, the one that takes over, and the one with the largest number.
-const NUMBERS: [u64; 3] = [1, 2, 3];
+const NUMBERS: [u64; 3] = [
+    4_302_116_874_990_318_267,
+    9_870_213_554_801_276_493,
+    15_667_421_093_318_542_908,
+];
 const HOST: usize = 0;
 const SUCCESSOR: usize = 1;
 const COORDINATOR: usize = 2;
@@ -102,7 +106,7 @@ impl Photographer {
     async fn phone(&self) -> Result<()> {
         let page = self.open((390, 844), 2.0, true).await?;
         page.execute(AGGREGATE).await?.expect("executed", &[])?;
-        self.take("light", "phone.png").await
+        self.take_from("#verdict", "light", "phone.png").await
     }
 
     /// The coordinator has died with the command, and its successor has it now.
@@ -152,15 +156,21 @@ impl Photographer {
     }
 
     async fn take(&self, scheme: &str, name: &str) -> Result<()> {
+        self.take_from("body", scheme, name).await
+    }
+
+    /// Takes a picture of what is seen when this element is scrolled to the top.
+    async fn take_from(&self, top: &str, scheme: &str, name: &str) -> Result<()> {
         let still = ("prefers-reduced-motion", "reduce");
         self.browser
             .prefer(&[("prefers-color-scheme", scheme), still])
             .await?;
         let client = self.browser.client();
         // A caret or a ring around what was clicked last would be another picture every time.
-        client
-            .execute("document.activeElement.blur(); scrollTo(0, 0);", vec![])
-            .await?;
+        let tidy = "document.activeElement.blur();
+             const { top } = document.querySelector(arguments[0]).getBoundingClientRect();
+             scrollBy(0, top - 24);";
+        client.execute(tidy, vec![top.into()]).await?;
         let path = self.directory.join(Path::new(name));
         fs::write(&path, client.screenshot().await?)
             .with_context(|| format!("writing {}", path.display()))?;

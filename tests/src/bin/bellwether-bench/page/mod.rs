@@ -25,7 +25,7 @@ pub(crate) struct Options {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     loads: Option<u32>,
 
-    /// How many commands of each kind are sent after each load [default: 5; with --quick 2]
+    /// How many commands are sent by each page that knows the coordinator [default: 5; with --quick 2]
     #[arg(long)]
     commands: Option<u32>,
 
@@ -81,7 +81,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     for situation in SITUATIONS {
         let trouble = situation.bring_about(&mut bed).await?;
         eprintln!(
-            "{}: {loads} loads, each with {commands} commands of each kind after it.",
+            "{}: {loads} times two loads, and {commands} commands more.",
             situation.title()
         );
         let mut visits = Vec::new();
@@ -163,9 +163,9 @@ impl Figures {
         self.machine.show();
         line(&format!(
             "A headless Chromium, times in ms, p50 / p95: from the beginning of the navigation to the first executed command, \
-             with nothing cached; from the click to the reply, by a page that knows the list but not who is coordinator, and \
-             tries the servers in random order; the same when it knows. {loads} loads in each situation, {commands} commands \
-             of each kind after each. The commands insert a document.\n"
+             with nothing cached; from the click to the reply, by a page that has loaded and tries the servers in random order; \
+             the same by when it knows the coordinator. {loads} loads for each of the first two columns, {commands} commands after \
+             each for the third. The commands insert a document.\n"
         ));
         let rows = self.situations.iter().map(|(situation, visits)| {
             let of = |times: Vec<Duration>| {
@@ -175,7 +175,7 @@ impl Figures {
             vec![
                 situation.title().to_owned(),
                 of(visits.iter().map(|visit| visit.load_to_executed).collect()),
-                of(visits.iter().flat_map(|visit| visit.unknowing.clone()).collect()),
+                of(visits.iter().map(|visit| visit.unknowing).collect()),
                 of(visits.iter().flat_map(|visit| visit.knowing.clone()).collect()),
             ]
         });

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::{Browser, wait_until};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Somebody who opens the page, sends commands and goes.
@@ -16,9 +16,9 @@ pub(crate) struct Visitor {
 pub(crate) struct Visit {
     /// From the beginning of the navigation to the reply to the first command.
     pub(crate) load_to_executed: Duration,
-    /// From the click to the reply, when the page has forgotten who was coordinator.
-    pub(crate) unknowing: Vec<Duration>,
-    /// The same when it knows.
+    /// From the click to the reply, by another page, which has loaded everything and knows nobody.
+    pub(crate) unknowing: Duration,
+    /// The same for the commands after it, by when it knows who is coordinator.
     pub(crate) knowing: Vec<Duration>,
 }
 
@@ -48,24 +48,26 @@ const IN_THE_PAGE: &str = r##"
         const started = performance.now();
         byId("send").click();
     });
-    const first = new Promise((resolve, reject) => {
+    const when = (isSo) => new Promise((resolve) => {
         const observer = new MutationObserver(() => {
-            // The page's own scripts have written there, so they listen, too.
-            if (!byId("verdict-title")?.textContent) return;
+            if (!isSo()) return;
             observer.disconnect();
             fill("servers", SERVERS);
-            send().then(resolve, reject);
+            resolve();
         });
         observer.observe(document, { subtree: true, childList: true, characterData: true });
     });
-    const visit = async (commands) => {
-        const visit = { loaded: (await first)[1], unknowing: [], knowing: [] };
-        for (let command = 0; command < commands; command += 1) {
-            localStorage.clear();
-            visit.unknowing.push((await send())[0]);
-            visit.knowing.push((await send())[0]);
-        }
-        return visit;
+    // The page's own scripts have written there, so they listen, too.
+    const hasStarted = when(() => byId("verdict-title")?.textContent);
+    // That takes the client, and an answer of the server.
+    const hasLoaded = when(() => document.querySelector("#cluster [data-role]:not([data-role=asking])"));
+    const hurried = location.hash === "#hurried" ? hasStarted.then(send) : null;
+    const hurry = async () => (await hurried)[1];
+    const wait = async (commands) => {
+        await hasLoaded;
+        const times = [];
+        for (let command = 0; command <= commands; command += 1) times.push((await send())[0]);
+        return times;
     };
     let sending = null;
     const begin = () => {
@@ -77,7 +79,7 @@ const IN_THE_PAGE: &str = r##"
         })();
         sending = () => { goOn = false; return ended; };
     };
-    window.bellwetherVisit = { visit, begin, end: () => sending() };
+    window.bellwetherVisit = { hurry, wait, begin, end: () => sending() };
 })();
 "##;
 
@@ -100,31 +102,32 @@ impl Visitor {
         })
     }
 
-    /// Opens the page as if for the first time and sends a command; then so many of either kind.
+    /// Opens the page and sends a command at once; then opens it anew, lets it load, and sends one and so many more.
     pub(crate) async fn visit(&self, commands: u32) -> Result<Visit> {
-        #[derive(Deserialize)]
-        struct Measured {
-            loaded: f64,
-            unknowing: Vec<f64>,
-            knowing: Vec<f64>,
-        }
+        let millis = |time: f64| Duration::from_secs_f64(time / 1000.0);
+        self.open("#hurried").await?;
+        let loaded = self.ask("bellwetherVisit.hurry()", vec![]).await?;
+        let loaded = loaded.as_f64().context("a time")?;
+        self.open("").await?;
+        let wait = "bellwetherVisit.wait(arguments[0])";
+        let times: Vec<f64> = serde_json::from_value(self.ask(wait, vec![json!(commands)]).await?)?;
+        let (unknowing, knowing) = times.split_first().context("no command was sent")?;
+        Ok(Visit {
+            load_to_executed: millis(loaded),
+            unknowing: millis(*unknowing),
+            knowing: knowing.iter().copied().map(millis).collect(),
+        })
+    }
+
+    /// Opens the page as if for the first time.
+    async fn open(&self, fragment: &str) -> Result<()> {
         let client = self.browser.client();
         client.goto("about:blank").await?;
         let everything = json!({ "origin": self.page, "storageTypes": "all" });
         self.browser
             .devtools("Storage.clearDataForOrigin", everything)
             .await?;
-        client.goto(&self.page).await?;
-        let measured = self
-            .ask("bellwetherVisit.visit(arguments[0])", vec![json!(commands)])
-            .await?;
-        let measured: Measured = serde_json::from_value(measured)?;
-        let millis = |time: f64| Duration::from_secs_f64(time / 1000.0);
-        Ok(Visit {
-            load_to_executed: millis(measured.loaded),
-            unknowing: measured.unknowing.into_iter().map(millis).collect(),
-            knowing: measured.knowing.into_iter().map(millis).collect(),
-        })
+        Ok(client.goto(&format!("{}{fragment}", self.page)).await?)
     }
 
     /// Sends one command after the other from now on.
