@@ -3,6 +3,7 @@
 const EVERY_MS = 1000;
 /// A dead server is asked less and less often, down to this.
 const SELDOM_MS = 5000;
+const SOONEST_MS = 500;
 const PATIENCE_MS = 1500;
 
 /// The list a page starts with: the server it came from, and those that server knows of.
@@ -43,7 +44,7 @@ export class Watch {
 
   /// Looks at all of them now: something has happened.
   look() {
-    for (const server of this.#servers.values()) server.look();
+    for (const server of this.#servers.values()) server.lookAgain();
   }
 
   #views() {
@@ -54,6 +55,7 @@ export class Watch {
 class Server {
   #timer = 0;
   #isLooking = false;
+  #lookedAt = 0;
   #failures = 0;
   #isStopped = false;
   #onChange;
@@ -70,10 +72,16 @@ class Server {
     clearTimeout(this.#timer);
   }
 
+  /// Out of turn, but not at once if it has just been asked.
+  lookAgain() {
+    if (Date.now() - this.#lookedAt >= SOONEST_MS) this.look();
+  }
+
   async look() {
     clearTimeout(this.#timer);
     if (this.#isLooking || document.hidden) return;
     this.#isLooking = true;
+    this.#lookedAt = Date.now();
     try {
       this.view = { ...this.view, status: await status(this.view.url), silentSince: null };
       this.#failures = 0;

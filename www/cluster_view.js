@@ -78,11 +78,13 @@ class Tile {
     this.mark = element("span", "mark", "largest");
     this.bar = new Bar();
     this.knows = element("span", "knows");
+    this.mongodb = element("span", "mongodb");
+    this.mongodb.append(icon("done"), element("span"));
     const head = element("span", "line");
     head.append(this.icon, this.name, this.role, this.since);
     const number = element("span", "line");
     number.append(this.number, this.mark);
-    this.item.append(head, this.host, number, this.bar.svg, this.knows);
+    this.item.append(head, this.host, number, this.bar.svg, this.knows, this.mongodb);
   }
 
   show({ status, silentSince }, largest) {
@@ -95,7 +97,19 @@ class Tile {
     const since = silentSince ?? status?.since_ms;
     setText(this.since, since ? `for ${lasted(Date.now() - since)}` : "");
     this.#showNumber(silentSince ? null : status?.number, largest);
-    setText(this.knows, silentSince || !status ? "" : [hears(status.peers), database(status.mongodb)].filter(Boolean).join(" · "));
+    setText(this.knows, silentSince || !status ? "" : hears(status.peers));
+    this.#showMongodb(silentSince ? null : status?.mongodb);
+  }
+
+  #showMongodb(mongodb) {
+    this.mongodb.hidden = !mongodb;
+    if (!mongodb) return;
+    const { available, error } = mongodb;
+    this.mongodb.dataset.kind = available ? "done" : "failed";
+    setIcon(this.mongodb.firstElementChild, available ? "done" : "failed");
+    const text = available ? "MongoDB available" : `MongoDB not available: ${error ?? "no primary is known"}`;
+    setText(this.mongodb.lastElementChild, text);
+    this.mongodb.title = available ? "" : text;
   }
 
   #showNumber(number, largest) {
@@ -130,9 +144,4 @@ function hears(peers) {
   const [yes, no] = [names(true), names(false)];
   if (!yes && !no) return "Alone";
   return [yes && `Hears ${yes}`, no && `does not hear ${no}`].filter(Boolean).join("; ").replace(/^d/, "D");
-}
-
-function database(mongodb) {
-  if (!mongodb) return "";
-  return mongodb.available ? "MongoDB available" : `MongoDB not available: ${mongodb.error ?? "no primary is known"}`;
 }

@@ -103,25 +103,37 @@ export function shown(value, relaxed) {
 /// The whole value with two spaces for each level, canonical or relaxed.
 export function print(value, relaxed) {
   const out = [];
-  const write = (part, indent) => {
+  // The containers that are open, the innermost last. No recursion: a server may send any depth.
+  const open = [];
+  const begin = (part) => {
     if (part.kind === "leaf") {
       out.push((relaxed && RELAXED[part.type]?.(part)) || compact(part.raw));
       return;
     }
-    const [open, close] = part.kind === "array" ? ["[", "]"] : ["{", "}"];
-    const inside = `${indent}  `;
-    let before = `\n${inside}`;
-    out.push(open);
-    for (const { name, value: child } of part.parts()) {
-      out.push(before, part.kind === "array" ? "" : `${name}: `);
-      write(child, inside);
-      before = `,\n${inside}`;
-    }
-    if (before.startsWith(",")) out.push(`\n${indent}`);
-    out.push(close);
+    const isArray = part.kind === "array";
+    out.push(isArray ? "[" : "{");
+    open.push({ parts: part.parts(), isArray, isEmpty: true });
   };
-  write(value, "");
+  begin(value);
+  while (open.length > 0) {
+    const container = open.at(-1);
+    const { done, value: part } = container.parts.next();
+    if (done) {
+      open.pop();
+      if (!container.isEmpty) out.push(line(open.length));
+      out.push(container.isArray ? "]" : "}");
+    } else {
+      out.push(container.isEmpty ? "" : ",", line(open.length), container.isArray ? "" : `${part.name}: `);
+      container.isEmpty = false;
+      begin(part.value);
+    }
+  }
   return out.join("");
+}
+
+/// Beyond MongoDB's own depth the indent stays, so that no text grows with the square of its depth.
+function line(level) {
+  return `\n${"  ".repeat(Math.min(level, 200))}`;
 }
 
 const READABLE = {

@@ -9,6 +9,7 @@ export class Trace {
   #note;
   #rows = [];
   #frame = 0;
+  #passes = 0;
 
   constructor(list, note) {
     this.#list = list;
@@ -16,6 +17,7 @@ export class Trace {
   }
 
   start(urls) {
+    this.#passes = 0;
     setText(this.#note, "");
     this.#rows = urls.map((url) => new Row(url));
     this.#list.replaceChildren(...this.#rows.map((row) => row.item));
@@ -29,6 +31,7 @@ export class Trace {
     const row = this.#rows[event.index];
     switch (event.type) {
       case "pass":
+        this.#passes = event.pass;
         setText(this.#note, event.pass > 1 ? `Pass ${event.pass} over the list` : "");
         break;
       case "trying":
@@ -55,7 +58,7 @@ export class Trace {
 
   finish() {
     for (const row of this.#rows) row.finish();
-    if (this.#note.textContent.startsWith("Nobody")) setText(this.#note, "");
+    setText(this.#note, this.#passes > 1 ? `${this.#passes} passes over the list` : "");
   }
 
   /// Lets the milliseconds of running tries run.
@@ -73,7 +76,8 @@ export class Trace {
 class Row {
   #began = 0;
   #kind = "";
-  #last = null;
+  /// What came of the tries at this server so far, the same ends in one: {kind, title, ms, times}.
+  #ends = [];
 
   constructor(url) {
     this.item = element("li");
@@ -88,12 +92,12 @@ class Row {
     this.title = element("strong");
     this.text = element("span");
     this.earlier = element("ol", "earlier");
-    this.earlier.setAttribute("aria-label", "Earlier tries at this server");
+    this.earlier.setAttribute("aria-label", "Before that");
     this.earlier.hidden = true;
     const where = element("span", "where");
     where.append(this.name, this.url);
     const what = element("span", "what");
-    what.append(this.title, this.text);
+    what.append(this.title, " ", this.text);
     this.item.append(this.icon, where, this.ms, what, this.earlier);
     this.show("waiting");
   }
@@ -103,8 +107,6 @@ class Row {
   }
 
   begin() {
-    if (this.#last) this.#keep(this.#last);
-    this.#last = null;
     this.#began = performance.now();
     this.show("connecting");
   }
@@ -128,7 +130,9 @@ class Row {
 
   end(tried) {
     const words = ended(tried);
-    this.#last = { ...words, ms: tried.ms };
+    const last = this.#ends.at(-1);
+    if (last?.title === words.title) Object.assign(last, { times: last.times + 1, ms: tried.ms });
+    else this.#ends.push({ kind: words.kind, title: words.title, ms: tried.ms, times: 1 });
     this.#set(tried.code, words);
     this.ms.removeAttribute("aria-hidden");
     setText(this.ms, milliseconds(tried.ms));
@@ -139,28 +143,31 @@ class Row {
     if (this.item.dataset.state === "waiting") this.show("not_asked");
   }
 
-  /// An earlier try stays in sight: what it left unknown is part of the story.
-  #keep({ kind, title, ms }) {
-    const last = this.earlier.lastElementChild;
-    if (last?.dataset.title === title) {
-      last.dataset.times = Number(last.dataset.times) + 1;
-      setText(last.lastElementChild, `${title} ×${last.dataset.times}`);
-      return;
-    }
-    const item = element("li");
-    Object.assign(item.dataset, { kind, title, times: 1 });
-    item.append(icon(kind), element("span", "", `${title}, ${milliseconds(ms)}`));
-    this.earlier.append(item);
-    this.earlier.hidden = false;
+  /// What ended otherwise before stays in sight: what it left unknown is part of the story.
+  #showEarlier(title) {
+    const earlier = this.#ends.filter((end) => end.title !== title);
+    const items = earlier.map(({ kind, title: before, ms, times }) => {
+      const item = element("li");
+      item.dataset.kind = kind;
+      const what = kind === "unknown" ? `${before}: it had the command, but no answer came` : before;
+      item.append(icon(kind), element("span", "", times > 1 ? `${what} (×${times})` : `${what} (${milliseconds(ms)})`));
+      return item;
+    });
+    this.earlier.replaceChildren(...items);
+    this.earlier.hidden = items.length === 0;
   }
 
   #set(state, { kind, title, text }) {
     this.#kind = kind;
     this.item.dataset.state = state;
     this.item.dataset.kind = kind;
+    // Read out when it has come to something, not at every step.
+    this.item.setAttribute("aria-busy", kind === "busy");
     setIcon(this.icon, kind);
     setText(this.title, title);
-    setText(this.text, text);
+    const times = this.#ends.find((end) => end.title === title)?.times ?? 1;
+    setText(this.text, times > 1 && kind !== "busy" ? `${text}${text && " "}(×${times})` : text);
+    this.#showEarlier(title);
   }
 }
 

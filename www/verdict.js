@@ -14,15 +14,17 @@ export function running({ kind, id }) {
     : "Each server is tried in turn until the coordinator executes it.");
 }
 
-export function executed({ replayed, epoch, server, tries }, took) {
-  const by = `By ${nameOf(server, tries)} in epoch ${epoch}, ${milliseconds(took)} after it was sent.`;
+export function executed(answer, took) {
+  const { replayed, epoch } = answer;
+  const by = `By ${nameOf(answer)} in epoch ${epoch}, ${milliseconds(took)} after it was sent.`;
   if (!replayed) return verdict("executed", "Executed", by);
   return verdict("executed", "Executed before, once", `Answered ${lowered(by)}`,
     "This is the reply of its first execution. It was not executed again.");
 }
 
-export function fate({ outcome, epoch, server, tries, resultText }, command) {
-  const by = nameOf(server, tries);
+export function fate(answer, command) {
+  const { outcome, epoch, resultText } = answer;
+  const by = nameOf(answer);
   if (outcome === "executed") {
     const kept = resultText === undefined ? "Its reply was not kept." : "Its reply is below.";
     return verdict("executed", "Executed, once", `${by} says: it was executed in epoch ${epoch}.`, kept);
@@ -82,7 +84,8 @@ function hintOf(error, outcome, kind, ways) {
   return [...place, error.hint].filter(Boolean).join(" ");
 }
 
-function nameOf(server, tries) {
+/// The server that answered, by its own name.
+export function nameOf({ server, tries }) {
   return tries.find(({ url, server: name }) => url === server && name)?.server ?? server;
 }
 

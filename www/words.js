@@ -6,7 +6,7 @@ const UNDER_WAY = {
   connecting: ["busy", "Connecting", ""],
   greeting: ["busy", "Connected", "waiting for it to introduce itself"],
   greeted: ["busy", "Introduced itself", ""],
-  sent: ["busy", "Has it", "waiting for its answer"],
+  sent: ["busy", "Has the command", "waiting for its answer"],
   not_asked: ["idle", "Not asked", "there was no need"],
 };
 
@@ -53,7 +53,7 @@ export function ended(tried) {
   const isRefusal = !ENDS[code] && outcome === "not_executed";
   const title = outcome === "unknown" && code === "cancelled" ? "Unknown" : ENDS[code] ?? (isRefusal ? "Refused" : OUTCOMES[outcome]);
   const explained = sent && code === "cancelled" ? "cancelled while it had the command" : EXPLAINED[code];
-  const parts = [explained ?? inOwnWords(tried.text), tried.hinted ? "asked next, on another server’s hint" : ""];
+  const parts = [explained ?? inOwnWords(tried.text, code), tried.hinted ? "asked next because another server named it" : ""];
   return { kind: kindOf(tried), title, text: parts.filter(Boolean).join("; ") };
 }
 
@@ -66,9 +66,9 @@ function kindOf({ code, outcome }) {
   return code === "overtaken" || code === "cancelled" ? "idle" : "failed";
 }
 
-/// The title says already that it is not the coordinator.
-function inOwnWords(text) {
-  return text.replace(/^is (.*); coordinator is (\S+?)( at .*)?$/, "$2 is").replace(/^is (a follower and .*|in an election.*|shutting down.*)$/, "it is $1");
+/// Without what the title says already.
+function inOwnWords(text, code) {
+  return text.replace(`${code}: `, "").replace(/^is (.*); coordinator is (\S+?)( at .*)?$/, "$2 is").replace(/^is (a follower and .*|in an election.*|shutting down.*)$/, "it is $1");
 }
 
 export function sentence(text) {

@@ -22,10 +22,6 @@ use crate::values;
 /// # Errors
 /// An error's fields as JSON, if what is asked for makes no sense. `tell` is not called then.
 #[wasm_bindgen(skip_typescript)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "options, without an object to read them from"
-)]
 pub fn start(
     servers: &str,
     command: Option<String>,
@@ -68,12 +64,12 @@ async fn run(
             &values::event(event),
             JsValue::UNDEFINED,
             JsValue::UNDEFINED,
-        )
+        );
     });
     let stopped = async {
         if stopped.await.is_err() {
             // Whoever could stop it is gone.
-            core::future::pending().await
+            core::future::pending::<()>().await;
         }
     };
     let failure = match (command, id) {

@@ -109,9 +109,18 @@ impl Photographer {
     async fn failover(&mut self) -> Result<()> {
         let page = self.open((1280, 1000), 1.0, false).await?;
         page.execute(FIND).await?.expect("executed", &[])?;
-        let held = FailPoint::on(self.set.client(), "hangBeforeCommitingTxn", doc! {}).await?;
+        // Once, so that the successor can become coordinator.
+        let commit = doc! {
+            "failCommands": ["commitTransaction"],
+            "appName": "bellwether",
+            "blockConnection": true,
+            "blockTimeMS": 60_000,
+        };
+        let first = FailPoint::times(self.set.client(), "failCommand", 1, commit).await?;
         page.send(UPDATE).await?;
-        held.entered().await?;
+        first.entered().await?;
+        let update = doc! { "nss": "app.notes" };
+        let second = FailPoint::on(self.set.client(), "hangDuringBatchUpdate", update).await?;
         self.cluster.servers[COORDINATOR].process.kill()?;
         let successor = self.cluster.servers[SUCCESSOR].url();
         page.until("the successor to have the command", |shown| {
@@ -128,7 +137,7 @@ impl Photographer {
         })
         .await?;
         self.take("light", "failover.png").await?;
-        held.off().await?;
+        second.off().await?;
         page.verdict().await?.expect("executed", &[])
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     loads: Option<u32>,
 
-    /// How many further commands are sent after each load [default: 5; with --quick 2]
+    /// How many commands of each kind are sent after each load [default: 5; with --quick 2]
     #[arg(long)]
     commands: Option<u32>,
 
@@ -81,7 +81,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     for situation in SITUATIONS {
         let trouble = situation.bring_about(&mut bed).await?;
         eprintln!(
-            "{}: {loads} loads, each with a first command and {commands} more.",
+            "{}: {loads} loads, each with {commands} commands of each kind after it.",
             situation.title()
         );
         let mut visits = Vec::new();
@@ -162,9 +162,10 @@ impl Figures {
     fn show(&self, loads: u32, commands: u32) {
         self.machine.show();
         line(&format!(
-            "A headless Chromium, times in ms, p50 / p95: from the beginning of the navigation to the first executed command, with \
-             nothing cached; from the click to that command's reply, by a page that knows nothing of the servers but their list, in random order; and of the \
-             commands after it. {loads} loads in each situation, {commands} further commands after each. The commands insert a document.\n"
+            "A headless Chromium, times in ms, p50 / p95: from the beginning of the navigation to the first executed command, \
+             with nothing cached; from the click to the reply, by a page that knows the list but not who is coordinator, and \
+             tries the servers in random order; the same when it knows. {loads} loads in each situation, {commands} commands \
+             of each kind after each. The commands insert a document.\n"
         ));
         let rows = self.situations.iter().map(|(situation, visits)| {
             let of = |times: Vec<Duration>| {
@@ -174,11 +175,16 @@ impl Figures {
             vec![
                 situation.title().to_owned(),
                 of(visits.iter().map(|visit| visit.load_to_executed).collect()),
-                of(visits.iter().map(|visit| visit.first).collect()),
-                of(visits.iter().flat_map(|visit| visit.next.clone()).collect()),
+                of(visits.iter().flat_map(|visit| visit.unknowing.clone()).collect()),
+                of(visits.iter().flat_map(|visit| visit.knowing.clone()).collect()),
             ]
         });
-        let header = ["", "load to executed", "first command", "next commands"];
+        let header = [
+            "",
+            "load to executed",
+            "coordinator not known",
+            "coordinator known",
+        ];
         table(&header, &rows.collect::<Vec<_>>());
         let kills = self.kills.iter().map(Duration::as_secs_f64);
         line(&format!(

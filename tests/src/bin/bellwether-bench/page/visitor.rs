@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::{Browser, wait_until};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Somebody who opens the page, sends commands and goes.
@@ -16,10 +16,10 @@ pub(crate) struct Visitor {
 pub(crate) struct Visit {
     /// From the beginning of the navigation to the reply to the first command.
     pub(crate) load_to_executed: Duration,
-    /// From the click to the reply.
-    pub(crate) first: Duration,
-    /// The same for the commands after it.
-    pub(crate) next: Vec<Duration>,
+    /// From the click to the reply, when the page has forgotten who was coordinator.
+    pub(crate) unknowing: Vec<Duration>,
+    /// The same when it knows.
+    pub(crate) knowing: Vec<Duration>,
 }
 
 /// Added to the page before its own scripts: sends a command as soon as the page lets one, and measures.
@@ -50,17 +50,22 @@ const IN_THE_PAGE: &str = r##"
     });
     const first = new Promise((resolve, reject) => {
         const observer = new MutationObserver(() => {
-            if (!document.querySelector("#send:enabled")) return;
+            // The page's own scripts have written there, so they listen, too.
+            if (!byId("verdict-title")?.textContent) return;
             observer.disconnect();
             fill("servers", SERVERS);
             send().then(resolve, reject);
         });
-        observer.observe(document, { subtree: true, childList: true, attributes: true });
+        observer.observe(document, { subtree: true, childList: true, characterData: true });
     });
-    const visit = async (more) => {
-        const times = [await first];
-        for (let command = 0; command < more; command += 1) times.push(await send());
-        return times;
+    const visit = async (commands) => {
+        const visit = { loaded: (await first)[1], unknowing: [], knowing: [] };
+        for (let command = 0; command < commands; command += 1) {
+            localStorage.clear();
+            visit.unknowing.push((await send())[0]);
+            visit.knowing.push((await send())[0]);
+        }
+        return visit;
     };
     let sending = null;
     const begin = () => {
@@ -95,8 +100,14 @@ impl Visitor {
         })
     }
 
-    /// Opens the page as if for the first time, and sends a command and then some more.
-    pub(crate) async fn visit(&self, more: u32) -> Result<Visit> {
+    /// Opens the page as if for the first time and sends a command; then so many of either kind.
+    pub(crate) async fn visit(&self, commands: u32) -> Result<Visit> {
+        #[derive(Deserialize)]
+        struct Measured {
+            loaded: f64,
+            unknowing: Vec<f64>,
+            knowing: Vec<f64>,
+        }
         let client = self.browser.client();
         client.goto("about:blank").await?;
         let everything = json!({ "origin": self.page, "storageTypes": "all" });
@@ -104,16 +115,15 @@ impl Visitor {
             .devtools("Storage.clearDataForOrigin", everything)
             .await?;
         client.goto(&self.page).await?;
-        let times = self
-            .ask("bellwetherVisit.visit(arguments[0])", vec![json!(more)])
+        let measured = self
+            .ask("bellwetherVisit.visit(arguments[0])", vec![json!(commands)])
             .await?;
-        let times: Vec<[f64; 2]> = serde_json::from_value(times)?;
+        let measured: Measured = serde_json::from_value(measured)?;
         let millis = |time: f64| Duration::from_secs_f64(time / 1000.0);
-        let (first, next) = times.split_first().context("no command was executed")?;
         Ok(Visit {
-            load_to_executed: millis(first[1]),
-            first: millis(first[0]),
-            next: next.iter().map(|time| millis(time[0])).collect(),
+            load_to_executed: millis(measured.loaded),
+            unknowing: measured.unknowing.into_iter().map(millis).collect(),
+            knowing: measured.knowing.into_iter().map(millis).collect(),
         })
     }
 
