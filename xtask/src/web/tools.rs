@@ -18,9 +18,14 @@ pub(super) struct Tools {
 /// A program and its first arguments.
 type Program = Vec<OsString>;
 
-/// Arguments that were tried out; what counts is the size with gzip. To inline what is called once makes the module
-/// shorter, but it then compresses less well.
-const WASM_OPT: [&str; 3] = ["-Oz", "--converge", "--one-caller-inline-max-function-size=0"];
+/// Arguments that were tried out; what counts is the size with gzip. To inline what is called once, and to keep what was
+/// computed before, makes the module shorter, but it then compresses less well.
+const WASM_OPT: [&str; 4] = [
+    "-Oz",
+    "--skip-pass=local-cse",
+    "--converge",
+    "--one-caller-inline-max-function-size=0",
+];
 
 /// What today's compiler emits by itself, and no more: all browsers have had it for years.
 const FEATURES: [&str; 6] = [
