@@ -1,60 +1,106 @@
 // What the servers say about themselves on GET /status.
 
-import { element, icon } from "./dom.js";
-
-const EVERY_MS = 2000;
+const EVERY_MS = 1000;
+/// A dead server is asked less and less often, down to this.
+const SELDOM_MS = 5000;
+const SOONEST_MS = 500;
 const PATIENCE_MS = 1500;
 
-const KINDS = { coordinator: "done", follower: "next", electing: "waiting", draining: "idle" };
-
-async function status(url) {
-  const address = new URL("/status", url.replace(/^ws/, "http"));
-  const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
-  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-  return answer.json();
-}
-
-/// The server this page came from, and those it knows of.
+/// The list a page starts with: the server it came from, and those that server knows of.
 export async function knownServers() {
   const own = `${location.protocol.replace("http", "ws")}//${location.host}/v1`;
   try {
-    const { coordinator, peers } = await status(own);
-    const others = [...peers, coordinator].map((server) => server?.url);
-    return [own, ...others.filter(Boolean)];
+    const { server, coordinator, peers } = await status(own);
+    const all = [{ server, url: own }, ...peers, ...(coordinator ? [coordinator] : [])];
+    return all.filter(({ url }) => url).sort((a, b) => (a.server < b.server ? -1 : 1)).map(({ url }) => url);
   } catch {
     return [own];
   }
 }
 
-/// Shows one line for each of the servers, and again every two seconds while somebody looks.
-export function watch(list, servers) {
-  let shown = "";
-  const look = async () => {
-    if (!document.hidden) {
-      const lines = await Promise.all(servers().map(describe));
-      const text = JSON.stringify(lines);
-      if (text !== shown) list.replaceChildren(...lines.map(line));
-      shown = text;
-    }
-    setTimeout(look, EVERY_MS);
-  };
-  look();
-}
+/// Keeps looking at the servers of a list while somebody sees the page.
+export class Watch {
+  #onChange;
+  #servers = new Map();
 
-async function describe(url) {
-  const host = new URL(url).host;
-  try {
-    const { server, role, epoch } = await status(url);
-    const since = role === "coordinator" && epoch !== null ? ` in epoch ${epoch}` : "";
-    return { host, server, kind: KINDS[role] ?? "idle", state: role + since };
-  } catch {
-    return { host, server: "", kind: "failed", state: "no status" };
+  constructor(onChange) {
+    this.#onChange = onChange;
+    document.addEventListener("visibilitychange", () => {
+      for (const server of this.#servers.values()) server.look();
+    });
+  }
+
+  /// From now on these, each of them asked on its own: a silent one makes nobody wait.
+  list(urls) {
+    for (const [url, server] of this.#servers) {
+      if (urls.includes(url)) continue;
+      server.stop();
+      this.#servers.delete(url);
+    }
+    const known = this.#servers;
+    this.#servers = new Map(urls.map((url) => [url, known.get(url) ?? new Server(url, () => this.#onChange(this.#views()))]));
+    this.#onChange(this.#views());
+  }
+
+  /// Looks at all of them now: something has happened.
+  look() {
+    for (const server of this.#servers.values()) server.lookAgain();
+  }
+
+  #views() {
+    return [...this.#servers.values()].map((server) => server.view);
   }
 }
 
-function line({ host, server, kind, state }) {
-  const item = element("li");
-  item.dataset.kind = kind;
-  item.append(icon(kind), element("span", "url", host), element("span", "state", server ? `${server} · ${state}` : state));
-  return item;
+class Server {
+  #timer = 0;
+  #isLooking = false;
+  #lookedAt = 0;
+  #failures = 0;
+  #isStopped = false;
+  #onChange;
+
+  constructor(url, onChange) {
+    /// `status` is its newest answer, kept when it falls silent; `silentSince` is then a time.
+    this.view = { url, status: null, silentSince: null };
+    this.#onChange = onChange;
+    this.look();
+  }
+
+  stop() {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  /// Out of turn, but not at once if it has just been asked.
+  lookAgain() {
+    if (Date.now() - this.#lookedAt >= SOONEST_MS) this.look();
+  }
+
+  async look() {
+    clearTimeout(this.#timer);
+    if (this.#isLooking || document.hidden) return;
+    this.#isLooking = true;
+    this.#lookedAt = Date.now();
+    try {
+      this.view = { ...this.view, status: await status(this.view.url), silentSince: null };
+      this.#failures = 0;
+    } catch {
+      this.view = { ...this.view, silentSince: this.view.silentSince ?? Date.now() };
+      this.#failures += 1;
+    }
+    this.#isLooking = false;
+    if (this.#isStopped) return;
+    this.#onChange();
+    this.#timer = setTimeout(() => this.look(), Math.min(EVERY_MS * 2 ** this.#failures, this.#failures ? SELDOM_MS : EVERY_MS));
+  }
+}
+
+async function status(url) {
+  const address = new URL("/status", url.replace(/^ws/, "http"));
+  const answer = await fetch(address, { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+  const found = await answer.json();
+  if (typeof found?.server !== "string" || !Array.isArray(found.peers)) throw new Error("no status of a Bellwether server");
+  return found;
 }

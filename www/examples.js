@@ -34,6 +34,14 @@ export const examples = [
   ],
   "cursor": {}
 }`],
+  ["Atomic list", `{
+  "transaction": [
+    { "insert": "notes", "documents": [{ "text": "all or nothing", "stars": 1 }] },
+    { "findAndModify": "counters", "query": { "_id": "notes" },
+      "update": { "$inc": { "n": 1 } }, "upsert": true, "new": true },
+    { "find": "notes", "sort": { "_id": -1 }, "limit": 3 }
+  ]
+}`],
   ["Count", `{
   "count": "notes",
   "query": {}

@@ -4,13 +4,19 @@
 //! The integration tests in `tests/`, `cargo xtask demo` and `cargo xtask bench` all run on this. It needs a
 //! `mongod`; see [`find_mongod`] for where it looks. Nothing here panics: every error says what to do about it.
 
+mod black_hole;
+mod browser;
 mod cluster;
 mod code_blocks;
 mod connection;
+mod console;
 mod fail_point;
+mod false_server;
+mod file_server;
 mod http;
 mod load;
 mod npm;
+mod page;
 mod ports;
 mod process;
 mod program;
@@ -19,17 +25,23 @@ mod reply_cutter;
 mod traced_load;
 mod wait;
 
+pub use black_hole::{BlackHole, DeafServer};
+pub use browser::Browser;
 pub use cluster::{Agreement, Cluster, ClusterOptions, Server};
 pub use code_blocks::{CodeBlock, code_blocks};
 pub use connection::{Connection, mint, request};
+pub use console::ConsoleLine;
 pub use fail_point::FailPoint;
+pub use false_server::FalseServer;
+pub use file_server::FileServer;
 pub use http::{HttpAnswer, http_get};
 pub use load::{Load, LoadReport, execute, execute_within};
 pub use npm::{find_node, node_packages, npm};
+pub use page::{Page, Row, Shown};
 pub use ports::{free_ports, is_free};
 pub use process::{Process, Recipe};
 pub use program::{
-    client_program, find_mongod, installed_mongod, on_path, provisioned_mongod, server_example,
+    client_program, find_mongod, installed_mongod, on_path, page_dir, provisioned_mongod, server_example,
     server_program, target_dir,
 };
 pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};

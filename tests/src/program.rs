@@ -64,6 +64,19 @@ pub fn find_mongod() -> Result<PathBuf> {
     )
 }
 
+/// The directory with the page, its client built.
+///
+/// # Errors
+/// If the client is not built.
+pub fn page_dir() -> Result<PathBuf> {
+    let www = Path::new(env!("CARGO_MANIFEST_DIR")).join("../www");
+    ensure!(
+        www.join("pkg/index.js").is_file(),
+        "the page's client is not built: run `cargo xtask web`"
+    );
+    Ok(www)
+}
+
 /// The program of this name in one of the directories of `PATH`.
 pub fn on_path(name: impl AsRef<OsStr>) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;

@@ -15,8 +15,9 @@ use tokio_tungstenite::{accept_hdr_async, connect_async};
 use crate::connection::request;
 use crate::ports::free_ports;
 
-/// Stands between clients and one server and relays every message, but loses the first reply: where the first
-/// `result` frame would be passed on, both connections are cut. Later connections are relayed in full.
+/// Stands between clients and one server and relays every message, but loses replies: where a `result` frame would be
+/// passed on, both connections are cut. It does so for the first one only, or for all until it is
+/// [mended](Self::mend); after that everything is relayed in full.
 #[derive(Debug)]
 pub struct ReplyCutter {
     port: u16,
@@ -24,21 +25,40 @@ pub struct ReplyCutter {
     accepting: JoinHandle<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    cuts_all: bool,
+    mended: AtomicBool,
     cut: AtomicBool,
     passed: AtomicUsize,
 }
 
 impl ReplyCutter {
-    /// Starts to relay to the server at this URL.
+    /// Starts to relay to the server at this URL, and will lose one reply.
     ///
     /// # Errors
     /// If there is no free port.
     pub async fn start(upstream: String) -> Result<Self> {
+        Self::with(upstream, false).await
+    }
+
+    /// Starts to relay to the server at this URL, and loses all replies until it is mended.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub async fn of_all(upstream: String) -> Result<Self> {
+        Self::with(upstream, true).await
+    }
+
+    async fn with(upstream: String, cuts_all: bool) -> Result<Self> {
         let port = free_ports(1)?[0];
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        let state = Arc::new(State::default());
+        let state = Arc::new(State {
+            cuts_all,
+            mended: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            passed: AtomicUsize::new(0),
+        });
         let accepting = tokio::spawn({
             let state = Arc::clone(&state);
             async move {
@@ -63,6 +83,11 @@ impl ReplyCutter {
         format!("ws://127.0.0.1:{}/v1", self.port)
     }
 
+    /// Relays in full from now on.
+    pub fn mend(&self) {
+        self.state.mended.store(true, Ordering::SeqCst);
+    }
+
     /// Whether a reply has been lost.
     pub fn has_cut(&self) -> bool {
         self.state.cut.load(Ordering::SeqCst)
@@ -74,6 +99,16 @@ impl ReplyCutter {
     }
 }
 
+impl State {
+    fn loses_this(&self) -> bool {
+        if self.mended.load(Ordering::SeqCst) {
+            return false;
+        }
+        let is_first = !self.cut.swap(true, Ordering::SeqCst);
+        is_first || self.cuts_all
+    }
+}
+
 impl Drop for ReplyCutter {
     fn drop(&mut self) {
         self.accepting.abort();
@@ -81,16 +116,6 @@ impl Drop for ReplyCutter {
 }
 
 async fn relay(client: TcpStream, upstream: &str, state: &State) -> Result<()> {
-    // The signature is tungstenite's.
-    #[allow(clippy::result_large_err)]
-    let select_offered = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
-        if let Some(offered) = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL) {
-            response
-                .headers_mut()
-                .insert(header::SEC_WEBSOCKET_PROTOCOL, offered.clone());
-        }
-        Ok(response)
-    };
     let mut client = accept_hdr_async(client, select_offered).await?;
     let (mut server, _) = connect_async(request(upstream)?).await?;
     loop {
@@ -99,7 +124,7 @@ async fn relay(client: TcpStream, upstream: &str, state: &State) -> Result<()> {
             message = server.next() => {
                 let message = message.context("the server is gone")??;
                 if is_result(&message) {
-                    if !state.cut.swap(true, Ordering::SeqCst) {
+                    if state.loses_this() {
                         return Ok(());
                     }
                     state.passed.fetch_add(1, Ordering::SeqCst);
@@ -108,6 +133,18 @@ async fn relay(client: TcpStream, upstream: &str, state: &State) -> Result<()> {
             }
         }
     }
+}
+
+/// Agrees to the subprotocol that the client offers.
+// The signature is tungstenite's.
+#[allow(clippy::result_large_err)]
+pub(crate) fn select_offered(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    if let Some(offered) = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL) {
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, offered.clone());
+    }
+    Ok(response)
 }
 
 fn is_result(message: &Message) -> bool {

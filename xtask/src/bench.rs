@@ -3,12 +3,12 @@ use bellwether_tests::target_dir;
 use clap::Args;
 
 use crate::manifest::ELECTION;
-use crate::provision;
 use crate::step::{cargo, command, run as run_step};
+use crate::{provision, web};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One table only: latency, concurrency, reads, takeover, mongodb-failover, memory, or plot
+    /// One table only: latency, concurrency, reads, takeover, mongodb-failover, memory, page, or plot
     table: Option<String>,
 
     /// Few and short rounds: to see that everything works, not for figures
@@ -28,6 +28,10 @@ pub(crate) struct ElectionOptions {
 
 pub(crate) async fn run(options: Options) -> Result<()> {
     provision::mongod().await?;
+    if options.table.as_deref().is_none_or(|table| table == "page") {
+        provision::browser().await?;
+        web::build().await?;
+    }
     // In one go, so that what the three have in common is built once.
     let packages = ["bellwether-server", "bellwether-client", "bellwether-tests"];
     let packages = packages.iter().flat_map(|package| ["--package", package]);

@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask help` lists them.
 
 mod bench;
+mod browser_tests;
 mod demo;
 mod deny;
 mod docs;
@@ -12,6 +13,7 @@ mod msrv;
 mod package;
 mod planted;
 mod provision;
+mod screenshots;
 mod semver;
 mod simulate;
 mod step;
@@ -72,7 +74,11 @@ enum Task {
     Planted(planted::Options),
     /// Build the browser client into www/pkg, as the npm package it is published as, and show its size
     Web,
-    /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser
+    /// Run the browser client's own tests in a headless Chromium
+    BrowserTests(browser_tests::Options),
+    /// Make the pictures of the page that the documentation shows, in docs/images
+    Screenshots,
+    /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser, packages of npm
     Provision,
 }
 
@@ -123,6 +129,8 @@ async fn run(task: Task) -> Result<()> {
         Task::Simulate(options) => simulate::run(options).await,
         Task::Planted(options) => planted::run(options).await,
         Task::Web => web::build().await.map(drop),
+        Task::BrowserTests(options) => browser_tests::run(options).await,
+        Task::Screenshots => screenshots::run().await,
         Task::Provision => provision::everything().await,
     }
 }

@@ -44,7 +44,8 @@ pub(crate) async fn everything() -> Result<()> {
     let wasm = wasm_target().await;
     let browser = browser().await;
     let packages = packages().await;
-    let failures: Vec<String> = [mongod, wasm, browser, packages]
+    let rust_src = rust_src().await;
+    let failures: Vec<String> = [mongod, wasm, browser, packages, rust_src]
         .into_iter()
         .filter_map(|got| Some(format!("{:#}", got.err()?)))
         .collect();
@@ -58,6 +59,21 @@ pub(crate) async fn everything() -> Result<()> {
 /// The target the browser client is built for.
 pub(crate) async fn wasm_target() -> Result<()> {
     target("wasm32-unknown-unknown").await
+}
+
+/// The source of the standard library, to make it small for the browser client.
+pub(crate) async fn rust_src() -> Result<()> {
+    let sysroot = output(command("rustc").args(["--print", "sysroot"])).await?;
+    let source = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    if source.is_dir() {
+        return Ok(());
+    }
+    say(format_args!(
+        "source of the standard library: missing. Installing it."
+    ));
+    run(command("rustup").args(["component", "add", "rust-src"]))
+        .await
+        .with_context(|| Missing::rust("the source of Rust's standard library"))
 }
 
 /// The compiler's support for another target.

@@ -8,7 +8,7 @@ use bellwether_tests::target_dir;
 use clap::Args;
 
 use crate::step::{cargo, run as run_step, run_and_read};
-use crate::{deny, docs, features, msrv, package, planted, provision, targets, web};
+use crate::{browser_tests, deny, docs, features, msrv, package, planted, provision, targets, web};
 use report::{Report, Totals};
 
 #[derive(Args)]
@@ -40,6 +40,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     report
         .check_if_possible("scripts", scripts::run(options.filter.as_deref(), &mut totals))
         .await;
+    if !options.fast {
+        let filter = options.filter.as_deref();
+        let tests = browser_tests::run_and_read(filter, |line| totals.add(line));
+        report.check("browser", tests).await;
+    }
     if options.filter.is_none() {
         report
             .check("planted bugs", planted::run(planted::Options::default()))

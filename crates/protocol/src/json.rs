@@ -284,10 +284,12 @@ impl<'a> Fields<'a> {
         self.required(name, flag)
     }
 
-    /// The fields of an object in this one, which may be missing. What is bad there is remembered here as well.
-    pub fn some_object(&self, name: &'static str) -> Option<Fields<'a>> {
+    /// Reads an object in this one, which may be missing. What is bad there is remembered here as well.
+    pub fn some_object<T>(&self, name: &'static str, read: impl FnOnce(&Fields<'a>) -> T) -> Option<T> {
         let json = self.raw(name)?;
-        self.readable(name, Fields::remembering(json, self.bad.clone()).ok())
+        let object = self.readable(name, Fields::remembering(json, self.bad.clone()).ok())?;
+        let value = read(&object);
+        self.bad.get().is_none().then_some(value)
     }
 
     fn required<T: Default>(&self, name: &'static str, value: Option<T>) -> T {
@@ -493,3 +495,6 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

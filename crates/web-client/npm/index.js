@@ -43,41 +43,49 @@ function refusal(code, reason, hint) {
 let coordinator;
 
 /** Passes a command along the list of servers until one executes it. */
-export function execute(servers, command, options = {}) {
-  return ask(servers, options, (...rest) => wasm.execute(textOf(command), ...rest));
+export async function execute(servers, command, options) {
+  return ask(servers, textOf(command), options);
 }
 
 /** Asks what became of the command with this id. Executes nothing. */
-export function outcome(servers, id, options = {}) {
-  return ask(servers, { ...options, id }, wasm.outcome);
+export async function outcome(servers, id, options) {
+  return ask(servers, undefined, { ...options, id: String(id) });
 }
 
-async function ask(servers, options, request) {
+async function ask(servers, command, options = {}) {
   await init();
   const { timeoutMs = 30_000, id, cluster, first = coordinator, signal, onEvent } = options;
   let stop;
-  const stopped = signal && new Promise((resolve) => {
-    stop = resolve;
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop);
-  });
-  const listener = onEvent && ((json) => {
+  const answer = new Promise((resolve, reject) => {
+    const tell = (json, answered, resultText) => {
+      const fields = JSON.parse(json);
+      if (answered) resolve(withResult(fields, resultText));
+      else if (answered === false) reject(new BellwetherError(fields));
+      else notify(onEvent, fields);
+    };
     try {
-      onEvent(JSON.parse(json));
+      stop = wasm.start([servers].flat().join("\n"), command, timeoutMs, id, cluster, first, tell);
     } catch (error) {
-      // A listener's mistake is the listener's: the command goes on.
-      reportError(error);
+      reject(thrown(error));
     }
   });
+  if (stop && signal?.aborted) stop();
+  signal?.addEventListener("abort", stop);
   try {
-    const [json, resultText] = await request([servers].flat().join("\n"), timeoutMs, id, cluster, first, stopped, listener);
-    const answer = JSON.parse(json);
-    coordinator = answer.server;
-    return resultText === undefined ? answer : withResult(answer, resultText);
-  } catch (error) {
-    throw thrown(error);
+    const answered = await answer;
+    coordinator = answered.server;
+    return answered;
   } finally {
     signal?.removeEventListener("abort", stop);
+  }
+}
+
+function notify(onEvent, event) {
+  try {
+    onEvent?.(event);
+  } catch (error) {
+    // A listener's mistake is the listener's: the command goes on.
+    reportError(error);
   }
 }
 
@@ -88,6 +96,7 @@ function thrown(error) {
 
 /** The reply as text and, read when it is first asked for, as a value. */
 function withResult(answer, resultText) {
+  if (resultText === undefined) return answer;
   let value;
   answer.resultText = resultText;
   Object.defineProperty(answer, "result", {

@@ -5,7 +5,7 @@ use super::Missing;
 use crate::step::{root, say};
 
 /// Who depends on packages of npm, and for what.
-const DEPENDENTS: [(&str, &str); 3] = [
+const DEPENDENTS: [(&str, &str); 4] = [
     ("xtask/src/web/package.json", "to make the browser client small"),
     (
         "tests/package/vite/package.json",
@@ -14,6 +14,10 @@ const DEPENDENTS: [(&str, &str); 3] = [
     (
         "tests/package/typescript/package.json",
         "to test the package's types",
+    ),
+    (
+        "tests/tests/page/package.json",
+        "to look for what keeps people from using the page",
     ),
 ];
 

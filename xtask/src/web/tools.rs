@@ -1,10 +1,12 @@
 use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bellwether_tests::{find_node, node_packages, on_path};
 use tokio::process::Command;
 
+use super::names::ShortNames;
 use crate::step::{command, output, root, run, say};
 
 /// What makes the module and its JavaScript smaller. Without them they work just as well.
@@ -16,15 +18,26 @@ pub(super) struct Tools {
 /// A program and its first arguments.
 type Program = Vec<OsString>;
 
-/// Arguments that were tried out; what counts is the size with gzip. To inline what is called once makes the module
-/// shorter, but it then compresses less well.
+/// Arguments that were tried out; what counts is the size with gzip. To inline what is called once, and to keep what was
+/// computed before, makes the module shorter, but it then compresses less well.
 const WASM_OPT: [&str; 4] = [
     "-Oz",
+    "--skip-pass=local-cse",
     "--converge",
     "--one-caller-inline-max-function-size=0",
-    // Older versions refuse what today's compiler emits unless told to accept it.
-    "--all-features",
 ];
+
+/// What today's compiler emits by itself, and no more: all browsers have had it for years.
+const FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+const SHORT_NAMES: &str = "--minify-imports-and-exports-and-modules";
 
 const TERSER: [&str; 4] = ["--module", "--compress", "passes=3", "--mangle"];
 
@@ -64,12 +77,24 @@ impl Tools {
         self.wasm_opt.is_some() && self.terser.is_some()
     }
 
-    /// Makes a module smaller, if that can be done here.
-    pub(super) async fn shrink_module(&self, module: &Path) -> Result<()> {
-        let Some(wasm_opt) = &self.wasm_opt else {
-            return Ok(());
-        };
-        run(started(wasm_opt).args(WASM_OPT).arg(module).arg("-o").arg(module)).await
+    /// Makes the module of this name and its JavaScript smaller, as far as that can be done here.
+    pub(super) async fn shrink(&self, dir: &Path, name: &str) -> Result<()> {
+        let module = dir.join(format!("{name}_bg.wasm"));
+        let script = dir.join(format!("{name}.js"));
+        if let Some(wasm_opt) = &self.wasm_opt {
+            run(wasm_opt_on(wasm_opt, &module).args(WASM_OPT)).await?;
+        }
+        // The form in which the new names are told differs between versions, and that of npm is a known one.
+        if self.are_complete()
+            && let Some(wasm_opt) = &self.wasm_opt
+        {
+            let names = output(wasm_opt_on(wasm_opt, &module).arg(SHORT_NAMES)).await?;
+            let text =
+                fs::read_to_string(&script).with_context(|| format!("reading {}", script.display()))?;
+            fs::write(&script, ShortNames::read(&names)?.apply(&text)?)
+                .with_context(|| format!("writing {}", script.display()))?;
+        }
+        self.shrink_script(&script).await
     }
 
     /// Makes JavaScript smaller, if that can be done here.
@@ -88,7 +113,10 @@ impl Tools {
 
     /// Changes whenever the same input could come out different.
     pub(super) fn describe(&self) -> String {
-        format!("{:?} {WASM_OPT:?} {:?} {TERSER:?}", self.wasm_opt, self.terser)
+        format!(
+            "{:?} {WASM_OPT:?} {FEATURES:?} {SHORT_NAMES} {:?} {TERSER:?}",
+            self.wasm_opt, self.terser
+        )
     }
 }
 
@@ -97,4 +125,10 @@ fn started(program: &Program) -> Command {
     let mut command = command(words.next().cloned().unwrap_or_default());
     command.args(words);
     command
+}
+
+fn wasm_opt_on(wasm_opt: &Program, module: &Path) -> Command {
+    let mut wasm_opt = started(wasm_opt);
+    wasm_opt.arg(module).arg("-o").arg(module).args(FEATURES);
+    wasm_opt
 }

@@ -74,7 +74,7 @@ const NO_LIMITS: Limits = Limits {
 };
 
 fn hello_ok(fields: &Fields<'_>) -> HelloOk {
-    let limits = fields.some_object("limits").map(|limits| Limits {
+    let limits = fields.some_object("limits", |limits| Limits {
         max_message_bytes: limits.number("max_message_bytes"),
         max_depth: limits.number("max_depth"),
         max_result_bytes: limits.number("max_result_bytes"),
@@ -126,7 +126,7 @@ fn error(fields: &Fields<'_>) -> ErrorFrame {
         outcome: outcome(fields),
         coordinator: coordinator(fields),
         retry_after_ms: fields.some_number("retry_after_ms"),
-        mongo: fields.some_object("mongo").map(|mongo| MongoError {
+        mongo: fields.some_object("mongo", |mongo| MongoError {
             code: mongo.some_integer("code").unwrap_or_default(),
             code_name: mongo.text("code_name"),
             message: mongo.text("message"),
@@ -139,7 +139,7 @@ fn error(fields: &Fields<'_>) -> ErrorFrame {
 }
 
 fn coordinator(fields: &Fields<'_>) -> Option<CoordinatorHint> {
-    fields.some_object("coordinator").map(|hint| CoordinatorHint {
+    fields.some_object("coordinator", |hint| CoordinatorHint {
         server: hint.text("server"),
         url: hint.some_text("url"),
     })

@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bellwether_client::ServerList;
@@ -22,12 +23,26 @@ impl Bed {
 
     /// Starts the servers with further arguments.
     pub(crate) async fn start_with(args: Vec<OsString>) -> Result<Self> {
+        Self::start_for(|options| ClusterOptions { args, ..options }).await
+    }
+
+    /// Starts servers with these numbers, which serve the page from this directory.
+    pub(crate) async fn start_for_page(www: PathBuf, numbers: &[u64]) -> Result<Self> {
+        Self::start_for(|options| ClusterOptions {
+            www: Some(www),
+            numbers: numbers.to_vec(),
+            ..options
+        })
+        .await
+    }
+
+    async fn start_for(change: impl FnOnce(ClusterOptions) -> ClusterOptions) -> Result<Self> {
         let replica_set = ReplicaSet::start_with(ReplicaSetOptions {
             test_commands: false,
             ..ReplicaSetOptions::default()
         })
         .await?;
-        let (cluster, logs) = servers(&replica_set, args).await?;
+        let (cluster, logs) = start(change(ClusterOptions::new(replica_set.uri()))).await?;
         Ok(Self {
             cluster,
             replica_set,
@@ -55,14 +70,17 @@ impl Bed {
 
 /// Three servers in front of this replica set. Their logs are of no interest as long as all goes well.
 pub(crate) async fn servers(replica_set: &ReplicaSet, args: Vec<OsString>) -> Result<(Cluster, TempDir)> {
+    let options = ClusterOptions::new(replica_set.uri());
+    start(ClusterOptions { args, ..options }).await
+}
+
+async fn start(options: ClusterOptions) -> Result<(Cluster, TempDir)> {
     let logs = TempDir::with_prefix("bellwether-bench-").context("making a directory for logs")?;
-    let cluster = Cluster::start_with(ClusterOptions {
+    let options = ClusterOptions {
         logs: Some(logs.path().to_path_buf()),
-        args,
-        ..ClusterOptions::new(replica_set.uri())
-    })
-    .await?;
-    Ok((cluster, logs))
+        ..options
+    };
+    Ok((Cluster::start_with(options).await?, logs))
 }
 
 /// The cluster's list as a client may have it, with this server first.

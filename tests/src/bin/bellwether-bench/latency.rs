@@ -181,7 +181,7 @@ fn show(measured: &[Vec<Percentiles>], rounds: u32, commands: u32) {
             .iter()
             .zip(driver)
             .map(|(ours, driver)| ours.p50 / driver.p50);
-        let Percentiles { p50, p99, max } = Percentiles::over_rounds(rounds);
+        let Percentiles { p50, p99, max, .. } = Percentiles::over_rounds(rounds);
         vec![
             row.what.to_owned(),
             format!("{p50:.2}"),

@@ -19,6 +19,7 @@ mod machine;
 mod markdown;
 mod memory;
 mod one_shots;
+mod page;
 mod plot;
 mod processes;
 mod reads;
@@ -57,6 +58,8 @@ enum Table {
     MongodbFailover(failover::Options),
     /// Memory and processor time of the coordinator, with idle connections and under load
     Memory(memory::Options),
+    /// What somebody waits for who opens the page and sends a command, with all servers and with some of them dead
+    Page(page::Options),
     /// Draws the figures of `concurrency` and `reads` into docs/
     Plot,
 }
@@ -78,6 +81,7 @@ async fn run(table: &Table, quick: bool) -> Result<()> {
         Table::Takeover(options) => takeover::run(options, quick).await,
         Table::MongodbFailover(options) => failover::run(options, quick).await,
         Table::Memory(options) => memory::run(options, quick).await,
+        Table::Page(options) => page::run(options, quick).await,
         Table::Plot => plot::run(),
     }
 }
@@ -96,6 +100,7 @@ async fn everything(quick: bool) -> Result<()> {
             Table::MongodbFailover(failover::Options::default()),
         ),
         ("Memory", Table::Memory(memory::Options::default())),
+        ("The page", Table::Page(page::Options::default())),
     ];
     for (title, table) in &tables {
         markdown::line(&format!("### {title}\n"));

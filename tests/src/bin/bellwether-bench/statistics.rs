@@ -44,6 +44,7 @@ impl Spread {
 pub(crate) struct Percentiles {
     /// In milliseconds, as are the others.
     pub(crate) p50: f64,
+    pub(crate) p95: f64,
     pub(crate) p99: f64,
     pub(crate) max: f64,
 }
@@ -57,6 +58,7 @@ impl Percentiles {
         };
         Self {
             p50: at(50),
+            p95: at(95),
             p99: at(99),
             max: at(100),
         }
@@ -66,6 +68,7 @@ impl Percentiles {
     pub(crate) fn over_rounds(rounds: &[Self]) -> Self {
         Self {
             p50: Spread::of(rounds.iter().map(|round| round.p50)).median,
+            p95: Spread::of(rounds.iter().map(|round| round.p95)).median,
             p99: Spread::of(rounds.iter().map(|round| round.p99)).median,
             max: Spread::of(rounds.iter().map(|round| round.max)).most,
         }
@@ -74,7 +77,7 @@ impl Percentiles {
 
 impl fmt::Display for Percentiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { p50, p99, max } = self;
+        let Self { p50, p99, max, .. } = self;
         write!(f, "{p50:.1} | {p99:.1} | {max:.1}")
     }
 }

@@ -1,0 +1,116 @@
+/** Uses the client as an app does, and gives what came of it, as text to show. */
+export async function shown(client, servers, name) {
+  const done = {};
+  try {
+    for (const [part, use] of Object.entries({ commands, outcomes, aborts, listeners, mistakes })) {
+      done[part] = await use(client, servers, `${part} in a ${name}`);
+    }
+    return JSON.stringify(done);
+  } catch (error) {
+    return `${JSON.stringify(done)}, then ${error.name}: ${error.message} ${error.hint ?? ""} ${error.stack}`;
+  }
+}
+
+/** Values go there and come back. */
+async function commands({ execute, parseServers }, servers, _id) {
+  const document = { _id, long: 2n ** 53n + 1n, at: new Date(0), bytes: new Uint8Array([1, 2]), left_out: undefined };
+  const inserted = await execute(servers, { insert: "used", documents: [document] });
+  const found = await execute(parseServers(servers), `{"find": "used", "filter": {"_id": ${JSON.stringify(_id)}}}`);
+  const [{ long, at, bytes, ...more }] = found.result.cursor.firstBatch;
+  return {
+    n: inserted.result.n,
+    long: String(long),
+    at: at.toISOString(),
+    bytes: bytes.$binary.base64,
+    more: Object.keys(more),
+    text: found.resultText.includes('"long":{"$numberLong":"9007199254740993"}'),
+    tries: found.tries.at(-1).url === found.server,
+  };
+}
+
+/** An id is executed once, and can be asked about. */
+async function outcomes({ execute, outcome }, servers, _id) {
+  const command = { insert: "used", documents: [{ _id }] };
+  const { id, replayed, epoch } = await execute(servers, command);
+  const again = await execute(servers, command, { id });
+  const fate = await outcome(servers, id);
+  const never = await outcome(servers, id.replace(/.{12}$/, "000000000000"));
+  return {
+    replayed: [replayed, again.replayed],
+    fate: [fate.outcome, fate.result.n, fate.epoch === epoch],
+    never: [never.outcome, never.result, never.resultText, never.epoch].map(String),
+  };
+}
+
+/** What is aborted is aborted at once, and can be settled later. */
+async function aborts({ execute }, servers, _id) {
+  const command = { insert: "used", documents: [{ _id }] };
+  const early = await refusal(execute(servers, command, { signal: AbortSignal.abort() }));
+
+  const abort = new AbortController();
+  const onEvent = ({ type }) => type === "sent" && abort.abort();
+  const late = await refusal(execute(servers, command, { signal: abort.signal, onEvent }));
+  const settled = await execute(servers, command, { id: late.id });
+  const { result } = await execute(servers, { count: "used", query: { _id } });
+  return {
+    early: [early.code, early.outcome],
+    late: [late.code, late.outcome],
+    settled: settled.id === late.id,
+    count: result.n,
+  };
+}
+
+/** Listeners hear what happens, in order, and cannot disturb it. */
+async function listeners({ execute }, servers) {
+  const events = [];
+  const reported = new Promise((resolve) => {
+    addEventListener("error", (event) => {
+      event.preventDefault();
+      resolve(event.error.message);
+    }, { once: true });
+  });
+  const { id, server } = await execute(servers, { count: "used" }, {
+    onEvent(event) {
+      events.push(event);
+      if (event.type === "sent") throw new Error("a listener's mistake");
+    },
+  });
+  const { index } = events.find(({ type, url }) => type === "trying" && url === server);
+  const sent = events.find(({ type }) => type === "sent");
+  return {
+    first: events[0],
+    story: events.filter((event) => event.index === index).map(({ type, code }) => code ?? type),
+    sent: sent.id === id && sent.index === index,
+    reported: await reported,
+  };
+}
+
+/** Mistakes are told apart, and as what they are. */
+async function mistakes({ BellwetherError, execute, outcome, parseServers }, servers, _id) {
+  const insert = { insert: "used", documents: [{ _id }, { _id }] };
+  const errors = {
+    duplicate: await refusal(execute(servers, insert)),
+    unbalanced: await refusal(execute(servers, '{"count":\n "used"')),
+    unwritable: await refusal(execute(servers, { count: "used", query: { n: 2n ** 63n } })),
+    forbidden: await refusal(execute(servers, { shutdown: 1 })),
+    nowhere: await refusal(execute("http://example.org", insert)),
+    elsewhere: await refusal(execute(servers, insert, { cluster: "another" })),
+    unnamed: await refusal(outcome(servers, "no id")),
+    unlisted: await refusal(new Promise(() => parseServers(""))),
+  };
+  const told = Object.entries(errors).map(([name, error]) => {
+    const complete = error instanceof BellwetherError && error instanceof Error && error.name === "BellwetherError"
+      && [error.message, error.reason, error.hint].every((text) => text.length > 0) && Array.isArray(error.tries);
+    return [name, complete ? `${error.code} ${error.outcome}` : `incomplete: ${JSON.stringify(error)}`];
+  });
+  return {
+    ...Object.fromEntries(told),
+    mongo: [errors.duplicate.mongo.codeName, errors.duplicate.mongo.index],
+    place: [errors.unbalanced.line, errors.unbalanced.column],
+  };
+}
+
+/** What a promise is rejected with. */
+async function refusal(promise) {
+  return promise.then((value) => ({ name: `fulfilled with ${JSON.stringify(value)}` }), (error) => error);
+}

@@ -1,0 +1,139 @@
+//! The page in a headless Chromium, against a real cluster: what a person who uses it sees.
+//!
+//! All cases share three `mongod`, three servers and the browser, one after the other, each with a tab of its own; what
+//! a case has broken is mended before the next one. A case fails if something is on the browser's console that should
+//! not be. `cargo test -p bellwether-tests --test page rows::` runs those of one subject.
+
+mod access;
+mod editor;
+mod history;
+mod rows;
+mod safety;
+mod stage;
+mod unknown;
+
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Runtime;
+
+use stage::Stage;
+
+/// One case: what a person does, and what must be seen.
+type Case = for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+macro_rules! cases {
+    ($($subject:ident: $($case:ident)+;)+) => {
+        [$($((concat!(stringify!($subject), "::", stringify!($case)), (|stage| Box::pin($subject::$case(stage))) as Case),)+)+]
+    };
+}
+
+fn main() -> Result<ExitCode> {
+    let cases = cases! {
+        rows:
+            the_coordinator_executes_it
+            servers_after_the_coordinator_are_not_asked
+            a_killed_server_is_unreachable
+            servers_that_do_not_answer_time_out
+            a_black_hole_is_overtaken
+            a_silent_server_does_not_introduce_itself
+            something_else_is_no_server
+            a_follower_names_the_coordinator
+            a_follower_alone_executes_nothing
+            a_forbidden_command_is_refused
+            an_overloaded_server_is_asked_again
+            mongodb_refuses_a_duplicate_key
+            a_command_that_takes_too_long_is_unknown;
+        unknown:
+            a_lost_reply_is_replayed
+            checking_the_outcome_changes_nothing
+            the_same_id_executes_once
+            sent_as_new_it_is_executed_again
+            a_stopped_coordinator_leaves_it_unknown
+            a_coordinator_killed_in_mid_command;
+        editor:
+            every_example_executes
+            bad_json_is_marked_where_it_is
+            cancelled_before_it_was_sent_it_is_not_executed
+            cancelled_after_it_was_sent_it_is_unknown
+            replies_keep_order_and_digits
+            the_keyboard_is_enough
+            the_cluster_is_seen_to_change
+            offline_in_mid_command_the_outcome_can_be_had_later;
+        history:
+            closed_in_mid_command_it_can_be_settled_later
+            commands_come_back_as_they_were_written
+            at_most_50_are_kept
+            garbage_in_the_storage_does_no_harm
+            a_link_shares_the_command_and_nothing_else;
+        safety:
+            documents_are_text
+            what_a_false_server_says_is_text
+            the_policy_is_sent_with_everything
+            the_policy_holds
+            only_modules_of_its_own_are_loaded;
+        access:
+            nothing_sent_yet
+            under_way
+            executed
+            bad_json
+            refused
+            unknown
+            verdict_and_rows_are_announced
+            states_differ_without_colour
+            nothing_moves_for_who_does_not_want_it;
+    };
+    let arguments = Arguments {
+        test_threads: Some(1),
+        ..Arguments::from_args()
+    };
+    let everything = Arc::new(Everything::new()?);
+    let trials = cases.into_iter().map(|(name, case)| {
+        let everything = Arc::clone(&everything);
+        Trial::test(name, move || everything.run(case))
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    everything.end()?;
+    Ok(conclusion.exit_code())
+}
+
+/// What all cases share, started with the first of them.
+struct Everything {
+    runtime: Runtime,
+    stage: Mutex<Option<Stage>>,
+}
+
+impl Everything {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            runtime: Runtime::new()?,
+            stage: Mutex::default(),
+        })
+    }
+
+    fn run(&self, case: Case) -> Result<(), Failed> {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        self.runtime
+            .block_on(async {
+                if stage.is_none() {
+                    *stage = Some(Stage::start().await?);
+                }
+                let stage = stage.as_mut().context("it has just been started")?;
+                stage.play(case).await
+            })
+            .map_err(|error| {
+                let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+                Failed::from(causes.join("\ncaused by: "))
+            })
+    }
+
+    fn end(&self) -> Result<()> {
+        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The replica set's client ends tasks of the runtime when it is dropped.
+        let _inside = self.runtime.enter();
+        stage.map_or(Ok(()), |stage| self.runtime.block_on(stage.end()))
+    }
+}

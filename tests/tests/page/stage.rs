@@ -1,0 +1,149 @@
+use anyhow::{Context, Result, ensure};
+use bellwether_tests::{Browser, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, page_dir};
+use bson::{Document, doc};
+use tempfile::TempDir;
+
+use crate::Case;
+
+/// Holds a transaction before its commit.
+const HOLD_COMMIT: &str = "hangBeforeCommitingTxn";
+
+/// The browser and the cluster.
+pub(crate) struct Stage {
+    // Dropped in this order.
+    pub(crate) browser: Browser,
+    pub(crate) cluster: Cluster,
+    pub(crate) set: ReplicaSet,
+    /// The servers that the browser may complain about.
+    troubled: Vec<String>,
+    _logs: TempDir,
+}
+
+/// The server whose number is the largest.
+pub(crate) const COORDINATOR: usize = 2;
+/// The one that takes over from it.
+pub(crate) const SUCCESSOR: usize = 1;
+/// The one that the page comes from.
+pub(crate) const HOST: usize = 0;
+
+impl Stage {
+    pub(crate) async fn start() -> Result<Self> {
+        let set = ReplicaSet::start(3).await?;
+        let logs = TempDir::with_prefix("bellwether-logs-")?;
+        let cluster = Cluster::start_with(ClusterOptions {
+            numbers: vec![1, 2, 3],
+            www: Some(page_dir()?),
+            logs: Some(logs.path().to_path_buf()),
+            ..ClusterOptions::new(set.uri())
+        })
+        .await?;
+        Ok(Self {
+            browser: Browser::start().await?,
+            cluster,
+            set,
+            troubled: Vec::new(),
+            _logs: logs,
+        })
+    }
+
+    /// Plays a case with everything in order, and looks at the console after it.
+    pub(crate) async fn play(&mut self, case: Case) -> Result<()> {
+        self.tidy_up().await.context("preparing the case")?;
+        let played = case(self).await;
+        let console = self.browser.console().await.context("reading the console")?;
+        let alarms: Vec<String> = console
+            .iter()
+            .filter(|line| line.is_alarming(&self.troubled))
+            .map(ToString::to_string)
+            .collect();
+        let quiet = || {
+            ensure!(alarms.is_empty(), "on the console: {alarms:#?}");
+            Ok(())
+        };
+        if let Err(error) = played.and_then(|()| quiet()) {
+            let page = self
+                .browser
+                .client()
+                .execute("return document.body.innerText", vec![])
+                .await;
+            let page = page.map_or_else(
+                |error| error.to_string(),
+                |text| text.as_str().unwrap_or_default().to_owned(),
+            );
+            return Err(error.context(format!("alarms: {alarms:#?}\n--- the page ---\n{page}\n---")));
+        }
+        Ok(())
+    }
+
+    async fn tidy_up(&mut self) -> Result<()> {
+        let release = doc! { "configureFailPoint": HOLD_COMMIT, "mode": "off" };
+        self.set.client().database("admin").run_command(release).await?;
+        for server in &mut self.cluster.servers {
+            if server.process.is_paused() || !server.process.is_running() {
+                server.process.restart()?;
+            }
+        }
+        let agreement = self.cluster.all_agree().await?;
+        ensure!(agreement.coordinator == COORDINATOR, "{agreement:?}");
+        self.troubled.clear();
+        let origins: Vec<String> = self.cluster.servers.iter().map(|server| server.page()).collect();
+        self.browser.start_afresh(&origins).await
+    }
+
+    pub(crate) async fn end(self) -> Result<()> {
+        self.browser.close().await
+    }
+
+    /// Opens the page with the list of all servers.
+    pub(crate) async fn open(&self) -> Result<Page> {
+        self.open_for(self.cluster.urls()).await
+    }
+
+    /// Opens the page with a list of its own.
+    pub(crate) async fn open_for(&self, servers: impl AsRef<[String]>) -> Result<Page> {
+        let page = Page::open(&self.browser, &self.cluster.servers[HOST].page()).await?;
+        page.servers(servers.as_ref()).await?;
+        page.watch().await?;
+        Ok(page)
+    }
+
+    pub(crate) fn url(&self, server: usize) -> String {
+        self.cluster.servers[server].url()
+    }
+
+    /// From now on the browser may complain that this server cannot be reached.
+    pub(crate) fn expect_trouble_at(&mut self, url: &str) {
+        let host = url.trim_start_matches("ws://").trim_end_matches("/v1");
+        self.troubled.push(host.to_owned());
+    }
+
+    pub(crate) fn kill(&mut self, server: usize) -> Result<()> {
+        self.expect_trouble_at(&self.url(server));
+        self.cluster.servers[server].process.kill()
+    }
+
+    pub(crate) fn pause(&mut self, server: usize) -> Result<()> {
+        self.expect_trouble_at(&self.url(server));
+        self.cluster.servers[server].process.pause()
+    }
+
+    pub(crate) fn resume(&mut self, server: usize) -> Result<()> {
+        self.cluster.servers[server].process.resume()
+    }
+
+    /// Holds every transaction before its commit, until it is switched off.
+    pub(crate) async fn hold_commits(&self) -> Result<FailPoint> {
+        FailPoint::on(self.set.client(), HOLD_COMMIT, doc! {}).await
+    }
+
+    /// How many documents of this text have been inserted into `notes`.
+    pub(crate) async fn notes(&self, text: &str) -> Result<u64> {
+        let notes = self.set.client().database("app").collection::<Document>("notes");
+        Ok(notes.count_documents(doc! { "text": text }).await?)
+    }
+}
+
+/// Inserts a document with this text into `notes`.
+pub(crate) fn insert(text: &str) -> String {
+    format!(r#"{{"insert":"notes","documents":[{{"text":"{text}"}}]}}"#)
+}

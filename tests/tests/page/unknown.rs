@@ -1,0 +1,140 @@
+//! Commands whose outcome is unknown, and how a person settles it. What the page says is held against the data.
+
+use anyhow::{Result, ensure};
+use bellwether_tests::{Page, ReplyCutter, Shown};
+
+use crate::stage::{COORDINATOR, HOST, SUCCESSOR, Stage, insert};
+
+pub(crate) async fn a_lost_reply_is_replayed(stage: &mut Stage) -> Result<()> {
+    let cutter = ReplyCutter::start(stage.url(COORDINATOR)).await?;
+    stage.expect_trouble_at(&cutter.url());
+    let page = stage.open_for([cutter.url()]).await?;
+    let shown = page.execute(&insert("cut once")).await?;
+    shown.expect("executed", &[(&cutter.url(), "executed")])?;
+    let story = page.story_of(&cutter.url()).await?;
+    ensure!(
+        cutter.has_cut() && story.contains(&"lost".to_owned()),
+        "{story:?}"
+    );
+    ensure!(
+        shown.title != "Executed",
+        "that it was executed before is not said: {shown:#?}"
+    );
+    ensure!(stage.notes("cut once").await? == 1);
+    Ok(())
+}
+
+/// A command that was executed and of which the page does not know it: its reply was cut.
+async fn unknown_but_executed(stage: &mut Stage, text: &str) -> Result<(ReplyCutter, Page, Shown)> {
+    let cutter = ReplyCutter::of_all(stage.url(COORDINATOR)).await?;
+    stage.expect_trouble_at(&cutter.url());
+    let page = stage.open_for([cutter.url()]).await?;
+    page.give_up_after(2).await?;
+    let shown = page.execute(&insert(text)).await?;
+    shown.expect("unknown", &[])?;
+    ensure!(shown.row(&cutter.url())?.kind == "unknown", "{shown:#?}");
+    ensure!(shown.again == ["check", "send-same", "send-new"], "{shown:#?}");
+    ensure!(stage.notes(text).await? == 1);
+    cutter.mend();
+    Ok((cutter, page, shown))
+}
+
+pub(crate) async fn checking_the_outcome_changes_nothing(stage: &mut Stage) -> Result<()> {
+    let (cutter, page, before) = unknown_but_executed(stage, "checked").await?;
+    page.click("#check").await?;
+    let shown = page.until("the outcome", |shown| {
+        ensure!(shown.outcome == "executed", "not yet");
+        Ok(())
+    });
+    let shown = shown.await?;
+    shown.expect("executed", &[(&cutter.url(), "answered")])?;
+    ensure!(shown.id == before.id && shown.again.is_empty(), "{shown:#?}");
+    ensure!(
+        page.reply().await?.contains("ok"),
+        "the reply was kept and is not shown"
+    );
+    ensure!(stage.notes("checked").await? == 1);
+    Ok(())
+}
+
+pub(crate) async fn the_same_id_executes_once(stage: &mut Stage) -> Result<()> {
+    let (cutter, page, before) = unknown_but_executed(stage, "same").await?;
+    page.click("#send-same").await?;
+    let shown = page.verdict().await?;
+    shown.expect("executed", &[(&cutter.url(), "executed")])?;
+    ensure!(shown.id == before.id, "{shown:#?} after {before:#?}");
+    ensure!(stage.notes("same").await? == 1);
+    Ok(())
+}
+
+pub(crate) async fn sent_as_new_it_is_executed_again(stage: &mut Stage) -> Result<()> {
+    let (cutter, page, before) = unknown_but_executed(stage, "new").await?;
+    page.click("#send-new").await?;
+    let shown = page.verdict().await?;
+    shown.expect("executed", &[(&cutter.url(), "executed")])?;
+    ensure!(shown.id != before.id, "{shown:#?} after {before:#?}");
+    ensure!(stage.notes("new").await? == 2);
+    Ok(())
+}
+
+pub(crate) async fn a_stopped_coordinator_leaves_it_unknown(stage: &mut Stage) -> Result<()> {
+    let page = stage.open().await?;
+    page.give_up_after(3).await?;
+    let held = stage.hold_commits().await?;
+    page.send(&insert("stopped")).await?;
+    held.entered().await?;
+    stage.pause(COORDINATOR)?;
+    for server in [HOST, SUCCESSOR] {
+        stage.kill(server)?;
+    }
+    held.off().await?;
+    let shown = page.verdict().await?;
+    shown.expect(
+        "unknown",
+        &[
+            (&stage.url(HOST), "unreachable"),
+            (&stage.url(SUCCESSOR), "unreachable"),
+        ],
+    )?;
+
+    // The only one left goes on; it has to become coordinator anew before it can say what became of the command.
+    stage.resume(COORDINATOR)?;
+    page.give_up_after(60).await?;
+    page.click("#check").await?;
+    let shown = page.verdict().await?;
+    let there = stage.notes("stopped").await?;
+    let told = match shown.outcome.as_str() {
+        "executed" => 1,
+        "not_executed" => 0,
+        _ => anyhow::bail!("a coordinator does not know: {shown:#?}"),
+    };
+    ensure!(there == told, "it is there {there} times: {shown:#?}");
+    Ok(())
+}
+
+pub(crate) async fn a_coordinator_killed_in_mid_command(stage: &mut Stage) -> Result<()> {
+    let page = stage.open().await?;
+    // So that the coordinator is asked first.
+    page.execute(&insert("before")).await?;
+    let held = stage.hold_commits().await?;
+    page.send(&insert("killed")).await?;
+    held.entered().await?;
+    stage.kill(COORDINATOR)?;
+    held.off().await?;
+    let shown = page.verdict().await?;
+    let (old, new) = (stage.url(COORDINATOR), stage.url(SUCCESSOR));
+    shown.expect("executed", &[(&new, "executed")])?;
+    ensure!(shown.reason.contains("s2"), "{shown:#?}");
+    let story = page.story_of(&old).await?;
+    ensure!(
+        story.contains(&"lost".to_owned()),
+        "the old coordinator: {story:?}"
+    );
+    let story = page.story_of(&new).await?;
+    ensure!(
+        story.contains(&"sent".to_owned()),
+        "the new coordinator: {story:?}"
+    );
+    ensure!(stage.notes("killed").await? == 1);
+    Ok(())
+}

@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { commandName, onlyReads, summary } from "../../www/summary.js";
+
+const OK = '"ok":{"$numberDouble":"1.0"}';
+
+test("a reply in one line", () => {
+  const cases = [
+    ['{"insert":"c"}', `{"n":{"$numberInt":"1"},${OK}}`, "1 document inserted"],
+    ['{"delete":"c"}', `{"n":{"$numberInt":"0"},${OK}}`, "0 documents deleted"],
+    ['{"update":"c"}', `{"n":{"$numberInt":"3"},"nModified":{"$numberInt":"2"},${OK}}`, "3 matched, 2 changed"],
+    ['{"find":"c"}', `{"cursor":{"firstBatch":[{},{}],"id":{"$numberLong":"0"}},${OK}}`, "2 documents"],
+    ['{"count":"c"}', `{"n":{"$numberInt":"12345"},${OK}}`, "12\u202f345 documents"],
+    ['{"distinct":"c"}', `{"values":["a"],${OK}}`, "1 value"],
+    ['{"transaction":[]}', `{"results":[{},{}],${OK}}`, "2 commands, executed as one"],
+    ['{"findAndModify":"c"}', `{"value":null,${OK}}`, "no document matched"],
+    ['{"drop":"c"}', `{${OK}}`, ""],
+  ];
+  for (const [command, reply, expected] of cases) assert.equal(summary(command, reply), expected, command);
+});
+
+test("a command's name is its first field", () => {
+  assert.equal(commandName(' {\n "find" : "c", "insert": 1}'), "find");
+  assert.equal(commandName("{}"), "");
+  assert.equal(commandName("not a command"), "");
+  assert.equal(onlyReads('{"aggregate":"c"}'), true);
+  assert.equal(onlyReads('{"findAndModify":"c"}'), false);
+});

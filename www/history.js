@@ -1,0 +1,38 @@
+// The commands that were sent from here, newest first: {id?, command, servers, at, outcome, reason?, ms?, server?}.
+// Pure: state in, state out.
+
+/// With this entry on top. An id stands in the list once, however often it was sent.
+export function remember(state, entry) {
+  return { ...state, history: [entry, ...state.history.filter((other) => !isSame(other, entry))] };
+}
+
+/// With what is known now of the entry that has this id; where it is no longer listed, nothing changes.
+export function settle(state, id, known) {
+  return { ...state, history: state.history.map((entry) => (entry.id === id ? { ...entry, ...known } : entry)) };
+}
+
+export function forget(state) {
+  // One that is under way stays: its id is all that can tell later what became of it.
+  return { ...state, history: state.history.filter((entry) => entry.outcome === "running" && !isInterrupted(entry)) };
+}
+
+/// Marks what a page leaves unfinished when it is closed.
+export function close(state, page) {
+  const mark = (entry) => (entry.outcome === "running" && entry.page === page ? { ...entry, closed: true } : entry);
+  return { ...state, history: state.history.map(mark) };
+}
+
+/// Whether it was under way when its page was closed. A page that crashed has left no mark, but the time it gave
+/// itself runs out.
+export function isInterrupted(entry, now = Date.now()) {
+  return entry.outcome === "running" && (Boolean(entry.closed) || !entry.page || !(entry.until > now));
+}
+
+/// Whether it is still open what became of it, as far as this page knows.
+export function isOpen(entry, page) {
+  return Boolean(entry.id) && (entry.outcome === "unknown" || (entry.outcome === "running" && entry.page !== page));
+}
+
+function isSame(a, b) {
+  return a.id ? a.id === b.id : !b.id && a.at === b.at;
+}

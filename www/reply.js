@@ -1,0 +1,69 @@
+// MongoDB's reply: the tree, the switch between its two forms, and Copy.
+
+import { byId, setText } from "./dom.js";
+import { print, read } from "./extended_json.js";
+import { summary } from "./summary.js";
+import { Tree } from "./tree.js";
+
+export class Reply {
+  #storage;
+  #tree = new Tree(byId("result"));
+  #text = "";
+
+  constructor(storage) {
+    this.#storage = storage;
+    const relaxed = byId("relaxed");
+    relaxed.checked = storage.read().form !== "canonical";
+    relaxed.addEventListener("change", () => {
+      storage.update((state) => ({ ...state, form: this.#form }));
+      this.#draw();
+    });
+    byId("copy").addEventListener("click", () => this.#copy());
+    this.#draw();
+  }
+
+  show(command, text) {
+    this.#text = text;
+    setText(byId("result-note"), summary(command, text));
+    this.#draw();
+  }
+
+  clear() {
+    this.#text = "";
+    setText(byId("result-note"), "");
+    this.#draw();
+  }
+
+  get #form() {
+    return byId("relaxed").checked ? "relaxed" : "canonical";
+  }
+
+  #draw() {
+    byId("result").dataset.form = this.#form;
+    byId("result").hidden = !this.#text;
+    byId("result-empty").hidden = Boolean(this.#text);
+    byId("reply-tools").hidden = !this.#text;
+    if (this.#text) this.#tree.show(this.#text, this.#form === "relaxed");
+    else this.#tree.clear();
+  }
+
+  async #copy() {
+    const copy = byId("copy");
+    const text = print(read(this.#text), this.#form === "relaxed");
+    const isCopied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+    setText(copy, isCopied || copyOld(text) ? "Copied" : "Not allowed");
+    setTimeout(() => setText(copy, "Copy"), 1500);
+  }
+}
+
+/// Without a secure origin there is no clipboard but the old one.
+function copyOld(text) {
+  const put = (event) => {
+    event.clipboardData.setData("text/plain", text);
+    event.preventDefault();
+  };
+  document.addEventListener("copy", put, { once: true });
+  const isCopied = document.execCommand("copy");
+  document.removeEventListener("copy", put);
+  return isCopied;
+}

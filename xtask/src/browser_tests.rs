@@ -1,0 +1,164 @@
+//! The tests of the browser client that need a browser, in a headless Chromium: in a page and in a worker.
+//!
+//! This does what `wasm-bindgen-test-runner` does, whose building takes minutes and whose version would have to be kept
+//! equal to that of the crate `wasm-bindgen`.
+
+mod server;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use bellwether_tests::{Browser, FileServer, target_dir, wait_until};
+use clap::Args;
+use serde_json::Value;
+use wasm_bindgen_cli_support::Bindgen;
+
+use self::server::TestServers;
+use crate::provision;
+use crate::step::{cargo, output, run as run_step, show};
+
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// Run only tests whose names contain this
+    filter: Option<String>,
+}
+
+/// What the browser loads besides the tests.
+const HARNESS: [(&str, &str); 4] = [
+    ("index.html", include_str!("browser_tests/harness/page.html")),
+    ("page.js", include_str!("browser_tests/harness/page.js")),
+    ("worker.js", include_str!("browser_tests/harness/worker.js")),
+    ("run.js", include_str!("browser_tests/harness/run.js")),
+];
+
+/// Where the tests run. The client is for both, and only one of them has a window.
+const PLACES: [&str; 2] = ["page", "worker"];
+
+const BUILD: [&str; 8] = [
+    "test",
+    "--no-run",
+    "--package",
+    "bellwether-web-client",
+    "--target",
+    "wasm32-unknown-unknown",
+    "--test",
+    "*",
+];
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    run_and_read(options.filter.as_deref(), |_| {}).await
+}
+
+/// Runs the tests whose names contain the filter, and has every line they print read.
+pub(crate) async fn run_and_read(filter: Option<&str>, mut read: impl FnMut(&str)) -> Result<()> {
+    provision::wasm_target().await?;
+    provision::browser().await?;
+    let modules = build().await?;
+    let servers = TestServers::start().await?;
+    let browser = Browser::start().await?;
+    let mut failed = Vec::new();
+    for module in &modules {
+        for place in PLACES {
+            let name = name(module);
+            show(&format!("\n     Running the tests `{name}` in a {place}"));
+            let passed = run_in(&browser, place, module, &servers, filter, &mut read).await;
+            if let Err(error) = passed {
+                failed.push(format!("`{name}` in a {place}: {error:#}"));
+            }
+        }
+    }
+    browser.close().await?;
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+/// Builds the tests, each into a module of its own.
+async fn build() -> Result<Vec<PathBuf>> {
+    run_step(&mut cargo(BUILD)).await?;
+    // Once more, now with nothing to do, for the names.
+    let messages = output(cargo(BUILD).args(["--quiet", "--message-format", "json"])).await?;
+    let mut modules = Vec::new();
+    for line in messages.lines() {
+        let message: Value = serde_json::from_str(line).context("cargo says something unexpected")?;
+        modules.extend(message["executable"].as_str().map(PathBuf::from));
+    }
+    ensure!(!modules.is_empty(), "the browser client has no tests");
+    Ok(modules)
+}
+
+async fn run_in(
+    browser: &Browser,
+    place: &str,
+    module: &Path,
+    servers: &TestServers,
+    filter: Option<&str>,
+    read: &mut impl FnMut(&str),
+) -> Result<()> {
+    let dir = target_dir()?.join("browser-tests");
+    prepare(module, &dir)?;
+    let files = FileServer::start(&dir).await?;
+    let filter = filter.unwrap_or_default();
+    let page = browser.client();
+    page.goto(&format!(
+        "{}/?place={place}&filter={filter}&{}",
+        files.origin(),
+        servers.query()
+    ))
+    .await?;
+    let ended = wait_until("the tests to end", async || {
+        let state = page
+            .execute("return document.body.dataset.state ?? null", vec![])
+            .await?;
+        state.as_str().map(str::to_owned).context("they still run")
+    })
+    .await;
+    let printed = page
+        .execute("return document.querySelector('#output').textContent", vec![])
+        .await?;
+    for line in printed.as_str().unwrap_or_default().lines() {
+        read(line);
+        show(line);
+    }
+    match ended.as_deref() {
+        Ok("passed") => Ok(()),
+        Ok(_) => bail!("tests failed; their messages are above"),
+        Err(error) => {
+            for line in browser.console().await? {
+                show(&line.to_string());
+            }
+            bail!("{error:#}")
+        }
+    }
+}
+
+/// What the tests are called, without the number cargo puts behind.
+fn name(module: &Path) -> String {
+    let name = module.file_stem().unwrap_or_default().to_string_lossy();
+    name.split_once('-').map_or(&*name, |(name, _)| name).to_owned()
+}
+
+/// Makes the directory the browser loads everything from.
+fn prepare(module: &Path, dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))?;
+    }
+    fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    for (name, text) in HARNESS {
+        fs::write(dir.join(name), text)?;
+    }
+    Bindgen::new()
+        .input_path(module)
+        .out_name("tests")
+        .web(true)
+        .and_then(|bindgen| {
+            bindgen
+                .debug(true)
+                .typescript(false)
+                // It is `main`, and these tests have none.
+                .emit_start(false)
+                .omit_default_module_path(false)
+                .generate(dir)
+        })
+        .with_context(|| format!("making JavaScript for {}", module.display()))
+}

@@ -1,0 +1,45 @@
+import load, * as tests from "./tests.js";
+
+// How the crate wasm-bindgen-test catches what a test throws.
+globalThis.__wbg_test_invoke = (test) => test();
+
+const parameters = new URLSearchParams(location.search);
+
+// Where the tests find what they connect to.
+globalThis.TEST_SERVERS = Object.fromEntries(parameters);
+
+// Less than the patience of whoever started this.
+const LONGEST_MS = 50_000;
+
+// The test that runs.
+let test = "the tests to begin";
+
+/** Runs the tests whose names contain the filter, and says whether all of them have passed. */
+export async function run(write) {
+  try {
+    const module = await load();
+    capture();
+    const all = Object.keys(module).filter((name) => name.startsWith("__wbgt_"));
+    const chosen = all.filter((name) => name.includes(parameters.get("filter") ?? ""));
+    const context = new tests.WasmBindgenTestContext(false);
+    context.filtered_count(all.length - chosen.length);
+    const ended = context.run(chosen.map((name) => module[name]));
+    const tooLong = new Promise((_, reject) => {
+      setTimeout(() => reject(`waited ${LONGEST_MS / 1000} s for ${test}`), LONGEST_MS);
+    });
+    return (await Promise.race([ended, tooLong])) ? "passed" : "failed";
+  } catch (error) {
+    write(`\nthe tests broke off: ${error.stack ?? error}\n`);
+    return "broken";
+  }
+}
+
+/** What a test prints is shown if it fails. */
+function capture() {
+  for (const method of ["debug", "log", "info", "warn", "error"]) {
+    console[method] = (...values) => {
+      test = /^Invoking test: (.*)/.exec(values[0])?.[1] ?? test;
+      tests[`__wbgtest_console_${method}`](values);
+    };
+  }
+}

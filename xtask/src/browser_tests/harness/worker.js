@@ -1,0 +1,10 @@
+// Runs the tests in this worker.
+
+import { run } from "./run.js";
+
+const write = (text) => postMessage({ text });
+
+// What the crate wasm-bindgen-test writes with in a worker.
+globalThis.__wbg_test_output_writeln = (line) => write(`${line}\n`);
+
+postMessage({ state: await run(write) });
