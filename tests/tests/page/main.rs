@@ -73,6 +73,7 @@ fn main() -> Result<ExitCode> {
             documents_are_text
             what_a_false_server_says_is_text
             the_policy_is_sent_with_everything
+            what_is_loaded_is_compressed_where_the_browser_reads_that
             the_policy_holds
             only_modules_of_its_own_are_loaded;
         access:

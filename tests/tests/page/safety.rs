@@ -1,7 +1,7 @@
 //! Nothing that comes from outside is more than text, and the Content-Security-Policy holds.
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{FalseServer, Page, http_get};
+use bellwether_tests::{FalseServer, HttpAnswer, Page, http_get};
 use serde_json::{Value, json};
 
 use crate::rows::hello_ok;
@@ -236,5 +236,22 @@ async fn nothing_planted(page: &Page) -> Result<()> {
         planted == json!({ "elements": 0, "ran": null }),
         "markup was taken for markup: {planted}"
     );
+    Ok(())
+}
+
+pub(crate) async fn what_is_loaded_is_compressed_where_the_browser_reads_that(
+    stage: &mut Stage,
+) -> Result<()> {
+    let port = stage.cluster.servers[HOST].port;
+    let module = "/pkg/bellwether_web_client_bg.wasm";
+    let plain = http_get(port, module, &[]).await?;
+    let compressed = http_get(port, module, &[("Accept-Encoding", "gzip")]).await?;
+    let encoded = |answer: &HttpAnswer| answer.headers.to_lowercase().contains("content-encoding: gzip");
+    ensure!(!encoded(&plain), "{}", plain.headers);
+    ensure!(encoded(&compressed), "{}", compressed.headers);
+    for answer in [plain, compressed] {
+        let headers = answer.headers.to_lowercase();
+        ensure!(headers.contains("content-type: application/wasm"), "{headers}");
+    }
     Ok(())
 }

@@ -21,6 +21,7 @@ use axum::routing::get;
 use bellwether_election::Election;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tower_http::compression::Compression;
 use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -89,7 +90,8 @@ fn router(context: Context) -> Router {
         .route("/readyz", get(status::readyz))
         .route("/status", get(status::status));
     if let Some(www) = &context.cluster.config.www {
-        router = router.fallback_service(ServeDir::new(www));
+        // Most of what a page loads is one module of WebAssembly, which gzip halves.
+        router = router.fallback_service(Compression::new(ServeDir::new(www)));
     }
     let headers: [(HeaderName, &'static str); 4] = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
