@@ -1,66 +1,64 @@
 //! The steps of one try at one server: connect, say hello, hand the command over and wait for its answer.
 
+use core::pin::pin;
 use core::time::Duration;
+use std::sync::Arc;
 
 use bellwether_protocol::{
-    ClientFrame, CommandFate, CommandId, CommandResult, ErrorFrame, FrameError, Hello, HelloOk, ServerFrame,
-    WhatNext,
+    CommandFate, CommandId, CommandResult, ErrorFrame, FrameError, HelloOk, ServerFrame, WhatNext,
 };
+use futures_util::future::{Either, pending, select};
 
-use crate::clock::{Clock, TimedOut};
+use crate::clock::Clock;
 use crate::{Closed, ConnectError, Connection, Lost, OneShot, Platform, TryEnd};
 
 /// Saying goodbye is a courtesy; nobody waits for it longer than this.
-const GOODBYE: Duration = Duration::from_millis(100);
+pub(crate) const GOODBYE: Duration = Duration::from_millis(100);
 
 /// How much earlier than the client the server shall stop, so that its last word still arrives: a tenth of
 /// the time, at most this.
 const WAY_BACK: Duration = Duration::from_millis(250);
 
-/// Something that takes time, and how long it may take.
-pub(crate) enum Task<C> {
+/// Something that takes time.
+pub(crate) struct Task<C> {
+    /// For which server; goodbyes and pauses are for none.
+    pub(crate) server: Option<usize>,
+    /// The connection to it, once there is one.
+    pub(crate) connection: Option<C>,
+    pub(crate) action: Action,
+    /// How long it may take; never past the deadline.
+    pub(crate) limit: Duration,
+}
+
+pub(crate) enum Action {
     /// Let time pass.
-    Wait(Duration),
-    /// Open a connection.
-    Connect { server: usize, limit: Duration },
-    /// Say hello on it.
-    Greet { server: usize, connection: C },
-    /// Hand a command or a question over.
-    Ask {
-        server: usize,
-        connection: C,
-        message: String,
-        id: CommandId,
-        limit: Duration,
-    },
+    Wait,
+    /// Open a connection to the server at this position.
+    Connect(usize),
+    /// Send this message and wait for its answer: that to a command or question with this id, or to a hello.
+    Ask(String, Option<CommandId>),
     /// Close the connection.
-    Part(C),
+    Part,
 }
 
 /// What came of a [`Task`].
-pub(crate) enum Happened<C> {
-    TimePassed,
-    Connected {
-        server: usize,
-        connection: C,
-    },
-    Greeted {
-        server: usize,
-        connection: C,
-        hello: Box<HelloOk>,
-    },
-    /// The try is over.
-    Ended {
-        server: usize,
-        connection: Option<C>,
-        answer: Result<Reply, TryEnd>,
-    },
+pub(crate) struct Happened<C> {
+    pub(crate) server: Option<usize>,
+    pub(crate) connection: Option<C>,
+    /// `None` if the time is up.
+    pub(crate) end: Option<Result<Done, TryEnd>>,
+}
+
+pub(crate) enum Done {
+    Connected,
+    Greeted(Box<HelloOk>),
+    Replied(Box<Reply>),
     Parted,
 }
 
 /// What a server answers.
-#[derive(Debug)]
-pub(crate) enum Reply {
+#[derive(Clone, Debug)]
+pub enum Reply {
     /// To a command.
     Result(CommandResult),
     /// To the question what became of one.
@@ -74,69 +72,44 @@ pub(crate) async fn perform<'a, P: Platform>(
     clock: Clock<'a, P>,
     task: Task<P::Connection>,
 ) -> Happened<P::Connection> {
-    match task {
-        Task::Wait(pause) => {
-            clock.sleep(pause).await;
-            Happened::TimePassed
+    let mut connection = task.connection;
+    let end = {
+        let doing = pin!(act(shot, &mut connection, task.action));
+        let time = pin!(clock.sleep(task.limit));
+        match select(doing, time).await {
+            Either::Left((end, _)) => Some(end),
+            Either::Right(_) => None,
         }
-        Task::Connect { server, limit } => {
-            let connecting = shot.platform.connect(&shot.servers[server]);
-            let end = match clock.within(limit, connecting).await {
-                Ok(Ok(connection)) => return Happened::Connected { server, connection },
-                Ok(Err(ConnectError::Unreachable(detail))) => TryEnd::Unreachable(detail),
-                Ok(Err(ConnectError::BadEndpoint(detail))) => TryEnd::BadEndpoint(detail),
-                Err(TimedOut) => TryEnd::ConnectTimeout,
-            };
-            Happened::Ended {
-                server,
-                connection: None,
-                answer: Err(end),
+    };
+    Happened {
+        server: task.server,
+        connection,
+        end,
+    }
+}
+
+async fn act<P: Platform>(
+    shot: &OneShot<P>,
+    connection: &mut Option<P::Connection>,
+    action: Action,
+) -> Result<Done, TryEnd> {
+    match (action, connection) {
+        (Action::Connect(server), connection) => {
+            match shot.platform.connect(&shot.servers[server]).await {
+                Ok(open) => *connection = Some(open),
+                Err(ConnectError::Unreachable(detail)) => return Err(TryEnd::Unreachable(detail)),
+                Err(ConnectError::BadEndpoint(detail)) => return Err(TryEnd::BadEndpoint(detail)),
             }
+            Ok(Done::Connected)
         }
-        Task::Greet {
-            server,
-            mut connection,
-        } => {
-            let hello = Hello {
-                client: shot.client.clone(),
-                cluster: shot.cluster.clone(),
-            };
-            let greeting = greet(&mut connection, hello);
-            let end = match clock.within(shot.hello_timeout, greeting).await {
-                Ok(Ok(hello)) => {
-                    return Happened::Greeted {
-                        server,
-                        connection,
-                        hello,
-                    };
-                }
-                Ok(Err(end)) => end,
-                Err(TimedOut) => TryEnd::HelloTimeout,
-            };
-            Happened::Ended {
-                server,
-                connection: Some(connection),
-                answer: Err(end),
+        (Action::Ask(message, id), Some(connection)) => ask(connection, message, id).await,
+        (Action::Part, connection) => {
+            if let Some(connection) = connection.take() {
+                connection.close().await;
             }
+            Ok(Done::Parted)
         }
-        Task::Ask {
-            server,
-            mut connection,
-            message,
-            id,
-            limit,
-        } => {
-            let answer = clock.within(limit, ask(&mut connection, message, id)).await;
-            Happened::Ended {
-                server,
-                connection: Some(connection),
-                answer: answer.unwrap_or(Err(TryEnd::Lost(Lost::Silence))),
-            }
-        }
-        Task::Part(connection) => {
-            let _ = clock.within(GOODBYE, connection.close()).await;
-            Happened::Parted
-        }
+        (Action::Wait | Action::Ask(..), _) => pending().await,
     }
 }
 
@@ -147,43 +120,55 @@ pub(crate) fn deadline_ms(limit: Duration) -> u64 {
     millis.saturating_add(deadline.subsec_millis().into()).max(1)
 }
 
-async fn greet(connection: &mut impl Connection, hello: Hello) -> Result<Box<HelloOk>, TryEnd> {
-    let hello = ClientFrame::Hello(hello).to_json();
-    connection.send(hello).await.map_err(TryEnd::Closed)?;
+/// Says something and waits for the answer: with an id to a command or a question, without one to a hello.
+async fn ask(
+    connection: &mut impl Connection,
+    message: String,
+    id: Option<CommandId>,
+) -> Result<Done, TryEnd> {
+    let lost = |closed: Closed| match id {
+        Some(_) => TryEnd::Lost(Lost::Closed(closed)),
+        None => TryEnd::Closed(closed),
+    };
+    connection.send(message).await.map_err(lost)?;
     loop {
-        let message = connection.recv().await.map_err(TryEnd::Closed)?;
-        match ServerFrame::parse(&message) {
-            Ok(ServerFrame::HelloOk(hello)) => return Ok(Box::new(hello)),
-            Ok(ServerFrame::Error(frame)) => return Err(TryEnd::Refused(Box::new(frame))),
-            // Frames of a later version of the protocol are to be ignored.
-            Ok(ServerFrame::Result(_) | ServerFrame::Fate(_)) | Err(FrameError::UnknownType(_)) => {}
-            Err(error) => return Err(TryEnd::BadEndpoint(error.to_string())),
+        let message = connection.recv().await.map_err(lost)?;
+        if let Some(answer) = answer(&message, id) {
+            return answer;
         }
     }
 }
 
-async fn ask(connection: &mut impl Connection, message: String, id: CommandId) -> Result<Reply, TryEnd> {
-    let lost = |closed: Closed| TryEnd::Lost(Lost::Closed(closed));
-    connection.send(message).await.map_err(lost)?;
-    loop {
-        let message = connection.recv().await.map_err(lost)?;
-        match ServerFrame::parse(&message) {
-            Ok(ServerFrame::Result(result)) if result.id == id => return Ok(Reply::Result(result)),
-            Ok(ServerFrame::Fate(fate)) if fate.id == id => return Ok(Reply::Fate(fate)),
-            Ok(ServerFrame::Error(frame)) if answers(&frame, id) => {
-                return Err(TryEnd::Refused(Box::new(frame)));
-            }
-            Ok(_) | Err(FrameError::UnknownType(_)) => {}
-            Err(error) => return Err(TryEnd::Lost(Lost::Unreadable(error.to_string()))),
+/// What this message says to what was asked, if it says anything. Frames of a later version of the protocol are
+/// to be ignored.
+fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> {
+    let done = match ServerFrame::parse(message) {
+        Ok(ServerFrame::HelloOk(hello)) if id.is_none() => Done::Greeted(Box::new(hello)),
+        Ok(ServerFrame::Result(result)) if id == Some(result.id) => {
+            Done::Replied(Box::new(Reply::Result(result)))
         }
-    }
+        Ok(ServerFrame::Fate(fate)) if id == Some(fate.id) => Done::Replied(Box::new(Reply::Fate(fate))),
+        Ok(ServerFrame::Error(frame)) if answers(&frame, id) => {
+            return Some(Err(TryEnd::Refused(Arc::new(frame))));
+        }
+        Ok(_) | Err(FrameError::UnknownType(_)) => return None,
+        Err(error) => {
+            let detail = error.text();
+            return Some(Err(match id {
+                Some(_) => TryEnd::Lost(Lost::Unreadable(detail)),
+                None => TryEnd::BadEndpoint(detail),
+            }));
+        }
+    };
+    Some(Ok(done))
 }
 
 /// Whether the error is about this command. One without an id is about the connection, and says nothing
 /// about a command that may be executing at this moment, unless it says that the frame was no good.
-fn answers(frame: &ErrorFrame, id: CommandId) -> bool {
-    match frame.id {
-        Some(of) => of == id,
-        None => frame.code.what_next() == WhatNext::GiveUp,
-    }
+fn answers(frame: &ErrorFrame, id: Option<CommandId>) -> bool {
+    id.is_none()
+        || match frame.id {
+            Some(_) => frame.id == id,
+            None => frame.code.what_next() == WhatNext::GiveUp,
+        }
 }

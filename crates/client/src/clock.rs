@@ -1,7 +1,4 @@
-use core::pin::pin;
 use core::time::Duration;
-
-use futures_util::future::{Either, select};
 
 use crate::Platform;
 
@@ -19,9 +16,6 @@ impl<P> Clone for Clock<'_, P> {
 }
 
 impl<P> Copy for Clock<'_, P> {}
-
-/// Something took longer than it was given.
-pub(crate) struct TimedOut;
 
 impl<'a, P: Platform> Clock<'a, P> {
     pub(crate) fn starting_now(platform: &'a P, limit: Duration) -> Self {
@@ -44,18 +38,5 @@ impl<'a, P: Platform> Clock<'a, P> {
     /// Lets time pass, but not past the deadline.
     pub(crate) async fn sleep(&self, pause: Duration) {
         self.platform.sleep(pause.min(self.remaining())).await;
-    }
-
-    /// Waits for `future`, but no longer than `limit` and never past the deadline.
-    pub(crate) async fn within<T>(
-        &self,
-        limit: Duration,
-        future: impl Future<Output = T>,
-    ) -> Result<T, TimedOut> {
-        let limit = limit.min(self.remaining());
-        match select(pin!(future), pin!(self.platform.sleep(limit))).await {
-            Either::Left((value, _)) => Ok(value),
-            Either::Right(_) => Err(TimedOut),
-        }
     }
 }

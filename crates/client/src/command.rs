@@ -2,8 +2,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use bellwether_protocol::RawJson;
-use bellwether_protocol::json::NotJson;
-use thiserror::Error;
+use bellwether_protocol::json::{NotJson, decimal};
 
 /// A command as the user wrote it: the text of one JSON object.
 ///
@@ -30,8 +29,7 @@ impl fmt::Display for CommandText {
 }
 
 /// The text is not a JSON object.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the command is not a JSON object: {problem} at line {line}, column {column}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotACommand {
     /// What is wrong.
     pub problem: &'static str,
@@ -40,6 +38,29 @@ pub struct NotACommand {
     /// In which column of that line, counted from 1 in characters.
     pub column: usize,
 }
+
+impl NotACommand {
+    /// What is wrong, and where.
+    pub fn text(&self) -> String {
+        [
+            "the command is not a JSON object: ",
+            self.problem,
+            " at line ",
+            &decimal(self.line as u64),
+            ", column ",
+            &decimal(self.column as u64),
+        ]
+        .concat()
+    }
+}
+
+impl fmt::Display for NotACommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl core::error::Error for NotACommand {}
 
 impl FromStr for CommandText {
     type Err = NotACommand;
@@ -53,7 +74,10 @@ impl FromStr for CommandText {
 
 fn located(command: &str, NotJson { problem, at }: NotJson) -> NotACommand {
     let before = command.get(..at).unwrap_or(command);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line_start = before
+        .bytes()
+        .rposition(|byte| byte == b'\n')
+        .map_or(0, |newline| newline + 1);
     let count = |text: &str, wanted: fn(&u8) -> bool| text.bytes().filter(wanted).count();
     NotACommand {
         problem,

@@ -1,6 +1,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use bellwether_protocol::json::decimal;
 use bellwether_protocol::{CommandId, ErrorFrame, MongoError, Outcome};
 
 use crate::{Try, TryEnd};
@@ -80,24 +81,28 @@ impl Failure {
             Outcome::Unknown => "outcome unknown",
             Outcome::Executed => "executed, but there is no reply",
         };
-        format!("{verdict}: {}", self.reason())
+        [verdict, ": ", &self.reason()].concat()
     }
 
     /// Why there is no reply, for people.
     pub fn reason(&self) -> String {
         match (self.stop, self.telling_try()) {
-            (Stop::Refused, Some(tried)) if self.mongo().is_some() => tried.end.to_string(),
-            (Stop::Refused, Some(tried)) => format!("{} {}", tried.url, tried.end),
+            (Stop::Refused, Some(tried)) if self.mongo().is_some() => tried.end.text(),
+            (Stop::Refused, Some(tried)) => [tried.url.as_str(), " ", &tried.end.text()].concat(),
             (Stop::Refused | Stop::Deadline, _) => {
-                let passes = if self.passes == 1 { "pass" } else { "passes" };
-                format!(
-                    "no reply within {} ({} {passes} over the list)",
-                    Took(self.took),
-                    self.passes
-                )
+                let passes = if self.passes == 1 { " pass" } else { " passes" };
+                [
+                    "no reply within ",
+                    &readable(self.took),
+                    " (",
+                    &decimal(self.passes.into()),
+                    passes,
+                    " over the list)",
+                ]
+                .concat()
             }
             (Stop::NoUse, _) => "no server of the list is one this client can use".into(),
-            (Stop::Cancelled, _) => format!("cancelled after {}", Took(self.took)),
+            (Stop::Cancelled, _) => ["cancelled after ", &readable(self.took)].concat(),
         }
     }
 
@@ -105,10 +110,12 @@ impl Failure {
     pub fn hint(&self) -> String {
         let server_says = self.last_word().and_then(|frame| frame.hint.clone());
         match (self.outcome, self.id) {
-            (Outcome::Unknown, Some(id)) => format!(
-                "It may or may not have been executed. Ask again with the id {id}: it runs if it had not, and \
-                 its first reply comes back if it had."
-            ),
+            (Outcome::Unknown, Some(id)) => [
+                "It may or may not have been executed. Ask again with the id ",
+                &id.text(),
+                ": it runs if it had not, and its first reply comes back if it had.",
+            ]
+            .concat(),
             (Outcome::Executed, _) => "It has had its effect. Do not send it again as a new command.".into(),
             (_, _) if server_says.is_some() => server_says.unwrap_or_default(),
             _ => match self.stop {
@@ -145,19 +152,16 @@ impl core::error::Error for Failure {}
 
 impl fmt::Display for Try {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({})", self.url, self.end, Took(self.took))
+        write!(f, "{} {} ({})", self.url, self.end, readable(self.took))
     }
 }
 
 /// A duration as people read it.
-struct Took(Duration);
-
-impl fmt::Display for Took {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < Duration::from_secs(1) {
-            write!(f, "{} ms", self.0.subsec_millis())
-        } else {
-            write!(f, "{}.{} s", self.0.as_secs(), self.0.subsec_millis() / 100)
-        }
+fn readable(took: Duration) -> String {
+    let millis = took.subsec_millis().into();
+    if took < Duration::from_secs(1) {
+        [&*decimal(millis), " ms"].concat()
+    } else {
+        [&*decimal(took.as_secs()), ".", &decimal(millis / 100), " s"].concat()
     }
 }

@@ -46,10 +46,12 @@ mod tries;
 
 pub use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, HelloOk, Outcome, RawJson};
 
+pub use attempt::Reply;
 pub use command::{CommandText, NotACommand};
 pub use event::Event;
 pub use failure::{Failure, Stop};
-pub use one_shot::{Executed, Fate, OneShot};
+pub use one_shot::{Answered, Executed, Fate, OneShot};
 pub use platform::{Closed, ConnectError, Connection, Platform};
+pub use race::Request;
 pub use server_list::{BadServer, ServerList, ServerUrl};
 pub use tries::{Lost, Try, TryEnd};

@@ -110,7 +110,10 @@ pub struct NativeConnection(WebSocketStream<TcpStream>);
 
 impl Connection for NativeConnection {
     async fn send(&mut self, text: String) -> Result<(), Closed> {
-        self.0.send(Message::text(text)).await.map_err(Closed::broken)
+        self.0
+            .send(Message::text(text))
+            .await
+            .map_err(|error| Closed::broken(error.to_string()))
     }
 
     async fn recv(&mut self) -> Result<String, Closed> {
@@ -126,7 +129,7 @@ impl Connection for NativeConnection {
                 Some(Ok(Message::Close(None))) | None => return Err(Closed::default()),
                 // tungstenite answers pings by itself, and binary frames are none of this protocol's.
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(Closed::broken(error)),
+                Some(Err(error)) => return Err(Closed::broken(error.to_string())),
             }
         }
     }

@@ -66,6 +66,17 @@ pub struct Fate {
     pub result: Option<RawJson>,
 }
 
+/// What a server answered, and how it came to that.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The answer: to a command its result, to the question what became of one its fate.
+    pub reply: Reply,
+    /// The address of the server that answered.
+    pub url: ServerUrl,
+    /// The newest try at each server, in the order in which they ended; the last one brought the answer.
+    pub tries: Vec<Try>,
+}
+
 impl<P: Platform> OneShot<P> {
     /// An attempt with the default limits, in the order of the list: people write the nearest server first.
     pub fn new(platform: P, servers: ServerList) -> Self {
@@ -200,7 +211,7 @@ impl<P: Platform> OneShot<P> {
         on_event: impl FnMut(Event<'_>),
     ) -> Result<Executed, Failure> {
         let request = Request::Execute(command);
-        let answered = self.pass_along(self.id, cancelled, request, on_event).await?;
+        let answered = self.pass_along(request, cancelled, on_event).await?;
         let Reply::Result(result) = answered.reply else {
             unreachable!("a command is answered with its result")
         };
@@ -233,9 +244,8 @@ impl<P: Platform> OneShot<P> {
         id: CommandId,
         on_event: impl FnMut(Event<'_>),
     ) -> Result<Fate, Failure> {
-        let answered = self
-            .pass_along(Some(id), cancelled, Request::Outcome, on_event)
-            .await?;
+        let request = Request::Outcome(id);
+        let answered = self.pass_along(request, cancelled, on_event).await?;
         let Reply::Fate(fate) = answered.reply else {
             unreachable!("a question is answered with a fate")
         };
@@ -249,14 +259,22 @@ impl<P: Platform> OneShot<P> {
         })
     }
 
-    async fn pass_along(
+    /// What [`execute_until`](Self::execute_until) and [`outcome_until`](Self::outcome_until) do, for callers who
+    /// hold either request: as one future it is compiled once, and a page loads it once.
+    ///
+    /// # Errors
+    /// As for these two.
+    pub async fn pass_along(
         &self,
-        id: Option<CommandId>,
-        cancelled: impl Future<Output = ()>,
         request: Request<'_>,
+        cancelled: impl Future<Output = ()>,
         on_event: impl FnMut(Event<'_>),
     ) -> Result<Answered, Failure> {
         let clock = Clock::starting_now(&self.platform, self.deadline);
+        let id = match request {
+            Request::Execute(_) => self.id,
+            Request::Outcome(id) => Some(id),
+        };
         let progress = Progress::new(id, clock.now());
         let mut run = Run::new(self, request, clock, progress, on_event, perform::<P>);
         let verdict = match select(pin!(run.decided()), pin!(cancelled)).await {
@@ -266,7 +284,7 @@ impl<P: Platform> OneShot<P> {
         let progress = run.finish(&verdict).await;
         match verdict {
             Ok((server, reply)) => Ok(Answered {
-                reply,
+                reply: *reply,
                 url: self.servers[server].clone(),
                 tries: progress.into_tries(),
             }),
@@ -294,11 +312,4 @@ impl<P: Platform> OneShot<P> {
         }
         order
     }
-}
-
-/// What a server answered, and how it came to that.
-struct Answered {
-    reply: Reply,
-    url: ServerUrl,
-    tries: Vec<Try>,
 }

@@ -2,6 +2,7 @@ use core::fmt;
 use core::time::Duration;
 
 use bellwether_protocol::CloseCode;
+use bellwether_protocol::json::decimal;
 use thiserror::Error;
 
 use crate::ServerUrl;
@@ -66,10 +67,10 @@ pub struct Closed {
 
 impl Closed {
     /// A connection that broke without a close frame.
-    pub fn broken(reason: impl fmt::Display) -> Self {
+    pub fn broken(reason: impl Into<String>) -> Self {
         Self {
             code: None,
-            reason: reason.to_string(),
+            reason: reason.into(),
         }
     }
 
@@ -78,8 +79,9 @@ impl Closed {
     }
 }
 
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Closed {
+    /// Why it is gone.
+    pub fn text(&self) -> String {
         let meaning = match self.known() {
             Some(CloseCode::Normal) => "the server said goodbye",
             Some(CloseCode::TooBig) => "the message was too large for it",
@@ -94,12 +96,19 @@ impl fmt::Display for Closed {
             Some(CloseCode::TooMany) => "the client sent too much at once",
             _ => "the connection broke",
         };
-        f.write_str(meaning)?;
-        match (self.code, self.reason.as_str()) {
-            (None, "") => Ok(()),
-            (None, reason) => write!(f, ": {reason}"),
-            (Some(code), "") => write!(f, " (close code {code})"),
-            (Some(code), reason) => write!(f, " (close code {code}: {reason})"),
+        let colon = if self.reason.is_empty() { "" } else { ": " };
+        match self.code {
+            None => [meaning, colon, &self.reason].concat(),
+            Some(code) => {
+                let code = decimal(code.into());
+                [meaning, " (close code ", &code, colon, &self.reason, ")"].concat()
+            }
         }
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }

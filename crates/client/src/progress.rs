@@ -22,14 +22,9 @@ pub(crate) struct Progress {
 /// A try under way.
 struct Open {
     position: usize,
-    url: ServerUrl,
-    server: Option<String>,
-    pass: u32,
-    hinted: bool,
-    sent: bool,
     started: Duration,
-    /// How it ends if the time is up.
-    out_of_time: TryEnd,
+    /// What it is if the time is up.
+    tried: Try,
 }
 
 impl Progress {
@@ -62,34 +57,43 @@ impl Progress {
     pub(crate) fn begin(&mut self, position: usize, url: ServerUrl, hinted: bool, now: Duration) {
         self.open.push(Open {
             position,
-            url,
-            server: None,
-            pass: self.pass,
-            hinted,
-            sent: false,
             started: now,
-            out_of_time: TryEnd::ConnectTimeout,
+            tried: Try {
+                url,
+                server: None,
+                pass: self.pass,
+                hinted,
+                sent: false,
+                took: Duration::ZERO,
+                end: TryEnd::ConnectTimeout,
+            },
         });
     }
 
     pub(crate) fn connected(&mut self, position: usize) {
         if let Some(open) = self.open_at(position) {
-            open.out_of_time = TryEnd::HelloTimeout;
+            open.tried.end = TryEnd::HelloTimeout;
         }
     }
 
     pub(crate) fn greeted(&mut self, position: usize, server: &str) {
         if let Some(open) = self.open_at(position) {
-            open.server = Some(server.to_owned());
+            open.tried.server = Some(server.to_owned());
         }
     }
 
     /// The server is asked; `sent` says whether it is sent the command.
     pub(crate) fn asked(&mut self, position: usize, sent: bool) {
         if let Some(open) = self.open_at(position) {
-            open.sent = sent;
-            open.out_of_time = TryEnd::Lost(Lost::Silence);
+            open.tried.sent = sent;
+            open.tried.end = TryEnd::Lost(Lost::Silence);
         }
+    }
+
+    /// How the try at that server ends if its time is up.
+    pub(crate) fn out_of_time(&self, position: usize) -> TryEnd {
+        let open = self.open.iter().find(|open| open.position == position);
+        open.map_or(TryEnd::ConnectTimeout, |open| open.tried.end.clone())
     }
 
     fn open_at(&mut self, position: usize) -> Option<&mut Open> {
@@ -127,15 +131,11 @@ impl Progress {
     pub(crate) fn end(&mut self, position: usize, end: Option<TryEnd>, now: Duration) -> Option<&Try> {
         let index = self.open.iter().position(|open| open.position == position)?;
         let open = self.open.remove(index);
-        let ended = Try {
-            url: open.url,
-            server: open.server,
-            pass: open.pass,
-            hinted: open.hinted,
-            sent: open.sent,
-            took: now.saturating_sub(open.started),
-            end: end.unwrap_or(open.out_of_time),
-        };
+        let mut ended = open.tried;
+        ended.took = now.saturating_sub(open.started);
+        if let Some(end) = end {
+            ended.end = end;
+        }
         self.account_for(&ended);
         self.latest.retain(|earlier| earlier.url != ended.url);
         self.latest.push(ended);

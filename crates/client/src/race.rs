@@ -8,9 +8,11 @@ use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use bellwether_protocol::{ClientFrame, Command, HelloOk, OutcomeQuery, RoleName, WhatNext};
+use bellwether_protocol::{
+    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, RoleName, WhatNext,
+};
 
-use crate::attempt::{Happened, Reply, Task, deadline_ms};
+use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task, deadline_ms};
 use crate::clock::Clock;
 use crate::progress::Progress;
 use crate::{CommandText, Event, Lost, OneShot, Platform, Stop, TryEnd};
@@ -63,11 +65,11 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
 
 /// What a server is asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Request<'a> {
+pub enum Request<'a> {
     /// To execute this command.
     Execute(&'a CommandText),
-    /// What became of a command.
-    Outcome,
+    /// What became of the command with this id.
+    Outcome(CommandId),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,7 +113,7 @@ impl Pass {
 }
 
 /// The server that answered and what, or why there is no answer.
-pub(crate) type Verdict = Result<(usize, Reply), Stop>;
+pub(crate) type Verdict = Result<(usize, Box<Reply>), Stop>;
 
 impl<'a, P, F, S> Run<'a, P, F, S>
 where
@@ -154,14 +156,16 @@ where
             if self.clock.is_over() {
                 return Err(Stop::Deadline);
             }
-            let happened = self.next().await;
-            verdict = self.react(happened);
+            verdict = match self.next().await {
+                Some(happened) => self.react(happened),
+                None => self.wake(),
+            };
         }
     }
 
     /// Waits for whatever happens next. While a server has the command and is not silent for long, the tries at
-    /// the others stand still: nothing is sent to them.
-    async fn next(&mut self) -> Happened<P::Connection> {
+    /// the others stand still: nothing is sent to them. `None` is the alarm.
+    async fn next(&mut self) -> Option<Happened<P::Connection>> {
         let only = match &self.asked {
             Some(asked) if !asked.others_greeted => Some(asked.server),
             _ => None,
@@ -174,52 +178,78 @@ where
                 }
                 if let Poll::Ready(happened) = step.as_mut().poll(context) {
                     self.steps.remove(index);
-                    return Poll::Ready(happened);
+                    return Poll::Ready(Some(happened));
                 }
             }
             match &mut self.alarm {
-                Some((_, alarm)) => alarm.as_mut().poll(context),
+                Some((_, alarm)) => alarm.as_mut().poll(context).map(|_| None),
                 None => Poll::Pending,
             }
         })
         .await
     }
 
-    fn react(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
-        match happened {
-            Happened::TimePassed => match self.alarm.take() {
-                Some((Alarm::Pass, _)) => self.begin_pass(),
-                Some((Alarm::Look, _)) => self.look(),
-                _ => self.proceed(),
-            },
-            Happened::Parted => None,
-            Happened::Connected { server, connection } => {
-                self.progress.connected(server);
-                (self.on_event)(Event::Connected { server });
-                self.begin(Some(server), Task::Greet { server, connection });
-                None
-            }
-            Happened::Greeted {
-                server,
-                connection,
-                hello,
-            } => self.greeted(server, connection, hello),
-            Happened::Ended {
-                server,
-                connection,
-                answer,
-            } => self.ended(server, connection, answer),
+    fn wake(&mut self) -> Option<Verdict> {
+        match self.alarm.take() {
+            Some((Alarm::Pass, _)) => self.begin_pass(),
+            Some((Alarm::Look, _)) => self.look(),
+            _ => self.proceed(),
         }
     }
 
-    fn begin(&mut self, server: Option<usize>, task: Task<P::Connection>) {
-        let step = Box::pin((self.perform)(self.shot, self.clock, task));
+    fn react(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
+        let server = happened.server?;
+        let connection = happened.connection;
+        let answer = match happened.end {
+            Some(Ok(Done::Connected)) => {
+                self.progress.connected(server);
+                (self.on_event)(Event::Connected { server });
+                let hello = ClientFrame::Hello(Hello {
+                    client: self.shot.client.clone(),
+                    cluster: self.shot.cluster.clone(),
+                });
+                let hello = Action::Ask(hello.to_json(), None);
+                self.begin(Some(server), connection, hello, self.shot.hello_timeout);
+                return None;
+            }
+            Some(Ok(Done::Greeted(hello))) => return self.greeted(server, connection, hello),
+            Some(Ok(Done::Parted)) => return None,
+            Some(Ok(Done::Replied(reply))) => Ok(reply),
+            Some(Err(end)) => Err(end),
+            None => Err(self.progress.out_of_time(server)),
+        };
+        self.ended(server, connection, answer)
+    }
+
+    fn begin(
+        &mut self,
+        server: Option<usize>,
+        connection: Option<P::Connection>,
+        action: Action,
+        limit: Duration,
+    ) {
+        let step = self.step(server, connection, action, limit);
         self.steps.push((server, step));
     }
 
     fn set_alarm(&mut self, alarm: Alarm, after: Duration) {
-        let step = Box::pin((self.perform)(self.shot, self.clock, Task::Wait(after)));
-        self.alarm = Some((alarm, step));
+        self.alarm = Some((alarm, self.step(None, None, Action::Wait, after)));
+    }
+
+    fn step(
+        &self,
+        server: Option<usize>,
+        connection: Option<P::Connection>,
+        action: Action,
+        limit: Duration,
+    ) -> Pin<Box<S>> {
+        let task = Task {
+            server,
+            connection,
+            action,
+            limit,
+        };
+        Box::pin((self.perform)(self.shot, self.clock, task))
     }
 
     /// A pass over the list, in order, without the servers at which a slow try is still under way.
@@ -285,7 +315,7 @@ where
             .shot
             .connect_timeout
             .saturating_mul(self.progress.pass().min(LONGEST_CONNECT));
-        self.begin(Some(server), Task::Connect { server, limit });
+        self.begin(Some(server), None, Action::Connect(server), limit);
         self.set_alarm(Alarm::Start, self.shot.stagger);
     }
 
@@ -313,7 +343,12 @@ where
         None
     }
 
-    fn greeted(&mut self, server: usize, connection: P::Connection, hello: Box<HelloOk>) -> Option<Verdict> {
+    fn greeted(
+        &mut self,
+        server: usize,
+        connection: Option<P::Connection>,
+        hello: Box<HelloOk>,
+    ) -> Option<Verdict> {
         self.progress.greeted(server, &hello.server);
         (self.on_event)(Event::Greeted {
             server,
@@ -322,7 +357,7 @@ where
         let expected = self.shot.cluster.as_ref();
         if expected.is_some_and(|cluster| *cluster != hello.cluster) {
             let found = hello.cluster;
-            return self.ended(server, Some(connection), Err(TryEnd::WrongCluster { found }));
+            return self.ended(server, connection, Err(TryEnd::WrongCluster { found }));
         }
         let random = || self.shot.platform.random();
         let id = self
@@ -333,7 +368,7 @@ where
                 role: hello.role,
                 coordinator: hello.coordinator,
             };
-            return self.ended(server, Some(connection), Err(end));
+            return self.ended(server, connection, Err(end));
         }
         if self.clock.is_over() {
             return None;
@@ -342,7 +377,7 @@ where
             match hello.epoch {
                 Some(epoch) if hello.epoch > asked.epoch => self.give_up_asked(epoch),
                 // Of two coordinators, this is the one that has been replaced.
-                _ => return self.ended(server, Some(connection), Err(TryEnd::Overtaken)),
+                _ => return self.ended(server, connection, Err(TryEnd::Overtaken)),
             }
         }
 
@@ -354,7 +389,7 @@ where
                 deadline_ms,
                 command: command.json().clone(),
             }),
-            Request::Outcome => ClientFrame::Outcome(OutcomeQuery { id, deadline_ms }),
+            Request::Outcome(_) => ClientFrame::Outcome(OutcomeQuery { id, deadline_ms }),
         }
         .to_json();
         if u64::try_from(message.len()).is_ok_and(|bytes| bytes > hello.limits.max_message_bytes) {
@@ -362,7 +397,7 @@ where
                 bytes: message.len(),
                 limit: hello.limits.max_message_bytes,
             };
-            return self.ended(server, Some(connection), Err(end));
+            return self.ended(server, connection, Err(end));
         }
         let sent = matches!(self.request, Request::Execute(_));
         self.progress.asked(server, sent);
@@ -377,14 +412,7 @@ where
             others_greeted: false,
             rest: core::mem::take(&mut self.waiting),
         });
-        let ask = Task::Ask {
-            server,
-            connection,
-            message,
-            id,
-            limit,
-        };
-        self.begin(Some(server), ask);
+        self.begin(Some(server), connection, Action::Ask(message, Some(id)), limit);
         self.alarm = None;
         if self.order.len() > 1 {
             self.set_alarm(Alarm::Look, FIRST_LOOK);
@@ -420,10 +448,10 @@ where
         &mut self,
         server: usize,
         connection: Option<P::Connection>,
-        answer: Result<Reply, TryEnd>,
+        answer: Result<Box<Reply>, TryEnd>,
     ) -> Option<Verdict> {
-        if let Some(connection) = connection {
-            self.begin(None, Task::Part(connection));
+        if connection.is_some() {
+            self.begin(None, connection, Action::Part, GOODBYE);
         }
         let end = match answer {
             Err(end) if end.what_next() == WhatNext::TryNextServer => end,
@@ -433,7 +461,7 @@ where
                 }
                 let (end, verdict) = match (decided, self.request) {
                     (Ok(reply), Request::Execute(_)) => (TryEnd::Executed, Ok((server, reply))),
-                    (Ok(reply), Request::Outcome) => (TryEnd::Answered, Ok((server, reply))),
+                    (Ok(reply), Request::Outcome(_)) => (TryEnd::Answered, Ok((server, reply))),
                     (Err(end), _) => (end, Err(Stop::Refused)),
                 };
                 self.end_try(server, Some(end));

@@ -1,7 +1,8 @@
 use core::fmt;
+use core::ops::Range;
 use core::str::FromStr;
 
-use thiserror::Error;
+use bellwether_protocol::json::decimal;
 
 const DEFAULT_PATH: &str = "/v1";
 
@@ -12,10 +13,11 @@ const DEFAULT_PATH: &str = "/v1";
 #[derive(Clone, Debug)]
 pub struct ServerUrl {
     text: String,
-    secure: bool,
-    host: String,
+    /// Where in the text the host stands, with its brackets.
+    host: Range<usize>,
+    /// Where in the text the path begins.
+    path: usize,
     port: u16,
-    path: String,
 }
 
 impl ServerUrl {
@@ -26,12 +28,13 @@ impl ServerUrl {
 
     /// Whether it asks for TLS (`wss`).
     pub fn is_secure(&self) -> bool {
-        self.secure
+        self.text.starts_with("wss")
     }
 
     /// The host without brackets, in lower case.
     pub fn host(&self) -> &str {
-        self.host.trim_start_matches('[').trim_end_matches(']')
+        let host = &self.text[self.host.clone()];
+        host.trim_start_matches('[').trim_end_matches(']')
     }
 
     /// The port.
@@ -40,12 +43,11 @@ impl ServerUrl {
     }
 
     fn place(&self) -> (bool, &str, u16, &str) {
-        let host = if self.host == "localhost" {
-            "127.0.0.1"
-        } else {
-            &self.host
+        let host = match &self.text[self.host.clone()] {
+            "localhost" => "127.0.0.1",
+            host => host,
         };
-        (self.secure, host, self.port, &self.path)
+        (self.is_secure(), host, self.port, &self.text[self.path..])
     }
 }
 
@@ -64,13 +66,11 @@ impl fmt::Display for ServerUrl {
 }
 
 /// An entry of a server list is not the address of a server.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadServer {
     /// The list holds no entry at all.
-    #[error("the list of servers is empty; name at least one, such as 127.0.0.1:7001")]
     EmptyList,
     /// One entry is wrong.
-    #[error("\"{entry}\" is not the address of a server: {problem}; write host:port or ws://host:port/v1")]
     BadEntry {
         /// The entry, shortened if it is long.
         entry: String,
@@ -78,6 +78,33 @@ pub enum BadServer {
         problem: &'static str,
     },
 }
+
+impl BadServer {
+    /// What is wrong.
+    pub fn text(&self) -> String {
+        match self {
+            Self::EmptyList => {
+                "the list of servers is empty; name at least one, such as 127.0.0.1:7001".into()
+            }
+            Self::BadEntry { entry, problem } => [
+                "\"",
+                entry,
+                "\" is not the address of a server: ",
+                problem,
+                "; write host:port or ws://host:port/v1",
+            ]
+            .concat(),
+        }
+    }
+}
+
+impl fmt::Display for BadServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl core::error::Error for BadServer {}
 
 impl FromStr for ServerUrl {
     type Err = BadServer;
@@ -102,7 +129,7 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
     };
     let authority = cut(rest, b'/').map_or(rest, |(authority, _)| authority);
     let path = &rest[authority.len()..];
-    if authority.as_bytes().contains(&b'@') {
+    if cut(authority, b'@').is_some() {
         return Err("it must not hold a user name");
     }
     let (host, port) = split_port(authority)?;
@@ -119,7 +146,7 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
     check_host(host)?;
     if !path
         .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte))
+        .all(|byte| byte.is_ascii_graphic() && cut("?#\"<>\\^`{|}", byte).is_none())
     {
         return Err("the path holds a character that is not allowed there");
     }
@@ -129,13 +156,13 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
         path
     };
     let host = host.to_ascii_lowercase();
-    let scheme = if secure { "wss" } else { "ws" };
+    let scheme = if secure { "wss://" } else { "ws://" };
+    let text = [scheme, &host, ":", &decimal(u64::from(port)), path].concat();
     Ok(ServerUrl {
-        text: [scheme, "://", &host, ":", &port.to_string(), path].concat(),
-        secure,
-        host,
+        host: scheme.len()..scheme.len() + host.len(),
+        path: text.len() - path.len(),
         port,
-        path: path.to_owned(),
+        text,
     })
 }
 
@@ -165,11 +192,11 @@ fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
 fn check_host(host: &str) -> Result<(), &'static str> {
     if host.starts_with('[') {
         // Not every mistake is found here; whoever connects finds the others.
-        let address = &host.as_bytes()[1..host.len() - 1];
-        return if address.contains(&b':')
+        let address = &host[1..host.len() - 1];
+        return if cut(address, b':').is_some()
             && address
-                .iter()
-                .all(|byte| b":.".contains(byte) || byte.is_ascii_hexdigit())
+                .bytes()
+                .all(|byte| matches!(byte, b':' | b'.') || byte.is_ascii_hexdigit())
         {
             Ok(())
         } else {
@@ -179,7 +206,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() {
         return Err("the host is missing");
     }
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if host.bytes().all(allowed) {
         Ok(())
     } else {
@@ -197,16 +224,22 @@ impl ServerList {
     /// # Errors
     /// [`BadServer::EmptyList`] if there are none.
     pub fn new(servers: impl IntoIterator<Item = ServerUrl>) -> Result<Self, BadServer> {
-        let mut list = Vec::new();
-        for server in servers {
-            if !list.contains(&server) {
-                list.push(server);
-            }
+        let mut list = Self(Vec::new());
+        servers.into_iter().for_each(|server| list.add(server));
+        list.unless_empty()
+    }
+
+    fn add(&mut self, server: ServerUrl) {
+        if !self.0.contains(&server) {
+            self.0.push(server);
         }
-        if list.is_empty() {
+    }
+
+    fn unless_empty(self) -> Result<Self, BadServer> {
+        if self.0.is_empty() {
             Err(BadServer::EmptyList)
         } else {
-            Ok(Self(list))
+            Ok(self)
         }
     }
 
@@ -250,13 +283,13 @@ impl FromStr for ServerList {
 
     /// Reads entries separated by commas, blanks or line ends.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut servers = Vec::new();
+        let mut list = Self(Vec::new());
         for entry in text.split([',', ' ', '\n', '\r', '\t']) {
             if !entry.is_empty() {
-                servers.push(entry.parse()?);
+                list.add(entry.parse()?);
             }
         }
-        Self::new(servers)
+        list.unless_empty()
     }
 }
 

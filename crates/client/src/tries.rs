@@ -1,6 +1,8 @@
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
+use bellwether_protocol::json::decimal;
 use bellwether_protocol::{CloseCode, CoordinatorHint, ErrorCode, ErrorFrame, Outcome, RoleName, WhatNext};
 
 use crate::{Closed, ServerUrl};
@@ -97,7 +99,7 @@ pub enum TryEnd {
         limit: u64,
     },
     /// The server answered with an error.
-    Refused(Box<ErrorFrame>),
+    Refused(Arc<ErrorFrame>),
     /// The server was asked and no answer came. If it was sent the command, that may or may not have been
     /// executed.
     Lost(Lost),
@@ -192,55 +194,58 @@ impl TryEnd {
     }
 }
 
-impl fmt::Display for TryEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Executed => f.write_str("executed it"),
-            Self::Answered => f.write_str("said what became of it"),
-            Self::Unreachable(detail) => write!(f, "not reachable: {detail}"),
-            Self::ConnectTimeout => f.write_str("did not accept a connection in time"),
-            Self::BadEndpoint(detail) => write!(f, "not a Bellwether server: {detail}"),
-            Self::HelloTimeout => {
-                f.write_str("accepted the connection, then did not introduce itself in time")
+impl TryEnd {
+    /// What the server did, for people.
+    pub fn text(&self) -> String {
+        let (text, detail) = match self {
+            Self::Executed => ("executed it", None),
+            Self::Answered => ("said what became of it", None),
+            Self::Unreachable(detail) => ("not reachable: ", Some(detail.clone())),
+            Self::ConnectTimeout => ("did not accept a connection in time", None),
+            Self::BadEndpoint(detail) => ("not a Bellwether server: ", Some(detail.clone())),
+            Self::HelloTimeout => (
+                "accepted the connection, then did not introduce itself in time",
+                None,
+            ),
+            Self::Closed(closed) => ("closed before the command was sent: ", Some(closed.text())),
+            Self::NotCoordinator { role, coordinator } => {
+                ("is ", Some(not_coordinator(*role, coordinator.as_ref())))
             }
-            Self::Closed(closed) => write!(f, "closed before the command was sent: {closed}"),
-            Self::NotCoordinator { role, coordinator } => not_coordinator(f, *role, coordinator.as_ref()),
-            Self::WrongCluster { found } => write!(f, "belongs to another cluster, \"{found}\""),
+            Self::WrongCluster { found } => {
+                ("belongs to another cluster, ", Some(["\"", found, "\""].concat()))
+            }
             Self::TooLarge { bytes, limit } => {
-                write!(f, "accepts {limit} bytes at most; the command takes {bytes}")
+                let bytes = decimal(*bytes as u64);
+                let rest = [&*decimal(*limit), " bytes at most; the command takes ", &bytes].concat();
+                ("accepts ", Some(rest))
             }
             Self::Refused(frame) => match &frame.mongo {
-                Some(mongo) => write!(
-                    f,
-                    "MongoDB refused it: {} ({} {})",
-                    mongo.message, mongo.code_name, mongo.code
-                ),
-                None => write!(f, "{frame}"),
+                Some(mongo) => ("MongoDB refused it: ", Some(mongo.text())),
+                None => (frame.code.as_str(), Some([": ", &*frame.message].concat())),
             },
-            Self::Lost(Lost::Silence) => f.write_str("was asked, then did not answer in time"),
-            Self::Lost(Lost::Closed(closed)) => {
-                write!(f, "was asked, but no answer came: {closed}")
-            }
+            Self::Lost(Lost::Silence) => ("was asked, then did not answer in time", None),
+            Self::Lost(Lost::Closed(closed)) => ("was asked, but no answer came: ", Some(closed.text())),
             Self::Lost(Lost::Unreadable(detail)) => {
-                write!(f, "was asked and answered something else: {detail}")
+                ("was asked and answered something else: ", Some(detail.clone()))
             }
-            Self::Lost(Lost::Superseded { epoch }) => {
-                write!(
-                    f,
-                    "was asked and stayed silent, and another server became coordinator (epoch {epoch})"
-                )
-            }
-            Self::Cancelled => f.write_str("cancelled"),
-            Self::Overtaken => f.write_str("another server was faster"),
-        }
+            Self::Lost(Lost::Superseded { epoch }) => (
+                "was asked and stayed silent, and another server became coordinator (epoch ",
+                Some(decimal(*epoch) + ")"),
+            ),
+            Self::Cancelled => ("cancelled", None),
+            Self::Overtaken => ("another server was faster", None),
+        };
+        [text, &detail.unwrap_or_default()].concat()
     }
 }
 
-fn not_coordinator(
-    f: &mut fmt::Formatter<'_>,
-    role: RoleName,
-    coordinator: Option<&CoordinatorHint>,
-) -> fmt::Result {
+impl fmt::Display for TryEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+fn not_coordinator(role: RoleName, coordinator: Option<&CoordinatorHint>) -> String {
     let role = match role {
         RoleName::Follower => "a follower",
         RoleName::Electing => "in an election",
@@ -248,11 +253,10 @@ fn not_coordinator(
         _ => "not the coordinator",
     };
     match coordinator {
-        Some(CoordinatorHint {
-            server,
-            url: Some(url),
-        }) => write!(f, "is {role}; coordinator is {server} at {url}"),
-        Some(CoordinatorHint { server, url: None }) => write!(f, "is {role}; coordinator is {server}"),
-        None => write!(f, "is {role} and knows no coordinator"),
+        Some(CoordinatorHint { server, url }) => {
+            let (at, url) = url.as_deref().map_or(("", ""), |url| (" at ", url));
+            [role, "; coordinator is ", server, at, url].concat()
+        }
+        None => [role, " and knows no coordinator"].concat(),
     }
 }

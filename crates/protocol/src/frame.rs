@@ -6,9 +6,12 @@ mod server_side;
 #[cfg(test)]
 mod tests;
 
+use core::fmt;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::json::decimal;
 use crate::{CommandId, ErrorCode, Outcome, RawJson};
 
 /// A frame from a client.
@@ -266,18 +269,24 @@ pub struct MongoError {
     pub command: Option<u32>,
 }
 
+impl MongoError {
+    /// The message, and the name and the number of the error.
+    pub fn text(&self) -> String {
+        let sign = if self.code < 0 { "-" } else { "" };
+        let code = decimal(self.code.unsigned_abs().into());
+        [&*self.message, " (", &self.code_name, " ", sign, &code, ")"].concat()
+    }
+}
+
 /// Text that is not a frame of this protocol.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {
     /// Not a JSON object, or one without a `type`.
-    #[error("not a JSON object with a \"type\": {0}")]
     NotAFrame(String),
     /// An object of a type this side does not receive.
-    #[error("unknown frame type \"{0}\"")]
     UnknownType(String),
     /// An object of a known type whose fields are wrong.
-    #[error("bad {frame} frame: {detail}")]
     BadFields {
         /// The frame's type.
         frame: &'static str,
@@ -285,6 +294,25 @@ pub enum FrameError {
         detail: String,
     },
 }
+
+impl FrameError {
+    /// What is wrong.
+    pub fn text(&self) -> String {
+        match self {
+            Self::NotAFrame(detail) => ["not a JSON object with a \"type\": ", detail].concat(),
+            Self::UnknownType(kind) => ["unknown frame type \"", kind, "\""].concat(),
+            Self::BadFields { frame, detail } => ["bad ", frame, " frame: ", detail].concat(),
+        }
+    }
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl core::error::Error for FrameError {}
 
 fn unknown(kind: &str) -> FrameError {
     FrameError::UnknownType(kind.chars().take(64).collect())

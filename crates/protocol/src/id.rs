@@ -3,8 +3,9 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use uuid::Uuid;
+
+use crate::json::push_hex;
 
 /// The id of a command: a UUID of version 7 (RFC 9562, section 5.7).
 ///
@@ -37,6 +38,18 @@ impl CommandId {
         Duration::from_millis(millis)
     }
 
+    /// The usual form: 8-4-4-4-12 digits.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for (at, byte) in self.0.as_bytes().iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            push_hex(&mut text, *byte);
+        }
+        text
+    }
+
     /// The 16 bytes of the id.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
@@ -45,14 +58,29 @@ impl CommandId {
 
 impl fmt::Display for CommandId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&self.text())
     }
 }
 
 /// The text is not a UUID of version 7.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("\"{0}\" is not a UUID of version 7, such as 0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidCommandId(String);
+
+impl InvalidCommandId {
+    /// What is wrong.
+    pub fn text(&self) -> String {
+        let such_as = "\" is not a UUID of version 7, such as 0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e";
+        ["\"", &self.0, such_as].concat()
+    }
+}
+
+impl fmt::Display for InvalidCommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl core::error::Error for InvalidCommandId {}
 
 impl FromStr for CommandId {
     type Err = InvalidCommandId;

@@ -5,24 +5,39 @@
 //! recurses, however deeply a text is nested, and no value is read that nobody asks for.
 
 use core::cell::Cell;
-use std::borrow::Cow;
+use core::fmt;
+use std::rc::Rc;
 
 use hifijson::Read as _;
 use hifijson::SliceLexer;
+use hifijson::escape::Lex as _;
 use hifijson::num::Lex as _;
-use hifijson::str::{Error as StringError, Lex as _, LexAlloc as _};
+use hifijson::str::{Error as StringError, Lex as _};
 use hifijson::token::Lex as _;
-use thiserror::Error;
 
 /// Text that is not the JSON it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{problem} at byte {at}")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJson {
     /// What is wrong.
     pub problem: &'static str,
     /// Where, in bytes from the start of the text, counted from 0.
     pub at: usize,
 }
+
+impl NotJson {
+    /// What is wrong, and where.
+    pub fn text(&self) -> String {
+        [self.problem, " at byte ", &decimal(self.at as u64)].concat()
+    }
+}
+
+impl fmt::Display for NotJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl core::error::Error for NotJson {}
 
 /// A JSON object under construction.
 #[derive(Clone, Debug)]
@@ -43,8 +58,13 @@ impl Object {
 
     /// Adds an integer, `true` or `false`.
     pub fn plain(&mut self, name: &str, value: impl Into<Plain>) -> &mut Self {
-        match value.into() {
-            Plain::Number(number) => self.raw(name, &number.to_string()),
+        self.unquoted(name, value.into())
+    }
+
+    fn unquoted(&mut self, name: &str, value: Plain) -> &mut Self {
+        match value {
+            Plain::Number(number) => self.raw(name, &decimal(number)),
+            Plain::Negative(number) => self.raw(name, &["-", &decimal(number)].concat()),
             Plain::Flag(true) => self.raw(name, "true"),
             Plain::Flag(false) => self.raw(name, "false"),
         }
@@ -81,8 +101,10 @@ impl Default for Object {
 /// A value of JSON that needs no quotes.
 #[derive(Clone, Copy, Debug)]
 pub enum Plain {
-    /// An integer.
-    Number(i64),
+    /// An integer from 0 on.
+    Number(u64),
+    /// An integer below 0, without its sign.
+    Negative(u64),
     /// `true` or `false`.
     Flag(bool),
 }
@@ -94,15 +116,14 @@ impl From<bool> for Plain {
 }
 
 impl From<u64> for Plain {
-    /// Times, epochs and limits: none of them comes near 2^63.
     fn from(number: u64) -> Self {
-        Self::Number(i64::try_from(number).unwrap_or(i64::MAX))
+        Self::Number(number)
     }
 }
 
 impl From<usize> for Plain {
     fn from(number: usize) -> Self {
-        Self::from(number as u64)
+        Self::Number(number as u64)
     }
 }
 
@@ -114,13 +135,28 @@ impl From<u32> for Plain {
 
 impl From<i32> for Plain {
     fn from(number: i32) -> Self {
-        Self::Number(number.into())
+        let size = number.unsigned_abs().into();
+        if number < 0 {
+            Self::Negative(size)
+        } else {
+            Self::Number(size)
+        }
     }
+}
+
+/// The digits of a number. `Display` would bring the code for all the ways in which a number can be written.
+pub fn decimal(number: u64) -> String {
+    let last = (number % 10) as u8;
+    let mut digits = match number / 10 {
+        0 => String::new(),
+        rest => decimal(rest),
+    };
+    digits.push(char::from(b'0' + last));
+    digits
 }
 
 /// Appends a string in quotes.
 fn write_string(json: &mut String, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     json.push('"');
     for c in text.chars() {
         match c {
@@ -131,13 +167,23 @@ fn write_string(json: &mut String, text: &str) {
             '\n' => json.push_str("\\n"),
             '\0'..='\x1f' => {
                 json.push_str("\\u00");
-                let byte = c as usize;
-                json.extend([byte >> 4, byte & 15].map(|digit| char::from(HEX[digit])));
+                push_hex(json, c as u8);
             }
             _ => json.push(c),
         }
     }
     json.push('"');
+}
+
+/// Appends the two digits of a byte.
+pub(crate) fn push_hex(text: &mut String, byte: u8) {
+    for digit in [byte >> 4, byte & 15] {
+        text.push(char::from(if digit < 10 {
+            b'0' + digit
+        } else {
+            b'a' - 10 + digit
+        }));
+    }
 }
 
 /// The fields of a JSON object that was read. Of a name that comes twice, the last field counts.
@@ -146,8 +192,9 @@ fn write_string(json: &mut String, text: &str) {
 /// [`bad_field`](Self::bad_field) names it. Looking once, at the end, keeps the code small.
 #[derive(Debug)]
 pub struct Fields<'a> {
-    fields: Vec<(Cow<'a, str>, &'a str)>,
-    bad: Cell<Option<&'static str>>,
+    /// Names and values as they stand there; names with their quotes.
+    fields: Vec<(&'a str, &'a str)>,
+    bad: Rc<Cell<Option<&'static str>>>,
 }
 
 impl<'a> Fields<'a> {
@@ -156,6 +203,10 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`NotJson`] if it is not, or is not an object.
     pub fn read(json: &'a str) -> Result<Self, NotJson> {
+        Self::remembering(json, Rc::default())
+    }
+
+    fn remembering(json: &'a str, bad: Rc<Cell<Option<&'static str>>>) -> Result<Self, NotJson> {
         let mut reader = Reader::new(json);
         let mut fields = Vec::new();
         reader.open_object()?;
@@ -172,7 +223,6 @@ impl<'a> Fields<'a> {
             }
         }
         reader.end()?;
-        let bad = Cell::new(None);
         Ok(Self { fields, bad })
     }
 
@@ -188,7 +238,8 @@ impl<'a> Fields<'a> {
 
     /// The field's text; `None` if it is not there or null.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
-        let (_, value) = self.fields.iter().rev().find(|(field, _)| field == name)?;
+        let is_it = |field: &str| unquoted(field).is_some_and(|field| field == name);
+        let (_, value) = self.fields.iter().rev().find(|(field, _)| is_it(field))?;
         (*value != "null").then_some(value)
     }
 
@@ -199,10 +250,6 @@ impl<'a> Fields<'a> {
 
     /// A string that may be missing.
     pub fn some_text(&self, name: &'static str) -> Option<String> {
-        let unquoted = |json: &'a str| {
-            let mut lexer = SliceLexer::new(json.strip_prefix('"')?.as_bytes());
-            Some(lexer.str_string().ok()?.into_owned())
-        };
         let json = self.raw(name)?;
         self.readable(name, unquoted(json))
     }
@@ -214,14 +261,17 @@ impl<'a> Fields<'a> {
 
     /// An integer that may be missing, from 0 on.
     pub fn some_number(&self, name: &'static str) -> Option<u64> {
-        let number = self.some_integer(name)?;
-        self.readable(name, u64::try_from(number).ok())
+        let json = self.raw(name)?;
+        self.readable(name, number(json))
     }
 
-    /// An integer that may be missing.
-    pub fn some_integer(&self, name: &'static str) -> Option<i64> {
+    /// An integer that may be missing; one of more than 32 bits counts as missing.
+    pub fn some_integer(&self, name: &'static str) -> Option<i32> {
         let json = self.raw(name)?;
-        self.readable(name, json.parse().ok())
+        let digits = json.strip_prefix('-').unwrap_or(json);
+        let size = self.readable(name, number(digits))?;
+        let size = i64::try_from(size).ok()?;
+        i32::try_from(if digits == json { size } else { -size }).ok()
     }
 
     /// `true` or `false`; it has to be there.
@@ -234,18 +284,12 @@ impl<'a> Fields<'a> {
         self.required(name, flag)
     }
 
-    /// Reads an object in this one, which may be missing.
+    /// Reads an object in this one, which may be missing. What is bad there is remembered here as well.
     pub fn some_object<T>(&self, name: &'static str, read: impl FnOnce(&Fields<'a>) -> T) -> Option<T> {
         let json = self.raw(name)?;
-        let object = self.readable(name, Fields::read(json).ok())?;
+        let object = self.readable(name, Fields::remembering(json, self.bad.clone()).ok())?;
         let value = read(&object);
-        match object.bad_field() {
-            None => Some(value),
-            Some(inner) => {
-                self.is_bad(inner);
-                None
-            }
-        }
+        self.bad.get().is_none().then_some(value)
     }
 
     fn required<T: Default>(&self, name: &'static str, value: Option<T>) -> T {
@@ -261,6 +305,29 @@ impl<'a> Fields<'a> {
         }
         value
     }
+}
+
+/// What a string of JSON says, without its quotes; `None` if it is none, or its escapes mean no character.
+fn unquoted(json: &str) -> Option<String> {
+    let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = String::new();
+    while let Some(at) = rest.bytes().position(|byte| byte == b'\\') {
+        text.push_str(&rest[..at]);
+        let mut lexer = SliceLexer::new(&rest.as_bytes()[at + 1..]);
+        let kind = lexer.take_next()?;
+        text.push(lexer.escape(kind).ok()?);
+        rest = &rest[rest.len() - lexer.as_slice().len()..];
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// Reads digits, and nothing but digits.
+fn number(json: &str) -> Option<u64> {
+    json.bytes().try_fold(0_u64, |number, digit| {
+        let digit = char::from(digit).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// Finds the one JSON object a text consists of, without the blanks around it.
@@ -318,13 +385,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A field's name and the colon after it.
-    fn name(&mut self) -> Result<Cow<'a, str>, NotJson> {
-        if !self.closes(b'"') {
+    fn name(&mut self) -> Result<&'a str, NotJson> {
+        if self.lexer.ws_peek() != Some(b'"') {
             return Err(self.problem("expected a field's name in quotes"));
         }
-        let start = self.at() - 1;
-        let name = self.lexer.str_string();
-        let name = name.map_err(|error| self.bad_string(&error, start))?;
+        let name = self.string()?;
         if self.closes(b':') {
             Ok(name)
         } else {
@@ -378,11 +443,7 @@ impl<'a> Reader<'a> {
     fn scalar(&mut self) -> Result<(), NotJson> {
         let at = self.at();
         match self.lexer.peek_next() {
-            Some(b'"') => {
-                self.take();
-                let string = self.lexer.str_ignore();
-                string.map_err(|error| self.bad_string(&error, at))
-            }
+            Some(b'"') => self.string().map(drop),
             Some(b'-' | b'0'..=b'9') => match self.lexer.num_ignore().validate() {
                 Ok(_) => Ok(()),
                 Err(_) => Err(self.problem("expected a digit")),
@@ -395,6 +456,16 @@ impl<'a> Reader<'a> {
                 }),
             },
             _ => Err(self.problem("expected a value")),
+        }
+    }
+
+    /// A string, whose first quote was seen, with its quotes.
+    fn string(&mut self) -> Result<&'a str, NotJson> {
+        let start = self.at();
+        self.take();
+        match self.lexer.str_ignore() {
+            Ok(()) => Ok(self.text.get(start..self.at()).unwrap_or_default()),
+            Err(error) => Err(self.bad_string(&error, start)),
         }
     }
 

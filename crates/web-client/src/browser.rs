@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::time::Duration;
 
 use bellwether_client::{Closed, ConnectError, Connection, Platform, ServerUrl};
-use futures_util::{Sink, SinkExt, StreamExt};
+use futures_util::{Sink, StreamExt};
 use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
 use gloo_timers::future::TimeoutFuture;
@@ -36,7 +36,7 @@ impl Platform for Browser {
 
     async fn connect(&self, server: &ServerUrl) -> Result<BrowserConnection, ConnectError> {
         let mut socket = WebSocket::open_with_protocol(server.as_str(), SUBPROTOCOL)
-            .map_err(|error| ConnectError::BadEndpoint(error.to_string()))?;
+            .map_err(|error| ConnectError::BadEndpoint([&*error.name, ": ", &error.message].concat()))?;
         // Ready means decided: open, or failed.
         let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
         if matches!(socket.state(), State::Open) {
@@ -53,7 +53,7 @@ impl Platform for Browser {
     }
 
     fn now(&self) -> Duration {
-        Duration::try_from_secs_f64(performance_now() / 1000.0).unwrap_or_default()
+        duration(performance_now())
     }
 
     fn random(&self) -> [u8; 10] {
@@ -63,16 +63,30 @@ impl Platform for Browser {
     }
 }
 
+/// JavaScript's milliseconds, to the microsecond.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "beyond its bounds the nearest one is meant"
+)]
+pub(crate) fn duration(millis: f64) -> Duration {
+    Duration::from_micros((millis * 1000.0) as u64)
+}
+
 /// A connection of [`Browser`].
 pub struct BrowserConnection(WebSocket);
 
 impl Connection for BrowserConnection {
     async fn send(&mut self, text: String) -> Result<(), Closed> {
-        // A browser drops what is sent on a closing socket without a word, and gloo says Ok.
-        if !matches!(self.0.state(), State::Open) {
-            return Err(self.why_closed().await);
-        }
-        self.0.send(Message::Text(text)).await.map_err(Closed::broken)
+        // On a closing socket a browser drops it without a word. What is received next says why it closed.
+        Pin::new(&mut self.0)
+            .start_send(Message::Text(text))
+            .map_err(|error| match error {
+                WebSocketError::MessageSendError(error) => {
+                    Closed::broken([&*error.name, ": ", &error.message].concat())
+                }
+                _ => Closed::default(),
+            })
     }
 
     async fn recv(&mut self) -> Result<String, Closed> {
@@ -97,15 +111,5 @@ impl Connection for BrowserConnection {
     async fn close(self) {
         // Fails only for codes a page may not send.
         let _ = self.0.close(Some(1000), None);
-    }
-}
-
-impl BrowserConnection {
-    async fn why_closed(&mut self) -> Closed {
-        loop {
-            if let Err(closed) = self.recv().await {
-                return closed;
-            }
-        }
     }
 }

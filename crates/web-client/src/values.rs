@@ -1,9 +1,8 @@
 //! The client's values as JSON, which the package's JavaScript reads; `npm/index.d.ts` describes them.
 
-use core::fmt::Display;
 use core::time::Duration;
 
-use bellwether_client::{Event, Executed, Failure, Fate, NotACommand, Outcome, Try};
+use bellwether_client::{Answered, Event, Failure, NotACommand, Outcome, RawJson, Reply, Try};
 use bellwether_protocol::json::Object;
 
 pub(crate) fn event(event: Event<'_>) -> String {
@@ -19,7 +18,7 @@ pub(crate) fn event(event: Event<'_>) -> String {
                 .text("role", hello.role.as_str());
             some_number(&mut json, "epoch", hello.epoch)
         }
-        Event::Sent { server, id } => at(&mut json, "sent", server).text("id", &id.to_string()),
+        Event::Sent { server, id } => at(&mut json, "sent", server).text("id", &id.text()),
         Event::Ended { server, tried } => describe(at(&mut json, "ended", server), tried),
         Event::Pausing { pause } => json.text("type", "pausing").plain("ms", millis(pause)),
         _ => json.text("type", "other"),
@@ -27,30 +26,36 @@ pub(crate) fn event(event: Event<'_>) -> String {
     json.finish()
 }
 
-pub(crate) fn executed(executed: &Executed) -> String {
+pub(crate) fn answered(answered: &Answered) -> String {
     let mut json = Object::new();
-    json.text("id", &executed.id.to_string())
-        .plain("epoch", executed.epoch)
-        .plain("replayed", executed.replayed)
-        .text("server", executed.url.as_str())
-        .raw("tries", &tries(&executed.tries))
-        .finish()
+    match &answered.reply {
+        Reply::Result(result) => json
+            .text("id", &result.id.text())
+            .plain("epoch", result.epoch)
+            .plain("replayed", result.replayed),
+        Reply::Fate(fate) => {
+            json.text("id", &fate.id.text())
+                .text("outcome", fate.outcome.as_str());
+            some_number(&mut json, "epoch", fate.epoch)
+        }
+    }
+    .text("server", answered.url.as_str())
+    .raw("tries", &tries(&answered.tries))
+    .finish()
 }
 
-pub(crate) fn fate(fate: &Fate) -> String {
-    let mut json = Object::new();
-    json.text("id", &fate.id.to_string())
-        .text("outcome", fate.outcome.as_str());
-    some_number(&mut json, "epoch", fate.epoch)
-        .text("server", fate.url.as_str())
-        .raw("tries", &tries(&fate.tries))
-        .finish()
+/// The reply to the command, if there is one.
+pub(crate) fn result(answered: &Answered) -> Option<&str> {
+    match &answered.reply {
+        Reply::Result(result) => Some(result.result.as_str()),
+        Reply::Fate(fate) => fate.result.as_ref().map(RawJson::as_str),
+    }
 }
 
 pub(crate) fn failure(failure: &Failure) -> String {
     let mut json = error(&failure.summary(), failure.code(), failure.outcome);
     if let Some(id) = failure.id {
-        json.text("id", &id.to_string());
+        json.text("id", &id.text());
     }
     if let Some(mongo) = failure.mongo() {
         let mut said = Object::new();
@@ -68,21 +73,20 @@ pub(crate) fn failure(failure: &Failure) -> String {
 }
 
 /// An error of the caller, found before anything was sent.
-pub(crate) fn usage_error(code: &str, problem: &dyn Display) -> String {
+pub(crate) fn usage_error(code: &str, problem: &str) -> String {
     usage(code, problem).finish()
 }
 
 pub(crate) fn command_error(problem: &NotACommand) -> String {
-    usage("bad_command", problem)
+    usage("bad_command", &problem.text())
         .plain("line", problem.line)
         .plain("column", problem.column)
         .finish()
 }
 
-fn usage(code: &str, problem: &dyn Display) -> Object {
-    let problem = problem.to_string();
-    let mut json = error(&problem, code, Outcome::NotExecuted);
-    json.text("reason", &problem)
+fn usage(code: &str, problem: &str) -> Object {
+    let mut json = error(problem, code, Outcome::NotExecuted);
+    json.text("reason", problem)
         .text("hint", "Nothing was sent. Correct it and try again.")
         .raw("tries", "[]");
     json
@@ -119,7 +123,7 @@ fn describe<'a>(json: &'a mut Object, tried: &Try) -> &'a mut Object {
         .plain("ms", millis(tried.took))
         .text("code", tried.end.code())
         .text("outcome", tried.outcome().as_str())
-        .text("text", &tried.end.to_string())
+        .text("text", &tried.end.text())
 }
 
 fn at<'a>(json: &'a mut Object, kind: &str, server: usize) -> &'a mut Object {

@@ -198,7 +198,7 @@ pub(crate) async fn the_keyboard_is_enough(stage: &mut Stage) -> Result<()> {
     page.press(ESCAPE).await?;
     let shown = page.verdict().await?;
     held.off().await?;
-    shown.expect("unknown", &[])
+    shown.expect("unknown", &[(&stage.url(COORDINATOR), "cancelled")])
 }
 
 pub(crate) async fn the_cluster_is_seen_to_change(stage: &mut Stage) -> Result<()> {

@@ -55,7 +55,7 @@ impl Connection for Wire {
                 self.take_in_hand();
                 self.tell(query.id);
             }
-            Err(error) => return Err(Closed::broken(error)),
+            Err(error) => return Err(Closed::broken(error.to_string())),
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ impl ClientFrame {
 }
 
 fn about(json: &mut Object, kind: &str, id: CommandId, deadline_ms: Option<u64>) {
-    json.text("type", kind).text("id", &id.to_string());
+    json.text("type", kind).text("id", &id.text());
     if let Some(millis) = deadline_ms {
         json.plain("deadline_ms", millis);
     }
@@ -42,7 +42,7 @@ impl ServerFrame {
     /// [`FrameError`] if the text is not such a frame. Never recurses into the reply, however deeply it is
     /// nested.
     pub fn parse(json: &str) -> Result<Self, FrameError> {
-        let fields = Fields::read(json).map_err(|problem| FrameError::NotAFrame(problem.to_string()))?;
+        let fields = Fields::read(json).map_err(|problem| FrameError::NotAFrame(problem.text()))?;
         let kind = fields.text("type");
         if fields.bad_field().is_some() {
             return Err(FrameError::NotAFrame("its type is missing".to_owned()));
@@ -58,7 +58,7 @@ impl ServerFrame {
             None => Ok(read),
             Some(field) => Err(FrameError::BadFields {
                 frame,
-                detail: format!("the field `{field}` is missing or not what it should be"),
+                detail: ["the field `", field, "` is missing or not what it should be"].concat(),
             }),
         }
     }
@@ -127,19 +127,15 @@ fn error(fields: &Fields<'_>) -> ErrorFrame {
         coordinator: coordinator(fields),
         retry_after_ms: fields.some_number("retry_after_ms"),
         mongo: fields.some_object("mongo", |mongo| MongoError {
-            code: small(mongo, "code").unwrap_or_default(),
+            code: mongo.some_integer("code").unwrap_or_default(),
             code_name: mongo.text("code_name"),
             message: mongo.text("message"),
-            index: small(mongo, "index"),
+            index: mongo.some_integer("index"),
             command: mongo
                 .some_number("command")
                 .and_then(|command| command.try_into().ok()),
         }),
     }
-}
-
-fn small(fields: &Fields<'_>, name: &'static str) -> Option<i32> {
-    fields.some_integer(name)?.try_into().ok()
 }
 
 fn coordinator(fields: &Fields<'_>) -> Option<CoordinatorHint> {

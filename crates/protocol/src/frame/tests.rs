@@ -155,3 +155,22 @@ fn a_server_that_talks_nonsense_is_told_apart_from_one_that_is_newer() {
         );
     }
 }
+
+#[test]
+fn escapes_and_signs_are_read_as_they_were_meant() {
+    let read = |message: &str, code: &str| {
+        ServerFrame::parse(&format!(
+            r#"{{"ty\u0070e":"error","code":"mongo","message":"{message}","outcome":"unknown","mongo":{{"code":{code},"code_name":"x","message":"{message}"}}}}"#
+        ))
+    };
+    let Ok(ServerFrame::Error(frame)) = read(r#"\"\\\n\u00e4 \ud83d\ude00ä\/"#, "-11000") else {
+        panic!("it is an error frame")
+    };
+    assert_eq!(frame.message, "\"\\\nä 😀ä/");
+    let mongo = frame.mongo.unwrap();
+    assert_eq!(mongo.code, -11000);
+    assert!(mongo.text().ends_with(" (x -11000)"), "{}", mongo.text());
+    for (message, code) in [(r"\ud83d", "1"), ("", "1.5"), ("", "x")] {
+        assert!(read(message, code).is_err(), "{message} {code}");
+    }
+}
