@@ -6,6 +6,7 @@ mod scripts;
 use anyhow::{Result, ensure};
 use bellwether_tests::target_dir;
 use clap::Args;
+use tokio::process::Command;
 
 use crate::step::{cargo, run as run_step, run_and_read};
 use crate::{browser_tests, deny, docs, features, msrv, package, planted, provision, targets, web};
@@ -41,6 +42,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         .check_if_possible("scripts", scripts::run(options.filter.as_deref(), &mut totals))
         .await;
     if !options.fast {
+        report
+            .check_if_possible("npm", package_tests(&options, &mut totals))
+            .await;
         let filter = options.filter.as_deref();
         let tests = browser_tests::run_and_read(filter, |line| totals.add(line));
         report.check("browser", tests).await;
@@ -92,16 +96,27 @@ async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
         packages.extend(["--exclude", "bellwether-tests"]);
     }
     run_step(cargo(["test", "--no-run"]).args(&packages)).await?;
-    let mut test = cargo(["test", "--no-fail-fast"]);
-    test.args(&packages).args(&options.filter);
     if !options.fast {
         // The programs the tests start. Built here, with the features the workspace has as a whole, they need not be
         // built once more by the tests themselves.
         run_step(&mut cargo(["build", "--workspace", "--bins"])).await?;
-        test.env("BELLWETHER_PROGRAMS", target_dir()?.join("debug"));
     }
-    let status = run_and_read(&mut test, |line| totals.add(line)).await?;
-    ensure!(totals.any_passed(), "no test ran ({status})");
+    let mut test = cargo(["test", "--no-fail-fast"]);
+    run_tests(test.args(&packages).args(&options.filter), totals).await?;
+    ensure!(totals.any_passed(), "no test ran");
+    Ok(())
+}
+
+/// The tests of the npm package.
+async fn package_tests(options: &Options, totals: &mut Totals) -> Result<()> {
+    provision::node().await?;
+    let mut test = cargo(["test", "--workspace", "--test", "package"]);
+    run_tests(test.args(&options.filter), totals).await
+}
+
+async fn run_tests(test: &mut Command, totals: &mut Totals) -> Result<()> {
+    test.env("BELLWETHER_PROGRAMS", target_dir()?.join("debug"));
+    let status = run_and_read(test, |line| totals.add(line)).await?;
     ensure!(
         status.success(),
         "cargo test failed ({status}); what failed is named above"
