@@ -49,7 +49,7 @@ impl Sizes {
     }
 
     pub(crate) fn show(&self) {
-        line("What the page loads, in bytes; `gzip` is what a server in front that compresses would send.\n");
+        line("What the page loads, in bytes; `gzip` is what is sent to a browser that reads it.\n");
         let mut all = Part::default();
         for (_, part) in &self.parts {
             all.files += part.files;
