@@ -3,19 +3,19 @@
 //! Servers are greeted side by side, but the command is with one of them at a time. All of it is one future:
 //! everything under way is a step in a list, and [`Run::decided`] reacts to whatever happens next.
 
+mod handing_over;
+
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use bellwether_protocol::{
-    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, RoleName, WhatNext,
-};
+use bellwether_protocol::{ClientFrame, CommandId, Hello, WhatNext};
 
-use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task, deadline_ms};
+use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task};
 use crate::clock::Clock;
 use crate::progress::Progress;
-use crate::{CommandText, Event, Lost, OneShot, Platform, Stop, TryEnd};
+use crate::{CommandText, Event, OneShot, Platform, Stop, TryEnd};
 
 /// An election takes some tens or hundreds of milliseconds, so the first pauses between passes are short.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -341,107 +341,6 @@ where
         self.set_alarm(Alarm::Pass, pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         None
-    }
-
-    fn greeted(
-        &mut self,
-        server: usize,
-        connection: Option<P::Connection>,
-        hello: Box<HelloOk>,
-    ) -> Option<Verdict> {
-        self.progress.greeted(server, &hello.server);
-        (self.on_event)(Event::Greeted {
-            server,
-            hello: &hello,
-        });
-        let expected = self.shot.cluster.as_ref();
-        if expected.is_some_and(|cluster| *cluster != hello.cluster) {
-            let found = hello.cluster;
-            return self.ended(server, connection, Err(TryEnd::WrongCluster { found }));
-        }
-        let random = || self.shot.platform.random();
-        let id = self
-            .progress
-            .id_or_mint(Duration::from_millis(hello.server_time_ms), random);
-        if hello.role != RoleName::Coordinator {
-            let end = TryEnd::NotCoordinator {
-                role: hello.role,
-                coordinator: hello.coordinator,
-            };
-            return self.ended(server, connection, Err(end));
-        }
-        if self.clock.is_over() {
-            return None;
-        }
-        if let Some(asked) = &self.asked {
-            match hello.epoch {
-                Some(epoch) if hello.epoch > asked.epoch => self.give_up_asked(epoch),
-                // Of two coordinators, this is the one that has been replaced.
-                _ => return self.ended(server, connection, Err(TryEnd::Overtaken)),
-            }
-        }
-
-        let limit = self.shot.answer_limit().min(self.clock.remaining());
-        let deadline_ms = Some(deadline_ms(limit));
-        let message = match self.request {
-            Request::Execute(command) => ClientFrame::Command(Command {
-                id,
-                deadline_ms,
-                command: command.json().clone(),
-            }),
-            Request::Outcome(_) => ClientFrame::Outcome(OutcomeQuery { id, deadline_ms }),
-        }
-        .to_json();
-        if u64::try_from(message.len()).is_ok_and(|bytes| bytes > hello.limits.max_message_bytes) {
-            let end = TryEnd::TooLarge {
-                bytes: message.len(),
-                limit: hello.limits.max_message_bytes,
-            };
-            return self.ended(server, connection, Err(end));
-        }
-        let sent = matches!(self.request, Request::Execute(_));
-        self.progress.asked(server, sent);
-        if sent {
-            // From here on the command may arrive, whatever `send` and the connection say.
-            (self.on_event)(Event::Sent { server, id });
-        }
-        self.asked = Some(Asked {
-            server,
-            epoch: hello.epoch,
-            since: self.clock.now(),
-            others_greeted: false,
-            rest: core::mem::take(&mut self.waiting),
-        });
-        self.begin(Some(server), connection, Action::Ask(message, Some(id)), limit);
-        self.alarm = None;
-        if self.order.len() > 1 {
-            self.set_alarm(Alarm::Look, FIRST_LOOK);
-        }
-        None
-    }
-
-    /// Another server is coordinator of this later epoch. From the moment it was granted, the server that has
-    /// the command can commit nothing any more, so whatever it did with the command is done: the new
-    /// coordinator finds the command's id or never will, and may be asked at once.
-    fn give_up_asked(&mut self, epoch: u64) {
-        let Some(server) = self.asked.as_ref().map(|asked| asked.server) else {
-            return;
-        };
-        self.take_back(server);
-        // This closes the connection; no goodbye would be heard.
-        self.steps.retain(|(of, _)| *of != Some(server));
-        let end = TryEnd::Lost(Lost::Superseded { epoch });
-        self.pass.account_for(&end);
-        self.end_try(server, Some(end));
-    }
-
-    /// If that server has the command, it has it no longer, and the pass goes on where it was.
-    fn take_back(&mut self, server: usize) {
-        if let Some(asked) = self.asked.take_if(|asked| asked.server == server) {
-            self.alarm = None;
-            self.waiting = asked.rest;
-            self.waiting.retain(|server| !self.progress.is_open(*server));
-        }
     }
 
     fn ended(

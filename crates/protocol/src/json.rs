@@ -4,6 +4,11 @@
 //! would double what is loaded. Strings and numbers, where JSON is hard, are `hifijson`'s. Nothing here
 //! recurses, however deeply a text is nested, and no value is read that nobody asks for.
 
+mod object;
+mod reader;
+#[cfg(test)]
+mod tests;
+
 use core::cell::Cell;
 use core::fmt;
 use std::rc::Rc;
@@ -11,9 +16,10 @@ use std::rc::Rc;
 use hifijson::Read as _;
 use hifijson::SliceLexer;
 use hifijson::escape::Lex as _;
-use hifijson::num::Lex as _;
-use hifijson::str::{Error as StringError, Lex as _};
-use hifijson::token::Lex as _;
+
+pub(crate) use object::push_hex;
+pub use object::{Object, Plain, decimal};
+use reader::Reader;
 
 /// Text that is not the JSON it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,153 +44,6 @@ impl fmt::Display for NotJson {
 }
 
 impl core::error::Error for NotJson {}
-
-/// A JSON object under construction.
-#[derive(Clone, Debug)]
-pub struct Object(String);
-
-impl Object {
-    /// An object without fields.
-    pub fn new() -> Self {
-        Self(String::from("{"))
-    }
-
-    /// Adds a string.
-    pub fn text(&mut self, name: &str, value: &str) -> &mut Self {
-        self.name(name);
-        write_string(&mut self.0, value);
-        self
-    }
-
-    /// Adds an integer, `true` or `false`.
-    pub fn plain(&mut self, name: &str, value: impl Into<Plain>) -> &mut Self {
-        self.unquoted(name, value.into())
-    }
-
-    fn unquoted(&mut self, name: &str, value: Plain) -> &mut Self {
-        match value {
-            Plain::Number(number) => self.raw(name, &decimal(number)),
-            Plain::Negative(number) => self.raw(name, &["-", &decimal(number)].concat()),
-            Plain::Flag(true) => self.raw(name, "true"),
-            Plain::Flag(false) => self.raw(name, "false"),
-        }
-    }
-
-    /// Adds what is JSON already.
-    pub fn raw(&mut self, name: &str, json: &str) -> &mut Self {
-        self.name(name);
-        self.0.push_str(json);
-        self
-    }
-
-    /// The text.
-    pub fn finish(&mut self) -> String {
-        self.0.push('}');
-        core::mem::take(&mut self.0)
-    }
-
-    fn name(&mut self, name: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        write_string(&mut self.0, name);
-        self.0.push(':');
-    }
-}
-
-impl Default for Object {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A value of JSON that needs no quotes.
-#[derive(Clone, Copy, Debug)]
-pub enum Plain {
-    /// An integer from 0 on.
-    Number(u64),
-    /// An integer below 0, without its sign.
-    Negative(u64),
-    /// `true` or `false`.
-    Flag(bool),
-}
-
-impl From<bool> for Plain {
-    fn from(flag: bool) -> Self {
-        Self::Flag(flag)
-    }
-}
-
-impl From<u64> for Plain {
-    fn from(number: u64) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<usize> for Plain {
-    fn from(number: usize) -> Self {
-        Self::Number(number as u64)
-    }
-}
-
-impl From<u32> for Plain {
-    fn from(number: u32) -> Self {
-        Self::Number(number.into())
-    }
-}
-
-impl From<i32> for Plain {
-    fn from(number: i32) -> Self {
-        let size = number.unsigned_abs().into();
-        if number < 0 {
-            Self::Negative(size)
-        } else {
-            Self::Number(size)
-        }
-    }
-}
-
-/// The digits of a number. `Display` would bring the code for all the ways in which a number can be written.
-pub fn decimal(number: u64) -> String {
-    let last = (number % 10) as u8;
-    let mut digits = match number / 10 {
-        0 => String::new(),
-        rest => decimal(rest),
-    };
-    digits.push(char::from(b'0' + last));
-    digits
-}
-
-/// Appends a string in quotes.
-fn write_string(json: &mut String, text: &str) {
-    json.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                json.push('\\');
-                json.push(c);
-            }
-            '\n' => json.push_str("\\n"),
-            '\0'..='\x1f' => {
-                json.push_str("\\u00");
-                push_hex(json, c as u8);
-            }
-            _ => json.push(c),
-        }
-    }
-    json.push('"');
-}
-
-/// Appends the two digits of a byte.
-pub(crate) fn push_hex(text: &mut String, byte: u8) {
-    for digit in [byte >> 4, byte & 15] {
-        text.push(char::from(if digit < 10 {
-            b'0' + digit
-        } else {
-            b'a' - 10 + digit
-        }));
-    }
-}
 
 /// The fields of a JSON object that was read. Of a name that comes twice, the last field counts.
 ///
@@ -215,10 +74,11 @@ impl<'a> Fields<'a> {
                 let name = reader.name()?;
                 let value = reader.value()?;
                 fields.push((name, value));
-                match reader.lexer.ws_peek() {
-                    Some(b',') => reader.take(),
-                    Some(b'}') => break reader.take(),
-                    _ => return Err(reader.problem("expected , or }")),
+                if reader.closes(b'}') {
+                    break;
+                }
+                if !reader.closes(b',') {
+                    return Err(reader.problem("expected , or }"));
                 }
             }
         }
@@ -345,156 +205,3 @@ pub fn only_object(text: &str) -> Result<&str, NotJson> {
     start.open_object()?;
     Ok(object)
 }
-
-struct Reader<'a> {
-    text: &'a str,
-    lexer: SliceLexer<'a>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Self {
-        let lexer = SliceLexer::new(text.as_bytes());
-        Self { text, lexer }
-    }
-
-    fn at(&self) -> usize {
-        self.text.len() - self.lexer.as_slice().len()
-    }
-
-    fn problem(&self, problem: &'static str) -> NotJson {
-        let at = self.at();
-        if at < self.text.len() {
-            return NotJson { problem, at };
-        }
-        let problem = "the text ends too early";
-        NotJson { problem, at }
-    }
-
-    fn take(&mut self) {
-        self.lexer.discarded();
-    }
-
-    fn open_object(&mut self) -> Result<(), NotJson> {
-        self.lexer
-            .expect(SliceLexer::ws_peek, b'{')
-            .ok_or_else(|| self.problem("expected {"))
-    }
-
-    fn closes(&mut self, bracket: u8) -> bool {
-        self.lexer.expect(SliceLexer::ws_peek, bracket).is_some()
-    }
-
-    /// A field's name and the colon after it.
-    fn name(&mut self) -> Result<&'a str, NotJson> {
-        if self.lexer.ws_peek() != Some(b'"') {
-            return Err(self.problem("expected a field's name in quotes"));
-        }
-        let name = self.string()?;
-        if self.closes(b':') {
-            Ok(name)
-        } else {
-            Err(self.problem("expected :"))
-        }
-    }
-
-    /// One value, whatever it is.
-    fn value(&mut self) -> Result<&'a str, NotJson> {
-        self.lexer.eat_whitespace();
-        let start = self.at();
-        // For every open bracket, whether it is an object's.
-        let mut open = Vec::new();
-        loop {
-            match self.lexer.ws_peek() {
-                Some(bracket @ (b'{' | b'[')) => {
-                    self.take();
-                    let is_object = bracket == b'{';
-                    if !self.closes(bracket + 2) {
-                        if is_object {
-                            self.name()?;
-                        }
-                        open.push(is_object);
-                        continue;
-                    }
-                }
-                _ => self.scalar()?,
-            }
-            loop {
-                let Some(is_object) = open.last().copied() else {
-                    return Ok(self.text.get(start..self.at()).unwrap_or_default());
-                };
-                match self.lexer.ws_peek() {
-                    Some(b',') => {
-                        self.take();
-                        if is_object {
-                            self.name()?;
-                        }
-                        break;
-                    }
-                    Some(b'}') if is_object => self.take(),
-                    Some(b']') if !is_object => self.take(),
-                    _ if is_object => return Err(self.problem("expected , or }")),
-                    _ => return Err(self.problem("expected , or ]")),
-                }
-                open.pop();
-            }
-        }
-    }
-
-    fn scalar(&mut self) -> Result<(), NotJson> {
-        let at = self.at();
-        match self.lexer.peek_next() {
-            Some(b'"') => self.string().map(drop),
-            Some(b'-' | b'0'..=b'9') => match self.lexer.num_ignore().validate() {
-                Ok(_) => Ok(()),
-                Err(_) => Err(self.problem("expected a digit")),
-            },
-            Some(b'a'..=b'z') => match self.lexer.null_or_bool() {
-                Some(_) => Ok(()),
-                None => Err(NotJson {
-                    problem: "expected a value",
-                    at,
-                }),
-            },
-            _ => Err(self.problem("expected a value")),
-        }
-    }
-
-    /// A string, whose first quote was seen, with its quotes.
-    fn string(&mut self) -> Result<&'a str, NotJson> {
-        let start = self.at();
-        self.take();
-        match self.lexer.str_ignore() {
-            Ok(()) => Ok(self.text.get(start..self.at()).unwrap_or_default()),
-            Err(error) => Err(self.bad_string(&error, start)),
-        }
-    }
-
-    fn bad_string(&self, error: &StringError, start: usize) -> NotJson {
-        let at = self.at().saturating_sub(1);
-        match error {
-            StringError::Eof => NotJson {
-                problem: "the string is not closed",
-                at: start,
-            },
-            StringError::Control => NotJson {
-                problem: "a string holds a line break or another control character; write it as \\n or \\u000a",
-                at,
-            },
-            _ => NotJson {
-                problem: "a string holds a \\ that does not start an escape",
-                at,
-            },
-        }
-    }
-
-    /// Nothing but blanks may follow.
-    fn end(&mut self) -> Result<(), NotJson> {
-        match self.lexer.ws_peek() {
-            None => Ok(()),
-            Some(_) => Err(self.problem("expected nothing more")),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;
