@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bellwether_protocol::{
-    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, RawJson, SUBPROTOCOL, ServerFrame,
+    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, SUBPROTOCOL, ServerFrame,
 };
 use futures_util::{SinkExt, StreamExt};
+use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -60,11 +61,12 @@ impl Connection {
     /// # Errors
     /// If the text is not JSON or the connection is closed.
     pub async fn command(&mut self, id: CommandId, command: &str) -> Result<()> {
-        let command = RawJson::object(command)?;
+        // Also what is no command at all.
+        let command: Box<RawValue> = serde_json::from_str(command)?;
         let frame = ClientFrame::Command(Command {
             id,
             deadline_ms: None,
-            command,
+            command: command.into(),
         });
         self.send_text(frame.to_json()).await
     }

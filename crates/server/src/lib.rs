@@ -35,7 +35,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::{Duration, SystemTime, UNIX_EPOCH};
 //!
-//! use bellwether_server::protocol::CommandId;
+//! use bellwether_server::protocol::{CommandId, RawJson};
 //! use bellwether_server::{Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary};
 //! use bson::{Bson, doc};
 //! use tokio::time::Instant;
@@ -47,7 +47,7 @@
 //!
 //! // Commands are read from Extended JSON, as clients send them.
 //! let insert = Bson::from(doc! { "insert": "notes", "documents": [{ "text": "hi" }] });
-//! let insert = serde_json::value::to_raw_value(&insert.into_canonical_extjson())?;
+//! let insert = RawJson::object(&insert.into_canonical_extjson().to_string())?;
 //! let insert = ParsedCommand::parse(&insert, &Vocabulary::default())?;
 //!
 //! let id = CommandId::mint(SystemTime::now().duration_since(UNIX_EPOCH)?, rand::random());
