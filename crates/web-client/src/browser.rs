@@ -5,14 +5,12 @@ use core::pin::Pin;
 use core::time::Duration;
 
 use bellwether_client::{Closed, ConnectError, Connection, Platform, ServerUrl};
+use bellwether_protocol::SUBPROTOCOL;
 use futures_util::{Sink, StreamExt};
 use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
 use gloo_timers::future::TimeoutFuture;
 use wasm_bindgen::prelude::wasm_bindgen;
-
-/// The subprotocol is part of the handshake, so the browser closes a socket whose server does not select it.
-const SUBPROTOCOL: &str = "bellwether.v1";
 
 /// Browsers keep the delay of a timer in 31 bits of milliseconds; beyond that it fires at once.
 const LONGEST_TIMER: u32 = 0x7fff_ffff;
@@ -35,6 +33,7 @@ impl Platform for Browser {
     type Connection = BrowserConnection;
 
     async fn connect(&self, server: &ServerUrl) -> Result<BrowserConnection, ConnectError> {
+        // The subprotocol is part of the handshake: the browser closes a socket whose server does not select it.
         let mut socket = WebSocket::open_with_protocol(server.as_str(), SUBPROTOCOL)
             .map_err(|error| ConnectError::BadEndpoint([&*error.name, ": ", &error.message].concat()))?;
         // Ready means decided: open, or failed.
@@ -47,7 +46,7 @@ impl Platform for Browser {
     }
 
     async fn sleep(&self, duration: Duration) {
-        let millis = u32::try_from(duration.as_millis()).unwrap_or(LONGEST_TIMER);
+        let millis = u32::try_from(whole_millis(duration)).unwrap_or(LONGEST_TIMER);
         // Timers count whole milliseconds; rounding down would make a limit end before its time.
         TimeoutFuture::new(millis.saturating_add(1).min(LONGEST_TIMER)).await;
     }
@@ -61,6 +60,12 @@ impl Platform for Browser {
         fill_with_random(&mut bytes);
         bytes
     }
+}
+
+/// Rounded down. `Duration::as_millis` would bring arithmetic of 128 bits into the module.
+pub(crate) fn whole_millis(duration: Duration) -> u64 {
+    let millis = duration.as_secs().saturating_mul(1000);
+    millis.saturating_add(duration.subsec_millis().into())
 }
 
 /// JavaScript's milliseconds, to the microsecond.

@@ -5,6 +5,8 @@ use core::time::Duration;
 use bellwether_client::{Answered, Event, Failure, NotACommand, Outcome, RawJson, Reply, Try};
 use bellwether_protocol::json::Object;
 
+use crate::browser::whole_millis;
+
 pub(crate) fn event(event: Event<'_>) -> String {
     let mut json = Object::new();
     match event {
@@ -141,8 +143,7 @@ fn some_number<'a>(
     }
 }
 
-/// Rounded to the nearest. `Duration::as_millis` would bring arithmetic of 128 bits into the module.
+/// Rounded to the nearest.
 fn millis(duration: Duration) -> u64 {
-    let rounded = duration.saturating_add(Duration::from_micros(500));
-    rounded.as_secs() * 1000 + u64::from(rounded.subsec_millis())
+    whole_millis(duration.saturating_add(Duration::from_micros(500)))
 }
