@@ -160,8 +160,7 @@ pub struct Limits {
 }
 
 /// A command's reply.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "type", rename = "result")]
+#[derive(Clone, Debug)]
 pub struct CommandResult {
     /// The command's id.
     pub id: CommandId,
@@ -178,18 +177,15 @@ pub struct CommandResult {
 /// It speaks of the moment of the answer. [`Outcome::NotExecuted`] says that the command has had no effect
 /// until then; a try that is still on its way, or a later one with the same id, may execute it after that.
 /// [`Outcome::Unknown`] says that it waits in the server's queue: ask again.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "type", rename = "fate")]
+#[derive(Clone, Debug)]
 pub struct CommandFate {
     /// The command's id.
     pub id: CommandId,
     /// What became of it.
     pub outcome: Outcome,
     /// The epoch in which it was executed, if it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
     /// Its reply in canonical Extended JSON, if it was executed and the reply was kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RawJson>,
 }
 

@@ -134,6 +134,11 @@ impl<'a> Fields<'a> {
         i32::try_from(if digits == json { size } else { -size }).ok()
     }
 
+    /// An integer of 32 bits that has to be there.
+    pub fn integer(&self, name: &'static str) -> i32 {
+        self.required(name, self.some_integer(name))
+    }
+
     /// `true` or `false`; it has to be there.
     pub fn flag(&self, name: &'static str) -> bool {
         let flag = match self.raw(name) {

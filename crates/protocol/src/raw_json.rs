@@ -1,6 +1,6 @@
 use core::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::json::{NotJson, only_object};
@@ -39,13 +39,6 @@ impl fmt::Display for RawJson {
 impl From<Box<RawValue>> for RawJson {
     fn from(json: Box<RawValue>) -> Self {
         Self(json.into())
-    }
-}
-
-impl Serialize for RawJson {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let json: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
-        json.serialize(serializer)
     }
 }
 

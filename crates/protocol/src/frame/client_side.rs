@@ -127,13 +127,16 @@ fn error(fields: &Fields<'_>) -> ErrorFrame {
         coordinator: coordinator(fields),
         retry_after_ms: fields.some_number("retry_after_ms"),
         mongo: fields.some_object("mongo", |mongo| MongoError {
-            code: mongo.some_integer("code").unwrap_or_default(),
+            code: mongo.integer("code"),
             code_name: mongo.text("code_name"),
             message: mongo.text("message"),
             index: mongo.some_integer("index"),
-            command: mongo
-                .some_number("command")
-                .and_then(|command| command.try_into().ok()),
+            command: mongo.some_number("command").map(|command| {
+                u32::try_from(command).unwrap_or_else(|_| {
+                    mongo.is_bad("command");
+                    0
+                })
+            }),
         }),
     }
 }

@@ -1,11 +1,13 @@
-//! The server's side: what clients send is read, and what they are told is written, by serde_json.
+//! The server's side: what clients send is read, and what they are told is written, by serde_json. Frames that
+//! hold a reply are put together around it: it is JSON already, may be long, and need not be looked at again.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 use super::unknown;
-use crate::{ClientFrame, FrameError, ServerFrame};
+use crate::json::Object;
+use crate::{ClientFrame, CommandFate, FrameError, ServerFrame};
 
 #[derive(Deserialize)]
 struct Tag<'a> {
@@ -33,7 +35,7 @@ fn fields<'a, T: Deserialize<'a>>(frame: &'static str, text: &'a str) -> Result<
 
 fn text<T: Serialize>(frame: &T) -> String {
     serde_json::to_string(frame).unwrap_or_else(|error| {
-        // Every field is a string, an integer, a bool or text that is JSON already.
+        // Every field is a string, an integer or a bool.
         unreachable!("a frame always serialises: {error}")
     })
 }
@@ -59,9 +61,29 @@ impl ServerFrame {
     pub fn to_json(&self) -> String {
         match self {
             Self::HelloOk(frame) => text(frame),
-            Self::Result(frame) => text(frame),
-            Self::Fate(frame) => text(frame),
+            Self::Result(frame) => Object::new()
+                .text("type", "result")
+                .text("id", &frame.id.text())
+                .plain("epoch", frame.epoch)
+                .plain("replayed", frame.replayed)
+                .raw("result", frame.result.as_str())
+                .finish(),
+            Self::Fate(frame) => fate(frame),
             Self::Error(frame) => text(frame),
         }
     }
+}
+
+fn fate(frame: &CommandFate) -> String {
+    let mut json = Object::new();
+    json.text("type", "fate")
+        .text("id", &frame.id.text())
+        .text("outcome", frame.outcome.as_str());
+    if let Some(epoch) = frame.epoch {
+        json.plain("epoch", epoch);
+    }
+    if let Some(result) = &frame.result {
+        json.raw("result", result.as_str());
+    }
+    json.finish()
 }

@@ -170,7 +170,13 @@ fn escapes_and_signs_are_read_as_they_were_meant() {
     let mongo = frame.mongo.unwrap();
     assert_eq!(mongo.code, -11000);
     assert!(mongo.text().ends_with(" (x -11000)"), "{}", mongo.text());
-    for (message, code) in [(r"\ud83d", "1"), ("", "1.5"), ("", "x")] {
+    for (message, code) in [
+        (r"\ud83d", "1"),
+        ("", "1.5"),
+        ("", "x"),
+        ("", "null"),
+        ("", "2147483648"),
+    ] {
         assert!(read(message, code).is_err(), "{message} {code}");
     }
 }
