@@ -71,25 +71,12 @@ pub(crate) async fn commands_come_back_as_they_were_written(stage: &mut Stage) -
         .await?;
     ensure!(servers == stage.cluster.urls().join("\n"), "{servers}");
 
+    let listed = "return document.querySelectorAll('#history [data-id]').length";
     page.click("#forget").await?;
-    ensure!(
-        page.run(
-            "return document.querySelectorAll('#history [data-id]').length",
-            vec![]
-        )
-        .await?
-            == 0
-    );
+    ensure!(page.run(listed, vec![]).await? == 0);
     ensure!(entries(&page).await?.is_empty());
     page.reload().await?;
-    ensure!(
-        page.run(
-            "return document.querySelectorAll('#history [data-id]').length",
-            vec![]
-        )
-        .await?
-            == 0
-    );
+    ensure!(page.run(listed, vec![]).await? == 0);
     Ok(())
 }
 
