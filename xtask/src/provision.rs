@@ -3,6 +3,7 @@
 
 mod apt;
 mod cargo_deny;
+mod kubernetes_validate;
 mod mongod;
 mod node;
 mod wheel;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use bellwether_tests::on_path;
 
 pub(crate) use cargo_deny::cargo_deny;
+pub(crate) use kubernetes_validate::kubernetes_validate;
 pub(crate) use mongod::mongod;
 pub(crate) use node::{node, packages};
 
