@@ -76,6 +76,7 @@ impl Acceptor {
             mut socket,
             mut session,
         } = caller;
+        self.directory.accepted();
         if let Some(doorbell) = self.doorbells.get(&peer) {
             doorbell.notify_one();
         }

@@ -13,6 +13,7 @@ mod dial;
 mod directory;
 mod frame;
 mod proof;
+mod reception;
 mod secret;
 
 use core::time::Duration;
