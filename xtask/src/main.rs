@@ -2,11 +2,12 @@
 
 mod bench;
 mod browser_tests;
+mod containers;
 mod demo;
 mod deny;
+mod deployment;
 mod docs;
 mod features;
-mod manifest;
 mod miri;
 mod model;
 mod msrv;
@@ -16,10 +17,8 @@ mod provision;
 mod screenshots;
 mod semver;
 mod simulate;
-mod step;
 mod targets;
 mod test;
-mod web;
 
 use std::process::ExitCode;
 
@@ -27,7 +26,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::step::say;
+use step::say;
+use xtask_step as step;
+use xtask_web as web;
 
 #[derive(Parser)]
 #[command(
@@ -58,6 +59,8 @@ enum Task {
     Docs,
     /// Check licences, sources, duplicates and known vulnerabilities of all dependencies
     Deny,
+    /// Check the Kubernetes manifests and the Compose files: their schemas, and the options they set
+    Deployment,
     /// Compare the election crate's interface with an earlier one: what breaks a user needs another major version
     Semver(semver::Options),
     /// Run the election's pure part under Miri, which notices undefined behaviour
@@ -76,6 +79,8 @@ enum Task {
     Web,
     /// Run the browser client's own tests in a headless Chromium
     BrowserTests(browser_tests::Options),
+    /// Put the cluster of docker/compose.yaml through every fault, in containers; gets Docker and makes the images
+    Containers(containers::Options),
     /// Make the pictures of the page that the documentation shows, in docs/images
     Screenshots,
     /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser, packages of npm
@@ -121,6 +126,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Msrv => msrv::run().await,
         Task::Docs => docs::run().await,
         Task::Deny => deny::run().await,
+        Task::Deployment => deployment::run().await,
         Task::Semver(options) => semver::run(options).await,
         Task::Miri => miri::run().await,
         Task::Model(options) => model::run(options).await,
@@ -130,6 +136,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Planted(options) => planted::run(options).await,
         Task::Web => web::build().await.map(drop),
         Task::BrowserTests(options) => browser_tests::run(options).await,
+        Task::Containers(options) => containers::run(options).await,
         Task::Screenshots => screenshots::run().await,
         Task::Provision => provision::everything().await,
     }
