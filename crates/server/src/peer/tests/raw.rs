@@ -103,5 +103,5 @@ pub(super) async fn greet(port: u16, from: &str, to: &str, secret: &str) -> (Soc
     say(&mut socket, proof(hellos, secret, Role::Dialler)).await;
     let proof: PeerProof = serde_json::from_str(&hear_text(&mut socket).await).unwrap();
     assert!(hellos.proven(secret.as_bytes(), Role::Acceptor, &proof.proof.0));
-    (socket, hellos.session(secret.as_bytes()))
+    (socket, hellos.session(secret.as_bytes(), Role::Dialler))
 }
