@@ -5,7 +5,51 @@ use std::path::PathBuf;
 use bellwether_election::{Number, ServerId};
 use bellwether_server::{ClientLimits, Config, ConfigError};
 use clap::builder::BoolishValueParser;
-use clap::{Parser, ValueEnum};
+use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use thiserror::Error;
+
+use crate::health::Health;
+use crate::secret_file::{self, SecretFileError};
+
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:7001";
+
+/// What the program is asked to do.
+pub(crate) enum Invocation {
+    Serve(Box<Args>),
+    Task(Task),
+}
+
+// What the program does besides serving. (A documenting comment here would become the program's own in --help.)
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Prints a new secret for --peer-secret-file: 32 random bytes in hexadecimal digits.
+    NewSecret,
+    /// Asks a running server whether it is alive: exit code 0 if it says so, 1 if it does not or is silent for 2 s.
+    Health(Health),
+}
+
+impl Invocation {
+    /// From the command line and the environment. Ends the program if they make no sense, or ask for help.
+    pub(crate) fn read() -> Self {
+        let matches = command().get_matches();
+        let read = if matches.subcommand_name().is_some() {
+            Task::from_arg_matches(&matches).map(Self::Task)
+        } else {
+            Args::from_arg_matches(&matches).map(|args| Self::Serve(Box::new(args)))
+        };
+        read.unwrap_or_else(|error| error.format(&mut command()).exit())
+    }
+}
+
+/// The server's options with the tasks beside them: who asks for a task needs no options, whatever is required
+/// of those.
+fn command() -> clap::Command {
+    Task::augment_subcommands(Args::command())
+        .subcommand_required(false)
+        .arg_required_else_help(false)
+        .args_conflicts_with_subcommands(true)
+        .subcommand_negates_reqs(true)
+}
 
 /// A Bellwether server: executes clients' commands on a MongoDB replica set while it is coordinator, and says
 /// who is while it is not.
@@ -16,8 +60,9 @@ use clap::{Parser, ValueEnum};
 ///
 /// Exit codes: 0 after SIGTERM or SIGINT and an orderly hand-over; 1 if it cannot start; 2 for options that
 /// cannot work. RUST_LOG sets how much is logged, for example RUST_LOG=bellwether=debug.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "bellwether-server", version)]
+#[command(group = ArgGroup::new("mongodb").required(true).args(["mongodb_uri", "mongodb_uri_file"]))]
 pub(crate) struct Args {
     /// This server's id, unique in the cluster: 1 to 64 of A-Z a-z 0-9 . _ -
     #[arg(long, env = "BELLWETHER_ID")]
@@ -31,7 +76,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         env = "BELLWETHER_LISTEN",
-        default_value = "127.0.0.1:7001",
+        default_value = DEFAULT_LISTEN,
         value_name = "ADDRESS:PORT"
     )]
     listen: SocketAddr,
@@ -41,7 +86,7 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_CLIENT_URL", value_name = "URL")]
     client_url: Option<String>,
 
-    /// Where the other servers connect.
+    /// Where the other servers connect. Beyond loopback it needs --peer-secret-file.
     #[arg(
         long,
         env = "BELLWETHER_PEER_LISTEN",
@@ -51,9 +96,15 @@ pub(crate) struct Args {
     peer_listen: SocketAddr,
 
     /// Another server of the cluster, by its id and where it listens for peers. Give it once for each, or
-    /// several with commas between them.
+    /// several with commas between them. This server itself is passed over, so that all can have the same list.
     #[arg(long = "peer", env = "BELLWETHER_PEER", value_name = "ID=HOST:PORT", value_delimiter = ',', value_parser = peer)]
     peers: Vec<(ServerId, String)>,
+
+    /// A file with the secret that all servers of the cluster share, and by which they know each other: 32
+    /// printable characters or more, as `bellwether-server new-secret` prints them. Further lines are further secrets that
+    /// are accepted; the first is the one this server proves itself with.
+    #[arg(long, env = "BELLWETHER_PEER_SECRET_FILE", value_name = "FILE")]
+    peer_secret_file: Option<PathBuf>,
 
     /// The replica set, such as mongodb://m1:27017,m2:27017,m3:27017/?replicaSet=rs0
     #[arg(
@@ -62,7 +113,12 @@ pub(crate) struct Args {
         value_name = "URI",
         hide_env_values = true
     )]
-    mongodb_uri: String,
+    mongodb_uri: Option<String>,
+
+    /// A file with the replica set's URI, instead of --mongodb-uri: others on the machine can read neither its
+    /// password from the list of processes nor from the environment.
+    #[arg(long, env = "BELLWETHER_MONGODB_URI_FILE", value_name = "FILE")]
+    mongodb_uri_file: Option<PathBuf>,
 
     /// The database commands work on. Bellwether keeps its own records in the database NAME_bellwether.
     #[arg(long, env = "BELLWETHER_DATABASE", default_value = "app", value_name = "NAME")]
@@ -147,14 +203,33 @@ fn peer(text: &str) -> Result<(ServerId, String), String> {
     Ok((id, address.trim().to_owned()))
 }
 
+/// Options that cannot work.
+#[derive(Debug, Error)]
+pub(crate) enum ArgsError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    SecretFile(#[from] SecretFileError),
+}
+
 impl Args {
-    pub(crate) fn into_config(self) -> Result<Config, ConfigError> {
-        let mut config = Config::new(self.id, self.mongodb_uri);
+    /// Reads the files that the options name.
+    pub(crate) fn into_config(self) -> Result<Config, ArgsError> {
+        let uri = match self.mongodb_uri_file {
+            Some(path) => secret_file::mongodb_uri(&path)?,
+            None => self.mongodb_uri.unwrap_or_default(),
+        };
+        let mut config = Config::new(self.id, uri);
         config.cluster = self.cluster;
         config.listen = self.listen;
         config.client_url = self.client_url;
         config.peer_listen = self.peer_listen;
         config.peers = self.peers.into_iter().collect();
+        config.peers.remove(&config.id);
+        config.peer_secrets = self
+            .peer_secret_file
+            .map(|path| secret_file::peer_secrets(&path))
+            .transpose()?;
         config.database = self.database;
         config.www = self.www;
         config.allowed_origins = self.allowed_origins;
@@ -171,13 +246,29 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_options_are_consistent() {
-        Args::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn tasks_need_no_options() {
+        for task in ["new-secret", "health"] {
+            command()
+                .try_get_matches_from(["bellwether-server", task])
+                .unwrap();
+        }
+        command().try_get_matches_from(["bellwether-server"]).unwrap_err();
+    }
+
+    #[test]
+    fn a_list_of_all_servers_may_name_this_one() {
+        let line = "bellwether-server --id s1 --mongodb-uri mongodb://m1 --peer s1=h1:1,s2=h2:1";
+        let args = Args::try_parse_from(line.split(' ')).unwrap();
+        let peers = args.into_config().unwrap().peers;
+        assert_eq!(peers.into_keys().collect::<Vec<_>>(), ["s2".parse().unwrap()]);
     }
 
     #[test]

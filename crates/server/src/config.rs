@@ -1,5 +1,6 @@
 //! What a server is told when it starts.
 
+use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -10,10 +11,13 @@ use bellwether_protocol::{HELLO_TIMEOUT, MAX_MESSAGE_BYTES};
 use thiserror::Error;
 
 use crate::command::Vocabulary;
+use crate::peer::PeerSecrets;
 use crate::pipeline::Settings;
 
 /// Everything a server needs to know. Begin with [`Config::new`] and change what differs.
-#[derive(Clone, Debug)]
+///
+/// `Debug` shows neither the connection string, which may hold a password, nor the peers' secrets.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
     /// The server's id, unique in its cluster.
@@ -30,6 +34,9 @@ pub struct Config {
     pub peer_listen: SocketAddr,
     /// Host and port of every other server. Host names are looked up anew at every connection.
     pub peers: BTreeMap<ServerId, String>,
+    /// What the servers of the cluster prove to each other who they are with. Needed unless `peer_listen` is a loopback
+    /// address; either all servers have it or none.
+    pub peer_secrets: Option<PeerSecrets>,
     /// The replica set, as a MongoDB connection string with `replicaSet=…`.
     pub mongodb_uri: String,
     /// The users' database. The records and the fence live in the database `<database>_bellwether`.
@@ -53,6 +60,22 @@ pub struct Config {
     pub limits: ClientLimits,
     /// How much the pipeline takes at a time.
     pub pipeline: Settings,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("id", &self.id)
+            .field("cluster", &self.cluster)
+            .field("listen", &self.listen)
+            .field("client_url", &self.client_url)
+            .field("peer_listen", &self.peer_listen)
+            .field("peers", &self.peers)
+            .field("peer_secrets", &self.peer_secrets)
+            .field("database", &self.database)
+            .field("election", &self.election)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Limits on what clients may take. Each protects the server's memory or file descriptors.
@@ -105,7 +128,7 @@ impl Default for ClientLimits {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The server is named among its own peers.
-    #[error("{0} is this server's own id: --peer names the other servers only")]
+    #[error("{0} is this server's own id: its peers are the other servers only")]
     OwnPeer(ServerId),
     /// A peer's address is no `host:port`.
     #[error("the address of peer {peer} is {address:?}: give it as host:port")]
@@ -115,6 +138,13 @@ pub enum ConfigError {
         /// The address given.
         address: String,
     },
+    /// Others than this machine may reach the peers' address, and nothing would tell a server from a stranger.
+    #[error(
+        "peers connect at {0}, which is not a loopback address, and there is no secret to know them by: make \
+         one with `bellwether-server new-secret > FILE`, give every server of the cluster the same, and name it with \
+         --peer-secret-file"
+    )]
+    NoPeerSecret(SocketAddr),
     /// The client URL cannot be used.
     #[error("the client URL {0:?} cannot be used: give it as ws://host:port/v1")]
     ClientUrl(String),
@@ -139,6 +169,7 @@ impl Config {
             client_url: None,
             peer_listen: SocketAddr::from(([127, 0, 0, 1], 7101)),
             peers: BTreeMap::new(),
+            peer_secrets: None,
             mongodb_uri: mongodb_uri.into(),
             database: "app".to_owned(),
             www: None,
@@ -177,6 +208,9 @@ impl Config {
                 });
             }
         }
+        if !self.peer_listen.ip().is_loopback() && self.peer_secrets.is_none() {
+            return Err(ConfigError::NoPeerSecret(self.peer_listen));
+        }
         if let Some(url) = &self.client_url {
             let parsed = url::Url::parse(url)
                 .ok()
@@ -204,13 +238,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_password_is_shown() {
+        let config = Config::new("s1".parse().unwrap(), "mongodb://app:hunter2@m1/?replicaSet=rs0");
+        assert!(!format!("{config:#?}").contains("hunter2"));
+    }
+
+    #[test]
     fn what_cannot_work_is_refused() {
         let config = || Config::new("s1".parse().unwrap(), "mongodb://localhost/?replicaSet=rs0");
         assert_eq!(config().validate(), Ok(()));
-        let broken: [fn(&mut Config); 8] = [
+        let broken: [fn(&mut Config); 9] = [
             |c| drop(c.peers.insert(c.id.clone(), "localhost:1".into())),
             |c| drop(c.peers.insert("s2".parse().unwrap(), "localhost".into())),
             |c| drop(c.peers.insert("s2".parse().unwrap(), ":7".into())),
+            |c| c.peer_listen = "0.0.0.0:7101".parse().unwrap(),
             |c| c.client_url = Some("localhost:7001".into()),
             |c| c.client_url = Some("http://localhost:7001".into()),
             |c| c.allowed_origins.push("http://localhost:7001/".into()),

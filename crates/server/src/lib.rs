@@ -22,6 +22,8 @@
 //! let mut config = Config::new("s1".parse()?, "mongodb://m1,m2,m3/?replicaSet=rs0");
 //! config.peers.insert("s2".parse()?, "10.0.0.2:7101".to_owned());
 //! config.peers.insert("s3".parse()?, "10.0.0.3:7101".to_owned());
+//! config.peer_listen = "10.0.0.1:7101".parse()?;
+//! config.peer_secrets = Some(std::fs::read_to_string("/run/secrets/peers")?.parse()?);
 //!
 //! let server = Server::start(config).await?;
 //! server.run(async { /* ends when it is time to leave */ }).await;
@@ -88,5 +90,6 @@ pub use bellwether_protocol as protocol;
 pub use command::{CommandName, Fingerprint, Kind, MAX_PARTS, ParsedCommand, Part, Vocabulary};
 pub use config::{ClientLimits, Config, ConfigError};
 pub use database::{ClaimError, ConnectError, Database, Fence, Health};
+pub use peer::{PeerSecrets, PeerSecretsError};
 pub use pipeline::{Answer, MAX_STORED_REPLY, NotClaimed, Pipeline, RETENTION, Settings, SourceId};
 pub use server::{Server, StartError};

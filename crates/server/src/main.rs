@@ -1,21 +1,48 @@
 //! The program `bellwether-server`.
 
 mod args;
+mod health;
 mod open_files;
+mod secret_file;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use args::{Args, LogFormat};
+use args::{Args, Invocation, LogFormat, Task};
 use bellwether_server::Server;
-use clap::Parser;
+use data_encoding::HEXLOWER;
+use health::Health;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
+fn main() -> ExitCode {
+    match Invocation::read() {
+        Invocation::Serve(args) => serve(*args),
+        Invocation::Task(Task::NewSecret) => {
+            println!("{}", HEXLOWER.encode(&rand::random::<[u8; 32]>()));
+            ExitCode::SUCCESS
+        }
+        Invocation::Task(Task::Health(health)) => tell_health(&health),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn tell_health(health: &Health) -> ExitCode {
+    match health.ask().await {
+        Ok(well) => {
+            println!("{well}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    let args = Args::parse();
+async fn serve(args: Args) -> ExitCode {
     start_logging(args.log_format);
     let config = match args.into_config() {
         Ok(config) => config,

@@ -100,13 +100,6 @@ impl Server {
         let database = Database::connect(&config.mongodb_uri, &config.database).await?;
         let (listener, client_address) = listen("clients", config.listen).await?;
         let (peer_listener, peer_address) = listen("peers", config.peer_listen).await?;
-        if !peer_address.ip().is_loopback() {
-            warn!(
-                %peer_address,
-                "peers are not authenticated: keep this port inside a network that only the servers share"
-            );
-        }
-
         let client_url = config
             .client_url
             .clone()

@@ -84,7 +84,7 @@ impl Database {
         check_name(name)?;
         let mut options = ClientOptions::parse(uri)
             .await
-            .map_err(|error| ConnectError::Uri(error.kind.to_string()))?;
+            .map_err(|error| ConnectError::Uri(without_passwords(error.kind.to_string(), uri)))?;
         if options.direct_connection == Some(true) {
             return Err(ConnectError::DirectConnection);
         }
@@ -99,8 +99,8 @@ impl Database {
         fill_in(&mut options);
         let max_connections = options.max_pool_size.unwrap_or(MAX_CONNECTIONS);
 
-        let client =
-            Client::with_options(options).map_err(|error| ConnectError::Uri(error.kind.to_string()))?;
+        let client = Client::with_options(options)
+            .map_err(|error| ConnectError::Uri(without_passwords(error.kind.to_string(), uri)))?;
         Ok(Self {
             users: client.database(name),
             system: client.database(&format!("{name}_bellwether")),
@@ -206,6 +206,19 @@ fn fill_in(options: &mut ClientOptions) {
         .get_or_insert(Duration::from_secs(2));
 }
 
+/// The driver repeats what it takes for a host and port. Where the `@host` after a password is missing, that is the password.
+fn without_passwords(mut message: String, uri: &str) -> String {
+    let (_, address) = uri.split_once("://").unwrap_or(("", uri));
+    let is_port = |text: &str| text.parse::<u32>().is_ok_and(|port| port < 100_000);
+    for part in address.split(':').skip(1) {
+        let part = part.split(['@', '/', ',', '?']).next().unwrap_or_default();
+        if !part.is_empty() && !is_port(part) {
+            message = message.replace(part, "***");
+        }
+    }
+    message
+}
+
 /// MongoDB allows 63 bytes; the system database's name is 11 longer.
 fn check_name(name: &str) -> Result<(), ConnectError> {
     let forbidden = |c: char| "/\\. \"$*<>:|?\0".contains(c);
@@ -243,6 +256,22 @@ mod tests {
         let error = refused("mongodb://127.0.0.1:1/?replicaSet=r&directConnection=true", "app").await;
         assert!(matches!(error, ConnectError::DirectConnection), "{error}");
         assert!(matches!(refused("http://x", "app").await, ConnectError::Uri(_)));
+    }
+
+    #[tokio::test]
+    async fn no_password_is_repeated() {
+        for uri in [
+            "mongodb://app:hunter2",
+            "mongodb://app:hunter2/?replicaSet=rs0",
+            "mongodb://app:hun:ter2/?replicaSet=rs0",
+            "mongodb://app:hunter2@m1:99999/?replicaSet=rs0",
+            "app:hunter2@m1",
+        ] {
+            let error = Database::connect(uri, "app").await.unwrap_err().to_string();
+            assert!(!error.contains("ter2"), "{error}");
+        }
+        let error = Database::connect("mongodb://m1:99999", "app").await.unwrap_err();
+        assert!(error.to_string().contains("m1:99999"), "{error}");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod accept;
 mod dial;
 mod directory;
 mod frame;
+mod secret;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 pub(crate) use directory::Directory;
 use frame::PeerHello;
+pub use secret::{PeerSecrets, PeerSecretsError};
 
 /// A message to a peer that does not read is dropped once this many wait for it.
 const QUEUE: usize = 64;

@@ -1,0 +1,138 @@
+//! What the servers of a cluster share, and nobody else has.
+
+use core::fmt;
+use core::str::FromStr;
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Below this a secret could be guessed from one recorded handshake.
+const MIN_CHARACTERS: usize = 32;
+
+/// The secrets with which the servers of a cluster prove to each other who they are, and which their messages are
+/// signed with. All servers have the same.
+///
+/// Read from text with one secret a line, each of 32 printable ASCII characters at least; spaces around them
+/// and empty lines do not count. The first is the one this server proves itself with, and it accepts every one of them. So
+/// a secret is replaced without a gap: add the new one as the second everywhere, then make it the first everywhere,
+/// then take the old one away.
+///
+/// Take them from a random source (`bellwether-server new-secret` prints one). They are wiped from memory when the last
+/// copy is dropped, and do not show in the output of `Debug`.
+#[derive(Clone)]
+pub struct PeerSecrets(Vec<Zeroizing<Vec<u8>>>);
+
+/// Text that holds no secrets that could be used. No error repeats any of the text.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PeerSecretsError {
+    /// There is nothing but empty lines.
+    #[error("there is no secret in it")]
+    Empty,
+    /// A line is too short.
+    #[error("the secret in line {line} has {characters} characters and needs {MIN_CHARACTERS} at least")]
+    TooShort {
+        /// The line, counted from 1.
+        line: usize,
+        /// How long it is, without the spaces around it.
+        characters: usize,
+    },
+    /// A line holds something that is no printable ASCII character.
+    #[error("line {line} holds something else than printable ASCII characters")]
+    NotPrintable {
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// A line looks like a comment, and would be a secret that everybody can guess.
+    #[error("line {line} begins with #, and there are no comments in it: each line is a secret")]
+    Comment {
+        /// The line, counted from 1.
+        line: usize,
+    },
+}
+
+impl FromStr for PeerSecrets {
+    type Err = PeerSecretsError;
+
+    fn from_str(text: &str) -> Result<Self, PeerSecretsError> {
+        let mut secrets = Vec::new();
+        for (line, text) in (1..).zip(text.lines()) {
+            let secret = text.trim();
+            if secret.is_empty() {
+                continue;
+            }
+            if secret.starts_with('#') {
+                return Err(PeerSecretsError::Comment { line });
+            }
+            if !secret.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+                return Err(PeerSecretsError::NotPrintable { line });
+            }
+            let characters = secret.len();
+            if characters < MIN_CHARACTERS {
+                return Err(PeerSecretsError::TooShort { line, characters });
+            }
+            secrets.push(Zeroizing::new(secret.as_bytes().to_vec()));
+        }
+        if secrets.is_empty() {
+            return Err(PeerSecretsError::Empty);
+        }
+        Ok(Self(secrets))
+    }
+}
+
+impl fmt::Debug for PeerSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PeerSecrets(<{} not shown>)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "0123456789abcdef0123456789ABCDEF";
+
+    #[test]
+    fn each_line_is_a_secret() {
+        let text = format!("\n  {GOOD}\r\n\n\t{GOOD} and more \n");
+        let secrets: PeerSecrets = text.parse().unwrap();
+        let read: Vec<&[u8]> = secrets.0.iter().map(|secret| &***secret).collect();
+        assert_eq!(read, [GOOD.as_bytes(), format!("{GOOD} and more").as_bytes()]);
+    }
+
+    #[test]
+    fn what_could_be_guessed_or_mistaken_is_refused() {
+        use PeerSecretsError::{Comment, Empty, NotPrintable, TooShort};
+        let cases = [
+            (String::new(), Empty),
+            (" \n\r\n\t\n".to_owned(), Empty),
+            (
+                GOOD[1..].to_owned(),
+                TooShort {
+                    line: 1,
+                    characters: 31,
+                },
+            ),
+            (
+                format!("{GOOD}\n\nshort"),
+                TooShort {
+                    line: 3,
+                    characters: 5,
+                },
+            ),
+            (format!("{GOOD}\u{7f}"), NotPrintable { line: 1 }),
+            (format!("{GOOD}\n\u{feff}{GOOD}"), NotPrintable { line: 2 }),
+            (format!("{GOOD}\u{e9}"), NotPrintable { line: 1 }),
+            (format!("# {GOOD}\n{GOOD}"), Comment { line: 1 }),
+        ];
+        for (text, error) in cases {
+            assert_eq!(text.parse::<PeerSecrets>().unwrap_err(), error, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn they_are_not_shown() {
+        let secrets: PeerSecrets = GOOD.parse().unwrap();
+        assert_eq!(format!("{secrets:?}"), "PeerSecrets(<1 not shown>)");
+    }
+}
