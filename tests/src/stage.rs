@@ -1,8 +1,9 @@
+use std::mem;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 
@@ -59,7 +60,20 @@ pub fn play<S: Stage>(cases: impl IntoIterator<Item = (&'static str, Case<S>)>) 
 
 struct Shared<S> {
     runtime: Runtime,
-    stage: Mutex<Option<S>>,
+    stage: Mutex<State<S>>,
+}
+
+enum State<S> {
+    NotStarted,
+    Started(S),
+    /// It is not tried again for each case.
+    Failed,
+}
+
+impl<S> Default for State<S> {
+    fn default() -> Self {
+        Self::NotStarted
+    }
 }
 
 impl<S: Stage> Shared<S> {
@@ -67,10 +81,13 @@ impl<S: Stage> Shared<S> {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         self.runtime
             .block_on(async {
-                if stage.is_none() {
-                    *stage = Some(S::start().await?);
+                if matches!(*stage, State::NotStarted) {
+                    *stage = State::Failed;
+                    *stage = State::Started(S::start().await?);
                 }
-                let stage = stage.as_mut().context("it has just been started")?;
+                let State::Started(stage) = &mut *stage else {
+                    bail!("the first case says why nothing could be started");
+                };
                 stage.play(case).await
             })
             .map_err(|error| {
@@ -80,9 +97,12 @@ impl<S: Stage> Shared<S> {
     }
 
     fn end(&self) -> Result<()> {
-        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         // A driver's client ends tasks of the runtime when it is dropped.
         let _inside = self.runtime.enter();
-        stage.map_or(Ok(()), |stage| self.runtime.block_on(stage.end()))
+        match mem::take(&mut *stage) {
+            State::Started(stage) => self.runtime.block_on(stage.end()),
+            State::NotStarted | State::Failed => Ok(()),
+        }
     }
 }

@@ -263,7 +263,8 @@ impl Compose {
                 )
             });
             let log = docker_logs(&container).await.unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
+            // Of all that mongods tell, what is not for information only.
+            let lines: Vec<&str> = log.lines().filter(|line| !line.contains(r#""s":"I""#)).collect();
             let end = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
             text += &format!("--- end of the log of {} ---\n{end}\n", name.unwrap_or(container));
         }
@@ -309,8 +310,6 @@ impl Drop for Compose {
         let Some(words) = GENERATION.get() else {
             return;
         };
-        // The larger file names everything that the smaller one does.
-        self.servers = MOST_SERVERS;
         let mut down = self.command(words);
         down.args(["down", "--volumes", "--remove-orphans", "--timeout", "0"]);
         match down.output() {

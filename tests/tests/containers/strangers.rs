@@ -1,5 +1,7 @@
 //! Containers that do not belong to the cluster.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -8,10 +10,11 @@ use tempfile::TempDir;
 
 use crate::stage::Stage;
 
-/// A try of bash to open a connection, from which it says whether it did.
+/// Has bash try to open connections, all at the same time, and say of each whether it could.
 const TRY: &str = r#"for target in "$@"; do
-    if timeout 2 bash -c "exec 3<>/dev/tcp/$target" 2>/dev/null; then echo "$target open"; else echo "$target closed"; fi
-done"#;
+    if timeout 2 bash -c "exec 3<>/dev/tcp/$target" 2>/dev/null; then echo "$target open"; else echo "$target closed"; fi &
+done
+wait"#;
 
 /// What is only among servers, or among mongods, cannot be reached from where clients are.
 pub(crate) async fn clients_reach_neither_mongods_nor_peers(stage: &mut Stage) -> Result<()> {
@@ -56,8 +59,10 @@ async fn expect(compose: &Compose, network: &str, targets: &[String], state: &st
     ];
     run.extend(targets.iter().map(String::as_str));
     let said = docker(run).await?;
-    let expected: Vec<String> = targets.iter().map(|target| format!("{target} {state}")).collect();
-    let said: Vec<&str> = said.lines().collect();
+    let mut expected: Vec<String> = targets.iter().map(|target| format!("{target} {state}")).collect();
+    let mut said: Vec<&str> = said.lines().collect();
+    expected.sort();
+    said.sort_unstable();
     ensure!(said == expected, "from the network {network}: {said:#?}");
     Ok(())
 }
@@ -140,12 +145,11 @@ impl Stranger {
         Ok(stranger)
     }
 
-    /// Copies the file with the secret into the container, for the user it runs as.
+    /// Copies the file with the secret into the container, where it belongs to root and everybody may read it.
     async fn give(&self, file: &Path) -> Result<()> {
-        std::os::unix::fs::chown(file, Some(65534), Some(65534))
-            .context("giving the secret to the server's user")?;
+        std::fs::set_permissions(file, Permissions::from_mode(0o444))?;
         let to = format!("{}:/secret", self.container);
-        docker(["cp".as_ref(), "--archive".as_ref(), file.as_os_str(), to.as_ref()]).await?;
+        docker(["cp".as_ref(), file.as_os_str(), to.as_ref()]).await?;
         Ok(())
     }
 
