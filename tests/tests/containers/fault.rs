@@ -105,8 +105,7 @@ impl Stage {
     ) -> Result<Seen> {
         let journal = Journal::default();
         let begun = Instant::now();
-        let name = format!("{}/", self.rows.len());
-        let load = TracedLoad::start_as(&name, &lists(self.compose.urls(servers)), &journal)?;
+        let load = TracedLoad::start_as(&self.next_load(), &lists(self.compose.urls(servers)), &journal)?;
         journal.all_executed(CLIENTS, ALL_WELL, begun, 0).await?;
 
         let struck = Instant::now();

@@ -9,6 +9,7 @@ pub(crate) struct Stage {
     pub(crate) compose: Compose,
     pub(crate) rows: Vec<Row>,
     reports: Vec<TracedReport>,
+    loads: usize,
 }
 
 impl bellwether_tests::Stage for Stage {
@@ -17,6 +18,7 @@ impl bellwether_tests::Stage for Stage {
             compose: Compose::start().await?,
             rows: Vec::new(),
             reports: Vec::new(),
+            loads: 0,
         })
     }
 
@@ -25,6 +27,9 @@ impl bellwether_tests::Stage for Stage {
             Ok(()) => case(self).await,
             Err(error) => Err(error.context("mending what the case before has left")),
         };
+        if std::env::var_os("DBG").is_some() {
+            eprintln!("{}", self.compose.ends_of_logs().await);
+        }
         match played {
             Ok(()) => Ok(()),
             Err(error) => Err(error.context(self.compose.ends_of_logs().await)),
@@ -60,6 +65,12 @@ impl Stage {
     pub(crate) async fn effects(&self) -> Result<Effects> {
         let client = self.compose.client().await?;
         Effects::read(&client).await.context("reading past all servers")
+    }
+
+    /// A name for a load, that no other one has.
+    pub(crate) fn next_load(&mut self) -> String {
+        self.loads += 1;
+        format!("{}/", self.loads)
     }
 
     /// Keeps what clients were told, for [`check_all`](Self::check_all).
