@@ -33,6 +33,8 @@ pub struct ClusterOptions {
     /// Where the logs go. If not given, a temporary directory, and the ends of the logs are printed when the cluster
     /// is dropped: `cargo test` shows that for a test that failed, and only then.
     pub logs: Option<PathBuf>,
+    /// What is in the servers' files of peer secrets, in order. Where there is nothing, the server has no such file.
+    pub secrets: Vec<String>,
     /// Further arguments for every server.
     pub args: Vec<OsString>,
 }
@@ -48,6 +50,7 @@ impl ClusterOptions {
             ports: Vec::new(),
             www: None,
             logs: None,
+            secrets: Vec::new(),
             args: Vec::new(),
         }
     }
@@ -68,6 +71,10 @@ pub struct Server {
     pub id: String,
     /// Its port for clients.
     pub port: u16,
+    /// Its port for peers.
+    pub peer_port: u16,
+    /// Where its file of peer secrets is, if it was given one.
+    pub secrets: PathBuf,
     /// Its process, to pause, kill and restart.
     pub process: Process,
 }
@@ -117,15 +124,23 @@ impl Cluster {
         let servers = (0..count)
             .map(|index| {
                 let id = id(index);
+                let mut args = arguments(&options, index, client_ports, peer_ports);
+                let secrets = logs.join(format!("{id}.secrets"));
+                if let Some(text) = options.secrets.get(index) {
+                    std::fs::write(&secrets, text).context("writing a file of peer secrets")?;
+                    args.extend(["--peer-secret-file".into(), secrets.clone().into()]);
+                }
                 let process = Process::start(Recipe {
                     name: format!("server {id}"),
                     program: program.clone(),
-                    args: arguments(&options, index, client_ports, peer_ports),
+                    args,
                     log: logs.join(format!("{id}.log")),
                 })?;
                 Ok(Server {
                     id,
                     port: client_ports[index],
+                    peer_port: peer_ports[index],
+                    secrets,
                     process,
                 })
             })

@@ -144,10 +144,15 @@ impl Process {
         Ok(())
     }
 
+    /// All of its output.
+    pub fn log_text(&self) -> String {
+        let text = fs::read(&self.recipe.log).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// The last lines of its output.
     pub fn log_tail(&self, lines: usize) -> String {
-        let text = fs::read(&self.recipe.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = self.log_text();
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }

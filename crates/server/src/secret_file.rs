@@ -91,7 +91,7 @@ pub(crate) fn mongodb_uri(path: &Path) -> Result<String, SecretFileError> {
                  mongodb://m1:27017,m2:27017,m3:27017/?replicaSet=rs0",
     };
     let text = file.read()?;
-    let uri = text.trim_end_matches(['\r', '\n']);
+    let uri = text.trim();
     if uri.is_empty() {
         return Err(file.empty());
     }

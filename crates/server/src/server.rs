@@ -111,6 +111,7 @@ impl Server {
             id: config.id.clone(),
             client_url,
             peers: config.peers.clone(),
+            secrets: config.peer_secrets.clone(),
         };
         let (transport, flush) = PeerTransport::start(peer_settings, peer_listener, &directory);
 

@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellwether_election::{Event, Message, ServerId};
-use bellwether_protocol::close_reason;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tracing::{debug, warn};
 
-use super::frame::{PeerHello, SUBPROTOCOL, to_json};
-use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, PeerSettings};
+use super::complaints::Complaints;
+use super::frame::{Bytes, PeerHello, PeerProof, Refusal, SUBPROTOCOL, SUBPROTOCOLS, to_json};
+use super::proof::{Hellos, Role, Session};
+use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, PeerSettings, Socket};
 
 /// Connections of all peers together, so that a stranger cannot take every file descriptor.
 const MAX_CONNECTIONS: usize = 1024;
@@ -30,6 +30,15 @@ pub(super) struct Acceptor {
     pub(super) directory: Directory,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) doorbells: BTreeMap<ServerId, Arc<Notify>>,
+    pub(super) complaints: Complaints,
+}
+
+/// A peer that has shown who it is.
+struct Caller {
+    peer: ServerId,
+    socket: Socket,
+    /// What checks its messages, if the servers have a secret.
+    session: Option<Session>,
 }
 
 impl Acceptor {
@@ -42,7 +51,8 @@ impl Acceptor {
                 Ok((stream, from)) => {
                     while connections.try_join_next().is_some() {}
                     if connections.len() >= MAX_CONNECTIONS {
-                        warn!(%from, "too many peer connections, refusing another");
+                        let reason = "too many connections to the peer port, refusing another";
+                        acceptor.complaints.warn(None, from, reason);
                         continue;
                     }
                     connections.spawn(Arc::clone(&acceptor).serve(stream, from));
@@ -58,9 +68,14 @@ impl Acceptor {
 
     async fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
         let accepted = timeout(CONNECT_TIMEOUT, self.greet(stream, from)).await;
-        let Ok(Some((peer, mut socket))) = accepted else {
+        let Ok(Some(caller)) = accepted else {
             return;
         };
+        let Caller {
+            peer,
+            mut socket,
+            mut session,
+        } = caller;
         if let Some(doorbell) = self.doorbells.get(&peer) {
             doorbell.notify_one();
         }
@@ -71,86 +86,190 @@ impl Acceptor {
                 Ok(Some(Err(error))) => return debug!(%peer, %error, "the peer's connection ended"),
                 Ok(Some(Ok(frame))) => frame,
             };
-            match frame {
-                Frame::Text(text) => match serde_json::from_str::<Message>(&text) {
-                    Ok(message) => {
-                        let event = Event::Message {
-                            from: peer.clone(),
-                            message,
-                        };
-                        if self.events.send(event).await.is_err() {
-                            return;
-                        }
-                    }
-                    // A newer server may know more messages than this one.
-                    Err(error) => debug!(%peer, %error, "a message this server does not understand"),
-                },
-                Frame::Ping(_) | Frame::Pong(_) => {}
+            let message = match (&frame, &mut session) {
+                (Frame::Text(text), None) => Some(text.as_bytes()),
+                (Frame::Binary(sealed), Some(session)) => session.open(sealed),
+                (Frame::Text(_), Some(_)) => None,
+                (Frame::Ping(_) | Frame::Pong(_), _) => continue,
+                (Frame::Close(close), _) => return self.hear_out(Some(&peer), from, close.as_ref()),
                 _ => return,
+            };
+            let Some(message) = message else {
+                let refusal = Refusal::unproven(format!(
+                    "a message of {peer} was altered, repeated or lost on the way"
+                ));
+                return self.refuse(Some(&peer), from, &mut socket, &refusal).await;
+            };
+            match serde_json::from_slice::<Message>(message) {
+                Ok(message) => {
+                    let event = Event::Message {
+                        from: peer.clone(),
+                        message,
+                    };
+                    if self.events.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                // A newer server may know more messages than this one.
+                Err(error) => debug!(%peer, %error, "a message this server does not understand"),
             }
         }
     }
 
     /// The handshake. `None` if the connection is not one of ours; the log says why.
-    async fn greet(
-        &self,
-        stream: TcpStream,
-        from: SocketAddr,
-    ) -> Option<(ServerId, WebSocketStream<TcpStream>)> {
-        stream.set_nodelay(true).ok()?;
-        let config = Some(super::websocket_config());
-        let accepted =
-            tokio_tungstenite::accept_hdr_async_with_config(stream, choose_subprotocol, config).await;
-        let mut socket = accepted
-            .inspect_err(|error| debug!(%from, %error, "not a peer's handshake"))
-            .ok()?;
+    async fn greet(&self, stream: TcpStream, from: SocketAddr) -> Option<Caller> {
+        let mut socket = self.upgrade(stream, from).await?;
         let first = socket.next().await?.ok()?;
-        let Ok(theirs) = serde_json::from_str::<PeerHello>(first.to_text().ok()?) else {
-            warn!(%from, "a connection to the peer port that does not begin with a peer's hello");
+        let first = first.to_text().unwrap_or_default();
+        let Ok(theirs) = serde_json::from_str::<PeerHello>(first) else {
+            let reason = "a connection to the peer port that does not begin with a peer's hello";
+            self.complaints.warn(None, from, reason);
             return None;
         };
-        let ours = super::hello(&self.settings, &theirs.from);
         let known = self.settings.peers.contains_key(&theirs.from);
+        let known = known.then_some(&theirs.from);
+        let ours = super::hello(&self.settings, &theirs.from);
         let checked = ours.check(&theirs).and_then(|()| {
-            if known {
-                Ok(())
-            } else {
-                Err(format!("{} is not a peer of {}", theirs.from, ours.from))
-            }
+            known.ok_or_else(|| {
+                Refusal::stranger(format!("{} is not a peer of {}", theirs.from, ours.from))
+            })?;
+            ours.check_secrecy(&theirs)
         });
-        if let Err(reason) = checked {
-            warn!(%from, "refusing a peer: {reason}");
-            refuse(&mut socket, reason).await;
+        let our_hello = to_json(&ours);
+        let proven = match checked {
+            Ok(()) => {
+                socket.send(Frame::text(our_hello.as_str())).await.ok()?;
+                let hellos = Hellos {
+                    dialler: first,
+                    acceptor: &our_hello,
+                };
+                self.prove(&mut socket, hellos, &theirs.from, from).await?
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match proven {
+            Ok(session) => {
+                self.directory.set(&theirs.from, theirs.client_url.as_deref());
+                Some(Caller {
+                    peer: theirs.from,
+                    socket,
+                    session,
+                })
+            }
+            Err(refusal) => {
+                self.refuse(known, from, &mut socket, &refusal).await;
+                None
+            }
+        }
+    }
+
+    async fn upgrade(&self, stream: TcpStream, from: SocketAddr) -> Option<Socket> {
+        stream.set_nodelay(true).ok()?;
+        let mut another_version = None;
+        let choose = |request: &Request, response: Response| {
+            choose_subprotocol(request, response).inspect_err(|_| another_version = peer_subprotocol(request))
+        };
+        let config = Some(super::websocket_config());
+        let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, choose, config).await;
+        if let Some(spoken) = another_version {
+            let reason = format!(
+                "refusing a peer: it speaks {spoken} and this server {SUBPROTOCOL}: run the same version on all servers"
+            );
+            self.complaints.warn(None, from, &reason);
+        }
+        accepted
+            .inspect_err(|error| debug!(%from, %error, "not a peer's handshake"))
+            .ok()
+    }
+
+    /// Has the caller show that it has one of the secrets, and only then shows that this server has the same.
+    /// Without secrets there is nothing to show.
+    async fn prove(
+        &self,
+        socket: &mut Socket,
+        hellos: Hellos<'_>,
+        peer: &ServerId,
+        from: SocketAddr,
+    ) -> Option<Result<Option<Session>, Refusal>> {
+        let Some(secrets) = &self.settings.secrets else {
+            return Some(Ok(None));
+        };
+        let frame = socket.next().await?.ok()?;
+        if let Frame::Close(close) = &frame {
+            self.hear_out(Some(peer), from, close.as_ref());
             return None;
         }
-        socket.send(Frame::text(to_json(&ours))).await.ok()?;
-        self.directory.set(&theirs.from, theirs.client_url.as_deref());
-        Some((theirs.from, socket))
+        let theirs = frame
+            .to_text()
+            .ok()
+            .and_then(|text| serde_json::from_str::<PeerProof>(text).ok());
+        let shared = theirs.and_then(|theirs| {
+            let mut accepted = secrets.accepted();
+            accepted.find(|secret| hellos.proven(secret, Role::Dialler, &theirs.proof.0))
+        });
+        let Some(secret) = shared else {
+            return Some(Err(Refusal::unproven(format!(
+                "the peer secrets differ: give {peer} and {} the same --peer-secret-file",
+                self.settings.id
+            ))));
+        };
+        let proof = Bytes(hellos.prove(secret, Role::Acceptor));
+        socket
+            .send(Frame::text(to_json(&PeerProof { proof })))
+            .await
+            .ok()?;
+        Some(Ok(Some(hellos.session(secret))))
+    }
+
+    async fn refuse(
+        &self,
+        peer: Option<&ServerId>,
+        from: SocketAddr,
+        socket: &mut Socket,
+        refusal: &Refusal,
+    ) {
+        let reason = format!("refusing a peer: {}", refusal.reason);
+        self.complaints.warn(peer, from, &reason);
+        super::refuse(socket, refusal).await;
+    }
+
+    /// The peer may have ended the connection because of what it takes this server for.
+    fn hear_out(&self, peer: Option<&ServerId>, from: SocketAddr, close: Option<&CloseFrame>) {
+        if let Some(close) = close
+            && [Refusal::STRANGER, Refusal::UNPROVEN].contains(&close.code.into())
+        {
+            let reason = format!("refused by a peer: {}", close.reason);
+            self.complaints.warn(peer, from, &reason);
+        }
     }
 }
 
-async fn refuse(socket: &mut WebSocketStream<TcpStream>, reason: String) {
-    let close = CloseFrame {
-        code: 4403.into(),
-        reason: close_reason(reason).into(),
-    };
-    let _: Result<(), tungstenite::Error> = socket.close(Some(close)).await;
-}
-
 fn choose_subprotocol(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
-    let offered = request.headers().get_all("sec-websocket-protocol").iter();
-    let ours = offered
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|name| name.trim() == SUBPROTOCOL));
-    if !ours {
+    let spoken = HeaderValue::from_static(SUBPROTOCOL);
+    if !offered(request).any(|name| name == SUBPROTOCOL) {
         let mut refusal = ErrorResponse::new(Some(format!(
             "this port speaks {SUBPROTOCOL}, for servers only\n"
         )));
         *refusal.status_mut() = StatusCode::BAD_REQUEST;
+        // For a server of another version, which says in its log what this one speaks.
+        refusal.headers_mut().insert("sec-websocket-protocol", spoken);
         return Err(refusal);
     }
-    response
-        .headers_mut()
-        .insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+    response.headers_mut().insert("sec-websocket-protocol", spoken);
     Ok(response)
+}
+
+/// The version that a server speaks which does not speak this one's.
+fn peer_subprotocol(request: &Request) -> Option<String> {
+    offered(request)
+        .find(|name| name.starts_with(SUBPROTOCOLS))
+        .map(|name| name.chars().take(40).collect())
+}
+
+fn offered(request: &Request) -> impl Iterator<Item = &str> {
+    let values = request.headers().get_all("sec-websocket-protocol").iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
 }

@@ -10,13 +10,14 @@ use core::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use super::{Directory, Flush, PeerSettings, PeerTransport};
+use super::{Directory, Flush, PeerSecrets, PeerSettings, PeerTransport};
 
 /// Every server's address, the same at every start, and what is left of it when its transport is dropped.
 #[derive(Default)]
 struct WebSocket {
     addresses: BTreeMap<ServerId, SocketAddr>,
     flushes: BTreeMap<ServerId, Flush>,
+    secrets: Option<PeerSecrets>,
 }
 
 impl Fixture for WebSocket {
@@ -34,6 +35,7 @@ impl Fixture for WebSocket {
             peers: peers
                 .map(|peer| (peer.clone(), self.addresses[peer].to_string()))
                 .collect(),
+            secrets: self.secrets.clone(),
         };
         let listener = listen(self.addresses[id]).await;
         let (transport, flush) = PeerTransport::start(settings, listener, &Directory::default());
@@ -77,4 +79,13 @@ async fn it_conforms() {
     conformance::check(WebSocket::default(), Limits::default())
         .await
         .assert();
+}
+
+#[tokio::test]
+async fn it_conforms_with_a_secret() {
+    let websocket = WebSocket {
+        secrets: Some("0123456789abcdef0123456789abcdef".parse().unwrap()),
+        ..WebSocket::default()
+    };
+    conformance::check(websocket, Limits::default()).await.assert();
 }

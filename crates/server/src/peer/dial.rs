@@ -10,14 +10,15 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::{self, Message as Frame};
+use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
 use tracing::{debug, info, warn};
 
-use super::frame::{PeerHello, SUBPROTOCOL, to_json};
-use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, PING_EVERY, PeerSettings};
+use super::complaints::printable;
+use super::frame::{Bytes, PeerHello, PeerProof, Refusal, SUBPROTOCOL, SUBPROTOCOLS, to_json};
+use super::proof::{Hellos, Role, Session};
+use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, PING_EVERY, PeerSecrets, PeerSettings, Socket};
 
 /// Short, because a process that is being torn down resets a connection or two before its port refuses them.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -47,6 +48,13 @@ enum DialError {
     Misconfigured(String),
 }
 
+/// A connection on which both sides know each other.
+struct Conversation {
+    socket: Socket,
+    /// What signs the messages, if the servers have a secret.
+    session: Option<Session>,
+}
+
 impl Dialler {
     /// Ends when the transport is dropped and everything handed to it before is sent.
     pub(super) async fn run(self, mut messages: mpsc::Receiver<Message>) {
@@ -59,12 +67,12 @@ impl Dialler {
                 .await
                 .unwrap_or(Err(DialError::Timeout))
             {
-                Ok(socket) => {
+                Ok(conversation) => {
                     complaint.clear();
                     info!(peer = %self.peer, address = %self.address, "link up");
                     self.report(&mut reported, Link::Up).await;
                     let began = Instant::now();
-                    let end = self.converse(socket, &mut messages).await;
+                    let end = self.converse(conversation, &mut messages).await;
                     if messages.is_closed() {
                         return;
                     }
@@ -110,7 +118,7 @@ impl Dialler {
 
     /// Says each new reason once, not at every try.
     fn complain(&self, error: &DialError, complaint: &mut String) {
-        let text = error.to_string();
+        let text = printable(&error.to_string());
         if *complaint != text {
             match error {
                 DialError::Misconfigured(_) => warn!(peer = %self.peer, address = %self.address, "{text}"),
@@ -135,7 +143,7 @@ impl Dialler {
         }
     }
 
-    async fn connect(&self) -> Result<WebSocketStream<TcpStream>, DialError> {
+    async fn connect(&self) -> Result<Conversation, DialError> {
         let stream = TcpStream::connect(&self.address)
             .await
             .map_err(|error| match error.kind() {
@@ -148,38 +156,89 @@ impl Dialler {
             .headers_mut()
             .insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
         let config = Some(super::websocket_config());
-        let (mut socket, _) = tokio_tungstenite::client_async_with_config(request, stream, config).await?;
+        let (mut socket, _) = tokio_tungstenite::client_async_with_config(request, stream, config)
+            .await
+            .map_err(|error| self.not_upgraded(error))?;
 
         let ours = super::hello(&self.settings, &self.peer);
-        socket.send(Frame::text(to_json(&ours))).await?;
-        let theirs = match socket.next().await {
-            Some(Ok(Frame::Text(text))) => serde_json::from_str::<PeerHello>(&text).map_err(|error| {
-                DialError::Misconfigured(format!("{} is no Bellwether peer: {error}", self.address))
-            })?,
-            Some(Ok(Frame::Close(Some(close)))) => {
-                return Err(DialError::Misconfigured(close.reason.to_string()));
-            }
-            Some(Ok(_)) | None => return Err(tungstenite::Error::ConnectionClosed.into()),
-            Some(Err(error)) => return Err(error.into()),
-        };
-        if theirs.from != self.peer {
-            let text = format!(
+        let our_hello = to_json(&ours);
+        socket.send(Frame::text(our_hello.as_str())).await?;
+        let their_hello = next_text(&mut socket).await?;
+        let theirs = serde_json::from_str::<PeerHello>(&their_hello).map_err(|error| {
+            DialError::Misconfigured(format!("{} is no Bellwether peer: {error}", self.address))
+        })?;
+        let checked = if theirs.from == self.peer {
+            ours.check(&theirs).and_then(|()| ours.check_secrecy(&theirs))
+        } else {
+            Err(Refusal::stranger(format!(
                 "{} answers at the address of {}: check --peer",
                 theirs.from, self.peer
-            );
-            return Err(DialError::Misconfigured(text));
+            )))
+        };
+        let hellos = Hellos {
+            dialler: &our_hello,
+            acceptor: &their_hello,
+        };
+        let proven = match checked {
+            Ok(()) => self.prove(&mut socket, hellos).await?,
+            Err(refusal) => Err(refusal),
+        };
+        match proven {
+            Ok(session) => {
+                self.directory.set(&self.peer, theirs.client_url.as_deref());
+                Ok(Conversation { socket, session })
+            }
+            Err(refusal) => {
+                super::refuse(&mut socket, &refusal).await;
+                Err(DialError::Misconfigured(refusal.reason))
+            }
         }
-        ours.check(&theirs).map_err(DialError::Misconfigured)?;
-        self.directory.set(&self.peer, theirs.client_url.as_deref());
-        Ok(socket)
+    }
+
+    /// Shows that this server has the secret, and has the peer show it. Without secrets there is nothing to show.
+    async fn prove(
+        &self,
+        socket: &mut Socket,
+        hellos: Hellos<'_>,
+    ) -> Result<Result<Option<Session>, Refusal>, DialError> {
+        let Some(secret) = self.settings.secrets.as_ref().map(PeerSecrets::own) else {
+            return Ok(Ok(None));
+        };
+        let proof = Bytes(hellos.prove(secret, Role::Dialler));
+        socket.send(Frame::text(to_json(&PeerProof { proof }))).await?;
+        let theirs = next_text(socket).await?;
+        let proven = serde_json::from_str::<PeerProof>(&theirs)
+            .is_ok_and(|theirs| hellos.proven(secret, Role::Acceptor, &theirs.proof.0));
+        if !proven {
+            return Ok(Err(Refusal::unproven(format!(
+                "what answers as {} does not prove that it has the peer secret",
+                self.peer
+            ))));
+        }
+        Ok(Ok(Some(hellos.session(secret))))
+    }
+
+    /// Another server may say which versions it speaks, where it does not speak this one.
+    fn not_upgraded(&self, error: tungstenite::Error) -> DialError {
+        if let tungstenite::Error::Http(answer) = &error
+            && let Some(spoken) = answer.headers().get("sec-websocket-protocol")
+            && let Ok(spoken) = spoken.to_str()
+            && spoken.starts_with(SUBPROTOCOLS)
+        {
+            return DialError::Misconfigured(format!(
+                "{} speaks {spoken} and this server {SUBPROTOCOL}: run the same version on all servers",
+                self.peer
+            ));
+        }
+        error.into()
     }
 
     /// Sends until the connection ends, and returns why it did.
-    async fn converse(
-        &self,
-        mut socket: WebSocketStream<TcpStream>,
-        messages: &mut mpsc::Receiver<Message>,
-    ) -> String {
+    async fn converse(&self, conversation: Conversation, messages: &mut mpsc::Receiver<Message>) -> String {
+        let Conversation {
+            mut socket,
+            mut session,
+        } = conversation;
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -190,11 +249,19 @@ impl Dialler {
                         let _ = timeout(CONNECT_TIMEOUT, socket.close(None)).await;
                         return "this server is leaving".to_owned();
                     };
-                    if let Err(error) = socket.send(Frame::text(to_json(&message))).await {
+                    let message = to_json(&message);
+                    let frame = match &mut session {
+                        Some(session) => Frame::binary(session.seal(&message)),
+                        None => Frame::text(message),
+                    };
+                    if let Err(error) = socket.send(frame).await {
                         return error.to_string();
                     }
                 }
                 frame = socket.next() => match frame {
+                    Some(Ok(Frame::Close(Some(close)))) if !close.reason.is_empty() => {
+                        return format!("closed by the peer: {}", printable(&close.reason));
+                    }
                     // Only pongs and the closing handshake come this way.
                     Some(Ok(_)) => heard = Instant::now(),
                     Some(Err(error)) => return error.to_string(),
@@ -210,5 +277,15 @@ impl Dialler {
                 }
             }
         }
+    }
+}
+
+/// The next step of the handshake, or what the other side has against it.
+async fn next_text(socket: &mut Socket) -> Result<Utf8Bytes, DialError> {
+    match socket.next().await {
+        Some(Ok(Frame::Text(text))) => Ok(text),
+        Some(Ok(Frame::Close(Some(close)))) => Err(DialError::Misconfigured(close.reason.to_string())),
+        Some(Ok(_)) | None => Err(tungstenite::Error::ConnectionClosed.into()),
+        Some(Err(error)) => Err(error.into()),
     }
 }

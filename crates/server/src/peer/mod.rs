@@ -3,11 +3,16 @@
 //! Every server dials every other and sends on the connection it dialled; it receives on those it accepted.
 //! So no two servers have to agree on which of two connections to keep, and the end of the dialled connection
 //! is the hint that its peer may be gone.
+//!
+//! Where the servers have a secret, both sides of a connection prove it before anything else happens, and each message is
+//! signed: see `proof`.
 
 mod accept;
+mod complaints;
 mod dial;
 mod directory;
 mod frame;
+mod proof;
 mod secret;
 
 use core::time::Duration;
@@ -15,20 +20,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellwether_election::{Event, Message, ServerId, Transport};
-use tokio::net::TcpListener;
+use bellwether_protocol::close_reason;
+use futures_util::StreamExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
 pub(crate) use directory::Directory;
-use frame::PeerHello;
+use frame::{Bytes, PeerHello, Refusal};
 pub use secret::{PeerSecrets, PeerSecretsError};
 
 /// A message to a peer that does not read is dropped once this many wait for it.
 const QUEUE: usize = 64;
 /// How long a connection may take to come about, handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the other side may take to hear that it is refused. Less than a handshake may take, which it is part of.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a connection is pinged. The election's own heartbeats run between coordinator and followers only.
 const PING_EVERY: Duration = Duration::from_secs(2);
 /// A connection on which nothing arrives for so long is given up.
@@ -42,7 +52,10 @@ pub(crate) struct PeerSettings {
     pub(crate) client_url: Option<String>,
     /// Host and port of every other server. Names are resolved anew at every connection.
     pub(crate) peers: BTreeMap<ServerId, String>,
+    pub(crate) secrets: Option<PeerSecrets>,
 }
+
+type Socket = WebSocketStream<TcpStream>;
 
 /// The transport. Dropping it lets what was sent last still go out; see [`Flush`].
 pub(crate) struct PeerTransport {
@@ -96,6 +109,7 @@ impl PeerTransport {
             directory: directory.clone(),
             events: events_tx,
             doorbells,
+            complaints: complaints::Complaints::default(),
         };
         accepting.spawn(acceptor.run(listener));
         (
@@ -137,7 +151,23 @@ fn hello(settings: &PeerSettings, to: &ServerId) -> PeerHello {
         from: settings.id.clone(),
         to: to.clone(),
         client_url: settings.client_url.clone(),
+        nonce: settings.secrets.as_ref().map(|_| Bytes(rand::random())),
     }
+}
+
+/// Tells the other side why, and waits a moment for it to take that: closing a socket with something unread in it
+/// would throw away what was sent last.
+async fn refuse(socket: &mut Socket, refusal: &Refusal) {
+    let close = CloseFrame {
+        code: refusal.code.into(),
+        reason: close_reason(refusal.reason.clone()).into(),
+    };
+    let told = async {
+        if socket.close(Some(close)).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    let _ = timeout(REFUSAL_TIMEOUT, told).await;
 }
 
 #[cfg(test)]

@@ -20,7 +20,24 @@ const MIN_CHARACTERS: usize = 32;
 /// Take them from a random source (`bellwether-server new-secret` prints one). They are wiped from memory when the last
 /// copy is dropped, and do not show in the output of `Debug`.
 #[derive(Clone)]
-pub struct PeerSecrets(Vec<Zeroizing<Vec<u8>>>);
+pub struct PeerSecrets {
+    first: Zeroizing<Vec<u8>>,
+    others: Vec<Zeroizing<Vec<u8>>>,
+}
+
+impl PeerSecrets {
+    /// The one this server proves itself with.
+    pub(super) fn own(&self) -> &[u8] {
+        &self.first
+    }
+
+    /// Those that others may prove themselves with.
+    pub(super) fn accepted(&self) -> impl Iterator<Item = &[u8]> {
+        core::iter::once(&self.first)
+            .chain(&self.others)
+            .map(|secret| secret.as_slice())
+    }
+}
 
 /// Text that holds no secrets that could be used. No error repeats any of the text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -73,16 +90,17 @@ impl FromStr for PeerSecrets {
             }
             secrets.push(Zeroizing::new(secret.as_bytes().to_vec()));
         }
-        if secrets.is_empty() {
-            return Err(PeerSecretsError::Empty);
-        }
-        Ok(Self(secrets))
+        let mut secrets = secrets.into_iter();
+        Ok(Self {
+            first: secrets.next().ok_or(PeerSecretsError::Empty)?,
+            others: secrets.collect(),
+        })
     }
 }
 
 impl fmt::Debug for PeerSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PeerSecrets(<{} not shown>)", self.0.len())
+        write!(f, "PeerSecrets(<{} not shown>)", self.accepted().count())
     }
 }
 
@@ -96,8 +114,9 @@ mod tests {
     fn each_line_is_a_secret() {
         let text = format!("\n  {GOOD}\r\n\n\t{GOOD} and more \n");
         let secrets: PeerSecrets = text.parse().unwrap();
-        let read: Vec<&[u8]> = secrets.0.iter().map(|secret| &***secret).collect();
-        assert_eq!(read, [GOOD.as_bytes(), format!("{GOOD} and more").as_bytes()]);
+        let all = [GOOD.to_owned(), format!("{GOOD} and more")];
+        assert!(secrets.accepted().eq(all.iter().map(String::as_bytes)));
+        assert_eq!(secrets.own(), GOOD.as_bytes());
     }
 
     #[test]

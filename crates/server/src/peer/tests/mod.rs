@@ -1,11 +1,22 @@
+//! Transports against each other, and against what is none.
+
+mod altered;
+mod noise;
+mod raw;
+mod secrets;
+
 use std::collections::BTreeMap;
 
 use bellwether_election::{Body, Event, Link, Member, Message, Number, ServerId, Transport};
 use core::time::Duration;
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::{Directory, Flush, PeerSettings, PeerTransport};
+use super::{Directory, Flush, PeerSecrets, PeerSettings, PeerTransport};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const OTHER: &str = "another secret of 32 characters.";
 
 fn id(name: &str) -> ServerId {
     name.parse().unwrap()
@@ -19,11 +30,23 @@ struct Peer {
 
 /// A peer at this listener whose only other peer is at `other`.
 fn peer(cluster: &str, name: &str, listener: TcpListener, other: (&str, u16)) -> Peer {
+    peer_with(cluster, name, listener, other, None)
+}
+
+/// The same, with secrets.
+fn peer_with(
+    cluster: &str,
+    name: &str,
+    listener: TcpListener,
+    other: (&str, u16),
+    secrets: Option<&str>,
+) -> Peer {
     let settings = PeerSettings {
         cluster: cluster.to_owned(),
         id: id(name),
         client_url: Some(format!("ws://{name}.example/v1")),
         peers: BTreeMap::from([(id(other.0), format!("127.0.0.1:{}", other.1))]),
+        secrets: secrets.map(|text| text.parse::<PeerSecrets>().unwrap()),
     };
     let directory = Directory::default();
     let (transport, flush) = PeerTransport::start(settings, listener, &directory);
@@ -57,6 +80,17 @@ async fn until(peer: &mut Peer, fits: impl Fn(&Event) -> bool) -> Event {
 
 fn link(wanted: Link) -> impl Fn(&Event) -> bool {
     move |event| matches!(event, Event::Link { link, .. } if *link == wanted)
+}
+
+/// What has arrived and was not waited for.
+fn messages_so_far(peer: &mut Peer) -> Vec<Body> {
+    let mut bodies = Vec::new();
+    while let Some(Some(event)) = peer.transport.recv().now_or_never() {
+        if let Event::Message { message, .. } = event {
+            bodies.push(message.body);
+        }
+    }
+    bodies
 }
 
 fn message(from: &str, body: Body) -> Message {

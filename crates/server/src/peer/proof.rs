@@ -1,0 +1,222 @@
+//! How a server proves to another that both have the same secret, and how its messages are signed after that.
+//!
+//! Everything is HMAC-SHA256 (RFC 2104), over a label and parts that each have their length before them, so
+//! that no two inputs look alike. Comparisons take the same time whatever differs.
+//!
+//! - A **proof** covers both hellos exactly as they were sent: the cluster, both ids, the clients' addresses and the
+//!   fresh random nonces of both sides. So it is good for one connection and cannot be recorded for another. Its label
+//!   names the role, so that one side's proof cannot be sent back as the other's.
+//! - A **session** key is made from the secret and the same hellos, and signs each message with its place on the
+//!   connection: one that is altered, put in, repeated, moved or left out does not pass, nor does any after it.
+//!
+//! Not covered: nothing is encrypted, so who is on the path reads ids, addresses and roles; pings, pongs and the closing
+//! of a connection are not signed, and who is on the path can cut or delay it in any case.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// Length of a nonce and of a proof, in bytes.
+pub(super) const BYTES: usize = 32;
+
+/// Which side of a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Dialler,
+    Acceptor,
+}
+
+/// The first frame of either side, exactly as it was sent.
+#[derive(Clone, Copy)]
+pub(super) struct Hellos<'a> {
+    pub(super) dialler: &'a str,
+    pub(super) acceptor: &'a str,
+}
+
+impl Hellos<'_> {
+    /// What this side sends to show that it has the secret.
+    pub(super) fn prove(&self, secret: &[u8], role: Role) -> [u8; BYTES] {
+        self.signed(secret, proof_label(role))
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
+    /// Whether the other side, which has this role, has shown that it has the secret.
+    pub(super) fn proven(&self, secret: &[u8], role: Role, proof: &[u8; BYTES]) -> bool {
+        self.signed(secret, proof_label(role)).verify_slice(proof).is_ok()
+    }
+
+    /// Signs the dialler's messages at its end, and checks them at the other.
+    pub(super) fn session(&self, secret: &[u8]) -> Session {
+        let key = self.signed(secret, "bellwether-peer.v1 messages").finalize();
+        Session {
+            signer: keyed(&key.into_bytes()),
+            passed: 0,
+        }
+    }
+
+    fn signed(&self, secret: &[u8], label: &str) -> Hmac<Sha256> {
+        let mut mac = keyed(secret);
+        for part in [label, self.dialler, self.acceptor] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        mac
+    }
+}
+
+/// The key and the place of the next message, on one connection and in one direction.
+pub(super) struct Session {
+    signer: Hmac<Sha256>,
+    passed: u64,
+}
+
+impl Session {
+    /// The message as it is sent: its signature, and then itself.
+    pub(super) fn seal(&mut self, message: &str) -> Vec<u8> {
+        let signature = self.next(message.as_bytes()).finalize().into_bytes();
+        [&signature, message.as_bytes()].concat()
+    }
+
+    /// The message in what has arrived, if it is the next one of whom the session is with. After the first that is not,
+    /// no other is either.
+    pub(super) fn open<'a>(&mut self, sealed: &'a [u8]) -> Option<&'a [u8]> {
+        let (signature, message) = sealed.split_at_checked(BYTES)?;
+        self.next(message).verify_slice(signature).ok()?;
+        Some(message)
+    }
+
+    fn next(&mut self, message: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.signer.clone();
+        mac.update(&self.passed.to_be_bytes());
+        mac.update(message);
+        self.passed += 1;
+        mac
+    }
+}
+
+fn proof_label(role: Role) -> &'static str {
+    match role {
+        Role::Dialler => "bellwether-peer.v1 proof of the dialler",
+        Role::Acceptor => "bellwether-peer.v1 proof of the acceptor",
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use sha2::Digest;
+
+    use super::*;
+
+    const HELLOS: Hellos<'static> = Hellos {
+        dialler: r#"{"from":"s1"}"#,
+        acceptor: r#"{"from":"s2"}"#,
+    };
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    /// HMAC as RFC 2104 writes it down, on the hash alone.
+    fn by_the_book(key: &[u8], input: &[u8]) -> [u8; BYTES] {
+        let mut block = [0; 64];
+        block[..key.len()].copy_from_slice(key);
+        let inner = Sha256::digest([&block.map(|byte| byte ^ 0x36), input].concat());
+        Sha256::digest([&block.map(|byte| byte ^ 0x5c)[..], &inner].concat()).into()
+    }
+
+    #[test]
+    fn the_primitive_is_hmac_sha256() {
+        // RFC 4231, cases 2 and 6.
+        for (key, input, output) in [
+            (
+                &b"Jefe"[..],
+                "what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 131],
+                "Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ] {
+            let mut mac = keyed(key);
+            mac.update(input.as_bytes());
+            assert_eq!(HEXLOWER.encode(&mac.finalize().into_bytes()), output);
+        }
+    }
+
+    #[test]
+    fn proofs_and_signatures_are_what_the_description_says() {
+        let covered = |label: &str| {
+            let mut input = Vec::new();
+            for part in [label, HELLOS.dialler, HELLOS.acceptor] {
+                input.extend(u64::try_from(part.len()).unwrap().to_be_bytes());
+                input.extend(part.as_bytes());
+            }
+            input
+        };
+        for (role, label) in [
+            (Role::Dialler, "bellwether-peer.v1 proof of the dialler"),
+            (Role::Acceptor, "bellwether-peer.v1 proof of the acceptor"),
+        ] {
+            assert_eq!(HELLOS.prove(SECRET, role), by_the_book(SECRET, &covered(label)));
+        }
+        let key = by_the_book(SECRET, &covered("bellwether-peer.v1 messages"));
+        let mut session = HELLOS.session(SECRET);
+        for (place, message) in [(0_u64, "first"), (1, "second")] {
+            let signature = by_the_book(&key, &[&place.to_be_bytes(), message.as_bytes()].concat());
+            assert_eq!(session.seal(message), [&signature, message.as_bytes()].concat());
+        }
+    }
+
+    #[test]
+    fn a_proof_is_good_for_one_role_one_secret_and_one_pair_of_hellos() {
+        let proof = HELLOS.prove(SECRET, Role::Dialler);
+        assert!(HELLOS.proven(SECRET, Role::Dialler, &proof));
+        assert!(!HELLOS.proven(SECRET, Role::Acceptor, &proof));
+        assert!(!HELLOS.proven(&SECRET[1..], Role::Dialler, &proof));
+        let moved = Hellos {
+            dialler: r#"{"from":"s1"}{"#,
+            acceptor: r#""from":"s2"}"#,
+        };
+        let swapped = Hellos {
+            dialler: HELLOS.acceptor,
+            acceptor: HELLOS.dialler,
+        };
+        for others in [moved, swapped] {
+            assert!(!others.proven(SECRET, Role::Dialler, &proof));
+        }
+        for byte in 0..BYTES {
+            let mut altered = proof;
+            altered[byte] ^= 1;
+            assert!(!HELLOS.proven(SECRET, Role::Dialler, &altered));
+        }
+    }
+
+    #[test]
+    fn messages_pass_once_and_in_their_order() {
+        let sealed: Vec<Vec<u8>> = {
+            let mut session = HELLOS.session(SECRET);
+            ["one", "two", "three"]
+                .map(|message| session.seal(message))
+                .into()
+        };
+        let opens = |order: &[usize]| {
+            let mut session = HELLOS.session(SECRET);
+            order.iter().all(|index| session.open(&sealed[*index]).is_some())
+        };
+        assert!(opens(&[0, 1, 2]));
+        for order in [&[1][..], &[0, 0], &[0, 2], &[0, 2, 1]] {
+            assert!(!opens(order), "{order:?}");
+        }
+        // Nor does it go on after one that was put in.
+        let mut session = HELLOS.session(SECRET);
+        assert_eq!(session.open(b"forged"), None);
+        assert_eq!(session.open(&[0; 64]), None);
+        assert_eq!(session.open(&sealed[0]), None);
+        assert_eq!(HELLOS.session(&SECRET[1..]).open(&sealed[0]), None);
+    }
+}

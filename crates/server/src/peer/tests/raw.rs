@@ -1,0 +1,103 @@
+//! One side of a connection, spoken by hand.
+
+use core::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message as Frame};
+
+use super::super::Socket;
+use super::super::frame::{Bytes, PeerHello, PeerProof, SUBPROTOCOL, to_json};
+use super::super::proof::{Hellos, Role, Session};
+use super::id;
+
+pub(super) async fn dial(port: u16) -> Socket {
+    dial_speaking(port, SUBPROTOCOL).await.unwrap()
+}
+
+pub(super) async fn dial_speaking(port: u16, subprotocol: &'static str) -> Result<Socket, Error> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut request = format!("ws://127.0.0.1:{port}/").into_client_request().unwrap();
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", HeaderValue::from_static(subprotocol));
+    Ok(tokio_tungstenite::client_async(request, stream).await?.0)
+}
+
+/// Whoever calls next.
+pub(super) async fn accept(listener: &TcpListener) -> Socket {
+    let (stream, _) = listener.accept().await.unwrap();
+    let choose = |_: &Request, mut response: Response| {
+        response
+            .headers_mut()
+            .insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+        Ok(response)
+    };
+    tokio_tungstenite::accept_hdr_async(stream, choose).await.unwrap()
+}
+
+pub(super) fn hello(cluster: &str, from: &str, to: &str, nonce: Option<u8>) -> String {
+    to_json(&PeerHello {
+        cluster: cluster.to_owned(),
+        from: id(from),
+        to: id(to),
+        client_url: None,
+        nonce: nonce.map(|byte| Bytes([byte; 32])),
+    })
+}
+
+pub(super) fn proof(hellos: Hellos<'_>, secret: &str, role: Role) -> String {
+    let proof = Bytes(hellos.prove(secret.as_bytes(), role));
+    to_json(&PeerProof { proof })
+}
+
+pub(super) async fn say(socket: &mut Socket, text: impl Into<String>) {
+    socket.send(Frame::text(text.into())).await.unwrap();
+}
+
+/// The next frame that is no ping.
+pub(super) async fn hear(socket: &mut Socket) -> Option<Frame> {
+    loop {
+        let next = timeout(Duration::from_secs(30), socket.next()).await;
+        match next.expect("something comes, or the end") {
+            Some(Ok(Frame::Ping(_))) => {}
+            Some(Ok(frame)) => return Some(frame),
+            _ => return None,
+        }
+    }
+}
+
+pub(super) async fn hear_text(socket: &mut Socket) -> String {
+    match hear(socket).await {
+        Some(Frame::Text(text)) => text.to_string(),
+        other => panic!("no text, but {other:?}"),
+    }
+}
+
+/// The code and the reason that the other side closes the connection with, as the next thing it says.
+pub(super) async fn hear_close(socket: &mut Socket) -> (u16, String) {
+    match hear(socket).await {
+        Some(Frame::Close(Some(close))) => (close.code.into(), close.reason.to_string()),
+        other => panic!("not closed with a reason, but {other:?}"),
+    }
+}
+
+/// A dialler's whole handshake with a server that has the secret. Its messages go through the session.
+pub(super) async fn greet(port: u16, from: &str, to: &str, secret: &str) -> (Socket, Session) {
+    let mut socket = dial(port).await;
+    let ours = hello("c", from, to, Some(1));
+    say(&mut socket, &ours).await;
+    let theirs = hear_text(&mut socket).await;
+    let hellos = Hellos {
+        dialler: &ours,
+        acceptor: &theirs,
+    };
+    say(&mut socket, proof(hellos, secret, Role::Dialler)).await;
+    let proof: PeerProof = serde_json::from_str(&hear_text(&mut socket).await).unwrap();
+    assert!(hellos.proven(secret.as_bytes(), Role::Acceptor, &proof.proof.0));
+    (socket, hellos.session(secret.as_bytes()))
+}

@@ -1,0 +1,221 @@
+//! The program `bellwether-server` as who starts it sees it: what it refuses to start with, and what it does besides
+//! serving.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Output;
+
+use anyhow::{Context, Result, ensure};
+use bellwether_tests::{
+    Cluster, ClusterOptions, Process, Recipe, ReplicaSet, free_ports, server_program, wait_until,
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+const SECRET: &str = "a secret of not less than 32 characters";
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_with_what_to_do() -> Result<()> {
+    let dir = TempDir::new()?;
+    let file = |name: &str, content: &[u8]| {
+        fs::write(dir.path().join(name), content)?;
+        anyhow::Ok(())
+    };
+    file("empty", b" \n\n")?;
+    file("short", b"too short to be one\n")?;
+    file(
+        "second-short",
+        format!("{SECRET}\n\ntoo short to be one\n").as_bytes(),
+    )?;
+    file("binary", &[0xff; 64])?;
+    file("control", format!("{SECRET}\u{7}").as_bytes())?;
+    file(
+        "comment",
+        format!("# the cluster's secret\n{SECRET}\n").as_bytes(),
+    )?;
+    file("no-host", b"mongodb://app:hunter2\n")?;
+    let make_one = "new-secret";
+    for (args, says) in [
+        (
+            "--peer-listen 0.0.0.0:1",
+            vec!["not a loopback address", make_one, "--peer-secret-file"],
+        ),
+        ("--peer-listen [::]:1", vec!["not a loopback address", make_one]),
+        (
+            "--peer-secret-file nowhere",
+            vec!["nowhere", "not there", make_one],
+        ),
+        ("--peer-secret-file .", vec!["is a directory"]),
+        ("--peer-secret-file empty", vec!["empty", make_one]),
+        (
+            "--peer-secret-file short",
+            vec!["line 1 has 19 characters", "32", make_one],
+        ),
+        (
+            "--peer-secret-file second-short",
+            vec!["line 3 has 19 characters", "32"],
+        ),
+        ("--peer-secret-file binary", vec!["no text", make_one]),
+        ("--peer-secret-file control", vec!["printable", make_one]),
+        ("--peer-secret-file comment", vec!["begins with #"]),
+    ] {
+        let args = format!("--id s1 --mongodb-uri mongodb://app:hunter2@127.0.0.1:1/?replicaSet=rs0 {args}");
+        refused(dir.path(), &args, 2, &says).await?;
+    }
+    for (args, code, says) in [
+        (
+            "--mongodb-uri-file nowhere",
+            2,
+            vec!["nowhere", "not there", "mongodb://"],
+        ),
+        ("--mongodb-uri-file empty", 2, vec!["is empty", "mongodb://"]),
+        ("--mongodb-uri-file no-host", 1, vec!["MongoDB URI"]),
+        ("", 2, vec!["--mongodb-uri <URI>|--mongodb-uri-file <FILE>"]),
+        (
+            "--mongodb-uri x --mongodb-uri-file no-host",
+            2,
+            vec!["cannot be used with"],
+        ),
+    ] {
+        refused(dir.path(), &format!("--id s1 {args}"), code, &says).await?;
+    }
+    Ok(())
+}
+
+async fn refused(dir: &Path, args: &str, code: i32, says: &[&str]) -> Result<()> {
+    let mut program = program().await?;
+    program.current_dir(dir).args(args.split_whitespace());
+    let output = run(&mut program, &[]).await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(code), "{args}: {output:?}");
+    for word in says {
+        ensure!(said.contains(word), "{args}: {word:?} is not in {said}");
+    }
+    ensure!(
+        !said.contains("hunter2") && !said.contains(SECRET),
+        "{args}: {said}"
+    );
+    ensure!(!said.contains("too short to be one"), "{args}: {said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn secrets_are_made_and_all_are_new() -> Result<()> {
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        // The environment of a container, which is the server's.
+        let environment = [
+            ("BELLWETHER_ID", "s1"),
+            ("BELLWETHER_PEER_SECRET_FILE", "/nowhere"),
+        ];
+        let output = run(program().await?.arg("new-secret"), &environment).await?;
+        ensure!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout)?;
+        let secret = text.strip_suffix('\n').context("a line")?;
+        ensure!(secret.len() == 64 && secret.chars().all(|c| c.is_ascii_hexdigit()));
+        made.push(secret.to_owned());
+    }
+    made.sort();
+    made.dedup();
+    assert_eq!(made.len(), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_is_asked_for() -> Result<()> {
+    let set = ReplicaSet::start(1).await?;
+    let options = ClusterOptions {
+        servers: 1,
+        ..ClusterOptions::new(set.uri())
+    };
+    let cluster = Cluster::start_with(options).await?;
+    let url = format!("http://127.0.0.1:{}", cluster.servers[0].port);
+    let wildcard = format!("0.0.0.0:{}", cluster.servers[0].port);
+    assert_eq!(health(&["--url", &url], &[]).await?, (0, "live\n".to_owned()));
+    assert_eq!(
+        health(&["--ready", "--url", &url], &[]).await?,
+        (0, "ready\n".to_owned())
+    );
+    let environment = [("BELLWETHER_LISTEN", &*wildcard), ("BELLWETHER_PEER", "s2=h:1")];
+    assert_eq!(
+        health(&["--ready"], &environment).await?,
+        (0, "ready\n".to_owned())
+    );
+    assert_eq!(
+        health(&["--listen", &wildcard], &[]).await?,
+        (0, "live\n".to_owned())
+    );
+
+    // Alive, but without MongoDB; and beyond loopback, which the secret allows.
+    let dir = TempDir::new()?;
+    fs::write(dir.path().join("secret"), SECRET)?;
+    fs::write(
+        dir.path().join("uri"),
+        "mongodb://127.0.0.1:1/?replicaSet=rs0\r\n",
+    )?;
+    let ports = free_ports(2)?;
+    let args = format!(
+        "--id s1 --listen 127.0.0.1:{} --peer-listen 0.0.0.0:{} --peer-secret-file {dir}/secret --mongodb-uri-file \
+         {dir}/uri",
+        ports[0],
+        ports[1],
+        dir = dir.path().display()
+    );
+    let mut server = Process::start(Recipe {
+        name: "server".to_owned(),
+        program: server_program().await?,
+        args: args.split_whitespace().map(Into::into).collect(),
+        log: dir.path().join("log"),
+    })?;
+    let url = format!("http://127.0.0.1:{}", ports[0]);
+    wait_until("the server to live", async || {
+        server.expect_running()?;
+        let (code, said) = health(&["--url", &url], &[]).await?;
+        ensure!(code == 0, "{said}");
+        Ok(())
+    })
+    .await?;
+    let (code, said) = health(&["--ready", "--url", &url], &[]).await?;
+    ensure!(code == 1 && said.contains("no coordinator"), "{code}: {said}");
+    server.kill()?;
+    let (code, said) = health(&["--url", &url], &[]).await?;
+    ensure!(
+        code == 1 && said.contains("no server is reached"),
+        "{code}: {said}"
+    );
+
+    // Something that takes the connection and is silent.
+    let deaf = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let (code, said) = health(&["--url", &format!("http://{}", deaf.local_addr()?)], &[]).await?;
+    ensure!(code == 1 && said.contains("within 2s"), "{code}: {said}");
+    Ok(())
+}
+
+/// The exit code and all that was said.
+async fn health(args: &[&str], environment: &[(&str, &str)]) -> Result<(i32, String)> {
+    let output = run(program().await?.arg("health").args(args), environment).await?;
+    let said = [output.stdout, output.stderr].concat();
+    let code = output.status.code().context("it was killed")?;
+    Ok((code, String::from_utf8(said)?))
+}
+
+async fn program() -> Result<Command> {
+    let mut program = Command::new(server_program().await?);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("BELLWETHER_") {
+            program.env_remove(name);
+        }
+    }
+    Ok(program)
+}
+
+async fn run(program: &mut Command, environment: &[(&str, &str)]) -> Result<Output> {
+    program.envs(environment.iter().copied());
+    program
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("running bellwether-server")
+}
