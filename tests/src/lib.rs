@@ -19,7 +19,6 @@ mod http;
 mod journal;
 mod load;
 pub mod markdown;
-mod npm;
 mod page;
 mod ports;
 mod process;
@@ -44,16 +43,16 @@ pub use file_server::FileServer;
 pub use http::{HttpAnswer, http_get};
 pub use journal::Journal;
 pub use load::{Load, LoadReport, execute, execute_within};
-pub use npm::{find_node, node_packages, npm};
 pub use page::{Page, Row, Shown};
 pub use ports::{free_ports, is_free};
 pub use process::{Process, Recipe};
 pub use program::{
-    client_program, find_mongod, installed_mongod, on_path, page_dir, provisioned_mongod, server_example,
-    server_program, target_dir,
+    client_program, find_mongod, installed_mongod, page_dir, provisioned_mongod, server_example,
+    server_program,
 };
 pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};
 pub use reply_cutter::ReplyCutter;
 pub use stage::{Case, Stage, play};
 pub use traced_load::{Effects, INSERTS, Tally, TracedLoad, TracedReport, UPDATES};
 pub use wait::{PATIENCE, wait_until};
+pub use xtask_step::{find_node, node_packages, npm, on_path, target_dir};

@@ -2,7 +2,7 @@ use anyhow::Result;
 use bellwether_tests::target_dir;
 use clap::Args;
 
-use crate::manifest::ELECTION;
+use xtask_step::ELECTION;
 use crate::step::{cargo, command, run as run_step};
 use crate::{provision, web};
 

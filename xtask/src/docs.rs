@@ -1,6 +1,6 @@
 use anyhow::Result;
 
-use crate::manifest::ELECTION;
+use xtask_step::ELECTION;
 use crate::step::{cargo, run as run_step};
 
 /// Builds all documentation, and that of the election crate as its users can see it, whose examples are run too.

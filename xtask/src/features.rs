@@ -1,6 +1,6 @@
 use anyhow::Result;
 
-use crate::manifest::{ELECTION, Manifest};
+use xtask_step::{ELECTION, Manifest};
 use crate::step::{cargo, run as run_step};
 
 /// Lints the election crate with every set of features it can be built with, and what belongs to it: its tests,

@@ -6,7 +6,6 @@ mod demo;
 mod deny;
 mod docs;
 mod features;
-mod manifest;
 mod miri;
 mod model;
 mod msrv;
@@ -16,10 +15,8 @@ mod provision;
 mod screenshots;
 mod semver;
 mod simulate;
-mod step;
 mod targets;
 mod test;
-mod web;
 
 use std::process::ExitCode;
 
@@ -27,7 +24,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::step::say;
+use step::say;
+use xtask_step as step;
+use xtask_web as web;
 
 #[derive(Parser)]
 #[command(

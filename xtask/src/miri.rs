@@ -2,7 +2,7 @@ use anyhow::Result;
 use bellwether_tests::target_dir;
 use tokio::process::Command;
 
-use crate::manifest::ELECTION;
+use xtask_step::ELECTION;
 use crate::step::{cargo_of, run as run_step};
 use crate::{package, provision};
 

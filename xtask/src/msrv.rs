@@ -1,7 +1,7 @@
 use anyhow::{Context, Result};
 use bellwether_tests::target_dir;
 
-use crate::manifest::{ELECTION, Manifest};
+use xtask_step::{ELECTION, Manifest};
 use crate::provision;
 use crate::step::{cargo_of, run as run_step};
 

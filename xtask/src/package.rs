@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use bellwether_tests::target_dir;
 
 use self::dependent::Project;
-use crate::manifest::{ELECTION, Manifest};
+use xtask_step::{ELECTION, Manifest};
 use crate::step::{cargo, command, output, run as run_step, say};
 
 pub(crate) async fn run() -> Result<()> {

@@ -7,36 +7,16 @@ mod mongod;
 mod node;
 mod wheel;
 
-use std::fmt;
-use std::path::Path;
-
 use anyhow::{Context, Result, bail};
 use bellwether_tests::on_path;
+
+pub(crate) use xtask_step::{Missing, rust_src, target, toolchain, wasm_target};
 
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use mongod::mongod;
 pub(crate) use node::{node, packages};
 
-use crate::step::{command, output, run, say};
-
-/// Something a machine lacks, and that could not be had, with how to supply it.
-#[derive(Debug)]
-pub(crate) struct Missing(pub(crate) String);
-
-impl Missing {
-    fn rust(what: &str) -> Self {
-        Self(format!(
-            "{what} is needed; install it with your way of installing Rust"
-        ))
-    }
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(what) = self;
-        f.write_str(what)
-    }
-}
+use crate::step::say;
 
 /// Everything any of the commands needs.
 pub(crate) async fn everything() -> Result<()> {
@@ -67,70 +47,6 @@ fn if_possible(got: Result<()>) -> Result<()> {
         }
         got => got,
     }
-}
-
-/// The target the browser client is built for.
-pub(crate) async fn wasm_target() -> Result<()> {
-    target("wasm32-unknown-unknown").await
-}
-
-/// The source of the standard library, to make it small for the browser client.
-pub(crate) async fn rust_src() -> Result<()> {
-    let sysroot = output(command("rustc").args(["--print", "sysroot"])).await?;
-    let source = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
-    if source.is_dir() {
-        return Ok(());
-    }
-    say(format_args!(
-        "source of the standard library: missing. Installing it."
-    ));
-    run(command("rustup").args(["component", "add", "rust-src"]))
-        .await
-        .with_context(|| Missing::rust("the source of Rust's standard library"))
-}
-
-/// The compiler's support for another target.
-pub(crate) async fn target(name: &str) -> Result<()> {
-    let libraries = output(command("rustc").args(["--print", "target-libdir", "--target", name])).await?;
-    if Path::new(libraries.trim()).is_dir() {
-        say(format_args!("target {name}: installed"));
-        return Ok(());
-    }
-    say(format_args!("target {name}: missing. Installing it."));
-    run(command("rustup").args(["target", "add", name]))
-        .await
-        .with_context(|| Missing::rust(&format!("the Rust target {name}")))
-}
-
-/// Another version of the compiler.
-pub(crate) async fn toolchain(name: &str, components: &[&str]) -> Result<()> {
-    let installed = async || {
-        let list = ["component", "list", "--installed", "--toolchain", name];
-        let list = output(command("rustup").args(list)).await.unwrap_or_default();
-        // Some are listed with the target they are for: rustc-x86_64-unknown-linux-gnu.
-        let has = |component: &str| list.lines().any(|line| line.starts_with(component));
-        has("rustc") && components.iter().copied().all(has)
-    };
-    if installed().await {
-        say(format_args!("Rust {name}: installed"));
-        return Ok(());
-    }
-    say(format_args!("Rust {name}: missing. Installing it."));
-    let mut install = command("rustup");
-    install.args([
-        "toolchain",
-        "install",
-        name,
-        "--profile",
-        "minimal",
-        "--no-self-update",
-    ]);
-    for component in components {
-        install.args(["--component", component]);
-    }
-    run(&mut install)
-        .await
-        .with_context(|| Missing::rust(&format!("Rust {name} {}", components.join(" "))))
 }
 
 /// A browser that can be driven, for the tests of the page, the package and the browser client.

@@ -2,7 +2,7 @@ use anyhow::{Context, Result, ensure};
 use bellwether_tests::on_path;
 use clap::Args;
 
-use crate::manifest::ELECTION;
+use xtask_step::ELECTION;
 use crate::step::{cargo, command, output, run as run_step};
 
 #[derive(Args)]

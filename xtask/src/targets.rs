@@ -1,6 +1,6 @@
 use anyhow::Result;
 
-use crate::manifest::ELECTION;
+use xtask_step::ELECTION;
 use crate::provision;
 use crate::step::{cargo, run as run_step};
 

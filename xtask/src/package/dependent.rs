@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::manifest::Manifest;
+use xtask_step::Manifest;
 use crate::step::{cargo, root, run as run_step, say};
 
 /// Builds and runs a project that depends on the unpacked package beside it, as different users would have it.

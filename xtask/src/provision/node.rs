@@ -6,7 +6,7 @@ use crate::step::{root, say};
 
 /// Who depends on packages of npm, and for what.
 const DEPENDENTS: [(&str, &str); 4] = [
-    ("xtask/src/web/package.json", "to make the browser client small"),
+    ("xtask/web/package.json", "to make the browser client small"),
     (
         "tests/package/vite/package.json",
         "to test the package in a Vite app",

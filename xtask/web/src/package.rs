@@ -3,10 +3,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use xtask_step::{Manifest, root};
 
-use super::tools::Tools;
-use crate::manifest::Manifest;
-use crate::step::root;
+use crate::tools::Tools;
 
 const CRATE: &str = "bellwether-web-client";
 
@@ -16,7 +15,7 @@ const WRITTEN: [&str; 4] = ["package.json", "README.md", "index.js", "index.d.ts
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 
 /// Puts the package together, in `www/pkg`, and says where that is. What else was there is removed.
-pub(super) async fn assemble(made: &Path, tools: &Tools) -> Result<PathBuf> {
+pub(crate) async fn assemble(made: &Path, tools: &Tools) -> Result<PathBuf> {
     let package = root().join("www/pkg");
     let sources = root().join("crates/web-client/npm");
     agree_on_version(&sources.join("package.json")).await?;

@@ -6,29 +6,29 @@ use serde::Deserialize;
 use crate::step::{cargo, output};
 
 /// The package that others are to depend on.
-pub(crate) const ELECTION: &str = "bellwether-election";
+pub const ELECTION: &str = "bellwether-election";
 
 /// What a package of the workspace says of itself, everything inherited filled in.
 #[derive(Deserialize)]
-pub(crate) struct Manifest {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) rust_version: Option<String>,
-    pub(crate) dependencies: Vec<Dependency>,
+pub struct Manifest {
+    pub name: String,
+    pub version: String,
+    pub rust_version: Option<String>,
+    pub dependencies: Vec<Dependency>,
     features: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Dependency {
-    pub(crate) name: String,
+pub struct Dependency {
+    pub name: String,
     #[serde(rename = "req")]
-    pub(crate) requirement: String,
+    pub requirement: String,
     /// `None` for what the library itself needs; `dev` or `build` otherwise.
-    pub(crate) kind: Option<String>,
+    pub kind: Option<String>,
 }
 
 impl Manifest {
-    pub(crate) async fn of(package: &str) -> Result<Self> {
+    pub async fn of(package: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Metadata {
             packages: Vec<Manifest>,
@@ -43,12 +43,12 @@ impl Manifest {
     }
 
     /// The names of all features.
-    pub(crate) fn features(&self) -> impl Iterator<Item = &str> {
+    pub fn features(&self) -> impl Iterator<Item = &str> {
         self.features.keys().map(String::as_str)
     }
 
     /// Every set of features that a build can have, each once: two selections that turn on the same come to one.
-    pub(crate) fn feature_sets(&self) -> BTreeSet<BTreeSet<&str>> {
+    pub fn feature_sets(&self) -> BTreeSet<BTreeSet<&str>> {
         let mut sets = BTreeSet::from([BTreeSet::new()]);
         for feature in self.features() {
             let with: Vec<_> = sets

@@ -1,4 +1,5 @@
-//! The browser client as an npm package.
+//! The browser client as an npm package. `cargo xtask web` is this, and so is the program `xtask-web`, for where nothing else
+//! of the project's own commands is needed: the image's build.
 
 mod compile;
 mod module;
@@ -8,18 +9,18 @@ mod size;
 mod tools;
 
 use anyhow::Result;
+use xtask_step::{say, wasm_target};
 
-use self::size::Sizes;
 use self::tools::Tools;
-use crate::provision;
-use crate::step::say;
+
+pub use self::size::Sizes;
 
 /// What the module is called, and its JavaScript.
 const NAME: &str = "bellwether_web_client";
 
 /// Builds the npm package of the browser client into `www/pkg`, from where the page loads it, too.
-pub(crate) async fn build() -> Result<Sizes> {
-    provision::wasm_target().await?;
+pub async fn build() -> Result<Sizes> {
+    wasm_target().await?;
     let tools = Tools::find().await;
     let made = module::make(&tools).await?;
     let package = package::assemble(&made.dir, &tools).await?;
@@ -29,6 +30,6 @@ pub(crate) async fn build() -> Result<Sizes> {
 }
 
 /// Builds it and expects it to be small.
-pub(crate) async fn build_small() -> Result<()> {
+pub async fn build_small() -> Result<()> {
     build().await?.expect_small()
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::program::{on_path, target_dir};
+use crate::place::{on_path, target_dir};
 
 /// Vite and `node --test` of today need it.
 const OLDEST_NODE: u32 = 20;

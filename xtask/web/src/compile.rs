@@ -2,17 +2,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bellwether_tests::target_dir;
+use xtask_step::{cargo, command, output, root, run, rust_src, say, target_dir};
 
-use super::NAME;
-use crate::provision;
-use crate::step::{cargo, command, output, root, run, say};
+use crate::NAME;
 
 /// The compiled client, before JavaScript is made for it.
-pub(super) struct Compiled {
-    pub(super) module: PathBuf,
+pub(crate) struct Compiled {
+    pub(crate) module: PathBuf,
     /// Whether everything was at hand that makes it small.
-    pub(super) small: bool,
+    pub(crate) small: bool,
 }
 
 const BUILD: [&str; 8] = [
@@ -40,7 +38,7 @@ const WITHOUT_MESSAGES: [&str; 3] = [
 ];
 
 /// Compiles the client to WebAssembly, with the standard library if its source is here.
-pub(super) async fn compile() -> Result<Compiled> {
+pub(crate) async fn compile() -> Result<Compiled> {
     let target = target_dir()?.join("web-client/build");
     let module = target
         .join("wasm32-unknown-unknown/web")
@@ -60,7 +58,7 @@ pub(super) async fn compile() -> Result<Compiled> {
 }
 
 async fn compile_with_std(target: &Path) -> Result<()> {
-    provision::rust_src().await?;
+    rust_src().await?;
     let mut build = cargo(BUILD);
     build.args(STD_FOR_SIZE).arg("--target-dir").arg(target);
     // Lets this Rust do what otherwise only a nightly one does. How that is asked for may change with every version,

@@ -2,24 +2,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bellwether_tests::target_dir;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use wasm_bindgen_cli_support::Bindgen;
+use xtask_step::target_dir;
 
-use super::NAME;
-use super::compile::{Compiled, compile};
-use super::tools::Tools;
+use crate::NAME;
+use crate::compile::{Compiled, compile};
+use crate::tools::Tools;
 
 /// What a page loads besides what is written by hand.
-pub(super) struct Made {
-    pub(super) dir: PathBuf,
+pub(crate) struct Made {
+    pub(crate) dir: PathBuf,
     /// Whether everything was at hand that makes it small.
-    pub(super) small: bool,
+    pub(crate) small: bool,
 }
 
 /// Builds the WebAssembly module and the JavaScript that loads it, both as small as can be.
-pub(super) async fn make(tools: &Tools) -> Result<Made> {
+pub(crate) async fn make(tools: &Tools) -> Result<Made> {
     let Compiled { module, small } = compile().await?;
     let wasm = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
     let dir = target_dir()?.join("web-client");

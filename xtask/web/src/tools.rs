@@ -3,14 +3,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bellwether_tests::{find_node, node_packages, on_path};
 use tokio::process::Command;
+use xtask_step::{command, find_node, node_packages, on_path, output, root, run, say};
 
-use super::names::ShortNames;
-use crate::step::{command, output, root, run, say};
+use crate::names::ShortNames;
 
 /// What makes the module and its JavaScript smaller. Without them they work just as well.
-pub(super) struct Tools {
+pub(crate) struct Tools {
     wasm_opt: Option<Program>,
     terser: Option<Program>,
 }
@@ -43,7 +42,7 @@ const TERSER: [&str; 4] = ["--module", "--compress", "passes=3", "--mangle"];
 
 impl Tools {
     /// Those of npm, in known versions; else what there is.
-    pub(super) async fn find() -> Self {
+    pub(crate) async fn find() -> Self {
         Self::from_npm().await.unwrap_or_else(|error| {
             say(format_args!(
                 "the client will be larger than it need be, for want of its tools: {error:#}"
@@ -58,7 +57,7 @@ impl Tools {
 
     async fn from_npm() -> Result<Self> {
         let node = find_node().await?;
-        let packages = node_packages(&root().join("xtask/src/web/package.json")).await?;
+        let packages = node_packages(&root().join("xtask/web/package.json")).await?;
         let modules = packages.join("node_modules");
         let program = |path: &str| {
             Some(vec![
@@ -73,12 +72,12 @@ impl Tools {
     }
 
     /// Whether all of them are here, so that the sizes can be compared.
-    pub(super) fn are_complete(&self) -> bool {
+    pub(crate) fn are_complete(&self) -> bool {
         self.wasm_opt.is_some() && self.terser.is_some()
     }
 
     /// Makes the module of this name and its JavaScript smaller, as far as that can be done here.
-    pub(super) async fn shrink(&self, dir: &Path, name: &str) -> Result<()> {
+    pub(crate) async fn shrink(&self, dir: &Path, name: &str) -> Result<()> {
         let module = dir.join(format!("{name}_bg.wasm"));
         let script = dir.join(format!("{name}.js"));
         if let Some(wasm_opt) = &self.wasm_opt {
@@ -98,7 +97,7 @@ impl Tools {
     }
 
     /// Makes JavaScript smaller, if that can be done here.
-    pub(super) async fn shrink_script(&self, script: &Path) -> Result<()> {
+    pub(crate) async fn shrink_script(&self, script: &Path) -> Result<()> {
         let Some(terser) = &self.terser else { return Ok(()) };
         output(
             started(terser)
@@ -112,7 +111,7 @@ impl Tools {
     }
 
     /// Changes whenever the same input could come out different.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         format!(
             "{:?} {WASM_OPT:?} {FEATURES:?} {SHORT_NAMES} {:?} {TERSER:?}",
             self.wasm_opt, self.terser

@@ -19,7 +19,7 @@ const LOADED: [&str; 3] = [
 ];
 
 /// How much a page loads before its first command.
-pub(crate) struct Sizes {
+pub struct Sizes {
     parts: Vec<Part>,
     /// Whether everything was at hand that makes it small.
     comparable: bool,
@@ -32,7 +32,7 @@ struct Part {
 }
 
 impl Sizes {
-    pub(super) fn of(package: &Path, comparable: bool) -> Result<Self> {
+    pub(crate) fn of(package: &Path, comparable: bool) -> Result<Self> {
         let parts = LOADED.map(|name| Part::of(package, name));
         Ok(Self {
             parts: parts.into_iter().collect::<Result<_>>()?,
@@ -46,7 +46,7 @@ impl Sizes {
 
     /// # Errors
     /// If a page loads more than it may, unless it is only that a tool is missing here.
-    pub(crate) fn expect_small(&self) -> Result<()> {
+    pub fn expect_small(&self) -> Result<()> {
         ensure!(
             !self.comparable || self.gzip() <= LIMIT,
             "a page loads {} bytes (gzip) before its first command, and {LIMIT} is the limit",
@@ -90,7 +90,7 @@ impl fmt::Display for Sizes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::*;
 
     fn sizes(gzip: usize, comparable: bool) -> Sizes {
         let part = |gzip| Part {

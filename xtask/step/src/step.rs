@@ -8,31 +8,27 @@ use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
+use crate::place::root;
+
 /// Tells the user something, on stderr. A terminal that is gone is no reason to stop.
-pub(crate) fn say(text: fmt::Arguments<'_>) {
+pub fn say(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints a line of a result, on stdout.
-pub(crate) fn show(line: &str) {
+pub fn show(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// The repository's directory.
-pub(crate) fn root() -> &'static Path {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own)
-}
-
 /// A command, run in the repository's directory, that ends when the task that runs it does.
-pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root()).kill_on_drop(true);
     command
 }
 
 /// The cargo that runs this program, with these arguments.
-pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
+pub fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     forget_this_program(&mut cargo);
     cargo.args(args);
@@ -40,7 +36,7 @@ pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Comma
 }
 
 /// The cargo of another Rust than the project's.
-pub(crate) fn cargo_of<A: AsRef<OsStr>>(toolchain: &str, args: impl IntoIterator<Item = A>) -> Command {
+pub fn cargo_of<A: AsRef<OsStr>>(toolchain: &str, args: impl IntoIterator<Item = A>) -> Command {
     let mut cargo = command("rustup");
     forget_this_program(&mut cargo);
     cargo.args(["run", toolchain, "cargo"]).args(args);
@@ -57,7 +53,7 @@ fn forget_this_program(cargo: &mut Command) {
 }
 
 /// Runs a command, its output shown, and expects it to succeed.
-pub(crate) async fn run(command: &mut Command) -> Result<()> {
+pub async fn run(command: &mut Command) -> Result<()> {
     let line = line(command);
     say(format_args!("    $ {line}"));
     let status = command
@@ -72,7 +68,7 @@ pub(crate) async fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Runs a command, its output shown, and has every line of its stdout read as well.
-pub(crate) async fn run_and_read(command: &mut Command, mut read: impl FnMut(&str)) -> Result<ExitStatus> {
+pub async fn run_and_read(command: &mut Command, mut read: impl FnMut(&str)) -> Result<ExitStatus> {
     let line = line(command);
     say(format_args!("    $ {line}"));
     let mut running = command
@@ -89,7 +85,7 @@ pub(crate) async fn run_and_read(command: &mut Command, mut read: impl FnMut(&st
 }
 
 /// Runs a command and gives what it wrote to stdout.
-pub(crate) async fn output(command: &mut Command) -> Result<String> {
+pub async fn output(command: &mut Command) -> Result<String> {
     let line = line(command);
     let output = command
         .output()

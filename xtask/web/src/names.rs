@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// The short names `wasm-opt` has given to what a module and its JavaScript have of each other. The long ones end in a
 /// hash, which does not compress, and stand in both files.
 #[derive(Deserialize)]
-pub(super) struct ShortNames {
+pub(crate) struct ShortNames {
     /// From which module, what it was called, what it is called now.
     imports: Vec<(String, String, String)>,
     /// What it was called, what it is called now.
@@ -18,7 +18,7 @@ const MODULE: &str = "a";
 
 impl ShortNames {
     /// Reads what `wasm-opt` has printed.
-    pub(super) fn read(printed: &str) -> Result<Self> {
+    pub(crate) fn read(printed: &str) -> Result<Self> {
         serde_json::from_str(printed).with_context(|| format!("wasm-opt says {printed}"))
     }
 
@@ -26,7 +26,7 @@ impl ShortNames {
     ///
     /// # Errors
     /// If it does not look as `wasm-bindgen` of today makes it, so that it would no longer fit the module.
-    pub(super) fn apply(&self, script: &str) -> Result<String> {
+    pub(crate) fn apply(&self, script: &str) -> Result<String> {
         let mut script = script.to_owned();
         for (module, old, new) in &self.imports {
             replace_once(
@@ -79,7 +79,7 @@ fn replace_once(script: &mut String, old: &str, new: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::*;
 
     const PRINTED: &str = r#"{"imports": [["./x_bg.js", "__wbg_now_1f", "a"], ["./x_bg.js", "__wbg_now_1f2", "b"]],
                               "exports": [["memory", "c"], ["execute", "d"], ["executed", "e"]]}"#;
