@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::http::Method;
 use url::{ParseError, Url};
+use xtask_step::on_path;
 
 use crate::console::ConsoleLine;
 use crate::ports::free_ports;
 use crate::process::{Process, Recipe};
-use crate::program::on_path;
 use crate::wait::wait_until;
 
 /// A headless Chromium with a profile of its own. It ends when this is dropped.

@@ -1,9 +1,10 @@
 //! What befalls the coordinator's container.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{Compose, http_get};
+use bellwether_tests::{Compose, Gate, http_get};
+use tokio::time::sleep;
 
-use crate::fault::{Recovers, Seen};
+use crate::fault::{LASTS, Recovers, Seen};
 use crate::stage::Stage;
 
 pub(crate) async fn killed(stage: &mut Stage) -> Result<()> {
@@ -43,20 +44,44 @@ pub(crate) async fn cut_from_mongodb(stage: &mut Stage) -> Result<()> {
     expect_takeover(&cut(stage, what, &["database"]).await?)
 }
 
-/// Neither its peers nor MongoDB miss it, so it stays coordinator. Clients have to wait, unless Docker goes on to pass
-/// the published port on through another of the container's networks, as version 20.10 does.
+/// Docker may go on to pass the published port on, through another of the container's networks: version 20.10 does, to
+/// the address that the container has there. See [`no_client_reaches_it`] for what it means if not.
 pub(crate) async fn cut_from_clients(stage: &mut Stage) -> Result<()> {
     let what = "the coordinator cut off from the network `clients` only";
     let cut = async |compose: &mut Compose, coordinator: usize| {
         compose.cut(&server(coordinator), &["clients"]).await?;
         let answer = http_get(compose.ports()[coordinator], "/livez", &[]).await;
         println!(
-            "the published port of a server that is not in the network `clients` answers: {}",
+            "a server that is not in the network `clients` answers at its published port: {}",
             answer.is_ok()
         );
         Ok(())
     };
     stage.fault(what, Recovers::OnceMended, cut).await.map(drop)
+}
+
+/// Neither its peers nor MongoDB miss it, so it stays coordinator, and clients have to wait.
+pub(crate) async fn no_client_reaches_it(stage: &mut Stage) -> Result<()> {
+    let what = "no client reaches the coordinator for 5 s, and everybody else does";
+    let mut gates = Vec::new();
+    for port in stage.compose.ports() {
+        gates.push(Gate::open_to(*port).await?);
+    }
+    let urls = gates.iter().map(Gate::url).collect();
+    let shut = async |_: &mut Compose, coordinator: usize| {
+        gates[coordinator].shut();
+        sleep(LASTS).await;
+        gates[coordinator].open_again();
+        Ok(())
+    };
+    let seen = stage
+        .fault_for_clients_of(urls, what, Recovers::ByItself, shut)
+        .await?;
+    ensure!(
+        seen.after == seen.before,
+        "something else has befallen the coordinator: {seen:?}"
+    );
+    Ok(())
 }
 
 pub(crate) async fn cut_from_everything(stage: &mut Stage) -> Result<()> {

@@ -12,7 +12,7 @@ const CLIENTS: usize = 6;
 const ALL_WELL: usize = 10;
 
 /// How long a fault lasts at the least, so that what it leads to unfolds.
-const LASTS: Duration = Duration::from_secs(5);
+pub(crate) const LASTS: Duration = Duration::from_secs(5);
 
 /// Whether commands are executed again while the fault lasts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,24 +88,22 @@ impl Stage {
         recovers: Recovers,
         strike: impl AsyncFnOnce(&mut Compose, usize) -> Result<()>,
     ) -> Result<Seen> {
-        let before = self.compose.all_well().await?;
-        let servers = self.compose.ports().len();
-        self.fault_with_servers(what, recovers, before, servers, strike)
-            .await
+        let urls = self.compose.urls(self.compose.ports().len());
+        self.fault_for_clients_of(urls, what, recovers, strike).await
     }
 
-    /// As [`fault`](Self::fault), where clients know of this many servers.
-    pub(crate) async fn fault_with_servers(
+    /// As [`fault`](Self::fault), where clients have this list of servers.
+    pub(crate) async fn fault_for_clients_of(
         &mut self,
+        urls: Vec<String>,
         what: &'static str,
         recovers: Recovers,
-        before: Agreement,
-        servers: usize,
         strike: impl AsyncFnOnce(&mut Compose, usize) -> Result<()>,
     ) -> Result<Seen> {
+        let before = self.compose.all_well().await?;
         let journal = Journal::default();
         let begun = Instant::now();
-        let load = TracedLoad::start_as(&self.next_load(), &lists(self.compose.urls(servers)), &journal)?;
+        let load = TracedLoad::start_as(&self.next_load(), &lists(urls), &journal)?;
         journal.all_executed(CLIENTS, ALL_WELL, begun, 0).await?;
 
         let struck = Instant::now();

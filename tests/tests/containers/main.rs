@@ -43,6 +43,7 @@ fn main() -> Result<ExitCode> {
             cut_from_peers
             cut_from_mongodb
             cut_from_clients
+            no_client_reaches_it
             cut_from_everything;
         mongodb:
             primary_killed

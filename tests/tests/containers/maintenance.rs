@@ -32,14 +32,14 @@ pub(crate) async fn rolling_replacement(stage: &mut Stage) -> Result<()> {
 
 /// Clients have the longer list all the time: who grows tells them first.
 pub(crate) async fn five_servers_and_back(stage: &mut Stage) -> Result<()> {
+    let urls = stage.compose.urls(5);
     for (what, servers) in [
         ("from three servers to five", 5),
         ("from five servers to three", 3),
     ] {
-        let before = stage.compose.all_well().await?;
         let resize = async |compose: &mut Compose, _coordinator: usize| compose.up_to(servers).await;
         stage
-            .fault_with_servers(what, Recovers::ByItself, before, 5, resize)
+            .fault_for_clients_of(urls.clone(), what, Recovers::ByItself, resize)
             .await?;
     }
     Ok(())
