@@ -2,9 +2,9 @@ use anyhow::Result;
 use bellwether_tests::target_dir;
 use clap::Args;
 
-use xtask_step::ELECTION;
 use crate::step::{cargo, command, run as run_step};
 use crate::{provision, web};
+use xtask_step::ELECTION;
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -1,7 +1,7 @@
 use anyhow::Result;
 
-use xtask_step::ELECTION;
 use crate::step::{cargo, run as run_step};
+use xtask_step::ELECTION;
 
 /// Builds all documentation, and that of the election crate as its users can see it, whose examples are run too.
 pub(crate) async fn run() -> Result<()> {

@@ -1,7 +1,7 @@
 use anyhow::Result;
 
-use xtask_step::{ELECTION, Manifest};
 use crate::step::{cargo, run as run_step};
+use xtask_step::{ELECTION, Manifest};
 
 /// Lints the election crate with every set of features it can be built with, and what belongs to it: its tests,
 /// examples and benchmarks as far as they can do with these features.

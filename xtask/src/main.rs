@@ -2,6 +2,7 @@
 
 mod bench;
 mod browser_tests;
+mod containers;
 mod demo;
 mod deny;
 mod docs;
@@ -75,6 +76,8 @@ enum Task {
     Web,
     /// Run the browser client's own tests in a headless Chromium
     BrowserTests(browser_tests::Options),
+    /// Put the cluster of docker/compose.yaml through every fault, in containers; gets Docker and makes the images
+    Containers(containers::Options),
     /// Make the pictures of the page that the documentation shows, in docs/images
     Screenshots,
     /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser, packages of npm
@@ -129,6 +132,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Planted(options) => planted::run(options).await,
         Task::Web => web::build().await.map(drop),
         Task::BrowserTests(options) => browser_tests::run(options).await,
+        Task::Containers(options) => containers::run(options).await,
         Task::Screenshots => screenshots::run().await,
         Task::Provision => provision::everything().await,
     }

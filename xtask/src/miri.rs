@@ -2,9 +2,9 @@ use anyhow::Result;
 use bellwether_tests::target_dir;
 use tokio::process::Command;
 
-use xtask_step::ELECTION;
 use crate::step::{cargo_of, run as run_step};
 use crate::{package, provision};
+use xtask_step::ELECTION;
 
 const NIGHTLY: &str = "nightly";
 

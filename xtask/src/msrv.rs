@@ -1,9 +1,9 @@
 use anyhow::{Context, Result};
 use bellwether_tests::target_dir;
 
-use xtask_step::{ELECTION, Manifest};
 use crate::provision;
 use crate::step::{cargo_of, run as run_step};
+use xtask_step::{ELECTION, Manifest};
 
 /// Compiles the election crate and its tests with the oldest Rust that the crate says will do.
 pub(crate) async fn run() -> Result<()> {

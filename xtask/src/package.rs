@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use bellwether_tests::target_dir;
 
 use self::dependent::Project;
-use xtask_step::{ELECTION, Manifest};
 use crate::step::{cargo, command, output, run as run_step, say};
+use xtask_step::{ELECTION, Manifest};
 
 pub(crate) async fn run() -> Result<()> {
     let manifest = Manifest::of(ELECTION).await?;

@@ -1,8 +1,9 @@
 //! Gets what a fresh machine lacks. Everything goes into cargo's target directory or through the system's own
 //! package manager, and what cannot be had is named together with how to supply it.
 
-mod apt;
+pub(crate) mod apt;
 mod cargo_deny;
+mod docker;
 mod mongod;
 mod node;
 mod wheel;
@@ -10,11 +11,11 @@ mod wheel;
 use anyhow::{Context, Result, bail};
 use bellwether_tests::on_path;
 
-pub(crate) use xtask_step::{Missing, rust_src, target, toolchain, wasm_target};
-
 pub(crate) use cargo_deny::cargo_deny;
+pub(crate) use docker::docker;
 pub(crate) use mongod::mongod;
 pub(crate) use node::{node, packages};
+pub(crate) use xtask_step::{Missing, rust_src, target, toolchain, wasm_target};
 
 use crate::step::say;
 

@@ -2,8 +2,8 @@ use anyhow::{Context, Result, ensure};
 use bellwether_tests::on_path;
 use clap::Args;
 
-use xtask_step::ELECTION;
 use crate::step::{cargo, command, output, run as run_step};
+use xtask_step::ELECTION;
 
 #[derive(Args)]
 pub(crate) struct Options {

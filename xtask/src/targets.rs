@@ -1,8 +1,8 @@
 use anyhow::Result;
 
-use xtask_step::ELECTION;
 use crate::provision;
 use crate::step::{cargo, run as run_step};
+use xtask_step::ELECTION;
 
 /// A browser, and a microcontroller, for which there is no `std`.
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "thumbv7m-none-eabi"];

@@ -9,7 +9,9 @@ use clap::Args;
 use tokio::process::Command;
 
 use crate::step::{cargo, run as run_step, run_and_read};
-use crate::{browser_tests, deny, docs, features, msrv, package, planted, provision, targets, web};
+use crate::{
+    browser_tests, containers, deny, docs, features, msrv, package, planted, provision, targets, web,
+};
 use report::{Report, Totals};
 
 #[derive(Args)]
@@ -48,6 +50,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         let filter = options.filter.as_deref();
         let tests = browser_tests::run_and_read(filter, |line| totals.add(line));
         report.check("browser", tests).await;
+        let options = containers::Options::filter(filter);
+        let tests = containers::run_and_read(&options, |line| totals.add(line));
+        report.check_if_possible("containers", tests).await;
     }
     if options.filter.is_none() {
         report

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use xtask_step::Manifest;
 use crate::step::{cargo, root, run as run_step, say};
+use xtask_step::Manifest;
 
 /// Builds and runs a project that depends on the unpacked package beside it, as different users would have it.
 pub(super) async fn run(manifest: &Manifest, project: &Project) -> Result<()> {
