@@ -68,7 +68,8 @@ impl Compose {
         self.up_to(self.servers).await
     }
 
-    /// `docker compose up -d` for so many servers: 3, or 5 with `compose.five.yaml`. Waits until all is well.
+    /// `docker compose up -d` for so many servers: 3, or 5 with `compose.five.yaml`. Waits until Docker finds
+    /// everything healthy and all is well.
     ///
     /// # Errors
     /// If it fails, or all is not well for a long time.
@@ -81,6 +82,9 @@ impl Compose {
         self.compose(["up", "-d", "--no-build", "--remove-orphans"])
             .await?;
         self.note_attachments().await?;
+        for service in self.lasting_services() {
+            self.healthy(&service).await?;
+        }
         self.all_well().await.map(drop)
     }
 
