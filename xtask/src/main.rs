@@ -5,6 +5,7 @@ mod browser_tests;
 mod containers;
 mod demo;
 mod deny;
+mod deployment;
 mod docs;
 mod features;
 mod miri;
@@ -58,6 +59,8 @@ enum Task {
     Docs,
     /// Check licences, sources, duplicates and known vulnerabilities of all dependencies
     Deny,
+    /// Check the Kubernetes manifests and the Compose files: their schemas, and the options they set
+    Deployment,
     /// Compare the election crate's interface with an earlier one: what breaks a user needs another major version
     Semver(semver::Options),
     /// Run the election's pure part under Miri, which notices undefined behaviour
@@ -123,6 +126,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Msrv => msrv::run().await,
         Task::Docs => docs::run().await,
         Task::Deny => deny::run().await,
+        Task::Deployment => deployment::run().await,
         Task::Semver(options) => semver::run(options).await,
         Task::Miri => miri::run().await,
         Task::Model(options) => model::run(options).await,

@@ -4,6 +4,7 @@
 pub(crate) mod apt;
 mod cargo_deny;
 mod docker;
+mod kubernetes_validate;
 mod mongod;
 mod node;
 mod wheel;
@@ -13,6 +14,7 @@ use bellwether_tests::on_path;
 
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use docker::docker;
+pub(crate) use kubernetes_validate::kubernetes_validate;
 pub(crate) use mongod::mongod;
 pub(crate) use node::{node, packages};
 pub(crate) use xtask_step::{Missing, rust_src, target, toolchain, wasm_target};

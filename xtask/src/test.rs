@@ -10,7 +10,8 @@ use tokio::process::Command;
 
 use crate::step::{cargo, run as run_step, run_and_read};
 use crate::{
-    browser_tests, containers, deny, docs, features, msrv, package, planted, provision, targets, web,
+    browser_tests, containers, deny, deployment, docs, features, msrv, package, planted, provision, targets,
+    web,
 };
 use report::{Report, Totals};
 
@@ -38,6 +39,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     report.check_if_possible("msrv", msrv::run()).await;
     report.check("package", package::run()).await;
     report.check("deny", deny::run()).await;
+    report.check_if_possible("deployment", deployment::run()).await;
     report.check("page", web::build_small()).await;
     report.check("tests", tests(&options, &mut totals)).await;
     report

