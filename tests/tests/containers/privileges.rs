@@ -27,10 +27,11 @@ pub(crate) async fn the_servers_user_sees_two_databases(stage: &mut Stage) -> Re
         found.with_context(|| format!("reading {}", database.name()))?;
     }
     for database in ["other", "admin", "local", "config"] {
-        expect_refusal(&client, database, doc! { "find": "system.users" }).await?;
+        expect_refusal(&client, database, doc! { "find": "anything" }).await?;
         let insert = doc! { "insert": "anything", "documents": [{}] };
         expect_refusal(&client, database, insert).await?;
     }
+    expect_refusal(&client, "admin", doc! { "find": "system.users" }).await?;
     let user = doc! { "createUser": "another", "pwd": "another", "roles": ["root"] };
     expect_refusal(&client, "admin", user).await?;
     expect_refusal(

@@ -27,9 +27,6 @@ impl bellwether_tests::Stage for Stage {
             Ok(()) => case(self).await,
             Err(error) => Err(error.context("mending what the case before has left")),
         };
-        if std::env::var_os("DBG").is_some() {
-            eprintln!("{}", self.compose.ends_of_logs().await);
-        }
         match played {
             Ok(()) => Ok(()),
             Err(error) => Err(error.context(self.compose.ends_of_logs().await)),
