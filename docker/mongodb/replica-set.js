@@ -12,6 +12,7 @@ const LOCAL = "mongodb://127.0.0.1:27017/?directConnection=true&serverSelectionT
 // For everything together; then the reason is said, and `up` can be tried again.
 const DEADLINE_MS = Date.now() + 180_000;
 
+const UNAUTHORIZED = 13;
 const AUTHENTICATION_FAILED = 18;
 const ALREADY_INITIALIZED = 23;
 
@@ -30,22 +31,33 @@ function eventually(attempt) {
       if (error.final || Date.now() > DEADLINE_MS) throw error;
       if (reason !== said) print(`waiting: ${reason}`);
       said = reason;
-      sleep(200);
+      sleep(500);
     }
   }
 }
 
+let connected;
+
+function local() {
+  connected ??= new Mongo(LOCAL);
+  return connected.getDB("admin");
+}
+
 function hello(address) {
-  const uri = `mongodb://${address}/?directConnection=true&serverSelectionTimeoutMS=2000`;
-  return new Mongo(uri).getDB("admin").hello();
+  const mongo = new Mongo(`mongodb://${address}/?directConnection=true&serverSelectionTimeoutMS=2000`);
+  try {
+    const answer = mongo.getDB("admin").hello();
+    return answer;
+  } finally {
+    mongo.close();
+  }
 }
 
 // The set begins with one member, which is primary at once and the only one that can be, so that the users are made on
 // it whatever happens. A member that has lost its data never gets here alone: the others have a set, and take it in.
 function initiate() {
   eventually(() => {
-    const local = new Mongo(LOCAL).getDB("admin");
-    if (local.hello().setName) return;
+    if (local().hello().setName) return;
     for (const member of MEMBERS) {
       if (hello(member).setName) throw new Error(`${MEMBERS[0]} is to be taken into the set by ${member}`);
     }
@@ -55,7 +67,7 @@ function initiate() {
       settings: { electionTimeoutMillis: ELECTION_TIMEOUT_MS, heartbeatIntervalMillis: Math.min(500, ELECTION_TIMEOUT_MS) },
     };
     try {
-      local.adminCommand({ replSetInitiate: config });
+      local().adminCommand({ replSetInitiate: config });
       print("replica set: made");
     } catch (error) {
       if (error.code !== ALREADY_INITIALIZED) throw error;
@@ -85,15 +97,21 @@ function connectAsAdmin() {
 
 // MongoDB lets whoever is on its own host make the first user, and nothing more.
 function makeAdmin(password) {
-  const local = new Mongo(LOCAL).getDB("admin");
-  if (!local.hello().isWritablePrimary) throw new Error(`${MEMBERS[0]} is to become primary`);
+  const { isWritablePrimary, hosts } = local().hello();
+  // There is an admin before there are other members.
+  if (hosts.length > 1) throw otherPassword();
+  if (!isWritablePrimary) throw new Error(`${MEMBERS[0]} is to become primary`);
   try {
-    local.createUser({ user: "admin", pwd: password, roles: ["root"] });
+    local().createUser({ user: "admin", pwd: password, roles: ["root"] });
     print("user admin: made");
   } catch (error) {
-    const advice = "MongoDB has an admin with another password than replica-set/admin-password: put the old one back";
-    throw Object.assign(new Error(`${advice} (${error.codeName})`), { final: error.codeName === "Unauthorized" });
+    throw error.code === UNAUTHORIZED ? otherPassword() : error;
   }
+}
+
+function otherPassword() {
+  const error = new Error("MongoDB's user admin has another password than the secret replica-set/admin-password: put the old one back");
+  return Object.assign(error, { final: true });
 }
 
 // What a server needs, and no more; docs/operating.md says what for.
@@ -127,7 +145,8 @@ function makeServersUser(admin) {
 
 function logsIn(user, password) {
   try {
-    connectAs(user, password);
+    const mongo = connectAs(user, password);
+    mongo.close();
     return true;
   } catch (error) {
     if (error.code === AUTHENTICATION_FAILED) return false;

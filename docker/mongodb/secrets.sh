@@ -60,7 +60,7 @@ make() {
 
 case ${1:-make} in
 	make) make ;;
-	show) owner "$2" > /dev/null && cat "/secrets/$2" && echo ;;
+	show) owner "$2" > /dev/null && printf '%s\n' "$(< "/secrets/$2")" ;;
 	set) write "$2" "$(owner "$2")" ;;
 	*)
 		echo "usage: make | show NAME | set NAME" >&2

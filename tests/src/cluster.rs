@@ -1,10 +1,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use bellwether_protocol::{RoleName, Status};
+use anyhow::{Context, Result, bail};
+use bellwether_protocol::Status;
 use tempfile::TempDir;
 
+use crate::agreement::Agreement;
 use crate::http::http_get;
 use crate::ports::free_ports;
 use crate::process::{Process, Recipe};
@@ -76,15 +77,6 @@ pub struct Server {
     pub secrets: PathBuf,
     /// Its process, to pause, kill and restart.
     pub process: Process,
-}
-
-/// What all running servers agree on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Agreement {
-    /// The coordinator's place in [`Cluster::servers`].
-    pub coordinator: usize,
-    /// Its epoch.
-    pub epoch: u64,
 }
 
 impl Cluster {
@@ -171,7 +163,7 @@ impl Cluster {
     /// If they do not agree for a long time; the error says what each of them last said.
     pub async fn agreement(&mut self) -> Result<Agreement> {
         wait_until("the running servers to agree on a coordinator", async || {
-            self.agree_now().await
+            Agreement::among(&self.views().await?)
         })
         .await
     }
@@ -186,34 +178,13 @@ impl Cluster {
             self.servers
                 .iter_mut()
                 .try_for_each(|server| server.process.expect_running())?;
-            let agreement = self.agree_now().await?;
-            let largest = self.largest().await?;
-            ensure!(
-                agreement.coordinator == largest,
-                "{} is coordinator, and {} has the largest number",
-                self.servers[agreement.coordinator].id,
-                self.servers[largest].id
-            );
-            Ok(agreement)
+            Agreement::on_the_largest(&self.views().await?)
         })
         .await
     }
 
-    /// The server with the largest number and, between equal ones, the largest id.
-    async fn largest(&self) -> Result<usize> {
-        let mut ranks = Vec::new();
-        for (index, server) in self.servers.iter().enumerate() {
-            let number: u64 = server.status().await?.number.parse()?;
-            ranks.push((number, &server.id, index));
-        }
-        ranks
-            .into_iter()
-            .max()
-            .map(|(.., index)| index)
-            .context("no servers")
-    }
-
-    async fn agree_now(&mut self) -> Result<Agreement> {
+    /// What each server says that runs and is not paused, with its place.
+    async fn views(&mut self) -> Result<Vec<(usize, Status)>> {
         let mut views = Vec::new();
         for (index, server) in self.servers.iter_mut().enumerate() {
             if server.process.is_running() && !server.process.is_paused() {
@@ -224,37 +195,7 @@ impl Cluster {
                 views.push((index, status));
             }
         }
-        let said = || {
-            let views = views.iter().map(|(_, status)| {
-                let coordinator = status.coordinator.as_ref().map_or("nobody", |hint| &hint.server);
-                format!(
-                    "{} ({}) follows {coordinator} in {:?}",
-                    status.server,
-                    status.role.as_str(),
-                    status.epoch
-                )
-            });
-            views.collect::<Vec<_>>().join(", ")
-        };
-        let (coordinator, epoch) = views
-            .iter()
-            .find_map(|(index, status)| {
-                (status.role == RoleName::Coordinator).then_some((*index, status.epoch))
-            })
-            .with_context(said)?;
-        let agreed = views.iter().all(|(index, status)| {
-            let role = if *index == coordinator {
-                RoleName::Coordinator
-            } else {
-                RoleName::Follower
-            };
-            let named = status.coordinator.as_ref().map(|hint| hint.server.as_str());
-            status.role == role && named == Some(&self.servers[coordinator].id) && status.epoch == epoch
-        });
-        match epoch {
-            Some(epoch) if agreed => Ok(Agreement { coordinator, epoch }),
-            _ => bail!(said()),
-        }
+        Ok(views)
     }
 }
 

@@ -4,36 +4,46 @@
 //! The integration tests in `tests/`, `cargo xtask demo` and `cargo xtask bench` all run on this. It needs a
 //! `mongod`; see [`find_mongod`] for where it looks. Nothing here panics: every error says what to do about it.
 
+mod agreement;
 mod black_hole;
 mod browser;
 mod cluster;
 mod code_blocks;
 mod connection;
 mod console;
+mod containers;
 mod fail_point;
 mod false_server;
 mod file_server;
+mod gate;
 mod http;
+mod journal;
 mod load;
+pub mod markdown;
 mod page;
 mod ports;
 mod process;
 mod program;
 mod replica_set;
 mod reply_cutter;
+mod stage;
 mod traced_load;
 mod wait;
 
+pub use agreement::Agreement;
 pub use black_hole::{BlackHole, DeafServer};
 pub use browser::Browser;
-pub use cluster::{Agreement, Cluster, ClusterOptions, Server};
+pub use cluster::{Cluster, ClusterOptions, Server};
 pub use code_blocks::{CodeBlock, code_blocks};
 pub use connection::{Connection, mint, request};
 pub use console::ConsoleLine;
+pub use containers::{Compose, docker, docker_logs};
 pub use fail_point::FailPoint;
 pub use false_server::FalseServer;
 pub use file_server::FileServer;
+pub use gate::Gate;
 pub use http::{HttpAnswer, http_get};
+pub use journal::Journal;
 pub use load::{Load, LoadReport, execute, execute_within};
 pub use page::{Page, Row, Shown};
 pub use ports::{free_ports, is_free};
@@ -44,6 +54,7 @@ pub use program::{
 };
 pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};
 pub use reply_cutter::ReplyCutter;
+pub use stage::{Case, Stage, play};
 pub use traced_load::{Effects, INSERTS, Tally, TracedLoad, TracedReport, UPDATES};
 pub use wait::{PATIENCE, wait_until};
 pub use xtask_step::{find_node, node_packages, npm, on_path, target_dir};

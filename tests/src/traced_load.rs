@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_client::native::Native;
@@ -12,6 +13,7 @@ use mongodb::Client;
 use tokio::task::JoinHandle;
 
 use crate::connection::Connection;
+use crate::journal::Journal;
 use crate::load::one_shot;
 
 /// The collection of the inserted documents, in the database `app`.
@@ -32,6 +34,7 @@ const REPEATS_AT_ONCE: usize = 32;
 /// [`next_phase`](Self::next_phase).
 #[derive(Debug)]
 pub struct TracedLoad {
+    name: String,
     stop: Arc<AtomicBool>,
     phase: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<Result<Vec<Sent>>>>,
@@ -52,6 +55,7 @@ struct Sent {
 /// What came of a [`TracedLoad`].
 #[derive(Debug)]
 pub struct TracedReport {
+    name: String,
     sent: Vec<Sent>,
 }
 
@@ -70,24 +74,46 @@ pub struct Tally {
     pub denied: usize,
     /// Told that the outcome is unknown.
     pub unknown: usize,
+    /// Told not executed.
+    pub refused: usize,
 }
 
 impl TracedLoad {
-    /// Starts clients.
+    /// Starts clients that all have this list of servers, in a database without the traces of another load.
     ///
     /// # Errors
     /// If an address is none.
     pub fn start(servers: &[String], clients: usize) -> Result<Self> {
-        let one_shot = one_shot(servers)?;
+        Self::start_as("", &vec![servers.to_vec(); clients], &Journal::default())
+    }
+
+    /// Starts a client for each list of servers. Each notes its commands in the journal, under its place.
+    ///
+    /// The keys of a load begin with its name. So several loads can leave their traces in one database, one after the
+    /// other, as long as no name is the beginning of another one.
+    ///
+    /// # Errors
+    /// If an address is none.
+    pub fn start_as(name: &str, lists: &[Vec<String>], journal: &Journal) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let phase = Arc::new(AtomicUsize::new(0));
-        let clients = (0..clients)
-            .map(|client| {
-                let run = send_until(Arc::clone(&stop), Arc::clone(&phase), one_shot.clone(), client);
-                tokio::spawn(run)
-            })
-            .collect();
-        Ok(Self { stop, phase, clients })
+        let mut clients = Vec::new();
+        for (place, servers) in lists.iter().enumerate() {
+            let client = Sender {
+                load: name.to_owned(),
+                place,
+                one_shot: one_shot(servers)?,
+                journal: journal.clone(),
+            };
+            let run = client.send_until(Arc::clone(&stop), Arc::clone(&phase));
+            clients.push(tokio::spawn(run));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            stop,
+            phase,
+            clients,
+        })
     }
 
     /// Ends a phase and gives its number; the first is 0.
@@ -105,44 +131,61 @@ impl TracedLoad {
         for client in self.clients {
             sent.extend(client.await.context("a client panicked")??);
         }
-        Ok(TracedReport { sent })
+        Ok(TracedReport {
+            name: self.name,
+            sent,
+        })
     }
 }
 
-async fn send_until(
-    stop: Arc<AtomicBool>,
-    phase: Arc<AtomicUsize>,
+/// One of a load's clients.
+struct Sender {
+    load: String,
+    place: usize,
     one_shot: OneShot<Native>,
-    client: usize,
-) -> Result<Vec<Sent>> {
-    let mut sent = Vec::new();
-    while !stop.load(Ordering::SeqCst) {
-        let n = sent.len();
-        let key = format!("{client}-{n:06}");
-        let document = format!("{client}-{}", n / KEYS_IN_A_DOCUMENT);
+    journal: Journal,
+}
+
+impl Sender {
+    async fn send_until(self, stop: Arc<AtomicBool>, phase: Arc<AtomicUsize>) -> Result<Vec<Sent>> {
+        let mut sent = Vec::new();
+        while !stop.load(Ordering::SeqCst) {
+            let (key, command, effects) = self.command(sent.len());
+            let text: CommandText = command.parse()?;
+            let began_in = phase.load(Ordering::SeqCst);
+            let told = self.one_shot.execute(&text, |_| {}).await;
+            let ended_in = phase.load(Ordering::SeqCst);
+            match &told {
+                Ok(executed) => self.journal.executed(self.place, Instant::now(), executed.epoch),
+                Err(failure) => self.journal.failed(format!("{failure} {:?}", failure.tries)),
+            }
+            sent.push(Sent {
+                key,
+                command,
+                effects,
+                began_in,
+                ended_in,
+                told,
+            });
+        }
+        Ok(sent)
+    }
+
+    /// Its command with this number: the key, the command, and how often the key is in the data after one execution.
+    fn command(&self, n: usize) -> (String, String, usize) {
+        let Self { load, place, .. } = self;
+        let key = format!("{load}{place}-{n:06}");
+        let document = format!("{load}{place}-{}", n / KEYS_IN_A_DOCUMENT);
         let insert = format!(r#"{{"insert":"{INSERTS}","documents":[{{"key":"{key}"}}]}}"#);
         let update = format!(
             r#"{{"update":"{UPDATES}","updates":[{{"q":{{"_id":"{document}"}},"u":{{"$inc":{{"n":1}},"$push":{{"keys":"{key}"}}}},"upsert":true}}]}}"#
         );
-        let (command, effects) = match n % 3 {
-            0 => (insert, 1),
-            1 => (update, 1),
-            _ => (format!(r#"{{"transaction":[{insert},{update}]}}"#), 2),
-        };
-        let text: CommandText = command.parse()?;
-        let began_in = phase.load(Ordering::SeqCst);
-        let told = one_shot.execute(&text, |_| {}).await;
-        let ended_in = phase.load(Ordering::SeqCst);
-        sent.push(Sent {
-            key,
-            command,
-            effects,
-            began_in,
-            ended_in,
-            told,
-        });
+        match n % 3 {
+            0 => (key, insert, 1),
+            1 => (key, update, 1),
+            _ => (key, format!(r#"{{"transaction":[{insert},{update}]}}"#), 2),
+        }
     }
-    Ok(sent)
 }
 
 impl Sent {
@@ -217,9 +260,9 @@ impl TracedReport {
         effects.check_order()?;
         let known: usize = self.sent.iter().map(|sent| effects.of(&sent.key)).sum();
         ensure!(
-            known == effects.all(),
+            known == effects.all_of(&self.name),
             "{} effects in the data, and {known} of commands that were sent",
-            effects.all()
+            effects.all_of(&self.name)
         );
         Ok(())
     }
@@ -294,6 +337,7 @@ fn tally<'a>(commands: impl Iterator<Item = &'a Sent>, effects: &Effects) -> Tal
         tally.doubled += usize::from(count > sent.effects);
         tally.denied += usize::from(outcome == Outcome::NotExecuted && count > 0);
         tally.unknown += usize::from(outcome == Outcome::Unknown);
+        tally.refused += usize::from(outcome == Outcome::NotExecuted);
     }
     tally
 }
@@ -339,8 +383,9 @@ impl Effects {
         self.counts.get(key).copied().unwrap_or(0)
     }
 
-    fn all(&self) -> usize {
-        self.counts.values().sum()
+    fn all_of(&self, load: &str) -> usize {
+        let of_load = self.counts.iter().filter(|(key, _)| key.starts_with(load));
+        of_load.map(|(_, count)| count).sum()
     }
 
     fn check_order(&self) -> Result<()> {

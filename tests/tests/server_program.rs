@@ -84,6 +84,26 @@ async fn what_cannot_work_is_refused_with_what_to_do() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_variable_is_as_good_as_none() -> Result<()> {
+    let help = run(program().await?.arg("--help"), &[]).await?;
+    let help = String::from_utf8(help.stdout)?;
+    let variables: Vec<&str> = help
+        .split("[env: ")
+        .skip(1)
+        .filter_map(|text| text.split('=').next())
+        .collect();
+    ensure!(variables.contains(&"BELLWETHER_ALLOW_ORIGIN"), "{help}");
+    let environment: Vec<(&str, &str)> = variables.iter().map(|variable| (*variable, "")).collect();
+    let args = "--id s1 --mongodb-uri mongodb://127.0.0.1:1/?replicaSet=rs0 --peer-listen 0.0.0.0:1";
+    let output = run(program().await?.args(args.split(' ')), &environment).await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(said.contains("not a loopback address"), "{said}");
+    let (_, said) = health(&[], &environment).await?;
+    ensure!(said.contains("127.0.0.1:7001"), "{said}");
+    Ok(())
+}
+
 async fn refused(dir: &Path, args: &str, code: i32, says: &[&str]) -> Result<()> {
     let mut program = program().await?;
     program.current_dir(dir).args(args.split_whitespace());

@@ -44,11 +44,25 @@ impl Invocation {
 /// The server's options with the tasks beside them: who asks for a task needs no options, whatever is required
 /// of those.
 fn command() -> clap::Command {
-    Task::augment_subcommands(Args::command())
+    let command = Task::augment_subcommands(Args::command())
         .subcommand_required(false)
         .arg_required_else_help(false)
         .args_conflicts_with_subcommands(true)
-        .subcommand_negates_reqs(true)
+        .subcommand_negates_reqs(true);
+    deaf_to_empty_variables(command)
+}
+
+/// What starts containers often sets every variable it knows, and to nothing where there is nothing to say.
+fn deaf_to_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|option| {
+        let value = option.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| value.is_empty()) {
+            option.env(None)
+        } else {
+            option
+        }
+    });
+    command.mut_subcommands(deaf_to_empty_variables)
 }
 
 /// A Bellwether server: executes clients' commands on a MongoDB replica set while it is coordinator, and says
@@ -56,7 +70,7 @@ fn command() -> clap::Command {
 ///
 /// Start one on each of several machines or in several containers, give each its own --id and the addresses of
 /// all others with --peer, and give clients the list of all of them. Every option can also be set by the
-/// environment variable that is named with it.
+/// environment variable that is named with it; an empty one does not count.
 ///
 /// Exit codes: 0 after SIGTERM or SIGINT and an orderly hand-over; 1 if it cannot start; 2 for options that
 /// cannot work. RUST_LOG sets how much is logged, for example RUST_LOG=bellwether=debug.

@@ -12,27 +12,15 @@ mod safety;
 mod stage;
 mod unknown;
 
-use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
-use libtest_mimic::{Arguments, Failed, Trial};
-use tokio::runtime::Runtime;
+use anyhow::Result;
+use bellwether_tests::{cases, play};
 
 use stage::Stage;
 
-/// One case: what a person does, and what must be seen.
-type Case = for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
-
-macro_rules! cases {
-    ($($subject:ident: $($case:ident)+;)+) => {
-        [$($((concat!(stringify!($subject), "::", stringify!($case)), (|stage| Box::pin($subject::$case(stage))) as Case),)+)+]
-    };
-}
-
 fn main() -> Result<ExitCode> {
-    let cases = cases! {
+    play::<Stage>(cases! {
         rows:
             the_coordinator_executes_it
             servers_after_the_coordinator_are_not_asked
@@ -86,55 +74,5 @@ fn main() -> Result<ExitCode> {
             verdict_and_rows_are_announced
             states_differ_without_colour
             nothing_moves_for_who_does_not_want_it;
-    };
-    let arguments = Arguments {
-        test_threads: Some(1),
-        ..Arguments::from_args()
-    };
-    let everything = Arc::new(Everything::new()?);
-    let trials = cases.into_iter().map(|(name, case)| {
-        let everything = Arc::clone(&everything);
-        Trial::test(name, move || everything.run(case))
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    everything.end()?;
-    Ok(conclusion.exit_code())
-}
-
-/// What all cases share, started with the first of them.
-struct Everything {
-    runtime: Runtime,
-    stage: Mutex<Option<Stage>>,
-}
-
-impl Everything {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            runtime: Runtime::new()?,
-            stage: Mutex::default(),
-        })
-    }
-
-    fn run(&self, case: Case) -> Result<(), Failed> {
-        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        self.runtime
-            .block_on(async {
-                if stage.is_none() {
-                    *stage = Some(Stage::start().await?);
-                }
-                let stage = stage.as_mut().context("it has just been started")?;
-                stage.play(case).await
-            })
-            .map_err(|error| {
-                let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-                Failed::from(causes.join("\ncaused by: "))
-            })
-    }
-
-    fn end(&self) -> Result<()> {
-        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // The replica set's client ends tasks of the runtime when it is dropped.
-        let _inside = self.runtime.enter();
-        stage.map_or(Ok(()), |stage| self.runtime.block_on(stage.end()))
-    }
+    })
 }

@@ -1,9 +1,7 @@
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Browser, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, page_dir};
+use bellwether_tests::{Browser, Case, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, page_dir};
 use bson::{Document, doc};
 use tempfile::TempDir;
-
-use crate::Case;
 
 /// Holds a transaction before its commit.
 const HOLD_COMMIT: &str = "hangBeforeCommitingTxn";
@@ -26,8 +24,8 @@ pub(crate) const SUCCESSOR: usize = 1;
 /// The one that the page comes from.
 pub(crate) const HOST: usize = 0;
 
-impl Stage {
-    pub(crate) async fn start() -> Result<Self> {
+impl bellwether_tests::Stage for Stage {
+    async fn start() -> Result<Self> {
         let set = ReplicaSet::start(3).await?;
         let logs = TempDir::with_prefix("bellwether-logs-")?;
         let cluster = Cluster::start_with(ClusterOptions {
@@ -47,7 +45,7 @@ impl Stage {
     }
 
     /// Plays a case with everything in order, and looks at the console after it.
-    pub(crate) async fn play(&mut self, case: Case) -> Result<()> {
+    async fn play(&mut self, case: Case<Self>) -> Result<()> {
         self.tidy_up().await.context("preparing the case")?;
         let played = case(self).await;
         let console = self.browser.console().await.context("reading the console")?;
@@ -75,6 +73,12 @@ impl Stage {
         Ok(())
     }
 
+    async fn end(self) -> Result<()> {
+        self.browser.close().await
+    }
+}
+
+impl Stage {
     async fn tidy_up(&mut self) -> Result<()> {
         let release = doc! { "configureFailPoint": HOLD_COMMIT, "mode": "off" };
         self.set.client().database("admin").run_command(release).await?;
@@ -88,10 +92,6 @@ impl Stage {
         self.troubled.clear();
         let origins: Vec<String> = self.cluster.servers.iter().map(|server| server.page()).collect();
         self.browser.start_afresh(&origins).await
-    }
-
-    pub(crate) async fn end(self) -> Result<()> {
-        self.browser.close().await
     }
 
     /// Opens the page with the list of all servers.

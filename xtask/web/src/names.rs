@@ -79,7 +79,7 @@ fn replace_once(script: &mut String, old: &str, new: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     const PRINTED: &str = r#"{"imports": [["./x_bg.js", "__wbg_now_1f", "a"], ["./x_bg.js", "__wbg_now_1f2", "b"]],
                               "exports": [["memory", "c"], ["execute", "d"], ["executed", "e"]]}"#;

@@ -90,7 +90,7 @@ impl fmt::Display for Sizes {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     fn sizes(gzip: usize, comparable: bool) -> Sizes {
         let part = |gzip| Part {

@@ -5,12 +5,12 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bellwether_election::{Event, Message, ServerId};
+use bellwether_election::{Event, ServerId};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
@@ -18,9 +18,10 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tracing::{debug, warn};
 
 use super::complaints::Complaints;
+use super::conversation::{Conversation, Forged, Sessions};
 use super::frame::{Bytes, PeerHello, PeerProof, Refusal, SUBPROTOCOL, SUBPROTOCOLS, to_json};
-use super::proof::{Hellos, Role, Session};
-use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, PeerSettings, Socket};
+use super::proof::{Hellos, Role};
+use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PeerSettings, QUEUE, Socket};
 
 /// Connections of all peers together, so that a stranger cannot take every file descriptor.
 const MAX_CONNECTIONS: usize = 1024;
@@ -29,16 +30,8 @@ pub(super) struct Acceptor {
     pub(super) settings: Arc<PeerSettings>,
     pub(super) directory: Directory,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) doorbells: BTreeMap<ServerId, Arc<Notify>>,
+    pub(super) incoming: BTreeMap<ServerId, Incoming>,
     pub(super) complaints: Complaints,
-}
-
-/// A peer that has shown who it is.
-struct Caller {
-    peer: ServerId,
-    socket: Socket,
-    /// What checks its messages, if the servers have a secret.
-    session: Option<Session>,
 }
 
 impl Acceptor {
@@ -68,57 +61,53 @@ impl Acceptor {
 
     async fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
         let accepted = timeout(CONNECT_TIMEOUT, self.greet(stream, from)).await;
-        let Ok(Some(caller)) = accepted else {
+        let Ok(Some(mut conversation)) = accepted else {
             return;
         };
-        let Caller {
-            peer,
-            mut socket,
-            mut session,
-        } = caller;
         self.directory.accepted();
-        if let Some(doorbell) = self.doorbells.get(&peer) {
-            doorbell.notify_one();
+        let peer = conversation.peer.clone();
+        // What there is to say to this peer while it cannot be dialled.
+        let (outbox, mut messages) = mpsc::channel(QUEUE);
+        if let Some(incoming) = self.incoming.get(&peer) {
+            incoming.is(outbox);
         }
+        let mut heard = Instant::now();
         loop {
-            let frame = match timeout(IDLE_TIMEOUT, socket.next()).await {
+            let frame = tokio::select! {
+                Some(message) = messages.recv() => match conversation.say(&message).await {
+                    Ok(()) => continue,
+                    Err(error) => return debug!(%peer, %error, "the peer's connection ended"),
+                },
+                frame = timeout_at(heard + IDLE_TIMEOUT, conversation.socket.next()) => frame,
+            };
+            let frame = match frame {
                 Err(_) => return debug!(%peer, "nothing heard on the peer's connection, closing it"),
                 Ok(None) => return,
                 Ok(Some(Err(error))) => return debug!(%peer, %error, "the peer's connection ended"),
+                Ok(Some(Ok(Frame::Close(close)))) => {
+                    return self.hear_out(Some(&peer), from, close.as_ref());
+                }
                 Ok(Some(Ok(frame))) => frame,
             };
-            let message = match (&frame, &mut session) {
-                (Frame::Text(text), None) => Some(text.as_bytes()),
-                (Frame::Binary(sealed), Some(session)) => session.open(sealed),
-                (Frame::Text(_), Some(_)) => None,
-                (Frame::Ping(_) | Frame::Pong(_), _) => continue,
-                (Frame::Close(close), _) => return self.hear_out(Some(&peer), from, close.as_ref()),
-                _ => return,
-            };
-            let Some(message) = message else {
-                let refusal = Refusal::unproven(format!(
-                    "a message of {peer} was altered, repeated or lost on the way"
-                ));
-                return self.refuse(Some(&peer), from, &mut socket, &refusal).await;
-            };
-            match serde_json::from_slice::<Message>(message) {
-                Ok(message) => {
-                    let event = Event::Message {
-                        from: peer.clone(),
-                        message,
-                    };
-                    if self.events.send(event).await.is_err() {
-                        return;
-                    }
+            heard = Instant::now();
+            let message = match conversation.read(&frame) {
+                Ok(Some(message)) => message,
+                Ok(None) => continue,
+                Err(Forged) => {
+                    let refusal = Refusal::forged(&peer);
+                    let socket = &mut conversation.socket;
+                    return self.refuse(Some(&peer), from, socket, &refusal).await;
                 }
-                // A newer server may know more messages than this one.
-                Err(error) => debug!(%peer, %error, "a message this server does not understand"),
+            };
+            let from = peer.clone();
+            if self.events.send(Event::Message { from, message }).await.is_err() {
+                return;
             }
         }
     }
 
     /// The handshake. `None` if the connection is not one of ours; the log says why.
-    async fn greet(&self, stream: TcpStream, from: SocketAddr) -> Option<Caller> {
+    async fn greet(&self, stream: TcpStream, from: SocketAddr) -> Option<Conversation> {
         let mut socket = self.upgrade(stream, from).await?;
         let first = socket.next().await?.ok()?;
         let first = first.to_text().unwrap_or_default();
@@ -149,12 +138,12 @@ impl Acceptor {
             Err(refusal) => Err(refusal),
         };
         match proven {
-            Ok(session) => {
+            Ok(sessions) => {
                 self.directory.set(&theirs.from, theirs.client_url.as_deref());
-                Some(Caller {
+                Some(Conversation {
                     peer: theirs.from,
                     socket,
-                    session,
+                    sessions,
                 })
             }
             Err(refusal) => {
@@ -191,7 +180,7 @@ impl Acceptor {
         hellos: Hellos<'_>,
         peer: &ServerId,
         from: SocketAddr,
-    ) -> Option<Result<Option<Session>, Refusal>> {
+    ) -> Option<Result<Option<Sessions>, Refusal>> {
         let Some(secrets) = &self.settings.secrets else {
             return Some(Ok(None));
         };
@@ -219,7 +208,7 @@ impl Acceptor {
             .send(Frame::text(to_json(&PeerProof { proof })))
             .await
             .ok()?;
-        Some(Ok(Some(hellos.session(secret))))
+        Some(Ok(Some(Sessions::new(hellos, secret, Role::Acceptor))))
     }
 
     async fn refuse(

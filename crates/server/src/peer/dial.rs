@@ -8,7 +8,7 @@ use bellwether_election::{Event, Link, Message, ServerId};
 use futures_util::{SinkExt, StreamExt};
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -16,13 +16,18 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
 use tracing::{debug, info, warn};
 
 use super::complaints::printable;
+use super::conversation::{Conversation, Forged, Sessions};
 use super::frame::{Bytes, PeerHello, PeerProof, Refusal, SUBPROTOCOL, SUBPROTOCOLS, to_json};
-use super::proof::{Hellos, Role, Session};
-use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, PING_EVERY, PeerSecrets, PeerSettings, Socket};
+use super::proof::{Hellos, Role};
+use super::{
+    CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PING_EVERY, PeerSecrets, PeerSettings, Socket,
+};
 
 /// Short, because a process that is being torn down resets a connection or two before its port refuses them.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// So long a peer that dials is waited for to be dialled itself, before it is talked to on the connection it has dialled.
+const DIALLED_FIRST: Duration = Duration::from_millis(200);
 
 pub(super) struct Dialler {
     pub(super) peer: ServerId,
@@ -30,7 +35,7 @@ pub(super) struct Dialler {
     pub(super) settings: Arc<PeerSettings>,
     pub(super) directory: Directory,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) doorbell: Arc<Notify>,
+    pub(super) incoming: Incoming,
 }
 
 #[derive(Debug, Error)]
@@ -48,13 +53,6 @@ enum DialError {
     Misconfigured(String),
 }
 
-/// A connection on which both sides know each other.
-struct Conversation {
-    socket: Socket,
-    /// What signs the messages, if the servers have a secret.
-    session: Option<Session>,
-}
-
 impl Dialler {
     /// Ends when the transport is dropped and everything handed to it before is sent.
     pub(super) async fn run(self, mut messages: mpsc::Receiver<Message>) {
@@ -63,10 +61,7 @@ impl Dialler {
         let mut complaint = String::new();
         let mut brief_in_a_row = 0_u32;
         loop {
-            match timeout(CONNECT_TIMEOUT, self.connect())
-                .await
-                .unwrap_or(Err(DialError::Timeout))
-            {
+            match self.connect_in_time(&mut messages, &mut reported).await {
                 Ok(conversation) => {
                     complaint.clear();
                     self.directory.linked(&self.peer);
@@ -78,7 +73,7 @@ impl Dialler {
                         return;
                     }
                     info!(peer = %self.peer, reason = %end, "link lost");
-                    self.report(&mut reported, Link::Down).await;
+                    self.report_undialled(&mut reported, Link::Down).await;
                     let brief = began.elapsed() < LONGEST_PAUSE;
                     brief_in_a_row = if brief { brief_in_a_row + 1 } else { 0 };
                     pause = (FIRST_PAUSE * 2_u32.pow(brief_in_a_row.min(9))).min(LONGEST_PAUSE);
@@ -97,16 +92,22 @@ impl Dialler {
                     } else {
                         Link::Down
                     };
-                    self.report(&mut reported, link).await;
+                    self.report_undialled(&mut reported, link).await;
                 }
             }
             // Almost at once after a loss: whether the peer's host still answers is what tells a crash from a
             // broken connection. Something that accepts and hangs up again and again is dialled ever less often.
-            if self.rest(pause, &mut messages).await.is_err() {
+            if self.rest(pause, &mut messages, &mut reported).await.is_err() {
                 return;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// What is to be reported while the peer is not dialled: whether there is another way to it, and else `link`.
+    async fn report_undialled(&self, reported: &mut Option<Link>, link: Link) {
+        let link = if self.incoming.is_there() { Link::Up } else { link };
+        self.report(reported, link).await;
     }
 
     async fn report(&self, reported: &mut Option<Link>, link: Link) {
@@ -134,17 +135,55 @@ impl Dialler {
         }
     }
 
-    /// Waits, dropping what is to be sent meanwhile. An error means that the transport was dropped.
-    async fn rest(&self, pause: Duration, messages: &mut mpsc::Receiver<Message>) -> Result<(), ()> {
+    /// Connects. While that takes long, the peer is talked to on the connection it has dialled, if there is one.
+    async fn connect_in_time(
+        &self,
+        messages: &mut mpsc::Receiver<Message>,
+        reported: &mut Option<Link>,
+    ) -> Result<Conversation, DialError> {
+        let connected = timeout(CONNECT_TIMEOUT, self.connect());
+        let takes_long = sleep(DIALLED_FIRST);
+        tokio::pin!(connected, takes_long);
+        // Or it is talked to there already, since dialling it has failed before.
+        let mut otherwise = *reported == Some(Link::Up);
+        loop {
+            tokio::select! {
+                connected = &mut connected => return connected.unwrap_or(Err(DialError::Timeout)),
+                () = &mut takes_long, if !otherwise => {
+                    otherwise = true;
+                    self.report_undialled(reported, Link::Down).await;
+                }
+                () = self.incoming.begins_or_ends(), if otherwise => {
+                    self.report_undialled(reported, Link::Down).await;
+                }
+                Some(message) = messages.recv(), if otherwise && self.incoming.is_there() => {
+                    self.incoming.say(message);
+                }
+            }
+        }
+    }
+
+    /// Waits for so long, or until the peer dials or a connection it has dialled ends. Meanwhile it is talked to on that; what
+    /// is to be said to nobody is dropped. An error means that the transport was dropped.
+    async fn rest(
+        &self,
+        pause: Duration,
+        messages: &mut mpsc::Receiver<Message>,
+        reported: &mut Option<Link>,
+    ) -> Result<(), ()> {
         let pause = sleep(pause);
         tokio::pin!(pause);
         loop {
             tokio::select! {
                 () = &mut pause => return Ok(()),
-                () = self.doorbell.notified() => return Ok(()),
-                message = messages.recv() => if message.is_none() {
-                    return Err(());
-                },
+                () = self.incoming.calls() => return Ok(()),
+                () = self.incoming.begins_or_ends() => {
+                    if !self.incoming.is_there() {
+                        self.report(reported, Link::Down).await;
+                    }
+                    return Ok(());
+                }
+                message = messages.recv() => self.incoming.say(message.ok_or(())?),
             }
         }
     }
@@ -190,9 +229,13 @@ impl Dialler {
             Err(refusal) => Err(refusal),
         };
         match proven {
-            Ok(session) => {
+            Ok(sessions) => {
                 self.directory.set(&self.peer, theirs.client_url.as_deref());
-                Ok(Conversation { socket, session })
+                Ok(Conversation {
+                    peer: self.peer.clone(),
+                    socket,
+                    sessions,
+                })
             }
             Err(refusal) => {
                 super::refuse(&mut socket, &refusal).await;
@@ -206,7 +249,7 @@ impl Dialler {
         &self,
         socket: &mut Socket,
         hellos: Hellos<'_>,
-    ) -> Result<Result<Option<Session>, Refusal>, DialError> {
+    ) -> Result<Result<Option<Sessions>, Refusal>, DialError> {
         let Some(secret) = self.settings.secrets.as_ref().map(PeerSecrets::own) else {
             return Ok(Ok(None));
         };
@@ -221,7 +264,7 @@ impl Dialler {
                 self.peer
             ))));
         }
-        Ok(Ok(Some(hellos.session(secret))))
+        Ok(Ok(Some(Sessions::new(hellos, secret, Role::Dialler))))
     }
 
     /// Another server may say which versions it speaks, where it does not speak this one.
@@ -239,47 +282,59 @@ impl Dialler {
         error.into()
     }
 
-    /// Sends until the connection ends, and returns why it did.
-    async fn converse(&self, conversation: Conversation, messages: &mut mpsc::Receiver<Message>) -> String {
-        let Conversation {
-            mut socket,
-            mut session,
-        } = conversation;
+    /// Talks until the connection ends, and returns why it did.
+    async fn converse(
+        &self,
+        mut conversation: Conversation,
+        messages: &mut mpsc::Receiver<Message>,
+    ) -> String {
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         loop {
-            tokio::select! {
+            let frame = tokio::select! {
                 message = messages.recv() => {
                     let Some(message) = message else {
-                        let _ = timeout(CONNECT_TIMEOUT, socket.close(None)).await;
+                        let _ = timeout(CONNECT_TIMEOUT, conversation.socket.close(None)).await;
                         return "this server is leaving".to_owned();
                     };
-                    let message = to_json(&message);
-                    let frame = match &mut session {
-                        Some(session) => Frame::binary(session.seal(&message)),
-                        None => Frame::text(message),
-                    };
-                    if let Err(error) = socket.send(frame).await {
+                    if let Err(error) = conversation.say(&message).await {
                         return error.to_string();
                     }
+                    continue;
                 }
-                frame = socket.next() => match frame {
-                    Some(Ok(Frame::Close(Some(close)))) if !close.reason.is_empty() => {
-                        return format!("closed by the peer: {}", printable(&close.reason));
-                    }
-                    // Only pongs and the closing handshake come this way.
-                    Some(Ok(_)) => heard = Instant::now(),
-                    Some(Err(error)) => return error.to_string(),
-                    None => return "closed by the peer".to_owned(),
-                },
                 _ = ping.tick() => {
                     if heard.elapsed() > IDLE_TIMEOUT {
                         return format!("nothing heard for {IDLE_TIMEOUT:?}");
                     }
-                    if let Err(error) = socket.send(Frame::Ping(Vec::new().into())).await {
+                    if let Err(error) = conversation.socket.send(Frame::Ping(Vec::new().into())).await {
                         return error.to_string();
                     }
+                    continue;
+                }
+                frame = conversation.socket.next() => frame,
+            };
+            let frame = match frame {
+                Some(Ok(Frame::Close(Some(close)))) if !close.reason.is_empty() => {
+                    return format!("closed by the peer: {}", printable(&close.reason));
+                }
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return error.to_string(),
+                None => return "closed by the peer".to_owned(),
+            };
+            heard = Instant::now();
+            // The peer talks on the connection it has dialled itself, and here only while it has none.
+            match conversation.read(&frame) {
+                Ok(None) => {}
+                Ok(Some(message)) => {
+                    let from = self.peer.clone();
+                    // An error means that the election has ended, and the last of what it has sent is still to be said.
+                    let _ = self.events.send(Event::Message { from, message }).await;
+                }
+                Err(Forged) => {
+                    let refusal = Refusal::forged(&self.peer);
+                    super::refuse(&mut conversation.socket, &refusal).await;
+                    return refusal.reason;
                 }
             }
         }

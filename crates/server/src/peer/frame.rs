@@ -73,6 +73,13 @@ impl Refusal {
         Self { code, reason }
     }
 
+    /// A message has not arrived as and when this peer sent it.
+    pub(super) fn forged(peer: &ServerId) -> Self {
+        Self::unproven(format!(
+            "a message of {peer} was altered, repeated or lost on the way"
+        ))
+    }
+
     pub(super) fn unproven(reason: String) -> Self {
         let code = Self::UNPROVEN;
         Self { code, reason }

@@ -2,16 +2,20 @@
 //!
 //! Every server dials every other and sends on the connection it dialled; it receives on those it accepted.
 //! So no two servers have to agree on which of two connections to keep, and the end of the dialled connection
-//! is the hint that its peer may be gone.
+//! is the hint that its peer may be gone. While a peer cannot be dialled, and has dialled this server, it is answered on
+//! that connection: a server that has just moved is known by an old address for a while, and must not take the others'
+//! silence for their absence.
 //!
 //! Where the servers have a secret, both sides of a connection prove it before anything else happens, and each message is
 //! signed: see `proof`.
 
 mod accept;
 mod complaints;
+mod conversation;
 mod dial;
 mod directory;
 mod frame;
+mod incoming;
 mod proof;
 mod reception;
 mod secret;
@@ -24,7 +28,7 @@ use bellwether_election::{Event, Message, ServerId, Transport};
 use bellwether_protocol::close_reason;
 use futures_util::StreamExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -32,6 +36,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
 pub(crate) use directory::Directory;
 use frame::{Bytes, PeerHello, Refusal};
+use incoming::Incoming;
 pub use secret::{PeerSecrets, PeerSecretsError};
 
 /// A message to a peer that does not read is dropped once this many wait for it.
@@ -87,29 +92,28 @@ impl PeerTransport {
         let (events_tx, events) = mpsc::channel(1024);
         let mut dialling = JoinSet::new();
         let mut outboxes = BTreeMap::new();
-        let mut doorbells = BTreeMap::new();
+        let mut incoming_of = BTreeMap::new();
         for (peer, address) in &settings.peers {
             let (outbox, messages) = mpsc::channel(QUEUE);
-            // Rung when the peer calls us: then it is there, and waiting any longer would be idle.
-            let doorbell = Arc::new(Notify::new());
+            let incoming = Incoming::default();
             let dialler = dial::Dialler {
                 peer: peer.clone(),
                 address: address.clone(),
                 settings: Arc::clone(&settings),
                 directory: directory.clone(),
                 events: events_tx.clone(),
-                doorbell: Arc::clone(&doorbell),
+                incoming: incoming.clone(),
             };
             dialling.spawn(dialler.run(messages));
             outboxes.insert(peer.clone(), outbox);
-            doorbells.insert(peer.clone(), doorbell);
+            incoming_of.insert(peer.clone(), incoming);
         }
         let mut accepting = JoinSet::new();
         let acceptor = accept::Acceptor {
             settings,
             directory: directory.clone(),
             events: events_tx,
-            doorbells,
+            incoming: incoming_of,
             complaints: complaints::Complaints::default(),
         };
         accepting.spawn(acceptor.run(listener));

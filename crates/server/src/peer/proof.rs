@@ -6,8 +6,9 @@
 //! - A **proof** covers both hellos exactly as they were sent: the cluster, both ids, the clients' addresses and the
 //!   fresh random nonces of both sides. So it is good for one connection and cannot be recorded for another. Its label
 //!   names the role, so that one side's proof cannot be sent back as the other's.
-//! - A **session** key is made from the secret and the same hellos, and signs each message with its place on the
-//!   connection: one that is altered, put in, repeated, moved or left out does not pass, nor does any after it.
+//! - A **session** key is made from the secret and the same hellos, one for either direction, and signs each message with
+//!   its place on the connection: one that is altered, put in, repeated, moved or left out does not pass, nor does any
+//!   after it.
 //!
 //! Not covered: nothing is encrypted, so who is on the path reads ids, addresses and roles; pings, pongs and the closing
 //! of a connection are not signed, and who is on the path can cut or delay it in any case.
@@ -23,6 +24,15 @@ pub(super) const BYTES: usize = 32;
 pub(super) enum Role {
     Dialler,
     Acceptor,
+}
+
+impl Role {
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Dialler => Self::Acceptor,
+            Self::Acceptor => Self::Dialler,
+        }
+    }
 }
 
 /// The first frame of either side, exactly as it was sent.
@@ -46,9 +56,9 @@ impl Hellos<'_> {
         self.signed(secret, proof_label(role)).verify_slice(proof).is_ok()
     }
 
-    /// Signs the dialler's messages at its end, and checks them at the other.
-    pub(super) fn session(&self, secret: &[u8]) -> Session {
-        let key = self.signed(secret, "bellwether-peer.v1 messages").finalize();
+    /// Signs the messages of the side with this role at its end, and checks them at the other.
+    pub(super) fn session(&self, secret: &[u8], role: Role) -> Session {
+        let key = self.signed(secret, messages_label(role)).finalize();
         Session {
             signer: keyed(&key.into_bytes()),
             passed: 0,
@@ -99,6 +109,13 @@ fn proof_label(role: Role) -> &'static str {
     match role {
         Role::Dialler => "bellwether-peer.v1 proof of the dialler",
         Role::Acceptor => "bellwether-peer.v1 proof of the acceptor",
+    }
+}
+
+fn messages_label(role: Role) -> &'static str {
+    match role {
+        Role::Dialler => "bellwether-peer.v1 messages of the dialler",
+        Role::Acceptor => "bellwether-peer.v1 messages of the acceptor",
     }
 }
 
@@ -164,11 +181,16 @@ mod tests {
         ] {
             assert_eq!(HELLOS.prove(SECRET, role), by_the_book(SECRET, &covered(label)));
         }
-        let key = by_the_book(SECRET, &covered("bellwether-peer.v1 messages"));
-        let mut session = HELLOS.session(SECRET);
-        for (place, message) in [(0_u64, "first"), (1, "second")] {
-            let signature = by_the_book(&key, &[&place.to_be_bytes(), message.as_bytes()].concat());
-            assert_eq!(session.seal(message), [&signature, message.as_bytes()].concat());
+        for (role, label) in [
+            (Role::Dialler, "bellwether-peer.v1 messages of the dialler"),
+            (Role::Acceptor, "bellwether-peer.v1 messages of the acceptor"),
+        ] {
+            let key = by_the_book(SECRET, &covered(label));
+            let mut session = HELLOS.session(SECRET, role);
+            for (place, message) in [(0_u64, "first"), (1, "second")] {
+                let signature = by_the_book(&key, &[&place.to_be_bytes(), message.as_bytes()].concat());
+                assert_eq!(session.seal(message), [&signature, message.as_bytes()].concat());
+            }
         }
     }
 
@@ -199,13 +221,13 @@ mod tests {
     #[test]
     fn messages_pass_once_and_in_their_order() {
         let sealed: Vec<Vec<u8>> = {
-            let mut session = HELLOS.session(SECRET);
+            let mut session = HELLOS.session(SECRET, Role::Dialler);
             ["one", "two", "three"]
                 .map(|message| session.seal(message))
                 .into()
         };
         let opens = |order: &[usize]| {
-            let mut session = HELLOS.session(SECRET);
+            let mut session = HELLOS.session(SECRET, Role::Dialler);
             order.iter().all(|index| session.open(&sealed[*index]).is_some())
         };
         assert!(opens(&[0, 1, 2]));
@@ -213,10 +235,11 @@ mod tests {
             assert!(!opens(order), "{order:?}");
         }
         // Nor does it go on after one that was put in.
-        let mut session = HELLOS.session(SECRET);
+        let mut session = HELLOS.session(SECRET, Role::Dialler);
         assert_eq!(session.open(b"forged"), None);
         assert_eq!(session.open(&[0; 64]), None);
         assert_eq!(session.open(&sealed[0]), None);
-        assert_eq!(HELLOS.session(&SECRET[1..]).open(&sealed[0]), None);
+        assert_eq!(HELLOS.session(&SECRET[1..], Role::Dialler).open(&sealed[0]), None);
+        assert_eq!(HELLOS.session(SECRET, Role::Acceptor).open(&sealed[0]), None);
     }
 }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use bellwether_protocol::ErrorFrame;
 use bson::{Bson, Document, Timestamp};
 use mongodb::error::{Error, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
@@ -34,6 +35,7 @@ pub(super) struct Attempt<'a> {
     pub(super) settings: &'a Settings,
     pub(super) epoch: u64,
     pub(super) lane: &'a mut Lane,
+    pub(super) stopped: &'a watch::Receiver<bool>,
     pub(super) doubt: &'a Doubt,
     pub(super) merging: &'a mut Bet,
     /// All commands of the turn.
@@ -296,7 +298,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Commits, again and again while it is unknown whether it happened and there is time.
+    /// Commits, again and again while it is unknown whether it happened, there is time, and nobody waits who could find
+    /// out sooner.
     pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
         let mut pause = Backoff::default();
         loop {
@@ -304,7 +307,8 @@ impl Attempt<'_> {
                 return Ok(());
             };
             let reason = error.kind.to_string();
-            if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && Instant::now() < latest {
+            let in_time = Instant::now() < latest && !self.is_left_to_others();
+            if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && in_time {
                 tracing::debug!(epoch = self.epoch, reason, "committing again");
                 sleep(pause.next()).await;
             } else if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
@@ -317,6 +321,12 @@ impl Attempt<'_> {
                 });
             }
         }
+    }
+
+    /// Whether this server is to end its work and sees no primary. The next coordinator waits for that end, may see a
+    /// primary itself, and finds there what became of the commit.
+    fn is_left_to_others(&self) -> bool {
+        *self.stopped.borrow() && !self.database.health().borrow().available
     }
 }
 

@@ -304,6 +304,7 @@ impl<'a> SchemaTurn<'a> {
             settings: self.turn.settings,
             epoch: self.turn.epoch,
             lane: &mut *self.turn.lane,
+            stopped: self.turn.stopped,
             doubt: self.turn.doubt,
             merging: &mut *self.turn.merging,
             tasks: self.turn.tasks,

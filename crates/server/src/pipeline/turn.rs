@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bellwether_protocol::{CommandResult, ErrorFrame, Outcome};
 use bson::Timestamp;
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, sleep, timeout_at};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::attempt::{Attempt, Committed, Rejected, Stop};
 use super::backoff::Backoff;
@@ -168,6 +168,7 @@ impl Turn<'_> {
             settings: self.settings,
             epoch: self.epoch,
             lane: self.lane,
+            stopped: self.stopped,
             doubt: self.doubt,
             merging: self.merging,
             tasks: self.tasks,
@@ -209,7 +210,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Waits until MongoDB has a primary. `Err(None)`: a deadline has passed meanwhile.
+    /// Waits until MongoDB has a primary, unless this server is to end its work: then the next coordinator looks for one.
+    /// `Err(None)`: a deadline has passed meanwhile.
     pub(super) async fn wait_for_primary(&self, open: &[usize]) -> Result<(), Option<ErrorFrame>> {
         let mut health = self.database.health();
         let in_doubt = self.doubt.outcome() == Outcome::Unknown;
@@ -224,12 +226,15 @@ impl Turn<'_> {
             Some(patience) if !in_doubt => patience.min(deadline),
             _ => deadline,
         };
-        // Only a channel is waited for here, no future of the driver's.
-        if let Ok(Ok(_)) = timeout_at(until, health.wait_for(|health| health.available)).await {
-            return Ok(());
-        }
-        if until == deadline {
-            return Err(None);
+        let mut stopped = self.stopped.clone();
+        // Only channels are waited for here, no futures of the driver's.
+        tokio::select! {
+            biased;
+            Ok(_) = health.wait_for(|health| health.available) => return Ok(()),
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = sleep_until(until) => if until == deadline {
+                return Err(None);
+            }
         }
         let reason = health.borrow().error.clone().unwrap_or_default();
         Err(Some(refusal::unavailable(self.doubt.outcome(), &reason)))

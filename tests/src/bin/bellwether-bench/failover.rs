@@ -4,18 +4,17 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bellwether_tests::{ReplicaSet, ReplicaSetOptions};
+use bellwether_tests::{Journal, ReplicaSet, ReplicaSetOptions};
 use clap::Args;
 use serde::Serialize;
 
 use crate::bed::{list_from, servers};
 use crate::figures;
 use crate::insistent::Insistent;
-use crate::journal::Journal;
 use crate::machine::Machine;
-use crate::markdown::{line, table};
 use crate::one_shots::OneShots;
 use crate::statistics::Spread;
+use bellwether_tests::markdown::{line, table};
 
 const ASSIST: &str = "--assist-failover";
 

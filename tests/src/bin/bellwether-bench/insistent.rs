@@ -2,10 +2,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bellwether_protocol::{CommandId, ErrorCode, Outcome, ServerFrame};
+use bellwether_tests::Journal;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::journal::Journal;
 use crate::kept_open::KeptOpen;
 use crate::workload::{Operation, Operations, Workload};
 

@@ -12,10 +12,10 @@ use crate::bed::{Bed, list_from};
 use crate::figures;
 use crate::kept_open::KeptOpen;
 use crate::machine::Machine;
-use crate::markdown::{line, table};
 use crate::side::{Caller, Driver, make_documents};
 use crate::statistics::{Percentiles, Spread};
 use crate::workload::{Operation, Operations, Workload};
+use bellwether_tests::markdown::{line, table};
 
 #[derive(Args, Default)]
 pub(crate) struct Options {

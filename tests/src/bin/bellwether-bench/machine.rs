@@ -2,11 +2,10 @@ use std::fmt;
 use std::fs;
 
 use anyhow::{Context, Result};
+use bellwether_tests::markdown::line;
 use bson::doc;
 use mongodb::Client;
 use serde::{Deserialize, Serialize};
-
-use crate::markdown;
 
 /// What the figures were taken on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,7 +34,7 @@ impl Machine {
 
     /// Prints the line that goes above a table.
     pub(crate) fn show(&self) {
-        markdown::line(&format!("{self}\n"));
+        line(&format!("{self}\n"));
     }
 }
 

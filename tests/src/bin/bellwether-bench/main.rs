@@ -12,11 +12,9 @@ mod failover;
 mod figures;
 mod gauge;
 mod insistent;
-mod journal;
 mod kept_open;
 mod latency;
 mod machine;
-mod markdown;
 mod memory;
 mod one_shots;
 mod page;
@@ -30,6 +28,7 @@ mod takeover;
 mod workload;
 
 use anyhow::Result;
+use bellwether_tests::markdown::line;
 use clap::{Parser, Subcommand};
 
 /// Measures Bellwether and prints tables for docs/benchmarks.md. Without the name of a table: all of them, and the plots.
@@ -103,7 +102,7 @@ async fn everything(quick: bool) -> Result<()> {
         ("The page", Table::Page(page::Options::default())),
     ];
     for (title, table) in &tables {
-        markdown::line(&format!("### {title}\n"));
+        line(&format!("### {title}\n"));
         run(table, quick).await?;
     }
     if quick {

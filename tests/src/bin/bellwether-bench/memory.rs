@@ -17,10 +17,10 @@ use crate::closed_loop::closed_loop;
 use crate::figures;
 use crate::kept_open::KeptOpen;
 use crate::machine::Machine;
-use crate::markdown::{count, line, table};
 use crate::processes::{Memory, cpu_time};
 use crate::side::{connect, make_documents, with_operations};
 use crate::workload::{Operations, Workload};
+use bellwether_tests::markdown::{count, line, table};
 
 /// So many connections from one address: a good part of the ports the system gives to outgoing ones.
 const PER_ADDRESS: u32 = 4000;

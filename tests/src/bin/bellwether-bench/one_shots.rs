@@ -5,9 +5,9 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use bellwether_client::native::Native;
 use bellwether_client::{CommandText, OneShot, ServerList};
+use bellwether_tests::Journal;
 use tokio::task::JoinSet;
 
-use crate::journal::Journal;
 use crate::workload::{Operations, Workload};
 
 /// Clients that pass one insert after another along their lists, each command a one-shot of its own.

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::bed::Bed;
 use crate::closed_loop::{Round, closed_loop};
 use crate::machine::Machine;
-use crate::markdown::{count, line, table};
 use crate::side::{Driver, Side, connect, make_documents, with_operations};
 use crate::statistics::{Percentiles, Spread};
 use crate::workload::{Operations, Workload};
+use bellwether_tests::markdown::{count, line, table};
 
 #[derive(Args, Clone, Default)]
 pub(crate) struct Options {

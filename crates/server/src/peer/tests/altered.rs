@@ -1,6 +1,6 @@
 //! Somebody on the path who alters what passes.
 
-use bellwether_election::{Body, Link, Transport};
+use bellwether_election::{Body, Event, Link, Transport};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -8,7 +8,10 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use super::raw::{accept, dial, greet, hear_close};
 use super::{SECRET, id, link, listener, message, messages_so_far, peer_with, until};
 
-/// Passes one connection on, and `alter` says what goes to the acceptor in place of each signed message.
+/// A port at which nobody listens, so that there is one connection only.
+const NOBODY: u16 = 1;
+
+/// Passes one connection on, and `alter` says what goes on in place of each signed message, in either direction.
 async fn pass_on(listener: TcpListener, to: u16, mut alter: impl FnMut(Vec<u8>) -> Vec<Vec<u8>>) {
     let mut dialler = accept(&listener).await;
     drop(listener);
@@ -24,6 +27,9 @@ async fn pass_on(listener: TcpListener, to: u16, mut alter: impl FnMut(Vec<u8>) 
                 _ => return,
             },
             frame = acceptor.next() => match frame {
+                Some(Ok(Frame::Binary(sealed))) => for altered in alter(sealed.to_vec()) {
+                    let _ = dialler.send(Frame::binary(altered)).await;
+                },
                 Some(Ok(frame @ (Frame::Text(_) | Frame::Close(_)))) => {
                     let _ = dialler.send(frame).await;
                 }
@@ -36,9 +42,9 @@ async fn pass_on(listener: TcpListener, to: u16, mut alter: impl FnMut(Vec<u8>) 
 
 /// What arrives of three messages, sent one after another on a path that alters them. Whether the link ends is told, too.
 async fn arrives(alter: impl FnMut(Vec<u8>) -> Vec<Vec<u8>> + Send + 'static, ends: bool) -> Vec<Body> {
-    let ((la, pa), (lb, pb), (path, through)) = (listener().await, listener().await, listener().await);
+    let ((la, _), (lb, pb), (path, through)) = (listener().await, listener().await, listener().await);
     let mut a = peer_with("c", "a", la, ("b", through), Some(SECRET));
-    let mut b = peer_with("c", "b", lb, ("a", pa), Some(SECRET));
+    let mut b = peer_with("c", "b", lb, ("a", NOBODY), Some(SECRET));
     let path = tokio::spawn(pass_on(path, pb, alter));
     until(&mut a, link(Link::Up)).await;
     for body in [Body::Query, Body::Decline, Body::Query] {
@@ -77,6 +83,26 @@ async fn what_is_altered_ends_the_link() {
         vec![sealed]
     };
     assert_eq!(arrives(cut, true).await, []);
+}
+
+#[tokio::test]
+async fn an_altered_answer_ends_the_link() {
+    for (place, arrives) in [(None, true), (Some(0), false), (Some(40), false)] {
+        let ((la, _), (lb, pb), (path, through)) = (listener().await, listener().await, listener().await);
+        let mut a = peer_with("c", "a", la, ("b", through), Some(SECRET));
+        let mut b = peer_with("c", "b", lb, ("a", NOBODY), Some(SECRET));
+        let _path = tokio::spawn(pass_on(path, pb, move |mut sealed: Vec<u8>| {
+            if let Some(place) = place {
+                sealed[place] ^= 1;
+            }
+            vec![sealed]
+        }));
+        until(&mut a, link(Link::Up)).await;
+        until(&mut b, link(Link::Up)).await;
+        b.transport.send(&id("a"), message("b", Body::Query));
+        let event = until(&mut a, |_| true).await;
+        assert_eq!(matches!(event, Event::Message { .. }), arrives, "{event:?}");
+    }
 }
 
 #[tokio::test]

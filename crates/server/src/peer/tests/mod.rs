@@ -175,3 +175,30 @@ async fn bytes_that_are_no_handshake_do_no_harm() {
     until(&mut b, link(Link::Up)).await;
     until(&mut a, link(Link::Up)).await;
 }
+
+#[tokio::test]
+async fn who_cannot_be_dialled_is_answered_on_the_connection_it_has_dialled() {
+    for secret in [None, Some(SECRET)] {
+        // Accepts, and says nothing: dialling it takes as long as it may, again and again.
+        let (hole, address_of_hole) = listener().await;
+        let ((la, pa), (lb, _)) = (listener().await, listener().await);
+        let mut a = peer_with("c", "a", la, ("b", address_of_hole), secret);
+        let mut b = peer_with("c", "b", lb, ("a", pa), secret);
+        until(&mut b, link(Link::Up)).await;
+        for body in [Body::Query, Body::Decline] {
+            b.transport.send(&id("a"), message("b", body.clone()));
+            let asked = until(&mut a, |event| matches!(event, Event::Message { .. })).await;
+            assert!(matches!(asked, Event::Message { from, .. } if from == id("b")));
+            a.transport.send(&id("b"), message("a", body.clone()));
+            let answered = until(&mut b, |event| matches!(event, Event::Message { .. })).await;
+            let answer = Event::Message {
+                from: id("a"),
+                message: message("a", body),
+            };
+            assert_eq!(answered, answer);
+        }
+        // It has dialled all the while, and has no link of its own.
+        assert!(hole.accept().now_or_never().is_some());
+        assert_eq!(messages_so_far(&mut a), []);
+    }
+}

@@ -30,7 +30,8 @@ pub(super) async fn dial_speaking(port: u16, subprotocol: &'static str) -> Resul
 
 /// Whoever calls next.
 pub(super) async fn accept(listener: &TcpListener) -> Socket {
-    let (stream, _) = listener.accept().await.unwrap();
+    let calls = timeout(Duration::from_secs(30), listener.accept()).await;
+    let (stream, _) = calls.expect("somebody calls").unwrap();
     let choose = |_: &Request, mut response: Response| {
         response
             .headers_mut()
@@ -61,14 +62,17 @@ pub(super) async fn say(socket: &mut Socket, text: impl Into<String>) {
 
 /// The next frame that is no ping.
 pub(super) async fn hear(socket: &mut Socket) -> Option<Frame> {
-    loop {
-        let next = timeout(Duration::from_secs(30), socket.next()).await;
-        match next.expect("something comes, or the end") {
-            Some(Ok(Frame::Ping(_))) => {}
-            Some(Ok(frame)) => return Some(frame),
-            _ => return None,
+    let next = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Frame::Ping(_))) => {}
+                Some(Ok(frame)) => return Some(frame),
+                _ => return None,
+            }
         }
-    }
+    };
+    let next = timeout(Duration::from_secs(10), next).await;
+    next.expect("something comes, or the end")
 }
 
 pub(super) async fn hear_text(socket: &mut Socket) -> String {
@@ -99,5 +103,5 @@ pub(super) async fn greet(port: u16, from: &str, to: &str, secret: &str) -> (Soc
     say(&mut socket, proof(hellos, secret, Role::Dialler)).await;
     let proof: PeerProof = serde_json::from_str(&hear_text(&mut socket).await).unwrap();
     assert!(hellos.proven(secret.as_bytes(), Role::Acceptor, &proof.proof.0));
-    (socket, hellos.session(secret.as_bytes()))
+    (socket, hellos.session(secret.as_bytes(), Role::Dialler))
 }

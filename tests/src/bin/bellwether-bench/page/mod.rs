@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::bed::Bed;
 use crate::figures;
 use crate::machine::Machine;
-use crate::markdown::{line, table};
 use crate::statistics::{Percentiles, Spread};
+use bellwether_tests::markdown::{line, table};
 use sizes::Sizes;
 use visitor::{Visit, Visitor};
 

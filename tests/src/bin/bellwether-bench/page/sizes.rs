@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
-use crate::markdown::{count, line, table};
+use bellwether_tests::markdown::{count, line, table};
 
 /// How much the page's files are, in bytes.
 #[derive(Default, Serialize)]

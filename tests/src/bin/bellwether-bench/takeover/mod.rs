@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bellwether_client::ServerList;
+use bellwether_tests::Journal;
 use clap::Args;
 use serde::Serialize;
 use tokio::time::sleep;
@@ -13,11 +14,10 @@ use tokio::time::sleep;
 use crate::bed::{Bed, list_from};
 use crate::figures;
 use crate::insistent::Insistent;
-use crate::journal::Journal;
 use crate::machine::Machine;
-use crate::markdown::{line, table};
 use crate::one_shots::OneShots;
 use crate::statistics::Percentiles;
+use bellwether_tests::markdown::{line, table};
 
 use fault::Fault;
 

@@ -2,11 +2,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use bellwether_tests::wait_until;
 
-/// What clients write down of their commands.
+use crate::wait::wait_until;
+
+/// What clients write down of their commands: when each was executed, and why some were not.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Journal {
+pub struct Journal {
     entries: Arc<Mutex<Entries>>,
 }
 
@@ -24,16 +25,18 @@ struct Executed {
 }
 
 impl Journal {
-    pub(crate) fn executed(&self, client: usize, at: Instant, epoch: u64) {
+    /// Notes that a command of this client was executed.
+    pub fn executed(&self, client: usize, at: Instant, epoch: u64) {
         self.entries().executed.push(Executed { client, at, epoch });
     }
 
-    pub(crate) fn failed(&self, why: String) {
+    /// Notes that a command was not executed, or that nobody knows.
+    pub fn failed(&self, why: String) {
         self.entries().failed.push(why);
     }
 
     /// What is in either of the two.
-    pub(crate) fn and(&self, other: &Self) -> Self {
+    pub fn and(&self, other: &Self) -> Self {
         let both = Self::default();
         for journal in [self, other] {
             let entries = journal.entries();
@@ -44,12 +47,15 @@ impl Journal {
     }
 
     /// Why commands were not executed, as far as that is known by now.
-    pub(crate) fn failures(&self) -> Vec<String> {
+    pub fn failures(&self) -> Vec<String> {
         self.entries().failed.clone()
     }
 
     /// Waits until each of these clients has had so many commands executed since then, in this epoch or a later one.
-    pub(crate) async fn all_executed(
+    ///
+    /// # Errors
+    /// If they have not for a long time; the error says how far they have come.
+    pub async fn all_executed(
         &self,
         clients: usize,
         commands: usize,
@@ -78,7 +84,7 @@ impl Journal {
     }
 
     /// How long after `since` the first command was executed in this epoch or a later one.
-    pub(crate) fn first_in(&self, epoch: u64, since: Instant) -> Option<Duration> {
+    pub fn first_in(&self, epoch: u64, since: Instant) -> Option<Duration> {
         let entries = self.entries();
         let in_epoch = entries.executed.iter().filter(|executed| executed.epoch >= epoch);
         let first = in_epoch.map(|executed| executed.at).min()?;
@@ -87,7 +93,24 @@ impl Journal {
 
     /// The longest time without an executed command, from the last one before `since` (from `since` itself if there is
     /// none) to the last of all.
-    pub(crate) fn longest_pause(&self, since: Instant) -> Duration {
+    pub fn longest_pause(&self, since: Instant) -> Duration {
+        longest(self.pauses(since).map(|(_, pause)| pause))
+    }
+
+    /// As [`longest_pause`](Self::longest_pause), of the pauses that began before `until`, however long they lasted.
+    pub fn longest_pause_begun_before(&self, until: Instant, since: Instant) -> Duration {
+        let pauses = self.pauses(since).filter(|(begun, _)| *begun < until);
+        longest(pauses.map(|(_, pause)| pause))
+    }
+
+    /// As [`longest_pause`](Self::longest_pause), of the pauses between commands that were executed after `since`.
+    pub fn longest_pause_begun_after(&self, since: Instant) -> Duration {
+        let pauses = self.pauses(since).filter(|(begun, _)| *begun >= since);
+        longest(pauses.map(|(_, pause)| pause))
+    }
+
+    /// Each time without an executed command, with its begin, from the last command before `since`.
+    fn pauses(&self, since: Instant) -> impl Iterator<Item = (Instant, Duration)> {
         let mut at: Vec<Instant> = self
             .entries()
             .executed
@@ -97,16 +120,41 @@ impl Journal {
         at.sort_unstable();
         let later = at.partition_point(|at| *at < since);
         let mut last = if later == 0 { since } else { at[later - 1] };
-        let mut longest = Duration::ZERO;
-        for at in &at[later..] {
-            longest = longest.max(*at - last);
-            last = *at;
-        }
-        longest
+        at.into_iter().skip(later).map(move |at| {
+            let begun = std::mem::replace(&mut last, at);
+            (begun, at - begun)
+        })
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // What a client that panicked has left is a list all the same.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn longest(pauses: impl Iterator<Item = Duration>) -> Duration {
+    pauses.max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_counts_for_what_it_began_in() {
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let journal = Journal::default();
+        // The fault is at 150, it is mended at 350: the pause from 100 to 400 is the fault's, that from 400 to 450 the
+        // mending's.
+        for ms in [0, 100, 400, 450, 460] {
+            journal.executed(0, at(ms), 1);
+        }
+        let (struck, mended) = (at(150), at(350));
+        assert_eq!(journal.longest_pause(struck), Duration::from_millis(300));
+        let during = journal.longest_pause_begun_before(mended, struck);
+        assert_eq!(during, Duration::from_millis(300));
+        let after = journal.longest_pause_begun_after(mended);
+        assert_eq!(after, Duration::from_millis(50));
     }
 }

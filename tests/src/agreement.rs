@@ -1,0 +1,73 @@
+use anyhow::{Context, Result, bail};
+use bellwether_protocol::{RoleName, Status};
+
+/// What all servers that were asked agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// The coordinator's place among the servers.
+    pub coordinator: usize,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
+impl Agreement {
+    /// What servers agree on that say this of themselves, each with its place: that one of them is coordinator in this
+    /// epoch, and that all others follow it.
+    ///
+    /// # Errors
+    /// If they do not agree; the error repeats what each of them says.
+    pub(crate) fn among(views: &[(usize, Status)]) -> Result<Self> {
+        let (place, coordinator) = views
+            .iter()
+            .find(|(_, status)| status.role == RoleName::Coordinator)
+            .with_context(|| said(views))?;
+        let agreed = views.iter().all(|(other, status)| {
+            let role = if other == place {
+                RoleName::Coordinator
+            } else {
+                RoleName::Follower
+            };
+            let named = status.coordinator.as_ref().map(|hint| &hint.server);
+            status.role == role && named == Some(&coordinator.server) && status.epoch == coordinator.epoch
+        });
+        match coordinator.epoch {
+            Some(epoch) if agreed => Ok(Self {
+                coordinator: *place,
+                epoch,
+            }),
+            _ => bail!(said(views)),
+        }
+    }
+
+    /// As [`Agreement::among`], but the coordinator has to be the server with the largest number and, between equal
+    /// ones, the largest id. Until it is, a server that has just started may follow for a moment and then take over.
+    ///
+    /// # Errors
+    /// If they do not agree, or on another one.
+    pub(crate) fn on_the_largest(views: &[(usize, Status)]) -> Result<Self> {
+        let agreement = Self::among(views)?;
+        let mut ranks = Vec::new();
+        for (place, status) in views {
+            let number: u64 = status.number.parse()?;
+            ranks.push((number, &status.server, *place));
+        }
+        let (_, id, largest) = ranks.into_iter().max().context("no servers")?;
+        if agreement.coordinator != largest {
+            bail!("{id} has the largest number: {}", said(views));
+        }
+        Ok(agreement)
+    }
+}
+
+fn said(views: &[(usize, Status)]) -> String {
+    let views = views.iter().map(|(_, status)| {
+        let coordinator = status.coordinator.as_ref().map_or("nobody", |hint| &hint.server);
+        format!(
+            "{} ({}) follows {coordinator} in {:?}",
+            status.server,
+            status.role.as_str(),
+            status.epoch
+        )
+    });
+    views.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,34 @@
+//! A server that reaches the others, while they have an address for it at which nothing answers, as after it has moved.
+
+use anyhow::Result;
+use bellwether_tests::{Cluster, ClusterOptions, Load, ReplicaSet};
+use tokio::net::TcpListener;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_answered_and_leads_or_follows_like_any_other() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    // Accepts, and never says a word.
+    let hole = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let mut cluster = Cluster::start_with(ClusterOptions {
+        numbers: vec![1, 2, 3],
+        args: vec!["--peer".into(), format!("s3={}", hole.local_addr()?).into()],
+        ..ClusterOptions::new(set.uri())
+    })
+    .await?;
+    let load = Load::start(&cluster.urls(), 6, "moved")?;
+    for _ in 0..3 {
+        let before = cluster.all_agree().await?;
+        assert_eq!(before.coordinator, 2);
+        cluster.servers[2].process.kill()?;
+        let between = cluster.agreement().await?;
+        assert_eq!(between.coordinator, 1);
+        cluster.servers[2].process.restart()?;
+        // It joins and is handed the office once; nobody takes it from anybody.
+        let after = cluster.all_agree().await?;
+        assert_eq!(after.epoch, between.epoch + 1);
+    }
+    let report = load.finish().await?;
+    report.check(set.client()).await?;
+    assert!(report.failures().is_empty(), "{:#?}", report.failures());
+    Ok(())
+}

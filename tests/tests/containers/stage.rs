@@ -1,0 +1,77 @@
+use anyhow::{Context, Result};
+use bellwether_tests::markdown::{line, table};
+use bellwether_tests::{Case, Compose, Effects, TracedReport};
+
+use crate::fault::Row;
+
+/// The cluster, and what clients were told so far.
+pub(crate) struct Stage {
+    pub(crate) compose: Compose,
+    pub(crate) rows: Vec<Row>,
+    reports: Vec<TracedReport>,
+    loads: usize,
+}
+
+impl bellwether_tests::Stage for Stage {
+    async fn start() -> Result<Self> {
+        Ok(Self {
+            compose: Compose::start().await?,
+            rows: Vec::new(),
+            reports: Vec::new(),
+            loads: 0,
+        })
+    }
+
+    async fn play(&mut self, case: Case<Self>) -> Result<()> {
+        let played = match self.mend().await {
+            Ok(()) => case(self).await,
+            Err(error) => Err(error.context("mending what the case before has left")),
+        };
+        match played {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.context(self.compose.ends_of_logs().await)),
+        }
+    }
+
+    async fn end(self) -> Result<()> {
+        if !self.rows.is_empty() {
+            let rows: Vec<_> = self.rows.iter().map(Row::cells).collect();
+            line("");
+            table(&Row::HEADER, &rows);
+        }
+        Ok(())
+    }
+}
+
+impl Stage {
+    async fn mend(&mut self) -> Result<()> {
+        self.compose.mend().await?;
+        self.compose.all_well().await.map(drop)
+    }
+
+    /// Compares what all clients of all faults so far were told with what is in the data now, past all servers.
+    pub(crate) async fn check_all(&self) -> Result<()> {
+        let effects = self.effects().await?;
+        for report in &self.reports {
+            report.check(&effects)?;
+        }
+        Ok(())
+    }
+
+    /// What all clients have left in the data, read past all servers.
+    pub(crate) async fn effects(&self) -> Result<Effects> {
+        let client = self.compose.client().await?;
+        Effects::read(&client).await.context("reading past all servers")
+    }
+
+    /// A name for a load, that no other one has.
+    pub(crate) fn next_load(&mut self) -> String {
+        self.loads += 1;
+        format!("{}/", self.loads)
+    }
+
+    /// Keeps what clients were told, for [`check_all`](Self::check_all).
+    pub(crate) fn keep(&mut self, report: TracedReport) {
+        self.reports.push(report);
+    }
+}
