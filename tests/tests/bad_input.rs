@@ -97,6 +97,20 @@ async fn handshakes(server: &Server) -> Result<()> {
         Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 403),
         other => bail!("a foreign Origin: {other:?}"),
     }
+    // A name that was made to lead here after the page was loaded from it.
+    let mut rebound = request(&server.url())?;
+    for (header, value) in [
+        (header::ORIGIN, "http://evil.example"),
+        (header::HOST, "evil.example"),
+    ] {
+        rebound
+            .headers_mut()
+            .insert(header, HeaderValue::from_static(value));
+    }
+    match Connection::open_with(rebound).await {
+        Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 403),
+        other => bail!("a foreign Origin that is also the Host: {other:?}"),
+    }
     let status = http_get(server.port, "/status", &[("Origin", "http://evil.example")]).await?;
     assert!(
         !status

@@ -3,6 +3,9 @@
 //! A browser lets any page open a WebSocket to any address, this machine's own included, and says in the
 //! header `Origin` which page it was. That header is the only thing between a server on loopback and
 //! every page its user visits. Programs other than browsers send none, and are let through.
+//!
+//! A server's own page is known by `Host`, unless that is a name: whoever owns a name can serve a page under it and
+//! then let it lead to this server, and the browser takes the two for one place. Names count if somebody has told this server.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -25,7 +28,9 @@ pub(super) async fn check(State(context): State<Context>, request: Request, next
         .is_some_and(|url| {
             let cluster = &context.cluster;
             let servers = cluster.directory.urls();
-            let own = own_host.and_then(|host| Url::parse(&format!("http://{}/", host.to_str().ok()?)).ok());
+            let own = own_host
+                .and_then(|host| Url::parse(&format!("http://{}/", host.to_str().ok()?)).ok())
+                .filter(leads_nowhere_else);
             let by_name = cluster.config.allowed_origins.iter().chain(&servers);
             own.is_some_and(|own| same_place(&own, &url))
                 || by_name
@@ -43,6 +48,14 @@ pub(super) async fn check(State(context): State<Context>, request: Request, next
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     response
+}
+
+/// Whether nobody can make this address lead elsewhere.
+fn leads_nowhere_else(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        host => host.is_some(),
+    }
 }
 
 /// The same host and port. The names of loopback count as one, because people type any of them.
@@ -63,6 +76,27 @@ fn same_place(a: &Url, b: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_can_be_led_elsewhere() {
+        let led = |url| !leads_nowhere_else(&Url::parse(url).unwrap());
+        for fixed in [
+            "http://127.0.0.1:7001",
+            "http://[::1]:7001",
+            "http://10.0.0.1",
+            "http://localhost:7001",
+        ] {
+            assert!(!led(fixed), "{fixed}");
+        }
+        for name in [
+            "http://evil.example:7001",
+            "http://localhost.evil.example",
+            "http://db1",
+            "data:text/html,x",
+        ] {
+            assert!(led(name), "{name}");
+        }
+    }
 
     #[test]
     fn the_same_place_has_many_names() {
