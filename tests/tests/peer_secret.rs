@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_tests::{
-    Cluster, ClusterOptions, Process, Recipe, ReplicaSet, free_ports, server_program, wait_until,
+    Cluster, ClusterOptions, Process, Recipe, ReplicaSet, free_ports, http_get, server_program, wait_until,
 };
 use futures_util::{SinkExt, StreamExt};
 use tempfile::TempDir;
@@ -66,6 +66,7 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
         ..ClusterOptions::new(set.uri())
     };
     let mut cluster = Cluster::start_with(options).await?;
+    let epoch = cluster.all_agree().await?.epoch;
     let dir = TempDir::new()?;
     let peers = [0, 1].map(|index| {
         let server = &cluster.servers[index];
@@ -97,9 +98,9 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
         ("wrong-id", "s5", vec![secret(&old)], "s5 is not a peer of s1"),
     ] {
         let mut all: Vec<OsString> = vec!["--id".into(), id.into()];
-        // Of its own, so that it contends with the cluster for nothing.
         for (option, value) in [
-            ("--database", name.to_owned()),
+            // The largest of all: it would be coordinator, if they let it.
+            ("--number", u64::MAX.to_string()),
             ("--mongodb-uri", set.uri()),
             ("--peer", peers.join(",")),
             ("--listen", format!("127.0.0.1:{}", ports[0])),
@@ -120,6 +121,17 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
         )
         .await?;
         logged(&mut stranger, reason).await?;
+        // Whoever rolls out a wrong secret has to be stopped by the first server that has it.
+        wait_until(&format!("{name} to say that it does not stand"), async || {
+            let ready = http_get(ports[0], "/readyz", &[]).await?;
+            ensure!(
+                ready.status == 503 && ready.body.contains("does not stand"),
+                "{ready:?}"
+            );
+            Ok(())
+        })
+        .await?;
+        ensure!(stranger.log_text().contains("does not stand"), "{name}");
         for index in [0, 1] {
             let status = cluster.servers[index].status().await?;
             let linked = status
@@ -131,7 +143,8 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
         let log = stranger.log_text();
         ensure!(!log.contains("link up"), "{log}");
     }
-    cluster.all_agree().await?;
+    // It has the same database, and takes nothing from them there.
+    assert_eq!(cluster.all_agree().await?.epoch, epoch);
     Ok(())
 }
 

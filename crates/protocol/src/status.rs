@@ -43,6 +43,9 @@ pub struct PeerStatus {
     pub connected: bool,
     /// Where clients reach it, if it has said so.
     pub url: Option<String>,
+    /// Why there can be no link to it until somebody changes something: it refuses this server, or this server it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What a server knows of MongoDB.

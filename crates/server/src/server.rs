@@ -175,7 +175,11 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_pipeline_in_step(Arc::clone(&cluster)));
-        tasks.spawn(report_fitness(cluster.election.clone(), cluster.database.clone()));
+        tasks.spawn(report_fitness(
+            cluster.election.clone(),
+            cluster.database.clone(),
+            cluster.directory.clone(),
+        ));
         tasks.spawn(report_fencing(cluster.election.clone(), cluster.pipeline.clone()));
         tasks.spawn(watch_since(Arc::clone(&cluster)));
         if cluster.config.assist_failover {
@@ -252,26 +256,51 @@ async fn keep_pipeline_in_step(cluster: Arc<Cluster>) {
     }
 }
 
-/// A server that sees no primary does not stand.
-async fn report_fitness(election: Election, database: Database) {
+/// A server that sees no primary does not stand, nor does one that the others refuse.
+async fn report_fitness(election: Election, database: Database, directory: Directory) {
     let mut health = database.health();
+    let mut reception = directory.reception();
+    let mut role = election.role();
+    let mut said_available = None;
+    let mut said_shut_out = None;
     loop {
+        if matches!(
+            *role.borrow_and_update(),
+            Role::Coordinator { .. } | Role::Follower { .. }
+        ) {
+            directory.accepted();
+        }
         let (available, error) = {
             let health = health.borrow_and_update();
             (health.available, health.error.clone())
         };
-        match error {
-            None => info!("MongoDB has a primary"),
-            Some(error) => warn!(error, "MongoDB has no reachable primary"),
+        if said_available != Some(available) {
+            match error {
+                None => info!("MongoDB has a primary"),
+                Some(error) => warn!(error, "MongoDB has no reachable primary"),
+            }
+            said_available = Some(available);
         }
-        election.set_fit(available);
+        let shut_out = reception.borrow_and_update().shut_out();
+        if said_shut_out != shut_out {
+            match &shut_out {
+                Some(why) => warn!("{why}"),
+                None => info!("no longer refused by all: it may stand"),
+            }
+            said_shut_out.clone_from(&shut_out);
+        }
+        election.set_fit(available && shut_out.is_none());
         // Only what changes fitness matters; the topology changes for many other reasons.
-        if health
-            .wait_for(|health| health.available != available)
-            .await
-            .is_err()
-        {
-            return error!("the watch on MongoDB has ended");
+        let changed = tokio::select! {
+            changed = health.wait_for(|health| health.available != available) => changed.is_ok(),
+            changed = reception.wait_for(|reception| reception.shut_out() != shut_out) => changed.is_ok(),
+            changed = role.changed() => match changed {
+                Ok(()) => true,
+                Err(_) => return,
+            },
+        };
+        if !changed {
+            return error!("the watch on what makes this server fit has ended");
         }
     }
 }

@@ -7,7 +7,11 @@ use crate::provision::Missing;
 use crate::step::{command, output, root, run, say};
 
 /// The files as they are used together, each with the variable file it is used with.
-const USES: [(&[&str], &str); 1] = [(&["compose.server.yaml"], "server.env")];
+const USES: [(&[&str], &str); 3] = [
+    (&["compose.yaml"], ".env"),
+    (&["compose.yaml", "compose.five.yaml"], ".env"),
+    (&["compose.server.yaml"], "server.env"),
+];
 
 /// Has each generation of Compose that is here read the files: the one of Python, whose last version is 1.29, and
 /// Docker's plug-in.

@@ -40,7 +40,10 @@ impl Cluster {
     pub(super) fn why_no_coordinator(&self) -> String {
         match &self.database.health().borrow().error {
             Some(error) => format!("no coordinator, since MongoDB has no reachable primary: {error}"),
-            None => "no coordinator: an election is under way".to_owned(),
+            None => match self.directory.reception().borrow().shut_out() {
+                Some(why) => format!("no coordinator is known: {why}"),
+                None => "no coordinator: an election is under way".to_owned(),
+            },
         }
     }
 
@@ -68,10 +71,12 @@ impl Cluster {
     fn status(&self) -> Status {
         let view = self.election.view();
         let health = self.database.health().borrow().clone();
+        let reception = self.directory.reception();
         let peer = |peer: PeerView| PeerStatus {
             url: self.directory.url(&peer.id),
             number: peer.member.map(|member| member.rank.number.to_string()),
             connected: peer.connected,
+            error: reception.borrow().refusal(&peer.id).map(str::to_owned),
             server: peer.id.to_string(),
         };
         Status {

@@ -64,6 +64,7 @@ impl Acceptor {
         let Ok(Some(mut conversation)) = accepted else {
             return;
         };
+        self.directory.accepted();
         let peer = conversation.peer.clone();
         // What there is to say to this peer while it cannot be dialled.
         let (outbox, mut messages) = mpsc::channel(QUEUE);

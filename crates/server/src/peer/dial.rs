@@ -64,6 +64,7 @@ impl Dialler {
             match self.connect_in_time(&mut messages, &mut reported).await {
                 Ok(conversation) => {
                     complaint.clear();
+                    self.directory.linked(&self.peer);
                     info!(peer = %self.peer, address = %self.address, "link up");
                     self.report(&mut reported, Link::Up).await;
                     let began = Instant::now();
@@ -79,6 +80,11 @@ impl Dialler {
                 }
                 Err(error) => {
                     self.complain(&error, &mut complaint);
+                    match &error {
+                        DialError::Misconfigured(_) => self.directory.refused(&self.peer, &complaint),
+                        DialError::Refused => self.directory.gone(&self.peer),
+                        _ => {}
+                    }
                     let link = if matches!(error, DialError::Refused) {
                         // So it has ended, and a brief connection before was no fault of the other side.
                         brief_in_a_row = 0;

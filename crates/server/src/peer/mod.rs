@@ -17,6 +17,7 @@ mod directory;
 mod frame;
 mod incoming;
 mod proof;
+mod reception;
 mod secret;
 
 use core::time::Duration;
