@@ -63,17 +63,13 @@ struct Shared<S> {
     stage: Mutex<State<S>>,
 }
 
+#[derive(Default)]
 enum State<S> {
+    #[default]
     NotStarted,
     Started(S),
     /// It is not tried again for each case.
     Failed,
-}
-
-impl<S> Default for State<S> {
-    fn default() -> Self {
-        Self::NotStarted
-    }
 }
 
 impl<S: Stage> Shared<S> {
