@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use bellwether_protocol::{ErrorCode, Outcome, RoleName, ServerFrame};
 use bellwether_tests::{
-    Cluster, ClusterOptions, Connection, ReplicaSet, execute, execute_within, free_ports, http_get, mint,
-    wait_until,
+    Cluster, ClusterOptions, Connection, FailPoint, ReplicaSet, execute, execute_within, free_ports,
+    http_get, mint, wait_until,
 };
+use bson::doc;
 use tokio::time::sleep;
 
 const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
@@ -112,5 +113,36 @@ async fn commands_resume_when_mongodb_comes_back() -> Result<()> {
     }
     set.all_follow().await?;
     execute(&cluster.urls(), INSERT).await??;
+    Ok(())
+}
+
+/// What became of the commit is in MongoDB, where the next coordinator finds it. It must not be kept waiting meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_to_end_leaves_a_commit_in_doubt_to_others() -> Result<()> {
+    let mut set = ReplicaSet::start(3).await?;
+    let mut cluster = Cluster::start(set.uri()).await?;
+    let coordinator = cluster.all_agree().await?.coordinator;
+    let coordinator = &cluster.servers[coordinator];
+    let (mut connection, hello) = Connection::greeted(&coordinator.url()).await?;
+    let held = FailPoint::on(set.client(), "hangBeforeCommitingTxn", doc! {}).await?;
+    connection.command(mint(hello.server_time_ms), INSERT).await?;
+    held.entered().await?;
+    for member in &mut set.members {
+        member.process.pause()?;
+    }
+    wait_until("the coordinator to miss MongoDB", async || {
+        ensure!(!coordinator.status().await?.mongodb.available, "it does not");
+        Ok(())
+    })
+    .await?;
+
+    coordinator.process.terminate()?;
+    let ServerFrame::Error(error) = connection.receive().await? else {
+        bail!("expected an error")
+    };
+    assert_eq!(
+        (error.code, error.outcome),
+        (ErrorCode::DatabaseUnavailable, Outcome::Unknown)
+    );
     Ok(())
 }

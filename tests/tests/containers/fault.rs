@@ -27,16 +27,16 @@ pub(crate) enum Recovers {
 #[derive(Debug)]
 pub(crate) struct Row {
     what: &'static str,
-    pub(crate) executed: usize,
+    executed: usize,
     /// The longest time without an executed command that began before all was mended.
     gap: Duration,
     /// The longest one after it.
     gap_mended: Duration,
     lost: usize,
     doubled: usize,
-    pub(crate) unknown: usize,
+    unknown: usize,
     /// Told not executed, and not executed.
-    pub(crate) refused: usize,
+    refused: usize,
 }
 
 /// What was seen of a fault.
