@@ -88,6 +88,7 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
                 Ok(_) => executed += 1,
                 // The claim ended the session while the commit was on its way. Asking again settles it.
                 Err(error) if error.outcome == Outcome::Unknown => {
+                    assert_ne!(error.code, ErrorCode::Internal, "{error:?}");
                     let again = next.pipeline.submit(SourceId::new(), id, command, in_a_while());
                     again
                         .map_err(|error| anyhow!("{error:?}"))?

@@ -2,7 +2,7 @@
 
 use bellwether_protocol::MongoError;
 use bson::{Bson, Document};
-use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR};
+use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure};
 
 use crate::database::codes::{
     CURSOR_KILLED, CURSOR_NOT_FOUND, DUPLICATE_KEY, INTERRUPTED, NO_SUCH_TRANSACTION, SNAPSHOT_TOO_OLD,
@@ -44,6 +44,10 @@ impl From<Error> for Failure {
                 index: None,
                 command: None,
             }),
+            // The same where it happens while a commit waits for the majority.
+            ErrorKind::Write(WriteFailure::WriteConcernError(error)) if is_transient(error.code) => {
+                Self::Transient(error.message)
+            }
             ErrorKind::Io(_)
             | ErrorKind::ServerSelection { .. }
             | ErrorKind::ConnectionPoolCleared { .. } => Self::Transient(error.kind.to_string()),
