@@ -250,7 +250,8 @@ async fn mirror() -> Result<String> {
     let site = targets
         .lines()
         .find_map(|line| line.strip_prefix(RELEASE)?.strip_prefix(' '));
-    Ok(site.unwrap_or("http://deb.debian.org/debian").to_owned())
+    site.map(str::to_owned)
+        .with_context(|| format!("apt-get has no source of Debian's {RELEASE}"))
 }
 
 /// Runs the script in a Debian and keeps what it has made of it.
