@@ -90,12 +90,18 @@ pub(super) async fn hear_close(socket: &mut Socket) -> (u16, String) {
     }
 }
 
-/// A dialler's whole handshake with a server that has the secret. Its messages go through the session.
-pub(super) async fn greet(port: u16, from: &str, to: &str, secret: &str) -> (Socket, Session) {
+/// The first frame of either side: this one's, then the server's.
+pub(super) async fn exchange_hellos(port: u16, from: &str, to: &str) -> (Socket, [String; 2]) {
     let mut socket = dial(port).await;
     let ours = hello("c", from, to, Some(1));
     say(&mut socket, &ours).await;
     let theirs = hear_text(&mut socket).await;
+    (socket, [ours, theirs])
+}
+
+/// A dialler's whole handshake with a server that has the secret. Its messages go through the session.
+pub(super) async fn greet(port: u16, from: &str, to: &str, secret: &str) -> (Socket, Session) {
+    let (mut socket, [ours, theirs]) = exchange_hellos(port, from, to).await;
     let hellos = Hellos {
         dialler: &ours,
         acceptor: &theirs,

@@ -6,7 +6,9 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::super::frame::{PeerProof, to_json};
 use super::super::proof::{Hellos, Role};
-use super::raw::{self, accept, dial, dial_speaking, greet, hear_close, hear_text, hello, say};
+use super::raw::{
+    self, accept, dial, dial_speaking, exchange_hellos, greet, hear_close, hear_text, hello, say,
+};
 use super::{OTHER, Peer, SECRET, id, link, listener, message, messages_so_far, peer_with, until};
 
 /// `a` with these secrets, and its port; its peer `b` is nowhere.
@@ -108,10 +110,7 @@ async fn who_is_refused_hears_why() {
             "{hello}: {closed} {said}"
         );
     }
-    let mut socket = dial(port).await;
-    let ours = hello("c", "b", "a", Some(1));
-    say(&mut socket, &ours).await;
-    let theirs = hear_text(&mut socket).await;
+    let (mut socket, [ours, theirs]) = exchange_hellos(port, "b", "a").await;
     let hellos = Hellos {
         dialler: &ours,
         acceptor: &theirs,
@@ -141,10 +140,7 @@ async fn another_version_is_told_this_one() {
 #[tokio::test]
 async fn a_recorded_handshake_is_of_no_use_again() {
     let (mut a, port) = lone_peer(Some(SECRET)).await;
-    let mut socket = dial(port).await;
-    let ours = hello("c", "b", "a", Some(1));
-    say(&mut socket, &ours).await;
-    let theirs = hear_text(&mut socket).await;
+    let (mut socket, [ours, theirs]) = exchange_hellos(port, "b", "a").await;
     let hellos = Hellos {
         dialler: &ours,
         acceptor: &theirs,
