@@ -217,6 +217,16 @@ impl Compose {
         inspect(&self.container(service).await?).await
     }
 
+    /// The id of the image that a service's container was made from.
+    ///
+    /// # Errors
+    /// If it has no container.
+    pub async fn image(&self, service: &str) -> Result<String> {
+        let seen = self.inspect(service).await?;
+        let image = seen["Image"].as_str().context("a container has an image")?;
+        Ok(image.to_owned())
+    }
+
     /// What a service has written to its log.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ use crate::stage::Stage;
 
 /// What was executed before is still there, of all cases of this run.
 pub(crate) async fn stopped_and_started(stage: &mut Stage) -> Result<()> {
+    // Those of the first start go away with their containers.
+    no_secret_was_shown(stage).await.context("before")?;
     let what = "`docker compose down` and `up`, with the data kept";
     let again = async |compose: &mut Compose, _coordinator: usize| {
         compose.down().await?;

@@ -56,9 +56,8 @@ pub(crate) async fn only_clients_ports_are_published(stage: &mut Stage) -> Resul
 }
 
 pub(crate) async fn the_image_is_small(stage: &mut Stage) -> Result<()> {
-    let seen = stage.compose.inspect("s1").await?;
-    let image = seen["Image"].as_str().context("a container has an image")?;
-    let seen: Value = serde_json::from_str(&docker(["image", "inspect", image]).await?)?;
+    let image = stage.compose.image("s1").await?;
+    let seen: Value = serde_json::from_str(&docker(["image", "inspect", &image]).await?)?;
     let seen = &seen[0];
     let size = seen["Size"].as_u64().context("an image has a size")?;
     println!("the server's image: {size} bytes");

@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bellwether_tests::{Agreement, Compose, docker, wait_until};
 use tempfile::TempDir;
 
@@ -47,7 +47,7 @@ pub(crate) async fn clients_reach_neither_mongods_nor_peers(stage: &mut Stage) -
 
 async fn expect(compose: &Compose, network: &str, targets: &[String], state: &str) -> Result<()> {
     let network_name = compose.network(network).await?;
-    let image = image(compose, "m1").await?;
+    let image = compose.image("m1").await?;
     let mut run = vec![
         "run",
         "--rm",
@@ -72,7 +72,7 @@ async fn expect(compose: &Compose, network: &str, targets: &[String], state: &st
 
 pub(crate) async fn a_server_with_another_secret_is_refused(stage: &mut Stage) -> Result<()> {
     let before = stage.compose.all_well().await?;
-    let image = image(&stage.compose, "s1").await?;
+    let image = stage.compose.image("s1").await?;
     let secret = docker(["run", "--rm", &image, "new-secret"]).await?;
     let stranger = Stranger::start(&stage.compose, "bellwether", &secret).await?;
     expect_refused(&stage.compose, &stranger, before, "the peer secrets differ").await
@@ -121,7 +121,7 @@ impl Stranger {
         let dir = TempDir::with_prefix("bellwether-stranger-")?;
         let file = dir.path().join("secret");
         std::fs::write(&file, secret)?;
-        let image = image(compose, "s1").await?;
+        let image = compose.image("s1").await?;
         let network = compose.network("peers").await?;
         let peers: Vec<String> = compose
             .servers()
@@ -170,10 +170,4 @@ impl Drop for Stranger {
             eprintln!("the container {} stays: {error}", self.container);
         }
     }
-}
-
-async fn image(compose: &Compose, service: &str) -> Result<String> {
-    let seen = compose.inspect(service).await?;
-    let image = seen["Image"].as_str().context("a container has an image")?;
-    Ok(image.to_owned())
 }

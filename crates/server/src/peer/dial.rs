@@ -80,17 +80,18 @@ impl Dialler {
                 }
                 Err(error) => {
                     self.complain(&error, &mut complaint);
-                    match &error {
-                        DialError::Misconfigured(_) => self.directory.refused(&self.peer, &complaint),
-                        DialError::Refused => self.directory.gone(&self.peer),
-                        _ => {}
-                    }
-                    let link = if matches!(error, DialError::Refused) {
-                        // So it has ended, and a brief connection before was no fault of the other side.
-                        brief_in_a_row = 0;
-                        Link::Refused
-                    } else {
-                        Link::Down
+                    let link = match &error {
+                        DialError::Refused => {
+                            // So it has ended, and a brief connection before was no fault of the other side.
+                            brief_in_a_row = 0;
+                            self.directory.gone(&self.peer);
+                            Link::Refused
+                        }
+                        DialError::Misconfigured(_) => {
+                            self.directory.refused(&self.peer, &complaint);
+                            Link::Down
+                        }
+                        _ => Link::Down,
                     };
                     self.report_undialled(&mut reported, link).await;
                 }
