@@ -1,0 +1,80 @@
+//! What can go wrong.
+
+use core::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A kind of fault. Who it meets, and how hard, is drawn when it is inflicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// `kill -9` of a server, the coordinator more often than another; healed by a start.
+    ServerKill,
+    /// `SIGSTOP` of a server, and `SIGCONT`.
+    ServerPause,
+    /// `SIGTERM` of a server, which hands its office over; healed by a start.
+    ServerStop,
+    /// A server and its peers do not hear each other.
+    CutPeers,
+    /// Two servers do not hear each other, while both hear the third.
+    CutPair,
+    /// A server hears its peers or MongoDB, and is not heard, or the other way about.
+    CutOneWay,
+    /// A server and MongoDB do not hear each other.
+    CutMongodb,
+    /// A server and the clients do not hear each other.
+    CutClients,
+    /// A server and everybody else do not hear each other.
+    Isolate,
+    /// Packets of some links take up to some hundred milliseconds longer, each another time.
+    Delay,
+    /// Some links lose packets.
+    Loss,
+    /// Results of commands do not arrive, and nothing else on their connections.
+    LoseReplies,
+    /// `kill -9` of a `mongod`, the primary more often than another; healed by a start.
+    MongodKill,
+    /// `SIGSTOP` of a `mongod`, and `SIGCONT`.
+    MongodPause,
+    /// MongoDB's primary steps down.
+    StepDown,
+    /// `kill -9` of two of three `mongod`s.
+    MongodMajorityKill,
+    /// A `mongod` and the other members do not hear each other.
+    CutMember,
+    /// A server's wall clock jumps by up to an hour, forwards or back.
+    ClockJump,
+    /// A `mongod`'s disk takes no writes.
+    DiskStall,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+/// A host of the network, by what runs there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Node {
+    /// A server, by its place: 0 is `s1`.
+    Server(usize),
+    /// A `mongod`, by its place: 0 is `m1`.
+    Mongod(usize),
+    /// A host of clients, by its place: 0 is `c1`.
+    Clients(usize),
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (letter, place) = match self {
+            Self::Server(place) => ('s', place),
+            Self::Mongod(place) => ('m', place),
+            Self::Clients(place) => ('c', place),
+        };
+        write!(f, "{letter}{}", place + 1)
+    }
+}
