@@ -108,7 +108,6 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
     let encoded = body
         .to_vec()
         .map_err(|error| bad_command(format!("the command cannot be written as BSON: {error}")))?;
-    let memory = encoded.len() + footprint::structure(&body);
     let list = list::is_list(&body);
     let parts = if list {
         list::read(body, vocabulary)?
@@ -116,11 +115,11 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
         vec![Part::read(body, vocabulary)?]
     };
     Ok(ParsedCommand {
+        memory: footprint::of(&parts),
         parts,
         list,
         fingerprint: Sha256::digest(&encoded).into(),
         bytes: encoded.len(),
-        memory,
     })
 }
 
