@@ -6,6 +6,8 @@
 
 mod extjson;
 mod footprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod list;
 mod name;
 mod operators;
