@@ -3,6 +3,7 @@
 
 pub(crate) mod apt;
 mod cargo_deny;
+mod cxx;
 mod docker;
 mod kubernetes_validate;
 mod mongod;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use bellwether_tests::on_path;
 
 pub(crate) use cargo_deny::cargo_deny;
+pub(crate) use cxx::cxx;
 pub(crate) use docker::docker;
 pub(crate) use kubernetes_validate::kubernetes_validate;
 pub(crate) use mongod::mongod;
