@@ -76,7 +76,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
 /// Part of every test run, from the same seed every time: looking for what nobody has found yet is for longer runs.
 pub(crate) async fn short() -> Result<()> {
-    build::lints().await?;
+    build::format().await?;
     run(Options {
         targets: Vec::new(),
         seconds: SHORT.as_secs(),

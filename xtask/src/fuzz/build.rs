@@ -1,8 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bellwether_tests::target_dir;
-use tokio::process::Command;
 
 use crate::provision;
 use crate::step::{cargo, command, output, root, run as run_step};
@@ -23,7 +22,12 @@ impl Programs {
         provision::cxx().await?;
         let host = host().await?;
         let target = target_dir()?.join("fuzz");
-        let mut build = on_fuzz(["build", "--bins"], &host, &target);
+        let mut build = cargo(["build", "--bins", "--release", "--locked", "--manifest-path"]);
+        // Named as a target, the machine's own system is compiled for with flags that build scripts do not get.
+        build
+            .arg(manifest())
+            .args(["--target", &host, "--target-dir"])
+            .arg(&target);
         run_step(build.env("RUSTFLAGS", FLAGS)).await?;
         let dir = target.join(&host).join("release");
         Ok(Self { dir })
@@ -34,24 +38,9 @@ impl Programs {
     }
 }
 
-/// Format and lints of the package, which is no member of the workspace.
-pub(super) async fn lints() -> Result<()> {
-    provision::cxx().await?;
-    run_step(cargo(["fmt", "--check", "--manifest-path"]).arg(manifest())).await?;
-    let host = host().await?;
-    let mut clippy = on_fuzz(["clippy", "--bins"], &host, &target_dir()?.join("fuzz"));
-    clippy.args(["--", "-D", "warnings"]);
-    run_step(clippy.env("RUSTFLAGS", "--cfg fuzzing")).await
-}
-
-/// Named as a target, the machine's own system is compiled for with flags that build scripts do not get.
-fn on_fuzz<const N: usize>(task: [&str; N], host: &str, target: &Path) -> Command {
-    let mut cargo = cargo(task);
-    cargo
-        .args(["--release", "--locked", "--manifest-path"])
-        .arg(manifest());
-    cargo.args(["--target", host, "--target-dir"]).arg(target);
-    cargo
+/// The package is no member of the workspace. What it calls is, and is linted there.
+pub(super) async fn format() -> Result<()> {
+    run_step(cargo(["fmt", "--check", "--manifest-path"]).arg(manifest())).await
 }
 
 fn manifest() -> PathBuf {

@@ -1,5 +1,6 @@
 //! What holds of every command a client sends.
 
+use core::str::Chars;
 use std::borrow::Cow;
 
 use bellwether_protocol::{ClientFrame, ErrorCode, ErrorFrame, MAX_DEPTH, Outcome, RawJson};
@@ -73,11 +74,12 @@ pub fn command(data: &[u8]) {
     }
 }
 
-/// After a digit comes what stands where MongoDB obeys operators, so that the fuzzer need not find the way there.
+/// After a digit comes what stands where MongoDB obeys operators, so that the fuzzer need not find the way there, and in it
+/// `!` and any letter are one of those that are refused, so that it need not spell it.
 fn placed(text: &str) -> Cow<'_, str> {
     let mut rest = text.chars();
     let place = rest.next().and_then(|first| first.to_digit(10));
-    let value = rest.as_str();
+    let value = &spelled(rest);
     let command = match place {
         None => return Cow::Borrowed(text),
         Some(0) => format!(r#"{{"find":"c","filter":{value}}}"#),
@@ -92,6 +94,20 @@ fn placed(text: &str) -> Cow<'_, str> {
         Some(_) => format!(r#"{{"listCollections":1,"filter":{value}}}"#),
     };
     Cow::Owned(command)
+}
+
+fn spelled(mut text: Chars<'_>) -> String {
+    let mut spelled = String::new();
+    while let Some(c) = text.next() {
+        match (c, text.clone().next()) {
+            ('!', Some(letter)) => {
+                text.next();
+                spelled.push_str(OPERATORS[letter as usize % OPERATORS.len()]);
+            }
+            _ => spelled.push(c),
+        }
+    }
+    spelled
 }
 
 /// What a command is taken to need, in bytes.
