@@ -59,7 +59,7 @@ pub(crate) async fn build(bugs: &[Bug]) -> Result<PathBuf> {
     build
         .args(["--package", "bellwether-server", "--package", "bellwether-chaos"])
         .current_dir(copy.workspace())
-        // What the original and the copy have in common, all dependencies, is built once.
+        // What the original and the copy have in common, all that is not of the workspace, is built once.
         .env("CARGO_BUILD_BUILD_DIR", &target)
         .env("CARGO_TARGET_DIR", &place);
     run_step(&mut build).await?;
@@ -69,6 +69,7 @@ pub(crate) async fn build(bugs: &[Bug]) -> Result<PathBuf> {
 /// The files with all these bugs in them, each asleep until it is chosen.
 fn planted(bugs: &[Bug]) -> Result<Edited> {
     let mut edited = Edited::default();
+    tell_apart(&mut edited)?;
     for bug in bugs {
         let question = format!("crate::planted({:?})", bug.name);
         let asks = bug.edits.iter().any(|edit| edit.replace.contains(CHOSEN));
@@ -87,6 +88,18 @@ fn planted(bugs: &[Bug]) -> Result<Edited> {
         }
     }
     Ok(edited)
+}
+
+/// Gives the copy's crates a version of their own. Cargo would take them for the original's otherwise, which are built in the
+/// same directory, and what is built of the original would have the bugs in it.
+fn tell_apart(edited: &mut Edited) -> Result<()> {
+    let manifest = edited.text(Path::new("Cargo.toml"))?;
+    let version = "[workspace.package]\nversion = \"";
+    let begin = manifest.find(version).map(|at| at + version.len());
+    let end = begin.and_then(|begin| Some(begin + manifest[begin..].find('"')?));
+    let end = end.context("Cargo.toml does not begin its [workspace.package] with the version")?;
+    manifest.insert_str(end, "+planted");
+    Ok(())
 }
 
 /// The root of the library that a file is part of.
