@@ -40,10 +40,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> Result<()> {
     if options.programs {
         let place = programs::build(&programs::all()?).await?;
-        show(&format!(
-            "BELLWETHER_PLANTED chooses the bug of {}",
-            place.display()
-        ));
+        show(&format!("PLANTED_BUG chooses the bug of {}", place.display()));
         return Ok(());
     }
     let mut bugs = bug::all()?;

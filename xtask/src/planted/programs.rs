@@ -1,5 +1,5 @@
 //! The server and the chaos suite with bugs in them: all bugs of `tests/chaos/planted/` in one copy of the workspace,
-//! built once. `BELLWETHER_PLANTED` chooses one when a program is started; without it the programs are right. Nothing of
+//! built once. `PLANTED_BUG` chooses one when a program is started; without it the programs are right. Nothing of
 //! this is in the product's own source, so nothing of it can be built into the product by mistake.
 
 use std::path::{Path, PathBuf};
@@ -15,12 +15,15 @@ use crate::step::{cargo, run as run_step};
 /// What stands in an edit's new text for the question whether the bug was chosen.
 const CHOSEN: &str = "PLANTED";
 
+/// The variable that chooses. Not one of the servers' own, which are kept from the servers that tests start.
+pub(crate) const VARIABLE: &str = "PLANTED_BUG";
+
 /// Added to every crate that has a bug.
 const QUESTION: &str = r#"
 /// Whether this bug was chosen when the process was started.
 pub(crate) fn planted(bug: &str) -> bool {
     static CHOSEN: std::sync::OnceLock<Option<std::ffi::OsString>> = std::sync::OnceLock::new();
-    let chosen = CHOSEN.get_or_init(|| std::env::var_os("BELLWETHER_PLANTED"));
+    let chosen = CHOSEN.get_or_init(|| std::env::var_os("PLANTED_BUG"));
     chosen.as_ref().is_some_and(|chosen| chosen == bug)
 }
 "#;
@@ -29,7 +32,7 @@ pub(crate) fn planted(bug: &str) -> bool {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bug {
-    /// The name of the file that describes it, and what `BELLWETHER_PLANTED` is set to.
+    /// The name of the file that describes it, and what `PLANTED_BUG` is set to.
     #[serde(skip)]
     pub(crate) name: String,
     /// Why it is a bug, in one line.
