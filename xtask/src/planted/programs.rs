@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::target_dir;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::copy::Copy;
 use super::edit::{Edit, Edited, described};
@@ -40,6 +40,7 @@ pub(crate) struct Bug {
     /// The invariants of which at least one must be found broken.
     pub(crate) invariants: Vec<String>,
     /// With which options of the chaos suite it shows.
+    #[serde(deserialize_with = "words")]
     pub(crate) args: Vec<String>,
     /// What it is.
     #[serde(rename = "edit")]
@@ -51,6 +52,11 @@ pub(crate) fn all() -> Result<Vec<Bug>> {
     let bugs = described("tests/chaos/planted")?;
     let named = bugs.into_iter().map(|(name, bug)| Bug { name, ..bug });
     Ok(named.collect())
+}
+
+fn words<'de, D: Deserializer<'de>>(text: D) -> Result<Vec<String>, D::Error> {
+    let text = String::deserialize(text)?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 
 /// Plants the bugs and builds the programs. Gives the directory they are in.
