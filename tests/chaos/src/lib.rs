@@ -5,3 +5,5 @@
 
 pub mod fault;
 pub mod history;
+pub mod plan;
+pub mod timeline;
