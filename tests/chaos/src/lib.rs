@@ -5,3 +5,5 @@
 
 pub mod fault;
 pub mod history;
+pub mod network;
+pub mod world;
