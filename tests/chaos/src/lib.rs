@@ -5,3 +5,7 @@
 
 pub mod fault;
 pub mod history;
+pub mod network;
+pub mod plan;
+pub mod timeline;
+pub mod world;
