@@ -3,9 +3,14 @@
 //!
 //! Everything that is drawn by lot comes from one seed.
 
+pub mod check;
 pub mod fault;
+pub mod final_state;
 pub mod history;
+pub mod ledger;
 pub mod network;
 pub mod plan;
+pub mod replay;
 pub mod timeline;
+pub mod workload;
 pub mod world;
