@@ -40,7 +40,7 @@ impl NetworkHost {
             device.set_nonblocking(true)?;
             // A process that talks to itself does so over loopback, by whichever address.
             ip(&format!(
-                "link set lo up\naddress add {address}/24 dev tun0\nlink set tun0 mtu {MTU} up\n"
+                "link set lo up\nlink set tun0 addrgenmode none mtu {MTU}\naddress add {address}/24 dev tun0\nlink set tun0 up\n"
             ))?;
             let namespace = Arc::new(namespace);
             anyhow::Ok((Self { address, namespace }, device))

@@ -18,7 +18,7 @@ pub(super) struct Spoiled {
 
 /// What a fault of the network that meets these nodes does, among all there are; `None` if it is none of the network.
 pub(super) fn spoil(fault: Fault, victims: &[Node], all: &[Node], lot: &mut StdRng) -> Option<Spoiled> {
-    let such = |is: fn(&Node) -> bool| all.iter().copied().filter(|node| is(node)).collect::<Vec<_>>();
+    let such = |is: fn(&Node) -> bool| all.iter().copied().filter(is).collect::<Vec<_>>();
     let servers = such(|node| matches!(node, Node::Server(_)));
     let members = such(|node| matches!(node, Node::Mongod(_)));
     let clients = such(|node| matches!(node, Node::Clients(_)));

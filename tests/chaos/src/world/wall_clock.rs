@@ -1,13 +1,9 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
-
-/// Where systems put libfaketime, besides a directory that is named after the machine's kind.
-const PLACES: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
-const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+use bellwether_tests::installed_faketime;
 
 /// Wall clocks of servers, each of which can be put off the right time. Clocks that only grow are left alone.
 ///
@@ -21,7 +17,7 @@ pub(super) struct WallClocks {
 impl WallClocks {
     /// Clocks that are right, with their files in this directory; `None` where there is no libfaketime.
     pub(super) fn new(dir: &Path, count: usize) -> Result<Option<Self>> {
-        let Some(library) = library() else {
+        let Some(library) = installed_faketime() else {
             return Ok(None);
         };
         let files = (0..count)
@@ -54,16 +50,4 @@ impl WallClocks {
             .and_then(|()| fs::rename(&new, file))
             .with_context(|| format!("writing {}", file.display()))
     }
-}
-
-/// The library, if there is one that can be loaded.
-fn library() -> Option<PathBuf> {
-    let mut places: Vec<PathBuf> = PLACES.map(PathBuf::from).into();
-    places.extend(PLACES.map(|place| Path::new(place).join(format!("{}-linux-gnu", std::env::consts::ARCH))));
-    let libraries = places.into_iter().map(|place| place.join(LIBRARY));
-    libraries.filter(|library| library.is_file()).find(|library| {
-        let tried = Command::new("true").env("LD_PRELOAD", library).output();
-        // What cannot be preloaded is only complained about.
-        tried.is_ok_and(|tried| tried.status.success() && tried.stderr.is_empty())
-    })
 }

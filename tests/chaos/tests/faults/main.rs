@@ -43,7 +43,7 @@ fn main() -> Result<ExitCode> {
             a_paused_one_stands_still
             a_primary_that_steps_down_is_followed_by_another
             without_a_majority_nothing_is_acknowledged
-            a_stalled_disk_makes_nothing_durable
+            with_a_stalled_disk_nothing_becomes_durable
             only_one_is_ill_at_a_time;
     })
 }
