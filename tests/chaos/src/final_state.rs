@@ -49,7 +49,9 @@ impl FinalState {
     pub async fn read(client: &mongodb::Client) -> Result<Self> {
         let mut state = Self::default();
         for document in documents(client, Workload::Register).await? {
-            state.registers.insert(text(&document, "_id")?, text(&document, "v")?);
+            state
+                .registers
+                .insert(text(&document, "_id")?, text(&document, "v")?);
         }
         for document in documents(client, Workload::Append).await? {
             let items = document
@@ -90,8 +92,12 @@ impl FinalState {
 
     /// The accounts of a bank by number.
     pub(crate) fn bank(&self, key: &str) -> Vec<Tallied> {
-        let accounts =
-            (0..ACCOUNTS).map(|number| self.accounts.get(&account(key, number)).cloned().unwrap_or_default());
+        let accounts = (0..ACCOUNTS).map(|number| {
+            self.accounts
+                .get(&account(key, number))
+                .cloned()
+                .unwrap_or_default()
+        });
         accounts.collect()
     }
 }

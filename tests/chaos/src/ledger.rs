@@ -139,11 +139,7 @@ impl Watcher {
         let from = watching.begin().await?;
         let task = tokio::spawn(watching.watch(from, targets));
         let client = client.clone();
-        Ok(Self {
-            client,
-            target,
-            task,
-        })
+        Ok(Self { client, target, task })
     }
 
     /// Waits until all that is there now has been seen, and gives the whole history, which is also on disk then.
@@ -194,13 +190,19 @@ impl Watching {
                     silent_since = Instant::now();
                     Instant::now() + CATCHING_UP
                 });
-                let seen = self.fence.as_ref().map_or((0, 0), |fence| (fence.epoch, fence.seq));
+                let seen = self
+                    .fence
+                    .as_ref()
+                    .map_or((0, 0), |fence| (fence.epoch, fence.seq));
                 let all = seen >= wanted;
                 if all && silent_since.elapsed() >= SILENCE {
                     break;
                 }
                 if Instant::now() >= give_up {
-                    let why = format!("{wanted:?} was not seen in {} s, only {seen:?}", CATCHING_UP.as_secs());
+                    let why = format!(
+                        "{wanted:?} was not seen in {} s, only {seen:?}",
+                        CATCHING_UP.as_secs()
+                    );
                     self.note(Line::Lost { why })?;
                     break;
                 }
@@ -250,7 +252,11 @@ impl Watching {
             "fullDocument.epoch": 1, "fullDocument.seq": 1, "fullDocument.holder": 1, "fullDocument.number": 1,
             "fullDocument.commands.id": 1,
         } };
-        let watch = self.collection.watch().pipeline([needed]).max_await_time(SILENCE / 4);
+        let watch = self
+            .collection
+            .watch()
+            .pipeline([needed])
+            .max_await_time(SILENCE / 4);
         let opened = match from {
             From::Time(time) => watch.start_at_operation_time(*time).await?,
             From::Token(token) => watch.resume_after(token.clone()).await?,
@@ -307,7 +313,9 @@ fn changed(event: &Document, fence: Option<&Fence>) -> Result<Line> {
     let transaction = transaction(event);
     let changes = match kind {
         "insert" => event.get_document("fullDocument")?,
-        "update" if is_fence => event.get_document("updateDescription")?.get_document("updatedFields")?,
+        "update" if is_fence => event
+            .get_document("updateDescription")?
+            .get_document("updatedFields")?,
         _ => {
             let key = event.get("documentKey");
             return Ok(Line::Removed {
@@ -384,7 +392,10 @@ async fn snapshot(ledger: &Collection<Document>) -> Result<(Option<Fence>, Times
         .context("reading the fence")?;
     let cursor = reply.get_document("cursor")?;
     let at = cursor.get_timestamp("atClusterTime")?;
-    let found = cursor.get_array("firstBatch")?.first().and_then(Bson::as_document);
+    let found = cursor
+        .get_array("firstBatch")?
+        .first()
+        .and_then(Bson::as_document);
     let fence = found.map(|found| {
         Ok::<_, anyhow::Error>(Fence {
             epoch: epoch(found)?,

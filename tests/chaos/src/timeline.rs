@@ -79,8 +79,8 @@ pub struct Reign {
 /// A stretch in which a member was primary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Primary {
-    /// Its address.
-    pub member: String,
+    /// Its place: 0 is `m1`.
+    pub member: usize,
     /// When it was first seen to be primary.
     pub began: u64,
     /// When it no longer was.

@@ -39,7 +39,9 @@ async fn everything_holds_when_the_coordinator_is_killed() -> Result<()> {
         .into_iter()
         .map(|clients| {
             thread::spawn(move || -> Result<()> {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
                 let runs = clients.into_iter().map(workload::Client::run);
                 runtime.block_on(futures_util::future::try_join_all(runs))?;
                 Ok(())
@@ -62,7 +64,10 @@ async fn everything_holds_when_the_coordinator_is_killed() -> Result<()> {
     println!("{told:?}");
 
     let entries = history::read(&dir.path().join("history.jsonl"))?;
-    assert_eq!(told.executed + told.not_executed + told.unknown, entries.len() as u64);
+    assert_eq!(
+        told.executed + told.not_executed + told.unknown,
+        entries.len() as u64
+    );
     let coordinator = cluster.all_agree().await?.coordinator;
     let replays = replay(&entries, &cluster.urls()[coordinator], 500).await?;
     let state = FinalState::read(set.client()).await?;

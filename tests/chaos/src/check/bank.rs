@@ -19,7 +19,10 @@ pub(super) fn check(calls: &Calls, state: &FinalState) -> Option<Finding> {
         if let Told::Balances(balances) = &read.told {
             let sum: i64 = balances.iter().sum();
             wrongs.unless(sum == 0, || {
-                format!("client {} saw {balances:?} in {}, which makes {sum}", read.client, read.key)
+                format!(
+                    "client {} saw {balances:?} in {}, which makes {sum}",
+                    read.client, read.key
+                )
             });
         }
     }
@@ -41,7 +44,10 @@ pub(super) fn check(calls: &Calls, state: &FinalState) -> Option<Finding> {
         for (number, account) in accounts.iter().enumerate() {
             let logged: i64 = account.log.iter().map(|(_, amount)| amount).sum();
             wrongs.unless(logged == account.sum, || {
-                format!("account {number} of {key} has {} and a log of {logged}", account.sum)
+                format!(
+                    "account {number} of {key} has {} and a log of {logged}",
+                    account.sum
+                )
             });
             for (token, amount) in &account.log {
                 paid.entry(token).or_default().push((number, *amount));
@@ -52,9 +58,7 @@ pub(super) fn check(calls: &Calls, state: &FinalState) -> Option<Finding> {
             paid.sort_unstable();
             let mut asked = match transfers.get(token).map(|command| &command.asked) {
                 Some(asked) if asked.key == key => match asked.what {
-                    What::Transfer {
-                        from, to, amount, ..
-                    } => vec![(from, -amount), (to, amount)],
+                    What::Transfer { from, to, amount, .. } => vec![(from, -amount), (to, amount)],
                     _ => Vec::new(),
                 },
                 _ => Vec::new(),

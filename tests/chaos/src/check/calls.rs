@@ -136,10 +136,7 @@ impl Command {
             self.began = self.began.min(entry.began);
         }
         if entry.outcome == Outcome::Executed {
-            self.answered = Some(
-                self.answered
-                    .map_or(entry.ended, |ended| ended.min(entry.ended)),
-            );
+            self.answered = Some(self.answered.map_or(entry.ended, |ended| ended.min(entry.ended)));
         }
         self.outcome = match (self.outcome, entry.outcome) {
             (Outcome::Executed, _) | (_, Outcome::Executed) => Outcome::Executed,

@@ -17,7 +17,10 @@ pub(super) fn check(calls: &Calls, state: &FinalState, ledger: &Ledger) -> Vec<F
             let effects = state.effects(*workload);
             let mut checked = 0;
             let executed = |outcome| outcome == Outcome::Executed;
-            for command in calls.commands_of(*workload).filter(|command| executed(command.outcome)) {
+            for command in calls
+                .commands_of(*workload)
+                .filter(|command| executed(command.outcome))
+            {
                 checked += 1;
                 if *workload != Workload::Register {
                     wrongs.unless(effects.contains_key(command.token.as_str()), || {
@@ -30,7 +33,8 @@ pub(super) fn check(calls: &Calls, state: &FinalState, ledger: &Ledger) -> Vec<F
                         format!("{} was acknowledged and has no record", command.name())
                     });
                     // Told without an epoch: only that it was executed.
-                    let differs = recorded.is_some() && call.epoch.is_some() && recorded != call.epoch.as_ref();
+                    let differs =
+                        recorded.is_some() && call.epoch.is_some() && recorded != call.epoch.as_ref();
                     wrongs.unless(!differs, || {
                         format!(
                             "{} was acknowledged in epoch {:?} and is recorded in {recorded:?}",

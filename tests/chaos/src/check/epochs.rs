@@ -13,7 +13,12 @@ use crate::ledger::{Ledger, Line};
 type Holder = (String, String);
 
 pub(super) fn check(entries: &[Entry], ledger: &Ledger) -> Vec<Finding> {
-    let mut findings = vec![unique(entries, ledger), grows(ledger), fenced(ledger), told(entries)];
+    let mut findings = vec![
+        unique(entries, ledger),
+        grows(ledger),
+        fenced(ledger),
+        told(entries),
+    ];
     let holes: Vec<&str> = ledger
         .lines
         .iter()
@@ -26,7 +31,10 @@ pub(super) fn check(entries: &[Entry], ledger: &Ledger) -> Vec<Finding> {
         .lines
         .iter()
         .any(|line| matches!(line, Line::Granted { .. } | Line::From { fence: Some(_) }));
-    for finding in findings.iter_mut().filter(|finding| finding.verdict == Verdict::Held) {
+    for finding in findings
+        .iter_mut()
+        .filter(|finding| finding.verdict == Verdict::Held)
+    {
         if let Some(why) = holes.first() {
             finding.verdict = Verdict::Undecided(format!("the ledger was not seen all the time: {why}"));
         } else if !epochs {
@@ -139,9 +147,14 @@ fn fenced(ledger: &Ledger) -> Finding {
                 checked += 1;
                 let ids = || ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 wrongs.unless(Some(*epoch) == newest, || {
-                    format!("{} committed under epoch {epoch} while {newest:?} was the newest", ids())
+                    format!(
+                        "{} committed under epoch {epoch} while {newest:?} was the newest",
+                        ids()
+                    )
                 });
-                let together = transaction.as_deref().is_some_and(|transaction| held.contains(transaction));
+                let together = transaction
+                    .as_deref()
+                    .is_some_and(|transaction| held.contains(transaction));
                 wrongs.unless(together, || {
                     format!("{} committed without the fence in the same transaction", ids())
                 });

@@ -49,7 +49,9 @@ pub(crate) fn decide<M: Model>(mut operations: Vec<Timed<M::Op>>, limit: Duratio
     let mut explained = operations.iter().filter(|one| !one.is_read).count();
     let mut contradicted = all;
     if explains::<M>(&operations[..explained], limit) == CheckResult::Illegal {
-        return Decision::Contradicted(format!("no order explains {explained} writes, even without reads"));
+        return Decision::Contradicted(format!(
+            "no order explains {explained} writes, even without reads"
+        ));
     }
     // What a part of the reads contradicts, more of them contradict as well.
     while explained + 1 < contradicted {

@@ -40,7 +40,8 @@ pub(super) fn check(calls: &Calls, state: &FinalState) -> Option<Finding> {
             }
         }
         for (item, insert) in inserts {
-            let missing = insert.answered.is_some_and(|answered| answered < began) && !seen.contains_key(item);
+            let missing =
+                insert.answered.is_some_and(|answered| answered < began) && !seen.contains_key(item);
             wrongs.unless(!missing, || {
                 format!("{who} missed {}, which was acknowledged before", insert.name())
             });
@@ -52,7 +53,11 @@ pub(super) fn check(calls: &Calls, state: &FinalState) -> Option<Finding> {
             judge(&read.key, items, read.began, read.ended, &who);
         }
     }
-    let keys: BTreeSet<&str> = inserts.keys().copied().chain(state.sets.keys().map(String::as_str)).collect();
+    let keys: BTreeSet<&str> = inserts
+        .keys()
+        .copied()
+        .chain(state.sets.keys().map(String::as_str))
+        .collect();
     for key in keys {
         let items = state.sets.get(key).map_or(&[][..], Vec::as_slice);
         judge(key, items, calls.end, u64::MAX, "the read after the run");

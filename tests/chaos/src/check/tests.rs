@@ -132,10 +132,15 @@ impl Run {
 
     /// What is said of this invariant.
     fn said(&self, invariant: &str) -> String {
-        let said = self.judged().into_iter().filter_map(|finding| match finding.verdict {
-            Verdict::Violated(what) | Verdict::Undecided(what) if finding.invariant == invariant => Some(what),
-            _ => None,
-        });
+        let said = self
+            .judged()
+            .into_iter()
+            .filter_map(|finding| match finding.verdict {
+                Verdict::Violated(what) | Verdict::Undecided(what) if finding.invariant == invariant => {
+                    Some(what)
+                }
+                _ => None,
+            });
         said.collect()
     }
 }
@@ -155,7 +160,10 @@ fn add(token: &str, amount: i64, look: bool) -> Asked {
 fn tallied(log: &[(&str, i64)]) -> Tallied {
     Tallied {
         sum: log.iter().map(|(_, amount)| amount).sum(),
-        log: log.iter().map(|(token, amount)| ((*token).into(), *amount)).collect(),
+        log: log
+            .iter()
+            .map(|(token, amount)| ((*token).into(), *amount))
+            .collect(),
     }
 }
 
@@ -181,7 +189,10 @@ fn a_right_history_holds() {
     run.done(Append, &append("b"), (5, 30));
     run.list(&["a", "b"]);
     run.holds();
-    let linearizable = run.judged().into_iter().find(|finding| finding.invariant == "linearizable");
+    let linearizable = run
+        .judged()
+        .into_iter()
+        .find(|finding| finding.invariant == "linearizable");
     assert_eq!(linearizable.unwrap().checked, 3);
 }
 
@@ -216,10 +227,13 @@ fn what_happened_twice_is_seen() {
     // The same id from two clients.
     let mut run = Run::new();
     run.told(Duplicates, &add("d", 3, true), (0, 10), &Told::Count(3));
-    run.told(Duplicates, &add("d", 3, true), (1, 12), &Told::Count(3)).replayed = true;
+    run.told(Duplicates, &add("d", 3, true), (1, 12), &Told::Count(3))
+        .replayed = true;
     run.state.duplicates.insert("c".into(), tallied(&[("d", 3)]));
     run.holds();
-    run.state.duplicates.insert("c".into(), tallied(&[("d", 3), ("d", 3)]));
+    run.state
+        .duplicates
+        .insert("c".into(), tallied(&[("d", 3), ("d", 3)]));
     run.violates(&["exactly_once", "linearizable"]);
 
     let mut run = Run::new();
@@ -232,7 +246,8 @@ fn what_happened_twice_is_seen() {
 fn different_replies_to_one_id_are_seen() {
     let mut run = Run::new();
     run.told(Duplicates, &add("d", 3, true), (0, 10), &Told::Count(3));
-    run.told(Duplicates, &add("d", 3, true), (1, 12), &Told::Count(3)).reply = Some("another".into());
+    run.told(Duplicates, &add("d", 3, true), (1, 12), &Told::Count(3))
+        .reply = Some("another".into());
     run.state.duplicates.insert("c".into(), tallied(&[("d", 3)]));
     run.violates(&["replies_equal"]);
 
@@ -297,7 +312,12 @@ fn what_was_not_executed_is_nowhere() {
     let mut run = Run::new();
     let write = Asked::write("r", "a", What::Write);
     run.call(Register, &write, (0, 10), Outcome::NotExecuted);
-    run.told(Register, &Asked::read("r"), (11, 20), &Told::Value(Some("a".into())));
+    run.told(
+        Register,
+        &Asked::read("r"),
+        (11, 20),
+        &Told::Value(Some("a".into())),
+    );
     run.violates(&["exactly_once", "linearizable"]);
 }
 
@@ -309,7 +329,12 @@ fn what_nobody_asked_for_is_seen() {
     run.violates(&["exactly_once", "linearizable"]);
 
     let mut run = Run::new();
-    run.told(Register, &Asked::read("r"), (11, 20), &Told::Value(Some("x".into())));
+    run.told(
+        Register,
+        &Asked::read("r"),
+        (11, 20),
+        &Told::Value(Some("x".into())),
+    );
     run.state.registers.insert("r".into(), "x".into());
     run.violates(&["exactly_once", "linearizable"]);
 }
@@ -363,9 +388,22 @@ fn a_bank_neither_gains_nor_loses() {
     let right = |wrong: &dyn Fn(&mut Run)| {
         let mut run = Run::new();
         run.done(Bank, &transfer("t", 0, 1, false), (0, 10));
-        run.told(Bank, &transfer("u", 1, 2, true), (5, 20), &Told::Balances(vec![0, 5]));
-        run.told(Bank, &Asked::read("b"), (11, 15), &Told::Balances(vec![-5, 5, 0, 0, 0]));
-        for (number, log) in [&[("t", -5)][..], &[("t", 5), ("u", -5)], &[("u", 5)]].iter().enumerate() {
+        run.told(
+            Bank,
+            &transfer("u", 1, 2, true),
+            (5, 20),
+            &Told::Balances(vec![0, 5]),
+        );
+        run.told(
+            Bank,
+            &Asked::read("b"),
+            (11, 15),
+            &Told::Balances(vec![-5, 5, 0, 0, 0]),
+        );
+        for (number, log) in [&[("t", -5)][..], &[("t", 5), ("u", -5)], &[("u", 5)]]
+            .iter()
+            .enumerate()
+        {
             run.state.accounts.insert(account("b", number), tallied(log));
         }
         wrong(&mut run);
@@ -385,7 +423,12 @@ fn a_bank_neither_gains_nor_loses() {
     right(&|run| run.state.accounts.get_mut("b/2").unwrap().sum = 6).violates(&["bank", "linearizable"]);
     // Adds up, and is stale.
     right(&|run| {
-        run.told(Bank, &Asked::read("b"), (21, 25), &Told::Balances(vec![-5, 5, 0, 0, 0]));
+        run.told(
+            Bank,
+            &Asked::read("b"),
+            (21, 25),
+            &Told::Balances(vec![-5, 5, 0, 0, 0]),
+        );
     })
     .violates(&["linearizable"]);
     // One that is told a balance that never was.

@@ -89,13 +89,13 @@ impl Recorder {
     }
 
     /// Who is MongoDB's primary now.
-    pub fn primary(&mut self, member: Option<&str>) {
+    pub fn primary(&mut self, member: Option<usize>) {
         let now = self.now();
         let Some(member) = member else { return };
         match self.timeline.primaries.last_mut() {
             Some(last) if last.member == member && now <= last.ended + BREAK => last.ended = now,
             _ => self.timeline.primaries.push(Primary {
-                member: member.to_owned(),
+                member,
                 began: now,
                 ended: now,
             }),

@@ -63,9 +63,7 @@ fn find(key: &str, numbers: &[usize]) -> String {
         .map(|number| format!("{:?}", account(key, *number)))
         .collect();
     let ids = ids.join(",");
-    format!(
-        r#"{{"find":"{COLLECTION}","filter":{{"_id":{{"$in":[{ids}]}}}},"projection":{{"balance":1}}}}"#
-    )
+    format!(r#"{{"find":"{COLLECTION}","filter":{{"_id":{{"$in":[{ids}]}}}},"projection":{{"balance":1}}}}"#)
 }
 
 pub(super) fn told(asked: &Asked, reply: &Document) -> Option<Told> {

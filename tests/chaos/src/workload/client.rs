@@ -58,13 +58,7 @@ pub(super) enum Role {
 }
 
 impl Client {
-    pub(super) fn new(
-        shared: Shared,
-        servers: ServerList,
-        keys: Arc<Keys>,
-        role: Role,
-        seed: u64,
-    ) -> Self {
+    pub(super) fn new(shared: Shared, servers: ServerList, keys: Arc<Keys>, role: Role, seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let deadline = Duration::from_millis(rng.random_range(3_000..8_000));
         let one_shot = OneShot::new(Native::new(), servers).deadline(deadline);

@@ -43,7 +43,8 @@ pub async fn prepare(client: &mongodb::Client) -> Result<()> {
         let made = database
             .create_collection(name)
             .write_concern(WriteConcern::majority());
-        made.await.with_context(|| format!("making the collection {name}"))?;
+        made.await
+            .with_context(|| format!("making the collection {name}"))?;
     }
     let index = doc! {
         "createIndexes": set::COLLECTION,

@@ -10,13 +10,7 @@ pub(super) fn is_one(reply: &Document) -> bool {
 
 /// The documents found by `find`.
 pub(super) fn batch(reply: &Document) -> Option<Vec<&Document>> {
-    documents(
-        reply
-            .get_document("cursor")
-            .ok()?
-            .get_array("firstBatch")
-            .ok()?,
-    )
+    documents(reply.get_document("cursor").ok()?.get_array("firstBatch").ok()?)
 }
 
 /// What `findAndModify` gives: there may be no document.
@@ -42,7 +36,5 @@ pub(super) fn texts(array: &Array) -> Option<Vec<String>> {
 
 /// A whole number of either size.
 pub(super) fn whole(number: &Bson) -> Option<i64> {
-    number
-        .as_i64()
-        .or_else(|| number.as_i32().map(i64::from))
+    number.as_i64().or_else(|| number.as_i32().map(i64::from))
 }

@@ -28,7 +28,9 @@ fn commands_are_commands_and_what_was_asked_survives_the_disk() {
 #[test]
 fn replies_are_read() {
     let find = |documents: &str| {
-        format!(r#"{{"cursor":{{"firstBatch":[{documents}],"id":{{"$numberLong":"0"}},"ns":"app.x"}},"ok":{{"$numberDouble":"1.0"}}}}"#)
+        format!(
+            r#"{{"cursor":{{"firstBatch":[{documents}],"id":{{"$numberLong":"0"}},"ns":"app.x"}},"ok":{{"$numberDouble":"1.0"}}}}"#
+        )
     };
     let one = r#"{"n":{"$numberInt":"1"},"nModified":{"$numberInt":"1"},"ok":{"$numberDouble":"1.0"}}"#;
     let none = one.replacen('1', "0", 1);
@@ -38,7 +40,10 @@ fn replies_are_read() {
     assert_eq!(told(Register, &write, one), Told::Done);
     assert!(matches!(told(Register, &write, &none), Told::Nonsense(_)));
     assert_eq!(told(Register, &read, &find("")), Told::Value(None));
-    assert_eq!(told(Register, &read, &find(r#"{"_id":"k","v":"1-1"}"#)), value("1-1"));
+    assert_eq!(
+        told(Register, &read, &find(r#"{"_id":"k","v":"1-1"}"#)),
+        value("1-1")
+    );
     let swap = What::CompareAndSet {
         expected: "1-1".into(),
     };
@@ -51,7 +56,10 @@ fn replies_are_read() {
         items(&["a", "b"])
     );
     assert_eq!(told(Append, &read, &find("")), items(&[]));
-    assert_eq!(told(Set, &read, &find(r#"{"item":"b"},{"item":"b"}"#)), items(&["b", "b"]));
+    assert_eq!(
+        told(Set, &read, &find(r#"{"item":"b"},{"item":"b"}"#)),
+        items(&["b", "b"])
+    );
     let account = |number: usize, balance: &str| {
         format!(r#"{{"_id":"k/{number}","balance":{{"$numberInt":"{balance}"}}}}"#)
     };
@@ -74,8 +82,18 @@ fn replies_are_read() {
     assert!(matches!(told(Bank, &transfer(false), &looked), Told::Nonsense(_)));
     let halved = format!(r#"{{"results":[{one},{none}],"ok":{{"$numberDouble":"1.0"}}}}"#);
     assert!(matches!(told(Bank, &transfer(false), &halved), Told::Nonsense(_)));
-    let add = Asked::write("k", "1-4", What::Add { amount: 2, look: true });
+    let add = Asked::write(
+        "k",
+        "1-4",
+        What::Add {
+            amount: 2,
+            look: true,
+        },
+    );
     let reply = r#"{"value":{"_id":"k","n":{"$numberInt":"12"}},"ok":{"$numberDouble":"1.0"}}"#;
     assert_eq!(told(Counter, &add, reply), Told::Count(12));
-    assert!(matches!(told(Counter, &add, r#"{"value":null}"#), Told::Nonsense(_)));
+    assert!(matches!(
+        told(Counter, &add, r#"{"value":null}"#),
+        Told::Nonsense(_)
+    ));
 }

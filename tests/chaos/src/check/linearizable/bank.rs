@@ -65,10 +65,7 @@ pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, S
     let there = logs.iter().flatten().copied().collect();
     let mut operations: HashMap<&str, Timed<Op>> = HashMap::new();
     for (command, ended) in object.effective(&there)? {
-        let What::Transfer {
-            from, to, amount, ..
-        } = command.asked.what
-        else {
+        let What::Transfer { from, to, amount, .. } = command.asked.what else {
             return Err(format!("{} is no transfer", command.name()));
         };
         let after = match command.told.as_ref() {

@@ -54,7 +54,11 @@ pub(super) fn check(calls: &Calls, state: &FinalState, limit: Duration) -> Vec<F
     judged.sort_by_key(|(workload, key, ..)| (*workload, *key));
     let findings = calls.workloads.iter().map(|workload| {
         let of_workload = judged.iter().filter(|(other, ..)| other == workload);
-        finding(calls, *workload, of_workload.map(|(_, key, size, decision)| (*key, *size, decision)))
+        finding(
+            calls,
+            *workload,
+            of_workload.map(|(_, key, size, decision)| (*key, *size, decision)),
+        )
     });
     findings.collect()
 }
@@ -184,7 +188,10 @@ impl Read {
             began: self.began,
             ended: self.ended,
             is_read: true,
-            name: format!("the read by client {}, which was told {:?}", self.client, self.told),
+            name: format!(
+                "the read by client {}, which was told {:?}",
+                self.client, self.told
+            ),
         }
     }
 }

@@ -72,7 +72,10 @@ pub(super) fn counter(
         places.insert(sum, place + 1);
     }
     if sum != counter.sum {
-        return Err(format!("what was added makes {sum}, and the counter is at {}", counter.sum));
+        return Err(format!(
+            "what was added makes {sum}, and the counter is at {}",
+            counter.sum
+        ));
     }
     let tokens: Vec<&str> = counter.log.iter().map(|(token, _)| token.as_str()).collect();
     for (place, token) in tokens.iter().enumerate() {

@@ -21,7 +21,10 @@ enum Op {
     Swap {
         expected: u32,
         new: u32,
-        #[allow(clippy::option_option, reason = "it was not told, and it met nothing, are two things")]
+        #[allow(
+            clippy::option_option,
+            reason = "it was not told, and it met nothing, are two things"
+        )]
         met: Option<Option<u32>>,
     },
 }
@@ -72,7 +75,11 @@ pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, S
     let mut values = Values::default();
     let mut operations: Vec<Timed<Op>> = Vec::new();
     for command in &object.commands {
-        let ended = match (command.outcome, command.answered, seen.get(command.token.as_str())) {
+        let ended = match (
+            command.outcome,
+            command.answered,
+            seen.get(command.token.as_str()),
+        ) {
             (Outcome::Executed, Some(answered), _) => answered,
             (Outcome::Unknown, _, Some(seen_at)) => *seen_at,
             // Told not executed: whoever sees its value sees one that nobody wrote.
@@ -132,7 +139,11 @@ fn seen<'a>(object: &'a Object<'_>, last: Option<&'a str>) -> HashMap<&'a str, u
     // A compare-and-set whose value was seen has met the value it expected, before.
     loop {
         let mut news = false;
-        for command in object.commands.iter().filter(|command| command.outcome == Outcome::Unknown) {
+        for command in object
+            .commands
+            .iter()
+            .filter(|command| command.outcome == Outcome::Unknown)
+        {
             if let What::CompareAndSet { expected } = &command.asked.what
                 && let Some(at) = seen.get(command.token.as_str()).copied()
                 && seen.get(expected.as_str()).is_none_or(|known| *known > at)

@@ -93,7 +93,9 @@ fn a_record_that_goes_is_seen() {
     run.state.records.clear();
     run.violates(&["acked_is_durable"]);
     let mut run = epochs(&["a"]);
-    run.ledger.lines.push(Line::Removed { what: "delete".into() });
+    run.ledger.lines.push(Line::Removed {
+        what: "delete".into(),
+    });
     run.violates(&["epoch_grows"]);
 }
 
@@ -121,10 +123,14 @@ fn an_answer_of_a_former_coordinator_is_seen() {
 #[test]
 fn a_hole_in_the_ledger_is_no_proof() {
     let mut run = epochs(&["a"]);
-    run.ledger.lines.push(Line::Lost { why: "too late".into() });
+    run.ledger.lines.push(Line::Lost {
+        why: "too late".into(),
+    });
     let undecided = |run: &Run| {
         let findings = run.judged().into_iter();
-        findings.filter(|finding| matches!(finding.verdict, Verdict::Undecided(_))).count()
+        findings
+            .filter(|finding| matches!(finding.verdict, Verdict::Undecided(_)))
+            .count()
     };
     assert!(undecided(&run) >= 3, "{:?}", run.judged());
     assert!(run.said("fenced").contains("too late"));

@@ -154,7 +154,11 @@ fn a_list_has_one_order() {
     run(&["a", "b"], &[]).violates(&["linearizable"]);
 
     // One of unknown outcome: never, late, or in between.
-    for (end, read) in [(&["a"][..], &["a"][..]), (&["a", "u"], &["a"]), (&["u", "a"], &["u", "a"])] {
+    for (end, read) in [
+        (&["a"][..], &["a"][..]),
+        (&["a", "u"], &["a"]),
+        (&["u", "a"], &["u", "a"]),
+    ] {
         let mut run = Run::new();
         run.unknown(Append, &append("u"), (0, 5));
         run.done(Append, &append("a"), (6, 10));
