@@ -3,5 +3,10 @@
 //!
 //! Everything that is drawn by lot comes from one seed.
 
+pub mod check;
 pub mod fault;
+pub mod final_state;
 pub mod history;
+pub mod ledger;
+pub mod replay;
+pub mod workload;

@@ -1,0 +1,200 @@
+//! `epoch_unique`, `epoch_grows` and `fenced`: from the ledger's own history, in the order in which MongoDB committed it,
+//! and from the epochs that clients were told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bellwether_client::Outcome;
+
+use super::{Finding, Verdict, Wrongs};
+use crate::history::Entry;
+use crate::ledger::{Ledger, Line};
+
+/// Who was granted an epoch: the server and the number it drew at its start.
+type Holder = (String, String);
+
+pub(super) fn check(entries: &[Entry], ledger: &Ledger) -> Vec<Finding> {
+    let mut findings = vec![
+        unique(entries, ledger),
+        grows(ledger),
+        fenced(ledger),
+        told(entries),
+    ];
+    let holes: Vec<&str> = ledger
+        .lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Lost { why } => Some(why.as_str()),
+            _ => None,
+        })
+        .collect();
+    let epochs = ledger
+        .lines
+        .iter()
+        .any(|line| matches!(line, Line::Granted { .. } | Line::From { fence: Some(_) }));
+    for finding in findings
+        .iter_mut()
+        .filter(|finding| finding.verdict == Verdict::Held)
+    {
+        if let Some(why) = holes.first() {
+            finding.verdict = Verdict::Undecided(format!("the ledger was not seen all the time: {why}"));
+        } else if !epochs {
+            finding.verdict = Verdict::Undecided("the ledger shows no grant of an epoch".into());
+        }
+    }
+    findings
+}
+
+fn unique(entries: &[Entry], ledger: &Ledger) -> Finding {
+    let mut wrongs = Wrongs::default();
+    let mut holders: BTreeMap<u64, Holder> = BTreeMap::new();
+    let mut checked = 0;
+    for line in &ledger.lines {
+        let (epoch, holder) = match line {
+            Line::From { fence: Some(fence) } => (fence.epoch, (fence.holder.clone(), fence.number.clone())),
+            Line::Granted {
+                epoch,
+                holder,
+                number,
+                ..
+            } => {
+                wrongs.unless(!holders.contains_key(epoch), || {
+                    format!("epoch {epoch} was granted twice, to {holder} and before")
+                });
+                (*epoch, (holder.clone(), number.clone()))
+            }
+            _ => continue,
+        };
+        checked += 1;
+        holders.entry(epoch).or_insert(holder);
+    }
+    // Whoever answers first-hand in an epoch was its coordinator.
+    let mut answered: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| !entry.replayed) {
+        if let (Some(epoch), Some(server)) = (entry.epoch, entry.server.as_deref()) {
+            answered.entry(epoch).or_default().insert(server);
+        }
+    }
+    for (epoch, servers) in answered {
+        wrongs.unless(servers.len() == 1, || {
+            format!("several servers answered in epoch {epoch}: {servers:?}")
+        });
+    }
+    wrongs.finding("epoch_unique", None, checked)
+}
+
+fn grows(ledger: &Ledger) -> Finding {
+    let mut wrongs = Wrongs::default();
+    let mut newest = None;
+    let mut checked = 0;
+    for line in &ledger.lines {
+        let epoch = match line {
+            Line::From { fence: Some(fence) } => fence.epoch,
+            Line::Granted { epoch, holder, .. } => {
+                checked += 1;
+                wrongs.unless(newest.is_none_or(|newest| newest < *epoch), || {
+                    format!("epoch {epoch} was granted to {holder} after epoch {newest:?}")
+                });
+                *epoch
+            }
+            Line::Removed { what } => {
+                wrongs.add(|| format!("the ledger lost something: {what}"));
+                continue;
+            }
+            _ => continue,
+        };
+        newest = newest.max(Some(epoch));
+    }
+    wrongs.finding("epoch_grows", None, checked)
+}
+
+/// Every record is written together with the fence, in the epoch that the fence is in at that moment, and the fence
+/// moves by one each time.
+fn fenced(ledger: &Ledger) -> Finding {
+    let mut wrongs = Wrongs::default();
+    let mut newest: Option<u64> = None;
+    let mut seq: Option<i64> = None;
+    let mut checked = 0;
+    let held: BTreeSet<&str> = ledger
+        .lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Held { transaction, .. } => transaction.as_deref(),
+            _ => None,
+        })
+        .collect();
+    for line in &ledger.lines {
+        match line {
+            Line::From { fence } => {
+                newest = newest.max(fence.as_ref().map(|fence| fence.epoch));
+                seq = fence.as_ref().map(|fence| fence.seq);
+            }
+            Line::Granted { epoch, seq: set, .. } => {
+                newest = newest.max(Some(*epoch));
+                seq = set.or(seq);
+            }
+            Line::Held { seq: now, .. } => {
+                checked += 1;
+                wrongs.unless(seq.is_none_or(|before| before + 1 == *now), || {
+                    format!("the fence went from {seq:?} to {now}")
+                });
+                seq = Some(*now);
+            }
+            Line::Recorded {
+                epoch,
+                ids,
+                transaction,
+            } => {
+                checked += 1;
+                let ids = || ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                wrongs.unless(Some(*epoch) == newest, || {
+                    format!(
+                        "{} committed under epoch {epoch} while {newest:?} was the newest",
+                        ids()
+                    )
+                });
+                let together = transaction
+                    .as_deref()
+                    .is_some_and(|transaction| held.contains(transaction));
+                wrongs.unless(together, || {
+                    format!("{} committed without the fence in the same transaction", ids())
+                });
+            }
+            Line::Removed { .. } | Line::Lost { .. } => {}
+        }
+    }
+    wrongs.finding("fenced", None, checked)
+}
+
+/// What is answered first-hand is answered under an epoch no smaller than any that somebody was told before it began.
+fn told(entries: &[Entry]) -> Finding {
+    let mut wrongs = Wrongs::default();
+    let executed: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| entry.outcome == Outcome::Executed && entry.epoch.is_some())
+        .collect();
+    let mut by_end = executed.clone();
+    by_end.sort_by_key(|entry| entry.ended);
+    let mut by_begin: Vec<&Entry> = executed.into_iter().filter(|entry| !entry.replayed).collect();
+    by_begin.sort_by_key(|entry| entry.began);
+    let mut before = by_end.into_iter().peekable();
+    let mut newest: Option<&Entry> = None;
+    for entry in &by_begin {
+        while let Some(ended) = before.next_if(|other| other.ended < entry.began) {
+            if newest.is_none_or(|newest| newest.epoch < ended.epoch) {
+                newest = Some(ended);
+            }
+        }
+        wrongs.unless(newest.is_none_or(|newest| newest.epoch <= entry.epoch), || {
+            format!(
+                "client {} was answered in epoch {:?} by {:?} what it asked at {} µs, after client {} had been answered in {:?}",
+                entry.client,
+                entry.epoch,
+                entry.server,
+                entry.began,
+                newest.map_or(0, |newest| newest.client),
+                newest.and_then(|newest| newest.epoch),
+            )
+        });
+    }
+    wrongs.finding("fenced", None, by_begin.len())
+}
