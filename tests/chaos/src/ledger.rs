@@ -379,19 +379,15 @@ fn ledger(client: &mongodb::Client) -> Collection<Document> {
 
 /// The fence at one moment, and the moment.
 async fn snapshot(ledger: &Collection<Document>) -> Result<(Option<Fence>, Timestamp)> {
+    let database = ledger.client().database(DATABASE);
+    let before = database.run_command(doc! { "ping": 1 }).await?;
     let find = doc! {
         "find": COLLECTION,
         "filter": { "_id": FENCE },
         "readConcern": { "level": "snapshot" },
     };
-    let reply = ledger
-        .client()
-        .database(DATABASE)
-        .run_command(find)
-        .await
-        .context("reading the fence")?;
+    let reply = database.run_command(find).await.context("reading the fence")?;
     let cursor = reply.get_document("cursor")?;
-    let at = cursor.get_timestamp("atClusterTime")?;
     let found = cursor
         .get_array("firstBatch")?
         .first()
@@ -404,6 +400,13 @@ async fn snapshot(ledger: &Collection<Document>) -> Result<(Option<Fence>, Times
             seq: found.get_i64("seq")?,
         })
     });
+    // Where there is no such collection yet, MongoDB does not say at what moment.
+    let at = match cursor.get_timestamp("atClusterTime") {
+        Ok(at) => at,
+        Err(_) => before
+            .get_timestamp("operationTime")
+            .context("the time of a reply")?,
+    };
     Ok((fence.transpose()?, at))
 }
 

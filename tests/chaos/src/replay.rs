@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
 use bellwether_client::{CommandId, Outcome};
-use bellwether_protocol::ServerFrame;
+use bellwether_protocol::{ServerFrame, WhatNext};
 use bellwether_tests::Connection;
 
 use crate::history::{Entry, Workload};
@@ -26,7 +26,7 @@ pub struct Replay {
 /// cluster without faults. Of more than `most` it takes every second, third and so on.
 ///
 /// # Errors
-/// If the connection fails. Call it again then: it changes nothing.
+/// If the connection fails, or the server cannot execute commands now. Call it again then: it changes nothing.
 pub async fn replay(entries: &[Entry], coordinator: &str, most: usize) -> Result<Vec<Replay>> {
     let mut executed: HashMap<CommandId, (Workload, Asked)> = HashMap::new();
     for entry in entries.iter().filter(|entry| entry.outcome == Outcome::Executed) {
@@ -54,7 +54,7 @@ pub async fn replay(entries: &[Entry], coordinator: &str, most: usize) -> Result
                     id: result.id,
                     answer: Ok((result.result.as_str().to_owned(), result.epoch, result.replayed)),
                 },
-                ServerFrame::Error(error) => Replay {
+                ServerFrame::Error(error) if error.code.what_next() == WhatNext::GiveUp => Replay {
                     id: error.id.context("an error without an id")?,
                     answer: Err(format!("{}: {}", error.code, error.message)),
                 },

@@ -1,9 +1,9 @@
 //! `epoch_unique`, `epoch_grows` and `fenced`: from the ledger's own history, in the order in which MongoDB committed it,
 //! and from the epochs that clients were told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bellwether_client::Outcome;
+use bellwether_client::{CommandId, Outcome};
 
 use super::{Finding, Verdict, Wrongs};
 use crate::history::Entry;
@@ -13,12 +13,7 @@ use crate::ledger::{Ledger, Line};
 type Holder = (String, String);
 
 pub(super) fn check(entries: &[Entry], ledger: &Ledger) -> Vec<Finding> {
-    let mut findings = vec![
-        unique(entries, ledger),
-        grows(ledger),
-        fenced(ledger),
-        told(entries),
-    ];
+    let mut findings = vec![unique(entries, ledger), grows(ledger), fenced(entries, ledger)];
     let holes: Vec<&str> = ledger
         .lines
         .iter()
@@ -107,10 +102,15 @@ fn grows(ledger: &Ledger) -> Finding {
     wrongs.finding("epoch_grows", None, checked)
 }
 
+fn fenced(entries: &[Entry], ledger: &Ledger) -> Finding {
+    let mut wrongs = Wrongs::default();
+    let checked = recorded(ledger, &mut wrongs) + told(entries, &mut wrongs);
+    wrongs.finding("fenced", None, checked)
+}
+
 /// Every record is written together with the fence, in the epoch that the fence is in at that moment, and the fence
 /// moves by one each time.
-fn fenced(ledger: &Ledger) -> Finding {
-    let mut wrongs = Wrongs::default();
+fn recorded(ledger: &Ledger, wrongs: &mut Wrongs) -> usize {
     let mut newest: Option<u64> = None;
     let mut seq: Option<i64> = None;
     let mut checked = 0;
@@ -162,39 +162,52 @@ fn fenced(ledger: &Ledger) -> Finding {
             Line::Removed { .. } | Line::Lost { .. } => {}
         }
     }
-    wrongs.finding("fenced", None, checked)
+    checked
 }
 
-/// What is answered first-hand is answered under an epoch no smaller than any that somebody was told before it began.
-fn told(entries: &[Entry]) -> Finding {
-    let mut wrongs = Wrongs::default();
-    let executed: Vec<&Entry> = entries
+/// What is answered first-hand is answered under an epoch no smaller than any that somebody was told before it was
+/// asked first.
+fn told(entries: &[Entry], wrongs: &mut Wrongs) -> usize {
+    let mut asked: HashMap<CommandId, u64> = HashMap::new();
+    for entry in entries {
+        if let Some(id) = entry.id {
+            let first = asked.entry(id).or_insert(entry.began);
+            *first = entry.began.min(*first);
+        }
+    }
+    let asked = |entry: &Entry| {
+        entry
+            .id
+            .and_then(|id| asked.get(&id).copied())
+            .unwrap_or(entry.began)
+    };
+    let mut by_end: Vec<&Entry> = entries
         .iter()
         .filter(|entry| entry.outcome == Outcome::Executed && entry.epoch.is_some())
         .collect();
-    let mut by_end = executed.clone();
+    let mut by_begin: Vec<&Entry> = by_end.iter().copied().filter(|entry| !entry.replayed).collect();
     by_end.sort_by_key(|entry| entry.ended);
-    let mut by_begin: Vec<&Entry> = executed.into_iter().filter(|entry| !entry.replayed).collect();
-    by_begin.sort_by_key(|entry| entry.began);
+    by_begin.sort_by_key(|entry| asked(entry));
     let mut before = by_end.into_iter().peekable();
     let mut newest: Option<&Entry> = None;
     for entry in &by_begin {
-        while let Some(ended) = before.next_if(|other| other.ended < entry.began) {
+        while let Some(ended) = before.next_if(|other| other.ended < asked(entry)) {
             if newest.is_none_or(|newest| newest.epoch < ended.epoch) {
                 newest = Some(ended);
             }
         }
-        wrongs.unless(newest.is_none_or(|newest| newest.epoch <= entry.epoch), || {
+        let Some(newest) = newest else { continue };
+        wrongs.unless(newest.epoch <= entry.epoch, || {
             format!(
-                "client {} was answered in epoch {:?} by {:?} what it asked at {} µs, after client {} had been answered in {:?}",
+                "{:?} answered client {} in epoch {:?} what it asked at {} µs, when client {} had been answered in {:?}",
+                entry.server,
                 entry.client,
                 entry.epoch,
-                entry.server,
-                entry.began,
-                newest.map_or(0, |newest| newest.client),
-                newest.and_then(|newest| newest.epoch),
+                asked(entry),
+                newest.client,
+                newest.epoch,
             )
         });
     }
-    wrongs.finding("fenced", None, by_begin.len())
+    by_begin.len()
 }

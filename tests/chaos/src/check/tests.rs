@@ -2,6 +2,7 @@
 
 mod epochs;
 mod linearizable;
+mod simulated;
 
 use bellwether_client::{CommandId, Outcome};
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::workload::{Asked, Told, What, account};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A run made by hand.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Run {
     entries: Vec<Entry>,
     state: FinalState,

@@ -163,7 +163,7 @@ impl Client {
                 let told = told(self.shared.workload, asked, executed.result.as_str());
                 self.remember(asked, &told);
                 // Most clients keep to the server that answered, some ask anywhere.
-                if matches!(self.role, Role::Alone) && self.shared.number % 3 != 0 {
+                if matches!(self.role, Role::Alone) && !self.shared.number.is_multiple_of(3) {
                     self.one_shot = self.one_shot.clone().first(executed.url.clone());
                 }
                 open.executed(&executed, &told)?

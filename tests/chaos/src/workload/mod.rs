@@ -102,7 +102,13 @@ fn document(reply: &str) -> Option<Document> {
 }
 
 /// The next thing a client asks. `seen` is the newest value of this register that it knows of.
-fn draw(workload: Workload, rng: &mut SmallRng, key: String, token: String, seen: Option<&str>) -> Asked {
+pub(crate) fn draw(
+    workload: Workload,
+    rng: &mut SmallRng,
+    key: String,
+    token: String,
+    seen: Option<&str>,
+) -> Asked {
     match workload {
         Workload::Register => register::draw(rng, key, token, seen),
         Workload::Append => append::draw(rng, key, token),
