@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use super::{Phase, Plan, SHORTEST_TURN, Schedule, Step};
@@ -94,6 +94,7 @@ fn mixed(
     steps: &mut Vec<Step>,
 ) {
     let every = millis(*schedule.every).max(1);
+    let mut deck: Vec<Fault> = Vec::new();
     while now + SHORTEST_FAULT <= end {
         let over = (now + rng.random_range(STORM)).min(end);
         let mut ends: Vec<u64> = Vec::new();
@@ -103,15 +104,20 @@ fn mixed(
                 now = ends.iter().copied().min().unwrap_or(over);
                 continue;
             }
-            let Some(fault) = kinds.choose(rng) else {
+            // Like cards: each kind comes before any comes again.
+            if deck.is_empty() {
+                deck = kinds.to_vec();
+                deck.shuffle(rng);
+            }
+            let Some(fault) = deck.pop() else {
                 return;
             };
-            let drawn = rng.random_range(lasts(*fault));
+            let drawn = rng.random_range(lasts(fault));
             let lasts = schedule.each.map_or(drawn, |each| millis(*each));
             let step = Step {
                 at_ms: now,
                 lasts_ms: lasts.min(over - now),
-                fault: *fault,
+                fault,
                 phase: Phase::Mixed,
                 seed: rng.random(),
             };

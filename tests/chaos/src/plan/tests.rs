@@ -61,6 +61,15 @@ fn every_kind_has_its_turn() {
 }
 
 #[test]
+fn mixed_each_kind_comes_as_often_as_any_other() {
+    let plan = plan(4, "--length 10min --phase mixed");
+    let count = |kind: &Fault| plan.steps.iter().filter(|step| step.fault == *kind).count();
+    let counts: BTreeSet<usize> = Fault::value_variants().iter().map(count).collect();
+    let (least, most) = (counts.first().unwrap(), counts.last().unwrap());
+    assert!(*least > 3 && most - least <= 1, "{counts:?}");
+}
+
+#[test]
 fn one_by_one_there_is_calm_between_faults() {
     for seed in 0..50 {
         let plan = plan(seed, "--length 1h");
