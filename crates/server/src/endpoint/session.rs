@@ -2,6 +2,7 @@
 
 use core::ops::ControlFlow;
 use core::time::Duration;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bellwether_protocol::{
@@ -137,7 +138,8 @@ impl Session {
     }
 
     async fn converse(&mut self) -> End {
-        let limits = self.context.cluster.config.limits.clone();
+        let cluster = Arc::clone(&self.context.cluster);
+        let limits = &cluster.config.limits;
         let mut ping = interval(limits.ping_every);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.tick().await;
