@@ -67,6 +67,8 @@ impl Session {
             });
             // A client that is gone is not told.
             self.socket.flush().await;
+        } else {
+            self.socket.answer_close().await;
         }
     }
 
