@@ -259,6 +259,15 @@ impl RawSocket {
         }
     }
 
+    /// Whatever else the server says until it ends the connection.
+    ///
+    /// # Errors
+    /// If it does not end it.
+    pub async fn rest(&mut self) -> Result<String> {
+        while self.read().await? {}
+        Ok(String::from_utf8_lossy(&self.received).into_owned())
+    }
+
     /// The server's next message or control frame; nothing if it has ended the connection.
     ///
     /// # Errors
