@@ -26,6 +26,7 @@ mod page;
 mod ports;
 mod process;
 mod program;
+mod raw_socket;
 mod replica_set;
 mod reply_cutter;
 mod stage;
@@ -56,6 +57,7 @@ pub use program::{
     client_program, find_mongod, installed_mongod, page_dir, provisioned_mongod, server_example,
     server_program,
 };
+pub use raw_socket::{Length, RawFrame, RawSocket, Received, command_text, handshake, opcode};
 pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};
 pub use reply_cutter::ReplyCutter;
 pub use stage::{Case, Stage, play};
