@@ -68,7 +68,12 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     let rounds = options.rounds.unwrap_or(rounds);
     allow_files(u64::from(idle) + 7000)?;
     // Idle ones must leave places to those that are measured.
-    let args: Vec<OsString> = vec!["--connections".into(), (idle.max(9000) + 1000).to_string().into()];
+    let mut args = format!("--connections {}", idle.max(9000) + 1000);
+    if quick {
+        // A busy machine is no reason to elect anybody, where it is not about figures.
+        args.push_str(" --timeout-ms 10000");
+    }
+    let args: Vec<OsString> = args.split(' ').map(Into::into).collect();
     let mut bed = Bed::start_with(args).await?;
     let machine = Machine::seen(bed.replica_set.client()).await?;
     let field = Field::of(&mut bed).await?;
@@ -97,13 +102,24 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
         );
         ends.push(end);
     }
+    for Row { what, waits, .. } in &rows {
+        ensure!(
+            waits.executed > 0,
+            "no good client's command was executed: {what}"
+        );
+    }
+    let epochs = bed.cluster.all_agree().await?.epoch - field.epoch;
     machine.show();
     show(&rows, &ends, length);
+    line(&format!(
+        "Another coordinator was elected {epochs} times meanwhile.\n"
+    ));
     figures::save("flood", &rows)
 }
 
 /// What is attacked.
 struct Field {
+    epoch: u64,
     pid: u32,
     port: u16,
     urls: Vec<String>,
@@ -124,10 +140,13 @@ impl Field {
         let large = bed.replica_set.client().database("app").collection("large");
         let documents = (0..4).map(|id| doc! { "_id": id, "text": "x".repeat(900_000) });
         large.insert_many(documents).await?;
+        let mut urls = bed.cluster.urls();
+        urls.rotate_left(agreement.coordinator);
         Ok(Self {
+            epoch: agreement.epoch,
             pid: coordinator.process.pid(),
             port: coordinator.port,
-            urls: vec![coordinator.url()],
+            urls,
             mongodb: bed.replica_set.members.iter().map(|member| member.port).collect(),
         })
     }
