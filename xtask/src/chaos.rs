@@ -65,6 +65,7 @@ pub(crate) async fn in_every_test_run() -> Result<()> {
 /// Builds everything and runs the suite with these options.
 pub(crate) async fn suite(release: bool, args: &[String]) -> Result<()> {
     provision::mongod().await?;
+    provision::faketime().await;
     // With the features the workspace has as a whole: as everything else is built.
     let mut build = cargo(["build", "--workspace"]);
     build.args(["--bin", "bellwether-server", "--bin", "bellwether-chaos"]);

@@ -9,6 +9,7 @@ mod deny;
 mod deployment;
 mod docs;
 mod features;
+mod fuzz;
 mod miri;
 mod model;
 mod msrv;
@@ -74,6 +75,8 @@ enum Task {
     BenchElection(bench::ElectionOptions),
     /// Run the election in virtual time under every fault, with as many seeds as you have patience for
     Simulate(simulate::Options),
+    /// Feed every parser of bytes from outside what a fuzzer makes up, and see whether what should hold of it does
+    Fuzz(fuzz::Options),
     /// Plant known bugs in a copy of the election, one by one, and expect each to be found
     Planted(planted::Options),
     /// Put a cluster of real processes under faults, and check what its clients were told
@@ -136,6 +139,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Bench(options) => bench::run(options).await,
         Task::BenchElection(options) => bench::election(options).await,
         Task::Simulate(options) => simulate::run(options).await,
+        Task::Fuzz(options) => fuzz::run(options).await,
         Task::Planted(options) => planted::run(options).await,
         Task::Chaos(options) => chaos::run(options).await,
         Task::Web => web::build().await.map(drop),

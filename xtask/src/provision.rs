@@ -3,6 +3,7 @@
 
 pub(crate) mod apt;
 mod cargo_deny;
+mod cxx;
 mod docker;
 mod faketime;
 mod kubernetes_validate;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use bellwether_tests::on_path;
 
 pub(crate) use cargo_deny::cargo_deny;
+pub(crate) use cxx::cxx;
 pub(crate) use docker::docker;
 pub(crate) use faketime::faketime;
 pub(crate) use kubernetes_validate::kubernetes_validate;

@@ -17,6 +17,9 @@
 mod close;
 mod error;
 mod frame;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 pub mod json;
 mod limits;

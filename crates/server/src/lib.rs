@@ -78,6 +78,9 @@ mod command;
 mod config;
 mod database;
 mod endpoint;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod newcomers;
 mod peer;
 mod pipeline;

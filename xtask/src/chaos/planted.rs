@@ -38,6 +38,7 @@ pub(super) async fn run(names: &[String]) -> Result<()> {
         );
     }
     provision::mongod().await?;
+    provision::faketime().await;
     let built = programs::build(&all).await?;
     let campaign = Campaign {
         programs: built,

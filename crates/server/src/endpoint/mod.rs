@@ -2,6 +2,8 @@
 
 mod accept;
 mod budget;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handshake;
 mod lingering;
 mod origin;
