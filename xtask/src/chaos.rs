@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bellwether_tests::target_dir;
 use clap::Args;
 use tokio::process::Command;
@@ -11,6 +11,15 @@ use crate::provision;
 use crate::step::{cargo, command, run as run_step};
 
 mod planted;
+
+/// The runs of every test run.
+const EVERY_TIME: [&str; 2] = [
+    "--seed 1 --phase one-by-one --length 160s",
+    "--seed 2 --phase mixed --length 90s",
+];
+
+/// Bugs of which each is caught within a minute.
+const SOON_CAUGHT: [&str; 3] = ["no_id_lookup", "fence_ignored", "reply_before_commit"];
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -38,13 +47,28 @@ pub(crate) async fn run(mut options: Options) -> Result<()> {
     suite(options.release, &options.args).await
 }
 
+/// What every test run does, in about eight minutes: each kind of fault alone, several at once, and some bugs, so that it is
+/// seen that it would find them. What fails does not keep the rest from running.
+pub(crate) async fn in_every_test_run() -> Result<()> {
+    let mut failures = Vec::new();
+    for args in EVERY_TIME {
+        let args: Vec<String> = args.split(' ').map(str::to_owned).collect();
+        failures.extend(suite(false, &args).await.err());
+    }
+    let bugs = SOON_CAUGHT.map(str::to_owned);
+    failures.extend(planted::run(&bugs).await.err());
+    let failures: Vec<String> = failures.iter().map(|failure| format!("{failure:#}")).collect();
+    ensure!(failures.is_empty(), "{}", failures.join("; "));
+    Ok(())
+}
+
 /// Builds everything and runs the suite with these options.
 pub(crate) async fn suite(release: bool, args: &[String]) -> Result<()> {
     provision::mongod().await?;
-    let packages = ["bellwether-server", "bellwether-chaos"];
-    let packages = packages.iter().flat_map(|package| ["--package", package]);
-    let mut build = cargo(["build", "--bins"]);
-    build.args(packages);
+    provision::faketime().await;
+    // With the features the workspace has as a whole: as everything else is built.
+    let mut build = cargo(["build", "--workspace"]);
+    build.args(["--bin", "bellwether-server", "--bin", "bellwether-chaos"]);
     let profile = if release {
         build.arg("--release");
         "release"

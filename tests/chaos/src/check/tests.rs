@@ -375,55 +375,58 @@ fn a_set_misses_nothing_and_shows_nothing_twice() {
     split.violates(&["linearizable"]);
 }
 
+fn transfer(token: &str, from: usize, to: usize, look: bool) -> Asked {
+    let what = What::Transfer {
+        from,
+        to,
+        amount: 5,
+        look,
+    };
+    Asked::write("b", token, what)
+}
+
+/// A right history of a bank, with something wrong.
+fn bank(wrong: impl FnOnce(&mut Run)) -> Run {
+    let mut run = Run::new();
+    run.done(Bank, &transfer("t", 0, 1, false), (0, 10));
+    run.told(
+        Bank,
+        &transfer("u", 1, 2, true),
+        (5, 20),
+        &Told::Balances(vec![0, 5]),
+    );
+    run.told(
+        Bank,
+        &Asked::read("b"),
+        (11, 15),
+        &Told::Balances(vec![-5, 5, 0, 0, 0]),
+    );
+    for (number, log) in [&[("t", -5)][..], &[("t", 5), ("u", -5)], &[("u", 5)]]
+        .iter()
+        .enumerate()
+    {
+        run.state.accounts.insert(account("b", number), tallied(log));
+    }
+    wrong(&mut run);
+    run
+}
+
 #[test]
 fn a_bank_neither_gains_nor_loses() {
-    let transfer = |token: &str, from, to, look| {
-        let what = What::Transfer {
-            from,
-            to,
-            amount: 5,
-            look,
-        };
-        Asked::write("b", token, what)
-    };
-    let right = |wrong: &dyn Fn(&mut Run)| {
-        let mut run = Run::new();
-        run.done(Bank, &transfer("t", 0, 1, false), (0, 10));
-        run.told(
-            Bank,
-            &transfer("u", 1, 2, true),
-            (5, 20),
-            &Told::Balances(vec![0, 5]),
-        );
-        run.told(
-            Bank,
-            &Asked::read("b"),
-            (11, 15),
-            &Told::Balances(vec![-5, 5, 0, 0, 0]),
-        );
-        for (number, log) in [&[("t", -5)][..], &[("t", 5), ("u", -5)], &[("u", 5)]]
-            .iter()
-            .enumerate()
-        {
-            run.state.accounts.insert(account("b", number), tallied(log));
-        }
-        wrong(&mut run);
-        run
-    };
-    right(&|_| ()).holds();
+    bank(|_| ()).holds();
     let created = Told::Balances(vec![-5, 5, 5, 0, 0]);
-    right(&|run| {
+    bank(|run| {
         run.told(Bank, &Asked::read("b"), (16, 18), &created);
     })
     .violates(&["bank", "linearizable"]);
     // One half of a list.
-    right(&|run| {
+    bank(|run| {
         run.state.accounts.insert(account("b", 2), tallied(&[]));
     })
     .violates(&["bank", "exactly_once", "linearizable"]);
-    right(&|run| run.state.accounts.get_mut("b/2").unwrap().sum = 6).violates(&["bank", "linearizable"]);
+    bank(|run| run.state.accounts.get_mut("b/2").unwrap().sum = 6).violates(&["bank", "linearizable"]);
     // Adds up, and is stale.
-    right(&|run| {
+    bank(|run| {
         run.told(
             Bank,
             &Asked::read("b"),
@@ -433,13 +436,51 @@ fn a_bank_neither_gains_nor_loses() {
     })
     .violates(&["linearizable"]);
     // One that is told a balance that never was.
-    right(&|run| {
+    bank(|run| {
         let told = Told::Balances(vec![5, 5]);
         run.entries[1].told = serde_json::to_value(told).unwrap();
     })
     .violates(&["linearizable"]);
     // The accounts' logs contradict the clients' order.
-    right(&|run| run.state.accounts.get_mut("b/1").unwrap().log.reverse()).violates(&["linearizable"]);
+    bank(|run| run.state.accounts.get_mut("b/1").unwrap().log.reverse()).violates(&["linearizable"]);
+}
+
+#[test]
+fn a_transfer_of_another_amount_or_to_another_account_is_seen() {
+    bank(|run| {
+        run.state
+            .accounts
+            .insert(account("b", 1), tallied(&[("t", 5), ("u", -4)]));
+        run.state.accounts.insert(account("b", 2), tallied(&[("u", 4)]));
+    })
+    .violates(&["bank", "linearizable"]);
+    bank(|run| {
+        let paid = run.state.accounts.remove("b/2").unwrap();
+        run.state.accounts.insert(account("b", 3), paid);
+    })
+    .violates(&["bank", "linearizable"]);
+}
+
+#[test]
+fn a_balance_that_is_not_its_logs_is_seen() {
+    bank(|run| {
+        run.state.accounts.get_mut("b/0").unwrap().sum += 1;
+        run.state.accounts.get_mut("b/2").unwrap().sum -= 1;
+    })
+    .violates(&["bank", "linearizable"]);
+}
+
+/// Whoever of several is told first that a command was executed: from then on it was.
+#[test]
+fn the_first_answer_counts() {
+    let mut run = Run::new();
+    run.told(Append, &append("a"), (0, 100), &Told::Done).replayed = true;
+    run.done(Append, &append("a"), (1, 10));
+    run.told(Append, &Asked::read("l"), (20, 30), &items(&[]));
+    run.list(&["a"]);
+    run.violates(&["linearizable"]);
+    run.entries[2].began = 5;
+    run.holds();
 }
 
 #[test]

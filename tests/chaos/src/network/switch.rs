@@ -152,8 +152,10 @@ impl Ports {
             polled.push(PollFd::new(ended.as_fd(), PollFlags::POLLIN));
             match ppoll(&mut polled, timeout, None) {
                 Ok(_) | Err(Errno::EINTR) => {}
-                // Nothing else can come of it than that a host is gone, and with it the network.
-                Err(_) => return,
+                Err(error) => {
+                    eprintln!("the switch ends, and with it the network: {error}");
+                    return;
+                }
             }
             let ready: Vec<bool> = polled.iter().map(|fd| fd.any().unwrap_or(false)).collect();
             if ready.last() == Some(&true) {

@@ -1,8 +1,16 @@
+use std::time::Duration;
+
 use anyhow::{Context, Result};
+use bellwether_tests::wait_until;
+use bson::{Document, doc};
+use mongodb::options::{Acknowledgment, CollectionOptions, WriteConcern};
 
 use super::{Inflicted, World, disk};
 use crate::fault::{Fault, Node};
 use crate::network::RuleId;
+
+/// How long members may take to get a write until it is tried anew.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is in force, and what ends it.
 #[derive(Debug)]
@@ -29,14 +37,14 @@ pub(super) enum Cure {
     None,
     /// Their processes are started again.
     Start(Vec<Node>),
-    /// Its process goes on.
-    Resume(Node),
+    /// Their processes go on.
+    Resume(Vec<Node>),
     /// The network forgets this rule.
     Forget(RuleId),
-    /// The server's clock is put right.
-    PutRight(usize),
-    /// The member's disk takes writes again.
-    Unstall(usize),
+    /// The servers' clocks are put right.
+    PutRight(Vec<Node>),
+    /// The members' disks take writes again.
+    Unstall(Vec<Node>),
 }
 
 impl World {
@@ -49,8 +57,8 @@ impl World {
         healed.with_context(|| format!("healing {}: {}", inflicted.fault, inflicted.what))
     }
 
-    /// Ends all faults that are in force, and waits until all members follow a primary and all servers agree on a
-    /// coordinator.
+    /// Ends all faults that are in force, and waits until all members have what the one primary has, and all servers
+    /// agree on a coordinator.
     ///
     /// # Errors
     /// If a process does not start, one has ended by itself, or they do not come to agree: a finding, mostly.
@@ -59,9 +67,30 @@ impl World {
         for id in all {
             self.heal_open(id).await?;
         }
-        self.replica_set.all_follow().await?;
+        self.members_agree().await?;
         self.cluster.all_agree().await?;
         Ok(())
+    }
+
+    /// Waits until a write is with all members. What they say of themselves is not enough: one that was cut off believes
+    /// for a while to be primary still.
+    async fn members_agree(&self) -> Result<()> {
+        let members = u32::try_from(self.replica_set.members.len())?;
+        let everywhere = WriteConcern::builder()
+            .w(Acknowledgment::Nodes(members))
+            .w_timeout(WRITE_TIMEOUT)
+            .build();
+        let options = CollectionOptions::builder().write_concern(everywhere).build();
+        let healings = self
+            .database()
+            .database("chaos")
+            .collection_with_options::<Document>("healings", options);
+        wait_until("a write to be with all members of the replica set", async || {
+            let update = healings.update_one(doc! { "_id": 1 }, doc! { "$inc": { "count": 1 } });
+            update.upsert(true).await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn heal_open(&mut self, id: u64) -> Result<()> {
@@ -75,18 +104,22 @@ impl World {
                     self.process(node)?.restart()?;
                 }
             }
-            Cure::Resume(node) => self.process(node)?.resume()?,
+            Cure::Resume(nodes) => {
+                for node in nodes {
+                    self.process(node)?.resume()?;
+                }
+            }
             Cure::Forget(rule) => {
                 if let Some(network) = &self.network {
                     network.remove(rule);
                 }
             }
-            Cure::PutRight(place) => {
-                if let Some(clocks) = &self.clocks {
-                    clocks.set(place, 0)?;
+            Cure::PutRight(nodes) => self.set_clocks(&nodes, 0)?,
+            Cure::Unstall(nodes) => {
+                for node in nodes {
+                    disk::stall(self.member(node)?, false).await?;
                 }
             }
-            Cure::Unstall(place) => disk::stall(&self.replica_set.members[place], false).await?,
         }
         // Only now: what could not be healed is tried again with all others.
         self.open.remove(&id);

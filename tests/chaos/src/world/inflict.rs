@@ -1,8 +1,7 @@
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::Process;
+use bellwether_tests::{Member, Process};
 use bson::doc;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use super::cure::{Cure, Open};
@@ -12,13 +11,6 @@ use crate::fault::{Fault, Node};
 
 /// How far a wall clock jumps at least and at most, in seconds.
 const JUMP: (i32, i32) = (1, 3600);
-
-/// What was done.
-struct Done {
-    nodes: Vec<Node>,
-    what: String,
-    cure: Cure,
-}
 
 impl World {
     /// Inflicts a fault of this kind; whom it meets and how hard is drawn from the seed. Does not wait for its effects.
@@ -30,193 +22,122 @@ impl World {
     pub async fn inflict(&mut self, fault: Fault, seed: u64) -> Result<Option<Inflicted>> {
         ensure!(self.possible().contains(&fault), "{fault} is not possible here");
         let mut lot = StdRng::seed_from_u64(seed);
-        let done = self.strike(fault, &mut lot).await;
-        let done = done.with_context(|| format!("inflicting {fault} with the seed {seed}"))?;
-        Ok(done.map(|Done { nodes, what, cure }| {
-            let id = self.next;
-            self.next += 1;
-            let nodes_of_it = nodes.clone();
-            self.open.insert(
-                id,
-                Open {
-                    fault,
-                    nodes: nodes_of_it,
-                    cure,
-                },
-            );
-            Inflicted {
-                fault,
-                nodes,
-                what,
-                id,
-            }
+        let Some(nodes) = self.victims(fault, &mut lot).await else {
+            return Ok(None);
+        };
+        let done = self.strike(fault, &nodes, &mut lot).await;
+        let (what, cure) = done.with_context(|| format!("inflicting {fault} with the seed {seed}"))?;
+        let id = self.next;
+        self.next += 1;
+        let open = Open {
+            fault,
+            nodes: nodes.clone(),
+            cure,
+        };
+        self.open.insert(id, open);
+        Ok(Some(Inflicted {
+            fault,
+            nodes,
+            what,
+            id,
         }))
     }
 
-    async fn strike(&mut self, fault: Fault, lot: &mut StdRng) -> Result<Option<Done>> {
-        let servers = self.cluster.servers.len();
+    /// Does it to them, and says what was done and what ends it.
+    async fn strike(&mut self, fault: Fault, nodes: &[Node], lot: &mut StdRng) -> Result<(String, Cure)> {
+        let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+        let names = names.join(" and ");
         match fault {
-            Fault::ServerKill | Fault::ServerPause | Fault::ServerStop | Fault::ClockJump => {
-                let Some(victim) = self.draw_server(lot).await else {
-                    return Ok(None);
-                };
-                self.strike_server(fault, victim, lot).map(Some)
+            Fault::ServerKill | Fault::MongodKill | Fault::MongodMajorityKill => {
+                for node in nodes {
+                    self.process(*node)?.strike()?;
+                }
+                let are = if nodes.len() == 1 { "is" } else { "are" };
+                Ok((format!("{names} {are} killed"), Cure::Start(nodes.to_vec())))
             }
-            Fault::MongodKill
-            | Fault::MongodPause
-            | Fault::StepDown
-            | Fault::MongodMajorityKill
-            | Fault::DiskStall => {
-                let Some(victim) = self.draw_member(lot).await else {
-                    return Ok(None);
-                };
-                self.strike_member(fault, victim, lot).await.map(Some)
+            Fault::ServerPause | Fault::MongodPause => {
+                for node in nodes {
+                    self.process(*node)?.pause()?;
+                }
+                Ok((format!("{names} is paused"), Cure::Resume(nodes.to_vec())))
+            }
+            Fault::ServerStop => {
+                for node in nodes {
+                    self.process(*node)?.terminate()?;
+                }
+                Ok((format!("{names} is told to end"), Cure::Start(nodes.to_vec())))
+            }
+            Fault::ClockJump => {
+                let jump = lot.random_range(JUMP.0..=JUMP.1) * if lot.random() { 1 } else { -1 };
+                self.set_clocks(nodes, jump)?;
+                Ok((
+                    format!("the clock of {names} jumps by {jump:+} s"),
+                    Cure::PutRight(nodes.to_vec()),
+                ))
+            }
+            Fault::DiskStall => {
+                for node in nodes {
+                    disk::stall(self.member(*node)?, true).await?;
+                }
+                Ok((
+                    format!("the disk of {names} takes no more writes"),
+                    Cure::Unstall(nodes.to_vec()),
+                ))
+            }
+            Fault::StepDown => {
+                for node in nodes {
+                    let admin = self.member(*node)?.direct.database("admin");
+                    // It waits until another member has caught up; nobody waits for that, or for its answer.
+                    tokio::spawn(async move {
+                        let command = doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5 };
+                        admin.run_command(command).await
+                    });
+                }
+                Ok((format!("{names} is told to step down"), Cure::None))
             }
             Fault::CutPeers
+            | Fault::CutPair
             | Fault::CutOneWay
             | Fault::CutMongodb
             | Fault::CutClients
             | Fault::Isolate
-            | Fault::LoseReplies => {
-                let Some(victim) = self.draw_server(lot).await else {
-                    return Ok(None);
-                };
-                Ok(self.strike_links(fault, &[Node::Server(victim)], lot))
-            }
-            Fault::CutPair => {
-                let Some(victim) = self.draw_server(lot).await else {
-                    return Ok(None);
-                };
-                let others: Vec<usize> = (0..servers).filter(|place| *place != victim).collect();
-                if others.is_empty() {
-                    return Ok(None);
-                }
-                let other = Node::Server(others[lot.random_range(0..others.len())]);
-                if self.is_ill(other) {
-                    return Ok(None);
-                }
-                Ok(self.strike_links(fault, &[Node::Server(victim), other], lot))
-            }
-            Fault::CutMember => {
-                let Some(victim) = self.draw_member(lot).await else {
-                    return Ok(None);
-                };
-                Ok(self.strike_links(fault, &[Node::Mongod(victim)], lot))
-            }
-            Fault::Delay | Fault::Loss => {
-                if self.open.values().any(|open| open.fault == fault) {
-                    return Ok(None);
-                }
-                let mut nodes = self.nodes();
-                nodes.shuffle(lot);
-                nodes.truncate(lot.random_range(1..=nodes.len().div_ceil(2)));
-                nodes.sort_unstable();
-                Ok(self.strike_links(fault, &nodes, lot))
+            | Fault::CutMember
+            | Fault::LoseReplies
+            | Fault::Delay
+            | Fault::Loss => {
+                let network = self.network.as_ref().context("there is no network")?;
+                let spoiled = spoil(fault, nodes, &self.nodes(), lot).context("no fault of the network")?;
+                Ok((
+                    spoiled.what,
+                    Cure::Forget(network.add(spoiled.effect, spoiled.links)),
+                ))
             }
         }
     }
 
-    fn strike_server(&mut self, fault: Fault, place: usize, lot: &mut StdRng) -> Result<Done> {
-        let node = Node::Server(place);
-        let server = &mut self.cluster.servers[place];
-        let (process, id) = (&mut server.process, &server.id);
-        let (what, cure) = match fault {
-            Fault::ServerPause => {
-                process.pause()?;
-                (format!("{id} is paused"), Cure::Resume(node))
-            }
-            Fault::ServerStop => {
-                process.terminate()?;
-                (format!("{id} is told to end"), Cure::Start(vec![node]))
-            }
-            Fault::ClockJump => {
-                let clocks = self.clocks.as_ref().context("there is no libfaketime")?;
-                let jump = lot.random_range(JUMP.0..=JUMP.1) * if lot.random() { 1 } else { -1 };
-                clocks.set(place, jump)?;
-                (
-                    format!("the clock of {id} jumps by {jump:+} s"),
-                    Cure::PutRight(place),
-                )
-            }
-            _ => {
-                process.strike()?;
-                (format!("{id} is killed"), Cure::Start(vec![node]))
-            }
-        };
-        let nodes = vec![node];
-        Ok(Done { nodes, what, cure })
-    }
-
-    async fn strike_member(&mut self, fault: Fault, place: usize, lot: &mut StdRng) -> Result<Done> {
-        let node = Node::Mongod(place);
-        let member = &mut self.replica_set.members[place];
-        let mut nodes = vec![node];
-        let (what, cure) = match fault {
-            Fault::MongodPause => {
-                member.process.pause()?;
-                (format!("{node} is paused"), Cure::Resume(node))
-            }
-            Fault::StepDown => return Ok(self.step_down(place).await),
-            Fault::DiskStall => {
-                disk::stall(member, true).await?;
-                (
-                    format!("the disk of {node} takes no more writes"),
-                    Cure::Unstall(place),
-                )
-            }
-            Fault::MongodMajorityKill => {
-                let members = self.replica_set.members.len();
-                let mut others: Vec<usize> = (0..members).filter(|other| *other != place).collect();
-                others.shuffle(lot);
-                others.truncate(members / 2);
-                nodes.extend(others.into_iter().map(Node::Mongod));
-                for node in &nodes {
-                    self.process(*node)?.strike()?;
-                }
-                let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-                (
-                    format!("{} are killed", names.join(" and ")),
-                    Cure::Start(nodes.clone()),
-                )
-            }
-            _ => {
-                member.process.strike()?;
-                (format!("{node} is killed"), Cure::Start(vec![node]))
-            }
-        };
-        Ok(Done { nodes, what, cure })
-    }
-
-    /// Asks the primary to step down, whichever that is now; without one, the member that was drawn, which then refuses.
-    async fn step_down(&self, drawn: usize) -> Done {
-        let place = self.primary().await.unwrap_or(drawn);
-        let admin = self.replica_set.members[place].direct.database("admin");
-        // It waits until another member has caught up; nobody waits for that, or for its answer.
-        tokio::spawn(async move {
-            let command = doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5 };
-            admin.run_command(command).await
-        });
-        let node = Node::Mongod(place);
-        Done {
-            nodes: vec![node],
-            what: format!("{node} is told to step down"),
-            cure: Cure::None,
+    /// Puts servers' clocks off by so many seconds.
+    pub(super) fn set_clocks(&self, servers: &[Node], seconds: i32) -> Result<()> {
+        let clocks = self.clocks.as_ref().context("there is no libfaketime")?;
+        for node in servers {
+            let Node::Server(place) = node else {
+                continue;
+            };
+            clocks.set(*place, seconds)?;
         }
+        Ok(())
     }
 
-    fn strike_links(&self, fault: Fault, victims: &[Node], lot: &mut StdRng) -> Option<Done> {
-        let spoiled = spoil(fault, victims, &self.nodes(), lot)?;
-        let rule = self.network.as_ref()?.add(spoiled.effect, spoiled.links);
-        Some(Done {
-            nodes: victims.to_vec(),
-            what: spoiled.what,
-            cure: Cure::Forget(rule),
-        })
+    pub(super) fn member(&self, node: Node) -> Result<&Member> {
+        let member = match node {
+            Node::Mongod(place) => self.replica_set.members.get(place),
+            Node::Server(_) | Node::Clients(_) => None,
+        };
+        member.with_context(|| format!("{node} is no member"))
     }
 
     /// The process of a server or a member.
     pub(super) fn process(&mut self, node: Node) -> Result<&mut Process> {
-        match node {
+        let process = match node {
             Node::Server(place) => self
                 .cluster
                 .servers
@@ -228,7 +149,7 @@ impl World {
                 .get_mut(place)
                 .map(|member| &mut member.process),
             Node::Clients(_) => None,
-        }
-        .with_context(|| format!("{node} is no process"))
+        };
+        process.with_context(|| format!("{node} is no process"))
     }
 }

@@ -116,9 +116,8 @@ impl World {
     /// only with libfaketime.
     pub fn possible(&self) -> BTreeSet<Fault> {
         let is_possible = |fault: &Fault| match fault {
-            Fault::CutPeers
-            | Fault::CutPair
-            | Fault::CutOneWay
+            Fault::CutPeers | Fault::CutPair => self.network.is_some() && self.cluster.servers.len() > 1,
+            Fault::CutOneWay
             | Fault::CutMongodb
             | Fault::CutClients
             | Fault::Isolate
