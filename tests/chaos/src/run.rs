@@ -41,6 +41,10 @@ const AFTERWARDS: Duration = Duration::from_secs(3);
 /// How many commands are sent once more after a run.
 const REPLAYS: usize = 5_000;
 
+/// For how long a coordinator is looked for who can be sent them, and how often.
+const ASKING: Duration = Duration::from_secs(60);
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
 /// Starts a cluster, has it suffer the plan, and judges it. All files go to `dir`.
 ///
 /// # Errors
@@ -135,17 +139,24 @@ fn after_all(healed: Result<()>, executed: bool) -> Finding {
     }
 }
 
-/// Sends what was executed once more. Without a coordinator, which is a finding already, nobody can be asked.
+/// Sends what was executed once more. A coordinator may change meanwhile on a busy machine, and then the next is asked. Without
+/// one for so long, which is a finding already, nobody can be asked.
 async fn ask_again(world: &World, entries: &[Entry]) -> Result<Vec<Replay>> {
-    let statuses = world.statuses().await;
-    let coordinator = statuses
-        .iter()
-        .position(|status| matches!(status, Some(status) if status.role == RoleName::Coordinator));
-    match coordinator {
-        Some(place) => replay(entries, &world.urls()[place], REPLAYS)
-            .await
-            .context("sending commands once more"),
-        None => Ok(Vec::new()),
+    let until = Instant::now() + ASKING;
+    loop {
+        let statuses = world.statuses().await;
+        let coordinator = statuses
+            .iter()
+            .position(|status| matches!(status, Some(status) if status.role == RoleName::Coordinator));
+        let asked = match coordinator {
+            Some(place) => replay(entries, &world.urls()[place], REPLAYS).await,
+            None => Ok(Vec::new()),
+        };
+        let settled = asked.is_ok() && coordinator.is_some();
+        if settled || Instant::now() > until {
+            return asked.context("sending commands once more");
+        }
+        sleep(BETWEEN_TRIES).await;
     }
 }
 
