@@ -101,6 +101,7 @@ fn report(verdict: Verdict) -> Report {
                 verdict,
                 checked: 900,
             }],
+            troubles: vec!["after 3.0 s: m1 does not answer".into()],
             machine: Machine::default(),
         },
     );
@@ -114,6 +115,7 @@ fn a_violation_is_counted_and_told() {
     let text = report.to_string();
     assert!(text.starts_with("# 1 violations, 0 undecided\n"), "{text}");
     assert!(text.contains("read 3 after 4 was written"), "{text}");
+    assert!(text.contains("m1 does not answer"), "{text}");
     assert!(
         text.contains("| linearizable | register | 900 | 0 | 1 | 0 |"),
         "{text}"
