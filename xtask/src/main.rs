@@ -2,12 +2,14 @@
 
 mod bench;
 mod browser_tests;
+mod chaos;
 mod containers;
 mod demo;
 mod deny;
 mod deployment;
 mod docs;
 mod features;
+mod fuzz;
 mod miri;
 mod model;
 mod msrv;
@@ -73,8 +75,12 @@ enum Task {
     BenchElection(bench::ElectionOptions),
     /// Run the election in virtual time under every fault, with as many seeds as you have patience for
     Simulate(simulate::Options),
+    /// Feed every parser of bytes from outside what a fuzzer makes up, and see whether what should hold of it does
+    Fuzz(fuzz::Options),
     /// Plant known bugs in a copy of the election, one by one, and expect each to be found
     Planted(planted::Options),
+    /// Put a cluster of real processes under faults, and check what its clients were told
+    Chaos(chaos::Options),
     /// Build the browser client into www/pkg, as the npm package it is published as, and show its size
     Web,
     /// Run the browser client's own tests in a headless Chromium
@@ -133,7 +139,9 @@ async fn run(task: Task) -> Result<()> {
         Task::Bench(options) => bench::run(options).await,
         Task::BenchElection(options) => bench::election(options).await,
         Task::Simulate(options) => simulate::run(options).await,
+        Task::Fuzz(options) => fuzz::run(options).await,
         Task::Planted(options) => planted::run(options).await,
+        Task::Chaos(options) => chaos::run(options).await,
         Task::Web => web::build().await.map(drop),
         Task::BrowserTests(options) => browser_tests::run(options).await,
         Task::Containers(options) => containers::run(options).await,

@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(position("\n  [1]"), (2, 3));
         assert_eq!(position(""), (1, 1));
         assert_eq!(position("{} {}"), (1, 4));
+        assert_eq!(position("{\"ä\": \"ö\n\",\n \"b\": 1}"), (1, 9));
     }
 
     #[test]

@@ -34,6 +34,9 @@ mod clock;
 mod command;
 mod event;
 mod failure;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "native")]
 pub mod native;
 mod one_shot;

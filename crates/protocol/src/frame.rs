@@ -310,6 +310,19 @@ impl fmt::Display for FrameError {
 
 impl core::error::Error for FrameError {}
 
+/// What serde says is wrong may quote a whole field: what it begins with and how it ends is enough.
+fn shortened(detail: String) -> String {
+    const FIRST: usize = 200;
+    const LAST: usize = 80;
+    let end = |(at, _): (usize, char)| at;
+    let first = detail.char_indices().nth(FIRST).map(end);
+    let last = detail.char_indices().rev().nth(LAST - 1).map(end);
+    match (first, last) {
+        (Some(first), Some(last)) if first < last => [&detail[..first], "…", &detail[last..]].concat(),
+        _ => detail,
+    }
+}
+
 fn unknown(kind: &str) -> FrameError {
     FrameError::UnknownType(kind.chars().take(64).collect())
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::unknown;
+use super::{shortened, unknown};
 use crate::json::Object;
 use crate::{ClientFrame, CommandFate, FrameError, ServerFrame};
 
@@ -22,14 +22,14 @@ fn tag(text: &str) -> Result<Cow<'_, str>, FrameError> {
     }
     match serde_json::from_str::<Tag<'_>>(text) {
         Ok(tag) => Ok(tag.kind),
-        Err(error) => Err(FrameError::NotAFrame(error.to_string())),
+        Err(error) => Err(FrameError::NotAFrame(shortened(error.to_string()))),
     }
 }
 
 fn fields<'a, T: Deserialize<'a>>(frame: &'static str, text: &'a str) -> Result<T, FrameError> {
     serde_json::from_str(text).map_err(|error| FrameError::BadFields {
         frame,
-        detail: error.to_string(),
+        detail: shortened(error.to_string()),
     })
 }
 

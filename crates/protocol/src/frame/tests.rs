@@ -38,6 +38,23 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
+fn what_is_wrong_is_said_briefly() {
+    let long = "ä".repeat(100_000);
+    for json in [
+        format!(r#"{{"type":"outcome","id":"{ID}","deadline_ms":"{long}"}}"#),
+        format!(r#"{{"type":"outcome","id":"{long}"}}"#),
+        format!(r#"{{"type":"{long}"}}"#),
+    ] {
+        let error = ClientFrame::parse(&json).unwrap_err().to_string();
+        assert!(error.len() < 700, "{}", error.len());
+        assert!(error.contains("ää"), "{error}");
+    }
+    let json = format!(r#"{{"type":"outcome","id":"{ID}","deadline_ms":"{long}"}}"#);
+    let error = ClientFrame::parse(&json).unwrap_err().to_string();
+    assert!(error.contains("expected u64 at line 1 column"), "{error}");
+}
+
+#[test]
 fn errors_survive_the_way() {
     let error = ErrorFrame::new(ErrorCode::NotCoordinator, Outcome::NotExecuted, "s2 follows s1")
         .with_hint("send it to the coordinator");

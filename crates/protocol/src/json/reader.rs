@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
     }
 
     fn bad_string(&self, error: &StringError, start: usize) -> NotJson {
-        let at = self.at().saturating_sub(1);
+        let at = self.at();
         match error {
             StringError::Eof => NotJson {
                 problem: "the string is not closed",
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
             },
             _ => NotJson {
                 problem: "a string holds a \\ that does not start an escape",
-                at,
+                at: at.saturating_sub(1),
             },
         }
     }

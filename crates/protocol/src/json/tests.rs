@@ -103,6 +103,8 @@ fn the_first_field_that_is_not_as_it_should_be_is_named() {
 
 #[test]
 fn it_says_what_is_wrong_and_where() {
+    const CONTROL: &str =
+        "a string holds a line break or another control character; write it as \\n or \\u000a";
     for (text, problem, at) in [
         ("", "the text ends too early", 0),
         ("{\"a\":", "the text ends too early", 5),
@@ -115,6 +117,13 @@ fn it_says_what_is_wrong_and_where() {
         ("{\"a\":1,}", "expected a field's name in quotes", 7),
         ("{\"a\":\"x}", "the string is not closed", 5),
         ("{\"a\":1.}", "expected a digit", 7),
+        ("{\"ä\u{1}\":1}", CONTROL, 4),
+        ("{\"a\":\"b\n\"}", CONTROL, 7),
+        (
+            "{\"a\":\"ä\\x\"}",
+            "a string holds a \\ that does not start an escape",
+            8,
+        ),
         ("{} {}", "expected nothing more", 3),
         (" [1]", "expected {", 1),
     ] {

@@ -1,11 +1,13 @@
-//! How much memory a parsed document takes.
+//! How much memory a parsed command takes.
 //!
 //! Every field is an entry of a map and every value has the size of the largest, so a document of many tiny ones
 //! takes some forty times its bytes of BSON. A queue that is bounded in BSON alone would not be bounded.
 
 use core::mem::size_of;
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, doc};
+
+use super::part::Part;
 
 /// A map's entry: the hash, the key, the value, and the place in the index.
 const ENTRY: usize = 2 * size_of::<usize>() + size_of::<String>() + size_of::<Bson>();
@@ -13,14 +15,21 @@ const ENTRY: usize = 2 * size_of::<usize>() + size_of::<String>() + size_of::<Bs
 /// The least a map or an array makes room for.
 const FEWEST: usize = 4;
 
-/// What the smallest allocation takes.
-const SMALLEST: usize = 32;
+/// What an allocation takes beside what it is for, or with that if it is small.
+const ALLOCATION: usize = 32;
 
-/// An upper estimate, in bytes, of what a document takes beside the bytes of its strings and binary values,
-/// which its BSON has too.
-pub(super) fn structure(document: &Document) -> usize {
-    let values = document.values().map(of_value).sum::<usize>();
-    room_for(document.len()) * ENTRY + document.len() * SMALLEST + values
+/// An upper estimate, in bytes, of what the parts of a command take. It is made of them and not of what the client sent,
+/// because each command of a list has a copy of the list's comment.
+pub(super) fn of(parts: &Vec<Part>) -> usize {
+    let each = parts
+        .iter()
+        .map(|part| text(part.collection()) + structure(part.body()));
+    ALLOCATION + parts.capacity() * size_of::<Part>() + each.sum::<usize>()
+}
+
+fn structure(document: &Document) -> usize {
+    let fields = document.iter().map(|(name, value)| text(name) + of_value(value));
+    room_for(document.len()) * ENTRY + fields.sum::<usize>()
 }
 
 fn of_value(value: &Bson) -> usize {
@@ -30,11 +39,18 @@ fn of_value(value: &Bson) -> usize {
             let nested = values.iter().map(of_value).sum::<usize>();
             room_for(values.len()) * size_of::<Bson>() + nested
         }
-        Bson::JavaScriptCodeWithScope(code) => SMALLEST + structure(&code.scope),
-        Bson::String(_) | Bson::Symbol(_) | Bson::JavaScriptCode(_) | Bson::Binary(_) => SMALLEST,
-        Bson::RegularExpression(_) | Bson::DbPointer(_) => 2 * SMALLEST,
+        Bson::JavaScriptCodeWithScope(code) => text(&code.code) + structure(&code.scope),
+        Bson::String(string) | Bson::Symbol(string) | Bson::JavaScriptCode(string) => text(string),
+        Bson::Binary(binary) => ALLOCATION + binary.bytes.len(),
+        Bson::RegularExpression(regex) => text(regex.pattern.as_str()) + text(regex.options.as_str()),
+        // What is in it does not show.
+        Bson::DbPointer(_) => ALLOCATION + doc! { "": value.clone() }.to_vec().map_or(0, |bytes| bytes.len()),
         _ => 0,
     }
+}
+
+fn text(text: &str) -> usize {
+    ALLOCATION + text.len()
 }
 
 /// How many places there are for so many: both maps and arrays double as they grow.

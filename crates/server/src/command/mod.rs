@@ -6,6 +6,8 @@
 
 mod extjson;
 mod footprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod list;
 mod name;
 mod operators;
@@ -108,7 +110,6 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
     let encoded = body
         .to_vec()
         .map_err(|error| bad_command(format!("the command cannot be written as BSON: {error}")))?;
-    let memory = encoded.len() + footprint::structure(&body);
     let list = list::is_list(&body);
     let parts = if list {
         list::read(body, vocabulary)?
@@ -116,11 +117,11 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
         vec![Part::read(body, vocabulary)?]
     };
     Ok(ParsedCommand {
+        memory: footprint::of(&parts),
         parts,
         list,
         fingerprint: Sha256::digest(&encoded).into(),
         bytes: encoded.len(),
-        memory,
     })
 }
 

@@ -20,23 +20,11 @@ pub(super) async fn check(State(context): State<Context>, request: Request, next
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
         return next.run(request).await;
     };
-    let own_host = request.headers().get(header::HOST).cloned();
-    let allowed = origin
-        .to_str()
-        .ok()
-        .and_then(|text| Url::parse(text).ok())
-        .is_some_and(|url| {
-            let cluster = &context.cluster;
-            let servers = cluster.directory.urls();
-            let own = own_host
-                .and_then(|host| Url::parse(&format!("http://{}/", host.to_str().ok()?)).ok())
-                .filter(leads_nowhere_else);
-            let by_name = cluster.config.allowed_origins.iter().chain(&servers);
-            own.is_some_and(|own| same_place(&own, &url))
-                || by_name
-                    .filter_map(|known| Url::parse(known).ok())
-                    .any(|known| same_place(&known, &url))
-        });
+    let host = request.headers().get(header::HOST);
+    let cluster = &context.cluster;
+    let servers = cluster.directory.urls();
+    let known = cluster.config.allowed_origins.iter().chain(&servers);
+    let allowed = allows(&origin, host, known.map(String::as_str));
     if !allowed {
         debug!(?origin, "refusing a page");
         let text =
@@ -48,6 +36,24 @@ pub(super) async fn check(State(context): State<Context>, request: Request, next
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     response
+}
+
+/// Whether a page from there may talk to a server that it reaches as this host. `known` are the places it was told of.
+pub(super) fn allows<'a>(
+    origin: &HeaderValue,
+    host: Option<&HeaderValue>,
+    known: impl IntoIterator<Item = &'a str>,
+) -> bool {
+    let Some(page) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()) else {
+        return false;
+    };
+    let own = host
+        .and_then(|host| Url::parse(&format!("http://{}/", host.to_str().ok()?)).ok())
+        .filter(leads_nowhere_else);
+    let known = known.into_iter().filter_map(|known| Url::parse(known).ok());
+    own.into_iter()
+        .chain(known)
+        .any(|place| same_place(&place, &page))
 }
 
 /// Whether nobody can make this address lead elsewhere.

@@ -90,9 +90,11 @@ impl PeerHello {
     /// Whether the other side is the one expected.
     pub(super) fn check(&self, other: &PeerHello) -> Result<(), Refusal> {
         if other.cluster != self.cluster {
+            // A cluster's name is no longer than that; what a stranger sends may be.
+            let others: String = other.cluster.chars().take(64).collect();
             return Err(Refusal::stranger(format!(
-                "{} belongs to cluster {:?} and {} to {:?}: check --cluster and --peer",
-                other.from, other.cluster, self.from, self.cluster
+                "{} belongs to cluster {others:?} and {} to {:?}: check --cluster and --peer",
+                other.from, self.from, self.cluster
             )));
         }
         if other.to != self.from {
@@ -151,5 +153,20 @@ mod tests {
         ] {
             assert!(hello(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_stranger_is_refused_briefly() {
+        let hello = |cluster: String, from: &str, to: &str| PeerHello {
+            cluster,
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            client_url: None,
+            nonce: None,
+        };
+        let ours = hello("bellwether".to_owned(), "s1", "s2");
+        let theirs = hello("b".repeat(100_000), "s2", "s1");
+        let refusal = ours.check(&theirs).unwrap_err();
+        assert!(refusal.reason.len() < 300, "{}", refusal.reason);
     }
 }

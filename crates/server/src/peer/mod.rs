@@ -15,6 +15,8 @@ mod conversation;
 mod dial;
 mod directory;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod incoming;
 mod proof;
 mod reception;

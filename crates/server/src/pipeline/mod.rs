@@ -21,6 +21,8 @@ mod backoff;
 mod bet;
 mod execute;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod job;
 mod lane;
 mod merge;

@@ -134,3 +134,14 @@ fn what_runs_in_no_transaction_is_for_lists_that_only_read() {
             .runs_in_transaction()
     );
 }
+
+#[test]
+fn every_copy_of_a_comment_takes_memory() {
+    let list = |comment: &str| {
+        let commands = vec![r#"{"find":"a"}"#; MAX_PARTS].join(",");
+        parse(&format!(r#"{{"transaction":[{commands}],"comment":{comment}}}"#)).unwrap()
+    };
+    let arrays = format!("[{}]", vec!["[]"; 100].join(","));
+    let added = list(&arrays).memory() - list("0").memory();
+    assert!(added > MAX_PARTS * 100 * size_of::<bson::Bson>(), "{added}");
+}

@@ -392,7 +392,7 @@ proptest! {
 
 #[test]
 fn what_cannot_share_a_transaction_is_taken_so_that_it_need_not() {
-    let queue = open_queue(20, 10_000);
+    let queue = open_queue(20, 20_000);
     let (one, other) = (SourceId::new(), SourceId::new());
     let drop = r#"{"drop":"c"}"#;
     let union = r#"{"aggregate":"c","pipeline":[{"$unionWith":"d"}]}"#;

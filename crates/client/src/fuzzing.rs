@@ -1,0 +1,120 @@
+//! What holds of every text a client is given. The fuzz targets call it with whatever the fuzzer makes up, and a test with
+//! the corpus: see `fuzz/README.md` in the repository. No part of the interface.
+
+use bellwether_protocol::json::only_object;
+
+use crate::readable::{pretty, pretty_relaxed};
+use crate::{RawJson, ServerList, ServerUrl};
+
+/// An error quotes what it is about, but not at any length.
+const LONGEST_ERROR: usize = 600;
+
+/// Somebody gives this as the list of servers.
+///
+/// # Panics
+/// If something does not hold.
+pub fn server_list(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    let list = match text.parse::<ServerList>() {
+        Ok(list) => list,
+        Err(error) => return assert!(error.text().len() <= LONGEST_ERROR, "{error}"),
+    };
+    for (at, server) in list.iter().enumerate() {
+        let text = server.as_str();
+        assert_eq!(
+            list.position(text),
+            Some(at),
+            "{text} is on the list once, where it is"
+        );
+        assert_eq!(text.parse().as_ref().map(ServerUrl::as_str), Ok(text));
+        assert_eq!(server.is_secure(), text.starts_with("wss://"));
+        assert!(server.is_secure() || text.starts_with("ws://"));
+        assert!(server.port() > 0 && !server.host().is_empty(), "{text}");
+        assert!(
+            text.bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte)),
+            "{text}"
+        );
+    }
+    let texts: Vec<&str> = list.iter().map(ServerUrl::as_str).collect();
+    assert_eq!(texts.join("\n").parse().as_ref(), Ok(&list), "{texts:?}");
+}
+
+/// A server replies with this, and it is laid out for people.
+///
+/// # Panics
+/// If something does not hold.
+pub fn reply(data: &[u8]) {
+    let Some(json) = str::from_utf8(data)
+        .ok()
+        .and_then(|text| RawJson::object(text).ok())
+    else {
+        return;
+    };
+    let laid_out = pretty(&json);
+    assert_eq!(
+        without_blanks(&laid_out),
+        without_blanks(json.as_str()),
+        "only blanks change"
+    );
+    assert_eq!(pretty(&read(&laid_out)), laid_out, "it is laid out already");
+    // A reply is a document of several fields, and stays one where a number alone would be read as that.
+    let relaxed = pretty_relaxed(&read(&format!(r#"{{"reply":{json}}}"#)));
+    assert_eq!(
+        pretty(&read(&relaxed)),
+        relaxed,
+        "it is laid out as everything else"
+    );
+}
+
+fn read(text: &str) -> RawJson {
+    RawJson::object(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// JSON without the blanks outside its strings.
+fn without_blanks(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let mut kept = String::new();
+    for c in json.chars() {
+        if in_string || !c.is_ascii_whitespace() {
+            kept.push(c);
+        }
+        if c == '"' && !escaped {
+            in_string = !in_string;
+        }
+        escaped = in_string && c == '\\' && !escaped;
+    }
+    assert!(only_object(&kept).is_ok(), "{kept}");
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    fn corpus(target: &str, check: fn(&[u8])) {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../fuzz/corpus")
+            .join(target);
+        let inputs: Vec<_> = std::fs::read_dir(&dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        assert!(!inputs.is_empty(), "nothing in {}", dir.display());
+        inputs
+            .iter()
+            .for_each(|input| check(&std::fs::read(input).unwrap()));
+    }
+
+    #[test]
+    fn lists_of_servers() {
+        corpus("server_list", super::server_list);
+    }
+
+    #[test]
+    fn replies() {
+        corpus("reply", super::reply);
+    }
+}

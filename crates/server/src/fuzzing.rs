@@ -1,0 +1,58 @@
+//! What holds of every byte that comes in from outside. The fuzz targets call it with whatever the fuzzer makes up, and
+//! a test with the corpus: see `fuzz/README.md` in the repository. No part of the interface.
+//!
+//! Each of them panics if something does not hold.
+
+pub use crate::command::fuzzing::{command, memory};
+pub use crate::endpoint::fuzzing::origin;
+pub use crate::peer::fuzzing::{peer_frame, peer_secrets, peer_session};
+pub use crate::pipeline::fuzzing::mongodb_reply;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    fn corpus(target: &str, check: fn(&[u8])) {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../fuzz/corpus")
+            .join(target);
+        let inputs: Vec<_> = std::fs::read_dir(&dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        assert!(!inputs.is_empty(), "nothing in {}", dir.display());
+        inputs
+            .iter()
+            .for_each(|input| check(&std::fs::read(input).unwrap()));
+    }
+
+    #[test]
+    fn commands() {
+        corpus("command", super::command);
+    }
+
+    #[test]
+    fn origins() {
+        corpus("origin", super::origin);
+    }
+
+    #[test]
+    fn what_peers_send() {
+        corpus("peer_frame", super::peer_frame);
+    }
+
+    #[test]
+    fn what_peers_sign() {
+        corpus("peer_session", super::peer_session);
+    }
+
+    #[test]
+    fn secrets_of_peers() {
+        corpus("peer_secrets", super::peer_secrets);
+    }
+
+    #[test]
+    fn what_mongodb_replies() {
+        corpus("mongodb_reply", super::mongodb_reply);
+    }
+}

@@ -1,0 +1,234 @@
+//! What holds of what peers send each other, and of the secrets they share.
+
+use core::fmt::Debug;
+
+use bellwether_election::Message;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::frame::{PeerHello, PeerProof, to_json};
+use super::proof::{BYTES, Hellos, Role, Session};
+use super::{PeerSecrets, PeerSecretsError};
+
+/// What is wrong with a peer goes to the log and back to whoever says it is one.
+const LONGEST_REASON: usize = 1024;
+
+/// A peer sends this: a hello, a proof or a message of the election.
+pub fn peer_frame(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    same_again::<PeerHello>(text);
+    same_again::<Message>(text);
+    if let Ok(PeerProof { proof }) = serde_json::from_str(text) {
+        let again = to_json(&PeerProof { proof: proof.clone() });
+        assert_eq!(
+            serde_json::from_str::<PeerProof>(&again)
+                .ok()
+                .map(|again| again.proof),
+            Some(proof)
+        );
+    }
+    let (Ok(theirs), Ok(mut ours)) = (
+        serde_json::from_str::<PeerHello>(text),
+        serde_json::from_str::<PeerHello>(OURS),
+    ) else {
+        return;
+    };
+    assert!(theirs.check(&theirs).is_err(), "nobody is its own peer");
+    for secret in [theirs.nonce.clone(), None] {
+        ours.nonce = secret;
+        let checked = ours.check(&theirs).and_then(|()| ours.check_secrecy(&theirs));
+        match checked {
+            Ok(()) => {
+                assert_eq!((&theirs.cluster, &theirs.to), (&ours.cluster, &ours.from));
+                assert_ne!(theirs.from, ours.from);
+                assert_eq!(theirs.nonce.is_some(), ours.nonce.is_some());
+            }
+            Err(refusal) => assert!(refusal.reason.len() <= LONGEST_REASON, "{}", refusal.reason),
+        }
+    }
+}
+
+const OURS: &str = r#"{"cluster":"bellwether","from":"s1","to":"s2"}"#;
+
+fn same_again<T: Serialize + DeserializeOwned + PartialEq + Debug>(text: &str) {
+    if let Ok(read) = serde_json::from_str::<T>(text) {
+        let written = to_json(&read);
+        assert_eq!(serde_json::from_str::<T>(&written).ok(), Some(read), "{written}");
+    }
+}
+
+/// A file of secrets holds this.
+pub fn peer_secrets(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    let secrets = match text.parse::<PeerSecrets>() {
+        Ok(secrets) => secrets,
+        Err(error) => return tells_nothing(&error),
+    };
+    let accepted: Vec<&str> = secrets
+        .accepted()
+        .filter_map(|secret| str::from_utf8(secret).ok())
+        .collect();
+    assert_eq!(
+        accepted.len(),
+        text.lines().filter(|line| !line.trim().is_empty()).count()
+    );
+    assert_eq!(accepted[0].as_bytes(), secrets.own());
+    for secret in &accepted {
+        assert!(
+            secret.len() >= 32 && secret.trim() == *secret && !secret.starts_with('#'),
+            "{secret:?}"
+        );
+        assert!(
+            secret.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+            "{secret:?}"
+        );
+        assert!(!format!("{secrets:?}").contains(secret));
+    }
+    let again: Option<PeerSecrets> = accepted.join("\n").parse().ok();
+    assert!(again.is_some_and(|again| again.accepted().eq(secrets.accepted())));
+}
+
+/// An error is one of these sentences and numbers, whatever stands in the file.
+fn tells_nothing(error: &PeerSecretsError) {
+    const SAID: [&str; 4] = [
+        "there is no secret in it",
+        "the secret in line  has  characters and needs  at least",
+        "line  holds something else than printable ASCII characters",
+        "line  begins with #, and there are no comments in it: each line is a secret",
+    ];
+    let said = error.to_string().replace(|c: char| c.is_ascii_digit(), "");
+    assert!(SAID.contains(&said.as_str()), "{said}");
+}
+
+/// Two servers exchange hellos, proofs and signed messages, and somebody on the path does what the bytes say.
+pub fn peer_session(data: &[u8]) {
+    let mut script = Script(data);
+    let (dialler, acceptor) = (script.text(), script.text());
+    let hellos = Hellos {
+        dialler: &dialler,
+        acceptor: &acceptor,
+    };
+    let others = (script.text(), script.text());
+    let others = Hellos {
+        dialler: &others.0,
+        acceptor: &others.1,
+    };
+    let (secret, another) = (script.secret(), script.secret());
+    let role = if script.byte() & 1 == 0 {
+        Role::Dialler
+    } else {
+        Role::Acceptor
+    };
+    let differ = Differ {
+        hellos: (others.dialler, others.acceptor) != (hellos.dialler, hellos.acceptor),
+        secrets: another != secret,
+    };
+
+    let proof = hellos.prove(&secret, role);
+    assert!(hellos.proven(&secret, role, &proof));
+    assert!(!hellos.proven(&secret, role.other(), &proof));
+    assert_eq!(hellos.proven(&another, role, &proof), !differ.secrets);
+    assert_eq!(others.proven(&secret, role, &proof), !differ.hellos);
+    let mut altered = proof;
+    altered[usize::from(script.byte()) % BYTES] ^= 1 << (script.byte() % 8);
+    assert!(!hellos.proven(&secret, role, &altered));
+
+    let messages: Vec<String> = (0..script.byte() % 5).map(|_| script.text()).collect();
+    let seal = |mut session: Session| {
+        messages
+            .iter()
+            .map(|message| session.seal(message))
+            .collect::<Vec<_>>()
+    };
+    let sealed = seal(hellos.session(&secret, role));
+    let foreign = [
+        (true, seal(hellos.session(&secret, role.other()))),
+        (differ.secrets, seal(hellos.session(&another, role))),
+        (differ.hellos, seal(others.session(&secret, role))),
+    ];
+    for (differs, foreign) in &foreign {
+        assert!(!differs || foreign.iter().all(|frame| !sealed.contains(frame)));
+    }
+
+    let mut session = hellos.session(&secret, role);
+    let mut passed = 0;
+    let mut broken = false;
+    while !script.0.is_empty() {
+        let frame = script.frame(
+            &sealed,
+            &foreign.each_ref().map(|(_, frames)| frames.as_slice()),
+            passed,
+        );
+        // No two frames that are sealed are the same, so what a frame says tells its place.
+        let genuine = !broken && sealed.get(passed) == Some(&frame);
+        let opened = session.open(&frame);
+        assert_eq!(opened.is_some(), genuine, "frame {passed}");
+        assert_eq!(opened, genuine.then(|| messages[passed].as_bytes()));
+        passed += usize::from(genuine);
+        broken |= !genuine;
+    }
+}
+
+struct Differ {
+    hellos: bool,
+    secrets: bool,
+}
+
+/// Bytes that say what happens.
+struct Script<'a>(&'a [u8]);
+
+impl Script<'_> {
+    fn byte(&mut self) -> u8 {
+        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
+        self.0 = rest;
+        *first
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let length = usize::from(self.byte() % 48).min(self.0.len());
+        let (bytes, rest) = self.0.split_at(length);
+        self.0 = rest;
+        bytes.to_vec()
+    }
+
+    fn text(&mut self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    /// One that a file of secrets may hold.
+    fn secret(&mut self) -> Vec<u8> {
+        let mut secret: Vec<u8> = self.bytes().iter().map(|byte| b'!' + byte % 94).collect();
+        secret.resize(secret.len().max(32), b'x');
+        secret
+    }
+
+    /// What arrives next, when `passed` messages have.
+    fn frame(&mut self, sealed: &[Vec<u8>], foreign: &[&[Vec<u8>]], passed: usize) -> Vec<u8> {
+        let (what, which) = (self.byte() % 8, usize::from(self.byte()));
+        let next = sealed.get(passed).cloned().unwrap_or_default();
+        let among = |frames: &[Vec<u8>]| {
+            frames
+                .get(which % frames.len().max(1))
+                .cloned()
+                .unwrap_or_default()
+        };
+        match what {
+            0..=2 => next,
+            3 => among(sealed),
+            4 => among(foreign[which % foreign.len()]),
+            5 => self.bytes(),
+            6 => [next, self.bytes()].concat(),
+            _ => {
+                let mut altered = next;
+                if let Some(byte) = altered.get_mut(which) {
+                    *byte ^= 1 << (self.byte() % 8);
+                }
+                altered
+            }
+        }
+    }
+}

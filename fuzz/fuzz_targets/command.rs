@@ -1,0 +1,51 @@
+#![no_main]
+
+use allocation_counter::measure;
+use bellwether_fuzz::is_bounded;
+use bellwether_protocol::RawJson;
+use bellwether_server::fuzzing::{command, memory};
+use bellwether_server::{ParsedCommand, Vocabulary};
+use libfuzzer_sys::fuzz_target;
+
+/// What one byte may take: most do as fields of one byte each.
+const FACTOR: u64 = 400;
+
+fuzz_target!(|data: &[u8]| {
+    command(data);
+    takes_what_it_is_said_to(data);
+});
+
+/// The queue is bounded by what its commands are taken to need, so none may need more.
+fn takes_what_it_is_said_to(data: &[u8]) {
+    let Some(raw) = str::from_utf8(data)
+        .ok()
+        .and_then(|text| RawJson::object(text).ok())
+    else {
+        return;
+    };
+    let vocabulary = Vocabulary::default();
+    let mut parsed = None;
+    let used = measure(|| parsed = ParsedCommand::parse(&raw, &vocabulary).ok());
+    let Some(command) = parsed else {
+        return is_bounded(&used, data.len() + COPIES, FACTOR);
+    };
+    // Each command of a list has a copy of the list's comment.
+    let parts = command
+        .parts()
+        .iter()
+        .filter_map(|part| part.body().to_vec().ok());
+    is_bounded(
+        &used,
+        data.len() + parts.map(|part| part.len()).sum::<usize>(),
+        FACTOR,
+    );
+    let held = u64::try_from(used.bytes_current).unwrap_or_default();
+    assert!(
+        held <= memory(&command) as u64 + 1024,
+        "{held} bytes held, {} expected",
+        memory(&command)
+    );
+}
+
+/// What the copies of a comment come to at most, if it is only found later that the list is not allowed.
+const COPIES: usize = 100 * 1024;
