@@ -11,6 +11,7 @@ use bellwether_chaos::ledger::{Ledger, Watcher};
 use bellwether_chaos::replay::replay;
 use bellwether_chaos::workload::{self, Load, Options};
 use bellwether_tests::{Cluster, ReplicaSet};
+use bson::{Document, doc};
 use clap::ValueEnum;
 use tokio::time::sleep;
 
@@ -98,6 +99,30 @@ async fn everything_holds_under_faults() -> Result<()> {
                 .any(|finding| finding.invariant == invariant && finding.workload == Some(*workload))
         };
         assert!(checked("linearizable") && checked("exactly_once") && checked("acked_is_durable"));
+    }
+
+    // What goes behind the servers' backs is missed.
+    let app = set.client().database(workload::DATABASE);
+    app.collection::<Document>("sets").delete_one(doc! {}).await?;
+    app.collection::<Document>("counters")
+        .update_one(doc! {}, doc! { "$inc": { "n": 1 } })
+        .await?;
+    let state = FinalState::read(set.client()).await?;
+    let findings = check::all(&entries, &state, &replays, &ledger, Duration::from_secs(20));
+    let violated: Vec<_> = findings
+        .iter()
+        .filter(|finding| matches!(finding.verdict, Verdict::Violated(_)))
+        .map(|finding| (finding.invariant.as_str(), finding.workload))
+        .collect();
+    for missed in [
+        ("acked_is_durable", Workload::Set),
+        ("set", Workload::Set),
+        ("linearizable", Workload::Counter),
+    ] {
+        assert!(
+            violated.contains(&(missed.0, Some(missed.1))),
+            "{missed:?} of {findings:?}"
+        );
     }
     Ok(())
 }

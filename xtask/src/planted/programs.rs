@@ -64,9 +64,10 @@ pub(crate) async fn build(bugs: &[Bug]) -> Result<PathBuf> {
     let target = target_dir()?;
     let place = target.join("planted-programs");
     let copy = Copy::make(&place.join("workspace"), &planted(bugs)?)?;
-    let mut build = cargo(["build", "--bins"]);
+    // Of the workspace as a whole, with the features its dependencies have then: as everything else is built.
+    let mut build = cargo(["build", "--workspace"]);
     build
-        .args(["--package", "bellwether-server", "--package", "bellwether-chaos"])
+        .args(["--bin", "bellwether-server", "--bin", "bellwether-chaos"])
         .current_dir(copy.workspace())
         // What the original and the copy have in common, all that is not of the workspace, is built once.
         .env("CARGO_BUILD_BUILD_DIR", &target)

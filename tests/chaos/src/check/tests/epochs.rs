@@ -73,7 +73,7 @@ fn a_record_without_the_fence_is_seen() {
             ids: vec![id("b")],
             transaction: wrong,
         });
-        run.violates(&["fenced"]);
+        run.violates(&["fence_written"]);
     }
 }
 
@@ -83,7 +83,7 @@ fn a_fence_that_jumps_is_seen() {
         let mut run = epochs(&["a"]);
         let transaction = Some("next".into());
         run.ledger.lines.push(Line::Held { seq, transaction });
-        run.violates(&["fenced"]);
+        run.violates(&["fence_written"]);
     }
 }
 

@@ -20,7 +20,6 @@ const FLOODERS: u32 = 50;
 const HELD: usize = 100;
 /// Addresses of the flood from many.
 const ADDRESSES: u32 = 200;
-const SLOW_READERS: u32 = 32;
 const SLOW_HANDSHAKES: u32 = 800;
 const PINGING: u32 = 8;
 const MISTAKEN: u32 = 16;
@@ -28,7 +27,7 @@ const MISTAKEN: u32 = 16;
 #[derive(Clone, Copy)]
 pub(crate) enum Attack {
     Idle { connections: u32 },
-    SlowReaders,
+    SlowReaders { connections: u32 },
     SlowHandshakes,
     FromOneAddress { per_second: u32 },
     FromMany { per_second: u32 },
@@ -57,7 +56,9 @@ impl Attack {
     pub(crate) fn name(self) -> String {
         match self {
             Self::Idle { connections } => format!("{connections} idle connections"),
-            Self::SlowReaders => format!("{SLOW_READERS} that read none of their replies of 3.5 MB"),
+            Self::SlowReaders { connections } => {
+                format!("{connections} that read none of their replies of 3.5 MB")
+            }
             Self::SlowHandshakes => format!("{SLOW_HANDSHAKES} handshakes of a byte every 0.5 s"),
             Self::FromOneAddress { .. } => "connections from one address".to_owned(),
             Self::FromMany { .. } => format!("connections from {ADDRESSES} addresses"),
@@ -89,13 +90,15 @@ impl Attack {
                     });
                 }
             }
-            Self::SlowReaders => again_and_again(&mut tasks, SLOW_READERS, 0, &tally, move |_, tally| {
-                read_nothing(port, tally)
-            }),
+            Self::SlowReaders { connections } => {
+                again_and_again(&mut tasks, connections, 0, &tally, move |_, tally| {
+                    read_nothing(port, tally)
+                });
+            }
             Self::SlowHandshakes => {
                 again_and_again(&mut tasks, SLOW_HANDSHAKES, 0, &tally, move |number, tally| {
                     trickle(address(number % 4), port, tally)
-                })
+                });
             }
             Self::FromOneAddress { per_second } => connect(&mut tasks, 1, port, per_second, &tally),
             Self::FromMany { per_second } => connect(&mut tasks, ADDRESSES, port, per_second, &tally),

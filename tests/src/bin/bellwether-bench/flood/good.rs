@@ -78,6 +78,15 @@ impl Good {
         }
     }
 
+    /// How many commands were executed since the last call of [`waits`](Self::waits).
+    pub(crate) fn executed(&self) -> usize {
+        let mut executed = 0;
+        tell(&self.waited, |since| {
+            executed = since.kept_open.len() + since.one_shots.len();
+        });
+        executed
+    }
+
     /// What they waited since the last call.
     pub(crate) fn waits(&self) -> Waits {
         let mut waited = Waited::default();
