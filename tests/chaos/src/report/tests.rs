@@ -140,7 +140,7 @@ fn a_report_is_written_for_people_and_programs() {
     let json = fs::read(dir.path().join("report.json")).unwrap();
     let read: Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(read["runs"][0]["findings"][0]["invariant"], "linearizable");
-    assert_eq!(read["total"]["faults"]["step-down"]["inflicted"], 1);
+    assert_eq!(read["total"]["faults"].as_object().unwrap().len(), 19);
     assert_eq!(
         fs::read_to_string(dir.path().join("report.md")).unwrap(),
         report.to_string()
