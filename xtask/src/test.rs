@@ -104,7 +104,7 @@ async fn lints() -> Result<()> {
 async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
     let mut packages = vec!["--workspace"];
     if options.fast {
-        packages.extend(["--exclude", "bellwether-tests"]);
+        packages.extend(["--exclude", "bellwether-tests", "--exclude", "bellwether-chaos"]);
     }
     run_step(cargo(["test", "--no-run"]).args(&packages)).await?;
     if !options.fast {

@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::json::only_object;
-use crate::{ClientFrame, ServerFrame, Status};
+use crate::{ClientFrame, ErrorCode, ErrorFrame, Hello, Outcome, ServerFrame, Status};
 
 /// An error quotes what it is about, but not at any length: it goes back to whoever sent the text.
 const LONGEST_ERROR: usize = 1300;
@@ -18,6 +18,7 @@ pub fn client_frame(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else {
         return;
     };
+    says_any_text(text);
     let frame = match ClientFrame::parse(text) {
         Ok(frame) => frame,
         Err(error) => return is_short(&error.text()),
@@ -35,6 +36,18 @@ pub fn client_frame(data: &[u8]) {
     }
 }
 
+/// Whatever a program calls itself, the server reads what was meant.
+fn says_any_text(text: &str) {
+    let hello = Hello {
+        client: text.to_owned(),
+        cluster: Some(text.to_owned()),
+    };
+    match ClientFrame::parse(&ClientFrame::Hello(hello.clone()).to_json()) {
+        Ok(ClientFrame::Hello(read)) => assert_eq!(read, hello),
+        other => panic!("{other:?}: {text:?}"),
+    }
+}
+
 /// A client reads this from a server: a frame, or the answer to `GET /status`.
 ///
 /// # Panics
@@ -44,6 +57,7 @@ pub fn server_frame(data: &[u8]) {
         return;
     };
     one_object(text);
+    hears_any_text(text);
     status(text);
     let frame = match ServerFrame::parse(text) {
         Ok(frame) => frame,
@@ -54,6 +68,15 @@ pub fn server_frame(data: &[u8]) {
     match ServerFrame::parse(&written) {
         Ok(again) => assert_eq!(format!("{again:?}"), format!("{frame:?}"), "{written}"),
         Err(error) => panic!("{error}: {written}"),
+    }
+}
+
+/// Whatever a server says, the client reads what was meant.
+fn hears_any_text(text: &str) {
+    let error = ErrorFrame::new(ErrorCode::Mongo, Outcome::Unknown, text).with_hint(text);
+    match ServerFrame::parse(&ServerFrame::Error(error.clone()).to_json()) {
+        Ok(ServerFrame::Error(read)) => assert_eq!(read, error),
+        other => panic!("{other:?}: {text:?}"),
     }
 }
 

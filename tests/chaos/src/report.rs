@@ -49,6 +49,8 @@ pub struct RunReport {
     pub figures: Figures,
     /// What the checkers found.
     pub findings: Vec<Finding>,
+    /// What the harness itself could not do.
+    pub troubles: Vec<String>,
     /// How busy the machine was.
     pub machine: Machine,
 }

@@ -69,7 +69,7 @@ pub async fn run(options: &Options, plan: Plan, dir: &Path) -> Result<RunReport>
         machine: &mut machine,
         verbose: options.verbose,
     };
-    let timeline = player.play(&plan).await?;
+    let timeline = player.play(&plan).await;
     write(&dir.join("timeline.json"), &timeline)?;
 
     // From here on nobody is at fault.
@@ -108,6 +108,7 @@ pub async fn run(options: &Options, plan: Plan, dir: &Path) -> Result<RunReport>
         dir: ".".into(),
         figures,
         findings,
+        troubles: timeline.troubles,
         machine,
     })
 }

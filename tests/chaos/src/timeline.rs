@@ -19,6 +19,8 @@ pub struct Timeline {
     pub faults: Vec<Ordeal>,
     /// The faults there were not.
     pub skipped: Vec<Skipped>,
+    /// What the harness itself could not do, for people. What it could not heal it tries again at the end.
+    pub troubles: Vec<String>,
     /// Which servers said to be coordinator.
     pub reigns: Vec<Reign>,
     /// Which members of the replica set were its primary, as the observer saw it.
@@ -61,6 +63,8 @@ pub enum Why {
     NotPossible,
     /// Whom it should have met was ill already.
     IllAlready,
+    /// It was tried, and did not come about: see [`Timeline::troubles`].
+    Failed,
 }
 
 /// A stretch in which a server said to be coordinator in one epoch.

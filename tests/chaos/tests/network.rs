@@ -1,12 +1,13 @@
 //! The network between hosts does to real TCP what its rules say, and nothing else.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bellwether_chaos::network::{Effect, Network, address, enclose};
-use bellwether_tests::{Case, Stage, cases, play, wait_until};
+use bellwether_tests::{Case, Stage, cases, play};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -188,11 +189,9 @@ mod cases {
         let rule = lab.network.add(effect, vec![(A, B)]);
         a.write_all(RESULT).await?;
         for end in [&mut a, &mut b] {
-            wait_until("the connection to be reset", async || match end.read_u8().await {
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(()),
-                other => Err(anyhow!("{other:?}")),
-            })
-            .await?;
+            let ended = timeout(Duration::from_secs(30), end.read_u8()).await?;
+            let kind = ended.as_ref().map_err(std::io::Error::kind);
+            ensure!(kind == Err(ErrorKind::ConnectionReset), "{ended:?}");
         }
         lab.network.remove(rule);
         Ok(())

@@ -151,16 +151,18 @@ impl FromStr for AddressRange {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut ClientLimits, &mut Settings);
+
     #[test]
     fn the_defaults_are_good_and_what_is_not_is_named() {
-        let check = |change: fn(&mut ClientLimits, &mut Settings)| {
+        let check = |change: Change| {
             let (mut limits, mut settings) = (ClientLimits::default(), Settings::default());
             change(&mut limits, &mut settings);
             validate(&limits, &settings).map_err(|error| error.to_string())
         };
         assert_eq!(check(|_, _| {}), Ok(()));
         assert_eq!(check(|limits, _| limits.connections_per_address = None), Ok(()));
-        let wrong: [(fn(&mut ClientLimits, &mut Settings), &str); 15] = [
+        let wrong: [(Change, &str); 15] = [
             (|limits, _| limits.connections = 0, "--connections is 0"),
             (
                 |limits, _| limits.connections_per_address = Some(0),

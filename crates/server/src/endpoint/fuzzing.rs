@@ -7,10 +7,20 @@ use url::{Host, Url};
 use super::origin::allows;
 
 /// The first line is what a page's `Origin` says, the second the `Host` it asks for, the others what this server was told.
+/// If the second is empty, the page asks for where it is itself: somebody may have led its name to this server.
 pub fn origin(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
-    let mut header = || lines.next().and_then(|line| HeaderValue::from_bytes(line).ok());
-    let (Some(origin), host) = (header(), header()) else {
+    let mut line = || lines.next().unwrap_or_default();
+    let (page, asked) = (line(), line());
+    let own = str::from_utf8(page)
+        .ok()
+        .and_then(|page| Some(page.split_once("://")?.1));
+    let asked = if asked.is_empty() {
+        own.unwrap_or_default().as_bytes()
+    } else {
+        asked
+    };
+    let (Ok(origin), host) = (HeaderValue::from_bytes(page), HeaderValue::from_bytes(asked).ok()) else {
         return;
     };
     let known: Vec<&str> = lines.filter_map(|line| str::from_utf8(line).ok()).collect();
@@ -22,6 +32,10 @@ pub fn origin(data: &[u8]) {
     let Some(page) = page.filter(|page| page.has_host()) else {
         return assert!(!allowed, "a page without a place");
     };
+    assert!(
+        !allowed || page.scheme() == "http" || page.scheme() == "https",
+        "{page}"
+    );
     if by_address {
         let asked = host
             .and_then(|host| host.to_str().ok().map(str::to_owned))

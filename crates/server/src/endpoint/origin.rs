@@ -47,6 +47,10 @@ pub(super) fn allows<'a>(
     let Some(page) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()) else {
         return false;
     };
+    // Other schemes have other rules for what a host is, so one that looks the same need not be.
+    if !matches!(page.scheme(), "http" | "https") {
+        return false;
+    }
     let own = host
         .and_then(|host| Url::parse(&format!("http://{}/", host.to_str().ok()?)).ok())
         .filter(leads_nowhere_else);
@@ -101,6 +105,25 @@ mod tests {
             "data:text/html,x",
         ] {
             assert!(led(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_web_pages_are_let_in() {
+        let allowed = |origin| {
+            let [origin, host] = [origin, "10.0.0.1:7001"].map(HeaderValue::from_static);
+            allows(&origin, Some(&host), ["http://db.example"])
+        };
+        for page in ["http://10.0.0.1:7001", "http://db.example"] {
+            assert!(allowed(page), "{page}");
+        }
+        for other in [
+            "other://10.0.0.1:7001",
+            "null",
+            "http://10.0.0.1",
+            "https://10.0.0.1:7001",
+        ] {
+            assert!(!allowed(other), "{other}");
         }
     }
 

@@ -120,11 +120,12 @@ mod tests {
     use super::*;
 
     fn places(max: usize, max_per_address: Option<usize>, shared: &[&str]) -> Arc<Places> {
-        let mut limits = ClientLimits::default();
-        limits.connections = max;
-        limits.connections_per_address = max_per_address;
-        limits.shared_addresses = shared.iter().map(|range| range.parse().unwrap()).collect();
-        Places::new(&limits)
+        Places::new(&ClientLimits {
+            connections: max,
+            connections_per_address: max_per_address,
+            shared_addresses: shared.iter().map(|range| range.parse().unwrap()).collect(),
+            ..ClientLimits::default()
+        })
     }
 
     fn ip(text: &str) -> IpAddr {

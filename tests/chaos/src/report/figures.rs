@@ -46,6 +46,8 @@ pub struct FaultFigures {
     pub skipped: u64,
     /// How many were left out, because this machine cannot do them.
     pub not_possible: u64,
+    /// How many were tried and did not come about.
+    pub failed: u64,
     /// For each that came alone, the longest time without any executed command that overlaps it, in milliseconds.
     pub alone_gaps_ms: Vec<u64>,
     /// The same for those that came with others, whose doing it may be.
@@ -82,6 +84,7 @@ impl Figures {
             match skipped.why {
                 Why::IllAlready => figures.skipped += 1,
                 Why::NotPossible => figures.not_possible += 1,
+                Why::Failed => figures.failed += 1,
             }
         }
         self.calm_gaps_ms.push(gaps.calm / 1_000);
@@ -138,6 +141,7 @@ impl FaultFigures {
         self.inflicted += other.inflicted;
         self.skipped += other.skipped;
         self.not_possible += other.not_possible;
+        self.failed += other.failed;
         self.alone_gaps_ms.extend(&other.alone_gaps_ms);
         self.mixed_gaps_ms.extend(&other.mixed_gaps_ms);
     }

@@ -139,26 +139,27 @@ fn write_faults(f: &mut fmt::Formatter<'_>, figures: &Figures) -> fmt::Result {
     )?;
     writeln!(
         f,
-        "| fault | inflicted | victim ill already | not possible here | alone: gap p50 | p99 | max | mixed: gap p50 | p99 | max |"
+        "| fault | inflicted | victim ill already | not possible here | failed | alone: gap p50 | p99 | max | mixed: gap p50 | p99 | max |"
     )?;
-    writeln!(f, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")?;
+    writeln!(f, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")?;
     for (fault, row) in &figures.faults {
         let FaultFigures {
             inflicted,
             skipped,
             not_possible,
+            failed,
             alone_gaps_ms,
             mixed_gaps_ms,
         } = row;
         let [alone, mixed] = [alone_gaps_ms, mixed_gaps_ms].map(|gaps| cells(gaps));
         writeln!(
             f,
-            "| {fault} | {inflicted} | {skipped} | {not_possible} | {alone} | {mixed} |"
+            "| {fault} | {inflicted} | {skipped} | {not_possible} | {failed} | {alone} | {mixed} |"
         )?;
     }
     writeln!(
         f,
-        "| (none) | | | | {} | – | – | – |\n",
+        "| (none) | | | | | {} | – | – | – |\n",
         cells(&figures.calm_gaps_ms)
     )
 }
@@ -188,6 +189,9 @@ fn write_run(f: &mut fmt::Formatter<'_>, run: &RunReport) -> fmt::Result {
             ""
         },
     )?;
+    for trouble in &run.troubles {
+        writeln!(f, "- The harness had trouble {trouble}")?;
+    }
     let picture = match run.dir.as_str() {
         "." => "timeline.svg".into(),
         dir => format!("{dir}/timeline.svg"),

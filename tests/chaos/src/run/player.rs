@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Error;
 use tokio::time::sleep_until;
 
 use super::primary::PrimaryWatch;
@@ -34,7 +34,7 @@ struct Open {
 
 impl Player<'_> {
     /// Inflicts and heals until the plan's time is over.
-    pub(super) async fn play(mut self, plan: &Plan) -> Result<Timeline> {
+    pub(super) async fn play(mut self, plan: &Plan) -> Timeline {
         let possible = self.world.possible();
         let primary = PrimaryWatch::start(self.world);
         let mut recorder = Recorder::new(self.started);
@@ -51,11 +51,11 @@ impl Player<'_> {
             // Whatever else is due can wait.
             if let Some(due) = open.iter().position(|open| open.until <= now) {
                 let Open { place, inflicted, .. } = open.swap_remove(due);
-                self.heal(inflicted, place, &mut recorder).await?;
+                self.heal(inflicted, place, &mut recorder).await;
             } else if now >= end {
                 break;
             } else if let Some(step) = steps.next_if(|step| self.started + step.at() <= now) {
-                open.extend(self.inflict(step, &possible, &mut recorder).await?);
+                open.extend(self.inflict(step, &possible, &mut recorder).await);
             } else {
                 recorder.statuses(&self.world.statuses().await);
                 recorder.primary(primary.seen());
@@ -68,7 +68,7 @@ impl Player<'_> {
             }
         }
         recorder.ended();
-        Ok(recorder.finish())
+        recorder.finish()
     }
 
     async fn inflict(
@@ -76,33 +76,50 @@ impl Player<'_> {
         step: &Step,
         possible: &BTreeSet<Fault>,
         recorder: &mut Recorder,
-    ) -> Result<Option<Open>> {
+    ) -> Option<Open> {
         let Step { fault, phase, .. } = *step;
         if !possible.contains(&fault) {
             recorder.skipped(fault, Why::NotPossible);
-            return Ok(None);
+            return None;
         }
-        let inflicted = self.world.inflict(fault, step.seed).await;
-        let Some(inflicted) = inflicted.with_context(|| format!("inflicting {fault}"))? else {
-            recorder.skipped(fault, Why::IllAlready);
-            return Ok(None);
+        let inflicted = match self.world.inflict(fault, step.seed).await {
+            Ok(Some(inflicted)) => inflicted,
+            Ok(None) => {
+                recorder.skipped(fault, Why::IllAlready);
+                return None;
+            }
+            Err(error) => {
+                recorder.skipped(fault, Why::Failed);
+                self.trouble(&error, recorder);
+                return None;
+            }
         };
         let place = recorder.inflicted(phase, fault, &inflicted.nodes, &inflicted.what);
         self.show(format_args!("{fault}: {}", inflicted.what));
-        Ok(Some(Open {
+        Some(Open {
             until: Instant::now() + step.lasts(),
             place,
             inflicted,
-        }))
+        })
     }
 
-    async fn heal(&mut self, inflicted: Inflicted, place: usize, recorder: &mut Recorder) -> Result<()> {
-        let what = format!("{}: {}", inflicted.fault, inflicted.what);
-        let healed = self.world.heal(inflicted).await;
-        healed.with_context(|| format!("healing {what}"))?;
-        recorder.healed(place);
-        self.show(format_args!("healed {what}"));
-        Ok(())
+    async fn heal(&mut self, inflicted: Inflicted, place: usize, recorder: &mut Recorder) {
+        let what = format!("healed {}: {}", inflicted.fault, inflicted.what);
+        match self.world.heal(inflicted).await {
+            Ok(()) => {
+                recorder.healed(place);
+                self.show(format_args!("{what}"));
+            }
+            // It lasts until the end, when all are healed that still need it.
+            Err(error) => self.trouble(&error, recorder),
+        }
+    }
+
+    /// The run goes on: what clients are told is worth no less.
+    fn trouble(&self, error: &Error, recorder: &mut Recorder) {
+        let trouble = format!("after {:.1} s: {error:#}", self.started.elapsed().as_secs_f64());
+        eprintln!("{trouble}");
+        recorder.trouble(trouble);
     }
 
     fn show(&self, what: std::fmt::Arguments<'_>) {

@@ -58,6 +58,11 @@ impl Recorder {
         self.timeline.skipped.push(Skipped { fault, at, why });
     }
 
+    /// The harness could not do this.
+    pub fn trouble(&mut self, trouble: String) {
+        self.timeline.troubles.push(trouble);
+    }
+
     /// How many faults there were until now.
     pub fn faults(&self) -> usize {
         self.timeline.faults.len()

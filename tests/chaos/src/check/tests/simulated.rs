@@ -8,6 +8,9 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::workload::draw;
 
+/// What an object was given, in its order.
+type Log = Vec<(String, i64)>;
+
 const COMMANDS: usize = 300;
 const WORKLOADS: [Workload; 6] = [Register, Append, Set, Bank, Counter, Duplicates];
 
@@ -137,7 +140,7 @@ fn what_a_right_system_does_is_accepted() {
 }
 
 /// The tokens of a workload's only object, as often as they are in the data, to be spoilt.
-fn spoil(run: &mut Run, workload: Workload, spoil: impl Fn(&mut Vec<(String, i64)>)) {
+fn spoil(run: &mut Run, workload: Workload, spoil: impl Fn(&mut Log)) {
     let state = &mut run.state;
     match workload {
         Append | Set => {
@@ -189,7 +192,7 @@ fn what_a_wrong_system_does_is_refused() {
                 .filter(|entry| entry.outcome == Outcome::Executed)
                 .filter_map(|entry| Some(entry.asked.get("token")?.as_str()?.to_owned()))
                 .collect();
-            let spoilt = |how: &dyn Fn(&mut Vec<(String, i64)>)| {
+            let spoilt = |how: &dyn Fn(&mut Log)| {
                 let mut run = right.clone();
                 spoil(&mut run, workload, how);
                 assert!(refused(&run), "{workload:?}");

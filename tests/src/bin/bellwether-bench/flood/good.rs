@@ -82,7 +82,7 @@ impl Good {
     pub(crate) fn executed(&self) -> usize {
         let mut executed = 0;
         tell(&self.waited, |since| {
-            executed = since.kept_open.len() + since.one_shots.len()
+            executed = since.kept_open.len() + since.one_shots.len();
         });
         executed
     }

@@ -1,30 +1,21 @@
-//! The history of the servers' ledger, the fence and the records of executed commands, as a majority of MongoDB has it:
-//! watched while the run goes on, in the order of the commits, past all servers.
-
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use bellwether_client::CommandId;
-use bson::{Bson, Document, Timestamp, doc};
-use futures_util::{StreamExt, TryStreamExt};
+use anyhow::{Context, Result};
+use bson::{Document, Timestamp, doc};
+use futures_util::StreamExt;
 use mongodb::Collection;
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::ResumeToken;
-use mongodb::options::ReadConcern;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::history::{line, lines};
-
-const DATABASE: &str = "app_bellwether";
-const COLLECTION: &str = "ledger";
-const FENCE: &str = "fence";
+use super::event::changed;
+use super::{Fence, Ledger, Line, ledger, snapshot};
+use crate::history::line;
 
 /// How long the watcher may take to see what is there when the run has ended.
 const CATCHING_UP: Duration = Duration::from_secs(30);
@@ -32,84 +23,6 @@ const CATCHING_UP: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(1);
 /// MongoDB's error if what was to be watched is too long ago.
 const HISTORY_LOST: i32 = 286;
-
-/// What the ledger has gone through.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
-    /// Every change, in the order of the commits.
-    pub lines: Vec<Line>,
-}
-
-/// A change of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "kebab-case")]
-pub enum Line {
-    /// The fence when the watching began, or began anew.
-    From {
-        /// What it was, if there was one.
-        fence: Option<Fence>,
-    },
-    /// An epoch was granted.
-    Granted {
-        /// The epoch.
-        epoch: u64,
-        /// The server it was granted to.
-        holder: String,
-        /// The number this server had drawn at its start.
-        number: String,
-        /// What the fence's count was set to, if it was set: by the first grant of all.
-        seq: Option<i64>,
-    },
-    /// A transaction wrote the fence.
-    Held {
-        /// What the fence's count is from then on.
-        seq: i64,
-        /// Which transaction, if it was one.
-        transaction: Option<String>,
-    },
-    /// Commands were recorded.
-    Recorded {
-        /// The epoch in the record.
-        epoch: u64,
-        /// The commands.
-        ids: Vec<CommandId>,
-        /// In which transaction, if it was one.
-        transaction: Option<String>,
-    },
-    /// Something was deleted or replaced, which nobody does in the time of a run.
-    Removed {
-        /// What, for people.
-        what: String,
-    },
-    /// Some of the history was not seen.
-    Lost {
-        /// Why, for people.
-        why: String,
-    },
-}
-
-/// The fence at some moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fence {
-    /// The newest epoch.
-    pub epoch: u64,
-    /// The server it was granted to.
-    pub holder: String,
-    /// The number this server had drawn at its start.
-    pub number: String,
-    /// How often the fence was written.
-    pub seq: i64,
-}
-
-impl Ledger {
-    /// Reads a history from disk.
-    ///
-    /// # Errors
-    /// If the file cannot be read, with the line.
-    pub fn read(path: &Path) -> Result<Self> {
-        Ok(Self { lines: lines(path)? })
-    }
-}
 
 /// Watches the ledger and writes its history to a file.
 #[derive(Debug)]
@@ -304,128 +217,6 @@ impl Watching {
     }
 }
 
-/// What an event of the change stream says.
-fn changed(event: &Document, fence: Option<&Fence>) -> Result<Line> {
-    let kind = event.get_str("operationType")?;
-    let is_fence = event
-        .get_document("documentKey")
-        .is_ok_and(|key| key.get_str("_id").is_ok_and(|id| id == FENCE));
-    let transaction = transaction(event);
-    let changes = match kind {
-        "insert" => event.get_document("fullDocument")?,
-        "update" if is_fence => event
-            .get_document("updateDescription")?
-            .get_document("updatedFields")?,
-        _ => {
-            let key = event.get("documentKey");
-            return Ok(Line::Removed {
-                what: format!("{kind} of {}", key.map(ToString::to_string).unwrap_or_default()),
-            });
-        }
-    };
-    if !is_fence {
-        return Ok(Line::Recorded {
-            epoch: epoch(changes)?,
-            ids: ids(changes)?,
-            transaction,
-        });
-    }
-    let seq = changes.get("seq").and_then(Bson::as_i64);
-    if !changes.contains_key("epoch") {
-        let seq = seq.with_context(|| format!("the fence was changed in an unknown way: {changes}"))?;
-        return Ok(Line::Held { seq, transaction });
-    }
-    // Only what differs from before is in the event.
-    let text = |field: &str, before: Option<&String>| {
-        let now = changes.get_str(field).ok().map(str::to_owned);
-        now.or_else(|| before.cloned()).unwrap_or_default()
-    };
-    Ok(Line::Granted {
-        epoch: epoch(changes)?,
-        holder: text("holder", fence.map(|fence| &fence.holder)),
-        number: text("number", fence.map(|fence| &fence.number)),
-        seq,
-    })
-}
-
-/// The transaction of an event: its session and its number in it.
-fn transaction(event: &Document) -> Option<String> {
-    let session = event.get_document("lsid").ok()?.get("id")?;
-    let number = event.get("txnNumber")?;
-    Some(format!("{session} {number}"))
-}
-
-fn epoch(document: &Document) -> Result<u64> {
-    let epoch = document.get("epoch").and_then(Bson::as_i64);
-    epoch
-        .and_then(|epoch| u64::try_from(epoch).ok())
-        .with_context(|| format!("no epoch in {document}"))
-}
-
-fn ids(record: &Document) -> Result<Vec<CommandId>> {
-    let ids = record.get_array("commands")?.iter().map(|command| {
-        let id = command.as_document().and_then(|command| command.get("id"));
-        let Some(Bson::Binary(binary)) = id else {
-            bail!("no id in a record")
-        };
-        Ok(binary.to_uuid()?.to_string().parse::<CommandId>()?)
-    });
-    ids.collect()
-}
-
-fn ledger(client: &mongodb::Client) -> Collection<Document> {
-    client.database(DATABASE).collection(COLLECTION)
-}
-
-/// The fence at one moment, and the moment.
-async fn snapshot(ledger: &Collection<Document>) -> Result<(Option<Fence>, Timestamp)> {
-    let database = ledger.client().database(DATABASE);
-    let before = database.run_command(doc! { "ping": 1 }).await?;
-    let find = doc! {
-        "find": COLLECTION,
-        "filter": { "_id": FENCE },
-        "readConcern": { "level": "snapshot" },
-    };
-    let reply = database.run_command(find).await.context("reading the fence")?;
-    let cursor = reply.get_document("cursor")?;
-    let found = cursor
-        .get_array("firstBatch")?
-        .first()
-        .and_then(Bson::as_document);
-    let fence = found.map(|found| {
-        Ok::<_, anyhow::Error>(Fence {
-            epoch: epoch(found)?,
-            holder: found.get_str("holder")?.to_owned(),
-            number: found.get_str("number")?.to_owned(),
-            seq: found.get_i64("seq")?,
-        })
-    });
-    // Where there is no such collection yet, MongoDB does not say at what moment.
-    let at = match cursor.get_timestamp("atClusterTime") {
-        Ok(at) => at,
-        Err(_) => before
-            .get_timestamp("operationTime")
-            .context("the time of a reply")?,
-    };
-    Ok((fence.transpose()?, at))
-}
-
 fn is_lost(error: &mongodb::error::Error) -> bool {
     matches!(&*error.kind, mongodb::error::ErrorKind::Command(refused) if refused.code == HISTORY_LOST)
-}
-
-/// The records there are, with their epochs.
-pub(crate) async fn records(client: &mongodb::Client) -> Result<BTreeMap<CommandId, u64>> {
-    let mut found = ledger(client)
-        .find(doc! { "commands": { "$exists": true } })
-        .projection(doc! { "epoch": 1, "commands.id": 1 })
-        .read_concern(ReadConcern::snapshot())
-        .await
-        .context("reading the records")?;
-    let mut records = BTreeMap::new();
-    while let Some(record) = found.try_next().await.context("reading the records")? {
-        let epoch = epoch(&record)?;
-        records.extend(ids(&record)?.into_iter().map(|id| (id, epoch)));
-    }
-    Ok(records)
 }
