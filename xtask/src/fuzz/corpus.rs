@@ -27,7 +27,8 @@ pub(super) async fn keep(programs: &Programs, target: &str) -> Result<()> {
     let _ = fs::remove_dir_all(&merged);
     fs::create_dir_all(&merged).with_context(|| format!("making {}", merged.display()))?;
     let mut merge = command(programs.get(target));
-    merge.args(["-set_cover_merge=1", "-max_len=2048"]);
+    // That a branch was taken counts, not how often: else there would be thousands.
+    merge.args(["-set_cover_merge=1", "-use_counters=0", "-max_len=2048"]);
     run_step(merge.arg(&merged).arg(&kept).arg(&found)).await?;
     fs::remove_dir_all(&kept).with_context(|| format!("removing {}", kept.display()))?;
     fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;

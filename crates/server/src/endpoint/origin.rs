@@ -70,15 +70,15 @@ fn leads_nowhere_else(url: &Url) -> bool {
 
 /// The same host and port. The names of loopback count as one, because people type any of them.
 fn same_place(a: &Url, b: &Url) -> bool {
-    let host = |url: &Url| match url.host() {
-        Some(Host::Domain("localhost")) => Some("loopback".to_owned()),
-        Some(Host::Ipv4(ip)) if ip.is_loopback() => Some("loopback".to_owned()),
-        Some(Host::Ipv6(ip)) if ip.is_loopback() => Some("loopback".to_owned()),
-        other => other.map(|host| host.to_string()),
+    let loopback = |url: &Url| match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     };
     let secure = |url: &Url| matches!(url.scheme(), "https" | "wss");
-    host(a).is_some()
-        && host(a) == host(b)
+    let same_host = a.host().is_some() && a.host() == b.host();
+    (same_host || loopback(a) && loopback(b))
         && a.port_or_known_default() == b.port_or_known_default()
         && secure(a) == secure(b)
 }
@@ -140,5 +140,6 @@ mod tests {
             "http://localhost.evil.example:7001"
         ));
         assert!(!same("ws://a:1/v1", "data:text/html,x"));
+        assert!(!same("other://10.0.0.1:7001", "http://10.0.0.1:7001"));
     }
 }
