@@ -28,6 +28,8 @@ const TITLE: i32 = 34;
 const ROW: i32 = 18;
 const PANEL_GAP: i32 = 30;
 const AXIS: i32 = 40;
+/// The width of `10.0 s`.
+const LABEL: i32 = 36;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
@@ -97,11 +99,16 @@ impl Picture<'_> {
 
     /// Behind everything, through all panels.
     fn draw_gaps(&self, top: i32, bottom: i32) -> Drawn {
+        let mut free = 0;
         for (from, to) in &self.gaps {
             let (left, right) = (self.x(*from), self.x(*to));
             self.bar((left, top), (right, bottom), GAP)?;
             let length = format!("{:.1} s", (to - from) as f64 / 1e6);
-            self.text((left + 2, top - 13), &length, 12, RGBColor(190, 60, 60))?;
+            // Between others there may be no place for it.
+            if left >= free {
+                self.text((left + 2, top - 13), &length, 12, RGBColor(190, 60, 60))?;
+                free = left + LABEL;
+            }
         }
         Ok(())
     }
