@@ -35,6 +35,7 @@ impl Browser {
         let port = free_ports(1)?[0];
         let mut driver = Process::start(Recipe {
             name: "chromedriver".into(),
+            launcher: Vec::new(),
             program,
             args: vec![format!("--port={port}").into()],
             log: dir.path().join("chromedriver.log"),

@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -6,7 +7,8 @@ use bellwether_protocol::Status;
 use tempfile::TempDir;
 
 use crate::agreement::Agreement;
-use crate::http::http_get;
+use crate::host::Host;
+use crate::http::http_get_from;
 use crate::ports::free_ports;
 use crate::process::{Process, Recipe};
 use crate::program::server_program;
@@ -28,6 +30,8 @@ pub struct ClusterOptions {
     pub numbers: Vec<u64>,
     /// The ports for clients, in order, and after them those for peers; free ones if empty.
     pub ports: Vec<u16>,
+    /// Where the servers run, in order; on this machine's loopback where there is nothing.
+    pub hosts: Vec<Host>,
     /// The directory with the page, if it is to be served.
     pub www: Option<PathBuf>,
     /// Where the logs go. If not given, a temporary directory, and the ends of the logs are printed when the cluster
@@ -48,6 +52,7 @@ impl ClusterOptions {
             database: "app".into(),
             numbers: Vec::new(),
             ports: Vec::new(),
+            hosts: Vec::new(),
             www: None,
             logs: None,
             secrets: Vec::new(),
@@ -56,7 +61,7 @@ impl ClusterOptions {
     }
 }
 
-/// Bellwether servers on 127.0.0.1, each a process of its own. Everything ends when it is dropped.
+/// Bellwether servers, on 127.0.0.1 unless other hosts are given, each a process of its own. Everything ends when it is dropped.
 #[derive(Debug)]
 pub struct Cluster {
     /// The servers, in order of their ids.
@@ -69,6 +74,8 @@ pub struct Cluster {
 pub struct Server {
     /// Its id.
     pub id: String,
+    /// Where it runs.
+    pub host: Host,
     /// Its port for clients.
     pub port: u16,
     /// Its port for peers.
@@ -130,14 +137,17 @@ impl Cluster {
                     std::fs::write(&secrets, text).context("writing a file of peer secrets")?;
                     args.extend(["--peer-secret-file".into(), secrets.clone().into()]);
                 }
+                let host = Host::at(&options.hosts, index);
                 let process = Process::start(Recipe {
                     name: format!("server {id}"),
+                    launcher: host.launcher.clone(),
                     program: program.clone(),
                     args,
                     log: logs.join(format!("{id}.log")),
                 })?;
                 Ok(Server {
                     id,
+                    host,
                     port: client_ports[index],
                     peer_port: peer_ports[index],
                     secrets,
@@ -216,12 +226,17 @@ impl Drop for Cluster {
 impl Server {
     /// Where clients reach it.
     pub fn url(&self) -> String {
-        format!("ws://127.0.0.1:{}/v1", self.port)
+        format!("ws://{}/v1", self.address())
     }
 
     /// The page it serves.
     pub fn page(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.port)
+        format!("http://{}/", self.address())
+    }
+
+    /// Where it listens for clients.
+    pub fn address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.host.address, self.port)
     }
 
     /// What it says of itself.
@@ -229,7 +244,7 @@ impl Server {
     /// # Errors
     /// If it does not answer.
     pub async fn status(&self) -> Result<Status> {
-        let answer = http_get(self.port, "/status", &[]).await?;
+        let answer = http_get_from(self.address(), "/status", &[]).await?;
         serde_json::from_str(&answer.body).with_context(|| format!("/status answers {}", answer.body))
     }
 }
@@ -250,14 +265,15 @@ fn arguments(
         args.push(value.as_ref().into());
     };
     flag("--id", &id(index));
-    flag("--listen", &format!("127.0.0.1:{}", client_ports[index]));
-    flag("--peer-listen", &format!("127.0.0.1:{}", peer_ports[index]));
+    let address = |place: usize, port: u16| SocketAddrV4::new(Host::at(&options.hosts, place).address, port);
+    flag("--listen", &address(index, client_ports[index]).to_string());
+    flag("--peer-listen", &address(index, peer_ports[index]).to_string());
     for (peer, port) in peer_ports.iter().enumerate().filter(|(peer, _)| *peer != index) {
-        flag("--peer", &format!("{}=127.0.0.1:{port}", id(peer)));
+        flag("--peer", &format!("{}={}", id(peer), address(peer, *port)));
     }
     // The page of any of these servers may ask all of them.
-    for port in client_ports {
-        flag("--allow-origin", &format!("http://127.0.0.1:{port}"));
+    for (place, port) in client_ports.iter().enumerate() {
+        flag("--allow-origin", &format!("http://{}", address(place, *port)));
     }
     flag("--mongodb-uri", &options.mongodb_uri);
     flag("--database", &options.database);

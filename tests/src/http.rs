@@ -1,4 +1,4 @@
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -25,11 +25,19 @@ pub struct HttpAnswer {
 /// # Errors
 /// If there is no answer, or it is not HTTP.
 pub async fn http_get(port: u16, path: &str, headers: &[(&str, &str)]) -> Result<HttpAnswer> {
-    let answer = timeout(ANSWER_TIMEOUT, exchange(port, path, headers))
+    http_get_from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), path, headers).await
+}
+
+/// As [`http_get`], from another address.
+///
+/// # Errors
+/// As for [`http_get`].
+pub async fn http_get_from(server: SocketAddrV4, path: &str, headers: &[(&str, &str)]) -> Result<HttpAnswer> {
+    let answer = timeout(ANSWER_TIMEOUT, exchange(server, path, headers))
         .await
         .with_context(|| format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))
         .and_then(|answer| answer)
-        .with_context(|| format!("GET http://127.0.0.1:{port}{path}"))?;
+        .with_context(|| format!("GET http://{server}{path}"))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").context("the answer is not HTTP")?;
     let status = head
@@ -44,10 +52,10 @@ pub async fn http_get(port: u16, path: &str, headers: &[(&str, &str)]) -> Result
     })
 }
 
-async fn exchange(port: u16, path: &str, headers: &[(&str, &str)]) -> Result<Vec<u8>> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+async fn exchange(server: SocketAddrV4, path: &str, headers: &[(&str, &str)]) -> Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).await?;
     // Version 1.0: the answer is neither chunked nor followed by another one.
-    let mut request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n");
+    let mut request = format!("GET {path} HTTP/1.0\r\nHost: {server}\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }

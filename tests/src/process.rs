@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -17,6 +17,9 @@ use crate::wait::{Hopeless, wait_until};
 pub struct Recipe {
     /// What messages call it.
     pub name: String,
+    /// A command that does something before it executes the program in its own place, such as `nsenter --net=FILE`;
+    /// empty where there is nothing to be done.
+    pub launcher: Vec<OsString>,
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
@@ -188,14 +191,15 @@ fn spawn(recipe: &Recipe) -> Result<Child> {
         .append(true)
         .open(&recipe.log)
         .with_context(|| format!("writing the log file {}", recipe.log.display()))?;
-    let mut command = if parent_death_is_noticed() {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(&recipe.program);
-        command
-    } else {
-        Command::new(&recipe.program)
-    };
-    command.args(&recipe.args).process_group(0).stdin(Stdio::null());
+    let mut words: Vec<&OsStr> = Vec::new();
+    if parent_death_is_noticed() {
+        words.extend(["setpriv", "--pdeathsig", "KILL", "--"].map(OsStr::new));
+    }
+    words.extend(recipe.launcher.iter().map(OsString::as_os_str));
+    words.push(recipe.program.as_os_str());
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).args(&recipe.args);
+    command.process_group(0).stdin(Stdio::null());
     command.stdout(log.try_clone()?).stderr(log);
     for (name, _) in std::env::vars_os() {
         // The developer's own settings are not the cluster's.

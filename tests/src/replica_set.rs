@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::host::Host;
 use crate::ports::free_ports;
 use crate::process::{Process, Recipe};
 use crate::program::find_mongod;
@@ -27,8 +28,14 @@ pub struct ReplicaSetOptions {
     pub members: usize,
     /// The members' ports, in order; free ones if empty.
     pub ports: Vec<u16>,
+    /// Where the members run, in order; on this machine's loopback where there is nothing.
+    pub hosts: Vec<Host>,
     /// Where the data goes; a temporary directory if not given.
     pub dir: Option<PathBuf>,
+    /// Where the logs go; to the data if not given.
+    pub logs: Option<PathBuf>,
+    /// Further arguments for every member.
+    pub args: Vec<OsString>,
     /// Whether `failCommand` and other test commands are available.
     pub test_commands: bool,
     /// Whether the members keep MongoDB's own timing, such as 10 s until they find their primary gone, instead of one
@@ -41,14 +48,17 @@ impl Default for ReplicaSetOptions {
         Self {
             members: 3,
             ports: Vec::new(),
+            hosts: Vec::new(),
             dir: None,
+            logs: None,
+            args: Vec::new(),
             test_commands: true,
             default_timing: false,
         }
     }
 }
 
-/// A MongoDB replica set on 127.0.0.1, each member a process of its own. Everything ends when it is dropped.
+/// A MongoDB replica set, on 127.0.0.1 unless other hosts are given, each member a process of its own. Everything ends when it is dropped.
 ///
 /// Only so many exist at a time in one program as the machine has room for; starting another one waits.
 #[derive(Debug)]
@@ -64,6 +74,8 @@ pub struct ReplicaSet {
 /// One member of a [`ReplicaSet`].
 #[derive(Debug)]
 pub struct Member {
+    /// Where it runs.
+    pub host: Host,
     /// Its port.
     pub port: u16,
     /// Its process, to pause, kill and restart.
@@ -92,8 +104,8 @@ impl ReplicaSet {
     pub async fn start_with(options: ReplicaSetOptions) -> Result<Self> {
         let mongod = find_mongod()?;
         let turn = turn().await?;
-        let (dir, temporary) = match options.dir {
-            Some(dir) => (dir, None),
+        let (dir, temporary) = match &options.dir {
+            Some(dir) => (dir.clone(), None),
             None => {
                 let temporary = TempDir::with_prefix("bellwether-mongodb-")
                     .context("making a temporary directory for MongoDB's data")?;
@@ -103,13 +115,14 @@ impl ReplicaSet {
         let ports = if options.ports.is_empty() {
             free_ports(options.members)?
         } else {
-            options.ports
+            options.ports.clone()
         };
-        let members = ports
-            .iter()
-            .map(|port| Member::start(&mongod, *port, &dir, options.test_commands))
-            .collect::<Result<_>>()?;
-        let mut whole = client_options(&ports);
+        let start = |(place, port): (usize, &u16)| {
+            let host = Host::at(&options.hosts, place);
+            Member::start(mongod.clone(), host, *port, &dir, &options)
+        };
+        let members: Vec<Member> = ports.iter().enumerate().map(start).collect::<Result<_>>()?;
+        let mut whole = client_options(members.iter().map(Member::address));
         whole.repl_set_name = Some(NAME.into());
         let client = Client::with_options(whole)?;
         let mut set = Self {
@@ -124,7 +137,7 @@ impl ReplicaSet {
 
     /// The connection string.
     pub fn uri(&self) -> String {
-        let hosts: Vec<String> = self.members.iter().map(Member::address).collect();
+        let hosts: Vec<String> = self.members.iter().map(Member::host_and_port).collect();
         format!("mongodb://{}/?replicaSet={NAME}", hosts.join(","))
     }
 
@@ -170,7 +183,7 @@ impl ReplicaSet {
                 for member in &self.members {
                     let hello = member.hello().await?;
                     if !says(&hello, "isWritablePrimary") && !says(&hello, "secondary") {
-                        bail!("{} is neither primary nor secondary", member.address());
+                        bail!("{} is neither primary nor secondary", member.host_and_port());
                     }
                 }
                 Ok(())
@@ -201,7 +214,7 @@ impl ReplicaSet {
         }
         let members: Vec<Document> = (0_i32..)
             .zip(&self.members)
-            .map(|(id, member)| doc! { "_id": id, "host": member.address() })
+            .map(|(id, member)| doc! { "_id": id, "host": member.host_and_port() })
             .collect();
         // By default a set takes 10 s to notice that its primary is gone, and as long for its first election.
         let settings = if default_timing {
@@ -229,11 +242,24 @@ impl ReplicaSet {
 }
 
 impl Member {
-    fn start(mongod: &Path, port: u16, dir: &Path, test_commands: bool) -> Result<Self> {
-        let data = dir.join(format!("mongod-{port}"));
+    fn start(
+        mongod: PathBuf,
+        host: Host,
+        port: u16,
+        dir: &Path,
+        options: &ReplicaSetOptions,
+    ) -> Result<Self> {
+        let address = SocketAddrV4::new(host.address, port);
+        let name = if host == Host::default() {
+            format!("mongod-{port}")
+        } else {
+            format!("mongod-{address}").replace(':', "-")
+        };
+        let data = dir.join(&name);
         fs::create_dir_all(&data).with_context(|| format!("making {}", data.display()))?;
         let mut args: Vec<OsString> = Vec::new();
-        args.extend(["--replSet", NAME, "--bind_ip", "127.0.0.1", "--nounixsocket"].map(Into::into));
+        args.extend(["--replSet", NAME, "--nounixsocket", "--bind_ip"].map(Into::into));
+        args.push(host.address.to_string().into());
         args.extend([
             "--port".into(),
             port.to_string().into(),
@@ -244,33 +270,42 @@ impl Member {
         args.extend(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"].map(Into::into));
         args.extend(["--wiredTigerEngineConfigString", "log=(prealloc=false)"].map(Into::into));
         args.extend(["--setParameter", "diagnosticDataCollectionEnabled=false"].map(Into::into));
-        if test_commands {
+        if options.test_commands {
             args.extend(["--setParameter", "enableTestCommands=1"].map(Into::into));
         }
+        args.extend(options.args.iter().cloned());
         let process = Process::start(Recipe {
-            name: format!("mongod on port {port}"),
-            program: mongod.to_path_buf(),
+            name: format!("mongod at {address}"),
+            launcher: host.launcher.clone(),
+            program: mongod,
             args,
-            log: dir.join(format!("mongod-{port}.log")),
+            log: options.logs.as_deref().unwrap_or(dir).join(format!("{name}.log")),
         })?;
-        let mut options = client_options(&[port]);
+        let mut options = client_options([address]);
         options.direct_connection = Some(true);
         Ok(Self {
+            host,
             port,
             process,
             direct: Client::with_options(options)?,
         })
     }
 
-    fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.host.address, self.port)
+    }
+
+    /// The same, as MongoDB calls it.
+    fn host_and_port(&self) -> String {
+        self.address().to_string()
     }
 
     async fn listening(&mut self) -> Result<()> {
         let what = format!("{} to listen", self.process.name());
         wait_until(&what, async || {
             self.process.expect_running()?;
-            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
+            TcpStream::connect(self.address()).await?;
             Ok(())
         })
         .await
@@ -299,17 +334,13 @@ fn says(hello: &Document, role: &str) -> bool {
 }
 
 /// Settings with which a driver notices quickly that a member went or came; its defaults take 10 to 30 s.
-fn client_options(ports: &[u16]) -> ClientOptions {
+fn client_options(members: impl IntoIterator<Item = SocketAddrV4>) -> ClientOptions {
+    let members = members.into_iter().map(|address| ServerAddress::Tcp {
+        host: address.ip().to_string(),
+        port: Some(address.port()),
+    });
     ClientOptions::builder()
-        .hosts(
-            ports
-                .iter()
-                .map(|port| ServerAddress::Tcp {
-                    host: "127.0.0.1".into(),
-                    port: Some(*port),
-                })
-                .collect::<Vec<_>>(),
-        )
+        .hosts(members.collect::<Vec<_>>())
         .connect_timeout(Duration::from_secs(1))
         .heartbeat_freq(Duration::from_millis(500))
         .server_selection_timeout(Duration::from_secs(2))

@@ -111,6 +111,7 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
         all.extend(args.into_iter().flatten());
         let mut stranger = Process::start(Recipe {
             name: name.to_owned(),
+            launcher: Vec::new(),
             program: server_program().await?,
             args: all,
             log: dir.path().join(name),

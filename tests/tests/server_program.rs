@@ -185,6 +185,7 @@ async fn health_is_asked_for() -> Result<()> {
     );
     let mut server = Process::start(Recipe {
         name: "server".to_owned(),
+        launcher: Vec::new(),
         program: server_program().await?,
         args: args.split_whitespace().map(Into::into).collect(),
         log: dir.path().join("log"),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod browser_tests;
+mod chaos;
 mod containers;
 mod demo;
 mod deny;
@@ -78,6 +79,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Plant known bugs in a copy of the election, one by one, and expect each to be found
     Planted(planted::Options),
+    /// Put a cluster of real processes under faults, and check what its clients were told
+    Chaos(chaos::Options),
     /// Build the browser client into www/pkg, as the npm package it is published as, and show its size
     Web,
     /// Run the browser client's own tests in a headless Chromium
@@ -138,6 +141,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Simulate(options) => simulate::run(options).await,
         Task::Fuzz(options) => fuzz::run(options).await,
         Task::Planted(options) => planted::run(options).await,
+        Task::Chaos(options) => chaos::run(options).await,
         Task::Web => web::build().await.map(drop),
         Task::BrowserTests(options) => browser_tests::run(options).await,
         Task::Containers(options) => containers::run(options).await,

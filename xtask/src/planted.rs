@@ -3,6 +3,8 @@
 
 mod bug;
 mod copy;
+mod edit;
+pub(crate) mod programs;
 mod verdict;
 
 use std::path::Path;
@@ -16,6 +18,7 @@ use tokio::time::timeout;
 
 use self::bug::Bug;
 use self::copy::Copy;
+use self::edit::Edited;
 use self::verdict::Verdict;
 use crate::step::{cargo, say, show};
 
@@ -29,18 +32,25 @@ pub(crate) struct Options {
     /// How many seeds the simulation may try; as many as in every test run unless given
     #[arg(long)]
     seeds: Option<u64>,
+    /// Only build the programs that `cargo xtask chaos --planted` runs, with the bugs of the real system in them
+    #[arg(long, conflicts_with_all = ["filter", "seeds"])]
+    programs: bool,
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
+    if options.programs {
+        let place = programs::build(&programs::all()?).await?;
+        show(&format!("PLANTED_BUG chooses the bug of {}", place.display()));
+        return Ok(());
+    }
     let mut bugs = bug::all()?;
     bugs.retain(|bug| options.filter.as_ref().is_none_or(|part| bug.name.contains(part)));
     ensure!(!bugs.is_empty(), "no planted bug has such a name");
     let place = target_dir()?.join("planted");
-    let copy = Copy::make(&place.join("workspace"))?;
     // Before anything is built: a text that is not found any more is a plant that proves nothing.
-    for bug in &bugs {
-        copy.with(bug)?;
-    }
+    let edited = bugs.iter().map(|bug| Edited::by(&bug.name, &bug.edits));
+    let edited = edited.collect::<Result<Vec<Edited>>>()?;
+    let copy = Copy::make(&place.join("workspace"), &Edited::default())?;
     let checks = Checks {
         workspace: copy.workspace(),
         target: &place.join("target"),
@@ -49,10 +59,10 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     checks.pass_without_bugs(&bugs).await?;
     let mut missed = Vec::new();
     show(&verdict::heading());
-    for bug in &bugs {
-        copy.plant(bug)?;
+    for (bug, edited) in bugs.iter().zip(&edited) {
+        copy.plant(edited)?;
         let (output, failed, seconds) = checks.check(&bug.check).await?;
-        copy.restore(bug)?;
+        copy.restore(edited)?;
         let verdict = Verdict::new(bug, &output, failed);
         show(&verdict.row(bug, seconds));
         if !verdict.caught() {

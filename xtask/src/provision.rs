@@ -5,6 +5,7 @@ pub(crate) mod apt;
 mod cargo_deny;
 mod cxx;
 mod docker;
+mod faketime;
 mod kubernetes_validate;
 mod mongod;
 mod node;
@@ -16,6 +17,7 @@ use bellwether_tests::on_path;
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use cxx::cxx;
 pub(crate) use docker::docker;
+pub(crate) use faketime::faketime;
 pub(crate) use kubernetes_validate::kubernetes_validate;
 pub(crate) use mongod::mongod;
 pub(crate) use node::{node, packages};
@@ -25,6 +27,7 @@ use crate::step::say;
 
 /// Everything any of the commands needs.
 pub(crate) async fn everything() -> Result<()> {
+    faketime().await;
     let got = [
         mongod().await,
         wasm_target().await,

@@ -10,8 +10,8 @@ use tokio::process::Command;
 
 use crate::step::{cargo, run as run_step, run_and_read};
 use crate::{
-    browser_tests, containers, deny, deployment, docs, features, fuzz, msrv, package, planted, provision,
-    targets, web,
+    browser_tests, chaos, containers, deny, deployment, docs, features, fuzz, msrv, package, planted,
+    provision, targets, web,
 };
 use report::{Report, Totals};
 
@@ -60,6 +60,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         report
             .check("planted bugs", planted::run(planted::Options::default()))
             .await;
+        if !options.fast {
+            report.check("chaos", chaos::in_every_test_run()).await;
+        }
         report.check_if_possible("fuzz", fuzz::short()).await;
     }
     report.finish(&totals)
@@ -101,7 +104,7 @@ async fn lints() -> Result<()> {
 async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
     let mut packages = vec!["--workspace"];
     if options.fast {
-        packages.extend(["--exclude", "bellwether-tests"]);
+        packages.extend(["--exclude", "bellwether-tests", "--exclude", "bellwether-chaos"]);
     }
     run_step(cargo(["test", "--no-run"]).args(&packages)).await?;
     if !options.fast {

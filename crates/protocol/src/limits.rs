@@ -1,5 +1,5 @@
-//! Limits every client may rely on. A server may be configured to allow more time or larger messages; it says
-//! what holds in `hello_ok`.
+//! Limits as servers have them unless they are configured otherwise. What a client needs to know of them holds as
+//! `hello_ok` says it.
 
 use core::time::Duration;
 

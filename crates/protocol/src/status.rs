@@ -30,6 +30,9 @@ pub struct Status {
     pub mongodb: DatabaseStatus,
     /// Commands since this server started.
     pub commands: CommandCounts,
+    /// Clients' connections.
+    #[serde(default)]
+    pub connections: ConnectionCounts,
 }
 
 /// Another server, as this one sees it.
@@ -72,4 +75,13 @@ pub struct CommandCounts {
     pub not_executed: u64,
     /// Answered with an error whose outcome is `unknown`.
     pub unknown: u64,
+}
+
+/// Clients' connections, over HTTP and WebSocket together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionCounts {
+    /// Open now.
+    pub open: u64,
+    /// Refused since the server started, since all places were taken or all that their address may have.
+    pub refused: u64,
 }

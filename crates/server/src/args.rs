@@ -1,15 +1,18 @@
+mod limits;
+
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
-use bellwether_server::{ClientLimits, Config, ConfigError};
+use bellwether_server::{Config, ConfigError};
 use clap::builder::BoolishValueParser;
 use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use thiserror::Error;
 
 use crate::health::Health;
 use crate::secret_file::{self, SecretFileError};
+use limits::LimitArgs;
 
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:7001";
 
@@ -152,16 +155,6 @@ pub(crate) struct Args {
     )]
     allowed_origins: Vec<String>,
 
-    /// How many clients may be connected at a time; further ones wait to be accepted. Each connection is an open
-    /// file, and the limit on those is raised as far as the system lets it.
-    #[arg(
-        long,
-        env = "BELLWETHER_CONNECTIONS",
-        default_value_t = ClientLimits::default().connections,
-        value_name = "COUNT"
-    )]
-    connections: usize,
-
     /// Lets clients list, create and drop collections and indexes. Whoever reaches --listen may then drop a
     /// collection.
     #[arg(long, env = "BELLWETHER_ALLOW_SCHEMA")]
@@ -199,6 +192,9 @@ pub(crate) struct Args {
     /// How log lines are written to standard error.
     #[arg(long, env = "BELLWETHER_LOG_FORMAT", value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
+
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -247,12 +243,12 @@ impl Args {
         config.database = self.database;
         config.www = self.www;
         config.allowed_origins = self.allowed_origins;
-        config.limits.connections = self.connections;
         config.schema = self.allow_schema;
         config.number = self.number.map(Number);
         config.election.heartbeat = Duration::from_millis(self.heartbeat_ms);
         config.election.timeout = Duration::from_millis(self.timeout_ms);
         config.assist_failover = self.assist_failover;
+        self.limits.apply_to(&mut config);
         config.validate()?;
         Ok(config)
     }
@@ -260,6 +256,8 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
+    use bellwether_server::{ClientLimits, Settings};
+
     use super::*;
 
     #[test]
@@ -283,6 +281,39 @@ mod tests {
         let args = Args::try_parse_from(line.split(' ')).unwrap();
         let peers = args.into_config().unwrap().peers;
         assert_eq!(peers.into_keys().collect::<Vec<_>>(), ["s2".parse().unwrap()]);
+    }
+
+    #[test]
+    fn limits_are_those_of_the_library_unless_they_are_given() {
+        let read = |more: &str| {
+            let line = format!("bellwether-server --id s1 --mongodb-uri mongodb://m1{more}");
+            Args::try_parse_from(line.split(' ')).unwrap().into_config()
+        };
+        let Config { limits, pipeline, .. } = read("").unwrap();
+        assert_eq!(format!("{limits:?}"), format!("{:?}", ClientLimits::default()));
+        assert_eq!(format!("{pipeline:?}"), format!("{:?}", Settings::default()));
+        let given = " --connections 2 --connections-per-address 0 --shared-address 10.0.0.0/8,::1 \
+            --handshake-timeout-ms 101 --hello-timeout-ms 102 --ping-ms 103 --idle-timeout-ms 104 --send-timeout-ms 105 \
+            --message-bytes 2001 --outstanding 3 --queue 4 --queue-bytes 2000002 --reply-bytes 2000003 \
+            --connection-reply-bytes 2000004";
+        let words: Vec<&str> = given.split_whitespace().collect();
+        let Config { limits, pipeline, .. } = read(&format!(" {}", words.join(" "))).unwrap();
+        assert_eq!((limits.connections, limits.connections_per_address), (2, None));
+        assert_eq!(limits.shared_addresses.len(), 2);
+        let times = [
+            limits.handshake_timeout,
+            limits.hello_timeout,
+            limits.ping_every,
+            limits.idle_timeout,
+            limits.send_timeout,
+        ];
+        assert_eq!(times.map(|time| time.as_millis()), [101, 102, 103, 104, 105]);
+        assert_eq!((limits.message_bytes, limits.outstanding), (2001, 3));
+        assert_eq!(
+            (limits.reply_bytes, limits.connection_reply_bytes),
+            (2_000_003, 2_000_004)
+        );
+        assert_eq!((pipeline.queue, pipeline.queue_bytes), (4, 2_000_002));
     }
 
     #[test]

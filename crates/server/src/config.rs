@@ -1,5 +1,7 @@
 //! What a server is told when it starts.
 
+mod limits;
+
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -7,12 +9,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
-use bellwether_protocol::{HELLO_TIMEOUT, MAX_MESSAGE_BYTES};
 use thiserror::Error;
 
 use crate::command::Vocabulary;
 use crate::peer::PeerSecrets;
 use crate::pipeline::Settings;
+pub use limits::{AddressRange, ClientLimits, InvalidAddressRange};
 
 /// Everything a server needs to know. Begin with [`Config::new`] and change what differs.
 ///
@@ -78,51 +80,6 @@ impl fmt::Debug for Config {
     }
 }
 
-/// Limits on what clients may take. Each protects the server's memory or file descriptors.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ClientLimits {
-    /// Connections at a time, HTTP and WebSocket together. Further ones wait to be accepted.
-    pub connections: usize,
-    /// Longest message, in bytes.
-    pub message_bytes: usize,
-    /// Commands of one connection that are not answered yet. Beyond it the connection is not read.
-    pub outstanding: usize,
-    /// Bytes of replies that wait to be taken by their clients, on all connections together. A reply of more
-    /// than 1 KiB that finds no room is replaced by the error `overloaded`.
-    pub reply_bytes: usize,
-    /// Bytes of replies of one connection that wait to be taken. Beyond it the connection is not read.
-    pub connection_reply_bytes: usize,
-    /// For an HTTP request's head to arrive.
-    pub head_timeout: Duration,
-    /// For `hello` to arrive after the upgrade.
-    pub hello_timeout: Duration,
-    /// How often a connection is pinged.
-    pub ping_every: Duration,
-    /// A connection on which nothing arrives for so long is closed.
-    pub idle_timeout: Duration,
-    /// For one frame, or each MiB of a longer one, to be taken by a client that reads slowly. One that takes
-    /// longer is dropped.
-    pub send_timeout: Duration,
-}
-
-impl Default for ClientLimits {
-    fn default() -> Self {
-        Self {
-            connections: 10_000,
-            message_bytes: MAX_MESSAGE_BYTES,
-            outstanding: 64,
-            reply_bytes: 256 * 1024 * 1024,
-            connection_reply_bytes: 32 * 1024 * 1024,
-            head_timeout: Duration::from_secs(10),
-            hello_timeout: HELLO_TIMEOUT,
-            ping_every: Duration::from_secs(15),
-            idle_timeout: Duration::from_secs(45),
-            send_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
 /// A [`Config`] that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -154,6 +111,29 @@ pub enum ConfigError {
     /// The cluster's name cannot be used.
     #[error("the cluster name {0:?} cannot be used: give 1 to 64 printable characters")]
     Cluster(String),
+    /// A limit that nothing could work with.
+    #[error("{option} is {value}: give {least} to {most}")]
+    Limit {
+        /// The option of the program that sets it.
+        option: &'static str,
+        /// The value given.
+        value: u64,
+        /// The smallest there may be.
+        least: u64,
+        /// The largest there may be.
+        most: u64,
+    },
+    /// Clients that answer every ping would be taken for idle.
+    #[error(
+        "pings are sent every {ping:?} and a connection is idle after {idle:?}: --ping-ms has to be less than \
+         --idle-timeout-ms"
+    )]
+    PingTooRare {
+        /// How often pings are sent.
+        ping: Duration,
+        /// After how long a connection is idle.
+        idle: Duration,
+    },
     /// The election's timing.
     #[error(transparent)]
     Election(#[from] bellwether_election::ConfigError),
@@ -229,6 +209,7 @@ impl Config {
         if self.cluster.is_empty() || self.cluster.chars().count() > 64 || !printable(&self.cluster) {
             return Err(ConfigError::Cluster(self.cluster.chars().take(80).collect()));
         }
+        limits::validate(&self.limits, &self.pipeline)?;
         Ok(self.election.validate()?)
     }
 }
@@ -247,7 +228,7 @@ mod tests {
     fn what_cannot_work_is_refused() {
         let config = || Config::new("s1".parse().unwrap(), "mongodb://localhost/?replicaSet=rs0");
         assert_eq!(config().validate(), Ok(()));
-        let broken: [fn(&mut Config); 9] = [
+        let broken: [fn(&mut Config); 10] = [
             |c| drop(c.peers.insert(c.id.clone(), "localhost:1".into())),
             |c| drop(c.peers.insert("s2".parse().unwrap(), "localhost".into())),
             |c| drop(c.peers.insert("s2".parse().unwrap(), ":7".into())),
@@ -256,6 +237,7 @@ mod tests {
             |c| c.client_url = Some("http://localhost:7001".into()),
             |c| c.allowed_origins.push("http://localhost:7001/".into()),
             |c| c.cluster = String::new(),
+            |c| c.limits.connections = 0,
             |c| c.election.timeout = Duration::ZERO,
         ];
         for (index, break_it) in broken.into_iter().enumerate() {

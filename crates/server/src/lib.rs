@@ -81,8 +81,10 @@ mod endpoint;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod newcomers;
 mod peer;
 mod pipeline;
+mod seldom;
 mod server;
 
 /// The election, of which ids, numbers and timing in [`Config`] are.
@@ -91,7 +93,7 @@ pub use bellwether_election as election;
 pub use bellwether_protocol as protocol;
 
 pub use command::{CommandName, Fingerprint, Kind, MAX_PARTS, ParsedCommand, Part, Vocabulary};
-pub use config::{ClientLimits, Config, ConfigError};
+pub use config::{AddressRange, ClientLimits, Config, ConfigError, InvalidAddressRange};
 pub use database::{ClaimError, ConnectError, Database, Fence, Health};
 pub use peer::{PeerSecrets, PeerSecretsError};
 pub use pipeline::{Answer, MAX_STORED_REPLY, NotClaimed, Pipeline, RETENTION, Settings, SourceId};

@@ -44,11 +44,11 @@ async fn tell_health(health: &Health) -> ExitCode {
 #[tokio::main]
 async fn serve(args: Args) -> ExitCode {
     start_logging(args.log_format);
-    let config = match args.into_config() {
+    let mut config = match args.into_config() {
         Ok(config) => config,
         Err(error) => return refuse(&error, 2),
     };
-    open_files::allow(config.limits.connections);
+    config.limits.connections = open_files::allow(config.limits.connections);
     let id = config.id.clone();
     let server = match Server::start(config).await {
         Ok(server) => server,

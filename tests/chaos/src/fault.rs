@@ -45,7 +45,7 @@ pub enum Fault {
     CutMember,
     /// A server's wall clock jumps by up to an hour, forwards or back.
     ClockJump,
-    /// A `mongod`'s disk takes no writes.
+    /// A `mongod`'s disk takes no writes. While it is the primary's, MongoDB acknowledges nothing and elects no other.
     DiskStall,
 }
 

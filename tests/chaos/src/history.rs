@@ -1,5 +1,11 @@
 //! What clients asked and what they were told, as it is written to disk: one JSON object a line.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
 use bellwether_client::{CommandId, Outcome};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -42,6 +48,9 @@ pub struct Entry {
     pub outcome: Outcome,
     /// What it was told in the workload's own terms, if the command was executed.
     pub told: Value,
+    /// The reply to a command that writes, as received, if there was one.
+    #[serde(default)]
+    pub reply: Option<String>,
     /// The epoch of the execution.
     pub epoch: Option<u64>,
     /// Whether the answer was the stored one of an earlier try.
@@ -50,4 +59,139 @@ pub struct Entry {
     pub server: Option<String>,
     /// Why it was not executed, or nobody knows: for people.
     pub failure: Option<String>,
+}
+
+/// How many calls have ended so far, by what was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Executed.
+    pub executed: u64,
+    /// Not executed.
+    pub not_executed: u64,
+    /// Nobody knows.
+    pub unknown: u64,
+}
+
+/// Where clients write what they were told. Clones write to the same file.
+#[derive(Clone, Debug)]
+pub struct Writer(Arc<Mutex<Written>>);
+
+#[derive(Debug)]
+struct Written {
+    file: BufWriter<File>,
+    told: Told,
+    /// What the disk said first, if it refused.
+    failed: Option<std::io::Error>,
+}
+
+impl Writer {
+    /// Makes the file.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).with_context(|| format!("making {}", path.display()))?;
+        Ok(Self(Arc::new(Mutex::new(Written {
+            file: BufWriter::new(file),
+            told: Told::default(),
+            failed: None,
+        }))))
+    }
+
+    /// Writes an entry. What the disk says, [`finish`](Self::finish) says.
+    pub fn write(&self, entry: &Entry) {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match entry.outcome {
+            Outcome::Executed => written.told.executed += 1,
+            Outcome::NotExecuted => written.told.not_executed += 1,
+            Outcome::Unknown => written.told.unknown += 1,
+        }
+        if let Err(error) = line(&mut written.file, entry) {
+            written.failed.get_or_insert(error);
+        }
+    }
+
+    /// How many entries there are until now.
+    pub fn told(&self) -> Told {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).told
+    }
+
+    /// Brings everything to the file.
+    ///
+    /// # Errors
+    /// If an entry could not be written: the history is then not complete.
+    pub fn finish(&self) -> Result<Told> {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = written.failed.take() {
+            return Err(error).context("writing the history");
+        }
+        written.file.flush().context("writing the history")?;
+        Ok(written.told)
+    }
+}
+
+/// Writes one JSON object as a line.
+pub(crate) fn line(file: &mut impl Write, object: &impl Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *file, object)?;
+    file.write_all(b"\n")
+}
+
+/// Reads a file of one JSON object a line.
+pub(crate) fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    let mut objects = Vec::new();
+    for (number, line) in BufReader::new(file).lines().enumerate() {
+        let object = serde_json::from_str(&line?)
+            .with_context(|| format!("line {} of {} cannot be read", number + 1, path.display()))?;
+        objects.push(object);
+    }
+    Ok(objects)
+}
+
+/// Reads a history from disk.
+///
+/// # Errors
+/// If the file cannot be read, with the line.
+pub fn read(path: &Path) -> Result<Vec<Entry>> {
+    lines(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_a_torn_line_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        let writer = Writer::create(&path).unwrap();
+        let entry = Entry {
+            client: 3,
+            workload: Workload::Append,
+            id: Some("01a202eb-d594-7f1c-81ad-fe9a6f53dd9f".parse().unwrap()),
+            asked: json!({"do": "append"}),
+            began: 1,
+            ended: 2,
+            outcome: Outcome::Unknown,
+            told: Value::Null,
+            reply: None,
+            epoch: None,
+            replayed: false,
+            server: None,
+            failure: Some("cut".into()),
+        };
+        writer.write(&entry);
+        writer.clone().write(&entry);
+        assert_eq!(writer.finish().unwrap().unknown, 2);
+        let again = read(&path).unwrap();
+        assert_eq!(again.len(), 2);
+        assert_eq!(format!("{:?}", again[1]), format!("{entry:?}"));
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 5]).unwrap();
+        let error = format!("{:#}", read(&path).unwrap_err());
+        assert!(error.contains("line 2"), "{error}");
+    }
 }

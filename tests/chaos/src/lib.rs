@@ -3,5 +3,18 @@
 //!
 //! Everything that is drawn by lot comes from one seed.
 
+pub mod check;
+pub mod converges;
 pub mod fault;
+pub mod final_state;
 pub mod history;
+pub mod ledger;
+pub mod network;
+pub mod options;
+pub mod plan;
+pub mod replay;
+pub mod report;
+pub mod run;
+pub mod timeline;
+pub mod workload;
+pub mod world;

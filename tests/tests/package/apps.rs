@@ -119,6 +119,7 @@ impl ViteServer {
         let dir: &Path = project.dir();
         let mut process = Process::start(Recipe {
             name: format!("vite {mode}"),
+            launcher: Vec::new(),
             program: find_node().await?,
             args: vec![
                 project.path("node_modules/vite/bin/vite.js").into(),

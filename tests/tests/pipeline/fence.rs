@@ -198,3 +198,41 @@ async fn a_coordinator_that_dies_in_a_transaction_delays_nobody() -> Result<()> 
     assert_eq!(s1.reply(r#"{"count":"c"}"#).await?["n"]["$numberInt"], "1");
     Ok(())
 }
+
+/// A command of a former coordinator that arrives when its session was ended already begins a transaction that nobody
+/// ends, and locks what it writes to.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_from_a_former_coordinator_delays_nobody() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_late").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":1,"n":0}]}"#)
+        .await?;
+    s1.pipeline.retire().await;
+    let system = set.client().database("app_late_bellwether");
+    let fence = system.collection::<Document>("ledger");
+    let mut late = set.client().start_session().await?;
+    let held_in = doc! { "$set": { "session": late.id().clone() } };
+    fence.update_one(doc! { "_id": "fence" }, held_in).await?;
+    // It need not be the last one before.
+    let mut epoch = s1.epoch;
+    for _ in 0..3 {
+        epoch = s1.fence.claim("s2", "2").await?;
+    }
+    s1.pipeline.lead(epoch).await?;
+
+    let c = set.client().database("app_late").collection::<Document>("c");
+    late.start_transaction()
+        .write_concern(WriteConcern::majority())
+        .await?;
+    c.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 100 } })
+        .session(&mut late)
+        .await?;
+    let add = r#"{"update":"c","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}}]}"#;
+    s1.reply(add).await?;
+    assert!(late.commit_transaction().await.is_err());
+    assert_eq!(
+        s1.reply(r#"{"find":"c"}"#).await?["cursor"]["firstBatch"][0]["n"]["$numberInt"],
+        "1"
+    );
+    Ok(())
+}

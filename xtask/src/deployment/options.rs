@@ -10,15 +10,19 @@ use super::{DOCKER, KUBERNETES, files, has_extension};
 use crate::step::{root, say};
 
 /// Where the server's options are defined.
-const ARGS: &str = "crates/server/src/args.rs";
+const ARGS: [&str; 2] = ["crates/server/src/args.rs", "crates/server/src/args/limits.rs"];
 
 /// What all their environment variables begin with.
 const PREFIX: &str = "BELLWETHER_";
 
 /// Expects every variable that the manifests, the Compose files and the Dockerfile set to be one that the server reads.
 pub(super) fn check() -> Result<()> {
-    let options = defined(&read(Path::new(ARGS))?);
-    ensure!(!options.is_empty(), "{ARGS} defines no environment variable");
+    let mut options = BTreeSet::new();
+    for file in ARGS {
+        let here = defined(&read(Path::new(file))?);
+        ensure!(!here.is_empty(), "{file} defines no environment variable");
+        options.extend(here);
+    }
     let mut places = files(KUBERNETES, |file| has_extension(file, "yaml"))?;
     places.extend(files(DOCKER, |file| {
         has_extension(file, "yaml") || file.ends_with("Dockerfile")

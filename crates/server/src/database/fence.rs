@@ -9,7 +9,9 @@
 //!
 //! A claim has to wait for a transaction that has written the fence and is still open, and the successor's
 //! commands for what else it has written. That of a crashed coordinator would stay open for up to a minute.
-//! Therefore the document also names the session its holder works in, and a claim kills that session first.
+//! Therefore the document also names the session its holder works in, and a claim kills that session first. It names
+//! those of earlier epochs, too: a command of a former holder that arrives late begins a transaction in a session that
+//! was killed before.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,11 +29,16 @@ use super::codes::{
 };
 
 const ID: &str = "fence";
+/// Where the document names the sessions of earlier epochs, the newest first.
+const EARLIER: &str = "earlier_sessions";
 
 /// How long a claim is tried.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one try may wait for a transaction that holds the document. Then its session is killed again.
 const TRY_TIMEOUT: Duration = Duration::from_millis(500);
+/// So many sessions of earlier epochs are remembered. What they have sent arrives within minutes or never, and epochs
+/// change more often than that only where it does not matter any more.
+const EARLIER_SESSIONS: i32 = 16;
 /// How long the majority may take to have the claim.
 const MAJORITY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -170,15 +177,18 @@ impl Fence {
     async fn try_to_claim(&self, claimant: &Claimant, session: &ClientSession) -> Result<Document, Error> {
         let collection = self.database.fence_collection();
         let only = doc! { "_id": ID };
+        let mut earlier: Vec<Bson> = Vec::new();
         if let Some(fence) = collection.find_one(only.clone()).await?
             && let Some(Bson::Document(held_in)) = fence.get("session")
         {
             // Also where it is this server's own session, taken up again: nothing is open in it on purpose.
             let kill = doc! { "killSessions": [held_in.clone()] };
             self.database.system().run_command(kill).await?;
+            earlier.push(held_in.clone().into());
         }
         let claim = doc! {
             "$inc": { "epoch": 1_i64 },
+            "$push": { EARLIER: { "$each": earlier, "$position": 0, "$slice": EARLIER_SESSIONS } },
             "$set": {
                 "holder": &claimant.holder,
                 "number": &claimant.number,
@@ -200,6 +210,34 @@ impl Fence {
             .write_concern(majority)
             .await?;
         granted.ok_or_else(|| Error::custom("findAndModify with upsert returned nothing"))
+    }
+
+    /// Ends what is open in the sessions of earlier epochs, apart from `own`: a session may serve several epochs of
+    /// one server.
+    ///
+    /// The future must not be dropped before it ends.
+    pub(crate) async fn end_earlier_sessions(database: &Database, own: &Document) -> Result<(), Error> {
+        let collection = database.fence_collection();
+        let fence = collection.find_one(doc! { "_id": ID }).max_time(TRY_TIMEOUT);
+        let Some(fence) = fence.await? else {
+            return Ok(());
+        };
+        let mut session = database.client().start_session().await?;
+        let earlier = fence.get_array(EARLIER).into_iter().flatten();
+        // The one that ends the others may be one of them, taken up again: it must not end itself.
+        let earlier: Vec<&Bson> = earlier
+            .filter(|id| id.as_document().is_some_and(|id| id != own && id != session.id()))
+            .collect();
+        if earlier.is_empty() {
+            return Ok(());
+        }
+        let kill = doc! { "killSessions": earlier };
+        database
+            .system()
+            .run_command(kill)
+            .session(&mut session)
+            .await
+            .map(drop)
     }
 
     /// The statement of an `update` on the ledger that every transaction under `epoch` holds: it matches while no

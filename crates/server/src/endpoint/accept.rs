@@ -1,74 +1,154 @@
 //! Accepts connections, so many at a time and each with a limit on how long its request may take.
 
+use core::net::SocketAddr;
 use core::time::Duration;
+use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
-use tokio::time::sleep;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use super::Routers;
 use super::lingering::Lingering;
+use super::overflow::Overflow;
+use super::places::{NoPlace, Place, Places};
 use crate::config::ClientLimits;
+use crate::seldom::Seldom;
+
+/// For the head of a request, and for what of an answer waits to be taken.
+const BUFFER: usize = 16 * 1024;
 
 pub(super) async fn serve(
     listener: TcpListener,
-    router: Router,
+    routers: Routers,
+    places: &Arc<Places>,
     limits: &ClientLimits,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout);
+    let mut overflow = Overflow::new(&routers.health);
+    let door = Door::new(routers.all, limits, stopped.clone());
+    let complaints = Complaints::default();
     loop {
         let accepted = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => match place {
-                // The semaphore is never closed.
-                Err(_) => return,
-                Ok(place) => tokio::select! {
-                    accepted = listener.accept() => accepted.map(|(stream, from)| (stream, from, place)),
-                    () = told(&mut stopped) => break,
-                },
-            },
+            accepted = listener.accept() => accepted,
             () = told(&mut stopped) => break,
         };
         match accepted {
-            Ok((stream, from, place)) => {
+            Ok((stream, from)) => {
                 // Answers are small and awaited one by one.
                 let _ = stream.set_nodelay(true);
-                let service = TowerToHyperService::new(router.clone());
-                let connection = http.serve_connection(TokioIo::new(Lingering::new(stream, place)), service);
-                let connection = connection.with_upgrades();
-                let mut stopped = stopped.clone();
-                tokio::spawn(async move {
-                    tokio::pin!(connection);
-                    let result = tokio::select! {
-                        result = &mut connection => result,
-                        () = told(&mut stopped) => {
-                            connection.as_mut().graceful_shutdown();
-                            connection.await
-                        }
-                    };
-                    if let Err(error) = result {
-                        debug!(%from, %error, "an HTTP connection ended early");
+                match places.take(from.ip()) {
+                    Ok(place) => door.open(stream, from, place),
+                    Err(no_place) => {
+                        complaints.refused(from, no_place);
+                        overflow.answer(stream, no_place);
                     }
-                });
+                }
             }
             Err(error) => {
                 // Out of file descriptors, most likely: time is what helps.
-                warn!(%error, "cannot accept a client's connection");
+                complaints.not_accepted(&error);
                 sleep(Duration::from_millis(100)).await;
             }
         }
     }
     drop(listener);
     // Every connection, upgraded ones too, holds a place until it ends.
-    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-    let _ = places.acquire_many(all).await;
+    places.all_free().await;
+}
+
+/// Serves connections that have a place.
+struct Door {
+    http: http1::Builder,
+    router: Router,
+    stopped: watch::Receiver<bool>,
+    /// How long a connection may stay one of HTTP. What is under way then may end.
+    time: Duration,
+    /// How long that may take.
+    more_time: Duration,
+}
+
+impl Door {
+    fn new(router: Router, limits: &ClientLimits, stopped: watch::Receiver<bool>) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(limits.handshake_timeout)
+            .max_buf_size(BUFFER);
+        Self {
+            http,
+            router,
+            stopped,
+            time: limits.idle_timeout,
+            more_time: limits.send_timeout,
+        }
+    }
+
+    fn open(&self, stream: TcpStream, from: SocketAddr, place: Place) {
+        let service = TowerToHyperService::new(self.router.clone());
+        let stream = TokioIo::new(Lingering::new(stream, place));
+        let connection = self.http.serve_connection(stream, service).with_upgrades();
+        let mut stopped = self.stopped.clone();
+        let (time, more_time) = (self.time, self.more_time);
+        tokio::spawn(async move {
+            tokio::pin!(connection);
+            let result = tokio::select! {
+                result = &mut connection => Ok(result),
+                () = told(&mut stopped) => Err(()),
+                () = sleep(time) => Err(()),
+            };
+            let result = match result {
+                Ok(result) => Ok(result),
+                Err(()) => {
+                    connection.as_mut().graceful_shutdown();
+                    // Or who takes no answer would keep its place for ever.
+                    timeout(more_time, connection).await
+                }
+            };
+            match result {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(%from, %error, "an HTTP connection ended early"),
+                Err(_) => debug!(%from, "dropping a client that does not take what it is sent over HTTP"),
+            }
+        });
+    }
+}
+
+/// What the log says of connections that are not served.
+#[derive(Default)]
+struct Complaints {
+    at_all: Seldom,
+    for_address: Seldom,
+    not_accepted: Seldom,
+}
+
+impl Complaints {
+    fn refused(&self, from: SocketAddr, no_place: NoPlace) {
+        let (seldom, reason) = match no_place {
+            NoPlace::AtAll => (
+                &self.at_all,
+                "refusing a client's connection: as many are open as --connections allows",
+            ),
+            NoPlace::ForAddress => (
+                &self.for_address,
+                "refusing a client's connection: as many are open from its address as --connections-per-address allows",
+            ),
+        };
+        if let Some(unsaid) = seldom.admit() {
+            warn!(%from, unsaid, "{reason}");
+        }
+    }
+
+    fn not_accepted(&self, error: &io::Error) {
+        if let Some(unsaid) = self.not_accepted.admit() {
+            warn!(%error, unsaid, "cannot accept a client's connection");
+        }
+    }
 }
 
 /// Returns when the server is to stop, or has.

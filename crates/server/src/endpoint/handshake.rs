@@ -13,7 +13,20 @@ use super::Context;
 use super::session::Session;
 use super::socket::Socket;
 
+/// The only version there is (RFC 6455, section 4.4).
+const VERSION: &str = "13";
+
 pub(super) async fn upgrade(State(context): State<Context>, mut request: Request) -> Response {
+    if request.headers().contains_key(header::UPGRADE)
+        && request
+            .headers()
+            .get(header::SEC_WEBSOCKET_VERSION)
+            .is_none_or(|version| version != VERSION)
+    {
+        let text = "this server speaks WebSocket in version 13\n";
+        let spoken = [(header::SEC_WEBSOCKET_VERSION, VERSION)];
+        return (StatusCode::UPGRADE_REQUIRED, spoken, text).into_response();
+    }
     let mut response = match create_response_with_body(&request, Body::empty) {
         Ok(response) => response,
         Err(error) => {

@@ -12,17 +12,18 @@ use std::io::{Error, ErrorKind, IoSlice, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+
+use super::places::Place;
 
 /// How long a client may take to notice that nobody listens any more.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A connection with its place among those allowed; it keeps the place until it is closed.
-pub(super) struct Lingering(Option<(TcpStream, OwnedSemaphorePermit)>);
+pub(super) struct Lingering(Option<(TcpStream, Place)>);
 
 impl Lingering {
-    pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: TcpStream, place: Place) -> Self {
         Self(Some((stream, place)))
     }
 
@@ -49,7 +50,8 @@ impl Drop for Lingering {
     }
 }
 
-async fn until_closed(mut stream: TcpStream) -> Result<()> {
+/// Closes it for writing, and reads until the client closes it too.
+pub(super) async fn until_closed(mut stream: TcpStream) -> Result<()> {
     stream.shutdown().await?;
     let mut discarded = [0; 8 * 1024];
     while stream.read(&mut discarded).await? > 0 {}

@@ -7,6 +7,8 @@ pub(crate) mod fuzzing;
 mod handshake;
 mod lingering;
 mod origin;
+mod overflow;
+mod places;
 mod refusal;
 mod session;
 mod socket;
@@ -32,6 +34,7 @@ use crate::database::Database;
 use crate::peer::Directory;
 use crate::pipeline::Pipeline;
 use budget::Budget;
+use places::Places;
 
 /// What every part of the endpoint can ask.
 pub(crate) struct Cluster {
@@ -67,34 +70,54 @@ fn unix_ms(time: SystemTime) -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a handler can ask: the cluster, whether the server is leaving, and room for replies.
+/// What a handler can ask: the cluster, whether the server is leaving, room for replies, and who is connected.
 #[derive(Clone)]
 struct Context {
     cluster: Arc<Cluster>,
     stopped: watch::Receiver<bool>,
     replies: Arc<Budget>,
+    places: Arc<Places>,
 }
 
 /// Serves until `stopped` says so, then until every session has ended.
 pub(crate) async fn serve(cluster: Arc<Cluster>, listener: TcpListener, stopped: watch::Receiver<bool>) {
-    let router = router(Context {
+    let limits = &cluster.config.limits;
+    let context = Context {
         cluster: Arc::clone(&cluster),
         stopped: stopped.clone(),
-        replies: Budget::new(cluster.config.limits.reply_bytes),
-    });
-    accept::serve(listener, router, &cluster.config.limits, stopped).await;
+        replies: Budget::new(limits.reply_bytes),
+        places: Places::new(limits),
+    };
+    let routers = Routers {
+        all: all(&context),
+        health: with_headers(health(), &context),
+    };
+    accept::serve(listener, routers, &context.places, limits, stopped).await;
 }
 
-fn router(context: Context) -> Router {
-    let mut router = Router::new()
-        .route("/v1", get(handshake::upgrade))
-        .route("/livez", get(status::livez))
-        .route("/readyz", get(status::readyz))
-        .route("/status", get(status::status));
+/// What is answered: on connections that have a place, and on those that have none.
+struct Routers {
+    all: Router,
+    health: Router,
+}
+
+fn all(context: &Context) -> Router {
+    let mut router = health().route("/v1", get(handshake::upgrade));
     if let Some(www) = &context.cluster.config.www {
         // Most of what a page loads is one module of WebAssembly, which gzip halves.
         router = router.fallback_service(Compression::new(ServeDir::new(www)));
     }
+    with_headers(router, context)
+}
+
+fn health() -> Router<Context> {
+    Router::new()
+        .route("/livez", get(status::livez))
+        .route("/readyz", get(status::readyz))
+        .route("/status", get(status::status))
+}
+
+fn with_headers(mut router: Router<Context>, context: &Context) -> Router {
     let headers: [(HeaderName, &'static str); 4] = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -110,7 +133,7 @@ fn router(context: Context) -> Router {
     }
     router
         .layer(middleware::from_fn_with_state(context.clone(), origin::check))
-        .with_state(context)
+        .with_state(context.clone())
 }
 
 /// The page loads its own files only, and text never becomes script or markup in it, whatever its code does. It may

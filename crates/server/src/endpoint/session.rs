@@ -2,6 +2,7 @@
 
 use core::ops::ControlFlow;
 use core::time::Duration;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bellwether_protocol::{
@@ -66,6 +67,8 @@ impl Session {
             });
             // A client that is gone is not told.
             self.socket.flush().await;
+        } else {
+            self.socket.answer_close().await;
         }
     }
 
@@ -137,7 +140,8 @@ impl Session {
     }
 
     async fn converse(&mut self) -> End {
-        let limits = self.context.cluster.config.limits.clone();
+        let cluster = Arc::clone(&self.context.cluster);
+        let limits = &cluster.config.limits;
         let mut ping = interval(limits.ping_every);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.tick().await;

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -39,6 +39,8 @@ pub(super) struct Socket<S> {
     send_timeout: Duration,
     /// Bytes of replies that wait.
     unsent: usize,
+    /// Whether the client has said that it is done.
+    was_closed: bool,
 }
 
 enum Outgoing {
@@ -76,6 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             deadline: None,
             send_timeout,
             unsent: 0,
+            was_closed: false,
         }
     }
 
@@ -123,7 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 return Poll::Ready(sent.map_or(Event::Lost, |()| Event::Taken));
             }
             if reading {
-                return self.stream.poll_next_unpin(cx).map(Event::Received);
+                let received = ready!(self.stream.poll_next_unpin(cx));
+                self.was_closed = matches!(received, Some(Ok(Message::Close(_))));
+                return Poll::Ready(Event::Received(received));
             }
             Poll::Pending
         });
@@ -136,6 +141,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Sends until everything is taken, or the client does not take it.
     pub(super) async fn flush(&mut self) {
         while self.is_sending() && matches!(self.next(false).await, Event::Taken) {}
+    }
+
+    /// Sends the answer to the client's close frame, if it was that which ended the conversation (RFC 6455, section
+    /// 5.5.1). Without it, a browser takes the connection for a broken one.
+    pub(super) async fn answer_close(&mut self) {
+        if self.was_closed {
+            // The answer is there, put by the library; an error means that the client did not wait for it.
+            let _ = timeout(self.send_timeout, self.stream.flush()).await;
+        }
     }
 
     /// Ready when the client has taken a stride or the first message that waits.

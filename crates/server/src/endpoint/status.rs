@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bellwether_election::{PeerView, Role};
-use bellwether_protocol::{CoordinatorHint, DatabaseStatus, PeerStatus, RoleName, Status};
+use bellwether_protocol::{ConnectionCounts, CoordinatorHint, DatabaseStatus, PeerStatus, RoleName, Status};
 use serde_json::json;
 
 use super::{Cluster, Context};
@@ -33,7 +33,7 @@ pub(super) async fn readyz(State(context): State<Context>) -> Response {
 }
 
 pub(super) async fn status(State(context): State<Context>) -> Json<Status> {
-    Json(context.cluster.status())
+    Json(context.cluster.status(context.places.counts()))
 }
 
 impl Cluster {
@@ -68,7 +68,7 @@ impl Cluster {
         Some(self.election.view().epoch.0).filter(|epoch| *epoch > 0)
     }
 
-    fn status(&self) -> Status {
+    fn status(&self, connections: ConnectionCounts) -> Status {
         let view = self.election.view();
         let health = self.database.health().borrow().clone();
         let reception = self.directory.reception();
@@ -95,6 +95,7 @@ impl Cluster {
                 error: health.error,
             },
             commands: self.pipeline.counts(),
+            connections,
         }
     }
 }

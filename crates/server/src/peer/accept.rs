@@ -22,9 +22,14 @@ use super::conversation::{Conversation, Forged, Sessions};
 use super::frame::{Bytes, PeerHello, PeerProof, Refusal, SUBPROTOCOL, SUBPROTOCOLS, to_json};
 use super::proof::{Hellos, Role};
 use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PeerSettings, QUEUE, Socket};
+use crate::newcomers::{Newcomers, Settled};
+use crate::seldom::Seldom;
 
-/// Connections of all peers together, so that a stranger cannot take every file descriptor.
+/// Connections of all peers together, so that no one of them can take every file descriptor.
 const MAX_CONNECTIONS: usize = 1024;
+/// Of these, connections that have not shown yet that they are a peer's. The oldest gives way to the newest, so a
+/// stranger cannot keep peers out by holding all of them: a peer is through after three messages.
+pub(super) const MAX_STRANGERS: usize = 256;
 
 pub(super) struct Acceptor {
     pub(super) settings: Arc<PeerSettings>,
@@ -39,6 +44,8 @@ impl Acceptor {
         let acceptor = Arc::new(self);
         // Dropping the set ends every connection in it.
         let mut connections = JoinSet::new();
+        let mut strangers = Newcomers::new(MAX_STRANGERS);
+        let not_accepted = Seldom::default();
         loop {
             match listener.accept().await {
                 Ok((stream, from)) => {
@@ -48,22 +55,27 @@ impl Acceptor {
                         acceptor.complaints.warn(None, from, reason);
                         continue;
                     }
-                    connections.spawn(Arc::clone(&acceptor).serve(stream, from));
+                    let known = Settled::default();
+                    let task = connections.spawn(Arc::clone(&acceptor).serve(stream, from, known.clone()));
+                    strangers.add(task, known);
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: time is what helps.
-                    warn!(%error, "cannot accept a peer's connection");
+                    if let Some(unsaid) = not_accepted.admit() {
+                        warn!(%error, unsaid, "cannot accept a peer's connection");
+                    }
                     sleep(Duration::from_millis(100)).await;
                 }
             }
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr, known: Settled) {
         let accepted = timeout(CONNECT_TIMEOUT, self.greet(stream, from)).await;
         let Ok(Some(mut conversation)) = accepted else {
             return;
         };
+        known.set();
         self.directory.accepted();
         let peer = conversation.peer.clone();
         // What there is to say to this peer while it cannot be dialled.

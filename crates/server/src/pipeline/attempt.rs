@@ -66,6 +66,8 @@ pub(super) struct Committed {
 pub(super) enum Stop {
     /// Try again from the start.
     Again(String),
+    /// The same, once another transaction has ended that is in the way.
+    Conflict(String),
     /// This command was refused: leave it out and try again with the others.
     Refused { task: usize, answer: ErrorFrame },
     /// An id was there already: look the ids up.
@@ -84,6 +86,7 @@ impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Transient(reason) | Failure::MomentGone(reason) => Self::Again(reason),
+            Failure::Conflict(reason) => Self::Conflict(reason),
             Failure::OutOfTime => Self::Overdue,
             Failure::Refused(error) => Self::GiveUp(format!("{} ({})", error.message, error.code_name)),
             Failure::TooLarge => Self::GiveUp("the stored replies are too large to read".to_owned()),
@@ -316,7 +319,7 @@ impl Attempt<'_> {
             } else {
                 return Err(match Failure::from(error) {
                     // Also where a successor, or this server's own next claim, has ended the session.
-                    Failure::Transient(reason) => Stop::Again(reason),
+                    Failure::Transient(reason) | Failure::Conflict(reason) => Stop::Again(reason),
                     _ => Stop::GiveUp(format!("the commit failed: {reason}")),
                 });
             }

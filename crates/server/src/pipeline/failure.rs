@@ -14,6 +14,8 @@ use crate::database::codes::{
 pub(super) enum Failure {
     /// Running the whole transaction again may succeed.
     Transient(String),
+    /// The same, once another transaction has ended that has written to one of the documents.
+    Conflict(String),
     /// MongoDB cannot read at this moment; at a later one it may.
     MomentGone(String),
     /// MongoDB refuses this command, now and in the next try.
@@ -30,6 +32,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let transient = error.contains_label(TRANSIENT_TRANSACTION_ERROR);
         match *error.kind {
+            ErrorKind::Command(command) if command.code == WRITE_CONFLICT => Self::Conflict(command.message),
             _ if transient => Self::Transient(error.kind.to_string()),
             ErrorKind::Command(command)
                 if [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE].contains(&command.code) =>
@@ -75,7 +78,10 @@ pub(super) fn check_reply(reply: &Document) -> Result<(), Failure> {
     };
     let code = error.get_i32("code").unwrap_or_default();
     let message = error.get_str("errmsg").unwrap_or("no message").to_owned();
-    if code == WRITE_CONFLICT || has_transient_label(reply) {
+    if code == WRITE_CONFLICT {
+        return Err(Failure::Conflict(message));
+    }
+    if has_transient_label(reply) {
         return Err(Failure::Transient(message));
     }
     let named = error.get_str("codeName").map(str::to_owned);

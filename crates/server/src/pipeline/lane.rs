@@ -52,6 +52,10 @@ impl Lane {
         Ok(())
     }
 
+    pub(super) fn session_id(&self) -> &Document {
+        self.session.id()
+    }
+
     /// MongoDB's time of the last thing done here.
     pub(super) fn operation_time(&self) -> Option<Timestamp> {
         self.session.operation_time()

@@ -19,6 +19,7 @@
 mod attempt;
 mod backoff;
 mod bet;
+mod conflicts;
 mod execute;
 mod failure;
 #[cfg(any(test, fuzzing))]

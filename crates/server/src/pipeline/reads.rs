@@ -228,7 +228,7 @@ impl From<Failure> for NotFound {
     fn from(failure: Failure) -> Self {
         let not_executed = Outcome::NotExecuted;
         match failure {
-            Failure::Transient(reason) => Self::Yet(reason),
+            Failure::Transient(reason) | Failure::Conflict(reason) => Self::Yet(reason),
             Failure::MomentGone(reason) => Self::Here(reason),
             Failure::OutOfTime => Self::Ever(refusal::overdue(not_executed)),
             Failure::Broken(reason) => Self::Ever(refusal::internal(not_executed, reason)),

@@ -20,6 +20,7 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 use super::attempt::{Attempt, Committed, Rejected, Stop};
 use super::backoff::Backoff;
 use super::bet::Bet;
+use super::conflicts::Conflicts;
 use super::job::Task;
 use super::lane::Lane;
 use super::record::Pending;
@@ -90,6 +91,7 @@ impl Turn<'_> {
             end: self.writes,
         };
         let mut pause = Backoff::default();
+        let mut conflicts = Conflicts::default();
         let mut first_try = true;
         loop {
             self.answer_overdue(&mut answers, Duration::ZERO);
@@ -140,8 +142,11 @@ impl Turn<'_> {
                 }
                 // A command's time is up a moment before its deadline is.
                 Err(Stop::Overdue) => self.answer_overdue(&mut answers, SLACK),
-                Err(Stop::Again(reason)) => {
-                    tracing::debug!(epoch = self.epoch, reason, "running the transaction again");
+                Err(stop @ (Stop::Again(_) | Stop::Conflict(_))) => {
+                    tracing::debug!(epoch = self.epoch, ?stop, "running the transaction again");
+                    if matches!(stop, Stop::Conflict(_)) {
+                        conflicts.met_another(self.database, self.lane).await;
+                    }
                     // What was refused may have been refused by a primary that is none any more.
                     lessons.rejected = Rejected::default();
                     lessons.careful |= self.doubt.outcome() == Outcome::Unknown;

@@ -10,6 +10,7 @@ mod closed_loop;
 mod concurrency;
 mod failover;
 mod figures;
+mod flood;
 mod gauge;
 mod insistent;
 mod kept_open;
@@ -57,6 +58,8 @@ enum Table {
     MongodbFailover(failover::Options),
     /// Memory and processor time of the coordinator, with idle connections and under load
     Memory(memory::Options),
+    /// What good clients wait while others flood a server, and what that leaves behind
+    Flood(flood::Options),
     /// What somebody waits for who opens the page and sends a command, with all servers and with some of them dead
     Page(page::Options),
     /// Draws the figures of `concurrency` and `reads` into docs/
@@ -80,6 +83,7 @@ async fn run(table: &Table, quick: bool) -> Result<()> {
         Table::Takeover(options) => takeover::run(options, quick).await,
         Table::MongodbFailover(options) => failover::run(options, quick).await,
         Table::Memory(options) => memory::run(options, quick).await,
+        Table::Flood(options) => flood::run(options, quick).await,
         Table::Page(options) => page::run(options, quick).await,
         Table::Plot => plot::run(),
     }
@@ -99,6 +103,7 @@ async fn everything(quick: bool) -> Result<()> {
             Table::MongodbFailover(failover::Options::default()),
         ),
         ("Memory", Table::Memory(memory::Options::default())),
+        ("Floods", Table::Flood(flood::Options::default())),
         ("The page", Table::Page(page::Options::default())),
     ];
     for (title, table) in &tables {

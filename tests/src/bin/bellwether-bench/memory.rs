@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -17,7 +16,7 @@ use crate::closed_loop::closed_loop;
 use crate::figures;
 use crate::kept_open::KeptOpen;
 use crate::machine::Machine;
-use crate::processes::{Memory, cpu_time};
+use crate::processes::{Memory, allow_files, cpu_time};
 use crate::side::{connect, make_documents, with_operations};
 use crate::workload::{Operations, Workload};
 use bellwether_tests::markdown::{count, line, table};
@@ -67,7 +66,8 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     let most = counts.iter().max().copied().unwrap_or_default();
     allow_files(u64::from(most) + 1000)?;
     // Some are needed to ask the servers how they are.
-    let args: Vec<OsString> = vec!["--connections".into(), (most + 100).to_string().into()];
+    let connections = format!("--connections {} --connections-per-address 0", most + 100);
+    let args: Vec<OsString> = connections.split(' ').map(Into::into).collect();
 
     let mut rows = Vec::new();
     let mut machine = None;
@@ -159,20 +159,6 @@ fn row(
         cpu: cpu.as_secs_f64() / measured.as_secs_f64(),
         per_command_us,
     })
-}
-
-/// Lets this program and the servers, which inherit it, have so many files open.
-fn allow_files(wanted: u64) -> Result<()> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if hard < wanted {
-        bail!(
-            "{wanted} open files are needed, and this machine allows {hard}: raise the limit (`ulimit -n`)"
-        );
-    }
-    if soft < wanted {
-        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
-    }
-    Ok(())
 }
 
 // Bytes are far fewer than a float can count.

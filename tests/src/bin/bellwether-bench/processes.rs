@@ -1,7 +1,8 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
 /// The kernel counts processor time for user space in hundredths of a second.
@@ -41,6 +42,20 @@ impl Memory {
             peak: kilobytes(&format!("/proc/{pid}/status"), "VmHWM:")?,
         })
     }
+}
+
+/// Lets this program and the servers, which inherit it, have so many files open.
+pub(crate) fn allow_files(wanted: u64) -> Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if hard < wanted {
+        bail!(
+            "{wanted} open files are needed, and this machine allows {hard}: raise the limit (`ulimit -n`)"
+        );
+    }
+    if soft < wanted {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
+    }
+    Ok(())
 }
 
 /// A line such as `VmRSS:   1234 kB`, in bytes.

@@ -1,6 +1,7 @@
 //! Transports against each other, and against what is none.
 
 mod altered;
+mod flood;
 mod noise;
 mod raw;
 mod secrets;

@@ -1,0 +1,184 @@
+//! Who may be connected: so many at a time, and so many of them from one address.
+
+use core::net::{IpAddr, Ipv6Addr};
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bellwether_protocol::ConnectionCounts;
+use tokio::sync::watch;
+
+use crate::config::{AddressRange, ClientLimits};
+
+#[derive(Debug)]
+pub(super) struct Places {
+    max: usize,
+    max_per_address: Option<usize>,
+    shared: Vec<AddressRange>,
+    taken: watch::Sender<Taken>,
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    /// Of each address that has one at least.
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// Why a connection has no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoPlace {
+    /// All are taken.
+    AtAll,
+    /// Its address has as many as it may have.
+    ForAddress,
+}
+
+/// A connection's place, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    address: IpAddr,
+}
+
+impl Places {
+    pub(super) fn new(limits: &ClientLimits) -> Arc<Self> {
+        Arc::new(Self {
+            max: limits.connections,
+            max_per_address: limits.connections_per_address,
+            shared: limits.shared_addresses.clone(),
+            taken: watch::Sender::default(),
+            refused: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn take(self: &Arc<Self>, from: IpAddr) -> Result<Place, NoPlace> {
+        let address = site(from);
+        let shared = self.shared.iter().any(|range| range.contains(from));
+        let max_per_address = self.max_per_address.filter(|_| !shared);
+        let mut result = Ok(());
+        self.taken.send_if_modified(|taken| {
+            let here = taken.by_address.get(&address).copied().unwrap_or_default();
+            if taken.all >= self.max {
+                result = Err(NoPlace::AtAll);
+            } else if max_per_address.is_some_and(|max| here >= max) {
+                result = Err(NoPlace::ForAddress);
+            } else {
+                taken.all += 1;
+                taken.by_address.insert(address, here + 1);
+            }
+            result.is_ok()
+        });
+        if result.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        result.map(|()| Place {
+            places: Arc::clone(self),
+            address,
+        })
+    }
+
+    /// Returns when no place is taken.
+    pub(super) async fn all_free(&self) {
+        // The sender is here, so it cannot fail.
+        let _ = self.taken.subscribe().wait_for(|taken| taken.all == 0).await;
+    }
+
+    pub(super) fn counts(&self) -> ConnectionCounts {
+        ConnectionCounts {
+            open: self.taken.borrow().all as u64,
+            refused: self.refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken.send_modify(|taken| {
+            taken.all -= 1;
+            if let Some(here) = taken.by_address.get_mut(&self.address) {
+                *here -= 1;
+                if *here == 0 {
+                    taken.by_address.remove(&self.address);
+                }
+            }
+        });
+    }
+}
+
+/// What counts as one address: an IPv4 address, and of IPv6 the /64, since who has one has all of it.
+fn site(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(max: usize, max_per_address: Option<usize>, shared: &[&str]) -> Arc<Places> {
+        Places::new(&ClientLimits {
+            connections: max,
+            connections_per_address: max_per_address,
+            shared_addresses: shared.iter().map(|range| range.parse().unwrap()).collect(),
+            ..ClientLimits::default()
+        })
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_leaves_places_to_others() {
+        let places = places(3, Some(2), &[]);
+        let first = places.take(ip("10.0.0.1")).unwrap();
+        let _second = places.take(ip("10.0.0.1")).unwrap();
+        assert_eq!(places.take(ip("10.0.0.1")).unwrap_err(), NoPlace::ForAddress);
+        let _other = places.take(ip("10.0.0.2")).unwrap();
+        assert_eq!(places.take(ip("10.0.0.3")).unwrap_err(), NoPlace::AtAll);
+        drop(first);
+        let _again = places.take(ip("10.0.0.1")).unwrap();
+        assert_eq!(places.counts(), ConnectionCounts { open: 3, refused: 2 });
+    }
+
+    #[test]
+    fn nothing_is_kept_of_who_has_left() {
+        let places = places(1_000, Some(2), &[]);
+        for n in 0..1_000_u32 {
+            drop(places.take(IpAddr::from(n.to_be_bytes())).unwrap());
+        }
+        assert!(places.taken.borrow().by_address.is_empty());
+        assert_eq!(places.counts().open, 0);
+    }
+
+    #[test]
+    fn a_64_of_ipv6_is_one_address_and_ipv4_has_two_names() {
+        let places = places(100, Some(1), &[]);
+        let _one = places.take(ip("2001:db8:0:1::1")).unwrap();
+        assert!(places.take(ip("2001:db8:0:1:ffff::2")).is_err());
+        let _next = places.take(ip("2001:db8:0:2::1")).unwrap();
+        let _four = places.take(ip("10.0.0.1")).unwrap();
+        assert!(places.take(ip("::ffff:10.0.0.1")).is_err());
+        let _other_four = places.take(ip("::ffff:10.0.0.2")).unwrap();
+    }
+
+    #[test]
+    fn a_shared_address_has_the_limit_of_all_only() {
+        let places = places(3, Some(1), &["10.0.0.0/8", "::1"]);
+        let _proxy: Vec<_> = ["10.1.2.3", "::ffff:10.1.2.3", "::1"]
+            .map(|address| places.take(ip(address)).unwrap())
+            .into();
+        assert_eq!(places.take(ip("10.1.2.3")).unwrap_err(), NoPlace::AtAll);
+    }
+
+    #[test]
+    fn none_is_no_limit() {
+        let places = places(1_000, None, &[]);
+        let taken: Vec<_> = (0..1_000).map(|_| places.take(ip("10.0.0.1"))).collect();
+        assert!(taken.iter().all(Result::is_ok));
+    }
+}

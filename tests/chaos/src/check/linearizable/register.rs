@@ -1,0 +1,159 @@
+//! Registers: every value is written by one command only, so whoever sees it has seen that command.
+
+use core::time::Duration;
+use std::collections::HashMap;
+
+use bellwether_client::Outcome;
+use porcupine_rs::Model;
+
+use super::Object;
+use crate::check::search::{self, Decision, Timed};
+use crate::workload::{Told, What};
+
+#[derive(Clone)]
+struct Register;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Read(Option<u32>),
+    Write(u32),
+    /// A compare-and-set, and what it met if that was told.
+    Swap {
+        expected: u32,
+        new: u32,
+        #[allow(
+            clippy::option_option,
+            reason = "it was not told, and it met nothing, are two things"
+        )]
+        met: Option<Option<u32>>,
+    },
+}
+
+impl Model for Register {
+    type State = Option<u32>;
+    type Op = Op;
+    type Metadata = ();
+
+    fn init() -> Option<u32> {
+        None
+    }
+
+    fn step(state: &Option<u32>, op: &Op) -> (bool, Option<u32>) {
+        match op {
+            Op::Read(value) => (state == value, *state),
+            Op::Write(new) => (true, Some(*new)),
+            Op::Swap { expected, new, met } => {
+                let next = if *state == Some(*expected) {
+                    Some(*new)
+                } else {
+                    *state
+                };
+                (met.is_none_or(|met| met == *state), next)
+            }
+        }
+    }
+}
+
+/// The values as numbers.
+#[derive(Default)]
+struct Values(HashMap<String, u32>);
+
+impl Values {
+    fn number(&mut self, value: &str) -> u32 {
+        let next = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        *self.0.entry(value.to_owned()).or_insert(next)
+    }
+
+    fn number_if_any(&mut self, value: Option<&str>) -> Option<u32> {
+        value.map(|value| self.number(value))
+    }
+}
+
+pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, String> {
+    let last = object.state.registers.get(object.key).map(String::as_str);
+    let seen = seen(object, last);
+    let mut values = Values::default();
+    let mut operations: Vec<Timed<Op>> = Vec::new();
+    for command in &object.commands {
+        let ended = match (
+            command.outcome,
+            command.answered,
+            seen.get(command.token.as_str()),
+        ) {
+            (Outcome::Executed, Some(answered), _) => answered,
+            (Outcome::Unknown, _, Some(seen_at)) => *seen_at,
+            // Told not executed: whoever sees its value sees one that nobody wrote.
+            //
+            // Or unknown, and seen by nobody. To leave it out makes no contradiction where there is none: in an order
+            // that has it, nobody who tells what he met comes between it and the next write, since he would have met
+            // its value. That goes for compare-and-sets that failed, too, which tell what they met; and one of
+            // unknown outcome that expected this value is itself seen by nobody, or this value would count as seen.
+            // So the order without it explains the same answers.
+            _ => continue,
+        };
+        let op = match &command.asked.what {
+            What::CompareAndSet { expected } => Op::Swap {
+                expected: values.number(expected),
+                new: values.number(&command.token),
+                met: match (&command.told, command.outcome) {
+                    (Some(Told::Value(met)), _) => Some(values.number_if_any(met.as_deref())),
+                    // Its value was seen, so it met what it expected.
+                    (_, Outcome::Unknown) => Some(Some(values.number(expected))),
+                    _ => None,
+                },
+            },
+            _ => Op::Write(values.number(&command.token)),
+        };
+        operations.push(command.timed(op, ended));
+    }
+    for read in &object.reads {
+        let Told::Value(value) = &read.told else {
+            return Err(format!("the read of a register was told {:?}", read.told));
+        };
+        operations.push(read.timed(Op::Read(values.number_if_any(value.as_deref()))));
+    }
+    operations.push(object.last(Op::Read(values.number_if_any(last))));
+    Ok(search::decide::<Register>(operations, limit))
+}
+
+/// The values somebody saw, with the first moment at which somebody had seen each: it was written before.
+fn seen<'a>(object: &'a Object<'_>, last: Option<&'a str>) -> HashMap<&'a str, u64> {
+    let mut seen: HashMap<&str, u64> = HashMap::new();
+    let mut see = |value: &'a str, at: u64| {
+        let first = seen.entry(value).or_insert(at);
+        *first = at.min(*first);
+    };
+    for read in &object.reads {
+        if let Told::Value(Some(value)) = &read.told {
+            see(value, read.ended);
+        }
+    }
+    for command in &object.commands {
+        if let (Some(Told::Value(Some(met))), Some(answered)) = (&command.told, command.answered) {
+            see(met, answered);
+        }
+    }
+    if let Some(last) = last {
+        see(last, object.end);
+    }
+    // A compare-and-set whose value was seen has met the value it expected, before.
+    loop {
+        let mut news = false;
+        for command in object
+            .commands
+            .iter()
+            .filter(|command| command.outcome == Outcome::Unknown)
+        {
+            if let What::CompareAndSet { expected } = &command.asked.what
+                && let Some(at) = seen.get(command.token.as_str()).copied()
+                && seen.get(expected.as_str()).is_none_or(|known| *known > at)
+            {
+                seen.insert(expected, at);
+                news = true;
+            }
+        }
+        if !news {
+            return seen;
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What is in the data after the run, read past all servers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context, Result};
+use bellwether_client::CommandId;
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+use mongodb::options::ReadConcern;
+use serde::{Deserialize, Serialize};
+
+use crate::history::Workload;
+use crate::ledger;
+use crate::workload::{ACCOUNTS, DATABASE, account, collection};
+
+/// What is in the data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FinalState {
+    /// The registers' values.
+    pub registers: BTreeMap<String, String>,
+    /// The lists.
+    pub lists: BTreeMap<String, Vec<String>>,
+    /// The sets' members, each as often as it is there.
+    pub sets: BTreeMap<String, Vec<String>>,
+    /// The accounts, by their `_id`.
+    pub accounts: BTreeMap<String, Tallied>,
+    /// The counters.
+    pub counters: BTreeMap<String, Tallied>,
+    /// The counters whose commands were sent by two clients.
+    pub duplicates: BTreeMap<String, Tallied>,
+    /// The records of the executed commands, with their epochs.
+    pub records: BTreeMap<CommandId, u64>,
+}
+
+/// A sum and what it came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tallied {
+    /// The sum.
+    pub sum: i64,
+    /// What was added by which token, in the order of the execution.
+    pub log: Vec<(String, i64)>,
+}
+
+impl FinalState {
+    /// Reads it, each collection at one moment, as a majority has it. Nobody should be writing any more.
+    ///
+    /// # Errors
+    /// If MongoDB cannot be read, or what is there is nothing a workload writes.
+    pub async fn read(client: &mongodb::Client) -> Result<Self> {
+        let mut state = Self::default();
+        for document in documents(client, Workload::Register).await? {
+            state
+                .registers
+                .insert(text(&document, "_id")?, text(&document, "v")?);
+        }
+        for document in documents(client, Workload::Append).await? {
+            let items = document
+                .get_array("items")?
+                .iter()
+                .map(|item| Ok(item.as_str().context("no text")?.to_owned()));
+            state
+                .lists
+                .insert(text(&document, "_id")?, items.collect::<Result<_>>()?);
+        }
+        for document in documents(client, Workload::Set).await? {
+            let set = state.sets.entry(text(&document, "set")?).or_default();
+            set.push(text(&document, "item")?);
+        }
+        state.accounts = tallied(client, Workload::Bank, "balance", "log").await?;
+        state.counters = tallied(client, Workload::Counter, "n", "by").await?;
+        state.duplicates = tallied(client, Workload::Duplicates, "n", "by").await?;
+        state.records = ledger::records(client).await?;
+        Ok(state)
+    }
+
+    /// How often the tokens of a workload are in the data. Registers keep no trace.
+    pub(crate) fn effects(&self, workload: Workload) -> HashMap<&str, usize> {
+        let tokens: Box<dyn Iterator<Item = &String>> = match workload {
+            Workload::Register => Box::new(std::iter::empty()),
+            Workload::Append => Box::new(self.lists.values().flatten()),
+            Workload::Set => Box::new(self.sets.values().flatten()),
+            Workload::Bank => Box::new(logged(&self.accounts)),
+            Workload::Counter => Box::new(logged(&self.counters)),
+            Workload::Duplicates => Box::new(logged(&self.duplicates)),
+        };
+        let mut effects = HashMap::new();
+        for token in tokens {
+            *effects.entry(token.as_str()).or_default() += 1;
+        }
+        effects
+    }
+
+    /// The accounts of a bank by number.
+    pub(crate) fn bank(&self, key: &str) -> Vec<Tallied> {
+        let accounts = (0..ACCOUNTS).map(|number| {
+            self.accounts
+                .get(&account(key, number))
+                .cloned()
+                .unwrap_or_default()
+        });
+        accounts.collect()
+    }
+}
+
+fn logged(all: &BTreeMap<String, Tallied>) -> impl Iterator<Item = &String> {
+    all.values()
+        .flat_map(|one| one.log.iter().map(|(token, _)| token))
+}
+
+async fn documents(client: &mongodb::Client, workload: Workload) -> Result<Vec<Document>> {
+    let name = collection(workload);
+    let found = client
+        .database(DATABASE)
+        .collection::<Document>(name)
+        .find(doc! {})
+        .read_concern(ReadConcern::snapshot())
+        .await;
+    let reading = || format!("reading the collection {name}");
+    found
+        .with_context(reading)?
+        .try_collect()
+        .await
+        .with_context(reading)
+}
+
+async fn tallied(
+    client: &mongodb::Client,
+    workload: Workload,
+    sum: &str,
+    log: &str,
+) -> Result<BTreeMap<String, Tallied>> {
+    let mut all = BTreeMap::new();
+    for document in documents(client, workload).await? {
+        let entries = document.get_array(log)?.iter().map(|entry| {
+            let entry = entry.as_document().context("no document")?;
+            Ok((text(entry, "t")?, whole(entry, "a")?))
+        });
+        let tallied = Tallied {
+            sum: whole(&document, sum)?,
+            log: entries.collect::<Result<_>>()?,
+        };
+        all.insert(text(&document, "_id")?, tallied);
+    }
+    Ok(all)
+}
+
+fn text(document: &Document, field: &str) -> Result<String> {
+    Ok(document
+        .get_str(field)
+        .with_context(|| format!("in {document}"))?
+        .to_owned())
+}
+
+fn whole(document: &Document, field: &str) -> Result<i64> {
+    match document.get(field) {
+        Some(Bson::Int32(whole)) => Ok(i64::from(*whole)),
+        Some(Bson::Int64(whole)) => Ok(*whole),
+        _ => anyhow::bail!("{field} is no whole number in {document}"),
+    }
+}

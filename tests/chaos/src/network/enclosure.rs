@@ -1,0 +1,67 @@
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use bellwether_tests::on_path;
+use nix::unistd::geteuid;
+
+/// Set for the program inside.
+const MARK: &str = "CHAOS_ENCLOSED";
+
+/// Whether this program is in a network namespace of its own.
+pub fn is_enclosed() -> bool {
+    env::var_os(MARK).is_some()
+}
+
+/// Puts this program into a network namespace of its own, by executing it anew with the same arguments: it does not
+/// return, unless the program is inside already. To be called first of all.
+///
+/// It has mounts of its own as well, so that what processes leave in shared memory is gone with it. Who is not root gets
+/// a user namespace, too, in which it is.
+///
+/// # Errors
+/// If this machine does not let it; the error says what is missing.
+pub fn enclose() -> Result<()> {
+    if is_enclosed() {
+        return run(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/dev/shm"]));
+    }
+    for program in ["unshare", "nsenter", "mount", "ip"] {
+        if on_path(program).is_none() {
+            bail!("there is no `{program}`: install util-linux, mount and iproute2");
+        }
+    }
+    let mut namespaces = vec!["--net", "--mount", "--propagation", "private"];
+    if !geteuid().is_root() {
+        namespaces.extend(["--user", "--map-root-user"]);
+    }
+    let enclosed = || {
+        let mut command = Command::new("unshare");
+        command.args(&namespaces).arg("--");
+        command
+    };
+    // What fails after it has replaced this program could not be reported: so try it first.
+    let device = ["ip", "tuntap", "add", "dev", "tun0", "mode", "tun"];
+    run(enclosed().args(device)).context(
+        "this machine does not let this program have network namespaces with TUN devices; as root with /dev/net/tun it \
+         does",
+    )?;
+    let program = env::current_exe().context("asking for this program's own path")?;
+    let error = enclosed()
+        .arg(program)
+        .args(env::args_os().skip(1))
+        .env(MARK, "1")
+        .exec();
+    Err(error).context("executing this program anew by `unshare`")
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let done = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting `{name}`"))?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    ensure!(done.status.success(), "`{name}` says: {}", said.trim());
+    Ok(())
+}

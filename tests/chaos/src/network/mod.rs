@@ -1,0 +1,80 @@
+//! A network of this program's own: hosts that are network namespaces, and between them a switch in this program that
+//! passes, delays and loses packets by rules.
+//!
+//! Every host has one TUN device, whose other end is the switch. So real TCP meets real silence, in either direction of
+//! any link, and nothing of the machine outside is touched. All of it is gone when the program is.
+
+mod enclosure;
+mod host;
+mod packet;
+mod rules;
+mod switch;
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+
+pub use enclosure::{enclose, is_enclosed};
+pub use host::NetworkHost;
+pub(crate) use host::run_on;
+pub use rules::{Effect, Link, RuleId};
+pub use switch::Traffic;
+
+use rules::Rules;
+use switch::Switch;
+
+/// The first three bytes of all addresses.
+const NETWORK: [u8; 3] = [10, 77, 0];
+
+/// Hosts and the switch between them.
+#[derive(Debug)]
+pub struct Network {
+    hosts: Vec<NetworkHost>,
+    switch: Switch,
+}
+
+impl Network {
+    /// A network with this program as its first host, and one more with each of these last bytes of its address.
+    /// Nothing is delayed or lost yet; what will be is drawn by lot from this seed.
+    ///
+    /// # Errors
+    /// If this program is not in a [network namespace of its own](enclose), or the system refuses what is needed.
+    pub fn start(own: u8, others: &[u8], seed: u64) -> Result<Self> {
+        let mut hosts = Vec::new();
+        let mut devices = Vec::new();
+        for (place, last) in std::iter::once(&own).chain(others).enumerate() {
+            let (host, device) = NetworkHost::open(address(*last), place == 0)
+                .with_context(|| format!("making the host {}", address(*last)))?;
+            hosts.push(host);
+            devices.push((*last, device));
+        }
+        let switch = Switch::start(devices, Rules::new(seed))?;
+        Ok(Self { hosts, switch })
+    }
+
+    /// The host with this last byte of its address.
+    pub fn host(&self, last: u8) -> Option<&NetworkHost> {
+        self.hosts.iter().find(|host| host.address() == address(last))
+    }
+
+    /// From now on, this happens to what is sent along these links.
+    pub fn add(&self, effect: Effect, links: Vec<Link>) -> RuleId {
+        self.switch.with_rules(|rules| rules.add(effect, links))
+    }
+
+    /// From now on, what this rule says does not happen any more.
+    pub fn remove(&self, rule: RuleId) {
+        self.switch.with_rules(|rules| rules.remove(rule));
+    }
+
+    /// What became of packets until now.
+    pub fn traffic(&self) -> Traffic {
+        self.switch.traffic()
+    }
+}
+
+/// The address with this last byte.
+pub fn address(last: u8) -> Ipv4Addr {
+    let [a, b, c] = NETWORK;
+    Ipv4Addr::new(a, b, c, last)
+}

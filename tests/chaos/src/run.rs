@@ -1,0 +1,176 @@
+//! One run: a cluster, clients, faults, and the checks of what came of it.
+
+mod clients;
+mod player;
+mod primary;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use bellwether_protocol::RoleName;
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use crate::check::{self, Finding, Verdict};
+use crate::converges::converges;
+use crate::final_state::FinalState;
+use crate::history::{self, Entry, Writer};
+use crate::ledger::{Ledger, Line, Watcher};
+use crate::options::Options;
+use crate::plan::Plan;
+use crate::replay::{Replay, replay};
+use crate::report::{Figures, MachineWatch, RunReport, draw, executed};
+use crate::workload;
+use crate::world::{World, WorldOptions};
+use clients::Clients;
+use player::Player;
+
+/// Chooses one of the bugs of programs that have them. The project's own programs do not know it.
+const PLANTED: &str = "PLANTED_BUG";
+
+/// How many hosts the clients share.
+const CLIENT_HOSTS: usize = 2;
+
+/// How long clients go on when all is healed.
+const AFTERWARDS: Duration = Duration::from_secs(3);
+
+/// How many commands are sent once more after a run.
+const REPLAYS: usize = 5_000;
+
+/// For how long a coordinator is looked for who can be sent them, and how often.
+const ASKING: Duration = Duration::from_secs(60);
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
+/// Starts a cluster, has it suffer the plan, and judges it. All files go to `dir`.
+///
+/// # Errors
+/// If something of the harness cannot be started or fails. What is wrong with the cluster is a finding, not an error.
+pub async fn run(options: &Options, plan: Plan, dir: &Path) -> Result<RunReport> {
+    let seed = plan.seed;
+    write(&dir.join("plan.json"), &plan)?;
+    let mut machine = MachineWatch::start();
+    let mut world = World::start(world_options(options, seed, dir))
+        .await
+        .context("starting the cluster")?;
+    workload::prepare(world.database()).await?;
+
+    let started = Instant::now();
+    let ledger = Watcher::start(world.database(), &dir.join("ledger.jsonl")).await?;
+    let written = Writer::create(&dir.join("history.jsonl"))?;
+    let clients = Clients::start(options, &world, seed, started, &written)?;
+    let player = Player {
+        world: &mut world,
+        started,
+        history: written,
+        machine: &mut machine,
+        verbose: options.verbose,
+    };
+    let timeline = player.play(&plan).await;
+    write(&dir.join("timeline.json"), &timeline)?;
+
+    // From here on nobody is at fault.
+    let healed = world.heal_all().await;
+    sleep(AFTERWARDS).await;
+    clients.stop().await?;
+    let entries = history::read(&dir.join("history.jsonl"))?;
+    let executed = executed(&entries);
+    let mut findings = vec![
+        converges(&executed, &timeline, options.servers),
+        after_all(healed, executed.last().is_some_and(|last| *last > timeline.ended)),
+    ];
+    eprintln!("{} calls; checking them", entries.len());
+    let replays = ask_again(&world, &entries).await?;
+    let state = FinalState::read(world.database()).await?;
+    let ledger = ledger.finish().await?;
+    let machine = machine.finish(dir);
+    // The checks need the processors themselves.
+    drop(world);
+
+    let length_ms = plan.length_ms;
+    let figures = Figures::of(&entries, &timeline, length_ms, epochs(&ledger));
+    let title = format!(
+        "seed {seed}: {} calls, {} faults",
+        entries.len(),
+        timeline.faults.len()
+    );
+    draw(&dir.join("timeline.svg"), &title, &entries, &timeline)?;
+    let limit = *options.check_limit;
+    let checked = spawn_blocking(move || check::all(&entries, &state, &replays, &ledger, limit));
+    findings.extend(checked.await.context("a checker ended early")?);
+    Ok(RunReport {
+        seed,
+        replay: options.replay(seed, 1),
+        planted: env::var(PLANTED).ok(),
+        dir: ".".into(),
+        figures,
+        findings,
+        troubles: timeline.troubles,
+        machine,
+    })
+}
+
+fn world_options(options: &Options, seed: u64, dir: &Path) -> WorldOptions {
+    WorldOptions {
+        servers: options.servers,
+        client_hosts: CLIENT_HOSTS,
+        server_args: options.server_arg.clone(),
+        loopback: options.loopback,
+        ..WorldOptions::new(dir.join("logs"), seed)
+    }
+}
+
+/// `converges`, once more: when all is healed, servers have to agree, and commands to be executed.
+fn after_all(healed: Result<()>, executed: bool) -> Finding {
+    let verdict = match healed {
+        Err(error) => Verdict::Violated(format!("after the last fault was healed: {error:#}")),
+        Ok(()) if !executed => {
+            Verdict::Violated("no command was executed after the last fault was healed".into())
+        }
+        Ok(()) => Verdict::Held,
+    };
+    Finding {
+        invariant: "converges".into(),
+        workload: None,
+        verdict,
+        checked: 1,
+    }
+}
+
+/// Sends what was executed once more. A coordinator may change meanwhile on a busy machine, and then the next is asked. Without
+/// one for so long, which is a finding already, nobody can be asked.
+async fn ask_again(world: &World, entries: &[Entry]) -> Result<Vec<Replay>> {
+    let until = Instant::now() + ASKING;
+    loop {
+        let statuses = world.statuses().await;
+        let coordinator = statuses
+            .iter()
+            .position(|status| matches!(status, Some(status) if status.role == RoleName::Coordinator));
+        let asked = match coordinator {
+            Some(place) => replay(entries, &world.urls()[place], REPLAYS).await,
+            None => Ok(Vec::new()),
+        };
+        let settled = asked.is_ok() && coordinator.is_some();
+        if settled || Instant::now() > until {
+            return asked.context("sending commands once more");
+        }
+        sleep(BETWEEN_TRIES).await;
+    }
+}
+
+/// How many epochs were granted.
+fn epochs(ledger: &Ledger) -> u64 {
+    let granted = ledger
+        .lines
+        .iter()
+        .filter(|line| matches!(line, Line::Granted { .. }));
+    granted.count() as u64
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    let json = serde_json::to_vec_pretty(value)?;
+    fs::write(path, json).with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use bson::doc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::world::World;
+
+const POLL: Duration = Duration::from_millis(250);
+
+/// Asks who is MongoDB's primary, apart from everything else: while there is none, that takes its time.
+pub(super) struct PrimaryWatch {
+    seen: watch::Receiver<Option<usize>>,
+    watching: JoinHandle<()>,
+}
+
+impl PrimaryWatch {
+    pub(super) fn start(world: &World) -> Self {
+        let admin = world.database().database("admin");
+        let members = &world.replica_set().members;
+        let addresses: Vec<String> = members
+            .iter()
+            .map(|member| member.address().to_string())
+            .collect();
+        let (sender, seen) = watch::channel(None);
+        let watching = tokio::spawn(async move {
+            loop {
+                let hello = admin.run_command(doc! { "hello": 1 }).await.ok();
+                let primary = hello.filter(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false));
+                let place = primary.and_then(|hello| {
+                    let me = hello.get_str("me").ok()?;
+                    addresses.iter().position(|address| address == me)
+                });
+                if sender.send(place).is_err() {
+                    return;
+                }
+                sleep(POLL).await;
+            }
+        });
+        Self { seen, watching }
+    }
+
+    /// The place of the member that said to be primary, if the last question found one.
+    pub(super) fn seen(&self) -> Option<usize> {
+        *self.seen.borrow()
+    }
+}
+
+impl Drop for PrimaryWatch {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}

@@ -1,0 +1,39 @@
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use rand::Rng;
+use rand::rngs::SmallRng;
+
+use crate::history::Workload;
+
+/// How many objects of a workload are in use at a time.
+const AT_A_TIME: u64 = 2;
+/// How many commands an object sees, about. Few enough for the checker of linearizability to decide.
+const COMMANDS: u64 = 250;
+
+/// The objects of one workload. They are replaced by fresh ones as time goes by.
+#[derive(Debug)]
+pub(super) struct Keys {
+    workload: Workload,
+    drawn: AtomicU64,
+}
+
+impl Keys {
+    pub(super) fn new(workload: Workload) -> Self {
+        let drawn = AtomicU64::new(0);
+        Self { workload, drawn }
+    }
+
+    /// An object in use.
+    pub(super) fn draw(&self, rng: &mut SmallRng) -> String {
+        let generation = self.drawn.fetch_add(1, Ordering::Relaxed) / (AT_A_TIME * COMMANDS);
+        let letter = match self.workload {
+            Workload::Register => 'r',
+            Workload::Append => 'l',
+            Workload::Set => 's',
+            Workload::Bank => 'b',
+            Workload::Duplicates => 'd',
+            Workload::Counter => 'c',
+        };
+        format!("{letter}{generation}.{}", rng.random_range(0..AT_A_TIME))
+    }
+}

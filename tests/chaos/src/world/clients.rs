@@ -1,0 +1,34 @@
+use std::thread::JoinHandle;
+
+use anyhow::Result;
+
+use crate::fault::Node;
+use crate::network::{NetworkHost, run_on};
+
+/// A host where clients run.
+#[derive(Clone, Debug)]
+pub struct ClientsHost {
+    node: Node,
+    host: Option<NetworkHost>,
+}
+
+impl ClientsHost {
+    pub(super) fn new(node: Node, host: Option<NetworkHost>) -> Self {
+        Self { node, host }
+    }
+
+    /// Which one it is.
+    pub fn node(&self) -> Node {
+        self.node
+    }
+
+    /// Runs something there: on a thread of its own, which has a runtime of its own. What is run is made on that
+    /// thread, so it need not be `Send`, and may spawn local tasks.
+    pub fn run<T, F>(&self, work: impl FnOnce() -> F + Send + 'static) -> JoinHandle<Result<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = T>,
+    {
+        run_on(self.host.clone(), work)
+    }
+}

@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bellwether_tests::wait_until;
+use bson::{Document, doc};
+use mongodb::options::{Acknowledgment, CollectionOptions, WriteConcern};
+
+use super::{Inflicted, World, disk};
+use crate::fault::{Fault, Node};
+use crate::network::RuleId;
+
+/// How long members may take to get a write until it is tried anew.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What is in force, and what ends it.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) fault: Fault,
+    /// Whom it met.
+    pub(super) nodes: Vec<Node>,
+    pub(super) cure: Cure,
+}
+
+impl Open {
+    /// Whether no further fault may meet this node meanwhile. On bad links everything else may happen as well, and who
+    /// has stepped down is well.
+    pub(super) fn makes_ill(&self, node: Node) -> bool {
+        let mild = matches!(self.fault, Fault::Delay | Fault::Loss | Fault::StepDown);
+        !mild && self.nodes.contains(&node)
+    }
+}
+
+/// What ends a fault.
+#[derive(Clone, Debug)]
+pub(super) enum Cure {
+    /// It ends by itself.
+    None,
+    /// Their processes are started again.
+    Start(Vec<Node>),
+    /// Their processes go on.
+    Resume(Vec<Node>),
+    /// The network forgets this rule.
+    Forget(RuleId),
+    /// The servers' clocks are put right.
+    PutRight(Vec<Node>),
+    /// The members' disks take writes again.
+    Unstall(Vec<Node>),
+}
+
+impl World {
+    /// Ends a fault; does not wait until its effects have ended.
+    ///
+    /// # Errors
+    /// If a process does not start, or cannot be told.
+    pub async fn heal(&mut self, inflicted: Inflicted) -> Result<()> {
+        let healed = self.heal_open(inflicted.id).await;
+        healed.with_context(|| format!("healing {}: {}", inflicted.fault, inflicted.what))
+    }
+
+    /// Ends all faults that are in force, and waits until all members have what the one primary has, and all servers
+    /// agree on a coordinator.
+    ///
+    /// # Errors
+    /// If a process does not start, one has ended by itself, or they do not come to agree: a finding, mostly.
+    pub async fn heal_all(&mut self) -> Result<()> {
+        let all: Vec<u64> = self.open.keys().copied().collect();
+        for id in all {
+            self.heal_open(id).await?;
+        }
+        self.members_agree().await?;
+        self.cluster.all_agree().await?;
+        Ok(())
+    }
+
+    /// Waits until a write is with all members. What they say of themselves is not enough: one that was cut off believes
+    /// for a while to be primary still.
+    async fn members_agree(&self) -> Result<()> {
+        let members = u32::try_from(self.replica_set.members.len())?;
+        let everywhere = WriteConcern::builder()
+            .w(Acknowledgment::Nodes(members))
+            .w_timeout(WRITE_TIMEOUT)
+            .build();
+        let options = CollectionOptions::builder().write_concern(everywhere).build();
+        let healings = self
+            .database()
+            .database("chaos")
+            .collection_with_options::<Document>("healings", options);
+        wait_until("a write to be with all members of the replica set", async || {
+            let update = healings.update_one(doc! { "_id": 1 }, doc! { "$inc": { "count": 1 } });
+            update.upsert(true).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn heal_open(&mut self, id: u64) -> Result<()> {
+        let Some(open) = self.open.get(&id) else {
+            return Ok(());
+        };
+        match open.cure.clone() {
+            Cure::None => {}
+            Cure::Start(nodes) => {
+                for node in nodes {
+                    self.process(node)?.restart()?;
+                }
+            }
+            Cure::Resume(nodes) => {
+                for node in nodes {
+                    self.process(node)?.resume()?;
+                }
+            }
+            Cure::Forget(rule) => {
+                if let Some(network) = &self.network {
+                    network.remove(rule);
+                }
+            }
+            Cure::PutRight(nodes) => self.set_clocks(&nodes, 0)?,
+            Cure::Unstall(nodes) => {
+                for node in nodes {
+                    disk::stall(self.member(node)?, false).await?;
+                }
+            }
+        }
+        // Only now: what could not be healed is tried again with all others.
+        self.open.remove(&id);
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bellwether_tests::installed_faketime;
+
+/// Wall clocks of servers, each of which can be put off the right time. Clocks that only grow are left alone.
+///
+/// Each server is started with libfaketime, and reads from a file, every second anew, how far off its clock is.
+#[derive(Debug)]
+pub(super) struct WallClocks {
+    library: PathBuf,
+    files: Vec<PathBuf>,
+}
+
+impl WallClocks {
+    /// Clocks that are right, with their files in this directory; `None` where there is no libfaketime.
+    pub(super) fn new(dir: &Path, count: usize) -> Result<Option<Self>> {
+        let Some(library) = installed_faketime() else {
+            return Ok(None);
+        };
+        let files = (0..count)
+            .map(|place| dir.join(format!("s{}.clock", place + 1)))
+            .collect();
+        let clocks = Self { library, files };
+        for place in 0..count {
+            clocks.set(place, 0)?;
+        }
+        Ok(Some(clocks))
+    }
+
+    /// What a server needs in its environment to have this clock.
+    pub(super) fn environment(&self, place: usize) -> Vec<(OsString, OsString)> {
+        let variables: [(&str, OsString); 4] = [
+            ("LD_PRELOAD", self.library.clone().into()),
+            ("FAKETIME_TIMESTAMP_FILE", self.files[place].clone().into()),
+            ("FAKETIME_CACHE_DURATION", "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+        ];
+        variables.map(|(name, value)| (name.into(), value)).into()
+    }
+
+    /// Puts a clock off by so many seconds.
+    pub(super) fn set(&self, place: usize, seconds: i32) -> Result<()> {
+        let file = &self.files[place];
+        let new = file.with_extension("clock.new");
+        // Renamed, so that nobody reads half of it.
+        fs::write(&new, format!("{seconds:+}\n"))
+            .and_then(|()| fs::rename(&new, file))
+            .with_context(|| format!("writing {}", file.display()))
+    }
+}

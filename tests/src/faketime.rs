@@ -1,0 +1,23 @@
+use std::env::consts::ARCH;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where systems put libfaketime, or in a directory below that is named after the machine's kind.
+const PLACES: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
+
+const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+
+/// libfaketime, which a program can be preloaded with to have a wall clock of its own; if there is one that can be
+/// loaded.
+pub fn installed_faketime() -> Option<PathBuf> {
+    let places = PLACES.iter().flat_map(|place| {
+        let place = Path::new(place);
+        [place.to_path_buf(), place.join(format!("{ARCH}-linux-gnu"))]
+    });
+    let libraries = places.map(|place| place.join(LIBRARY));
+    libraries.filter(|library| library.is_file()).find(|library| {
+        let tried = Command::new("true").env("LD_PRELOAD", library).output();
+        // What cannot be preloaded is complained about, and no more than that.
+        tried.is_ok_and(|tried| tried.status.success() && tried.stderr.is_empty())
+    })
+}

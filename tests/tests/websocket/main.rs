@@ -1,0 +1,49 @@
+//! What RFC 6455 forbids, allows, or leaves open, byte by byte on one server: what is seen is what docs/websocket.md
+//! says, and after each case the next client is served.
+
+mod cases;
+mod observe;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use bellwether_tests::{Cluster, ClusterOptions, ReplicaSet, execute};
+use observe::{Case, observe};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_case_is_seen_as_documented_and_the_next_client_is_served() -> Result<()> {
+    let set = ReplicaSet::start(1).await?;
+    let mut options = ClusterOptions::new(set.uri());
+    options.servers = 1;
+    // Short, for what is waited out; but a busy machine is no reason to elect anybody.
+    let times = "--timeout-ms 10000 --handshake-timeout-ms 1000 --hello-timeout-ms 1000 --ping-ms 500 --idle-timeout-ms 1500";
+    options.args = times.split(' ').map(Into::into).collect();
+    let mut cluster = Cluster::start_with(options).await?;
+
+    let mut table = "| case | RFC 6455 | seen |\n|---|---|---|\n".to_owned();
+    let mut wrong = Vec::new();
+    for case in cases::all() {
+        let Case { name, section, .. } = case;
+        let server = &mut cluster.servers[0];
+        let expected = case.seen;
+        let seen = observe(server.port, case).await.context(name)?;
+        if seen != expected {
+            wrong.push(format!("{name}: {seen} instead of {expected}"));
+        }
+        writeln!(table, "| {name} | {section} | {seen} |")?;
+        server.process.expect_running().context(name)?;
+        let next = execute(&[server.url()], r#"{"count":"notes"}"#).await?;
+        ensure!(next.is_ok(), "the next client after {name}: {next:?}");
+    }
+    println!("{table}");
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/websocket.md");
+    let documented = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    ensure!(
+        documented.contains(&table),
+        "docs/websocket.md has another table than this; put this one there:\n{table}"
+    );
+    Ok(())
+}

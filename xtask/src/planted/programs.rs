@@ -1,0 +1,132 @@
+//! The server and the chaos suite with bugs in them: all bugs of `tests/chaos/planted/` in one copy of the workspace,
+//! built once. `PLANTED_BUG` chooses one when a program is started; without it the programs are right. Nothing of
+//! this is in the product's own source, so nothing of it can be built into the product by mistake.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use bellwether_tests::target_dir;
+use serde::{Deserialize, Deserializer};
+
+use super::copy::Copy;
+use super::edit::{Edit, Edited, described};
+use crate::step::{cargo, run as run_step};
+
+/// What stands in an edit's new text for the question whether the bug was chosen.
+const CHOSEN: &str = "PLANTED";
+
+/// The variable that chooses. Not one of the servers' own, which are kept from the servers that tests start.
+pub(crate) const VARIABLE: &str = "PLANTED_BUG";
+
+/// Added to every crate that has a bug.
+const QUESTION: &str = r#"
+/// Whether this bug was chosen when the process was started.
+pub(crate) fn planted(bug: &str) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<std::ffi::OsString>> = std::sync::OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| std::env::var_os("PLANTED_BUG"));
+    chosen.as_ref().is_some_and(|chosen| chosen == bug)
+}
+"#;
+
+/// A bug of the real system as its file describes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bug {
+    /// The name of the file that describes it, and what `PLANTED_BUG` is set to.
+    #[serde(skip)]
+    pub(crate) name: String,
+    /// Why it is a bug, in one line.
+    pub(crate) why: String,
+    /// The invariants of which at least one must be found broken.
+    pub(crate) invariants: Vec<String>,
+    /// With which options of the chaos suite it shows.
+    #[serde(deserialize_with = "words")]
+    pub(crate) args: Vec<String>,
+    /// What it is.
+    #[serde(rename = "edit")]
+    edits: Vec<Edit>,
+}
+
+/// All of them, in order of their names.
+pub(crate) fn all() -> Result<Vec<Bug>> {
+    let bugs = described("tests/chaos/planted")?;
+    let named = bugs.into_iter().map(|(name, bug)| Bug { name, ..bug });
+    Ok(named.collect())
+}
+
+fn words<'de, D: Deserializer<'de>>(text: D) -> Result<Vec<String>, D::Error> {
+    let text = String::deserialize(text)?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Plants the bugs and builds the programs. Gives the directory they are in.
+pub(crate) async fn build(bugs: &[Bug]) -> Result<PathBuf> {
+    let target = target_dir()?;
+    let place = target.join("planted-programs");
+    let copy = Copy::make(&place.join("workspace"), &planted(bugs)?)?;
+    // Of the workspace as a whole, with the features its dependencies have then: as everything else is built.
+    let mut build = cargo(["build", "--workspace"]);
+    build
+        .args(["--bin", "bellwether-server", "--bin", "bellwether-chaos"])
+        .current_dir(copy.workspace())
+        // What the original and the copy have in common, all that is not of the workspace, is built once.
+        .env("CARGO_BUILD_BUILD_DIR", &target)
+        .env("CARGO_TARGET_DIR", &place);
+    run_step(&mut build).await?;
+    Ok(place.join("debug"))
+}
+
+/// The files with all these bugs in them, each asleep until it is chosen.
+fn planted(bugs: &[Bug]) -> Result<Edited> {
+    let mut edited = Edited::default();
+    tell_apart(&mut edited)?;
+    for bug in bugs {
+        let question = format!("crate::planted({:?})", bug.name);
+        let asks = bug.edits.iter().any(|edit| edit.replace.contains(CHOSEN));
+        ensure!(
+            asks,
+            "{} does not ask whether it was chosen: write {CHOSEN}",
+            bug.name
+        );
+        for edit in &bug.edits {
+            edited.edit(&bug.name, edit, &edit.replace.replace(CHOSEN, &question))?;
+            let library = library_of(&edit.file)?;
+            let text = edited.text(&library)?;
+            if !text.contains(QUESTION) {
+                text.push_str(QUESTION);
+            }
+        }
+    }
+    Ok(edited)
+}
+
+/// Gives the copy's crates a version of their own. Cargo would take them for the original's otherwise, which are built in the
+/// same directory, and what is built of the original would have the bugs in it.
+fn tell_apart(edited: &mut Edited) -> Result<()> {
+    let manifest = edited.text(Path::new("Cargo.toml"))?;
+    let version = "[workspace.package]\nversion = \"";
+    let begin = manifest.find(version).map(|at| at + version.len());
+    let end = begin.and_then(|begin| Some(begin + manifest[begin..].find('"')?));
+    let end = end.context("Cargo.toml does not begin its [workspace.package] with the version")?;
+    manifest.insert_str(end, "+planted");
+    Ok(())
+}
+
+/// The root of the library that a file is part of.
+fn library_of(file: &Path) -> Result<PathBuf> {
+    let source = file.ancestors().find(|directory| directory.ends_with("src"));
+    let source = source.with_context(|| format!("{} is not part of a crate's source", file.display()))?;
+    Ok(source.join("lib.rs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bug_can_be_planted_beside_the_others() {
+        let bugs = all().unwrap();
+        assert!(!bugs.is_empty());
+        planted(&bugs).unwrap();
+    }
+}
