@@ -22,7 +22,7 @@ impl Programs {
         provision::cxx().await?;
         let host = host().await?;
         let target = target_dir()?.join("fuzz");
-        let mut build = cargo(["build", "--bins", "--release", "--locked", "--manifest-path"]);
+        let mut build = cargo(["build", "--bins", "--release", "--manifest-path"]);
         // Named as a target, the machine's own system is compiled for with flags that build scripts do not get.
         build
             .arg(manifest())
