@@ -9,22 +9,12 @@ pub use crate::peer::fuzzing::{peer_frame, peer_secrets, peer_session};
 pub use crate::pipeline::fuzzing::mongodb_reply;
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 
-    fn corpus(target: &str, check: fn(&[u8])) {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../fuzz/corpus")
-            .join(target);
-        let inputs: Vec<_> = std::fs::read_dir(&dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        assert!(!inputs.is_empty(), "nothing in {}", dir.display());
-        inputs
-            .iter()
-            .for_each(|input| check(&std::fs::read(input).unwrap()));
-    }
+#[cfg(test)]
+mod tests {
+    use super::replay::corpus;
 
     #[test]
     fn commands() {
