@@ -32,7 +32,9 @@ async fn unknown_but_executed(stage: &mut Stage, text: &str) -> Result<(ReplyCut
     page.give_up_after(2).await?;
     let shown = page.execute(&insert(text)).await?;
     shown.expect("unknown", &[])?;
-    ensure!(shown.row(&cutter.url())?.kind == "unknown", "{shown:#?}");
+    // The server may have answered the last try, that its time was up; what became of the others is as unknown.
+    let row = shown.row(&cutter.url())?;
+    ensure!(row.kind == "unknown" || row.state == "deadline", "{shown:#?}");
     ensure!(shown.again == ["check", "send-same", "send-new"], "{shown:#?}");
     ensure!(stage.notes(text).await? == 1);
     cutter.mend();
