@@ -119,7 +119,8 @@ async fn what_waits_here_is_not_denied() -> Result<()> {
 #[derive(Default)]
 struct Tries {
     command: String,
-    answers: Vec<Answer>,
+    /// With who gave them: 0 or 1 of two coordinators, or a server's place.
+    answers: Vec<(usize, Answer)>,
 }
 
 /// Two coordinators take over from each other, over and over, and both are sent every command, one of them not knowing
@@ -133,44 +134,45 @@ async fn duplicates_at_two_coordinators_have_one_effect() -> Result<()> {
         Coordinator::start(&set, "app_twice").await?,
         Coordinator::start(&set, "app_twice").await?,
     ];
+    let both = [&a, &b];
     let mut all: HashMap<CommandId, Tries> = HashMap::new();
+    let mut holders: HashMap<u64, usize> = both.iter().map(|one| one.epoch).zip(0..).collect();
     for round in 0..ROUNDS {
-        let (next, last) = if round % 2 == 0 { (&a, &b) } else { (&b, &a) };
+        let (next, last) = (round % 2, (round + 1) % 2);
         let commands: Vec<(CommandId, String)> = (0..COMMANDS)
             .map(|n| (new_id(), append(&format!("{round}-{n}"), n)))
             .collect();
         let take_over = async {
+            let next = both[next];
             let early = send_all(next, &commands[..COMMANDS / 2]).await?;
             let epoch = next.fence.claim("next", "2").await?;
             next.pipeline.lead(epoch).await?;
             let late = send_all(next, &commands).await?;
-            anyhow::Ok([early, late].concat())
+            anyhow::Ok((epoch, [early, late].concat()))
         };
         let go_on = async {
-            let first = send_all(last, &commands).await?;
-            let again = send_all(last, &commands).await?;
+            let first = send_all(both[last], &commands).await?;
+            let again = send_all(both[last], &commands).await?;
             anyhow::Ok([first, again].concat())
         };
-        let (by_next, by_last) = tokio::try_join!(take_over, go_on)?;
+        let ((epoch, by_next), by_last) = tokio::try_join!(take_over, go_on)?;
+        holders.insert(epoch, next);
         for (id, command) in &commands {
             let tries = all.entry(*id).or_default();
             tries.command.clone_from(command);
         }
-        for (id, answer) in by_next.into_iter().chain(by_last) {
-            all.get_mut(&id)
-                .context("an id of this round")?
-                .answers
-                .push(answer);
+        for (server, by_server) in [(next, by_next), (last, by_last)] {
+            for (id, answer) in by_server {
+                let tries = all.get_mut(&id).context("an id of this round")?;
+                tries.answers.push((server, answer));
+            }
         }
-        last.pipeline.retire().await;
+        both[last].pipeline.retire().await;
     }
 
-    let last = if ROUNDS.is_multiple_of(2) { &b } else { &a };
-    for (id, tries) in &mut all {
-        // Settles what is not known yet.
-        let answer = last.send(*id, &tries.command).await;
-        tries.answers.push(answer);
-        check(tries)?;
+    let last = both[(ROUNDS - 1) % 2];
+    for (id, tries) in &all {
+        check(tries, &last.send(*id, &tries.command).await?, &holders)?;
     }
     assert_each_once(set.client(), "app_twice", ROUNDS * COMMANDS).await
 }
@@ -183,9 +185,11 @@ async fn duplicates_at_two_servers_have_one_effect() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let mut cluster = Cluster::start(set.uri()).await?;
     let mut all: HashMap<CommandId, Tries> = HashMap::new();
+    let mut holders: HashMap<u64, usize> = HashMap::new();
     for round in 0..ROUNDS {
         let before = cluster.all_agree().await?;
         let old = before.coordinator;
+        holders.insert(before.epoch, old);
         let (mut to_old, hello) = Connection::greeted(&cluster.servers[old].url()).await?;
         let commands: Vec<(CommandId, String)> = (0..COMMANDS)
             .map(|n| (mint(hello.server_time_ms), append(&format!("{round}-{n}"), n)))
@@ -198,6 +202,7 @@ async fn duplicates_at_two_servers_have_one_effect() -> Result<()> {
 
         let after = cluster.agreement().await?;
         ensure!(after.coordinator != old, "{after:?} after {before:?}");
+        holders.insert(after.epoch, after.coordinator);
         let (mut to_new, _) = Connection::greeted(&cluster.servers[after.coordinator].url()).await?;
         send_frames(&mut to_new, at_work).await?;
         cluster.servers[old].process.resume()?;
@@ -206,23 +211,22 @@ async fn duplicates_at_two_servers_have_one_effect() -> Result<()> {
             let tries = all.entry(*id).or_default();
             tries.command.clone_from(command);
         }
-        for connection in [&mut to_old, &mut to_new] {
+        for (server, connection) in [(old, &mut to_old), (after.coordinator, &mut to_new)] {
             for _ in 0..COMMANDS {
                 let (id, answer) = answer(connection.receive().await?)?;
-                all.get_mut(&id)
-                    .context("an id of this round")?
-                    .answers
-                    .push(answer);
+                let tries = all.get_mut(&id).context("an id of this round")?;
+                tries.answers.push((server, answer));
             }
         }
     }
 
-    let coordinator = cluster.all_agree().await?.coordinator;
-    let (mut connection, _) = Connection::greeted(&cluster.servers[coordinator].url()).await?;
-    for (id, tries) in &mut all {
+    let last = cluster.all_agree().await?;
+    holders.insert(last.epoch, last.coordinator);
+    let (mut connection, _) = Connection::greeted(&cluster.servers[last.coordinator].url()).await?;
+    for (id, tries) in &all {
         connection.command(*id, &tries.command).await?;
-        tries.answers.push(answer(connection.receive().await?)?.1);
-        check(tries)?;
+        let (_, settled) = answer(connection.receive().await?)?;
+        check(tries, &settled?, &holders)?;
     }
     assert_each_once(set.client(), "app", ROUNDS * COMMANDS).await
 }
@@ -273,41 +277,31 @@ fn answer(frame: ServerFrame) -> Result<(CommandId, Answer)> {
     }
 }
 
-/// All answers to one command agree, and it was executed.
-fn check(tries: &Tries) -> Result<()> {
-    let results: Vec<&CommandResult> = tries
-        .answers
-        .iter()
-        .filter_map(|answer| answer.as_ref().ok())
-        .collect();
-    let errors: Vec<&ErrorFrame> = tries
-        .answers
-        .iter()
-        .filter_map(|answer| answer.as_ref().err())
-        .collect();
-    let first = results
-        .first()
-        .with_context(|| format!("it was never executed: {errors:?}"))?;
-    for result in &results {
+/// All answers agree with the one that settles it, and whoever executed it did not deny it.
+fn check(tries: &Tries, settled: &CommandResult, holders: &HashMap<u64, usize>) -> Result<()> {
+    let Tries { command, answers } = tries;
+    let mut fresh = usize::from(!settled.replayed);
+    for result in answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
         ensure!(
-            result.epoch == first.epoch && result.result.as_str() == first.result.as_str(),
-            "two answers to {}: {first:?} and {result:?}",
-            tries.command
+            result.epoch == settled.epoch && result.result.as_str() == settled.result.as_str(),
+            "two answers to {command}: {settled:?} and {result:?}"
+        );
+        fresh += usize::from(!result.replayed);
+    }
+    ensure!(fresh <= 1, "{command} was executed {fresh} times: {answers:?}");
+    if settled.replayed {
+        let holder = holders.get(&settled.epoch);
+        let holder = holder.with_context(|| format!("who held epoch {}", settled.epoch))?;
+        let admitted = answers.iter().any(|(server, answer)| {
+            let denied =
+                matches!(answer, Err(ErrorFrame { outcome, .. }) if *outcome == Outcome::NotExecuted);
+            server == holder && !denied
+        });
+        ensure!(
+            admitted,
+            "{command} was executed by {holder}, which denied it: {answers:?}"
         );
     }
-    let fresh = results.iter().filter(|result| !result.replayed).count();
-    ensure!(
-        fresh <= 1,
-        "{} was executed {fresh} times: {results:?}",
-        tries.command
-    );
-    // If nobody was told of the execution, somebody was told that it may have happened.
-    let doubtful = errors.iter().any(|error| error.outcome == Outcome::Unknown);
-    ensure!(
-        fresh == 1 || doubtful,
-        "{} was executed, and all were told that it was not: {errors:?}",
-        tries.command
-    );
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! Nothing commits under an epoch once a larger one was granted, and nobody waits for the dead.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 use bellwether_server::SourceId;
 use bellwether_tests::{FailPoint, ReplicaSet};
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use mongodb::options::{ReadConcern, WriteConcern};
 use tokio::time::Instant;
 
@@ -233,6 +234,53 @@ async fn what_arrives_from_a_former_coordinator_delays_nobody() -> Result<()> {
     assert_eq!(
         s1.reply(r#"{"find":"c"}"#).await?["cursor"]["firstBatch"][0]["n"]["$numberInt"],
         "1"
+    );
+    Ok(())
+}
+
+/// A coordinator that does not know yet that it was replaced leaves its successor alone, also where their servers have
+/// taken over from each other before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_former_coordinator_does_not_disturb_its_successor() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_former").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":1,"n":0}]}"#)
+        .await?;
+    let s2 = Coordinator::start(&set, "app_former").await?;
+    s1.pipeline.retire().await;
+    s1.pipeline.lead(s1.fence.claim("s1", "1").await?).await?;
+
+    let ledger = set.client().database("app_former_bellwether");
+    let ledger = ledger.collection::<Document>("ledger");
+    let fence = ledger.find_one(doc! { "_id": "fence" }).await?;
+    let fence = fence.context("the fence")?;
+    let mut sessions = fence.get_array("earlier_sessions")?.clone();
+    sessions.push(fence.get_document("session")?.into());
+    let different: HashSet<String> = sessions.iter().map(Bson::to_string).collect();
+    assert_eq!(
+        different.len(),
+        sessions.len(),
+        "each epoch has a session of its own: {fence}"
+    );
+
+    // What is in its way may be its successor's.
+    let mut open = set.client().start_session().await?;
+    let named = doc! { "$push": { "earlier_sessions": open.id().clone() } };
+    ledger.update_one(doc! { "_id": "fence" }, named).await?;
+    open.start_transaction().await?;
+    let c = set.client().database("app_former").collection::<Document>("c");
+    let update = doc! { "$inc": { "n": 100 } };
+    c.update_one(doc! { "_id": 1 }, update).session(&mut open).await?;
+    let add = r#"{"update":"c","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}}]}"#;
+    let error = s2.error(add).await;
+    assert_eq!(
+        (error.code, error.outcome),
+        (ErrorCode::Fenced, Outcome::NotExecuted)
+    );
+    open.commit_transaction().await?;
+    assert_eq!(
+        s1.reply(r#"{"find":"c"}"#).await?["cursor"]["firstBatch"][0]["n"]["$numberInt"],
+        "100"
     );
     Ok(())
 }

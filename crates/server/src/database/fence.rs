@@ -155,10 +155,9 @@ impl Fence {
     async fn claim_to_the_end(&self, claimant: &Claimant) -> Result<Tenure, ClaimError> {
         let deadline = Instant::now() + CLAIM_TIMEOUT;
         let mut pause = Duration::from_millis(5);
-        let session = self.database.client().start_session().await?;
         loop {
-            match self.try_to_claim(claimant, &session).await {
-                Ok(granted) => {
+            match self.try_to_claim(claimant).await {
+                Ok((granted, session)) => {
                     let epoch = granted.get("epoch").and_then(Bson::as_i64);
                     let epoch = epoch.and_then(|epoch| u64::try_from(epoch).ok());
                     let epoch = epoch.ok_or(ClaimError::NoEpoch)?;
@@ -174,14 +173,14 @@ impl Fence {
         }
     }
 
-    async fn try_to_claim(&self, claimant: &Claimant, session: &ClientSession) -> Result<Document, Error> {
+    /// The fence as granted, and the session it names.
+    async fn try_to_claim(&self, claimant: &Claimant) -> Result<(Document, ClientSession), Error> {
         let collection = self.database.fence_collection();
         let only = doc! { "_id": ID };
+        let fence = collection.find_one(only.clone()).await?.unwrap_or_default();
+        let session = self.session_apart_from(&fence).await?;
         let mut earlier: Vec<Bson> = Vec::new();
-        if let Some(fence) = collection.find_one(only.clone()).await?
-            && let Some(Bson::Document(held_in)) = fence.get("session")
-        {
-            // Also where it is this server's own session, taken up again: nothing is open in it on purpose.
+        if let Some(held_in) = held_in(&fence) {
             let kill = doc! { "killSessions": [held_in.clone()] };
             self.database.system().run_command(kill).await?;
             earlier.push(held_in.clone().into());
@@ -209,24 +208,38 @@ impl Fence {
             .max_time(TRY_TIMEOUT)
             .write_concern(majority)
             .await?;
-        granted.ok_or_else(|| Error::custom("findAndModify with upsert returned nothing"))
+        let granted = granted.ok_or_else(|| Error::custom("findAndModify with upsert returned nothing"))?;
+        Ok((granted, session))
     }
 
-    /// Ends what is open in the sessions of earlier epochs, apart from `own`: a session may serve several epochs of
-    /// one server.
+    /// A session that no epoch was held in. The driver gives out again what it was given back, and whoever ends the
+    /// sessions of earlier epochs would end this one's with them.
+    async fn session_apart_from(&self, fence: &Document) -> Result<ClientSession, Error> {
+        // Kept until another is found, or they would be given out again.
+        let mut named = Vec::new();
+        loop {
+            let session = self.database.client().start_session().await?;
+            if held_in(fence) != Some(session.id()) && earlier_sessions(fence).all(|id| id != session.id()) {
+                return Ok(session);
+            }
+            named.push(session);
+        }
+    }
+
+    /// Ends what is open in the sessions of earlier epochs, for the one that holds the fence in `own`. For one that was
+    /// fenced it does nothing: what is in its way may be its successor's.
     ///
     /// The future must not be dropped before it ends.
     pub(crate) async fn end_earlier_sessions(database: &Database, own: &Document) -> Result<(), Error> {
         let collection = database.fence_collection();
         let fence = collection.find_one(doc! { "_id": ID }).max_time(TRY_TIMEOUT);
-        let Some(fence) = fence.await? else {
+        let Some(fence) = fence.await?.filter(|fence| held_in(fence) == Some(own)) else {
             return Ok(());
         };
         let mut session = database.client().start_session().await?;
-        let earlier = fence.get_array(EARLIER).into_iter().flatten();
-        // The one that ends the others may be one of them, taken up again: it must not end itself.
-        let earlier: Vec<&Bson> = earlier
-            .filter(|id| id.as_document().is_some_and(|id| id != own && id != session.id()))
+        // The one that ends the others may be one of them, given out again: it must not end itself.
+        let earlier: Vec<&Document> = earlier_sessions(&fence)
+            .filter(|id| *id != session.id())
             .collect();
         if earlier.is_empty() {
             return Ok(());
@@ -246,6 +259,15 @@ impl Fence {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         rawdoc! { "q": { "_id": ID, "epoch": epoch }, "u": { "$inc": { "seq": 1_i64 } } }
     }
+}
+
+fn held_in(fence: &Document) -> Option<&Document> {
+    fence.get_document("session").ok()
+}
+
+fn earlier_sessions(fence: &Document) -> impl Iterator<Item = &Document> {
+    let ids = fence.get_array(EARLIER).into_iter().flatten();
+    ids.filter_map(Bson::as_document)
 }
 
 struct Claimant {

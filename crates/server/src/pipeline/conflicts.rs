@@ -25,10 +25,14 @@ pub(super) struct Conflicts {
 }
 
 impl Conflicts {
+    pub(super) fn are_many(&self) -> bool {
+        self.count >= PATIENCE
+    }
+
     /// Must not be dropped before it ends: the driver's futures are not cancellation-safe.
     pub(super) async fn met_another(&mut self, database: &Database, lane: &Lane) {
         self.count += 1;
-        if self.count < PATIENCE || self.ended_at.is_some_and(|at| at.elapsed() < PAUSE) {
+        if !self.are_many() || self.ended_at.is_some_and(|at| at.elapsed() < PAUSE) {
             return;
         }
         if let Err(error) = Fence::end_earlier_sessions(database, lane.session_id()).await {

@@ -146,6 +146,8 @@ impl Turn<'_> {
                     tracing::debug!(epoch = self.epoch, ?stop, "running the transaction again");
                     if matches!(stop, Stop::Conflict(_)) {
                         conflicts.met_another(self.database, self.lane).await;
+                        // Which looks at the fence first: what is in the way may be a successor's.
+                        lessons.careful |= conflicts.are_many();
                     }
                     // What was refused may have been refused by a primary that is none any more.
                     lessons.rejected = Rejected::default();
