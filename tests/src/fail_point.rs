@@ -29,6 +29,14 @@ impl FailPoint {
         Self::with_mode(client, name, doc! { "times": times }, data).await
     }
 
+    /// Lets the first so many occasions pass, and is on from the next until it is switched off.
+    ///
+    /// # Errors
+    /// As for [`FailPoint::on`].
+    pub async fn after(client: &Client, name: &'static str, skipped: i32, data: Document) -> Result<Self> {
+        Self::with_mode(client, name, doc! { "skip": skipped }, data).await
+    }
+
     async fn with_mode(
         client: &Client,
         name: &'static str,

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It has had no effect, and this attempt at it will have none.
+    /// This attempt at it has had no effect and will have none. What an earlier one with the same id did, this does
+    /// not say.
     NotExecuted,
     /// It may or may not have had its effect. Asking again with the same id settles it: the command runs if
     /// it had not, and its first reply comes back if it had.

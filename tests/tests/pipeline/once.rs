@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};
 use bellwether_server::{RETENTION, Settings, SourceId};
-use bellwether_tests::ReplicaSet;
+use bellwether_tests::{FailPoint, ReplicaSet, wait_until};
 use bson::{Document, doc};
 use tokio::time::Instant;
 
-use crate::coordinator::{Coordinator, minted, new_id, now, parse};
+use crate::coordinator::{Coordinator, in_a_while, minted, new_id, now, parse};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn executes_once_and_answers_the_same_again() -> Result<()> {
@@ -116,6 +116,57 @@ async fn a_commit_without_an_answer_is_settled() -> Result<()> {
     }
     let n = s1.reply(r#"{"find":"c"}"#).await?["cursor"]["firstBatch"][0]["n"].clone();
     assert_eq!(n["$numberInt"], "4");
+    Ok(())
+}
+
+/// A commit whose answer was lost is found in the ledger by the next try, which then does not end well itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_executed_is_not_denied() -> Result<()> {
+    let mut set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_denied").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":1,"n":0}]}"#)
+        .await?;
+    let ledger = set.client().database("app_denied_bellwether");
+    let ledger = ledger.collection::<Document>("ledger");
+    let fence = ledger.find_one(doc! { "_id": "fence" }).await?;
+    let fence = fence.context("the fence")?;
+    let c = set.client().database("app_denied").collection::<Document>("c");
+
+    // Committed by the primary, and waiting for a majority.
+    let primary = set.wait_for_primary().await?;
+    for member in (0..3).filter(|member| *member != primary) {
+        set.members[member].process.pause()?;
+    }
+    let id = new_id();
+    let add = r#"{"update":"c","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}}]}"#;
+    let answer = s1
+        .pipeline
+        .submit(SourceId::new(), id, parse(add)?, in_a_while())?;
+    wait_until("the commit", async || {
+        c.find_one(doc! { "n": 1 }).await?.context("the new number")
+    })
+    .await?;
+    // The next try holds the fence, finds the record, and cannot write the fence again.
+    let data = doc! {
+        "failCommands": ["update"],
+        "appName": "bellwether",
+        "errorCode": 251,
+        "errorLabels": ["TransientTransactionError"],
+    };
+    let updates = FailPoint::after(set.client(), "failCommand", 1, data).await?;
+    let kill = doc! { "killSessions": [fence.get_document("session")?.clone()] };
+    set.client().database("admin").run_command(kill).await?;
+    updates.entered().await?;
+    for member in (0..3).filter(|member| *member != primary) {
+        set.members[member].process.resume()?;
+    }
+
+    let s2 = Coordinator::start(&set, "app_denied").await?;
+    updates.off().await?;
+    let error = answer.await?.expect_err("it is fenced");
+    assert_eq!((error.code, error.outcome), (ErrorCode::Fenced, Outcome::Unknown));
+    let again = s2.send(id, add).await?;
+    assert!(again.replayed && again.epoch == s1.epoch, "{again:?}");
     Ok(())
 }
 

@@ -206,7 +206,10 @@ impl Attempt<'_> {
         let ids = writes.map(|task| self.tasks[*task].id);
         let mut found = collect(self.lane, self.database.system(), &record::find(ids), usize::MAX).await?;
         let mut known = record::read(take_documents(&mut found));
-        self.doubt.set(false);
+        // A record that is found may be that of the commit in doubt.
+        if known.is_empty() {
+            self.doubt.set(false);
+        }
         let known = tasks
             .iter()
             .filter_map(|task| Some((*task, known.remove(&self.tasks[*task].id.as_bytes()[..])?)));

@@ -55,8 +55,9 @@ pub(super) struct Ended {
 }
 
 /// Whether a commit was sent of which it is not known if it happened. Set before the commit leaves, cleared
-/// when a later transaction has written the fence and looked the ids up: the two exclude each other, so
-/// what is then not found has not happened and cannot happen any more.
+/// when a later transaction has written the fence and found none of the ids: the two exclude each other, so
+/// what is then not found has not happened and cannot happen any more. What is found is settled when that
+/// transaction has committed.
 #[derive(Debug, Default)]
 pub(super) struct Doubt(AtomicBool);
 
