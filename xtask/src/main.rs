@@ -13,6 +13,7 @@ mod fuzz;
 mod miri;
 mod model;
 mod msrv;
+mod output;
 mod package;
 mod planted;
 mod provision;

@@ -40,7 +40,8 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> Result<()> {
     if options.programs {
         let place = programs::build(&programs::all()?).await?;
-        show(&format!("PLANTED_BUG chooses the bug of {}", place.display()));
+        let variable = programs::VARIABLE;
+        show(&format!("{variable} chooses the bug of {}", place.display()));
         return Ok(());
     }
     let mut bugs = bug::all()?;

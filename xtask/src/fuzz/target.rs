@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use super::build::Programs;
 use super::corpus;
+use crate::output::number_after;
 use crate::step::{command, root, run as run_step, say};
 
 /// The longest input. What grows faster than its input shows well below it.
@@ -192,12 +193,6 @@ impl Verdict {
             "{last_lines}\n\n{target} breaks on an input, which is kept; see it again with\n    cargo xtask fuzz {target} --input {input}"
         ))
     }
-}
-
-fn number_after(line: &str, name: &str) -> Option<u64> {
-    let (_, rest) = line.split_once(name)?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    rest[..digits].parse().ok()
 }
 
 #[cfg(test)]

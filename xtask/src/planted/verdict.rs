@@ -1,4 +1,5 @@
 use super::bug::Bug;
+use crate::output::number_after;
 
 /// What a check said about a bug.
 pub(super) enum Verdict {
@@ -69,10 +70,4 @@ impl Verdict {
 
 pub(super) fn heading() -> String {
     "| planted bug | check | caught by | seed | runs | seconds |\n|---|---|---|---|---|---|".into()
-}
-
-fn number_after(text: &str, prefix: &str) -> Option<u64> {
-    let (_, rest) = text.split_once(prefix)?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    rest[..digits].parse().ok()
 }
