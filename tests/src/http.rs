@@ -32,7 +32,11 @@ pub async fn http_get(port: u16, path: &str, headers: &[(&str, &str)]) -> Result
 ///
 /// # Errors
 /// As for [`http_get`].
-pub async fn http_get_from(server: SocketAddrV4, path: &str, headers: &[(&str, &str)]) -> Result<HttpAnswer> {
+pub(crate) async fn http_get_from(
+    server: SocketAddrV4,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<HttpAnswer> {
     let answer = timeout(ANSWER_TIMEOUT, exchange(server, path, headers))
         .await
         .with_context(|| format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))

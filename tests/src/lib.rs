@@ -47,7 +47,7 @@ pub use false_server::FalseServer;
 pub use file_server::FileServer;
 pub use gate::Gate;
 pub use host::Host;
-pub use http::{HttpAnswer, http_get, http_get_from};
+pub use http::{HttpAnswer, http_get};
 pub use journal::Journal;
 pub use load::{Load, LoadReport, execute, execute_within};
 pub use page::{Page, Row, Shown};

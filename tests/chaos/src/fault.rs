@@ -49,6 +49,33 @@ pub enum Fault {
     DiskStall,
 }
 
+impl Fault {
+    /// Whether it is done to the network, so needs one of its own.
+    pub(crate) fn is_of_the_network(self) -> bool {
+        match self {
+            Self::CutPeers
+            | Self::CutPair
+            | Self::CutOneWay
+            | Self::CutMongodb
+            | Self::CutClients
+            | Self::Isolate
+            | Self::Delay
+            | Self::Loss
+            | Self::LoseReplies
+            | Self::CutMember => true,
+            Self::ServerKill
+            | Self::ServerPause
+            | Self::ServerStop
+            | Self::MongodKill
+            | Self::MongodPause
+            | Self::StepDown
+            | Self::MongodMajorityKill
+            | Self::ClockJump
+            | Self::DiskStall => false,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.to_possible_value();

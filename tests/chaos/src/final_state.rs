@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result};
 use bellwether_client::CommandId;
-use bson::{Bson, Document, doc};
+use bson::{Document, doc};
 use futures_util::TryStreamExt;
 use mongodb::options::ReadConcern;
 use serde::{Deserialize, Serialize};
 
 use crate::history::Workload;
 use crate::ledger;
-use crate::workload::{ACCOUNTS, DATABASE, account, collection};
+use crate::workload::{ACCOUNTS, DATABASE, account, collection, reply};
 
 /// What is in the data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,9 +152,6 @@ fn text(document: &Document, field: &str) -> Result<String> {
 }
 
 fn whole(document: &Document, field: &str) -> Result<i64> {
-    match document.get(field) {
-        Some(Bson::Int32(whole)) => Ok(i64::from(*whole)),
-        Some(Bson::Int64(whole)) => Ok(*whole),
-        _ => anyhow::bail!("{field} is no whole number in {document}"),
-    }
+    let number = document.get(field).and_then(reply::whole);
+    number.with_context(|| format!("{field} is no whole number in {document}"))
 }

@@ -10,7 +10,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bellwether_protocol::RoleName;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -145,10 +144,7 @@ fn after_all(healed: Result<()>, executed: bool) -> Finding {
 async fn ask_again(world: &World, entries: &[Entry]) -> Result<Vec<Replay>> {
     let until = Instant::now() + ASKING;
     loop {
-        let statuses = world.statuses().await;
-        let coordinator = statuses
-            .iter()
-            .position(|status| matches!(status, Some(status) if status.role == RoleName::Coordinator));
+        let coordinator = world.coordinator().await;
         let asked = match coordinator {
             Some(place) => replay(entries, &world.urls()[place], REPLAYS).await,
             None => Ok(Vec::new()),

@@ -8,7 +8,7 @@ mod counter;
 mod keys;
 mod load;
 mod register;
-mod reply;
+pub(crate) mod reply;
 mod set;
 
 use anyhow::{Context, Result};

@@ -35,6 +35,6 @@ pub(super) fn texts(array: &Array) -> Option<Vec<String>> {
 }
 
 /// A whole number of either size.
-pub(super) fn whole(number: &Bson) -> Option<i64> {
+pub(crate) fn whole(number: &Bson) -> Option<i64> {
     number.as_i64().or_else(|| number.as_i32().map(i64::from))
 }

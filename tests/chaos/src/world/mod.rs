@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::{RoleName, Status};
-use bellwether_tests::{Cluster, ClusterOptions, Host, ReplicaSet, ReplicaSetOptions, http_get_from};
+use bellwether_tests::{Cluster, ClusterOptions, Host, ReplicaSet, ReplicaSetOptions};
 use clap::ValueEnum;
 use futures_util::future::join_all;
 use mongodb::Client;
@@ -116,24 +116,9 @@ impl World {
     /// only with libfaketime.
     pub fn possible(&self) -> BTreeSet<Fault> {
         let is_possible = |fault: &Fault| match fault {
-            Fault::CutPeers | Fault::CutPair => self.network.is_some() && self.cluster.servers.len() > 1,
-            Fault::CutOneWay
-            | Fault::CutMongodb
-            | Fault::CutClients
-            | Fault::Isolate
-            | Fault::Delay
-            | Fault::Loss
-            | Fault::LoseReplies
-            | Fault::CutMember => self.network.is_some(),
             Fault::ClockJump => self.clocks.is_some(),
-            Fault::ServerKill
-            | Fault::ServerPause
-            | Fault::ServerStop
-            | Fault::MongodKill
-            | Fault::MongodPause
-            | Fault::StepDown
-            | Fault::MongodMajorityKill
-            | Fault::DiskStall => true,
+            Fault::CutPeers | Fault::CutPair if self.cluster.servers.len() == 1 => false,
+            fault => self.network.is_some() || !fault.is_of_the_network(),
         };
         Fault::value_variants()
             .iter()
@@ -176,14 +161,14 @@ impl World {
     /// What each server says of itself: a short look, in which one that is ill says nothing.
     pub async fn statuses(&self) -> Vec<Option<Status>> {
         let looks = self.cluster.servers.iter().map(async |server| {
-            let answer = timeout(STATUS_TIMEOUT, http_get_from(server.address(), "/status", &[])).await;
-            serde_json::from_str(&answer.ok()?.ok()?.body).ok()
+            let answer = timeout(STATUS_TIMEOUT, server.status()).await;
+            answer.ok()?.ok()
         });
         join_all(looks).await
     }
 
     /// The place of the server that is coordinator; of the newest if several believe to be.
-    async fn coordinator(&self) -> Option<usize> {
+    pub(crate) async fn coordinator(&self) -> Option<usize> {
         let statuses = self.statuses().await.into_iter().enumerate();
         let coordinators = statuses.filter_map(|(place, status)| {
             let status = status.filter(|status| status.role == RoleName::Coordinator)?;

@@ -100,15 +100,7 @@ pub(super) fn spoil(fault: Fault, victims: &[Node], all: &[Node], lot: &mut StdR
                 ),
             }
         }
-        Fault::ServerKill
-        | Fault::ServerPause
-        | Fault::ServerStop
-        | Fault::MongodKill
-        | Fault::MongodPause
-        | Fault::StepDown
-        | Fault::MongodMajorityKill
-        | Fault::ClockJump
-        | Fault::DiskStall => return None,
+        _ => return None,
     })
 }
 
