@@ -59,6 +59,18 @@ pub struct Entry {
     pub server: Option<String>,
     /// Why it was not executed, or nobody knows: for people.
     pub failure: Option<String>,
+    /// The servers that were sent the command, in order.
+    #[serde(default)]
+    pub tries: Vec<Tried>,
+}
+
+/// A server that was sent a command, and what it said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The server's id.
+    pub server: String,
+    /// What became of the command in this try, as far as the client knows.
+    pub outcome: Outcome,
 }
 
 /// How many calls have ended so far, by what was told.
@@ -181,6 +193,10 @@ mod tests {
             replayed: false,
             server: None,
             failure: Some("cut".into()),
+            tries: vec![Tried {
+                server: "s1".into(),
+                outcome: Outcome::Unknown,
+            }],
         };
         writer.write(&entry);
         writer.clone().write(&entry);

@@ -6,6 +6,7 @@
 
 mod bank;
 mod calls;
+mod denied;
 mod durable;
 mod epochs;
 mod exactly_once;
@@ -30,7 +31,7 @@ const EXAMPLES: usize = 5;
 /// What a checker found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What was checked, by its name in the design, or `set`, `bank` or `replies_equal`.
+    /// What was checked, by its name in the design, or `set`, `bank`, `replies_equal`, `fence_written` or `not_denied`.
     pub invariant: String,
     /// In what it was checked, if not in everything.
     pub workload: Option<Workload>,
@@ -67,6 +68,7 @@ pub fn all(
     findings.extend(set::check(&calls, state));
     findings.extend(bank::check(&calls, state));
     findings.push(replies::check(&calls, entries, replays));
+    findings.push(denied::check(&calls, state, ledger));
     findings.extend(epochs::check(entries, ledger));
     findings
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::final_state::Tallied;
+use crate::history::Tried;
 use crate::ledger::{Fence, Line};
 use crate::workload::{Asked, Told, What, account};
 
@@ -55,6 +56,10 @@ impl Run {
             replayed: false,
             server: Some("ws://s1/v1".into()),
             failure: None,
+            tries: vec![Tried {
+                server: "s1".into(),
+                outcome,
+            }],
         });
         self.entries.last_mut().unwrap()
     }

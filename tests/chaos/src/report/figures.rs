@@ -177,6 +177,7 @@ mod tests {
             replayed,
             server: None,
             failure: None,
+            tries: Vec::new(),
         }
     }
 

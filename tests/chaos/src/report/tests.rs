@@ -79,6 +79,7 @@ fn pretended(flags: &[&str]) -> (Vec<Entry>, Timeline) {
             replayed: false,
             server: None,
             failure: None,
+            tries: Vec::new(),
         });
     }
     (history, timeline)

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::asked::{Asked, Told, What};
 use super::keys::Keys;
 use super::{command, draw, told};
-use crate::history::{Entry, Workload, Writer};
+use crate::history::{Entry, Tried, Workload, Writer};
 
 /// How old the ids are that clients make themselves, so that no server, whose clock may be an hour slow, takes them
 /// for ids from the future.
@@ -151,13 +151,7 @@ impl Client {
             None => self.one_shot.clone(),
         };
         let mut open = OpenCall::new(&self.shared, id, asked)?;
-        let answer = one_shot
-            .execute(&text, |event| {
-                if let Event::Sent { id, .. } = event {
-                    open.sent(id);
-                }
-            })
-            .await;
+        let answer = one_shot.execute(&text, |event| open.watch(&event)).await;
         let entry = match answer {
             Ok(executed) => {
                 let told = told(self.shared.workload, asked, executed.result.as_str());
@@ -196,6 +190,8 @@ struct OpenCall {
     history: Writer,
     started: Instant,
     entry: Entry,
+    /// The ids of the servers, by their places on the list.
+    greeted: HashMap<usize, String>,
     written: bool,
 }
 
@@ -216,17 +212,37 @@ impl OpenCall {
             replayed: false,
             server: None,
             failure: Some("the client ended before it was told".into()),
+            tries: Vec::new(),
         };
         Ok(Self {
             history: shared.history.clone(),
             started: shared.started,
             entry,
+            greeted: HashMap::new(),
             written: false,
         })
     }
 
-    fn sent(&mut self, id: CommandId) {
-        self.entry.id = Some(id);
+    fn watch(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Greeted { server, hello } => {
+                self.greeted.insert(*server, hello.server.clone());
+            }
+            Event::Sent { server, id } => {
+                self.entry.id = Some(*id);
+                self.entry.tries.push(Tried {
+                    server: self.greeted.get(server).cloned().unwrap_or_default(),
+                    outcome: Outcome::Unknown,
+                });
+            }
+            // Only one server has the command at a time.
+            Event::Ended { tried, .. } if tried.sent => {
+                if let Some(last) = self.entry.tries.last_mut() {
+                    last.outcome = tried.outcome();
+                }
+            }
+            _ => {}
+        }
     }
 
     fn executed(mut self, executed: &Executed, told: &Told) -> Result<Entry> {

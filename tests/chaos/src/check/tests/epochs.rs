@@ -27,6 +27,32 @@ fn epochs_that_grow_hold() {
     run.holds();
 }
 
+/// A list to which one command appends, as the second server does in epoch 2.
+fn appended(tries: &[(&str, Outcome)]) -> Run {
+    let mut run = Run::new();
+    run.granted(2, "s2");
+    run.recorded(2, "a");
+    let call = run.done(Append, &append("a"), (1, 2));
+    call.epoch = Some(2);
+    let tries = tries.iter().map(|(server, outcome)| Tried {
+        server: (*server).into(),
+        outcome: *outcome,
+    });
+    call.tries = tries.collect();
+    run.list(&["a"]);
+    run
+}
+
+#[test]
+fn who_executed_a_command_and_denied_it_is_seen() {
+    use Outcome::{Executed, NotExecuted, Unknown};
+    appended(&[("s1", NotExecuted), ("s2", Unknown), ("s1", Executed)]).holds();
+    appended(&[("s1", NotExecuted), ("s2", NotExecuted), ("s2", Executed)]).holds();
+    appended(&[("s2", NotExecuted), ("s1", Executed)]).violates(&["not_denied"]);
+    let unseen = appended(&[("s1", Executed)]).said("not_denied");
+    assert!(unseen.starts_with("1 commands"), "{unseen}");
+}
+
 #[test]
 fn an_epoch_that_goes_back_is_seen() {
     let mut run = epochs(&["a", "b", "c"]);
@@ -109,6 +135,7 @@ fn an_answer_of_a_former_coordinator_is_seen() {
         let second = run.done(Append, &append("b"), (15, 20));
         second.epoch = Some(2);
         second.server = Some("ws://s2/v1".into());
+        second.tries[0].server = "s2".into();
         run.told(Append, &Asked::read("l"), (began, 30), &items(&["a", "b"]));
         run.list(&["a", "b"]);
         run
