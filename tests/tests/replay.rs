@@ -302,6 +302,14 @@ fn check(tries: &Tries, settled: &CommandResult, holders: &HashMap<u64, usize>) 
             "{command} was executed by {holder}, which denied it: {answers:?}"
         );
     }
+    // If nobody was told of the execution, somebody was told that it may have happened.
+    let doubtful = answers
+        .iter()
+        .any(|(_, answer)| matches!(answer, Err(ErrorFrame { outcome, .. }) if *outcome == Outcome::Unknown));
+    ensure!(
+        fresh == 1 || doubtful,
+        "{command} was executed, and nobody was told so first: {answers:?}"
+    );
     Ok(())
 }
 
