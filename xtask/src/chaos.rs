@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::process::Command;
 
 use crate::provision;
-use crate::step::{cargo, command, run as run_step};
+use crate::step::{cargo, command, run as run_step, run_and_read};
 
 mod planted;
 
@@ -17,6 +17,9 @@ const EVERY_TIME: [&str; 2] = [
     "--seed 1 --phase one-by-one --length 160s",
     "--seed 2 --phase mixed --length 90s",
 ];
+
+/// What the suite's lines on checks begin with that did not hold.
+const NOT_HELD: [&str; 2] = ["VIOLATED: ", "UNDECIDED: "];
 
 /// Bugs that are caught soon: of the pipeline, the client and the fence.
 const SOON_CAUGHT: [&str; 3] = ["no_id_lookup", "retry_with_new_id", "fence_ignored"];
@@ -79,7 +82,24 @@ pub(crate) async fn suite(release: bool, args: &[String]) -> Result<()> {
     let programs = target_dir()?.join(profile);
     let mut suite = program(&programs);
     suite.args(args);
-    run_step(&mut suite).await
+    let mut not_held = Vec::new();
+    let status = run_and_read(&mut suite, |line| {
+        if NOT_HELD.iter().any(|verdict| line.starts_with(verdict)) {
+            not_held.push(line.to_owned());
+        }
+    })
+    .await?;
+    ensure!(
+        status.success(),
+        "`bellwether-chaos {}` failed ({status}); {}",
+        args.join(" "),
+        if not_held.is_empty() {
+            "its messages are above".into()
+        } else {
+            not_held.join("; ")
+        }
+    );
+    Ok(())
 }
 
 /// The suite that lies in this directory, with the servers that lie there.

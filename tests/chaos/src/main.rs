@@ -88,6 +88,10 @@ async fn all(options: &Options, first: u64) -> Result<Report> {
         }
     }
     println!("{report}");
+    // Once more at the end, a line each: what stands above is long, and may have been cut off.
+    for verdict in report.not_held() {
+        println!("{verdict}");
+    }
     eprintln!(
         "The report, the history, the picture and the logs: {}",
         out.display()

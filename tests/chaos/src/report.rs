@@ -83,6 +83,15 @@ impl Report {
         Ok(())
     }
 
+    /// What did not hold, a line for each: its verdict in capitals, the seed, the invariant, the workload and why.
+    pub fn not_held(&self) -> impl Iterator<Item = String> {
+        let findings = self
+            .runs
+            .iter()
+            .flat_map(|run| run.findings.iter().map(|finding| (run.seed, finding)));
+        findings.filter_map(|(seed, finding)| words::in_a_line(seed, finding))
+    }
+
     /// How many findings are of this kind: [`Verdict::Violated`] or [`Verdict::Undecided`].
     pub fn count(&self, is: impl Fn(&Verdict) -> bool) -> usize {
         let findings = self.runs.iter().flat_map(|run| &run.findings);

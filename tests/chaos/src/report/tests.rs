@@ -134,6 +134,20 @@ fn undecided_is_not_passed() {
 }
 
 #[test]
+fn what_did_not_hold_is_told_in_a_line_each() {
+    let lines = |verdict| report(verdict).not_held().collect::<Vec<_>>();
+    assert_eq!(lines(Verdict::Held), [""; 0]);
+    assert_eq!(
+        lines(Verdict::Violated("read 3\nread 4".into())),
+        ["VIOLATED: seed 1, linearizable (register): read 3; read 4"]
+    );
+    assert_eq!(
+        lines(Verdict::Undecided("took longer than 10 s".into())),
+        ["UNDECIDED: seed 1, linearizable (register): took longer than 10 s"]
+    );
+}
+
+#[test]
 fn a_report_is_written_for_people_and_programs() {
     let dir = tempfile::tempdir().unwrap();
     let report = report(Verdict::Held);

@@ -77,6 +77,23 @@ impl Report {
     }
 }
 
+/// A finding that did not hold.
+pub(super) fn in_a_line(seed: u64, finding: &Finding) -> Option<String> {
+    let (what, why) = match &finding.verdict {
+        Verdict::Held => return None,
+        Verdict::Violated(why) => ("VIOLATED", why),
+        Verdict::Undecided(why) => ("UNDECIDED", why),
+    };
+    let invariant = &finding.invariant;
+    let workload = finding.workload.map(|workload| format!(" ({})", name(workload)));
+    let why: Vec<&str> = why.lines().collect();
+    Some(format!(
+        "{what}: seed {seed}, {invariant}{}: {}",
+        workload.unwrap_or_default(),
+        why.join("; ")
+    ))
+}
+
 #[derive(Default)]
 struct Row {
     checked: u64,
