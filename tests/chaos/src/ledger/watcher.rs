@@ -1,4 +1,5 @@
 use core::time::Duration;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -48,6 +49,7 @@ impl Watcher {
             file: BufWriter::new(file),
             fence: None,
             ledger: Ledger::default(),
+            seen: HashSet::new(),
         };
         let from = watching.begin().await?;
         let task = tokio::spawn(watching.watch(from, targets));
@@ -72,6 +74,9 @@ struct Watching {
     file: BufWriter<File>,
     fence: Option<Fence>,
     ledger: Ledger,
+    /// The events so far. When the driver (3.9) resumes a stream by itself and has to try that twice, it forgets at the
+    /// second try how far it was: everything since the stream was opened comes again.
+    seen: HashSet<String>,
 }
 
 /// From where on to watch.
@@ -184,6 +189,11 @@ impl Watching {
     }
 
     fn event(&mut self, event: &Document) -> Result<()> {
+        let token = event.get_document("_id").and_then(|id| id.get_str("_data"));
+        let token = token.context("an event without its resume token")?;
+        if !self.seen.insert(token.to_owned()) {
+            return Ok(());
+        }
         match changed(event, self.fence.as_ref()) {
             Ok(noted) => {
                 match &noted {
