@@ -61,10 +61,8 @@ impl Report {
         writeln!(f)?;
         for run in &self.runs {
             for finding in &run.findings {
-                let (what, why) = match &finding.verdict {
-                    Verdict::Held => continue,
-                    Verdict::Violated(why) => ("VIOLATED", why),
-                    Verdict::Undecided(why) => ("undecided", why),
+                let Some((what, why)) = not_held(&finding.verdict) else {
+                    continue;
                 };
                 writeln!(
                     f,
@@ -77,13 +75,18 @@ impl Report {
     }
 }
 
+/// What is said of a finding that did not hold, and why.
+fn not_held(verdict: &Verdict) -> Option<(&'static str, &str)> {
+    match verdict {
+        Verdict::Held => None,
+        Verdict::Violated(why) => Some(("VIOLATED", why)),
+        Verdict::Undecided(why) => Some(("UNDECIDED", why)),
+    }
+}
+
 /// A finding that did not hold.
 pub(super) fn in_a_line(seed: u64, finding: &Finding) -> Option<String> {
-    let (what, why) = match &finding.verdict {
-        Verdict::Held => return None,
-        Verdict::Violated(why) => ("VIOLATED", why),
-        Verdict::Undecided(why) => ("UNDECIDED", why),
-    };
+    let (what, why) = not_held(&finding.verdict)?;
     let invariant = &finding.invariant;
     let workload = finding.workload.map(|workload| format!(" ({})", name(workload)));
     let why: Vec<&str> = why.lines().collect();
