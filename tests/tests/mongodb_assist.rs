@@ -15,11 +15,7 @@ const WHAT_TO_GRANT: &str = "grant this server's user the action replSetStateCha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secondary_stands_at_the_coordinators_request() -> Result<()> {
-    let mut set = ReplicaSet::start_with(ReplicaSetOptions {
-        default_timing: true,
-        ..ReplicaSetOptions::default()
-    })
-    .await?;
+    let mut set = start_slow().await?;
     let mut cluster = start_assisting(&set).await?;
     let before = cluster.all_agree().await?;
     execute_within(PATIENT, &cluster.urls(), INSERT).await??;
@@ -48,7 +44,7 @@ async fn a_secondary_stands_at_the_coordinators_request() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_privilege_mongodb_takes_its_own_time_and_the_log_says_what_to_grant() -> Result<()> {
-    let mut set = ReplicaSet::start(3).await?;
+    let mut set = start_slow().await?;
     let cluster = start_assisting(&set).await?;
     execute_within(PATIENT, &cluster.urls(), INSERT).await??;
     for member in &set.members {
@@ -85,6 +81,15 @@ async fn a_primary_that_is_only_silent_is_left_to_mongodb() -> Result<()> {
     set.all_follow().await?;
     assert!(!logs(&cluster)?.concat().contains(ASKING));
     Ok(())
+}
+
+/// A replica set whose own failover takes so long that the coordinator asks before.
+async fn start_slow() -> Result<ReplicaSet> {
+    ReplicaSet::start_with(ReplicaSetOptions {
+        default_timing: true,
+        ..ReplicaSetOptions::default()
+    })
+    .await
 }
 
 async fn start_assisting(set: &ReplicaSet) -> Result<Cluster> {

@@ -1,5 +1,7 @@
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Browser, Case, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, page_dir};
+use bellwether_tests::{
+    Browser, Case, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, Shown, page_dir,
+};
 use bson::{Document, doc};
 use tempfile::TempDir;
 
@@ -146,4 +148,15 @@ impl Stage {
 /// Inserts a document with this text into `notes`.
 pub(crate) fn insert(text: &str) -> String {
     format!(r#"{{"insert":"notes","documents":[{{"text":"{text}"}}]}}"#)
+}
+
+/// That the page has found nobody at this address. Its last try there may have been under way when the time was up.
+pub(crate) async fn expect_unreachable(page: &Page, shown: &Shown, url: &str) -> Result<()> {
+    let row = shown.row(url)?;
+    let story = page.story_of(url).await?;
+    ensure!(
+        row.kind == "failed" && story.iter().any(|state| state == "unreachable"),
+        "expected {url} to be unreachable, and it was {story:?}: {shown:#?}"
+    );
+    Ok(())
 }
