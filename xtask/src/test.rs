@@ -13,7 +13,7 @@ use crate::{
     browser_tests, chaos, containers, deny, deployment, docs, features, fuzz, msrv, package, planted,
     provision, targets, web,
 };
-use report::{Report, Totals};
+use report::{Report, Totals, failed_test};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -127,10 +127,16 @@ async fn package_tests(options: &Options, totals: &mut Totals) -> Result<()> {
 
 async fn run_tests(test: &mut Command, totals: &mut Totals) -> Result<()> {
     test.env("BELLWETHER_PROGRAMS", target_dir()?.join("debug"));
-    let status = run_and_read(test, |line| totals.add(line)).await?;
-    ensure!(
-        status.success(),
-        "cargo test failed ({status}); what failed is named above"
-    );
+    let mut failed = Vec::new();
+    let status = run_and_read(test, |line| {
+        totals.add(line);
+        failed.extend(failed_test(line));
+    })
+    .await?;
+    let failed = match failed.as_slice() {
+        [] => "its messages are above".into(),
+        names => names.join(", "),
+    };
+    ensure!(status.success(), "cargo test failed ({status}): {failed}");
     Ok(())
 }

@@ -172,6 +172,12 @@ impl Totals {
     }
 }
 
+/// The name of a test that failed, from its line: `test it_works ... FAILED`.
+pub(crate) fn failed_test(line: &str) -> Option<String> {
+    let name = line.strip_prefix("test ")?.strip_suffix("... FAILED")?;
+    Some(name.trim_end().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,5 +202,16 @@ mod tests {
         let line = totals.line(false, Duration::from_millis(1500));
         let sum = "4 passed; 1 failed; 1 ignored; 0 measured; 2 filtered out";
         assert_eq!(line, format!("test result: FAILED. {sum}; finished in 1.50s"));
+    }
+
+    #[test]
+    fn who_failed_is_named() {
+        assert_eq!(
+            failed_test("test page::it_is_shown            ... FAILED").as_deref(),
+            Some("page::it_is_shown")
+        );
+        for other in ["test counts_are_added_up ... ok", "test result: FAILED. 1 passed"] {
+            assert_eq!(failed_test(other), None);
+        }
     }
 }
