@@ -9,12 +9,12 @@
 use core::fmt;
 
 use bellwether_protocol::RawJson;
-use bson::{Bson, Document};
+use bson::{Bson, Document, RawDocumentBuf};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::value::to_raw_value;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Number, Value};
 
 use super::scan::is_faithful_double;
+use super::write_extjson::{WriteError, write_canonical};
 
 /// Reads a document in canonical or relaxed Extended JSON, keeping the order of its fields.
 pub(super) fn parse(text: &str) -> Result<Document, String> {
@@ -30,34 +30,15 @@ pub(super) fn parse(text: &str) -> Result<Document, String> {
 }
 
 /// Writes a document as canonical Extended JSON.
-pub(crate) fn canonical(document: Document) -> Result<RawJson, serde_json::Error> {
-    to_raw_value(&canonical_value(Bson::Document(document))).map(RawJson::from)
-}
-
-fn canonical_value(value: Bson) -> Value {
-    match value {
-        Bson::Document(document) => canonical_object(document),
-        Bson::Array(items) => Value::Array(items.into_iter().map(canonical_value).collect()),
-        Bson::Double(double) => json!({ "$numberDouble": canonical_double(double) }),
-        Bson::JavaScriptCodeWithScope(code) => {
-            json!({ "$code": code.code, "$scope": canonical_object(code.scope) })
-        }
-        other => other.into_canonical_extjson(),
-    }
-}
-
-fn canonical_object(document: Document) -> Value {
-    let fields = document.into_iter();
-    Value::Object(
-        fields
-            .map(|(name, value)| (name, canonical_value(value)))
-            .collect(),
-    )
+pub(crate) fn canonical(document: Document) -> Result<RawJson, WriteError> {
+    let document =
+        RawDocumentBuf::try_from(&document).map_err(|error| WriteError::Malformed(error.to_string()))?;
+    write_canonical(&document, usize::MAX)
 }
 
 /// The shortest text that is this double again. `bson` writes hundreds of digits for very large and very small
 /// ones, a sign before `NaN`, and those too small to be normal not canonically.
-fn canonical_double(double: f64) -> String {
+pub(super) fn canonical_double(double: f64) -> String {
     if double.is_nan() {
         return "NaN".to_owned();
     }

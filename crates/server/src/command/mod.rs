@@ -17,6 +17,7 @@ mod refusal;
 mod scan;
 mod schema;
 mod vocabulary;
+pub(crate) mod write_extjson;
 
 use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_DEPTH, RawJson};
 use sha2::{Digest, Sha256};

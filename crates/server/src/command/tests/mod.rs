@@ -1,7 +1,7 @@
 mod lists;
 mod refused;
 mod schema;
-mod types;
+pub(super) mod types;
 
 use core::time::Duration;
 
