@@ -65,6 +65,8 @@
 //! # What to know
 //!
 //! - Everything runs on tokio, and starts tasks of its own: call it from within a runtime.
+//! - A [`Server`] has one thread more, for the election and the links to its peers: however busy the threads of the
+//!   caller's runtime are, the server keeps its office. Commands are executed on the caller's runtime.
 //! - What goes wrong with a command is an [`ErrorFrame`](protocol::ErrorFrame): its `outcome` says whether the
 //!   command was executed, its `code` what was wrong. A receiver that ends without an answer means `unknown`.
 //! - The structs of settings ([`Config`], [`ClientLimits`], [`Settings`]) grow. Take the defaults and change what
@@ -82,6 +84,7 @@ mod endpoint;
 #[doc(hidden)]
 pub mod fuzzing;
 mod newcomers;
+mod own_thread;
 mod peer;
 mod pipeline;
 mod seldom;

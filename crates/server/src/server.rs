@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use bellwether_election::{Arbiter, Claim, Election, Epoch, Member, Number, Role, ServerId};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -18,6 +19,7 @@ use tracing::{error, info, warn};
 use crate::config::{Config, ConfigError};
 use crate::database::{self, ClaimError, ConnectError, Database, Fence};
 use crate::endpoint::{self, Cluster};
+use crate::own_thread::OwnThread;
 use crate::peer::{Directory, Flush, PeerSettings, PeerTransport};
 use crate::pipeline::Pipeline;
 
@@ -33,6 +35,8 @@ pub struct Server {
     client_address: SocketAddr,
     peer_address: SocketAddr,
     flush: Flush,
+    /// Where the election runs, and the links to the peers.
+    election_thread: OwnThread,
 }
 
 impl fmt::Debug for Server {
@@ -62,6 +66,9 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
+    /// The thread for the election cannot be had.
+    #[error("cannot start the election's thread: {0}; raise the limits on threads and open files")]
+    Thread(#[source] io::Error),
     /// The page's directory cannot be had.
     #[error("the page cannot be served from {path}: it holds no index.html")]
     NoPage {
@@ -113,15 +120,25 @@ impl Server {
             peers: config.peers.clone(),
             secrets: config.peer_secrets.clone(),
         };
-        let (transport, flush) = PeerTransport::start(peer_settings, peer_listener, &directory);
 
         let fence = Fence::new(database.clone());
         let pipeline = Pipeline::start(database.clone(), fence.clone(), config.pipeline);
         let me = Member::new(config.id.clone(), config.number.unwrap_or_else(Number::random));
         let peers = config.peers.keys().cloned();
         let timing = config.election.clone();
-        let election =
-            Election::start(timing, me, peers, transport, FenceArbiter(fence)).map_err(ConfigError::from)?;
+        let arbiter = FenceArbiter {
+            fence,
+            runtime: Handle::current(),
+        };
+        let election_thread = OwnThread::start("election").map_err(StartError::Thread)?;
+        let (election, flush) = {
+            let _on_its_thread = election_thread.enter();
+            let listener = peer_listener.into_std().and_then(TcpListener::from_std);
+            let listener = listener.map_err(StartError::Thread)?;
+            let (transport, flush) = PeerTransport::start(peer_settings, listener, &directory);
+            let election = Election::start(timing, me, peers, transport, arbiter);
+            (election.map_err(ConfigError::from)?, flush)
+        };
         let cluster = Cluster {
             config,
             database,
@@ -136,6 +153,7 @@ impl Server {
             client_address,
             peer_address,
             flush,
+            election_thread,
         })
     }
 
@@ -170,6 +188,7 @@ impl Server {
             cluster,
             listener,
             flush,
+            election_thread,
             ..
         } = self;
         let (stop, stopped) = watch::channel(false);
@@ -194,6 +213,7 @@ impl Server {
         cluster.election.leave().await;
         stop.send_replace(true);
         flush.wait(FLUSH_TIMEOUT).await;
+        election_thread.end().await;
         if tokio::time::timeout(DRAIN_TIMEOUT, endpoint).await.is_err() {
             warn!("some clients did not take their answers in time");
         }
@@ -210,21 +230,29 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener,
 }
 
 /// Epochs come from the fence document, which is also what refuses writes under older ones.
-struct FenceArbiter(Fence);
+struct FenceArbiter {
+    fence: Fence,
+    /// Where the connections to MongoDB are: the election's thread has none.
+    runtime: Handle,
+}
 
 impl Arbiter for FenceArbiter {
     type Error = ClaimError;
 
     async fn claim(&self, claim: Claim) -> Result<Epoch, ClaimError> {
+        let fence = self.fence.clone();
         let Claim { rank, .. } = claim;
-        self.0
-            .claim(rank.id.as_str(), &rank.number.to_string())
-            .await
-            .map(Epoch)
+        let claimed = self.runtime.spawn(async move {
+            let number = rank.number.to_string();
+            fence.claim(rank.id.as_str(), &number).await
+        });
+        claimed.await.unwrap_or(Err(ClaimError::CutShort)).map(Epoch)
     }
 
     async fn confirm(&self, epoch: Epoch) -> Result<bool, ClaimError> {
-        self.0.is_newest(epoch.0).await
+        let fence = self.fence.clone();
+        let confirmed = self.runtime.spawn(async move { fence.is_newest(epoch.0).await });
+        confirmed.await.unwrap_or(Err(ClaimError::CutShort))
     }
 }
 

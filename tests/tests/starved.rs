@@ -1,0 +1,107 @@
+//! Servers whose own threads are kept busy: the election must not notice.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bellwether_server::election::Role;
+use bellwether_server::{Config, Server};
+use bellwether_tests::{ReplicaSet, free_ports, wait_until};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// Long enough for a thread to get a turn on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// Several times what it takes to miss a server, to elect another and to claim its epoch.
+const BUSY: Duration = Duration::from_secs(6);
+const WORKERS: usize = 2;
+
+/// A server in a runtime of its own, as in a process of its own.
+struct Embedded {
+    runtime: Runtime,
+    role: watch::Receiver<Role>,
+}
+
+impl Embedded {
+    async fn start(config: Config) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .enable_all()
+            .build()?;
+        let server = runtime.spawn(Server::start(config)).await??;
+        let role = server.role();
+        runtime.spawn(server.run(pending()));
+        Ok(Self { runtime, role })
+    }
+
+    fn role(&self) -> Role {
+        self.role.borrow().clone()
+    }
+
+    /// Keeps every thread that runs this server's tasks from running any.
+    fn keep_busy(&self) {
+        for _ in 0..WORKERS {
+            self.runtime.spawn(async { thread::sleep(BUSY) });
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_free_thread_stays_coordinator() -> Result<()> {
+    let set = ReplicaSet::start(1).await?;
+    let ports = free_ports(3)?;
+    let address = |port: u16| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    let ids = ["s1", "s2", "s3"];
+    let mut servers = BTreeMap::new();
+    for (id, port) in ids.into_iter().zip(&ports) {
+        let mut config = Config::new(id.parse()?, set.uri());
+        config.listen = address(0).into();
+        config.peer_listen = address(*port).into();
+        for (peer, port) in ids.into_iter().zip(&ports).filter(|(peer, _)| *peer != id) {
+            config.peers.insert(peer.parse()?, address(*port).to_string());
+        }
+        config.election.timeout = TIMEOUT;
+        servers.insert(id, Embedded::start(config).await?);
+    }
+    let roles = || -> Vec<Role> { servers.values().map(Embedded::role).collect() };
+    let agreed = wait_until("one server to lead and two to follow it", async || {
+        let roles = roles();
+        let epochs = roles.iter().filter_map(|role| match role {
+            Role::Coordinator { epoch } => Some(*epoch),
+            Role::Follower { coordinator } => Some(coordinator.epoch),
+            _ => None,
+        });
+        let epochs: Vec<_> = epochs.collect();
+        let leaders = roles
+            .iter()
+            .filter(|role| matches!(role, Role::Coordinator { .. }));
+        ensure!(leaders.count() == 1 && epochs.len() == 3, "{roles:?}");
+        ensure!(epochs.windows(2).all(|two| two[0] == two[1]), "{roles:?}");
+        Ok(roles)
+    })
+    .await?;
+
+    // Every one of them: followers that are not heard do not make a coordinator, either.
+    let mut seen: Vec<_> = servers.values().map(|server| server.role.clone()).collect();
+    seen.iter_mut().for_each(watch::Receiver::mark_unchanged);
+    servers.values().for_each(Embedded::keep_busy);
+    // The servers' own threads are asleep for that long; nothing is expected to happen at any point of it.
+    tokio::time::sleep(BUSY).await;
+    for (role, expected) in seen.iter().zip(&agreed) {
+        ensure!(
+            *role.borrow() == *expected,
+            "{:?} became {:?}",
+            expected,
+            *role.borrow()
+        );
+        let changed = role.has_changed().context("an election has ended")?;
+        ensure!(!changed, "{expected:?} was something else meanwhile");
+    }
+    servers
+        .into_values()
+        .for_each(|server| server.runtime.shutdown_background());
+    Ok(())
+}
