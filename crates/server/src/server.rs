@@ -203,7 +203,10 @@ impl Server {
         tasks.spawn(watch_since(Arc::clone(&cluster)));
         if cluster.config.assist_failover {
             let role = cluster.election.role();
-            let leads = move || matches!(*role.borrow(), Role::Coordinator { .. });
+            let pipeline = cluster.pipeline.clone();
+            let leads = move || {
+                matches!(*role.borrow(), Role::Coordinator { .. }) && !pipeline.may_have_caused_a_loss()
+            };
             tasks.spawn(database::assist(cluster.database.clone(), leads));
         }
         let endpoint = tokio::spawn(endpoint::serve(Arc::clone(&cluster), listener, stopped));

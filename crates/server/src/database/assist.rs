@@ -10,28 +10,22 @@
 //! members judge that better than a client of theirs.
 
 use core::time::Duration;
-use std::io;
 use std::sync::Arc;
 
 use bson::{Document, doc};
 use futures_util::future::join_all;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{SelectionCriteria, ServerAddress};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::candidate::{self, Candidate};
 use super::codes::UNAUTHORIZED;
 use super::members::Members;
-use super::{Database, privilege};
+use super::{Database, losses, privilege};
 
-/// How long a lost primary is looked at, and how long one connection to it may take.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between two looks at a process that is just ending.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long secondaries may take to describe themselves. Those that take longer are not asked.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a secondary may take to win its election.
@@ -60,7 +54,7 @@ pub(crate) async fn assist(database: Database, leads: impl Fn() -> bool) {
             return;
         };
         let rest = if leads() {
-            if assistant.is_gone(&lost).await && leads() {
+            if losses::is_gone(&lost, &assistant.members).await && leads() {
                 assistant.replace(&lost).await;
             }
             if assistant.may_not { LONG_REST } else { REST }
@@ -102,28 +96,6 @@ impl Assistant {
                  the action replSetStateChange on the cluster, for example by the role clusterManager"
             );
         }
-    }
-
-    /// Whether the lost primary's address refuses connections: twice in a row, so that one refusal in the
-    /// midst of a restart does not count. As long as it takes connections, its process may be just ending.
-    async fn is_gone(&self, lost: &ServerAddress) -> bool {
-        let until = Instant::now() + LOOK_TIMEOUT;
-        let mut refusals = 0;
-        while Instant::now() < until && self.is_lost(lost) {
-            match timeout(LOOK_TIMEOUT, connect(lost)).await {
-                Ok(Ok(())) => refusals = 0,
-                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => refusals += 1,
-                other => {
-                    debug!(%lost, ?other, "the primary is lost, and not known to be gone");
-                    return false;
-                }
-            }
-            if refusals == 2 {
-                return true;
-            }
-            sleep(LOOK_AGAIN).await;
-        }
-        false
     }
 
     fn is_lost(&self, lost: &ServerAddress) -> bool {
@@ -207,24 +179,6 @@ fn send(
     let to = to.clone();
     let only = SelectionCriteria::Predicate(Arc::new(move |server| *server.address() == to));
     tokio::spawn(async move { admin.run_command(command).selection_criteria(only).await })
-}
-
-/// One connection to any of the addresses the name stands for. Refused only if all of them refuse.
-async fn connect(to: &ServerAddress) -> io::Result<()> {
-    let ServerAddress::Tcp { host, port } = to else {
-        return Err(io::ErrorKind::Unsupported.into());
-    };
-    let mut failed = None;
-    for address in lookup_host((host.as_str(), port.unwrap_or(27017))).await? {
-        match TcpStream::connect(address).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                failed.get_or_insert(error);
-            }
-            Err(error) => failed = Some(error),
-        }
-    }
-    Err(failed.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
 fn is_unauthorized(error: &Error) -> bool {

@@ -17,11 +17,12 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc, rawdoc};
-use mongodb::ClientSession;
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ReadConcern, ReturnDocument, WriteConcern};
+use mongodb::{Client, ClientSession};
 use thiserror::Error as ThisError;
-use tokio::time::{Instant, sleep};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Database;
 use super::codes::{
@@ -39,6 +40,12 @@ const TRY_TIMEOUT: Duration = Duration::from_millis(500);
 /// So many sessions of earlier epochs are remembered. What they have sent arrives within minutes or never, and epochs
 /// change more often than that only where it does not matter any more.
 const EARLIER_SESSIONS: i32 = 16;
+/// Time limit for MongoDB to end sessions.
+const KILL_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time after which the connection of a command that ends sessions is closed.
+const GIVE_UP_KILLING: Duration = Duration::from_secs(10);
+/// Largest number of commands that end sessions and are under way, in this process.
+const MAX_KILLS: usize = 4;
 /// How long the majority may take to have the claim.
 const MAJORITY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -181,8 +188,9 @@ impl Fence {
         let session = self.session_apart_from(&fence).await?;
         let mut earlier: Vec<Bson> = Vec::new();
         if let Some(held_in) = held_in(&fence) {
-            let kill = doc! { "killSessions": [held_in.clone()] };
-            self.database.system().run_command(kill).await?;
+            // Where MongoDB does not end it in time, the claim goes on: an operation that MongoDB cannot interrupt has not
+            // written the fence yet, since a turn writes the fence last.
+            Self::kill_sessions(self.database.client(), vec![held_in.clone()]).await;
             earlier.push(held_in.clone().into());
         }
         let claim = doc! {
@@ -236,21 +244,50 @@ impl Fence {
         let Some(fence) = fence.await?.filter(|fence| held_in(fence) == Some(own)) else {
             return Ok(());
         };
-        let mut session = database.client().start_session().await?;
-        // The one that ends the others may be one of them, given out again: it must not end itself.
-        let earlier: Vec<&Document> = earlier_sessions(&fence)
-            .filter(|id| *id != session.id())
-            .collect();
-        if earlier.is_empty() {
-            return Ok(());
+        let earlier: Vec<Document> = earlier_sessions(&fence).cloned().collect();
+        if !earlier.is_empty() {
+            Self::kill_sessions(database.client(), earlier).await;
         }
-        let kill = doc! { "killSessions": earlier };
-        database
-            .system()
-            .run_command(kill)
-            .session(&mut session)
-            .await
-            .map(drop)
+        Ok(())
+    }
+
+    /// Ends the transactions that are open in these sessions. Returns `true` if MongoDB says within
+    /// [`KILL_TIMEOUT`] that it did.
+    ///
+    /// MongoDB waits for an operation that it cannot interrupt, such as one expression that computes for hours. So the command
+    /// has a time limit in MongoDB and another one here, and only [`MAX_KILLS`] of them may be under way: each takes a
+    /// connection. The future may be dropped; what it has sent then runs to its end.
+    pub(crate) async fn kill_sessions(client: &Client, sessions: Vec<Document>) -> bool {
+        static KILLS: Semaphore = Semaphore::const_new(MAX_KILLS);
+        let Ok(permit) = KILLS.try_acquire() else {
+            return false;
+        };
+        let client = client.clone();
+        let killing = tokio::spawn(async move {
+            let _permit = permit;
+            let mut own = client.start_session().await?;
+            // The session that ends the others may be one of them, given out again: it must not end itself.
+            let others: Vec<Document> = sessions.into_iter().filter(|id| id != own.id()).collect();
+            if others.is_empty() {
+                return Ok(());
+            }
+            let limit = i64::try_from(KILL_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
+            let kill = doc! { "killSessions": others, "maxTimeMS": limit };
+            let admin = client.database("admin");
+            let killing = admin.run_command(kill).session(&mut own);
+            // The connection ends with it, and the permit is given back, also where MongoDB does not heed the limit.
+            match timeout(GIVE_UP_KILLING, killing).await {
+                Ok(killed) => killed.map(drop),
+                Err(_) => Err(Error::custom("killSessions did not end")),
+            }
+        });
+        match timeout(KILL_TIMEOUT * 2, killing).await {
+            Ok(Ok(Ok(()))) => true,
+            ended => {
+                tracing::debug!(?ended, "MongoDB has not ended the sessions");
+                false
+            }
+        }
     }
 
     /// The statement of an `update` on the ledger that every transaction under `epoch` holds: it matches while no

@@ -5,8 +5,10 @@ mod candidate;
 pub(crate) mod codes;
 mod fence;
 mod health;
+mod losses;
 mod members;
 mod privilege;
+mod utf8;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -24,7 +26,9 @@ pub(crate) use assist::assist;
 pub(crate) use fence::Tenure;
 pub use fence::{ClaimError, Fence};
 pub use health::Health;
+pub(crate) use losses::Losses;
 use members::Members;
+pub(crate) use utf8::decode_lossy;
 
 /// How long a command's id and reply are kept. An id is refused as expired after half of this, so that none
 /// is ever executed again because it was forgotten.
@@ -115,6 +119,11 @@ impl Database {
     /// What is known of the replica set, at every moment.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
+    }
+
+    /// The losses of primaries from now on.
+    pub(crate) fn losses(&self) -> Losses {
+        Losses::new(self.members.clone())
     }
 
     /// Creates what the pipeline needs, once for this connection: the ledger, the index that deletes old

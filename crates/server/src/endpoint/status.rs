@@ -18,7 +18,15 @@ pub(super) async fn livez() -> Json<serde_json::Value> {
 /// Whether commands sent here are executed, or answered with who executes them.
 pub(super) async fn readyz(State(context): State<Context>) -> Response {
     let reason = match &*context.cluster.election.role().borrow() {
-        Role::Coordinator { .. } | Role::Follower { .. } => None,
+        Role::Coordinator { .. } => context.cluster.pipeline.stalled_for().map(|stalled| {
+            let turn = context.cluster.pipeline.turn_takes().unwrap_or_default();
+            format!(
+                "nothing has been executed for {} s although commands wait: the turn in hand has taken {} ms",
+                stalled.as_secs(),
+                turn.as_millis()
+            )
+        }),
+        Role::Follower { .. } => None,
         Role::Draining { .. } | Role::Left => Some("the server is leaving".to_owned()),
         _ => Some(context.cluster.why_no_coordinator()),
     };

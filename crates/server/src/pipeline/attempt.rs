@@ -2,26 +2,29 @@
 
 use core::time::Duration;
 
-use bellwether_protocol::ErrorFrame;
+use std::sync::Arc;
+
+use bellwether_protocol::{ErrorFrame, MongoError, Outcome};
 use bson::{Bson, Document, Timestamp};
-use mongodb::error::{Error, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use mongodb::error::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
 use super::bet::Bet;
 use super::execute::{Allowance, collect, execute, execute_merged, refused, remaining, take_documents};
-use super::failure::Failure;
+use super::failure::{CommitFailure, Failure};
 use super::job::Task;
 use super::lane::Lane;
 use super::merge::{Merged, Slot, Step, plan};
 use super::record::{Known, Pending, Record, Sealed};
 use super::replies::{Replies, Reply};
-use super::turn::Doubt;
-use super::{Settings, record};
+use super::suspects::{Run, Suspects};
+use super::turn_state::TurnState;
+use super::{Settings, record, refusal};
 use crate::command::{Kind, ParsedCommand};
 use crate::database::Database;
-use crate::database::codes::{MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT};
+use crate::database::codes::{MAX_TIME_EXPIRED, TRANSACTION_TOO_LARGE_FOR_CACHE, WRITE_CONCERN_TIMEOUT};
 
 /// MongoDB stops a majority write of the fence after this time; it is then tried again.
 const MARK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,17 +35,56 @@ const MAX_RECORD_BYTES: usize = 8 * 1024 * 1024;
 /// One try.
 pub(super) struct Attempt<'a> {
     pub(super) database: &'a Database,
+    pub(super) suspects: &'a Arc<Suspects>,
     pub(super) settings: &'a Settings,
     pub(super) epoch: u64,
     pub(super) lane: &'a mut Lane,
     pub(super) stopped: &'a watch::Receiver<bool>,
-    pub(super) doubt: &'a Doubt,
+    pub(super) state: &'a TurnState,
     pub(super) merging: &'a mut Bet,
     /// All commands of the turn.
-    pub(super) tasks: &'a [Task],
+    pub(super) tasks: &'a [Arc<Task>],
     /// Whether the ids are looked up first. Without it the records' uniqueness finds a repeated id, too, but
     /// nothing is learned from a command that fails: it may have been executed before.
     pub(super) careful: bool,
+    /// Whether a transaction of its own writes the fence and looks the ids up before the commands run. It settles a commit in
+    /// doubt, and it finds out early that a later epoch was granted. The commands' own transaction writes the fence last, so
+    /// that one that MongoDB cannot stop does not hold it.
+    pub(super) settle: bool,
+}
+
+/// A failure that was not found to be the fault of one command.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) reason: String,
+    /// MongoDB's error, if it was one.
+    pub(super) error: Option<MongoError>,
+}
+
+impl Fault {
+    pub(super) fn other(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            error: None,
+        }
+    }
+
+    /// The answer to the command that causes it when it runs alone.
+    pub(super) fn into_frame(self) -> ErrorFrame {
+        match self.error {
+            Some(error) => refusal::mongo(error),
+            None => refusal::internal(Outcome::NotExecuted, self.reason),
+        }
+    }
+}
+
+impl From<MongoError> for Fault {
+    fn from(error: MongoError) -> Self {
+        Self {
+            reason: format!("{} ({})", error.message, error.code_name),
+            error: Some(error),
+        }
+    }
 }
 
 /// Commands that MongoDB has refused, with their errors.
@@ -78,19 +120,22 @@ pub(super) enum Stop {
     Fenced,
     /// A deadline passed before the commit was sent.
     Overdue,
-    /// Nothing more can be done.
-    GiveUp(String),
+    /// It is not known which command is at fault, if any.
+    Failed(Fault),
+    /// The turn was abandoned: nobody waits for it, and it must not commit.
+    Abandoned,
 }
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Transient(reason) | Failure::MomentGone(reason) => Self::Again(reason),
+            Failure::Transient(reason) | Failure::Disconnected(reason) => Self::Again(reason),
+            Failure::MomentGone(error) => Self::Again(error.message),
             Failure::Conflict(reason) => Self::Conflict(reason),
             Failure::OutOfTime => Self::Overdue,
-            Failure::Refused(error) => Self::GiveUp(format!("{} ({})", error.message, error.code_name)),
-            Failure::TooLarge => Self::GiveUp("the stored replies are too large to read".to_owned()),
-            Failure::Broken(reason) => Self::GiveUp(reason),
+            Failure::Refused(error) => Self::Failed(error.into()),
+            Failure::TooLarge => Self::Failed(Fault::other("the stored replies are too large to read")),
+            Failure::Broken(reason) => Self::Failed(Fault::other(reason)),
         }
     }
 }
@@ -130,40 +175,49 @@ impl Attempt<'_> {
         };
         match reply.get("operationTime") {
             Some(Bson::Timestamp(at)) => Ok(*at),
-            _ => Err(Stop::GiveUp("MongoDB's reply does not say its time".to_owned())),
+            _ => Err(Stop::Failed(Fault::other(
+                "MongoDB's reply does not say its time",
+            ))),
         }
     }
 
     /// One transaction over the commands at these places, in their order. Of those in `rejected` the ids are looked up, so
-    /// that their errors count if this commits.
+    /// that their errors count if this commits. `open` are all commands of the turn that write and have no answer yet: where
+    /// a commit is in doubt, all of them were in it.
     pub(super) async fn commit_all(
         &mut self,
         mut to_run: Vec<usize>,
         rejected: &mut Rejected,
+        open: &[usize],
     ) -> Result<Committed, Stop> {
         self.database.prepare().await?;
         let mut all: Vec<usize> = to_run.iter().copied().chain(rejected.tasks()).collect();
         all.sort_unstable();
-        let latest = all.iter().map(|task| self.tasks[*task].deadline).max();
-        let latest = latest.unwrap_or_else(Instant::now);
-        self.lane.begin(remaining(latest)).await?;
-
-        let mut answers = Vec::new();
-        if self.careful {
-            let known = self.look_up(&all).await?;
-            if !known.is_empty() && rejected.hopeful {
-                // They were judged in a state in which a command had been executed twice: judge anew.
-                *rejected = Rejected::default();
-                to_run = all;
-            }
-            for (task, known) in known {
-                to_run.retain(|other| *other != task);
-                rejected.commands.retain(|(other, _)| *other != task);
-                if let Some(command) = self.tasks[task].command() {
-                    answers.push((task, known.answer(command.fingerprint())));
-                }
+        let mut known = Vec::new();
+        if self.settle {
+            known = self.look_up_and_commit(open).await?;
+            if known.len() == open.len() {
+                self.state.set_in_doubt(false);
+                let at = self.lane.operation_time();
+                let answers = self.answers_of(known);
+                return Ok(Committed { answers, at });
             }
         }
+        let latest = self.latest_deadline(&all);
+        self.lane.begin(remaining(latest)).await?;
+        if self.careful && !self.settle {
+            known = self.look_up(&all).await?;
+        }
+        if !known.is_empty() && rejected.hopeful {
+            // They were judged in a state in which a command had been executed twice: judge anew.
+            *rejected = Rejected::default();
+            to_run = all;
+        }
+        for (task, _) in &known {
+            to_run.retain(|other| other != task);
+            rejected.commands.retain(|(other, _)| other != task);
+        }
+        let mut answers = self.answers_of(known);
 
         let mut records = Vec::new();
         let replies = self.run(&to_run).await?;
@@ -172,10 +226,14 @@ impl Attempt<'_> {
         for reply in replies {
             let task = &self.tasks[reply.task];
             if let Some(command) = task.command().filter(|command| command.kind() != Kind::Read) {
-                records.push(record::new(task.id, command.fingerprint(), &reply.encoded));
+                records.push(record::new(
+                    task.id,
+                    command.fingerprint(),
+                    &reply.written.encoded,
+                ));
             }
             let pending = Pending {
-                reply: reply.document,
+                reply: reply.written.text,
                 epoch: self.epoch,
                 replayed: false,
             };
@@ -185,31 +243,61 @@ impl Attempt<'_> {
         let errors = rejected.commands.iter().filter(|(task, _)| *task < cut);
         answers.extend(errors.map(|(task, error)| (*task, Err(error.clone()))));
 
-        // Whoever was overdue has been told that nothing was executed, and that must stay true.
+        if self.state.is_abandoned() {
+            return Err(Stop::Abandoned);
+        }
+        // A command that was overdue has been answered that nothing was executed, and that must stay true.
         let now = Instant::now();
         if answers.iter().any(|(task, _)| self.tasks[*task].deadline <= now) {
             return Err(Stop::Overdue);
         }
-        self.doubt.set(true);
+        self.state.set_in_doubt(true);
         self.commit(latest).await?;
-        self.doubt.set(false);
+        self.state.set_in_doubt(false);
         let at = self.lane.operation_time();
         Ok(Committed { answers, at })
     }
 
-    /// Holds the fence and finds the records of these commands.
-    pub(super) async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
-        // First the fence: it excludes every earlier transaction that might still commit.
+    fn latest_deadline(&self, tasks: &[usize]) -> Instant {
+        let deadlines = tasks.iter().map(|task| self.tasks[*task].deadline);
+        deadlines.max().unwrap_or_else(Instant::now)
+    }
+
+    fn answers_of(&self, known: Vec<(usize, Known)>) -> Vec<(usize, Result<Pending, ErrorFrame>)> {
+        let answers = known.into_iter().filter_map(|(task, known)| {
+            let command = self.tasks[task].command()?;
+            Some((task, known.answer(command.fingerprint())))
+        });
+        answers.collect()
+    }
+
+    /// Finds the records of these commands in a transaction of its own, which settles whether a commit in doubt has happened.
+    async fn look_up_and_commit(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
+        let latest = self.latest_deadline(tasks);
+        self.lane.begin(remaining(latest)).await?;
+        let known = self.hold_and_look_up(tasks).await?;
+        self.commit(latest).await?;
+        // A record that is found may be that of the commit in doubt; then its commands are not answered yet.
+        if known.is_empty() {
+            self.state.set_in_doubt(false);
+        }
+        Ok(known)
+    }
+
+    /// Writes the fence, which excludes every earlier transaction that might still commit, and finds the records of these
+    /// commands.
+    pub(super) async fn hold_and_look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
         self.write_ledger(&[]).await?;
-        // What only reads is never recorded.
+        self.look_up(tasks).await
+    }
+
+    /// Finds the records of these commands.
+    async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
+        // A read-only command is never recorded.
         let writes = tasks.iter().filter(|task| !self.tasks[**task].only_reads());
         let ids = writes.map(|task| self.tasks[*task].id);
         let mut found = collect(self.lane, self.database.system(), &record::find(ids), usize::MAX).await?;
         let mut known = record::read(take_documents(&mut found));
-        // A record that is found may be that of the commit in doubt.
-        if known.is_empty() {
-            self.doubt.set(false);
-        }
         let known = tasks
             .iter()
             .filter_map(|task| Some((*task, known.remove(&self.tasks[*task].id.as_bytes()[..])?)));
@@ -230,14 +318,20 @@ impl Attempt<'_> {
         let began = Instant::now();
         let mut replies = Replies::new(tasks);
         for step in plan(slots, self.merging.is_on()) {
+            if self.state.is_abandoned() {
+                return Err(Stop::Abandoned);
+            }
             let enough = began.elapsed() > self.settings.turn_time || replies.bytes() > MAX_RECORD_BYTES;
             if enough && replies.is_between_commands() {
                 break;
             }
             match step {
                 Step::One(slot) => {
+                    let run = self.runs(vec![slot.task]);
                     let allowance = self.allowance(slot);
                     let reply = execute(self.lane, self.database.users(), slot.part, allowance, None).await;
+                    run.ends(&reply);
+                    self.state.set_running(Vec::new());
                     let reply = reply.map_err(|failure| of_part(failure, slot, tasks))?;
                     replies
                         .push(slot, reply)
@@ -263,7 +357,11 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         };
         let users = self.database.users();
-        match execute_merged(self.lane, users, merged.command(), allowance).await {
+        let run = self.runs(merged.slots().map(|slot| slot.task).collect());
+        let reply = execute_merged(self.lane, users, merged.command(), allowance).await;
+        run.ends(&reply);
+        self.state.set_running(Vec::new());
+        match reply {
             Ok(reply) => {
                 if let Some(parts) = merged.split(&reply) {
                     return Ok(parts);
@@ -286,6 +384,14 @@ impl Attempt<'_> {
         Err(Stop::Unsettled)
     }
 
+    /// Records that MongoDB works on these commands.
+    fn runs(&self, tasks: Vec<usize>) -> Run {
+        let commands = tasks.iter().filter_map(|task| self.tasks[*task].command());
+        let run = self.suspects.run(commands);
+        self.state.set_running(tasks);
+        run
+    }
+
     fn allowance(&self, slot: Slot<'_>) -> Allowance {
         Allowance::new(slot.part, self.tasks[slot.task].deadline, self.settings)
     }
@@ -297,9 +403,9 @@ impl Attempt<'_> {
         match record::sealed(&reply, !records.is_empty())? {
             Sealed::Done => Ok(()),
             Sealed::Fenced => Err(Stop::Fenced),
-            Sealed::Repeated if self.careful => Err(Stop::GiveUp(
-                "the ledger holds a document under this id that is no record".to_owned(),
-            )),
+            Sealed::Repeated if self.careful => Err(Stop::Failed(Fault::other(
+                "the ledger holds a document under this id that is no record",
+            ))),
             Sealed::Repeated => Err(Stop::Repeated),
         }
     }
@@ -309,22 +415,21 @@ impl Attempt<'_> {
     pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
         let mut pause = Backoff::default();
         loop {
-            let Err(error) = self.lane.commit().await else {
+            if self.state.is_abandoned() {
+                return Err(Stop::Abandoned);
+            }
+            let Err(CommitFailure { in_doubt, failure }) = self.lane.commit().await else {
                 return Ok(());
             };
-            let reason = error.kind.to_string();
             let in_time = Instant::now() < latest && !self.is_left_to_others();
-            if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && in_time {
-                tracing::debug!(epoch = self.epoch, reason, "committing again");
+            if in_doubt && in_time {
+                tracing::debug!(epoch = self.epoch, ?failure, "committing again");
                 sleep(pause.next()).await;
-            } else if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
-                return Err(Stop::Again(reason));
+            } else if in_doubt {
+                return Err(Stop::Again(failure.to_string()));
             } else {
-                return Err(match Failure::from(error) {
-                    // Also where a successor, or this server's own next claim, has ended the session.
-                    Failure::Transient(reason) | Failure::Conflict(reason) => Stop::Again(reason),
-                    _ => Stop::GiveUp(format!("the commit failed: {reason}")),
-                });
+                // Also where a successor, or this server's own next claim, has ended the session.
+                return Err(failure.into());
             }
         }
     }
@@ -343,7 +448,13 @@ impl Rejected {
 }
 
 /// What a failure within one part means for the turn.
-fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Task]) -> Stop {
+fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Arc<Task>]) -> Stop {
+    // The cache holds everything that the transaction has written, not the writes of this part alone.
+    if let Failure::Refused(error) = &failure
+        && error.code == TRANSACTION_TOO_LARGE_FOR_CACHE
+    {
+        return failure.into();
+    }
     let is_list = tasks[slot.task].command().is_some_and(ParsedCommand::is_list);
     match refused(failure, is_list.then_some(slot.index)) {
         Ok(answer) => Stop::Refused {

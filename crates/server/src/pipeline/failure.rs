@@ -1,23 +1,30 @@
 //! What MongoDB's and the driver's errors mean for a command.
 
+use core::fmt;
+
 use bellwether_protocol::MongoError;
 use bson::{Bson, Document};
-use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure};
+use mongodb::error::{
+    Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
+};
 
 use crate::database::codes::{
     CURSOR_KILLED, CURSOR_NOT_FOUND, DUPLICATE_KEY, INTERRUPTED, NO_SUCH_TRANSACTION, SNAPSHOT_TOO_OLD,
-    SNAPSHOT_UNAVAILABLE, WRITE_CONFLICT, is_change_of_primary,
+    SNAPSHOT_UNAVAILABLE, TRANSACTION_TOO_LARGE_FOR_CACHE, WRITE_CONFLICT, is_change_of_primary, is_passing,
 };
+use crate::database::decode_lossy;
 
 /// Why a step of a transaction failed. Whatever it was, the transaction will not commit.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Running the whole transaction again may succeed.
     Transient(String),
+    /// The same: the connection broke before MongoDB answered.
+    Disconnected(String),
     /// The same, once another transaction has ended that has written to one of the documents.
     Conflict(String),
     /// MongoDB cannot read at this moment; at a later one it may.
-    MomentGone(String),
+    MomentGone(MongoError),
     /// MongoDB refuses this command, now and in the next try.
     Refused(MongoError),
     /// The command took as long as it was allowed to.
@@ -30,32 +37,133 @@ pub(super) enum Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        if let Some(reply) = undecoded(&error) {
+            return Self::of_reply(&reply);
+        }
         let transient = error.contains_label(TRANSIENT_TRANSACTION_ERROR);
         match *error.kind {
-            ErrorKind::Command(command) if command.code == WRITE_CONFLICT => Self::Conflict(command.message),
-            _ if transient => Self::Transient(error.kind.to_string()),
-            ErrorKind::Command(command)
-                if [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE].contains(&command.code) =>
-            {
-                Self::MomentGone(command.message)
+            ErrorKind::Command(command) => Self::of_code(
+                MongoError {
+                    code: command.code,
+                    code_name: command.code_name,
+                    message: command.message,
+                    index: None,
+                    command: None,
+                },
+                transient,
+            ),
+            ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => {
+                Self::Disconnected(error.kind.to_string())
             }
-            ErrorKind::Command(command) if is_transient(command.code) => Self::Transient(command.message),
-            ErrorKind::Command(command) => Self::Refused(MongoError {
-                code: command.code,
-                code_name: command.code_name,
-                message: command.message,
-                index: None,
-                command: None,
-            }),
+            _ if transient => Self::Transient(error.kind.to_string()),
             // The same where it happens while a commit waits for the majority.
             ErrorKind::Write(WriteFailure::WriteConcernError(error)) if is_transient(error.code) => {
                 Self::Transient(error.message)
             }
-            ErrorKind::Io(_)
-            | ErrorKind::ServerSelection { .. }
-            | ErrorKind::ConnectionPoolCleared { .. } => Self::Transient(error.kind.to_string()),
+            ErrorKind::ServerSelection { .. } => Self::Transient(error.kind.to_string()),
             other => Self::Broken(other.to_string()),
         }
+    }
+}
+
+impl Failure {
+    /// Returns the reply, if MongoDB executed the command and the driver could not decode what it says.
+    ///
+    /// # Errors
+    /// The failure, if there is one.
+    pub(super) fn or_reply(error: Error) -> Result<Document, Self> {
+        match undecoded(&error) {
+            Some(reply) if is_ok(&reply) => Ok(reply),
+            _ => Err(error.into()),
+        }
+    }
+
+    /// Reads a reply that says `ok: 0`.
+    fn of_reply(reply: &Document) -> Self {
+        let Some(code) = reply.get("code").and_then(integer) else {
+            return Self::Broken("MongoDB's reply says neither that it is well nor what is wrong".to_owned());
+        };
+        let error = MongoError {
+            code,
+            code_name: reply
+                .get_str("codeName")
+                .map_or_else(|_| code_name(code), str::to_owned),
+            message: reply.get_str("errmsg").unwrap_or("no message").to_owned(),
+            index: None,
+            command: None,
+        };
+        Self::of_code(error, has_label(reply, TRANSIENT_TRANSACTION_ERROR))
+    }
+
+    fn of_code(error: MongoError, labelled_transient: bool) -> Self {
+        match error.code {
+            WRITE_CONFLICT => Self::Conflict(error.message),
+            // Another try would write as much.
+            TRANSACTION_TOO_LARGE_FOR_CACHE => Self::Refused(error),
+            _ if labelled_transient => Self::Transient(error.message),
+            SNAPSHOT_TOO_OLD | SNAPSHOT_UNAVAILABLE => Self::MomentGone(error),
+            code if is_transient(code) => Self::Transient(error.message),
+            _ => Self::Refused(error),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transient(reason)
+            | Self::Disconnected(reason)
+            | Self::Conflict(reason)
+            | Self::Broken(reason) => f.write_str(reason),
+            Self::MomentGone(error) | Self::Refused(error) => {
+                write!(f, "{} ({})", error.message, error.code_name)
+            }
+            Self::OutOfTime => f.write_str("MongoDB stopped the command at its deadline"),
+            Self::TooLarge => f.write_str("the reply is too large"),
+        }
+    }
+}
+
+/// Why a commit failed.
+#[derive(Debug)]
+pub(super) struct CommitFailure {
+    /// It is not known whether the transaction was committed. Committing again is safe.
+    pub(super) in_doubt: bool,
+    pub(super) failure: Failure,
+}
+
+impl From<Error> for CommitFailure {
+    fn from(error: Error) -> Self {
+        let label = UNKNOWN_TRANSACTION_COMMIT_RESULT;
+        let in_reply = undecoded(&error).is_some_and(|reply| has_label(&reply, label));
+        Self {
+            in_doubt: in_reply || error.contains_label(label),
+            failure: error.into(),
+        }
+    }
+}
+
+/// The reply that MongoDB has sent and that the driver could not decode.
+fn undecoded(error: &Error) -> Option<Document> {
+    if matches!(*error.kind, ErrorKind::Command(_) | ErrorKind::Write(_)) {
+        return None;
+    }
+    decode_lossy(error.server_response()?.as_bytes())
+}
+
+fn is_ok(reply: &Document) -> bool {
+    match reply.get("ok") {
+        Some(Bson::Double(ok)) => *ok == 1.0,
+        Some(other) => integer(other) == Some(1),
+        None => false,
+    }
+}
+
+fn integer(value: &Bson) -> Option<i32> {
+    match value {
+        Bson::Int32(number) => Some(*number),
+        Bson::Int64(number) => i32::try_from(*number).ok(),
+        _ => None,
     }
 }
 
@@ -64,6 +172,7 @@ impl From<Error> for Failure {
 fn is_transient(code: i32) -> bool {
     [CURSOR_NOT_FOUND, CURSOR_KILLED, NO_SUCH_TRANSACTION, INTERRUPTED].contains(&code)
         || is_change_of_primary(code)
+        || is_passing(code)
 }
 
 /// Looks for errors in a reply that says `ok: 1`.
@@ -77,28 +186,24 @@ pub(super) fn check_reply(reply: &Document) -> Result<(), Failure> {
         return Ok(());
     };
     let code = error.get_i32("code").unwrap_or_default();
-    let message = error.get_str("errmsg").unwrap_or("no message").to_owned();
-    if code == WRITE_CONFLICT {
-        return Err(Failure::Conflict(message));
-    }
-    if has_transient_label(reply) {
-        return Err(Failure::Transient(message));
-    }
     let named = error.get_str("codeName").map(str::to_owned);
-    Err(Failure::Refused(MongoError {
+    let error = MongoError {
         code,
         code_name: named.unwrap_or_else(|_| code_name(code)),
-        message,
+        message: error.get_str("errmsg").unwrap_or("no message").to_owned(),
         index: error.get_i32("index").ok(),
         command: None,
-    }))
+    };
+    Err(Failure::of_code(
+        error,
+        has_label(reply, TRANSIENT_TRANSACTION_ERROR),
+    ))
 }
 
-fn has_transient_label(reply: &Document) -> bool {
-    reply.get_array("errorLabels").is_ok_and(|labels| {
-        let transient = Bson::String(TRANSIENT_TRANSACTION_ERROR.to_owned());
-        labels.contains(&transient)
-    })
+fn has_label(reply: &Document, label: &str) -> bool {
+    reply
+        .get_array("errorLabels")
+        .is_ok_and(|labels| labels.iter().any(|one| one.as_str() == Some(label)))
 }
 
 /// MongoDB sends no name with the errors of single statements. These are the ones statements have.

@@ -1,5 +1,6 @@
 //! A command on its way through the pipeline, and the count of what became of all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bellwether_protocol::{CommandCounts, CommandFate, CommandId, ErrorFrame, Outcome};
@@ -13,8 +14,20 @@ use crate::command::{Kind, ParsedCommand};
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) source: SourceId,
-    pub(super) task: Task,
+    pub(super) task: Arc<Task>,
+    pub(super) notes: Notes,
     reply: Reply,
+}
+
+/// What was found out about a job while it waited or was tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notes {
+    /// Whether the command must not be in one turn with those of other sources.
+    pub(super) apart: bool,
+    /// Of a question: whether the command waited in the queue when its fate was asked.
+    pub(super) waits: bool,
+    /// The number of moments at which MongoDB could not read.
+    pub(super) lost_moments: u32,
 }
 
 /// Something to do.
@@ -33,10 +46,7 @@ pub(super) enum Work {
     /// Execute a command.
     Execute(ParsedCommand),
     /// Say what became of the command with this id.
-    TellFate {
-        /// Whether the command waited in the queue when its fate was asked.
-        waits: bool,
-    },
+    TellFate,
 }
 
 /// What a question gets: what became of the command, or why that cannot be said.
@@ -60,7 +70,10 @@ impl Job {
         let (sender, receiver) = oneshot::channel();
         let task = Task::new(id, Work::Execute(command), deadline);
         let reply = Reply::Answer(sender);
-        (Self { source, task, reply }, receiver)
+        (
+            Self::from_parts(source, Notes::default(), Arc::new(task), reply),
+            receiver,
+        )
     }
 
     /// A question about a command.
@@ -70,9 +83,12 @@ impl Job {
         deadline: Instant,
     ) -> (Self, oneshot::Receiver<FateAnswer>) {
         let (sender, receiver) = oneshot::channel();
-        let task = Task::new(id, Work::TellFate { waits: false }, deadline);
+        let task = Task::new(id, Work::TellFate, deadline);
         let reply = Reply::Fate(sender);
-        (Self { source, task, reply }, receiver)
+        (
+            Self::from_parts(source, Notes::default(), Arc::new(task), reply),
+            receiver,
+        )
     }
 
     /// The size of the command in bytes of BSON.
@@ -93,12 +109,17 @@ impl Job {
         }
     }
 
-    pub(super) fn from_parts(source: SourceId, task: Task, reply: Reply) -> Self {
-        Self { source, task, reply }
+    pub(super) fn from_parts(source: SourceId, notes: Notes, task: Arc<Task>, reply: Reply) -> Self {
+        Self {
+            source,
+            task,
+            notes,
+            reply,
+        }
     }
 
-    pub(super) fn into_parts(self) -> (SourceId, Task, Reply) {
-        (self.source, self.task, self.reply)
+    pub(super) fn into_parts(self) -> (SourceId, Notes, Arc<Task>, Reply) {
+        (self.source, self.notes, self.task, self.reply)
     }
 
     /// Answers what was never begun.
@@ -120,7 +141,7 @@ impl Task {
     pub(super) fn command(&self) -> Option<&ParsedCommand> {
         match &self.work {
             Work::Execute(command) => Some(command),
-            Work::TellFate { .. } => None,
+            Work::TellFate => None,
         }
     }
 
@@ -145,6 +166,14 @@ impl Task {
 }
 
 impl Reply {
+    /// Waits until the client does not wait for the answer any more. May be dropped at any time.
+    pub(super) async fn abandoned(&mut self) {
+        match self {
+            Self::Answer(sender) => sender.closed().await,
+            Self::Fate(sender) => sender.closed().await,
+        }
+    }
+
     /// Sends the answer to a command, or the error to a question.
     pub(super) fn answer(self, task: &Task, epoch: Option<u64>, answer: Answer, counts: &Counts) {
         let answer = answer.map_err(|frame| frame.for_command(task.id));
@@ -222,6 +251,7 @@ impl Counts {
             replayed: self.replayed.load(Ordering::Relaxed),
             not_executed: self.not_executed.load(Ordering::Relaxed),
             unknown: self.unknown.load(Ordering::Relaxed),
+            turn_ms: None,
         }
     }
 }

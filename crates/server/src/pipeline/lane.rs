@@ -2,10 +2,13 @@
 
 use core::time::Duration;
 
-use bson::{Document, RawDocumentBuf, Timestamp, doc};
+use bson::{Document, RawDocumentBuf, Timestamp};
 use mongodb::error::{Error, Result};
 use mongodb::options::{Acknowledgment, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{ClientSession, Database};
+
+use super::failure::{CommitFailure, Failure};
+use crate::database::Fence;
 
 /// None of its futures may be dropped before it ends: the driver's are not cancellation-safe.
 pub(super) struct Lane {
@@ -61,21 +64,33 @@ impl Lane {
         self.session.operation_time()
     }
 
-    /// Runs a command, within the transaction if one was begun.
-    pub(super) async fn run(&mut self, database: &Database, command: RawDocumentBuf) -> Result<Document> {
-        database.run_raw_command(command).session(&mut self.session).await
+    /// Runs a command, within the transaction if one was begun. The reply has U+FFFD where it is not valid UTF-8.
+    pub(super) async fn run(
+        &mut self,
+        database: &Database,
+        command: RawDocumentBuf,
+    ) -> core::result::Result<Document, Failure> {
+        let reply = database.run_raw_command(command).session(&mut self.session).await;
+        reply.or_else(Failure::or_reply)
     }
 
     /// As [`run`](Self::run).
-    pub(super) async fn run_document(&mut self, database: &Database, command: &Document) -> Result<Document> {
-        let command = RawDocumentBuf::try_from(command).map_err(Error::from)?;
+    pub(super) async fn run_document(
+        &mut self,
+        database: &Database,
+        command: &Document,
+    ) -> core::result::Result<Document, Failure> {
+        let command = RawDocumentBuf::try_from(command).map_err(|error| Failure::from(Error::from(error)))?;
         self.run(database, command).await
     }
 
     /// Commits, or commits again if the last try ended without an answer.
-    pub(super) async fn commit(&mut self) -> Result<()> {
+    pub(super) async fn commit(&mut self) -> core::result::Result<(), CommitFailure> {
         self.transaction = Transaction::InDoubt;
-        self.session.commit_transaction().await?;
+        self.session
+            .commit_transaction()
+            .await
+            .map_err(CommitFailure::from)?;
         self.transaction = Transaction::None;
         Ok(())
     }
@@ -92,9 +107,8 @@ impl Lane {
             // The driver aborts none that it has tried to commit. If the commit did not arrive, the transaction
             // would hold the fence for up to a minute.
             Transaction::InDoubt => {
-                let kill = doc! { "killSessions": [self.session.id().clone()] };
-                let admin = self.session.client().database("admin");
-                if admin.run_command(kill).await.is_ok() {
+                let session = self.session.id().clone();
+                if Fence::kill_sessions(&self.session.client(), vec![session]).await {
                     self.transaction = Transaction::None;
                 }
             }

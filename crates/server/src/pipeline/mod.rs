@@ -19,6 +19,7 @@
 mod attempt;
 mod backoff;
 mod bet;
+mod bookings;
 mod conflicts;
 mod execute;
 mod failure;
@@ -28,15 +29,20 @@ mod job;
 mod lane;
 mod merge;
 mod pace;
+mod penalties;
 mod points;
+mod progress;
 mod queue;
 mod reads;
 mod record;
 mod refusal;
 mod replies;
 mod schema;
+mod shares;
+mod suspects;
 mod tenure;
 mod turn;
+mod turn_state;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -51,9 +57,11 @@ use tokio::time::Instant;
 use crate::command::ParsedCommand;
 use crate::database::{Database, Fence};
 use job::{Counts, Job};
+use progress::Progress;
 pub use queue::SourceId;
 use queue::{NotTaken, Queue};
 use reads::Readers;
+use suspects::Suspects;
 use tenure::Worker;
 
 /// For how long after it was made an id is accepted. Replies are kept longer than that, so an id is never
@@ -66,6 +74,9 @@ const CLOCK_LEEWAY: Duration = Duration::from_secs(60 * 60);
 /// Connections that reads leave to what must not wait for them: the turn, the claim of an epoch and the end
 /// of the session before it, and what is asked when MongoDB's primary is lost.
 const CONNECTIONS_KEPT_FREE: usize = 4;
+
+/// Time without an execution, while something waits, after which the pipeline counts as stalled.
+const STALLED: Duration = Duration::from_secs(5);
 
 /// The largest reply that is stored with its command's id, in bytes of BSON: 64 KiB. A command with a larger one has its
 /// effect once like any other, but when it is sent again the answer is `reply_not_kept`.
@@ -139,6 +150,8 @@ struct Shared {
     queue: Queue,
     readers: Readers,
     counts: Counts,
+    progress: Progress,
+    suspects: Arc<Suspects>,
     fenced: watch::Sender<Option<u64>>,
 }
 
@@ -172,13 +185,20 @@ impl Pipeline {
             queue: Queue::new(settings.queue, settings.queue_bytes),
             readers: Readers::new(settings.reads, reads_at_a_time),
             counts: Counts::default(),
+            progress: Progress::default(),
+            suspects: Arc::default(),
             fenced: watch::Sender::new(None),
             database,
             fence,
             settings,
         };
+        let shared = Arc::new(shared);
+        tokio::spawn(watch_losses(
+            shared.database.clone(),
+            Arc::clone(&shared.suspects),
+        ));
         Self {
-            shared: Arc::new(shared),
+            shared,
             running: Arc::default(),
         }
     }
@@ -242,8 +262,13 @@ impl Pipeline {
         command: ParsedCommand,
         deadline: Instant,
     ) -> Result<oneshot::Receiver<Answer>, ErrorFrame> {
-        let (job, receiver) = Job::execute(source, id, command, deadline);
-        match check_age(id, SystemTime::now()).and_then(|()| self.enqueue(job)) {
+        let alone = self.shared.suspects.check(&command, Instant::now());
+        let (mut job, receiver) = Job::execute(source, id, command, deadline);
+        let checked = alone.and_then(|alone| {
+            job.notes.apart = alone;
+            check_age(id, SystemTime::now())
+        });
+        match checked.and_then(|()| self.enqueue(job)) {
             Ok(()) => Ok(receiver),
             Err(refusal) => {
                 self.shared.counts.refused();
@@ -290,9 +315,31 @@ impl Pipeline {
         self.shared.fenced.subscribe()
     }
 
+    /// Time since the turn in hand began; nothing if there is none. A turn that MongoDB does not end is abandoned three
+    /// seconds after its latest deadline.
+    pub fn turn_takes(&self) -> Option<Duration> {
+        self.shared.progress.turn_takes(Instant::now())
+    }
+
+    /// Time for which nothing has been executed although something waits; nothing if it is less than five seconds.
+    pub fn stalled_for(&self) -> Option<Duration> {
+        let stalled = self.shared.progress.stalled_for(Instant::now())?;
+        Some(stalled).filter(|stalled| *stalled >= STALLED)
+    }
+
+    /// Returns `true` if MongoDB's primary was lost a moment ago while a command ran that had been running when another
+    /// primary was lost. Another primary may be lost to it.
+    pub(crate) fn may_have_caused_a_loss(&self) -> bool {
+        self.shared.suspects.may_have_caused_a_loss(Instant::now())
+    }
+
     /// Commands since the start.
     pub fn counts(&self) -> CommandCounts {
-        self.shared.counts.snapshot(self.shared.queue.len())
+        let turn = self.turn_takes();
+        CommandCounts {
+            turn_ms: turn.map(|turn| u64::try_from(turn.as_millis()).unwrap_or(u64::MAX)),
+            ..self.shared.counts.snapshot(self.shared.queue.len())
+        }
     }
 }
 
@@ -307,6 +354,14 @@ fn check_age(id: CommandId, now: SystemTime) -> Result<(), ErrorFrame> {
         return Ok(());
     };
     Err(refusal::id_expired(wrong))
+}
+
+/// Tells the suspects about each primary that is lost. Ends with the connection to the replica set.
+async fn watch_losses(database: Database, suspects: Arc<Suspects>) {
+    let mut losses = database.losses();
+    while losses.next().await {
+        suspects.primary_lost(Instant::now());
+    }
 }
 
 async fn prepare_when_possible(database: Database) {

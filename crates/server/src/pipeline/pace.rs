@@ -8,6 +8,8 @@ use tokio::time::Instant;
 const FIRST_GUESS: f64 = 1_000.0;
 /// For how long a measurement counts.
 const MEMORY: Duration = Duration::from_secs(1);
+/// No estimate is longer.
+const LONGEST: Duration = Duration::from_secs(3_600);
 /// The shortest and the longest pause to tell anybody.
 const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
 
@@ -39,15 +41,20 @@ impl Pace {
         self.busy = others_wait.then_some((now, commands));
     }
 
-    /// How long so many commands will take, within what is sensible to tell.
+    /// A pause for a client whose own commands fill its share: the time they will take, within bounds.
+    pub(super) fn pause_for(&self, commands: usize, now: Instant) -> Duration {
+        let (least, most) = BOUNDS;
+        self.time_for(commands, now).clamp(least, most)
+    }
+
+    /// The time that so many commands will take.
     pub(super) fn time_for(&self, commands: usize, now: Instant) -> Duration {
         // A turn that takes long says so before it ends.
         let at_most = self.busy.map_or(f64::INFINITY, |(began, commands)| {
             commands as f64 / now.saturating_duration_since(began).as_secs_f64().max(1e-6)
         });
         let seconds = commands as f64 / self.per_second.min(at_most).max(1e-3);
-        let (least, most) = BOUNDS;
-        Duration::from_secs_f64(seconds.min(most.as_secs_f64())).max(least)
+        Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64()))
     }
 }
 
@@ -64,27 +71,27 @@ mod tests {
             now += Duration::from_millis(100);
         }
         pace.turn(now, 50, false);
-        let busy = pace.time_for(1_000, now);
+        let busy = pace.pause_for(1_000, now);
         assert!((1_900..2_100).contains(&busy.as_millis()), "{busy:?}");
 
         now += Duration::from_secs(3_600);
-        assert_eq!(pace.time_for(1_000, now), busy);
+        assert_eq!(pace.pause_for(1_000, now), busy);
         pace.turn(now, 1, true);
-        assert_eq!(pace.time_for(1_000, now), busy);
+        assert_eq!(pace.pause_for(1_000, now), busy);
     }
 
     #[test]
     fn a_turn_that_hangs_is_noticed_and_the_answer_is_bounded() {
         let began = Instant::now();
         let mut pace = Pace::default();
-        assert_eq!(pace.time_for(1, began), BOUNDS.0);
+        assert_eq!(pace.pause_for(1, began), BOUNDS.0);
         pace.turn(began, 10, true);
-        assert_eq!(pace.time_for(100, began), Duration::from_millis(100));
+        assert_eq!(pace.pause_for(100, began), Duration::from_millis(100));
         assert_eq!(
-            pace.time_for(20, began + Duration::from_secs(1)),
+            pace.pause_for(20, began + Duration::from_secs(1)),
             Duration::from_secs(2)
         );
-        assert_eq!(pace.time_for(20, began + Duration::from_secs(60)), BOUNDS.1);
-        assert_eq!(pace.time_for(0, began), BOUNDS.0);
+        assert_eq!(pace.pause_for(20, began + Duration::from_secs(60)), BOUNDS.1);
+        assert_eq!(pace.pause_for(0, began), BOUNDS.0);
     }
 }

@@ -11,15 +11,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bellwether_protocol::MAX_RESULT_BYTES;
-use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
-use tokio::sync::OwnedSemaphorePermit;
+use bson::{Bson, RawDocumentBuf, Timestamp, doc};
 use tokio::time::{Instant, timeout_at};
 
-use super::Shared;
 use super::execute::{Allowance, collect, take_documents};
 use super::failure::Failure;
 use super::job::{Job, Task};
 use super::reads::{moment, no_place, read_at, reading_lane, reply_with};
+use super::replies::encode;
+use super::shares::Place;
+use super::{Shared, SourceId};
 use crate::command::{CommandName, Part};
 
 /// As many documents are found at once.
@@ -73,7 +74,7 @@ async fn read_points(
     at: Timestamp,
     collection: String,
     points: Vec<(Key, Job)>,
-    places: OwnedSemaphorePermit,
+    places: Place,
 ) {
     let mut found = HashMap::new();
     if points.len() > 1 {
@@ -89,9 +90,12 @@ async fn read_points(
         let time = times.into_iter().min();
         let find = find_all(Arc::clone(&shared), at, collection, asked, time);
         // In a task of its own, since the driver's futures must not be dropped.
-        let find = timeout_at(earliest.unwrap_or_else(Instant::now), tokio::spawn(find)).await;
-        if let Ok(Ok(Ok(documents))) = find {
-            found = documents;
+        let mut finding = tokio::spawn(find);
+        match timeout_at(earliest.unwrap_or_else(Instant::now), &mut finding).await {
+            Ok(Ok(Ok(documents))) => found = documents,
+            Ok(_) => {}
+            // Its connection is closed, and with that MongoDB ends the find. Each command reads alone.
+            Err(_) => finding.abort(),
         }
     }
     // Those that read alone take their own.
@@ -99,8 +103,10 @@ async fn read_points(
     for (key, job) in points {
         match found.get(&key) {
             Some(reply) => {
-                let (_, task, sender) = job.into_parts();
+                let (_, _, task, sender) = job.into_parts();
                 let answer = reply_with(&task, epoch, reply.clone());
+                shared.readers.pace.done();
+                shared.note(&answer);
                 sender.answer(&task, Some(epoch), answer, &shared.counts);
             }
             None => read_at(&shared, epoch, at, job),
@@ -115,8 +121,8 @@ async fn find_all(
     collection: String,
     asked: HashMap<Key, Bson>,
     time: Option<Allowance>,
-) -> Result<HashMap<Key, Document>, Failure> {
-    let _permit = shared.readers.running().await;
+) -> Result<HashMap<Key, RawDocumentBuf>, Failure> {
+    let _permit = shared.readers.running(SourceId::SEVERAL).await;
     let mut lane = reading_lane(&shared).await?;
     let ids: Vec<Bson> = asked.values().cloned().collect();
     let mut find = doc! {
@@ -146,10 +152,8 @@ async fn find_all(
             return Ok(HashMap::new());
         };
         let cursor = doc! { "firstBatch": [document], "id": 0_i64, "ns": namespace.clone() };
-        if found
-            .insert(key.clone(), doc! { "cursor": cursor, "ok": 1.0 })
-            .is_some()
-        {
+        let reply = encode(&doc! { "cursor": cursor, "ok": 1.0 })?;
+        if found.insert(key.clone(), reply).is_some() {
             twice.push(key);
         }
     }

@@ -8,6 +8,7 @@
 //! eighth is for sources that have nothing waiting: many greedy ones may fill the rest before the threshold
 //! takes hold, and still leave room for others.
 
+use core::ops::Bound;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,25 +18,54 @@ use bellwether_protocol::CommandId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::bookings::Bookings;
 use super::job::Job;
 use super::pace::Pace;
+use super::penalties::Penalties;
 
 /// Which part of the queue is for sources that have nothing waiting.
 const RESERVED: usize = 8;
 
-/// Whom a command comes from: one client's connection. The queue is shared fairly between sources.
+/// The sender of a command: one client's connection. Queue and reading places are shared fairly between sources, and
+/// between groups of sources, such as the connections from one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SourceId(u64);
+pub struct SourceId {
+    number: u64,
+    group: u64,
+}
 
 impl SourceId {
+    /// Stands for several sources at once.
+    pub(super) const SEVERAL: Self = Self { number: 0, group: 0 };
+
     /// A source that no other is equal to in this process.
     #[expect(
         clippy::new_without_default,
         reason = "no two are equal, so none is the default"
     )]
     pub fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        let number = Self::next();
+        // No hash of an address: those are 63 bits long.
+        let group = number | 1 << 63;
+        Self { number, group }
+    }
+
+    /// A source that no other is equal to in this process, of a group. Any number but 0 names a group, of which the highest
+    /// bit does not count.
+    pub fn in_group(group: u64) -> Self {
+        Self {
+            number: Self::next(),
+            group: group & (u64::MAX >> 1),
+        }
+    }
+
+    pub(super) fn group(self) -> u64 {
+        self.group
+    }
+
+    fn next() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -86,10 +116,17 @@ impl Queue {
         if !waiting.open {
             return Err(NotTaken::Closed);
         }
-        if !self.admits(&waiting, &job) {
-            return Err(NotTaken::Full {
-                retry_after: waiting.pace.time_for(waiting.len, Instant::now()),
-            });
+        let now = Instant::now();
+        let booked = waiting.bookings.take(job.task.id, now);
+        if !self.admits(&mut waiting, &job, booked, now) {
+            let (own, each) = (waiting.own(job.source), waiting.pace.time_for(1, now));
+            let retry_after = if own > 0 && waiting.len < self.max_jobs {
+                // Others have places left: this source waits for itself.
+                waiting.pace.pause_for(own, now)
+            } else {
+                waiting.bookings.book(job.task.id, each, now)
+            };
+            return Err(NotTaken::Full { retry_after });
         }
         waiting.add(job);
         drop(waiting);
@@ -97,12 +134,21 @@ impl Queue {
         Ok(())
     }
 
-    fn admits(&self, waiting: &Waiting, job: &Job) -> bool {
+    /// `booked`: a place is kept for this command.
+    fn admits(&self, waiting: &mut Waiting, job: &Job, booked: bool, now: Instant) -> bool {
         if waiting.len == 0 {
             // Also one that is larger than the queue, or it would never be executed.
             return true;
         }
         let free = self.max_jobs.saturating_sub(waiting.len);
+        // Also beside places that are kept, some are left for sources that have nothing waiting.
+        let most = free.saturating_sub(self.max_jobs / RESERVED);
+        let kept = if booked {
+            0
+        } else {
+            waiting.bookings.kept(now).min(most)
+        };
+        let free = free - kept;
         let free_memory = self.max_memory.saturating_sub(waiting.memory);
         match waiting.lines.get(&job.source) {
             None => free > 0 && job.memory() <= free_memory,
@@ -136,15 +182,34 @@ impl Queue {
             jobs: Vec::new(),
             ids: HashSet::new(),
             ended: HashSet::new(),
+            held: HashSet::new(),
             alone: false,
+            apart: None,
             bytes: 0,
             max_jobs,
             max_bytes,
         };
-        waiting.fill(&mut bunch);
+        let now = Instant::now();
+        waiting.fill(&mut bunch, now);
+        if bunch.jobs.is_empty() && waiting.len > 0 {
+            // A command of the only source that waits is held up by one that needs a turn of its own.
+            waiting.last_was_apart = false;
+            bunch.held.clear();
+            waiting.fill(&mut bunch, now);
+        }
         let others_wait = waiting.len > 0;
         waiting.pace.turn(Instant::now(), bunch.jobs.len(), others_wait);
         bunch.jobs
+    }
+
+    /// Returns `true` if the turn that was taken last is for one source only.
+    pub(super) fn last_was_apart(&self) -> bool {
+        self.lock().last_was_apart
+    }
+
+    /// A command of this source made so many tries fail that had commands of others.
+    pub(super) fn penalize(&self, source: SourceId, tries: u32, now: Instant) {
+        self.lock().penalties.add(source, tries, now);
     }
 
     /// Puts commands back before all others, in this order, even if the queue is full.
@@ -220,6 +285,10 @@ struct Waiting {
     len: usize,
     memory: usize,
     pace: Pace,
+    bookings: Bookings,
+    penalties: Penalties,
+    /// Whether the last turn was one for a single source.
+    last_was_apart: bool,
 }
 
 /// The waiting commands of one source. A line in [`Waiting::lines`] is never empty.
@@ -233,6 +302,12 @@ struct Line {
 impl Line {
     fn first(&self) -> Option<(Place, &Job)> {
         self.jobs.first_key_value().map(|(place, job)| (*place, job))
+    }
+
+    /// The place after this one.
+    fn after(&self, place: Place) -> Option<Place> {
+        let behind = (Bound::Excluded(place), Bound::Unbounded);
+        self.jobs.range(behind).next().map(|(place, _)| *place)
     }
 
     fn insert(&mut self, place: Place, job: Job) {
@@ -281,6 +356,15 @@ impl Waiting {
         }
     }
 
+    /// Number of waiting commands of this source, without those that were put back.
+    fn own(&self, source: SourceId) -> usize {
+        self.lines.get(&source).map_or(0, |line| line.jobs.len())
+    }
+
+    fn is_apart(&self, job: &Job, now: Instant) -> bool {
+        job.notes.apart || self.penalties.is_apart(job.source, now)
+    }
+
     fn remove(&mut self, source: SourceId, place: Place) -> Option<Job> {
         let job = if place < 0 {
             self.returned.remove(place)?
@@ -299,19 +383,35 @@ impl Waiting {
         Some(job)
     }
 
-    fn fill(&mut self, bunch: &mut Bunch) {
-        while let Some((place, job)) = self.returned.first() {
-            if bunch.must_wait(job) || !bunch.has_room_for(job) {
-                return;
+    fn fill(&mut self, bunch: &mut Bunch, now: Instant) {
+        // Every other turn is for those that need none of their own, if there are any.
+        let apart_may_begin = !self.last_was_apart || self.all_are_apart(now);
+        let mut is_full = false;
+        let mut next = self.returned.first().map(|(place, _)| place);
+        while let Some(place) = next {
+            next = self.returned.after(place);
+            let Some(job) = self.returned.jobs.get(&place) else {
+                break;
+            };
+            let (source, apart) = (job.source, self.is_apart(job, now));
+            if bunch.must_wait(job) || bunch.excludes(source, apart, apart_may_begin) {
+                // Nothing of the same source may go before it.
+                bunch.held.insert(source);
+                continue;
             }
-            let source = job.source;
-            bunch.extend(self.remove(source, place));
+            if !bunch.has_room_for(job) {
+                is_full = true;
+                break;
+            }
+            bunch.extend(self.remove(source, place), apart);
         }
         let mut held_up = Vec::new();
-        while let Some((turn, source)) = self.turns.pop_first()
+        while !is_full
+            && let Some((turn, source)) = self.turns.pop_first()
             && let Some((place, job)) = self.lines.get(&source).and_then(Line::first)
         {
-            if bunch.must_wait(job) {
+            let apart = self.is_apart(job, now);
+            if bunch.must_wait(job) || bunch.excludes(source, apart, apart_may_begin) {
                 held_up.push((turn, source));
                 continue;
             }
@@ -319,11 +419,20 @@ impl Waiting {
                 self.turns.insert(turn, source);
                 break;
             }
-            bunch.extend(self.remove(source, place));
+            bunch.extend(self.remove(source, place), apart);
             self.give_turn(source);
         }
         // They keep their turn: it is not their fault alone.
         self.turns.extend(held_up);
+        if !bunch.jobs.is_empty() {
+            self.last_was_apart = bunch.apart.is_some();
+        }
+    }
+
+    fn all_are_apart(&self, now: Instant) -> bool {
+        let mut returned = self.returned.jobs.values();
+        let mut first_of_lines = self.lines.values().filter_map(Line::first);
+        returned.all(|job| self.is_apart(job, now)) && first_of_lines.all(|(_, job)| self.is_apart(job, now))
     }
 }
 
@@ -333,8 +442,12 @@ struct Bunch {
     ids: HashSet<CommandId>,
     /// Sources whose last command here cannot be in a transaction: a write after it would put it into one.
     ended: HashSet<SourceId>,
+    /// Sources that have a command that must wait: none of their later ones may go before it.
+    held: HashSet<SourceId>,
     /// Whether its only command takes a turn of its own.
     alone: bool,
+    /// The only source that this turn is for, if it has turns of its own.
+    apart: Option<SourceId>,
     bytes: usize,
     max_jobs: usize,
     max_bytes: usize,
@@ -342,7 +455,16 @@ struct Bunch {
 
 impl Bunch {
     fn must_wait(&self, job: &Job) -> bool {
-        self.ids.contains(&job.task.id) || self.ended.contains(&job.source)
+        self.ids.contains(&job.task.id) || self.ended.contains(&job.source) || self.held.contains(&job.source)
+    }
+
+    /// Returns `true` if commands of this source must not be in one turn with those that are chosen.
+    fn excludes(&self, source: SourceId, apart: bool, apart_may_begin: bool) -> bool {
+        match self.apart {
+            Some(only) => only != source,
+            None if self.jobs.is_empty() => apart && !apart_may_begin,
+            None => apart,
+        }
     }
 
     fn has_room_for(&self, job: &Job) -> bool {
@@ -351,8 +473,11 @@ impl Bunch {
         together && fits || self.jobs.is_empty()
     }
 
-    fn extend(&mut self, job: Option<Job>) {
+    fn extend(&mut self, job: Option<Job>, apart: bool) {
         if let Some(job) = &job {
+            if self.jobs.is_empty() {
+                self.apart = apart.then_some(job.source);
+            }
             self.bytes += job.bytes();
             self.ids.insert(job.task.id);
             self.alone = job.task.is_alone();

@@ -6,58 +6,123 @@
 //! each other and beside the turns that follow, a slow one delays nobody, and the answers are those of an execution
 //! one after another at that moment. Nothing is recorded: a read that is sent again reads anew.
 
-use std::sync::Arc;
+use core::num::NonZero;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 
-use bellwether_protocol::{CommandFate, CommandId, ErrorFrame, Outcome};
-use bson::{Document, Timestamp, doc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tokio::time::{Duration, Instant, sleep, sleep_until, timeout_at};
+use bellwether_protocol::{CommandFate, CommandId, CommandResult, ErrorFrame, MongoError, Outcome};
+use bson::{Document, RawDocumentBuf, Timestamp, doc};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::execute::{Allowance, collect, execute, refused, take_documents};
 use super::failure::Failure;
 use super::job::{Job, Task, Work};
 use super::lane::Lane;
-use super::record::{self, Known, Pending};
-use super::replies::{encode, whole};
-use super::turn::result;
-use super::{Answer, Shared, refusal};
+use super::record::{self, Known};
+use super::replies::{Written, encode, whole, write};
+use super::shares::{Place, Shares};
+use super::tenure::OVERRUN;
+use super::{Answer, Shared, SourceId, refusal};
+use crate::database::Fence;
+use crate::seldom::Seldom;
 
-/// How long a reader waits before it asks for another moment.
+/// Pause before a reader asks for another moment. It doubles each time.
 const PAUSE: Duration = Duration::from_millis(20);
+/// A read is tried at this many moments. A snapshot that MongoDB does not have yet is there at a later moment; of a capped
+/// collection there never is one.
+const MOMENTS: u32 = 5;
+/// Largest reply, in bytes of BSON, that is written as text without a thread of its own.
+const SMALL: usize = 16 * 1024;
+/// Time in which MongoDB stops a read by itself after its deadline.
+const STOPS_BY_ITSELF: Duration = Duration::from_millis(200);
 
 /// The bounds on reads that are under way.
 #[derive(Debug)]
 pub(super) struct Readers {
-    /// How many may wait or run.
-    places: Arc<Semaphore>,
-    /// How many may run.
-    running: Semaphore,
+    /// Places for reads that wait or run.
+    places: Arc<Shares>,
+    /// Places for reads that run.
+    running: Arc<Shares>,
+    /// The one place for reads that may have cost a primary.
+    suspects: Arc<Shares>,
+    /// Large replies that are written as text at a time.
+    writing: Semaphore,
+    pub(super) pace: ReadPace,
+    left_behind: Seldom,
 }
 
 impl Readers {
     pub(super) fn new(places: usize, running: usize) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
-            running: Semaphore::new(running.clamp(1, Semaphore::MAX_PERMITS)),
+            places: Shares::new(places),
+            running: Shares::new(running),
+            suspects: Shares::new(1),
+            writing: Semaphore::new(available_parallelism().map_or(1, NonZero::get)),
+            pace: ReadPace::default(),
+            left_behind: Seldom::default(),
         }
     }
 
-    /// Places for so many, if there are.
-    pub(super) fn places(&self, count: usize) -> Option<OwnedSemaphorePermit> {
-        let count = u32::try_from(count).ok()?;
-        Arc::clone(&self.places).try_acquire_many_owned(count).ok()
+    /// Places for a find that serves this many commands, if there are as many.
+    pub(super) fn places(&self, count: usize) -> Option<Place> {
+        self.places.try_take_for_all(count)
     }
 
-    /// Waits until one more may run; it does until what this gives is dropped.
-    pub(super) async fn running(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
-        self.running.acquire().await.ok()
+    /// Waits until one more may run; it does until this place is dropped.
+    pub(super) async fn running(&self, source: SourceId) -> Option<Place> {
+        self.running.take(source).await
+    }
+}
+
+/// How fast reads are answered, to tell refused ones when to come back.
+#[derive(Debug, Default)]
+pub(super) struct ReadPace(Mutex<Window>);
+
+#[derive(Debug, Default)]
+struct Window {
+    began: Option<Instant>,
+    answered: u32,
+    refused: u32,
+    /// Reads a second in the window before.
+    per_second: f64,
+}
+
+impl ReadPace {
+    pub(super) fn done(&self) {
+        self.window().answered += 1;
+    }
+
+    /// The pause after which as many reads have been answered as were refused in this window.
+    fn retry_after(&self) -> Duration {
+        let mut window = self.window();
+        window.refused += 1;
+        let per_second = window.per_second.max(f64::from(window.answered)).max(10.0);
+        let seconds = f64::from(window.refused) / per_second;
+        Duration::from_secs_f64(seconds).clamp(PAUSE, Duration::from_secs(30))
+    }
+
+    fn window(&self) -> std::sync::MutexGuard<'_, Window> {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let took = window.began.map(|began| now.saturating_duration_since(began));
+        if took.is_none_or(|took| took >= Duration::from_secs(1)) {
+            let took = took.unwrap_or_default().as_secs_f64().max(1.0);
+            *window = Window {
+                began: Some(now),
+                per_second: f64::from(window.answered) / took,
+                ..Window::default()
+            };
+        }
+        window
     }
 }
 
 /// What a reader found.
 enum Found {
-    Reply(Document),
+    Reply(RawDocumentBuf),
     Fate(CommandFate),
 }
 
@@ -66,13 +131,13 @@ enum NotFound {
     /// It may at the same moment, a little later.
     Yet(String),
     /// It may at another moment.
-    Here(String),
+    Here(MongoError),
     Ever(ErrorFrame),
 }
 
 /// Reads in the background and answers.
 pub(super) fn read_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, job: Job) {
-    match shared.readers.places(1) {
+    match shared.readers.places.try_take(job.source) {
         Some(place) => drop(tokio::spawn(read(Arc::clone(shared), epoch, at, job, place))),
         None => no_place(shared, job),
     }
@@ -80,51 +145,164 @@ pub(super) fn read_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, job: Job)
 
 /// Answers that too many reads are under way.
 pub(super) fn no_place(shared: &Shared, job: Job) {
-    job.answer(Err(refusal::overloaded(PAUSE)), &shared.counts);
+    let retry_after = shared.readers.pace.retry_after();
+    job.answer(Err(refusal::overloaded(retry_after)), &shared.counts);
 }
 
-async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: OwnedSemaphorePermit) {
-    let (source, task, reply) = job.into_parts();
-    let mut reply = Some(reply);
-    let found = {
-        let mut reading = std::pin::pin!(find(&shared, at, &task));
-        tokio::select! {
-            biased;
-            found = &mut reading => found,
-            () = sleep_until(task.deadline) => {
-                if let Some(reply) = reply.take() {
-                    let overdue = refusal::overdue(Outcome::NotExecuted);
-                    reply.answer(&task, Some(epoch), Err(overdue), &shared.counts);
-                }
-                // The driver's futures must not be dropped.
-                reading.await
-            }
-        }
+async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: Place) {
+    let (source, mut notes, task, mut reply) = job.into_parts();
+    let session = ReadSession::default();
+    let reader = Reader {
+        shared: Arc::clone(&shared),
+        at,
+        source,
+        task: Arc::clone(&task),
+        waits: notes.waits,
+        session: session.clone(),
     };
-    let Some(reply) = reply else {
-        return;
+    // In a task of its own, so that a read that MongoDB does not end can be left behind.
+    let mut finding = tokio::spawn(reader.find());
+    let found = tokio::select! {
+        biased;
+        found = &mut finding => found,
+        () = sleep_until(task.deadline) => {
+            let overdue = refusal::overdue(Outcome::NotExecuted);
+            reply.answer(&task, Some(epoch), Err(overdue), &shared.counts);
+            return end(&shared, &task, &session, finding, STOPS_BY_ITSELF).await;
+        }
+        () = reply.abandoned() => {
+            return end(&shared, &task, &session, finding, Duration::ZERO).await;
+        }
     };
     let answer = match found {
-        Ok(Found::Fate(fate)) => return reply.tell(fate),
-        Ok(Found::Reply(reply)) => reply_with(&task, epoch, reply),
-        Err(NotFound::Yet(reason) | NotFound::Here(reason)) => {
-            tracing::debug!(epoch, reason, "reading again at another moment");
-            sleep(PAUSE.mul_f64(rand::random())).await;
-            return shared.put_back(vec![Job::from_parts(source, task, reply)]);
+        Ok(Ok(Found::Fate(fate))) => {
+            shared.readers.pace.done();
+            return reply.tell(fate);
         }
-        Err(NotFound::Ever(error)) => Err(error),
+        Ok(Ok(Found::Reply(reply))) => convert(&shared, &task, epoch, reply).await,
+        Ok(Err(NotFound::Yet(reason))) => {
+            return put_back(
+                &shared,
+                reason,
+                PAUSE,
+                Job::from_parts(source, notes, task, reply),
+            )
+            .await;
+        }
+        Ok(Err(NotFound::Here(error))) if notes.lost_moments + 1 < MOMENTS => {
+            let pause = PAUSE * (1 << notes.lost_moments);
+            notes.lost_moments += 1;
+            let job = Job::from_parts(source, notes, task, reply);
+            return put_back(&shared, error.message, pause, job).await;
+        }
+        Ok(Err(NotFound::Here(error))) => Err(refusal::no_moment(error)),
+        Ok(Err(NotFound::Ever(error))) => Err(error),
+        Err(error) => Err(failed(&error)),
     };
+    shared.readers.pace.done();
+    shared.note(&answer);
     reply.answer(&task, Some(epoch), answer, &shared.counts);
 }
 
-/// The answer to a read.
-pub(super) fn reply_with(task: &Task, epoch: u64, reply: Document) -> Answer {
-    let pending = Pending {
-        reply,
-        epoch,
-        replayed: false,
+async fn put_back(shared: &Shared, reason: String, pause: Duration, job: Job) {
+    tracing::debug!(reason, "reading again at another moment");
+    sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+    shared.put_back(vec![job]);
+}
+
+fn failed(error: &JoinError) -> ErrorFrame {
+    refusal::internal(Outcome::NotExecuted, format!("the read failed: {error}"))
+}
+
+/// Ends a read that nobody waits for any more. MongoDB has `time` to end it by itself; then its session is ended. A read that
+/// goes on even so is left behind: its connection is closed, and its command is refused for a while.
+async fn end(
+    shared: &Shared,
+    task: &Task,
+    session: &ReadSession,
+    mut finding: JoinHandle<Result<Found, NotFound>>,
+    time: Duration,
+) {
+    session.close();
+    let until = Instant::now() + OVERRUN;
+    let Some(id) = session.id() else {
+        // It waits for its turn, and nothing of it has been sent.
+        return finding.abort();
     };
-    result(task, pending)
+    if timeout(time, &mut finding).await.is_ok() {
+        return;
+    }
+    Fence::kill_sessions(shared.database.client(), vec![id]).await;
+    if timeout_at(until, &mut finding).await.is_ok() {
+        return;
+    }
+    finding.abort();
+    // A read whose client has gone is no fault of anybody: it may just be slow.
+    if let Some(command) = task.command()
+        && task.deadline <= Instant::now()
+    {
+        shared.blame(&[command]);
+    }
+    if let Some(unsaid) = shared.readers.left_behind.admit() {
+        tracing::warn!(unsaid, "leaving a read behind that MongoDB does not end");
+    }
+}
+
+/// The session that a read works in, once it does.
+#[derive(Clone, Default)]
+struct ReadSession {
+    id: Arc<Mutex<Option<Document>>>,
+    closed: Arc<AtomicBool>,
+}
+
+impl ReadSession {
+    fn set(&self, id: Option<Document>) {
+        *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    fn id(&self) -> Option<Document> {
+        self.id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Nobody waits for the read any more: it must not begin again.
+    fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+}
+
+/// Writes a reply as text, a large one on a thread that serves nobody else.
+async fn convert(shared: &Shared, task: &Task, epoch: u64, reply: RawDocumentBuf) -> Answer {
+    if reply.as_bytes().len() <= SMALL {
+        return reply_with(task, epoch, reply);
+    }
+    let _permit = shared.readers.writing.acquire().await;
+    let writing = tokio::task::spawn_blocking(move || write(reply));
+    let written = writing.await.map_err(|error| failed(&error))?;
+    answer_with(task, epoch, written)
+}
+
+/// The answer to a read.
+pub(super) fn reply_with(task: &Task, epoch: u64, reply: RawDocumentBuf) -> Answer {
+    answer_with(task, epoch, write(reply))
+}
+
+fn answer_with(task: &Task, epoch: u64, written: Result<Written, Failure>) -> Answer {
+    match written {
+        Ok(written) => Ok(CommandResult {
+            id: task.id,
+            epoch,
+            replayed: false,
+            result: written.text,
+        }),
+        Err(failure) => Err(match refused(failure, None) {
+            Ok(frame) => frame,
+            Err(failure) => refusal::internal(Outcome::NotExecuted, failure.to_string()),
+        }),
+    }
 }
 
 /// The read concern that reads at a moment.
@@ -132,65 +310,110 @@ pub(super) fn moment(at: Timestamp) -> Document {
     doc! { "level": "snapshot", "atClusterTime": at }
 }
 
-/// Reads until it has read: a majority has the moment, so whichever member is primary can read at it.
-async fn find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotFound> {
-    loop {
-        match try_to_find(shared, at, task).await {
-            Err(NotFound::Yet(reason)) => tracing::debug!(reason, "reading again at the same moment"),
-            found => return found,
-        }
-        sleep(PAUSE.mul_f64(rand::random())).await;
-        let mut health = shared.database.health();
-        let patience = task.deadline.min(Instant::now() + shared.settings.primary_wait);
-        let available = timeout_at(patience, health.wait_for(|health| health.available)).await;
-        if !available.is_ok_and(|health| health.is_ok()) {
-            let reason = health.borrow().error.clone().unwrap_or_default();
-            return Err(NotFound::Ever(refusal::unavailable(
-                Outcome::NotExecuted,
-                &reason,
-            )));
-        }
-    }
+/// One read.
+struct Reader {
+    shared: Arc<Shared>,
+    at: Timestamp,
+    source: SourceId,
+    task: Arc<Task>,
+    waits: bool,
+    session: ReadSession,
 }
 
-/// A session to read in, at whatever moment.
+/// Gives a session to read in, at whatever moment.
 pub(super) async fn reading_lane(shared: &Shared) -> Result<Lane, Failure> {
     let session = shared.database.client().start_session();
     // What a causally consistent one adds to a command would contradict the moment.
     Ok(Lane::new(session.causal_consistency(false).await?))
 }
 
-async fn try_to_find(shared: &Shared, at: Timestamp, task: &Task) -> Result<Found, NotFound> {
-    let _permit = shared.readers.running().await;
-    if task.deadline <= Instant::now() {
-        return Err(NotFound::Ever(refusal::overdue(Outcome::NotExecuted)));
-    }
-    let mut lane = reading_lane(shared).await?;
-    let moment = moment(at);
-    let command = match &task.work {
-        Work::Execute(command) => command,
-        Work::TellFate { waits } => {
-            let known = find_known(shared, &mut lane, moment, task.id).await?;
-            return Ok(Found::Fate(fate(task.id, *waits, known)));
-        }
-    };
-
-    let mut replies = Vec::new();
-    for (place, part) in command.parts().iter().enumerate() {
-        let allowance = Allowance::new(part, task.deadline, &shared.settings);
-        let users = shared.database.users();
-        match execute(&mut lane, users, part, allowance, Some(&moment)).await {
-            Ok(reply) => replies.push(reply),
-            Err(failure) => {
-                let error = refused(failure, command.is_list().then_some(place))?;
-                return Err(NotFound::Ever(error));
+impl Reader {
+    /// Reads until it has read: a majority has the moment, so whichever member is primary can read at it.
+    async fn find(self) -> Result<Found, NotFound> {
+        let shared = &self.shared;
+        loop {
+            match self.try_to_find().await {
+                Err(NotFound::Yet(reason)) if !self.session.is_closed() => {
+                    tracing::debug!(reason, "reading again at the same moment");
+                }
+                found => return found,
+            }
+            sleep(PAUSE.mul_f64(rand::random())).await;
+            let mut health = shared.database.health();
+            let patience = self
+                .task
+                .deadline
+                .min(Instant::now() + shared.settings.primary_wait);
+            let available = timeout_at(patience, health.wait_for(|health| health.available)).await;
+            if !available.is_ok_and(|health| health.is_ok()) {
+                let reason = health.borrow().error.clone().unwrap_or_default();
+                return Err(NotFound::Ever(refusal::unavailable(
+                    Outcome::NotExecuted,
+                    &reason,
+                )));
             }
         }
     }
-    let reply = whole(command.is_list(), replies);
-    match encode(&reply) {
-        Ok(_) => Ok(Found::Reply(reply)),
-        Err(failure) => Err(NotFound::Ever(refused(failure, None)?)),
+
+    async fn try_to_find(&self) -> Result<Found, NotFound> {
+        let (shared, task) = (&self.shared, &self.task);
+        let command = task.command();
+        let is_suspect = |command| shared.suspects.check(command, Instant::now());
+        let alone = match command {
+            Some(command) if is_suspect(command).map_err(NotFound::Ever)? => {
+                shared.readers.suspects.take(self.source).await
+            }
+            _ => None,
+        };
+        let place = shared.readers.running(self.source).await;
+        if task.deadline <= Instant::now() {
+            return Err(NotFound::Ever(refusal::overdue(Outcome::NotExecuted)));
+        }
+        // A command may have become one while this waited.
+        if let Some(command) = command
+            && is_suspect(command).map_err(NotFound::Ever)?
+            && alone.is_none()
+        {
+            return Err(NotFound::Yet("it must be read alone from now on".to_owned()));
+        }
+        let mut lane = reading_lane(shared).await?;
+        self.session.set(Some(lane.session_id().clone()));
+        let found = self.find_in(&mut lane).await;
+        self.session.set(None);
+        drop((place, alone));
+        found
+    }
+
+    async fn find_in(&self, lane: &mut Lane) -> Result<Found, NotFound> {
+        let (shared, task) = (&self.shared, &self.task);
+        let moment = moment(self.at);
+        let command = match &task.work {
+            Work::Execute(command) => command,
+            Work::TellFate => {
+                let known = find_known(shared, lane, moment, task.id).await?;
+                return Ok(Found::Fate(fate(task.id, self.waits, known)));
+            }
+        };
+        let mut replies = Vec::new();
+        for (place, part) in command.parts().iter().enumerate() {
+            let allowance = Allowance::new(part, task.deadline, &shared.settings);
+            let users = shared.database.users();
+            let run = shared.suspects.run([command].into_iter());
+            let reply = execute(lane, users, part, allowance, Some(&moment)).await;
+            run.ends(&reply);
+            match reply {
+                Ok(reply) => replies.push(reply),
+                Err(failure) => {
+                    let error = refused(failure, command.is_list().then_some(place))?;
+                    return Err(NotFound::Ever(error));
+                }
+            }
+        }
+        let reply = whole(command.is_list(), replies);
+        match encode(&reply) {
+            Ok(reply) => Ok(Found::Reply(reply)),
+            Err(failure) => Err(NotFound::Ever(refused(failure, None)?)),
+        }
     }
 }
 
@@ -228,8 +451,10 @@ impl From<Failure> for NotFound {
     fn from(failure: Failure) -> Self {
         let not_executed = Outcome::NotExecuted;
         match failure {
-            Failure::Transient(reason) | Failure::Conflict(reason) => Self::Yet(reason),
-            Failure::MomentGone(reason) => Self::Here(reason),
+            Failure::Transient(reason) | Failure::Disconnected(reason) | Failure::Conflict(reason) => {
+                Self::Yet(reason)
+            }
+            Failure::MomentGone(error) => Self::Here(error),
             Failure::OutOfTime => Self::Ever(refusal::overdue(not_executed)),
             Failure::Broken(reason) => Self::Ever(refusal::internal(not_executed, reason)),
             Failure::Refused(error) => Self::Ever(refusal::mongo(error)),

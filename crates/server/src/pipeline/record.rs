@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use bellwether_protocol::{CommandFate, CommandId, ErrorFrame, Outcome};
+use bellwether_protocol::{CommandFate, CommandId, ErrorFrame, Outcome, RawJson};
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
 
@@ -28,7 +28,8 @@ pub(super) struct Known {
 
 /// An answer that waits for its commit.
 pub(super) struct Pending {
-    pub(super) reply: Document,
+    /// Canonical Extended JSON.
+    pub(super) reply: RawJson,
     pub(super) epoch: u64,
     pub(super) replayed: bool,
 }
@@ -39,12 +40,16 @@ impl Known {
         if self.fingerprint != fingerprint {
             return Err(refusal::id_reused());
         }
-        match self.reply {
-            Some(reply) => Ok(Pending {
+        match self.reply.map(canonical) {
+            Some(Ok(reply)) => Ok(Pending {
                 reply,
                 epoch: self.epoch,
                 replayed: true,
             }),
+            Some(Err(error)) => {
+                let reason = format!("the stored reply cannot be written as Extended JSON: {error}");
+                Err(refusal::internal(Outcome::Executed, reason))
+            }
             None => Err(refusal::reply_not_kept(self.epoch)),
         }
     }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, Outcome};
 
 use super::MAX_STORED_REPLY;
+use super::suspects::Reason;
 use crate::database::codes::NOT_IN_TRANSACTION;
 
 const TRY_NEXT: &str = "send it with the same id to the next server of the list";
@@ -27,6 +28,26 @@ pub(super) fn overloaded(retry_after: Duration) -> ErrorFrame {
         .with_hint(format!("send it again with the same id after {millis} ms"));
     frame.retry_after_ms = u64::try_from(millis).ok();
     frame
+}
+
+/// MongoDB did not survive the command, or did not end it.
+pub(super) fn suspect(reason: Reason, left: Duration) -> ErrorFrame {
+    let happened = match reason {
+        Reason::Abandoned => "MongoDB went on with it long after its deadline and could not be interrupted",
+        Reason::LostPrimaries => "MongoDB lost its primary twice while the command ran",
+    };
+    let seconds = left.as_secs().max(1);
+    let message =
+        format!("this command is refused for {seconds} s more: when it was executed before, {happened}");
+    refused(ErrorCode::CommandNotAllowed, message)
+        .with_hint("change the command so that it computes less in one expression")
+}
+
+/// MongoDB cannot read what the command names at a moment of the past.
+pub(super) fn no_moment(error: MongoError) -> ErrorFrame {
+    mongo(error).with_hint(
+        "a read needs a snapshot, which MongoDB does not have of capped collections; a collection that was just changed has one soon",
+    )
 }
 
 pub(super) fn id_expired(wrong: &str) -> ErrorFrame {

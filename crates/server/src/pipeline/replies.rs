@@ -1,22 +1,34 @@
 //! The replies of a turn's commands, as they come in part by part.
 
-use bellwether_protocol::MAX_RESULT_BYTES;
+use std::sync::Arc;
+
+use bellwether_protocol::{MAX_RESULT_BYTES, RawJson};
 use bson::{Document, RawDocumentBuf, doc};
 
 use super::failure::Failure;
 use super::job::Task;
 use super::merge::Slot;
+use crate::command::write_extjson::{WriteError, write_canonical};
 
-/// A command's reply, twice: to send and to store.
+/// Longest reply as text, in bytes. Extended JSON can take six times the bytes of BSON, for text of control characters.
+const MAX_TEXT_BYTES: usize = 4 * MAX_RESULT_BYTES;
+
+/// A command's reply.
 pub(super) struct Reply {
     /// Which command of the turn.
     pub(super) task: usize,
-    pub(super) document: Document,
+    pub(super) written: Written,
+}
+
+/// A reply, twice: to send and to store.
+pub(super) struct Written {
+    /// Canonical Extended JSON.
+    pub(super) text: RawJson,
     pub(super) encoded: RawDocumentBuf,
 }
 
 pub(super) struct Replies<'t> {
-    tasks: &'t [Task],
+    tasks: &'t [Arc<Task>],
     whole: Vec<Reply>,
     /// Of the command that is not complete yet.
     parts: Vec<Document>,
@@ -24,7 +36,7 @@ pub(super) struct Replies<'t> {
 }
 
 impl<'t> Replies<'t> {
-    pub(super) fn new(tasks: &'t [Task]) -> Self {
+    pub(super) fn new(tasks: &'t [Arc<Task>]) -> Self {
         Self {
             tasks,
             whole: Vec::new(),
@@ -43,12 +55,11 @@ impl<'t> Replies<'t> {
             return Ok(());
         }
         let document = whole(command.is_list(), std::mem::take(&mut self.parts));
-        let encoded = encode(&document)?;
-        self.bytes += encoded.as_bytes().len();
+        let written = write(encode(&document)?)?;
+        self.bytes += written.encoded.as_bytes().len();
         self.whole.push(Reply {
             task: slot.task,
-            document,
-            encoded,
+            written,
         });
         Ok(())
     }
@@ -84,4 +95,13 @@ pub(super) fn encode(reply: &Document) -> Result<RawDocumentBuf, Failure> {
         return Err(Failure::TooLarge);
     }
     Ok(encoded)
+}
+
+/// Writes a reply as it is sent, unless it is longer than replies may be.
+pub(super) fn write(encoded: RawDocumentBuf) -> Result<Written, Failure> {
+    match write_canonical(&encoded, MAX_TEXT_BYTES) {
+        Ok(text) => Ok(Written { text, encoded }),
+        Err(WriteError::TooLarge(_)) => Err(Failure::TooLarge),
+        Err(malformed) => Err(Failure::Broken(malformed.to_string())),
+    }
 }

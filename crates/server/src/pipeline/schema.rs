@@ -19,18 +19,20 @@
 
 mod target;
 
-use bellwether_protocol::{MAX_RESULT_BYTES, MongoError, Outcome};
+use std::sync::Arc;
+
+use bellwether_protocol::{CommandResult, MAX_RESULT_BYTES, MongoError, Outcome};
 use bson::{Document, doc};
 use tokio::time::{Instant, sleep};
 
-use super::attempt::{Attempt, Stop};
+use super::attempt::{Attempt, Fault, Stop};
 use super::backoff::Backoff;
 use super::execute::{Allowance, collect, refused, remaining, without_gossip};
 use super::failure::{Failure, check_reply};
 use super::job::Task;
 use super::lane::Lane;
 use super::record::{self, Pending};
-use super::replies::encode;
+use super::replies::{Written, encode, write};
 use super::turn::{Ended, Turn, result};
 use super::{Answer, refusal};
 use crate::command::{CommandName, Kind, ParsedCommand, Part};
@@ -38,7 +40,7 @@ use crate::database::codes::{MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND};
 use target::Target;
 
 /// The command on collections or indexes that is all there is to do in these tasks.
-pub(super) fn only(tasks: &[Task]) -> Option<(&ParsedCommand, &Part)> {
+pub(super) fn only(tasks: &[Arc<Task>]) -> Option<(&ParsedCommand, &Part)> {
     let [task] = tasks else {
         return None;
     };
@@ -78,7 +80,7 @@ impl<'a> SchemaTurn<'a> {
         let mut pause = Backoff::default();
         let mut first_try = true;
         loop {
-            let outcome = self.turn.doubt.outcome();
+            let outcome = self.turn.state.outcome();
             let deadline = self.task().deadline;
             if deadline <= Instant::now() {
                 return ended(Err(refusal::overdue(outcome)));
@@ -96,7 +98,7 @@ impl<'a> SchemaTurn<'a> {
                 Ok(answer) => return ended(answer),
                 Err(stop) => stop,
             };
-            let outcome = self.turn.doubt.outcome();
+            let outcome = self.turn.state.outcome();
             match stop {
                 Stop::Again(reason) | Stop::Conflict(reason) => {
                     tracing::debug!(epoch = self.turn.epoch, reason, "running the command again");
@@ -112,7 +114,9 @@ impl<'a> SchemaTurn<'a> {
                 }
                 Stop::Overdue => return ended(Err(refusal::overdue(outcome))),
                 Stop::Refused { answer, .. } => return ended(Err(answer)),
-                Stop::GiveUp(reason) => {
+                Stop::Abandoned => return ended(Err(refusal::overdue(outcome))),
+                Stop::Failed(fault) => {
+                    let reason = fault.reason;
                     tracing::error!(
                         epoch = self.turn.epoch,
                         reason,
@@ -133,7 +137,7 @@ impl<'a> SchemaTurn<'a> {
         }
         loop {
             self.open().await?;
-            let known = self.transaction().look_up(&[0]).await?;
+            let known = self.transaction().hold_and_look_up(&[0]).await?;
             self.set_sent(self.sent);
             let Some((_, known)) = known.into_iter().next() else {
                 self.begin().await?;
@@ -144,7 +148,7 @@ impl<'a> SchemaTurn<'a> {
                 None => {
                     self.commit().await?;
                     let answer = known.answer(self.command.fingerprint());
-                    Ok(answer.and_then(|reply| result(self.task(), reply)))
+                    Ok(answer.map(|reply| result(self.task(), reply)))
                 }
             };
         }
@@ -163,13 +167,13 @@ impl<'a> SchemaTurn<'a> {
         let users = self.turn.database.users();
         let listed = collect(&mut beside, users, &body, MAX_RESULT_BYTES).await;
         let listed = listed.map_err(|failure| allowance.judge(failure));
-        let listed = listed.and_then(|reply| encode(&reply).map(|_| reply));
+        let listed = listed.and_then(|reply| write(encode(&without_gossip(reply))?));
         let answer = match listed {
-            Ok(reply) => Ok(without_gossip(reply)),
+            Ok(written) => Ok(self.reply(written)),
             Err(failure) => Err(refused(failure, None)?),
         };
         self.commit().await?;
-        Ok(answer.and_then(|reply| self.reply(reply)))
+        Ok(answer)
     }
 
     /// Writes that the command is begun, and on what.
@@ -190,11 +194,12 @@ impl<'a> SchemaTurn<'a> {
         self.set_sent(again);
         match self.change(&Target::from_document(begun), again).await? {
             Change::Done(reply) => {
-                let record = record::complete(self.task().id, reply.clone(), self.turn.epoch);
+                let written = write(encode(&reply)?)?;
+                let record = record::complete(self.task().id, reply, self.turn.epoch);
                 self.write_record(&record).await?;
                 self.commit().await?;
                 self.set_sent(false);
-                Ok(self.reply(reply))
+                Ok(Ok(self.reply(written)))
             }
             Change::Refused(error) if again => {
                 let mut frame = refusal::mongo(error);
@@ -239,12 +244,15 @@ impl<'a> SchemaTurn<'a> {
 
         let mut beside = self.beside().await?;
         // Whoever was overdue has been told that nothing was executed, and that must stay true.
+        if self.turn.state.is_abandoned() {
+            return Err(Stop::Abandoned);
+        }
         if !again && self.task().deadline <= Instant::now() {
             return Err(Stop::Overdue);
         }
         self.set_sent(true);
         let made = beside.run_document(self.turn.database.users(), &body).await;
-        match made.map_err(Failure::from) {
+        match made {
             // The only error in a reply is that the majority is late.
             Ok(reply) => match check_reply(&reply) {
                 Ok(()) => Ok(Change::Done(without_gossip(reply))),
@@ -274,9 +282,9 @@ impl<'a> SchemaTurn<'a> {
         check_reply(&reply)?;
         match reply.get_i32("n") {
             Ok(1) => Ok(()),
-            _ => Err(Stop::GiveUp(
-                "the record of a command that was begun is gone".to_owned(),
-            )),
+            _ => Err(Stop::Failed(Fault::other(
+                "the record of a command that was begun is gone",
+            ))),
         }
     }
 
@@ -301,20 +309,22 @@ impl<'a> SchemaTurn<'a> {
     fn transaction(&mut self) -> Attempt<'_> {
         Attempt {
             database: self.turn.database,
+            suspects: self.turn.suspects,
             settings: self.turn.settings,
             epoch: self.turn.epoch,
             lane: &mut *self.turn.lane,
             stopped: self.turn.stopped,
-            doubt: self.turn.doubt,
+            state: self.turn.state,
             merging: &mut *self.turn.merging,
             tasks: self.turn.tasks,
             careful: true,
+            settle: false,
         }
     }
 
     fn set_sent(&mut self, sent: bool) {
         self.sent = sent;
-        self.turn.doubt.set(sent);
+        self.turn.state.set_in_doubt(sent);
     }
 
     fn allowance(&self) -> Allowance {
@@ -325,9 +335,9 @@ impl<'a> SchemaTurn<'a> {
         &self.turn.tasks[0]
     }
 
-    fn reply(&self, reply: Document) -> Answer {
+    fn reply(&self, reply: Written) -> CommandResult {
         let pending = Pending {
-            reply,
+            reply: reply.text,
             epoch: self.turn.epoch,
             replayed: false,
         };
@@ -338,8 +348,7 @@ impl<'a> SchemaTurn<'a> {
 fn ended(answer: Answer) -> Ended {
     Ended {
         answers: vec![Some(answer)],
-        moment: None,
-        fenced: false,
+        ..Ended::default()
     }
 }
 

@@ -3,17 +3,21 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bellwether_protocol::Outcome;
+use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::bet::Bet;
-use super::job::{Job, Reply, Task, Work};
+use super::job::{Job, Notes, Reply, Task};
 use super::lane::Lane;
 use super::points::read_all_at;
 use super::schema::{self, SchemaTurn};
-use super::turn::{Doubt, Ended, Turn};
-use super::{Settings, Shared, SourceId, refusal};
+use super::turn::{Ended, Turn};
+use super::turn_state::TurnState;
+use super::{Answer, Settings, Shared, SourceId, refusal};
+use crate::command::ParsedCommand;
 use crate::database::Tenure;
 
 /// A turn that waits for commands begins when none has come for so long.
@@ -21,11 +25,21 @@ const GATHERING_GAP: Duration = Duration::from_millis(1);
 /// The longest a turn waits for commands, however many keep coming.
 const GATHERING_TIME: Duration = Duration::from_millis(10);
 
+/// MongoDB stops a command at its deadline. A turn that goes on for longer than this after the latest deadline in it is
+/// abandoned: MongoDB works on something that it does not interrupt. More than the two seconds in which the driver notices
+/// that a primary is frozen, or that there is none.
+pub(super) const OVERRUN: Duration = Duration::from_secs(3);
+/// Time limit for the turn in hand when the server is told to leave. Less than the election's drain timeout.
+const LEAVE_TIME: Duration = Duration::from_secs(5);
+
 pub(super) struct Worker {
     shared: Arc<Shared>,
     epoch: u64,
-    lane: Lane,
+    /// Absent while a turn works in it, and after the turn was abandoned.
+    lane: Option<Lane>,
     merging: Bet,
+    /// How many commands that write a turn begins with. Fewer than it may have after a turn had to be narrowed down.
+    limit: usize,
     gathering: Bet,
     /// How many commands the next turn may have: those that wait and those that were just answered.
     expected: usize,
@@ -39,9 +53,10 @@ impl Worker {
     pub(super) fn new(shared: Arc<Shared>, tenure: Tenure, stopped: watch::Receiver<bool>) -> Self {
         let (epoch, session) = tenure.into_parts();
         Self {
-            shared,
             epoch,
-            lane: Lane::new(session),
+            lane: Some(Lane::new(session)),
+            limit: shared.settings.turn,
+            shared,
             merging: Bet::default(),
             gathering: Bet::default(),
             expected: 0,
@@ -68,7 +83,8 @@ impl Worker {
                 break;
             }
         }
-        tidy(&self.shared, &mut self.lane).await;
+        self.tidy().await;
+        self.shared.progress.idle();
         self.orderly = true;
         tracing::info!(epoch = self.epoch, "no longer executing commands");
     }
@@ -103,44 +119,65 @@ impl Worker {
     async fn turn(&mut self) -> bool {
         let Bunch {
             sources,
+            notes,
             tasks,
             replies,
             writes,
         } = self.take();
         if tasks.is_empty() {
+            if self.shared.queue.len() == 0 {
+                self.shared.progress.idle();
+            }
             return false;
         }
         let began = Instant::now();
+        self.shared.progress.turn_begins(began);
         // Behind writes the reads are not answered yet when the turn ends.
         let answered = if writes > 0 { writes } else { tasks.len() };
         let mut replies: Vec<Option<Reply>> = replies.into_iter().map(Some).collect();
+        let ended = self.run_turn(&tasks, writes, &mut replies).await;
+        self.shared.progress.turn_ends(self.shared.queue.len() > 0);
+        let Some(ended) = ended else {
+            return true;
+        };
+        if ended.fenced {
+            // Before anybody is told, so that whoever is told finds it so.
+            tracing::warn!(epoch = self.epoch, "fenced: another coordinator has taken over");
+            self.be_fenced();
+        }
+        self.learn(&ended, &sources);
         let Ended {
             answers,
             moment,
             fenced,
-        } = self.run_turn(&tasks, writes, &mut replies).await;
-        if fenced {
-            // Before anybody is told, so that whoever is told finds it so.
-            self.be_fenced();
-        }
+            yields,
+            ..
+        } = ended;
         let mut later: Vec<Job> = Vec::new();
         let (mut reads, mut at) = (Vec::new(), None);
-        let each = sources.into_iter().zip(tasks).zip(replies).zip(answers);
-        for (index, (((source, task), reply), answer)) in each.enumerate() {
+        let senders = sources.into_iter().zip(notes);
+        let each = senders.zip(tasks).zip(replies).zip(answers);
+        for (index, ((((source, mut notes), task), reply), answer)) in each.enumerate() {
             // Without a reply it has been answered, since its time was up.
             let Some(reply) = reply else {
                 continue;
             };
             match (answer, moment) {
-                (Some(answer), _) => reply.answer(&task, Some(self.epoch), answer, &self.shared.counts),
+                (Some(answer), _) => {
+                    self.shared.note(&answer);
+                    reply.answer(&task, Some(self.epoch), answer, &self.shared.counts);
+                }
                 // Not before a write of the same source that has to wait.
                 (None, Some(moment))
                     if index >= writes && later.iter().all(|before| before.source != source) =>
                 {
-                    reads.push(Job::from_parts(source, task, reply));
+                    reads.push(Job::from_parts(source, notes, task, reply));
                     at = Some(moment);
                 }
-                (None, _) => later.push(Job::from_parts(source, task, reply)),
+                (None, _) => {
+                    notes.apart |= yields == Some(index);
+                    later.push(Job::from_parts(source, notes, task, reply));
+                }
             }
         }
         if let Some(at) = at {
@@ -151,34 +188,175 @@ impl Worker {
         self.shared.put_back(later);
         // Behind the answers, so that nobody waits for it; before the next turn, so that a failed
         // transaction does not hold the fence.
-        let doubt = Doubt::default();
-        keeping_deadlines(&self.shared, self.epoch, &doubt, 0, &[], &mut [], async {
-            tidy(&self.shared, &mut self.lane).await;
-        })
-        .await;
-        fenced
+        !self.tidy().await || fenced
     }
 
-    async fn run_turn(&mut self, tasks: &[Task], writes: usize, replies: &mut [Option<Reply>]) -> Ended {
-        let doubt = Doubt::default();
-        let turn = Turn {
-            database: &self.shared.database,
-            settings: &self.shared.settings,
-            epoch: self.epoch,
-            lane: &mut self.lane,
-            stopped: &self.stopped,
-            doubt: &doubt,
-            merging: &mut self.merging,
-            tasks,
-            writes,
-        };
-        keeping_deadlines(&self.shared, self.epoch, &doubt, writes, tasks, replies, async {
-            match schema::only(tasks) {
+    /// Adapts the following turns to what this one came to.
+    fn learn(&mut self, ended: &Ended, sources: &[SourceId]) {
+        // A source that has turns of its own narrows none of the others'.
+        if !self.shared.queue.last_was_apart() {
+            self.limit = match ended.narrowed_to {
+                Some(fewer) => fewer.max(1),
+                None => self.limit.saturating_mul(2).min(self.shared.settings.turn),
+            };
+        }
+        for (task, tries) in &ended.at_fault {
+            self.shared.queue.penalize(sources[*task], *tries, Instant::now());
+        }
+    }
+
+    /// Nothing if the turn was abandoned. Then all its commands have been answered, and this epoch is over.
+    async fn run_turn(
+        &mut self,
+        tasks: &[Arc<Task>],
+        writes: usize,
+        replies: &mut [Option<Reply>],
+    ) -> Option<Ended> {
+        let mut lane = self.lane.take()?;
+        let mut merging = std::mem::take(&mut self.merging);
+        let (shared, stopped) = (Arc::clone(&self.shared), self.stopped.clone());
+        let (epoch, limit, all) = (self.epoch, self.limit, tasks.to_vec());
+        let state = Arc::new(TurnState::default());
+        let seen = Arc::clone(&state);
+        // It owns everything that it works with, so that it can be left behind.
+        let work = async move {
+            let turn = Turn {
+                database: &shared.database,
+                suspects: &shared.suspects,
+                settings: &shared.settings,
+                epoch,
+                lane: &mut lane,
+                stopped: &stopped,
+                state: &state,
+                merging: &mut merging,
+                tasks: &all,
+                writes,
+                limit,
+            };
+            let ended = match schema::only(&all) {
                 Some((command, part)) => SchemaTurn::new(turn, command, part).run().await,
                 None => turn.run().await,
+            };
+            (ended, lane, merging)
+        };
+        let (ended, lane, merging) = self
+            .watch_over(work.boxed(), &seen, writes, tasks, replies)
+            .await?;
+        self.lane = Some(lane);
+        self.merging = merging;
+        Some(ended)
+    }
+
+    /// Ends a transaction that was left open. Without a primary there is nobody to tell; the next transaction
+    /// does it, or the session's end. Returns `false` if MongoDB does not end it and this epoch is over.
+    async fn tidy(&mut self) -> bool {
+        if !self.shared.database.health().borrow().available {
+            return true;
+        }
+        let Some(mut lane) = self.lane.take() else {
+            return false;
+        };
+        let work = async move {
+            lane.abort().await;
+            lane
+        };
+        let state = TurnState::default();
+        self.lane = self.watch_over(work.boxed(), &state, 0, &[], &mut []).await;
+        self.lane.is_some()
+    }
+
+    /// Lets `work` run to its end and meanwhile answers every command whose deadline passes, in hand or waiting.
+    ///
+    /// Work that does not end in time is left behind in a task of its own, and then this returns nothing. It cannot commit:
+    /// it is told not to before the commands are answered, and a statement that is still under way cannot write the fence
+    /// once another epoch was granted, which happens before anything else is executed.
+    async fn watch_over<T: Send + 'static>(
+        &self,
+        mut work: BoxFuture<'static, T>,
+        state: &TurnState,
+        writes: usize,
+        tasks: &[Arc<Task>],
+        replies: &mut [Option<Reply>],
+    ) -> Option<T> {
+        let shared = &self.shared;
+        let latest = tasks.iter().map(|task| task.deadline).max();
+        let too_late = latest.unwrap_or_else(Instant::now) + OVERRUN;
+        let mut leave_by = None;
+        let mut stopped = self.stopped.clone();
+        loop {
+            let in_hand = tasks.iter().zip(&*replies).filter(|(_, reply)| reply.is_some());
+            let deadlines = in_hand.map(|(task, _)| task.deadline);
+            let next = deadlines.chain(shared.queue.next_deadline()).min();
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = shared.queue.arrival() => continue,
+                _ = stopped.wait_for(|stopped| *stopped), if leave_by.is_none() => {
+                    leave_by = Some(Instant::now() + LEAVE_TIME);
+                    continue;
+                }
+                () = sleep_until(leave_by.unwrap_or(too_late)), if leave_by.is_some() => {
+                    self.abandon(state, writes, tasks, replies, refusal::draining());
+                    drop(tokio::spawn(work));
+                    return None;
+                }
+                () = sleep_until(too_late) => {
+                    self.abandon(state, writes, tasks, replies, refusal::overdue(Outcome::NotExecuted));
+                    drop(tokio::spawn(work));
+                    self.be_fenced();
+                    return None;
+                }
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
-        })
-        .await
+            for (index, (task, reply)) in tasks.iter().zip(&mut *replies).enumerate() {
+                if task.deadline <= Instant::now()
+                    && let Some(reply) = reply.take()
+                {
+                    let outcome = if index < writes {
+                        state.outcome()
+                    } else {
+                        Outcome::NotExecuted
+                    };
+                    reply.answer(
+                        task,
+                        Some(self.epoch),
+                        Err(refusal::overdue(outcome)),
+                        &shared.counts,
+                    );
+                }
+            }
+            shared.answer_overdue();
+        }
+    }
+
+    /// Answers every command of a turn that MongoDB does not end, and keeps the turn from committing.
+    fn abandon(
+        &self,
+        state: &TurnState,
+        writes: usize,
+        tasks: &[Arc<Task>],
+        replies: &mut [Option<Reply>],
+        answer: ErrorFrame,
+    ) {
+        state.abandon();
+        let running = state.running();
+        tracing::warn!(
+            epoch = self.epoch,
+            commands = tasks.len(),
+            running = running.len(),
+            "abandoning a turn that MongoDB does not end: the next epoch goes on without it"
+        );
+        let running = running.iter().filter_map(|task| tasks[*task].command());
+        self.shared.blame(&running.collect::<Vec<_>>());
+        for (index, (task, reply)) in tasks.iter().zip(replies).enumerate() {
+            if let Some(reply) = reply.take() {
+                let mut answer = answer.clone();
+                if index < writes {
+                    answer.outcome = state.outcome();
+                }
+                reply.answer(task, Some(self.epoch), Err(answer), &self.shared.counts);
+            }
+        }
     }
 
     /// The commands of the next turn, without those whose time is up or that nobody waits for.
@@ -191,9 +369,9 @@ impl Worker {
             job.answer(Err(refusal::abandoned()), &self.shared.counts);
         }
         let wanted = wanted.into_iter().map(|mut job| {
-            if let Work::TellFate { waits } = &mut job.task.work {
+            if job.task.command().is_none() {
                 // Asked now: at the moment it is read it may be under way.
-                *waits = self.shared.queue.holds(job.task.id);
+                job.notes.waits = self.shared.queue.holds(job.task.id);
             }
             job
         });
@@ -201,11 +379,11 @@ impl Worker {
     }
 
     fn be_fenced(&self) {
-        tracing::warn!(epoch = self.epoch, "fenced: another coordinator has taken over");
         for job in self.shared.queue.close() {
             let fenced = refusal::fenced(self.epoch, Outcome::NotExecuted);
             job.answer(Err(fenced), &self.shared.counts);
         }
+        self.shared.progress.idle();
         self.shared.fenced.send_replace(Some(self.epoch));
     }
 }
@@ -213,7 +391,8 @@ impl Worker {
 /// The commands of a turn: first those for the transaction, then those that read at the moment of its commit.
 struct Bunch {
     sources: Vec<SourceId>,
-    tasks: Vec<Task>,
+    notes: Vec<Notes>,
+    tasks: Vec<Arc<Task>>,
     replies: Vec<Reply>,
     /// How many are for the transaction.
     writes: usize,
@@ -235,62 +414,19 @@ impl Bunch {
         }
         let mut bunch = Self {
             sources: Vec::new(),
+            notes: Vec::new(),
             tasks: Vec::new(),
             replies: Vec::new(),
             writes: writes.len(),
         };
         for job in writes.into_iter().rev().chain(reads.into_iter().rev()) {
-            let (source, task, reply) = job.into_parts();
+            let (source, notes, task, reply) = job.into_parts();
             bunch.sources.push(source);
+            bunch.notes.push(notes);
             bunch.tasks.push(task);
             bunch.replies.push(reply);
         }
         bunch
-    }
-}
-
-/// Ends a transaction that was left open. Without a primary there is nobody to tell; the next transaction
-/// does it, or the session's end.
-async fn tidy(shared: &Shared, lane: &mut Lane) {
-    if shared.database.health().borrow().available {
-        lane.abort().await;
-    }
-}
-
-/// Lets `work` run to its end and meanwhile answers every command whose deadline passes, in hand or waiting.
-async fn keeping_deadlines<T>(
-    shared: &Shared,
-    epoch: u64,
-    doubt: &Doubt,
-    writes: usize,
-    tasks: &[Task],
-    replies: &mut [Option<Reply>],
-    work: impl Future<Output = T>,
-) -> T {
-    let mut work = std::pin::pin!(work);
-    loop {
-        let in_hand = tasks.iter().zip(&*replies).filter(|(_, reply)| reply.is_some());
-        let deadlines = in_hand.map(|(task, _)| task.deadline);
-        let next = deadlines.chain(shared.queue.next_deadline()).min();
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            () = shared.queue.arrival() => continue,
-            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-        }
-        for (index, (task, reply)) in tasks.iter().zip(&mut *replies).enumerate() {
-            if task.deadline <= Instant::now()
-                && let Some(reply) = reply.take()
-            {
-                let outcome = if index < writes {
-                    doubt.outcome()
-                } else {
-                    Outcome::NotExecuted
-                };
-                reply.answer(task, Some(epoch), Err(refusal::overdue(outcome)), &shared.counts);
-            }
-        }
-        shared.answer_overdue();
     }
 }
 
@@ -313,6 +449,24 @@ impl Shared {
             for job in closed {
                 job.answer(Err(refusal::draining()), &self.counts);
             }
+        }
+    }
+
+    /// MongoDB does not end the work on these commands. Where it has no primary, that is no fault of theirs.
+    pub(super) fn blame(&self, commands: &[&ParsedCommand]) {
+        if self.database.health().borrow().available {
+            self.suspects.abandoned(commands, Instant::now());
+        }
+    }
+
+    /// Notes that MongoDB has executed a command, or refused it.
+    pub(super) fn note(&self, answer: &Answer) {
+        let worked = match answer {
+            Ok(_) => true,
+            Err(error) => error.code == ErrorCode::Mongo,
+        };
+        if worked {
+            self.progress.executed(Instant::now());
         }
     }
 

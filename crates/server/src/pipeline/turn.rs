@@ -9,41 +9,51 @@
 //! state of the data that a majority has, under an epoch that was the newest. If a second command fails, only
 //! those before it are tried once more, which is known to succeed, and the rest waits for the next turn: however many
 //! fail, no command runs more than a few times.
+//!
+//! Some failures name no command: at the commit, at the records, at a reply that nobody expected. Then the first half of
+//! the commands is tried alone, and half of that, until the try succeeds or holds one command. A command that fails alone
+//! twice, while the fence without it commits, is at fault. The following turns begin with as many commands as succeeded and
+//! double that, so one bad command among n costs at most 2·log2(n) + 3 tries more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use bellwether_protocol::{CommandResult, ErrorFrame, Outcome};
 use bson::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::attempt::{Attempt, Committed, Rejected, Stop};
+use super::attempt::{Attempt, Committed, Fault, Rejected, Stop};
 use super::backoff::Backoff;
 use super::bet::Bet;
 use super::conflicts::Conflicts;
 use super::job::Task;
 use super::lane::Lane;
 use super::record::Pending;
+use super::suspects::Suspects;
+use super::turn_state::TurnState;
 use super::{Answer, Settings, refusal};
-use crate::command::canonical;
 use crate::database::Database;
 
 /// One run through the commands of a turn.
 pub(super) struct Turn<'a> {
     pub(super) database: &'a Database,
+    pub(super) suspects: &'a Arc<Suspects>,
     pub(super) settings: &'a Settings,
     pub(super) epoch: u64,
     pub(super) lane: &'a mut Lane,
     pub(super) stopped: &'a watch::Receiver<bool>,
-    pub(super) doubt: &'a Doubt,
+    pub(super) state: &'a TurnState,
     pub(super) merging: &'a mut Bet,
     /// The commands to execute in the transaction and, after them, those that are read when it has committed.
-    pub(super) tasks: &'a [Task],
+    pub(super) tasks: &'a [Arc<Task>],
     /// How many of them are for the transaction.
     pub(super) writes: usize,
+    /// How many of these the first try may have.
+    pub(super) limit: usize,
 }
 
 /// How a turn ended.
+#[derive(Default)]
 pub(super) struct Ended {
     /// One for each command, in their order. Those without an answer have had no effect: the ones to read may be read
     /// at [`moment`](Self::moment), the others wait for another turn.
@@ -52,44 +62,44 @@ pub(super) struct Ended {
     pub(super) moment: Option<Timestamp>,
     /// Whether a later epoch has been granted.
     pub(super) fenced: bool,
-}
-
-/// Whether a commit was sent of which it is not known if it happened. Set before the commit leaves, cleared
-/// when a later transaction has written the fence and found none of the ids: the two exclude each other, so
-/// what is then not found has not happened and cannot happen any more. What is found is settled when that
-/// transaction has committed.
-#[derive(Debug, Default)]
-pub(super) struct Doubt(AtomicBool);
-
-impl Doubt {
-    pub(super) fn outcome(&self) -> Outcome {
-        if self.0.load(Ordering::Relaxed) {
-            Outcome::Unknown
-        } else {
-            Outcome::NotExecuted
-        }
-    }
-
-    pub(super) fn set(&self, doubt: bool) {
-        self.0.store(doubt, Ordering::Relaxed);
-    }
+    /// How many commands a try may have, if a try with more of them failed.
+    pub(super) narrowed_to: Option<usize>,
+    /// Commands that made a try fail, by their place, and how many tries that cost the others.
+    pub(super) at_fault: Vec<(usize, u32)>,
+    /// A command that meets one conflict after another: it waits for a turn without others.
+    pub(super) yields: Option<usize>,
 }
 
 /// What the tries so far have taught.
+#[derive(Default)]
 struct Lessons {
     careful: bool,
     rejected: Rejected,
     /// Commands from here on wait for another turn.
     end: usize,
+    /// Tries in a row that failed and may succeed again, although MongoDB has a primary.
+    failures: u32,
+    /// A command that was alone in a try that failed, and how often.
+    alone: Option<(usize, u32)>,
+    narrowed_to: Option<usize>,
+    at_fault: Vec<(usize, u32)>,
 }
+
+/// A try that may succeed again is repeated this many times before it is tried with fewer commands.
+const TRIES_TOGETHER: u32 = 3;
+/// A command alone is tried this many times before others may go first.
+const TRIES_ALONE: u32 = 8;
+/// A command that fails this many times alone is at fault.
+const FAILURES_ALONE: u32 = 2;
+/// A transaction without commands that fails this many times is nobody's fault.
+const FAILURES_OF_NONE: u32 = 3;
 
 impl Turn<'_> {
     pub(super) async fn run(mut self) -> Ended {
         let mut answers: Vec<Option<Answer>> = self.tasks.iter().map(|_| None).collect();
         let mut lessons = Lessons {
-            careful: false,
-            rejected: Rejected::default(),
-            end: self.writes,
+            end: self.writes.min(self.limit),
+            ..Lessons::default()
         };
         let mut pause = Backoff::default();
         let mut conflicts = Conflicts::default();
@@ -99,48 +109,61 @@ impl Turn<'_> {
             let open = |answers: &[Option<Answer>], range: core::ops::Range<usize>| -> Vec<usize> {
                 range.filter(|task| answers[*task].is_none()).collect()
             };
-            let writes = open(&answers, 0..lessons.end);
+            let all_writes = open(&answers, 0..self.writes);
+            let writes: Vec<usize> = all_writes
+                .iter()
+                .copied()
+                .filter(|task| *task < lessons.end)
+                .collect();
             let reads = open(&answers, self.writes..self.tasks.len());
-            let all: Vec<usize> = writes.iter().chain(&reads).copied().collect();
-            if all.is_empty() {
-                return ended(answers, None);
+            let all: Vec<usize> = all_writes.iter().chain(&reads).copied().collect();
+            if all.is_empty() || self.state.is_abandoned() {
+                return lessons.end(answers, None);
             }
-            if !first_try && *self.stopped.borrow() && self.doubt.outcome() == Outcome::NotExecuted {
-                return self.give_up(answers, &refusal::draining());
+            if writes.is_empty() && !all_writes.is_empty() {
+                if self.state.outcome() == Outcome::NotExecuted {
+                    // They wait for the next turn.
+                    return lessons.end(answers, None);
+                }
+                // They may have been committed, which this turn must find out.
+                lessons.end = self.writes;
+                continue;
+            }
+            if !first_try && *self.stopped.borrow() && self.state.outcome() == Outcome::NotExecuted {
+                return self.give_up(lessons, answers, &refusal::draining());
             }
             first_try = false;
             if let Err(answer) = self.wait_for_primary(&all).await {
                 if let Some(answer) = answer {
-                    return self.give_up(answers, &answer);
+                    return self.give_up(lessons, answers, &answer);
                 }
                 continue;
             }
 
-            match self.attempt(&writes, &mut lessons).await {
+            let to_run = self.to_run(&writes, &lessons.rejected);
+            let settle = self.state.outcome() == Outcome::Unknown || conflicts.are_many();
+            let tried = self
+                .attempt(&writes, to_run.clone(), settle, &all_writes, &mut lessons)
+                .await;
+            match tried {
                 Ok(committed) => {
                     self.merging.turn_ended();
                     for (task, answer) in committed.answers {
-                        answers[task] = Some(answer.and_then(|reply| result(&self.tasks[task], reply)));
+                        answers[task] = Some(answer.map(|reply| result(&self.tasks[task], reply)));
                     }
-                    return ended(answers, committed.at);
+                    return lessons.end(answers, committed.at);
                 }
-                Err(Stop::Refused { task, answer }) => {
-                    if !lessons.rejected.commands.is_empty() {
-                        lessons.end = task + 1;
-                    }
-                    lessons.rejected.hopeful |= !lessons.careful;
-                    lessons.rejected.commands.push((task, answer));
-                    lessons.careful = true;
-                }
+                Err(Stop::Refused { task, answer }) => lessons.reject(task, answer, 1),
                 Err(Stop::Repeated) => lessons.careful = true,
                 Err(Stop::Unsettled) => {}
                 Err(Stop::Fenced) => {
-                    let fenced = refusal::fenced(self.epoch, self.doubt.outcome());
+                    let fenced = refusal::fenced(self.epoch, self.state.outcome());
                     return Ended {
                         fenced: true,
-                        ..self.give_up(answers, &fenced)
+                        ..self.give_up(lessons, answers, &fenced)
                     };
                 }
+                Err(Stop::Abandoned) => return lessons.end(answers, None),
                 // A command's time is up a moment before its deadline is.
                 Err(Stop::Overdue) => self.answer_overdue(&mut answers, SLACK),
                 Err(stop @ (Stop::Again(_) | Stop::Conflict(_))) => {
@@ -152,35 +175,79 @@ impl Turn<'_> {
                     }
                     // What was refused may have been refused by a primary that is none any more.
                     lessons.rejected = Rejected::default();
-                    lessons.careful |= self.doubt.outcome() == Outcome::Unknown;
+                    let settled = self.state.outcome() == Outcome::NotExecuted;
+                    lessons.careful |= !settled;
+                    let before = lessons.narrowed_to;
+                    let yields = lessons.fails_again(&to_run);
+                    if lessons.narrowed_to != before {
+                        // Fewer commands are tried now, and others should not wait for long pauses.
+                        pause = Backoff::default();
+                    }
+                    if yields && settled {
+                        lessons.at_fault.push((to_run[0], TRIES_ALONE));
+                        return Ended {
+                            yields: Some(to_run[0]),
+                            ..lessons.end(answers, None)
+                        };
+                    }
                     let latest = all.iter().map(|task| self.tasks[*task].deadline).max();
                     let latest = latest.unwrap_or_else(Instant::now);
                     sleep(pause.next().min(latest.saturating_duration_since(Instant::now()))).await;
                 }
-                Err(Stop::GiveUp(reason)) => {
-                    tracing::error!(
+                Err(Stop::Failed(fault)) => {
+                    tracing::debug!(
                         epoch = self.epoch,
-                        reason,
-                        "a transaction failed for no fault of the command"
+                        ?fault,
+                        commands = to_run.len(),
+                        "a try has failed"
                     );
-                    let failed = refusal::internal(self.doubt.outcome(), reason);
-                    return self.give_up(answers, &failed);
+                    if let Some(fault) = lessons.narrow_down(&to_run, fault) {
+                        let reason = fault.reason;
+                        tracing::error!(
+                            epoch = self.epoch,
+                            reason,
+                            "a transaction failed for no fault of a command"
+                        );
+                        let failed = refusal::internal(self.state.outcome(), reason);
+                        return self.give_up(lessons, answers, &failed);
+                    }
+                    sleep(pause.next()).await;
                 }
             }
         }
     }
 
-    async fn attempt(&mut self, writes: &[usize], lessons: &mut Lessons) -> Result<Committed, Stop> {
+    /// The commands of these that the next try executes.
+    fn to_run(&self, writes: &[usize], rejected: &Rejected) -> Vec<usize> {
+        let is_rejected = |task: &usize| rejected.commands.iter().any(|(other, _)| other == task);
+        // A question before a write of the same source waits for the next turn.
+        let is_command = |task: &usize| self.tasks[*task].command().is_some();
+        let to_run = writes.iter().copied();
+        to_run
+            .filter(|task| is_command(task) && !is_rejected(task))
+            .collect()
+    }
+
+    async fn attempt(
+        &mut self,
+        writes: &[usize],
+        to_run: Vec<usize>,
+        settle: bool,
+        open: &[usize],
+        lessons: &mut Lessons,
+    ) -> Result<Committed, Stop> {
         let mut attempt = Attempt {
             database: self.database,
+            suspects: self.suspects,
             settings: self.settings,
             epoch: self.epoch,
             lane: self.lane,
             stopped: self.stopped,
-            doubt: self.doubt,
+            state: self.state,
             merging: self.merging,
             tasks: self.tasks,
             careful: lessons.careful,
+            settle,
         };
         if writes.is_empty() {
             let at = Some(attempt.mark().await?);
@@ -189,15 +256,7 @@ impl Turn<'_> {
         }
         let rejected = &mut lessons.rejected;
         rejected.commands.retain(|(task, _)| writes.contains(task));
-        let is_rejected = |task: &usize| rejected.commands.iter().any(|(other, _)| other == task);
-        // A question before a write of the same source waits for the next turn.
-        let is_command = |task: &usize| self.tasks[*task].command().is_some();
-        let to_run = writes
-            .iter()
-            .copied()
-            .filter(|task| is_command(task) && !is_rejected(task));
-        let to_run = to_run.collect();
-        attempt.commit_all(to_run, rejected).await
+        attempt.commit_all(to_run, rejected, open).await
     }
 
     fn answer_overdue(&self, answers: &mut [Option<Answer>], slack: Duration) {
@@ -212,7 +271,7 @@ impl Turn<'_> {
     /// What is known of a command that gets no reply.
     fn outcome_of(&self, task: usize) -> Outcome {
         if task < self.writes {
-            self.doubt.outcome()
+            self.state.outcome()
         } else {
             Outcome::NotExecuted
         }
@@ -222,7 +281,7 @@ impl Turn<'_> {
     /// `Err(None)`: a deadline has passed meanwhile.
     pub(super) async fn wait_for_primary(&self, open: &[usize]) -> Result<(), Option<ErrorFrame>> {
         let mut health = self.database.health();
-        let in_doubt = self.doubt.outcome() == Outcome::Unknown;
+        let in_doubt = self.state.outcome() == Outcome::Unknown;
         let open = open.iter().map(|task| &self.tasks[*task]);
         let deadline = open
             .clone()
@@ -245,10 +304,10 @@ impl Turn<'_> {
             }
         }
         let reason = health.borrow().error.clone().unwrap_or_default();
-        Err(Some(refusal::unavailable(self.doubt.outcome(), &reason)))
+        Err(Some(refusal::unavailable(self.state.outcome(), &reason)))
     }
 
-    fn give_up(&self, mut answers: Vec<Option<Answer>>, frame: &ErrorFrame) -> Ended {
+    fn give_up(&self, lessons: Lessons, mut answers: Vec<Option<Answer>>, frame: &ErrorFrame) -> Ended {
         for (task, answer) in answers.iter_mut().enumerate() {
             answer.get_or_insert_with(|| {
                 let mut frame = frame.clone();
@@ -258,7 +317,76 @@ impl Turn<'_> {
                 Err(frame)
             });
         }
-        ended(answers, None)
+        lessons.end(answers, None)
+    }
+}
+
+impl Lessons {
+    /// Leaves a command out of the following tries. Its error counts when one of them has committed.
+    fn reject(&mut self, task: usize, answer: ErrorFrame, cost: u32) {
+        if !self.rejected.commands.is_empty() {
+            self.end = task + 1;
+        }
+        self.rejected.hopeful |= !self.careful;
+        self.rejected.commands.push((task, answer));
+        self.careful = true;
+        self.at_fault.push((task, cost));
+    }
+
+    /// A try has failed that may succeed again. Returns `true` if it had one command and others should go first.
+    fn fails_again(&mut self, to_run: &[usize]) -> bool {
+        self.failures += 1;
+        match to_run {
+            [] => false,
+            [_] => self.failures >= TRIES_ALONE,
+            _ => {
+                if self.failures >= TRIES_TOGETHER {
+                    self.halve(to_run);
+                }
+                false
+            }
+        }
+    }
+
+    /// A try has failed, and it is not known why. Returns the fault if it is no command's.
+    fn narrow_down(&mut self, to_run: &[usize], fault: Fault) -> Option<Fault> {
+        match to_run {
+            [] => {
+                self.failures += 1;
+                return (self.failures >= FAILURES_OF_NONE).then_some(fault);
+            }
+            [task] => {
+                let before = self.alone.filter(|(other, _)| other == task);
+                let failures = before.map_or(0, |(_, failures)| failures) + 1;
+                self.alone = Some((*task, failures));
+                if failures >= FAILURES_ALONE {
+                    // What was refused behind it waits for the next turn.
+                    self.end = self.end.min(task + 1);
+                    self.failures = 0;
+                    self.reject(*task, fault.into_frame(), TRIES_ALONE);
+                }
+            }
+            _ => self.halve(to_run),
+        }
+        None
+    }
+
+    /// Lets the following tries have the first half of these commands.
+    fn halve(&mut self, to_run: &[usize]) {
+        let half = to_run.len() / 2;
+        self.end = to_run[half];
+        self.narrowed_to = Some(half);
+        self.failures = 0;
+    }
+
+    fn end(self, answers: Vec<Option<Answer>>, moment: Option<Timestamp>) -> Ended {
+        Ended {
+            narrowed_to: self.narrowed_to,
+            at_fault: self.at_fault,
+            answers,
+            moment,
+            ..Ended::default()
+        }
     }
 }
 
@@ -266,24 +394,12 @@ impl Turn<'_> {
 /// stopped by it.
 const SLACK: Duration = Duration::from_millis(20);
 
-fn ended(answers: Vec<Option<Answer>>, moment: Option<Timestamp>) -> Ended {
-    Ended {
-        answers,
-        moment,
-        fenced: false,
-    }
-}
-
-/// A reply as it is sent.
-pub(super) fn result(task: &Task, reply: Pending) -> Answer {
-    let result = canonical(reply.reply).map_err(|error| {
-        let reason = format!("the reply cannot be written as Extended JSON: {error}");
-        refusal::internal(Outcome::Executed, reason)
-    })?;
-    Ok(CommandResult {
+/// The answer to a command that was executed.
+pub(super) fn result(task: &Task, reply: Pending) -> CommandResult {
+    CommandResult {
         id: task.id,
         epoch: reply.epoch,
         replayed: reply.replayed,
-        result,
-    })
+        result: reply.reply,
+    }
 }

@@ -417,3 +417,57 @@ fn what_cannot_share_a_transaction_is_taken_so_that_it_need_not() {
     assert_eq!(ids(&queue.take(9, 10_000)), [6, 3]);
     assert_eq!(ids(&queue.take(9, 10_000)), [4]);
 }
+
+/// Puts the only command of a queue back as one that needs a turn of its own.
+fn put_back_apart(queue: &Queue) {
+    let mut taken = queue.take(9, 100_000);
+    for job in &mut taken {
+        job.notes.apart = true;
+    }
+    queue.put_back(taken).unwrap();
+}
+
+#[test]
+fn a_command_that_needs_a_turn_of_its_own_is_taken_without_the_commands_of_others() {
+    let queue = open_queue(100, 100_000);
+    let [apart, other] = [SourceId::new(), SourceId::new()];
+    assert_eq!(queue.push(job(apart, 1, later())), Ok(()));
+    put_back_apart(&queue);
+    for (source, id) in [(apart, 2), (other, 11), (other, 12)] {
+        assert_eq!(queue.push(job(source, id, later())), Ok(()));
+    }
+    assert_eq!(
+        ids(&queue.take(9, 100_000)),
+        [1, 2],
+        "all of its source, and no other"
+    );
+    assert!(queue.last_was_apart());
+    assert_eq!(ids(&queue.take(9, 100_000)), [11, 12]);
+}
+
+#[test]
+fn every_other_turn_is_for_those_that_need_none_of_their_own() {
+    let queue = open_queue(100, 100_000);
+    let [apart, other] = [SourceId::new(), SourceId::new()];
+    assert_eq!(queue.push(job(apart, 1, later())), Ok(()));
+    put_back_apart(&queue);
+    put_back_apart(&queue);
+    // The only source that waits has an ordinary command behind: it must not be held up without end.
+    assert_eq!(queue.push(job(apart, 2, later())), Ok(()));
+    let taken = queue.take(1, 100_000);
+    assert_eq!(ids(&taken), [1]);
+    queue
+        .put_back(
+            taken
+                .into_iter()
+                .map(|mut job| {
+                    job.notes.apart = true;
+                    job
+                })
+                .collect(),
+        )
+        .unwrap();
+    assert_eq!(queue.push(job(other, 11, later())), Ok(()));
+    assert_eq!(ids(&queue.take(9, 100_000)), [11], "the turn before was apart");
+    assert_eq!(ids(&queue.take(9, 100_000)), [1, 2]);
+}

@@ -1,0 +1,86 @@
+//! Whether the pipeline gets on: how long the turn in hand takes, and since when nothing was executed.
+
+use core::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+#[derive(Debug, Default)]
+pub(super) struct Progress(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the turn in hand began.
+    turn: Option<Instant>,
+    /// Since when something waits and nothing was executed.
+    waiting: Option<Instant>,
+}
+
+impl Progress {
+    pub(super) fn turn_begins(&self, now: Instant) {
+        let mut state = self.lock();
+        state.turn = Some(now);
+        state.waiting.get_or_insert(now);
+    }
+
+    /// `others_wait`: whether commands wait for the next turn.
+    pub(super) fn turn_ends(&self, others_wait: bool) {
+        let mut state = self.lock();
+        state.turn = None;
+        if !others_wait {
+            state.waiting = None;
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn idle(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// A command was executed, or MongoDB has refused it.
+    pub(super) fn executed(&self, now: Instant) {
+        let mut state = self.lock();
+        state.waiting = state.turn.map(|_| now);
+    }
+
+    /// Time since the turn in hand began.
+    pub(super) fn turn_takes(&self, now: Instant) -> Option<Duration> {
+        let began = self.lock().turn?;
+        Some(now.saturating_duration_since(began))
+    }
+
+    /// Time for which something has waited and nothing was executed.
+    pub(super) fn stalled_for(&self, now: Instant) -> Option<Duration> {
+        let since = self.lock().waiting?;
+        Some(now.saturating_duration_since(since))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_time_is_no_stall_and_every_execution_ends_one() {
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let progress = Progress::default();
+        assert_eq!(progress.stalled_for(begin), None);
+        progress.turn_begins(begin);
+        assert_eq!(progress.stalled_for(begin + second), Some(second));
+        assert_eq!(progress.turn_takes(begin + second), Some(second));
+        progress.executed(begin + second);
+        assert_eq!(progress.stalled_for(begin + second * 3), Some(second * 2));
+        progress.turn_ends(true);
+        assert_eq!(progress.turn_takes(begin), None);
+        assert_eq!(progress.stalled_for(begin + second * 3), Some(second * 2));
+        progress.turn_begins(begin + second * 3);
+        progress.turn_ends(false);
+        assert_eq!(progress.stalled_for(begin + second * 9), None);
+        progress.executed(begin + second * 9);
+        assert_eq!(progress.stalled_for(begin + second * 99), None);
+    }
+}
