@@ -3,6 +3,7 @@
 mod commands;
 mod coordinator;
 mod fence;
+mod isolation;
 mod memory;
 mod once;
 mod options;

@@ -146,23 +146,23 @@ async fn what_was_found_executed_is_not_denied() -> Result<()> {
         c.find_one(doc! { "n": 1 }).await?.context("the new number")
     })
     .await?;
-    // The next try holds the fence, finds the record, and cannot write the fence again.
+    // The next try holds the fence, finds the record, and cannot commit.
     let data = doc! {
-        "failCommands": ["update"],
+        "failCommands": ["commitTransaction"],
         "appName": "bellwether",
         "errorCode": 251,
         "errorLabels": ["TransientTransactionError"],
     };
-    let updates = FailPoint::after(set.client(), "failCommand", 1, data).await?;
+    let commits = FailPoint::on(set.client(), "failCommand", data).await?;
     let kill = doc! { "killSessions": [fence.get_document("session")?.clone()] };
     set.client().database("admin").run_command(kill).await?;
-    updates.entered().await?;
+    commits.entered().await?;
     for member in (0..3).filter(|member| *member != primary) {
         set.members[member].process.resume()?;
     }
 
     let s2 = Coordinator::start(&set, "app_denied").await?;
-    updates.off().await?;
+    commits.off().await?;
     let error = answer.await?.expect_err("it is fenced");
     assert_eq!((error.code, error.outcome), (ErrorCode::Fenced, Outcome::Unknown));
     let again = s2.send(id, add).await?;
