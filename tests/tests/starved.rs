@@ -1,15 +1,18 @@
-//! Servers whose own threads are kept busy: the election must not notice.
+//! Servers whose threads are kept busy: the election must not notice, nor other clients.
 
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use bellwether_protocol::{CommandId, ErrorCode, ServerFrame};
 use bellwether_server::election::Role;
 use bellwether_server::{Config, Server};
-use bellwether_tests::{ReplicaSet, free_ports, wait_until};
+use bellwether_tests::{Connection, ReplicaSet, free_ports, mint, wait_until};
+use futures_util::FutureExt;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -104,4 +107,66 @@ async fn a_server_without_a_free_thread_stays_coordinator() -> Result<()> {
         .into_values()
         .for_each(|server| server.runtime.shutdown_background());
     Ok(())
+}
+
+/// Long commands are read on threads for such work. While there is none, nobody else waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_command_waits_for_a_thread_and_others_do_not() -> Result<()> {
+    let mut config = Config::new("s1".parse()?, "mongodb://127.0.0.1:1/?replicaSet=rs0");
+    config.listen = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into();
+    config.peer_listen = config.listen;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()?;
+    let server = runtime.spawn(Server::start(config)).await??;
+    let url = format!("ws://{}/v1", server.client_address());
+    runtime.spawn(server.run(pending()));
+    let (busy, idle) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    runtime.spawn_blocking({
+        let (busy, idle) = (Arc::clone(&busy), Arc::clone(&idle));
+        move || {
+            busy.wait();
+            idle.wait();
+        }
+    });
+    busy.wait();
+
+    let (mut long, hello) = Connection::greeted(&url).await?;
+    let documents = vec!["{}"; 100_000].join(",");
+    let insert = format!(r#"{{"insert":"c","documents":[{documents}]}}"#);
+    let id = mint(hello.server_time_ms);
+    long.command(id, &insert).await?;
+    // It comes behind the long one.
+    long.command(mint(hello.server_time_ms), r#"{"find":"c"}"#)
+        .await?;
+    let (mut short, _) = Connection::greeted(&url).await?;
+    for _ in 0..1_000 {
+        short
+            .command(mint(hello.server_time_ms), r#"{"find":"c"}"#)
+            .await?;
+        is_refused(&short.receive().await?, None)?;
+    }
+    let early = long.receive().now_or_never();
+    ensure!(
+        early.is_none(),
+        "it was read on a thread that serves sockets: {early:?}"
+    );
+    idle.wait();
+    is_refused(&long.receive().await?, Some(id))?;
+    is_refused(&long.receive().await?, None)?;
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// The server has no MongoDB, so it executes nothing.
+fn is_refused(answer: &ServerFrame, id: Option<CommandId>) -> Result<()> {
+    match answer {
+        ServerFrame::Error(error) if error.code == ErrorCode::NoCoordinator => {
+            ensure!(id.is_none() || error.id == id, "another command's: {error:?}");
+            Ok(())
+        }
+        other => bail!("{other:?}"),
+    }
 }

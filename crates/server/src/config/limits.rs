@@ -56,7 +56,7 @@ impl Default for ClientLimits {
             message_bytes: MAX_MESSAGE_BYTES,
             outstanding: 64,
             reply_bytes: 256 * MIB,
-            connection_reply_bytes: 32 * MIB,
+            connection_reply_bytes: 256 * KIB,
             handshake_timeout: Duration::from_secs(10),
             hello_timeout: HELLO_TIMEOUT,
             ping_every: Duration::from_secs(15),

@@ -6,7 +6,10 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -90,7 +93,12 @@ impl Door {
     }
 
     fn open(&self, stream: TcpStream, from: SocketAddr, place: Place) {
-        let service = TowerToHyperService::new(self.router.clone());
+        let router = TowerToHyperService::new(self.router.clone());
+        let site = place.site();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Arc::clone(&site));
+            router.call(request)
+        });
         let stream = TokioIo::new(Lingering::new(stream, place));
         let connection = self.http.serve_connection(stream, service).with_upgrades();
         let mut stopped = self.stopped.clone();

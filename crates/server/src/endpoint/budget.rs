@@ -1,7 +1,10 @@
-//! How many bytes of replies may wait for clients to take them, on all connections together.
+//! How many bytes of replies may be under way to clients, on all connections together.
+//!
+//! A read's reply is counted from before the read begins, by what the connection's last one took; so what finds no room
+//! is refused before MongoDB has worked on it.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Replies up to this size are held in any case: to refuse one would take as much.
 pub(super) const SMALL: usize = 1024;
@@ -9,47 +12,99 @@ pub(super) const SMALL: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Budget {
     max: usize,
-    used: AtomicUsize,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    all: usize,
+    /// Of each group that holds something.
+    by_group: HashMap<u64, usize>,
 }
 
 /// Bytes that are held until this is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     budget: Arc<Budget>,
-    bytes: usize,
+    group: u64,
+    pub(super) bytes: usize,
 }
 
 impl Budget {
     pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
             max,
-            used: AtomicUsize::new(0),
+            used: Mutex::default(),
         })
     }
 
-    /// Holds so many bytes for a connection that holds `own` already; nothing if there is no room.
+    /// Holds so many bytes for a connection of this group that holds `own` already; nothing if there is no room.
     ///
     /// As in the queue, a connection may hold as much as is still free, so that a few that read slowly leave
-    /// room for the others. One reply it may hold whenever it fits.
-    pub(super) fn hold(self: &Arc<Self>, bytes: usize, own: usize) -> Option<Held> {
-        let fits = |used: usize| {
-            let free = self.max.saturating_sub(used);
-            let within_share = own == 0 || own + bytes <= free;
-            (bytes <= SMALL || bytes <= free && within_share).then_some(used + bytes)
-        };
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
-            .ok()?;
+    /// room for the others. The same holds for all connections of a group together. One reply each of them may hold
+    /// whenever it fits.
+    pub(super) fn hold(self: &Arc<Self>, bytes: usize, own: usize, group: u64) -> Option<Held> {
+        let mut used = self.used();
+        if !used.fits(self.max, bytes, own, group) {
+            return None;
+        }
+        used.add(group, bytes);
         Some(Held {
             budget: Arc::clone(self),
+            group,
             bytes,
         })
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Holds another number of bytes instead, for a connection that holds `own` besides; nothing if there is no room.
+    pub(super) fn instead(self, bytes: usize, own: usize) -> Option<Self> {
+        let (budget, group) = (Arc::clone(&self.budget), self.group);
+        let mut used = budget.used();
+        used.remove(group, self.bytes);
+        let fits = bytes <= self.bytes || used.fits(budget.max, bytes, own, group);
+        let mut held = self;
+        held.bytes = if fits { bytes } else { 0 };
+        used.add(group, held.bytes);
+        drop(used);
+        fits.then_some(held)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.used().remove(self.group, self.bytes);
+    }
+}
+
+impl Used {
+    fn fits(&self, max: usize, bytes: usize, own: usize, group: u64) -> bool {
+        let free = max.saturating_sub(self.all);
+        let groups = self.by_group.get(&group).copied().unwrap_or_default();
+        let within_share = |held: usize| held == 0 || held + bytes <= free;
+        bytes <= SMALL || bytes <= free && within_share(own) && within_share(groups)
+    }
+
+    fn add(&mut self, group: u64, bytes: usize) {
+        self.all += bytes;
+        if bytes > 0 {
+            *self.by_group.entry(group).or_default() += bytes;
+        }
+    }
+
+    fn remove(&mut self, group: u64, bytes: usize) {
+        self.all -= bytes;
+        if let Some(groups) = self.by_group.get_mut(&group) {
+            *groups -= bytes;
+            if *groups == 0 {
+                self.by_group.remove(&group);
+            }
+        }
     }
 }
 
@@ -60,14 +115,46 @@ mod tests {
     #[test]
     fn gives_back_and_leaves_room_for_others() {
         let budget = Budget::new(100_000);
-        let first = budget.hold(40_000, 0).unwrap();
-        assert!(budget.hold(40_000, first.bytes).is_none(), "more than is free");
-        let second = budget.hold(20_000, first.bytes);
+        let first = budget.hold(40_000, 0, 1).unwrap();
+        assert!(budget.hold(40_000, first.bytes, 1).is_none(), "more than is free");
+        let second = budget.hold(20_000, first.bytes, 1);
         assert!(second.is_some());
-        let other = budget.hold(40_000, 0).unwrap();
-        assert!(budget.hold(2_000, 0).is_none(), "full");
-        assert!(budget.hold(SMALL, other.bytes).is_some(), "small");
+        let other = budget.hold(40_000, 0, 2).unwrap();
+        assert!(budget.hold(2_000, 0, 3).is_none(), "full");
+        assert!(budget.hold(SMALL, other.bytes, 2).is_some(), "small");
         drop(second);
-        assert!(budget.hold(20_000, 0).is_some());
+        assert!(budget.hold(20_000, 0, 3).is_some());
+    }
+
+    #[test]
+    fn many_connections_of_one_group_leave_room_for_others() {
+        let budget = Budget::new(100_000);
+        let greedy: Vec<_> = (0..100).map_while(|_| budget.hold(10_000, 0, 1)).collect();
+        assert_eq!(greedy.len(), 5, "as much as is still free");
+        assert!(budget.hold(40_000, 0, 2).is_some(), "for another group");
+        drop(greedy);
+        assert_eq!(budget.used().all, 0);
+        assert!(budget.used().by_group.is_empty());
+    }
+
+    #[test]
+    fn an_expectation_becomes_the_size() {
+        let budget = Budget::new(100_000);
+        let expected = budget.hold(SMALL, 0, 1).unwrap();
+        let larger = expected.instead(90_000, 0).unwrap();
+        assert_eq!(budget.used().all, 90_000);
+        let smaller = larger.instead(60_000, 50_000).unwrap();
+        assert_eq!(
+            (smaller.bytes, budget.used().all),
+            (60_000, 60_000),
+            "less always fits"
+        );
+        let other = budget.hold(SMALL, 0, 2).unwrap();
+        assert!(other.instead(50_000, 0).is_none(), "no room");
+        assert_eq!(
+            budget.used().all,
+            60_000,
+            "nothing is held for what found no room"
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! The WebSocket handshake.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,12 +14,17 @@ use tracing::debug;
 
 use super::Context;
 use super::session::Session;
+use super::site::Site;
 use super::socket::Socket;
 
 /// The only version there is (RFC 6455, section 4.4).
 const VERSION: &str = "13";
 
-pub(super) async fn upgrade(State(context): State<Context>, mut request: Request) -> Response {
+pub(super) async fn upgrade(
+    State(context): State<Context>,
+    Extension(site): Extension<Arc<Site>>,
+    mut request: Request,
+) -> Response {
     if request.headers().contains_key(header::UPGRADE)
         && request
             .headers()
@@ -52,7 +60,7 @@ pub(super) async fn upgrade(State(context): State<Context>, mut request: Request
                 let limits = &context.cluster.config.limits;
                 let stream = TokioIo::new(upgraded);
                 let socket = Socket::new(stream, limits.message_bytes, limits.send_timeout).await;
-                Session::new(socket, context).run(offered).await;
+                Session::new(socket, context, site).run(offered).await;
             }
             Err(error) => debug!(%error, "a handshake was not finished"),
         }

@@ -10,9 +10,13 @@ mod origin;
 mod overflow;
 mod places;
 mod refusal;
+mod replies;
 mod session;
+mod site;
 mod socket;
 mod status;
+mod understand;
+mod workers;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -35,6 +39,7 @@ use crate::peer::Directory;
 use crate::pipeline::Pipeline;
 use budget::Budget;
 use places::Places;
+use workers::Workers;
 
 /// What every part of the endpoint can ask.
 pub(crate) struct Cluster {
@@ -70,23 +75,27 @@ fn unix_ms(time: SystemTime) -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a handler can ask: the cluster, whether the server is leaving, room for replies, and who is connected.
+/// What a handler can ask: the cluster, whether the server is leaving, room for replies, who is connected, and
+/// threads for what takes long.
 #[derive(Clone)]
 struct Context {
     cluster: Arc<Cluster>,
     stopped: watch::Receiver<bool>,
     replies: Arc<Budget>,
     places: Arc<Places>,
+    workers: Arc<Workers>,
 }
 
 /// Serves until `stopped` says so, then until every session has ended.
 pub(crate) async fn serve(cluster: Arc<Cluster>, listener: TcpListener, stopped: watch::Receiver<bool>) {
     let limits = &cluster.config.limits;
+    let workers = Workers::new();
     let context = Context {
         cluster: Arc::clone(&cluster),
         stopped: stopped.clone(),
         replies: Budget::new(limits.reply_bytes),
-        places: Places::new(limits),
+        places: Places::new(limits, workers.share()),
+        workers,
     };
     let routers = Routers {
         all: all(&context),

@@ -1,13 +1,16 @@
 //! Who may be connected: so many at a time, and so many of them from one address.
 
+use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv6Addr};
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use bellwether_protocol::ConnectionCounts;
 use tokio::sync::watch;
 
+use super::site::Site;
 use crate::config::{AddressRange, ClientLimits};
 
 #[derive(Debug)]
@@ -17,13 +20,25 @@ pub(super) struct Places {
     shared: Vec<AddressRange>,
     taken: watch::Sender<Taken>,
     refused: AtomicU64,
+    /// How much work one source may have under way: see [`Site::new`].
+    at_work: usize,
+    groups: RandomState,
+    /// Connections from shared addresses so far.
+    of_shared: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
     /// Of each address that has one at least.
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<IpAddr, Here>,
+}
+
+/// The connections of one address.
+#[derive(Debug)]
+struct Here {
+    count: usize,
+    site: Arc<Site>,
 }
 
 /// Why a connection has no place.
@@ -40,42 +55,65 @@ pub(super) enum NoPlace {
 pub(super) struct Place {
     places: Arc<Places>,
     address: IpAddr,
+    site: Arc<Site>,
+}
+
+impl Place {
+    /// The source that the connection counts as.
+    pub(super) fn site(&self) -> Arc<Site> {
+        Arc::clone(&self.site)
+    }
 }
 
 impl Places {
-    pub(super) fn new(limits: &ClientLimits) -> Arc<Self> {
+    /// `at_work` is how much work one source may have under way: see [`Site::new`].
+    pub(super) fn new(limits: &ClientLimits, at_work: usize) -> Arc<Self> {
         Arc::new(Self {
             max: limits.connections,
             max_per_address: limits.connections_per_address,
             shared: limits.shared_addresses.clone(),
             taken: watch::Sender::default(),
             refused: AtomicU64::new(0),
+            at_work,
+            groups: RandomState::new(),
+            of_shared: AtomicU64::new(0),
         })
     }
 
     pub(super) fn take(self: &Arc<Self>, from: IpAddr) -> Result<Place, NoPlace> {
-        let address = site(from);
+        let address = same_for_one_client(from);
         let shared = self.shared.iter().any(|range| range.contains(from));
         let max_per_address = self.max_per_address.filter(|_| !shared);
-        let mut result = Ok(());
+        let alone = shared.then(|| {
+            let number = self.of_shared.fetch_add(1, Ordering::Relaxed);
+            Site::new(self.groups.hash_one((address, number)), self.at_work)
+        });
+        let mut result = Err(NoPlace::AtAll);
         self.taken.send_if_modified(|taken| {
-            let here = taken.by_address.get(&address).copied().unwrap_or_default();
+            let here = taken.by_address.get(&address).map_or(0, |here| here.count);
             if taken.all >= self.max {
-                result = Err(NoPlace::AtAll);
-            } else if max_per_address.is_some_and(|max| here >= max) {
-                result = Err(NoPlace::ForAddress);
-            } else {
-                taken.all += 1;
-                taken.by_address.insert(address, here + 1);
+                return false;
             }
-            result.is_ok()
+            if max_per_address.is_some_and(|max| here >= max) {
+                result = Err(NoPlace::ForAddress);
+                return false;
+            }
+            taken.all += 1;
+            let here = taken.by_address.entry(address).or_insert_with(|| Here {
+                count: 0,
+                site: Site::new(self.groups.hash_one(address), self.at_work),
+            });
+            here.count += 1;
+            result = Ok(alone.unwrap_or_else(|| Arc::clone(&here.site)));
+            true
         });
         if result.is_err() {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
-        result.map(|()| Place {
+        result.map(|site| Place {
             places: Arc::clone(self),
             address,
+            site,
         })
     }
 
@@ -98,8 +136,8 @@ impl Drop for Place {
         self.places.taken.send_modify(|taken| {
             taken.all -= 1;
             if let Some(here) = taken.by_address.get_mut(&self.address) {
-                *here -= 1;
-                if *here == 0 {
+                here.count -= 1;
+                if here.count == 0 {
                     taken.by_address.remove(&self.address);
                 }
             }
@@ -108,7 +146,7 @@ impl Drop for Place {
 }
 
 /// What counts as one address: an IPv4 address, and of IPv6 the /64, since who has one has all of it.
-fn site(address: IpAddr) -> IpAddr {
+fn same_for_one_client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
         v4 => v4,
@@ -120,12 +158,13 @@ mod tests {
     use super::*;
 
     fn places(max: usize, max_per_address: Option<usize>, shared: &[&str]) -> Arc<Places> {
-        Places::new(&ClientLimits {
+        let limits = ClientLimits {
             connections: max,
             connections_per_address: max_per_address,
             shared_addresses: shared.iter().map(|range| range.parse().unwrap()).collect(),
             ..ClientLimits::default()
-        })
+        };
+        Places::new(&limits, 1)
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -173,6 +212,16 @@ mod tests {
             .map(|address| places.take(ip(address)).unwrap())
             .into();
         assert_eq!(places.take(ip("10.1.2.3")).unwrap_err(), NoPlace::AtAll);
+    }
+
+    #[test]
+    fn connections_of_an_address_are_one_source_unless_it_is_shared() {
+        let places = places(100, None, &["10.9.0.0/16"]);
+        let group = |address: &str| places.take(ip(address)).unwrap().site().group();
+        assert_eq!(group("10.0.0.1"), group("10.0.0.1"), "also when it comes again");
+        assert_ne!(group("10.0.0.1"), group("10.0.0.2"));
+        assert_eq!(group("2001:db8:0:1::1"), group("2001:db8:0:1::2"));
+        assert_ne!(group("10.9.0.1"), group("10.9.0.1"));
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! One client's connection.
+//!
+//! Messages are understood one after another, in the order in which they came. While one is being understood, or waits
+//! because too much is under way to the client, the connection is not read.
 
+use core::future::pending;
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bellwether_protocol::{
-    ClientFrame, CloseCode, Command, DEFAULT_DEADLINE, ErrorCode, ErrorFrame, Hello, HelloOk, Limits,
-    MAX_DEADLINE, MAX_DEPTH, MAX_RESULT_BYTES, Outcome, OutcomeQuery, SUBPROTOCOL, ServerFrame, close_reason,
+    ClientFrame, CloseCode, Command, CommandId, ErrorCode, ErrorFrame, Hello, HelloOk, Limits, MAX_DEADLINE,
+    MAX_DEPTH, MAX_RESULT_BYTES, Outcome, OutcomeQuery, SUBPROTOCOL, ServerFrame, close_reason,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -20,37 +24,52 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::debug;
 
+use super::replies::{Expected, Replies, no_room};
+use super::site::Site;
 use super::socket::{Event, Socket};
+use super::understand::{Arrived, Understood, parse, understand};
 use super::{Context, unix_ms};
 use crate::command::{Kind, ParsedCommand};
 use crate::pipeline::{RETENTION, SourceId};
-
-/// How long to stay away when too many replies wait to be taken: about as long as those who take theirs need.
-const ROOM_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Session {
     socket: Socket<TokioIo<Upgraded>>,
     context: Context,
     source: SourceId,
+    /// What this connection's shares are counted by.
+    site: Arc<Site>,
+    /// The message that came last, if it waits.
+    next: Option<Arrived>,
+    /// The message that is being understood.
+    understanding: Option<BoxFuture<'static, Understood>>,
     outstanding: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Room for the answers.
+    replies: Replies,
 }
 
 /// A frame to send, and what became of its command, for the case that there is no room for the frame.
 struct Answer {
     frame: ServerFrame,
     outcome: Outcome,
+    /// The room that was taken for it, if its command reads.
+    expected: Option<Expected>,
 }
 
 /// Why a session ends: what the client is told, or nothing if it is gone.
 type End = Option<(CloseCode, String)>;
 
 impl Session {
-    pub(super) fn new(socket: Socket<TokioIo<Upgraded>>, context: Context) -> Self {
+    pub(super) fn new(socket: Socket<TokioIo<Upgraded>>, context: Context, site: Arc<Site>) -> Self {
+        let replies = Replies::new(&context.replies, site.group());
         Self {
             socket,
             context,
             source: SourceId::new(),
+            site,
+            next: None,
+            understanding: None,
             outstanding: FuturesUnordered::new(),
+            replies,
         }
     }
 
@@ -95,7 +114,7 @@ impl Session {
                 Ok(Event::Lost) => return ControlFlow::Break(None),
             }
         };
-        match ClientFrame::parse(&text) {
+        match parse(&self.context, &self.site, text).await {
             Ok(ClientFrame::Hello(hello)) => self.welcome(&hello),
             Ok(ClientFrame::Command(Command { id, .. }) | ClientFrame::Outcome(OutcomeQuery { id, .. })) => {
                 let error = bad_frame("hello comes first").for_command(id);
@@ -149,23 +168,27 @@ impl Session {
         let mut stopped = self.context.stopped.clone();
         loop {
             let leaving = *stopped.borrow_and_update();
-            if leaving && self.outstanding.is_empty() && !self.socket.is_sending() {
+            if leaving && !self.is_working() && !self.socket.is_sending() {
                 return Some((CloseCode::Restart, "the server is shutting down".to_owned()));
             }
             if self.socket.unsent() > 0 {
                 // Then taking it is the sign of life, and the socket watches over that.
                 heard = Instant::now();
             }
+            if self.understanding.is_none()
+                && self.has_room()
+                && let Some(message) = self.next.take()
+            {
+                self.understanding = Some(understand(&self.context, &self.site, message));
+            }
             // A client that sends faster than it is served, or than it reads, waits by not being read.
-            let reading = !leaving
-                && self.outstanding.len() < limits.outstanding
-                && self.socket.unsent() <= limits.connection_reply_bytes;
+            let reading = !leaving && self.next.is_none() && self.understanding.is_none();
             let step = tokio::select! {
                 event = self.socket.next(reading) => match event {
                     Event::Received(received) => {
                         heard = Instant::now();
                         let step = self.on_received(received);
-                        // Many connections that send all they may must not keep the election waiting.
+                        // Many connections that send all they may must not keep the others waiting.
                         tokio::task::yield_now().await;
                         step
                     }
@@ -175,13 +198,17 @@ impl Session {
                         ControlFlow::Break(None)
                     }
                 },
+                understood = understood(&mut self.understanding) => {
+                    self.understanding = None;
+                    self.on_understood(understood)
+                }
                 Some(answer) = self.outstanding.next() => {
                     self.send_answer(answer);
                     ControlFlow::Continue(())
                 }
                 _ = stopped.changed(), if !leaving => ControlFlow::Continue(()),
                 _ = ping.tick(), if !self.socket.is_sending() => {
-                    if heard.elapsed() > limits.idle_timeout && self.outstanding.is_empty() {
+                    if heard.elapsed() > limits.idle_timeout && !self.is_working() {
                         let reason = format!("nothing heard for {:?}", limits.idle_timeout);
                         return Some((CloseCode::Timeout, reason));
                     }
@@ -195,71 +222,94 @@ impl Session {
         }
     }
 
+    /// Returns `true` if the server owes the client an answer.
+    fn is_working(&self) -> bool {
+        !self.outstanding.is_empty() || self.understanding.is_some() || self.next.is_some()
+    }
+
+    /// Returns `true` if another command of this connection may begin.
+    fn has_room(&self) -> bool {
+        let limits = &self.context.cluster.config.limits;
+        self.outstanding.len() < limits.outstanding
+            && self.socket.unsent() + self.replies.expected() <= limits.connection_reply_bytes
+    }
+
     fn on_received(&mut self, received: Option<Result<Message, Error>>) -> ControlFlow<End> {
-        let Some(text) = text_of(received)? else {
-            return ControlFlow::Continue(());
-        };
-        match ClientFrame::parse(&text) {
-            Ok(ClientFrame::Command(command)) => {
-                let answer = self.submit(command);
-                self.outstanding.push(answer);
-                ControlFlow::Continue(())
-            }
-            Ok(ClientFrame::Outcome(query)) => {
-                let answer = self.ask(query);
-                self.outstanding.push(answer);
-                ControlFlow::Continue(())
-            }
-            Ok(ClientFrame::Hello(_)) => {
-                ControlFlow::Break(Some((CloseCode::TooMany, "hello is sent once".to_owned())))
-            }
-            Err(error) => self.refuse_frame(error.to_string()),
+        if let Some(text) = text_of(received)? {
+            let at = Instant::now();
+            self.next = Some(Arrived { text, at });
         }
+        ControlFlow::Continue(())
+    }
+
+    fn on_understood(&mut self, understood: Understood) -> ControlFlow<End> {
+        let answer = match understood {
+            Understood::Command {
+                id,
+                deadline,
+                command,
+            } => self.submit(id, command, deadline),
+            Understood::Outcome { id, deadline } => self.ask(id, deadline),
+            Understood::Hello => {
+                return ControlFlow::Break(Some((CloseCode::TooMany, "hello is sent once".to_owned())));
+            }
+            Understood::Wrong(error) => return self.refuse_frame(error.to_string()),
+        };
+        self.outstanding.push(answer);
+        ControlFlow::Continue(())
     }
 
     /// The answer to a command, as soon as there is one.
-    fn submit(&self, command: Command) -> BoxFuture<'static, Answer> {
-        let cluster = &self.context.cluster;
-        let id = command.id;
-        let deadline = deadline(command.deadline_ms);
-        let mut done = Outcome::Executed;
-        let queued = match cluster.refusal() {
-            Some(refusal) => Err(refusal),
-            None => ParsedCommand::parse(&command.command, &cluster.config.vocabulary()).and_then(|parsed| {
-                if parsed.kind() == Kind::Read {
-                    done = Outcome::NotExecuted;
-                }
-                cluster.pipeline.submit(self.source, id, parsed, deadline)
-            }),
+    fn submit(
+        &mut self,
+        id: CommandId,
+        command: Result<ParsedCommand, ErrorFrame>,
+        deadline: Instant,
+    ) -> BoxFuture<'static, Answer> {
+        let reads = command.as_ref().is_ok_and(|command| command.kind() == Kind::Read);
+        let done = if reads {
+            Outcome::NotExecuted
+        } else {
+            Outcome::Executed
+        };
+        let unsent = self.socket.unsent();
+        let taken = command.and_then(|command| {
+            // Other replies are short.
+            let expected = reads.then(|| self.replies.expect(unsent)).transpose()?;
+            Ok((command, expected))
+        });
+        let (queued, expected) = match taken {
+            Ok((command, expected)) => {
+                let pipeline = &self.context.cluster.pipeline;
+                (pipeline.submit(self.source, id, command, deadline), expected)
+            }
+            Err(refusal) => (Err(refusal), None),
         };
         let answer = answer(queued);
         async move {
-            match answer.await {
-                Ok(result) => Answer {
-                    frame: ServerFrame::Result(result),
-                    outcome: done,
-                },
+            let answer = match answer.await {
+                Ok(result) => Answer::new(ServerFrame::Result(result), done),
                 Err(error) => Answer::error(error.for_command(id)),
-            }
+            };
+            Answer { expected, ..answer }
         }
         .boxed()
     }
 
     /// The answer to a question, as soon as there is one.
-    fn ask(&self, query: OutcomeQuery) -> BoxFuture<'static, Answer> {
-        let OutcomeQuery { id, deadline_ms } = query;
+    fn ask(&self, id: CommandId, deadline: Instant) -> BoxFuture<'static, Answer> {
         let cluster = &self.context.cluster;
         let asked = match cluster.refusal() {
             Some(refusal) => Err(refusal),
-            None => cluster.pipeline.outcome(self.source, id, deadline(deadline_ms)),
+            None => cluster.pipeline.outcome(self.source, id, deadline),
         };
         let answer = answer(asked);
         async move {
             match answer.await {
-                Ok(fate) => Answer {
-                    outcome: fate.outcome,
-                    frame: ServerFrame::Fate(fate),
-                },
+                Ok(fate) => {
+                    let outcome = fate.outcome;
+                    Answer::new(ServerFrame::Fate(fate), outcome)
+                }
                 Err(mut error) => {
                     // It was the question that was not answered; that says nothing about the command.
                     error.outcome = Outcome::Unknown;
@@ -278,9 +328,22 @@ impl Session {
 
     fn send_answer(&mut self, answer: Answer) {
         let text = answer.frame.to_json();
-        match self.context.replies.hold(text.len(), self.socket.unsent()) {
-            Some(held) => self.socket.put(text, Some(held)),
-            None => self.send(&ServerFrame::Error(no_room(&answer))),
+        let unsent = self.socket.unsent();
+        let held = match answer.expected {
+            Some(expected) => {
+                if matches!(answer.frame, ServerFrame::Result(_)) {
+                    self.replies.learn(text.len());
+                }
+                self.replies.settle(expected, text.len(), unsent)
+            }
+            None => self.replies.hold(text.len(), unsent),
+        };
+        if held.is_some() {
+            self.socket.put(text, held);
+        } else {
+            let mut error = no_room(answer.outcome);
+            error.id = id_of(&answer.frame);
+            self.send(&ServerFrame::Error(error));
         }
     }
 
@@ -290,17 +353,26 @@ impl Session {
 }
 
 impl Answer {
-    fn error(error: ErrorFrame) -> Self {
+    fn new(frame: ServerFrame, outcome: Outcome) -> Self {
         Self {
-            outcome: error.outcome,
-            frame: ServerFrame::Error(error),
+            frame,
+            outcome,
+            expected: None,
         }
+    }
+
+    fn error(error: ErrorFrame) -> Self {
+        let outcome = error.outcome;
+        Self::new(ServerFrame::Error(error), outcome)
     }
 }
 
-fn deadline(asked_ms: Option<u64>) -> Instant {
-    let asked = asked_ms.map_or(DEFAULT_DEADLINE, Duration::from_millis);
-    Instant::now() + asked.min(MAX_DEADLINE)
+/// What the message in hand asks for; never, if there is none.
+async fn understood(message: &mut Option<BoxFuture<'static, Understood>>) -> Understood {
+    match message {
+        Some(message) => message.await,
+        None => pending().await,
+    }
 }
 
 /// What the pipeline says, or will say.
@@ -314,25 +386,13 @@ async fn answer<T>(
     })
 }
 
-/// What a client is told instead of a reply that finds no room. A read can be repeated, and a write's reply is
-/// stored unless it is long.
-fn no_room(answer: &Answer) -> ErrorFrame {
-    let message = "too many replies wait to be taken by their clients";
-    let hint = match answer.outcome {
-        Outcome::Executed => {
-            "the command is executed; send it again with the same id for its reply, which is kept unless it is long"
-        }
-        _ => "send it again with the same id",
-    };
-    let mut frame = ErrorFrame::new(ErrorCode::Overloaded, answer.outcome, message).with_hint(hint);
-    frame.retry_after_ms = u64::try_from(ROOM_AGAIN.as_millis()).ok();
-    frame.id = match &answer.frame {
+fn id_of(frame: &ServerFrame) -> Option<CommandId> {
+    match frame {
         ServerFrame::Result(result) => Some(result.id),
         ServerFrame::Fate(fate) => Some(fate.id),
         ServerFrame::Error(error) => error.id,
         ServerFrame::HelloOk(_) => None,
-    };
-    frame
+    }
 }
 
 fn bad_frame(reason: &str) -> ErrorFrame {

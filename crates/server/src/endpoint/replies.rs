@@ -1,0 +1,133 @@
+//! Room for the replies of one connection, taken before they are there.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
+
+use super::budget::{Budget, Held, SMALL};
+
+/// How long to stay away when too many replies wait to be taken: about as long as those who take theirs need.
+const ROOM_AGAIN: Duration = Duration::from_secs(1);
+
+/// The size of the reply to a read, in bytes, that is expected on a connection before its first is known.
+const FIRST_REPLY: usize = 64 * 1024;
+
+pub(super) struct Replies {
+    budget: Arc<Budget>,
+    group: u64,
+    /// Bytes that the replies to reads under way are expected to take.
+    expected: usize,
+    /// The size of the last reply to a read, in bytes: the next one's is expected to be the same.
+    last: Option<usize>,
+}
+
+/// What was taken for a read's reply before its size was known.
+pub(super) struct Expected {
+    /// Bytes of the connection's own share.
+    bytes: usize,
+    held: Held,
+}
+
+impl Replies {
+    pub(super) fn new(budget: &Arc<Budget>, group: u64) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            group,
+            expected: 0,
+            last: None,
+        }
+    }
+
+    /// How many bytes the replies to reads under way are expected to take.
+    pub(super) fn expected(&self) -> usize {
+        self.expected
+    }
+
+    /// Takes room for the reply to a read, where `unsent` bytes wait to be taken by the client already.
+    ///
+    /// # Errors
+    /// An error frame for the client if there is no room, so that the read is not executed.
+    pub(super) fn expect(&mut self, unsent: usize) -> Result<Expected, ErrorFrame> {
+        // Nothing is known of the first one, and it must not be refused for what it may not need.
+        let hold = self.last.unwrap_or(SMALL);
+        let Some(held) = self.budget.hold(hold, unsent + self.expected, self.group) else {
+            // The next read may have a short reply, and must not be refused for the last one's, too.
+            self.last = None;
+            return Err(no_room(Outcome::NotExecuted));
+        };
+        let bytes = self.last.unwrap_or(FIRST_REPLY);
+        self.expected += bytes;
+        Ok(Expected { bytes, held })
+    }
+
+    /// Turns what was expected into what it is: `size` bytes. Nothing if there is no room for that.
+    pub(super) fn settle(&mut self, expected: Expected, size: usize, unsent: usize) -> Option<Held> {
+        self.expected -= expected.bytes;
+        expected.held.instead(size, unsent + self.expected)
+    }
+
+    /// Remembers the size of a read's reply.
+    pub(super) fn learn(&mut self, size: usize) {
+        self.last = Some(size.max(SMALL));
+    }
+
+    /// Takes room for an answer that was not expected. Nothing if there is none.
+    pub(super) fn hold(&self, size: usize, unsent: usize) -> Option<Held> {
+        self.budget.hold(size, unsent + self.expected, self.group)
+    }
+}
+
+/// What a client is told instead of a reply that finds no room. A read can be repeated, and a write's reply is
+/// stored unless it is long.
+pub(super) fn no_room(outcome: Outcome) -> ErrorFrame {
+    let message = "too many replies wait to be taken by their clients";
+    let hint = match outcome {
+        Outcome::Executed => {
+            "the command is executed; send it again with the same id for its reply, which is kept unless it is long"
+        }
+        _ => "send it again with the same id",
+    };
+    let mut frame = ErrorFrame::new(ErrorCode::Overloaded, outcome, message).with_hint(hint);
+    frame.retry_after_ms = u64::try_from(ROOM_AGAIN.as_millis()).ok();
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_reply_is_expected_to_be_like_the_last() {
+        let budget = Budget::new(1_000_000);
+        let mut replies = Replies::new(&budget, 1);
+        let first = replies.expect(0).unwrap();
+        assert_eq!(replies.expected(), FIRST_REPLY);
+        replies.learn(300_000);
+        let held = replies.settle(first, 300_000, 0).unwrap();
+        assert_eq!((replies.expected(), held.bytes), (0, 300_000));
+        let second = replies.expect(held.bytes).unwrap();
+        assert_eq!(replies.expected(), 300_000);
+        // The client has taken the first one meanwhile.
+        drop(held);
+        replies.learn(10);
+        assert!(replies.settle(second, 10, 0).is_some());
+        let _third = replies.expect(0).unwrap();
+        assert_eq!(replies.expected(), SMALL);
+    }
+
+    #[test]
+    fn a_long_reply_refuses_one_read_and_not_those_after_it() {
+        let budget = Budget::new(1_000_000);
+        let mut replies = Replies::new(&budget, 1);
+        replies.learn(900_000);
+        let _others = budget.hold(999_000, 0, 2).unwrap();
+        let refusal = replies.expect(0).err().unwrap();
+        assert_eq!(
+            (refusal.code, refusal.outcome),
+            (ErrorCode::Overloaded, Outcome::NotExecuted)
+        );
+        assert_eq!(replies.expected(), 0);
+        assert!(replies.expect(0).is_ok());
+    }
+}

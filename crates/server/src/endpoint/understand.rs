@@ -1,0 +1,95 @@
+//! Messages of clients, understood: a long one on a thread for such work, a short one at once.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use bellwether_protocol::{
+    ClientFrame, CommandId, DEFAULT_DEADLINE, ErrorFrame, FrameError, MAX_DEADLINE, OutcomeQuery,
+};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::site::Site;
+use super::{Cluster, Context};
+use crate::command::ParsedCommand;
+
+/// Messages up to this size, in bytes, are read at once: that takes less than a millisecond, and a thread of its own
+/// would cost the client more than it spares the others.
+const SHORT: usize = 16 * 1024;
+
+/// A message and the time it came.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) text: Utf8Bytes,
+    pub(super) at: Instant,
+}
+
+/// What a message asks for.
+#[derive(Debug)]
+pub(super) enum Understood {
+    Hello,
+    /// A command, or why it cannot be executed.
+    Command {
+        id: CommandId,
+        deadline: Instant,
+        command: Result<ParsedCommand, ErrorFrame>,
+    },
+    Outcome {
+        id: CommandId,
+        deadline: Instant,
+    },
+    /// No frame of a client's.
+    Wrong(FrameError),
+}
+
+/// What the message asks for, as soon as that is known.
+pub(super) fn understand(
+    context: &Context,
+    site: &Arc<Site>,
+    message: Arrived,
+) -> BoxFuture<'static, Understood> {
+    let cluster = Arc::clone(&context.cluster);
+    if message.text.len() <= SHORT {
+        return ready(read(&cluster, &message)).boxed();
+    }
+    let (workers, site) = (Arc::clone(&context.workers), Arc::clone(site));
+    async move { workers.run(&site, move || read(&cluster, &message)).await }.boxed()
+}
+
+/// The frame that a message holds.
+pub(super) async fn parse(
+    context: &Context,
+    site: &Site,
+    text: Utf8Bytes,
+) -> Result<ClientFrame, FrameError> {
+    if text.len() <= SHORT {
+        return ClientFrame::parse(&text);
+    }
+    context.workers.run(site, move || ClientFrame::parse(&text)).await
+}
+
+fn read(cluster: &Cluster, message: &Arrived) -> Understood {
+    let deadline = |asked_ms: Option<u64>| {
+        let asked = asked_ms.map_or(DEFAULT_DEADLINE, Duration::from_millis);
+        message.at + asked.min(MAX_DEADLINE)
+    };
+    match ClientFrame::parse(&message.text) {
+        Ok(ClientFrame::Command(command)) => Understood::Command {
+            id: command.id,
+            deadline: deadline(command.deadline_ms),
+            // Elsewhere it may be allowed.
+            command: match cluster.refusal() {
+                Some(refusal) => Err(refusal),
+                None => ParsedCommand::parse(&command.command, &cluster.config.vocabulary()),
+            },
+        },
+        Ok(ClientFrame::Outcome(OutcomeQuery { id, deadline_ms })) => Understood::Outcome {
+            id,
+            deadline: deadline(deadline_ms),
+        },
+        Ok(ClientFrame::Hello(_)) => Understood::Hello,
+        Err(error) => Understood::Wrong(error),
+    }
+}
