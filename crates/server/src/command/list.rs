@@ -41,13 +41,7 @@ pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Vec<Pa
             .with_hint("put at least one command into it")
             .inside(NAME));
     }
-    if commands.len() > MAX_PARTS {
-        return Err(not_allowed(format!("{} commands are too many", commands.len()))
-            .with_hint(format!(
-                "put at most {MAX_PARTS} commands into one list; one insert, update or delete takes many documents or statements"
-            ))
-            .inside(NAME));
-    }
+    check_count(commands.len())?;
     let commands = commands.into_iter().enumerate();
     let parts: Result<Vec<Part>, Refusal> = commands
         .map(|(index, command)| {
@@ -60,6 +54,18 @@ pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Vec<Pa
     let parts = parts?;
     check_together(&parts)?;
     Ok(parts)
+}
+
+/// Refuses a list of so many commands if they are too many.
+pub(super) fn check_count(commands: usize) -> Result<(), Refusal> {
+    if commands <= MAX_PARTS {
+        return Ok(());
+    }
+    Err(not_allowed(format!("more than {MAX_PARTS} commands are too many"))
+        .with_hint(format!(
+            "put at most {MAX_PARTS} commands into one list; one insert, update or delete takes many documents or statements"
+        ))
+        .inside(NAME))
 }
 
 /// Every command gets a copy of it.

@@ -12,6 +12,7 @@ mod list;
 mod name;
 mod operators;
 mod options;
+mod outline;
 mod part;
 mod refusal;
 mod scan;
@@ -104,6 +105,7 @@ impl ParsedCommand {
 
 fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
     scan::check(text).map_err(flaw)?;
+    outline::check(text, vocabulary)?;
     let body = extjson::parse(text).map_err(|error| {
         bad_command(format!("the command is not a document in Extended JSON: {error}"))
             .with_hint("see https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/")

@@ -85,13 +85,7 @@ fn name_and_collection(body: &Document, vocabulary: &Vocabulary) -> Result<(Comm
             .with_hint(r#"write for example {"find": "notes", "filter": {}}"#));
     };
     let Some(name) = CommandName::from_field(field) else {
-        return Err(
-            not_allowed(format!("{field:?} is not a command this server executes")).with_hint(format!(
-                "the command's name is its first field, one of {}, {}",
-                vocabulary.names().join(", "),
-                list::NAME
-            )),
-        );
+        return Err(unknown(field, vocabulary));
     };
     vocabulary.check_name(name)?;
     if name == CommandName::ListCollections {
@@ -111,6 +105,15 @@ fn name_and_collection(body: &Document, vocabulary: &Vocabulary) -> Result<(Comm
     };
     vocabulary::check_collection(collection).map_err(|refusal| refusal.inside(name.as_str()))?;
     Ok((name, collection.clone()))
+}
+
+/// Why a command whose first field is this one is refused.
+pub(super) fn unknown(field: &str, vocabulary: &Vocabulary) -> Refusal {
+    not_allowed(format!("{field:?} is not a command this server executes")).with_hint(format!(
+        "the command's name is its first field, one of {}, {}",
+        vocabulary.names().join(", "),
+        list::NAME
+    ))
 }
 
 const MAX_TIME: &str = "maxTimeMS";

@@ -45,7 +45,7 @@ pub(super) fn check(text: &str) -> Result<(), Flaw> {
 }
 
 /// The position behind a string's closing quote; `at` is behind its opening one.
-fn after_string(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn after_string(bytes: &[u8], mut at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => return at + 1,

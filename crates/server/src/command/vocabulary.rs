@@ -40,7 +40,7 @@ impl Vocabulary {
     }
 }
 
-const fn options(name: CommandName) -> &'static [&'static str] {
+pub(super) const fn options(name: CommandName) -> &'static [&'static str] {
     match name {
         CommandName::Insert => &["documents", "ordered", "bypassEmptyTsReplacement"],
         CommandName::Find => &[

@@ -1,0 +1,159 @@
+//! The outermost fields of a long command, looked at in its text: most wrong commands are refused by them, before any of
+//! their values are built. A text of 1 MiB can hold half a million values.
+
+use super::list;
+use super::name::CommandName;
+use super::part::unknown;
+use super::refusal::Refusal;
+use super::scan::after_string;
+use super::vocabulary::{COMMON_OPTIONS, Vocabulary, check_option, options};
+
+/// Shorter texts are read whole at once, in bytes.
+const LONG: usize = 16 * 1024;
+
+/// Checks the command's name, its options, and how many commands a list has. What is not found here is found later:
+/// names with escapes, and whether the text is JSON at all.
+pub(super) fn check(text: &str, vocabulary: &Vocabulary) -> Result<(), Refusal> {
+    if text.len() < LONG {
+        return Ok(());
+    }
+    let mut outline = Outline::default();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        if *byte == b'"' {
+            let end = after_string(bytes, at + 1);
+            if outline.depth == 1 && outline.name_is_next {
+                outline.name_is_next = false;
+                let name = text.get(at + 1..end - 1).unwrap_or_default();
+                if name.contains('\\') {
+                    return Ok(());
+                }
+                outline.field(name, vocabulary)?;
+            }
+            at = end;
+        } else {
+            outline.punctuation(*byte)?;
+            at += 1;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Outline {
+    depth: usize,
+    /// A field of the outermost document begins here.
+    name_is_next: bool,
+    command: Option<Command>,
+    /// Items so far of the array that holds a list's commands.
+    commands: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Command {
+    List,
+    Alone(CommandName),
+}
+
+impl Outline {
+    fn field(&mut self, name: &str, vocabulary: &Vocabulary) -> Result<(), Refusal> {
+        self.commands = None;
+        match self.command {
+            None if name == list::NAME => {
+                self.command = Some(Command::List);
+                self.commands = Some(1);
+            }
+            None => {
+                let command = CommandName::from_field(name).ok_or_else(|| unknown(name, vocabulary))?;
+                vocabulary.check_name(command)?;
+                self.command = Some(Command::Alone(command));
+            }
+            Some(Command::List) => check_option(list::NAME, &[], &COMMON_OPTIONS, name)?,
+            Some(Command::Alone(command)) => {
+                check_option(command.as_str(), options(command), &COMMON_OPTIONS, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn punctuation(&mut self, byte: u8) -> Result<(), Refusal> {
+        match byte {
+            b'{' | b'[' => {
+                self.depth += 1;
+                self.name_is_next = self.depth == 1;
+            }
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            b',' if self.depth == 1 => self.name_is_next = true,
+            b',' if self.depth == 2 => {
+                if let Some(commands) = &mut self.commands {
+                    *commands += 1;
+                    list::check_count(*commands)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_protocol::{ErrorCode, RawJson};
+
+    use super::*;
+    use crate::command::ParsedCommand;
+
+    /// Behind the fault comes what is no JSON: it is not looked at any more.
+    fn refused(start: &str) -> String {
+        let text = format!("{start}{}", "#".repeat(LONG));
+        check(&text, &Vocabulary::default())
+            .err()
+            .map(|refusal| refusal.into_frame().message)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn a_fault_outside_is_found_before_anything_is_read() {
+        assert_eq!(refused(r#"{"drop":"c","#), "drop is not allowed on this server");
+        assert!(refused(r#"{"eval":[{},{"#).contains(r#""eval" is not a command"#));
+        assert!(
+            refused(r#"{"find":"c","filter":{"x":[1,2]},"documents":["#).contains(r#"option "documents""#)
+        );
+        assert!(refused(r#"{"transaction":[{}],"lsid":"#).contains(r#"option "lsid""#));
+        let many = r#"{"insert":"c","documents":[{},{}]},"#.repeat(100);
+        assert!(refused(&format!(r#"{{"transaction":[{many}"#)).contains("more than 100"));
+    }
+
+    #[test]
+    fn what_is_inside_values_is_not_taken_for_fields() {
+        for start in [
+            r#"{"insert":"c","documents":[{"lsid":1},{"a":{"drop":2}}],"ordered":true,"#,
+            r#"{"find":"c","filter":{"documents":"\",\"lsid\":"},"#,
+            r#"{"fi\u006ed":"c","lsid":1,"#,
+            r#"{"transaction":[{"insert":"c","documents":[{},{}]},{"find":"d","lsid":1}],"comment":[1,2,3],"#,
+            "\"",
+            "}}]]{",
+        ] {
+            assert_eq!(refused(start), "", "{start}");
+        }
+    }
+
+    #[test]
+    fn a_long_command_is_refused_as_a_short_one_is() {
+        let parse = |text: &str| {
+            let raw = RawJson::object(text).unwrap();
+            ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap_err()
+        };
+        for (start, end) in [
+            (r#"{"find":"c","nonsense":["#, "]}"),
+            (r#"{"nonsense":"c","documents":["#, "]}"),
+            (r#"{"transaction":[{"find":"c"}],"readConcern":["#, "]}"),
+        ] {
+            let short = parse(&format!("{start}{end}"));
+            let long = parse(&format!("{start}{}{{}}{end}", "{},".repeat(LONG)));
+            assert_eq!(short, long);
+            assert_eq!(short.code, ErrorCode::CommandNotAllowed);
+        }
+    }
+}
