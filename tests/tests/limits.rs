@@ -10,6 +10,7 @@ use bellwether_server::{ClientLimits, Config, Server};
 use bellwether_tests::{
     Cluster, ClusterOptions, RawSocket, ReplicaSet, execute, handshake, http_get, wait_until,
 };
+use futures_util::future::try_join_all;
 use tempfile::TempDir;
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -112,6 +113,24 @@ async fn a_page_that_nobody_reads_is_not_held_for_ever() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Compressing is work on the threads that serve everybody: it is done before anybody asks.
+#[tokio::test]
+async fn a_page_is_compressed_before_it_is_asked_for() -> Result<()> {
+    let www = TempDir::new()?;
+    std::fs::write(www.path().join("index.html"), "<!doctype html>\n".repeat(10_000))?;
+    let port = serve(|config| config.www = Some(www.path().to_owned())).await?;
+    let answers = (0..16).map(|_| http_get(port, "/", &[("Accept-Encoding", "gzip")]));
+    for answer in try_join_all(answers).await? {
+        let headers = answer.headers.to_lowercase();
+        ensure!(headers.contains("content-encoding: gzip"), "{headers}");
+        ensure!(
+            headers.contains("content-length: "),
+            "its length is not known before it is sent: {headers}"
+        );
+    }
+    Ok(())
 }
 
 /// As the flood of connections that a server refuses: the answer is whole, and the connection ends.

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigError};
 use crate::database::{self, ClaimError, ConnectError, Database, Fence};
-use crate::endpoint::{self, Cluster};
+use crate::endpoint::{self, Cluster, Page};
 use crate::own_thread::OwnThread;
 use crate::peer::{Directory, Flush, PeerSettings, PeerTransport};
 use crate::pipeline::Pipeline;
@@ -104,6 +104,10 @@ impl Server {
                 path: www.display().to_string(),
             });
         }
+        let page = match &config.www {
+            Some(www) => Some(Page::load(www).await),
+            None => None,
+        };
         let database = Database::connect(&config.mongodb_uri, &config.database).await?;
         let (listener, client_address) = listen("clients", config.listen).await?;
         let (peer_listener, peer_address) = listen("peers", config.peer_listen).await?;
@@ -145,6 +149,7 @@ impl Server {
             directory,
             election,
             pipeline,
+            page,
             since: SystemTime::now().into(),
         };
         Ok(Self {

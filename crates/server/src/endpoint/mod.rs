@@ -8,6 +8,7 @@ mod handshake;
 mod lingering;
 mod origin;
 mod overflow;
+mod page;
 mod places;
 mod refusal;
 mod replies;
@@ -25,12 +26,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{any, get};
 use bellwether_election::Election;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tower_http::compression::Compression;
-use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::config::Config;
@@ -38,6 +37,7 @@ use crate::database::Database;
 use crate::peer::Directory;
 use crate::pipeline::Pipeline;
 use budget::Budget;
+pub(crate) use page::Page;
 use places::Places;
 use workers::Workers;
 
@@ -48,6 +48,7 @@ pub(crate) struct Cluster {
     pub(crate) directory: Directory,
     pub(crate) election: Election,
     pub(crate) pipeline: Pipeline,
+    pub(crate) page: Option<Page>,
     pub(crate) since: Since,
 }
 
@@ -112,9 +113,8 @@ struct Routers {
 
 fn all(context: &Context) -> Router {
     let mut router = health().route("/v1", get(handshake::upgrade));
-    if let Some(www) = &context.cluster.config.www {
-        // Most of what a page loads is one module of WebAssembly, which gzip halves.
-        router = router.fallback_service(Compression::new(ServeDir::new(www)));
+    if let Some(page) = &context.cluster.page {
+        router = router.fallback_service(any(page::serve).with_state(page.clone()));
     }
     with_headers(router, context)
 }
