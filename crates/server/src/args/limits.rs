@@ -130,7 +130,7 @@ pub(crate) struct LimitArgs {
     )]
     reply_bytes: usize,
 
-    /// How much of that may be one connection's; it is not read meanwhile.
+    /// How much of that may be one connection's, expected replies included, before it has to wait.
     #[arg(
         long,
         env = "BELLWETHER_CONNECTION_REPLY_BYTES",

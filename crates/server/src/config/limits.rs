@@ -28,10 +28,12 @@ pub struct ClientLimits {
     pub message_bytes: usize,
     /// Commands of one connection that are not answered yet. Beyond it the connection is not read.
     pub outstanding: usize,
-    /// Bytes of replies that wait to be taken by their clients, on all connections together. A reply of more
-    /// than 1 KiB that finds no room is replaced by the error `overloaded`.
+    /// Bytes of replies that wait to be taken by their clients, or are expected, on all connections together. A read
+    /// whose reply is expected to find no room is not executed and answered with the error `overloaded`. A reply of more
+    /// than 1 KiB that was not expected and finds no room is replaced by that error.
     pub reply_bytes: usize,
-    /// Bytes of replies of one connection that wait to be taken. Beyond it the connection is not read.
+    /// Bytes of replies of one connection that wait to be taken, or are expected. Beyond it no further command of the
+    /// connection begins, and it is not read.
     pub connection_reply_bytes: usize,
     /// For the head of an HTTP request to arrive, that of a WebSocket handshake included.
     pub handshake_timeout: Duration,
