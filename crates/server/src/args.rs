@@ -99,7 +99,8 @@ pub(crate) struct Args {
     listen: SocketAddr,
 
     /// Where clients reach this server from outside, such as ws://db1.example:7001/v1. Needed when --listen is
-    /// a wildcard address or clients come through something that changes addresses.
+    /// a wildcard address or clients come through something that changes addresses. At most 1,024 visible ASCII
+    /// characters, without a user name or a fragment.
     #[arg(long, env = "BELLWETHER_CLIENT_URL", value_name = "URL")]
     client_url: Option<String>,
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use bellwether_election::{Number, ServerId};
 use thiserror::Error;
 
+use crate::client_url;
 use crate::command::Vocabulary;
 use crate::peer::PeerSecrets;
 use crate::pipeline::Settings;
@@ -30,7 +31,7 @@ pub struct Config {
     /// takes any free port.
     pub listen: SocketAddr,
     /// What clients are told as this server's address. Without it, `ws://<listen>/v1`, unless `listen` is a
-    /// wildcard, which nobody could connect to.
+    /// wildcard, which nobody could connect to. At most 1,024 visible ASCII characters, without a user name or a fragment.
     pub client_url: Option<String>,
     /// Where the other servers connect.
     pub peer_listen: SocketAddr,
@@ -103,7 +104,11 @@ pub enum ConfigError {
     )]
     NoPeerSecret(SocketAddr),
     /// The client URL cannot be used.
-    #[error("the client URL {0:?} cannot be used: give it as ws://host:port/v1")]
+    #[error(
+        "the client URL {0:?} cannot be used: give it as ws://host:port/v1, in at most {max} visible ASCII characters and \
+         without a user name or a fragment",
+        max = client_url::MAX_BYTES
+    )]
     ClientUrl(String),
     /// An origin cannot be used.
     #[error("the origin {0:?} cannot be used: give it as http://host:port, without a path")]
@@ -191,13 +196,10 @@ impl Config {
         if !self.peer_listen.ip().is_loopback() && self.peer_secrets.is_none() {
             return Err(ConfigError::NoPeerSecret(self.peer_listen));
         }
-        if let Some(url) = &self.client_url {
-            let parsed = url::Url::parse(url)
-                .ok()
-                .filter(|url| ["ws", "wss"].contains(&url.scheme()));
-            if parsed.is_none_or(|url| !url.has_host()) {
-                return Err(ConfigError::ClientUrl(url.clone()));
-            }
+        if let Some(url) = &self.client_url
+            && !client_url::is_usable(url)
+        {
+            return Err(ConfigError::ClientUrl(url.chars().take(100).collect()));
         }
         for origin in &self.allowed_origins {
             let parsed = url::Url::parse(origin).ok().map(|url| url.origin());

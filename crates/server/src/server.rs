@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::client_url;
 use crate::config::{Config, ConfigError};
 use crate::database::{self, ClaimError, ConnectError, Database, Fence};
 use crate::endpoint::{self, Cluster, Page};
@@ -114,7 +115,9 @@ impl Server {
         let client_url = config
             .client_url
             .clone()
-            .or_else(|| (!client_address.ip().is_unspecified()).then(|| format!("ws://{client_address}/v1")));
+            .or_else(|| (!client_address.ip().is_unspecified()).then(|| format!("ws://{client_address}/v1")))
+            // An address with a zone is none for a URL.
+            .filter(|url| client_url::is_usable(url));
         let directory = Directory::default();
         directory.set(&config.id, client_url.as_deref());
         let peer_settings = PeerSettings {

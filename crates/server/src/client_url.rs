@@ -1,0 +1,59 @@
+//! The address at which clients reach a server, as its options give it and as it tells it to its peers.
+
+use url::Url;
+
+/// Length limit of a client URL, in bytes.
+pub(crate) const MAX_BYTES: usize = 1024;
+
+/// Returns `true` if clients can be sent to this URL: `ws` or `wss` with a host, of at most [`MAX_BYTES`] visible ASCII
+/// characters, without a user name, a password or a fragment.
+///
+/// What a peer says is held against the same rules as the option `--client-url`. It goes to clients and into the log.
+pub(crate) fn is_usable(text: &str) -> bool {
+    let visible = text.len() <= MAX_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+    visible
+        && Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "ws" | "wss")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.fragment().is_none()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_can_be_sent_to_web_sockets_only() {
+        for usable in [
+            "ws://127.0.0.1:7001/v1",
+            "ws://[::1]:7001/v1",
+            "wss://db.example/gate/v1",
+            "ws://db1.example:7001",
+        ] {
+            assert!(is_usable(usable), "{usable}");
+        }
+        let long = format!("ws://db.example/{}", "x".repeat(MAX_BYTES));
+        for unusable in [
+            "",
+            "localhost:7001",
+            "http://localhost:7001/v1",
+            "javascript:alert(1)",
+            "ws://",
+            "ws://user@db.example/v1",
+            "ws://:secret@db.example/v1",
+            "ws://db.example/v1#x",
+            " ws://db.example/v1",
+            "ws://db.example/v1\n",
+            "ws://db.exam\tple/v1",
+            "ws://db.example/\u{1b}[31m",
+            "ws://db.example/\u{202e}1v",
+            &long,
+        ] {
+            assert!(!is_usable(unusable), "{unusable:?}");
+        }
+        assert!(is_usable(&long[..MAX_BYTES]));
+    }
+}
