@@ -43,6 +43,70 @@ async fn a_secondary_stands_at_the_coordinators_request() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_successor_asks_when_the_coordinator_dies_with_the_primary() -> Result<()> {
+    let mut set = start_slow().await?;
+    let mut cluster = Cluster::start_with(ClusterOptions {
+        numbers: vec![1, 2, 3],
+        ..assisting(&set)
+    })
+    .await?;
+    let before = cluster.all_agree().await?;
+    assert_eq!(before.coordinator, 2);
+    execute_within(PATIENT, &cluster.urls(), INSERT).await??;
+    let term = term(&set).await?;
+
+    // Paused first, so that it cannot act between the two kills: nobody notices before it is dead.
+    let primary = set.wait_for_primary().await?;
+    cluster.servers[before.coordinator].process.pause()?;
+    set.members[primary].process.kill()?;
+    cluster.servers[before.coordinator].process.kill()?;
+    execute_within(PATIENT, &cluster.urls()[..2], INSERT).await??;
+
+    // One election, at the request of the successor: MongoDB's own would have had another reason.
+    assert_eq!(reason_of_last_election(&set).await?, "stepUpRequest");
+    assert_eq!(self::term(&set).await?, term + 1);
+    let asked: Vec<bool> = logs(&cluster)?.iter().map(|log| log.contains(ASKING)).collect();
+    assert_eq!(asked, [false, true, false]);
+    let log = &logs(&cluster)?[1];
+    let helped = log.find("MongoDB has a primary again").context("it has helped")?;
+    let executing = log.rfind("executing commands").context("it executes commands")?;
+    assert!(helped < executing, "{log}");
+    assert_eq!(cluster.agreement().await?.coordinator, 1);
+    Ok(())
+}
+
+/// Two clusters in front of one replica set: each has a coordinator that asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_that_ask_at_once_do_no_harm() -> Result<()> {
+    let mut set = start_slow().await?;
+    let one_server = |database: &str| ClusterOptions {
+        servers: 1,
+        database: database.into(),
+        ..assisting(&set)
+    };
+    let (one, other) = (one_server("one"), one_server("other"));
+    let clusters = [Cluster::start_with(one).await?, Cluster::start_with(other).await?];
+    for cluster in &clusters {
+        execute_within(PATIENT, &cluster.urls(), INSERT).await??;
+    }
+    let term = term(&set).await?;
+
+    let primary = set.wait_for_primary().await?;
+    set.members[primary].process.kill()?;
+    for cluster in &clusters {
+        execute_within(PATIENT, &cluster.urls(), INSERT).await??;
+    }
+    assert_eq!(reason_of_last_election(&set).await?, "stepUpRequest");
+    assert_eq!(self::term(&set).await?, term + 1, "one election is enough");
+    let mut said = String::new();
+    for cluster in &clusters {
+        said.push_str(&logs(cluster)?.concat());
+    }
+    assert!(said.contains(ASKING));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_the_privilege_mongodb_takes_its_own_time_and_the_log_says_what_to_grant() -> Result<()> {
     let mut set = start_slow().await?;
     let cluster = start_assisting(&set).await?;
@@ -93,14 +157,25 @@ async fn start_slow() -> Result<ReplicaSet> {
 }
 
 async fn start_assisting(set: &ReplicaSet) -> Result<Cluster> {
-    Cluster::start_with(ClusterOptions {
+    Cluster::start_with(assisting(set)).await
+}
+
+fn assisting(set: &ReplicaSet) -> ClusterOptions {
+    ClusterOptions {
         // On a machine with much else to do, no server is to find another silent.
         args: ["--assist-failover", "--timeout-ms", "5000"]
             .map(Into::into)
             .into(),
         ..ClusterOptions::new(set.uri())
-    })
-    .await
+    }
+}
+
+/// The number of MongoDB's elections so far.
+async fn term(set: &ReplicaSet) -> Result<i64> {
+    let primary = set.wait_for_primary().await?;
+    let admin = set.members[primary].direct.database("admin");
+    let status = admin.run_command(doc! { "replSetGetStatus": 1 }).await?;
+    Ok(status.get_i64("term")?)
 }
 
 async fn reason_of_last_election(set: &ReplicaSet) -> Result<String> {

@@ -181,7 +181,8 @@ pub(crate) struct Args {
     timeout_ms: u64,
 
     /// Asks a MongoDB secondary to stand for election at once when the primary's process is gone, instead of
-    /// waiting for MongoDB's election timeout (10 s by default). Needs the action replSetStateChange on the
+    /// waiting for MongoDB's election timeout (10 s by default). The coordinator asks, or where it is gone, too, the
+    /// server that would be the next one. Needs the action replSetStateChange on the
     /// cluster, which the role clusterManager has.
     #[arg(long, env = "BELLWETHER_ASSIST_FAILOVER", value_parser = BoolishValueParser::new())]
     assist_failover: bool,

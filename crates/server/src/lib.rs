@@ -76,6 +76,7 @@
 
 #![deny(missing_docs)]
 
+mod assistant;
 mod client_url;
 mod command;
 mod config;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::assistant;
 use crate::client_url;
 use crate::config::{Config, ConfigError};
 use crate::database::{self, ClaimError, ConnectError, Database, Fence};
@@ -210,11 +211,9 @@ impl Server {
         tasks.spawn(report_fencing(cluster.election.clone(), cluster.pipeline.clone()));
         tasks.spawn(watch_since(Arc::clone(&cluster)));
         if cluster.config.assist_failover {
-            let role = cluster.election.role();
+            let election = cluster.election.clone();
             let pipeline = cluster.pipeline.clone();
-            let leads = move || {
-                matches!(*role.borrow(), Role::Coordinator { .. }) && !pipeline.may_have_caused_a_loss()
-            };
+            let leads = move || assistant::assists(&election.view()) && !pipeline.may_have_caused_a_loss();
             tasks.spawn(database::assist(cluster.database.clone(), leads));
         }
         let endpoint = tokio::spawn(endpoint::serve(Arc::clone(&cluster), listener, stopped));

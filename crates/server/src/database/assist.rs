@@ -6,6 +6,9 @@
 //! MongoDB's own rules: it needs the votes of a majority, and nobody votes for a member that lacks what it
 //! has itself, so no majority-committed write is lost by asking.
 //!
+//! Two servers may ask at once, where they see each other differently or belong to two clusters. They choose the
+//! same secondary from the same replies, and MongoDB has both wait for one election.
+//!
 //! Silence is no reason to ask. A primary that was paused or cut off may be serving others, and MongoDB's
 //! members judge that better than a client of theirs.
 

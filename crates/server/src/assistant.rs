@@ -1,0 +1,104 @@
+//! The choice of the server that shortens MongoDB's failover.
+
+use bellwether_election::{Role, View};
+
+/// Returns `true` if this server asks a secondary to stand when MongoDB's primary is gone: it is coordinator, or there is
+/// no coordinator and it would be the next one.
+///
+/// A server that sees no primary is not fit, so while there is none nobody becomes coordinator. Therefore fitness does not
+/// count here. The servers see each other differently for moments, and two of them may ask at once: they ask the same
+/// secondary, whose one election both then wait for, and whoever stands needs a majority of MongoDB's members in any case.
+pub(crate) fn assists(view: &View) -> bool {
+    match view.role {
+        Role::Coordinator { .. } => true,
+        Role::Electing => is_next(view),
+        _ => false,
+    }
+}
+
+/// Returns `true` if no server that this one is connected to has a larger rank.
+fn is_next(view: &View) -> bool {
+    let connected = view.peers.iter().filter(|peer| peer.connected);
+    let mut others = connected.filter_map(|peer| peer.member.as_ref());
+    !view.member.observer && !others.any(|other| !other.observer && other.rank > view.member.rank)
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_election::{Epoch, Incumbent, Member, Number, PeerView};
+
+    use super::*;
+
+    fn member(id: &str, number: u64) -> Member {
+        let mut member = Member::new(id.parse().unwrap(), Number(number));
+        // As all are who see no primary.
+        member.fit = false;
+        member
+    }
+
+    fn peer(member: Member, connected: bool) -> PeerView {
+        PeerView {
+            id: member.id().clone(),
+            member: Some(member),
+            connected,
+        }
+    }
+
+    fn view(role: Role, peers: Vec<PeerView>) -> View {
+        View {
+            member: member("s2", 2),
+            role,
+            epoch: Epoch(7),
+            peers,
+        }
+    }
+
+    #[test]
+    fn without_a_coordinator_the_largest_rank_that_is_there_assists() {
+        let (lower, higher) = (member("s1", 1), member("s3", 3));
+        for (connected, assisting) in [
+            ([true, false], true),
+            ([true, true], false),
+            ([false, false], true),
+        ] {
+            let peers = [&lower, &higher].into_iter().zip(connected);
+            let peers = peers
+                .map(|(member, connected)| peer(member.clone(), connected))
+                .collect();
+            assert_eq!(assists(&view(Role::Electing, peers)), assisting, "{connected:?}");
+        }
+        let equal = peer(member("s3", 2), true);
+        assert!(!assists(&view(Role::Electing, vec![equal])), "the larger id wins");
+        let silent = PeerView {
+            member: None,
+            ..peer(higher.clone(), true)
+        };
+        assert!(assists(&view(Role::Electing, vec![silent])));
+        let observer = peer(higher.as_observer(), true);
+        assert!(assists(&view(Role::Electing, vec![observer])));
+        let mut observing = view(Role::Electing, Vec::new());
+        observing.member.observer = true;
+        assert!(!assists(&observing));
+    }
+
+    #[test]
+    fn where_there_is_a_coordinator_it_alone_assists() {
+        let epoch = Epoch(7);
+        assert!(assists(&view(
+            Role::Coordinator { epoch },
+            vec![peer(member("s3", 3), true)]
+        )));
+        let coordinator = Incumbent {
+            rank: member("s1", 1).rank,
+            epoch,
+        };
+        let successor = None;
+        for role in [
+            Role::Follower { coordinator },
+            Role::Draining { epoch, successor },
+            Role::Left,
+        ] {
+            assert!(!assists(&view(role.clone(), Vec::new())), "{role:?}");
+        }
+    }
+}
