@@ -1,5 +1,8 @@
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::SocketAddrV4;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -37,10 +40,35 @@ pub struct ClusterOptions {
     /// Where the logs go. If not given, a temporary directory, and the ends of the logs are printed when the cluster
     /// is dropped: `cargo test` shows that for a test that failed, and only then.
     pub logs: Option<PathBuf>,
-    /// What is in the servers' files of peer secrets, in order. Where there is nothing, the server has no such file.
-    pub secrets: Vec<String>,
+    /// The secrets with which the servers know each other.
+    pub secrets: PeerSecretFiles,
+    /// Gives each server `--allow-origin` with the addresses of all, so that the page of one may ask the others also while
+    /// they do not know that one as a peer.
+    pub allow_own_pages: bool,
     /// Further arguments for every server.
     pub args: Vec<OsString>,
+}
+
+/// The files of peer secrets that the servers of a [`Cluster`] are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerSecretFiles {
+    /// One new secret for all of them.
+    Shared,
+    /// These contents, in order of the servers. A server for which there is none has no such file.
+    Each(Vec<String>),
+    /// None, so that any program of this machine is a peer.
+    None,
+}
+
+impl PeerSecretFiles {
+    /// The contents of the servers' files, in order. A new secret at each call, if they share one.
+    fn contents(&self, servers: usize) -> Vec<String> {
+        match self {
+            Self::Shared => vec![random_secret(); servers],
+            Self::Each(contents) => contents.clone(),
+            Self::None => Vec::new(),
+        }
+    }
 }
 
 impl ClusterOptions {
@@ -55,7 +83,8 @@ impl ClusterOptions {
             hosts: Vec::new(),
             www: None,
             logs: None,
-            secrets: Vec::new(),
+            secrets: PeerSecretFiles::Shared,
+            allow_own_pages: true,
             args: Vec::new(),
         }
     }
@@ -128,13 +157,14 @@ impl Cluster {
             }
         };
         let (client_ports, peer_ports) = ports.split_at(count);
+        let contents = options.secrets.contents(count);
         let servers = (0..count)
             .map(|index| {
                 let id = id(index);
                 let mut args = arguments(&options, index, client_ports, peer_ports);
                 let secrets = logs.join(format!("{id}.secrets"));
-                if let Some(text) = options.secrets.get(index) {
-                    std::fs::write(&secrets, text).context("writing a file of peer secrets")?;
+                if let Some(text) = contents.get(index) {
+                    write_secret(&secrets, text).context("writing a file of peer secrets")?;
                     args.extend(["--peer-secret-file".into(), secrets.clone().into()]);
                 }
                 let host = Host::at(&options.hosts, index);
@@ -249,6 +279,23 @@ impl Server {
     }
 }
 
+/// 32 random bytes in hexadecimal digits, as `bellwether-server new-secret` prints them.
+fn random_secret() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.map(|byte| format!("{byte:02x}")).concat()
+}
+
+/// Writes a file that nobody else may read.
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+}
+
 fn id(index: usize) -> String {
     format!("s{}", index + 1)
 }
@@ -271,8 +318,8 @@ fn arguments(
     for (peer, port) in peer_ports.iter().enumerate().filter(|(peer, _)| *peer != index) {
         flag("--peer", &format!("{}={}", id(peer), address(peer, *port)));
     }
-    // The page of any of these servers may ask all of them.
-    for (place, port) in client_ports.iter().enumerate() {
+    let pages = client_ports.iter().enumerate();
+    for (place, port) in pages.filter(|_| options.allow_own_pages) {
         flag("--allow-origin", &format!("http://{}", address(place, *port)));
     }
     flag("--mongodb-uri", &options.mongodb_uri);

@@ -36,7 +36,7 @@ mod wait;
 pub use agreement::Agreement;
 pub use black_hole::{BlackHole, DeafServer};
 pub use browser::Browser;
-pub use cluster::{Cluster, ClusterOptions, Server};
+pub use cluster::{Cluster, ClusterOptions, PeerSecretFiles, Server};
 pub use code_blocks::{CodeBlock, code_blocks};
 pub use connection::{Connection, mint, request};
 pub use console::ConsoleLine;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_tests::{
-    Cluster, ClusterOptions, Process, Recipe, ReplicaSet, free_ports, http_get, server_program, wait_until,
+    Cluster, ClusterOptions, PeerSecretFiles, Process, Recipe, ReplicaSet, free_ports, http_get, server_program,
+    wait_until,
 };
 use futures_util::{SinkExt, StreamExt};
 use tempfile::TempDir;
@@ -23,7 +24,7 @@ const NEW: &str = "the new secret, of 32 characters";
 async fn servers_with_the_same_secret_elect_and_it_is_replaced_without_a_gap() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
     let options = ClusterOptions {
-        secrets: vec![OLD.to_owned(); 3],
+        secrets: PeerSecretFiles::Each(vec![OLD.to_owned(); 3]),
         ..ClusterOptions::new(set.uri())
     };
     let mut cluster = Cluster::start_with(options).await?;
@@ -58,7 +59,7 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
     let ports = free_ports(2)?;
     let options = ClusterOptions {
         servers: 2,
-        secrets: vec![OLD.to_owned(); 2],
+        secrets: PeerSecretFiles::Each(vec![OLD.to_owned(); 2]),
         args: vec![
             "--peer".into(),
             format!("s3=127.0.0.1:{},s4=127.0.0.1:{}", ports[1], 1).into(),
@@ -155,7 +156,7 @@ async fn another_version_is_named_on_both_sides_and_said_once() -> Result<()> {
     let newer = TcpListener::bind(("127.0.0.1", 0)).await?;
     let options = ClusterOptions {
         servers: 1,
-        secrets: vec![OLD.to_owned()],
+        secrets: PeerSecretFiles::Each(vec![OLD.to_owned()]),
         args: vec![
             "--peer".into(),
             format!("s2=127.0.0.1:{}", newer.local_addr()?.port()).into(),

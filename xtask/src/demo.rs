@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_tests::{
-    Cluster, ClusterOptions, ReplicaSet, ReplicaSetOptions, client_program, is_free, target_dir,
+    Cluster, ClusterOptions, PeerSecretFiles, ReplicaSet, ReplicaSetOptions, client_program, is_free,
+    target_dir,
 };
 use clap::Args;
 use nix::sys::statvfs::statvfs;
@@ -74,6 +75,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         ports: [ports.clients, ports.peers].concat(),
         www: Some(root().join("www")),
         logs: Some(dir.path().to_path_buf()),
+        // Or any program of this machine could join them.
+        secrets: PeerSecretFiles::Shared,
         args: vec!["--assist-failover".into()],
         ..ClusterOptions::new(replica_set.uri())
     })

@@ -12,7 +12,7 @@ use std::error::Error;
 use bellwether_client::native::Native;
 use bellwether_client::{CommandText, OneShot, ServerList};
 use bellwether_server::election::Role;
-use bellwether_server::{Config, Server};
+use bellwether_server::{Config, PeerSecrets, Server};
 use tokio::sync::oneshot;
 
 #[tokio::main]
@@ -25,6 +25,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Any free ports.
     config.listen.set_port(0);
     config.peer_listen.set_port(0);
+    // Without a secret any program on this machine could join as a peer. All servers of a cluster have the same: those in
+    // this program a clone, those in others the text of one file.
+    config.peer_secrets = Some(PeerSecrets::random());
 
     let server = Server::start(config).await?;
     let servers: ServerList = format!("ws://{}/v1", server.client_address()).parse()?;

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -26,6 +27,18 @@ pub struct PeerSecrets {
 }
 
 impl PeerSecrets {
+    /// One new secret of 32 random bytes, for servers that are all started by one program, or for a server without peers.
+    ///
+    /// Servers on several machines need one that can be given to all of them: `bellwether-server new-secret` prints it.
+    #[must_use]
+    pub fn random() -> Self {
+        let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
+        Self {
+            first: Zeroizing::new(HEXLOWER.encode(&*bytes).into_bytes()),
+            others: Vec::new(),
+        }
+    }
+
     /// The one this server proves itself with.
     pub(super) fn own(&self) -> &[u8] {
         &self.first
@@ -109,6 +122,16 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "0123456789abcdef0123456789ABCDEF";
+
+    #[test]
+    fn a_random_secret_is_new_and_could_be_in_a_file() {
+        let (one, other) = (PeerSecrets::random(), PeerSecrets::random());
+        assert_ne!(one.own(), other.own());
+        let text = str::from_utf8(one.own()).unwrap();
+        let read: PeerSecrets = text.parse().unwrap();
+        assert!(read.accepted().eq(one.accepted()));
+        assert!(!format!("{one:?}").contains(text));
+    }
 
     #[test]
     fn each_line_is_a_secret() {

@@ -42,9 +42,6 @@ const PEERS_PORT: u16 = 7101;
 /// How long a server may take to say what it is.
 const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Servers talk to each other beyond loopback only with a secret.
-const PEER_SECRET: &str = "what the servers of the chaos suite share";
-
 /// A replica set and servers, each process on a host of its own, and hosts for clients; whatever may happen to them can
 /// be inflicted and healed. This program itself is on a host that no fault ever reaches.
 ///
@@ -219,7 +216,6 @@ async fn start_servers(
     let mut cluster = ClusterOptions {
         servers: options.servers,
         logs: Some(options.logs.clone()),
-        secrets: vec![PEER_SECRET.into(); options.servers],
         args: options.server_args.clone(),
         hosts: vec![Host::default(); options.servers],
         ..ClusterOptions::new(mongodb_uri)
