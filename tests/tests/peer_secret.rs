@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_tests::{
-    Cluster, ClusterOptions, PeerSecretFiles, Process, Recipe, ReplicaSet, free_ports, http_get, server_program,
-    wait_until,
+    Cluster, ClusterOptions, PeerSecretFiles, Process, Recipe, ReplicaSet, free_ports, http_get,
+    server_program, wait_until,
 };
 use futures_util::{SinkExt, StreamExt};
 use tempfile::TempDir;
@@ -77,26 +77,50 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
     fs::write(&old, OLD)?;
     fs::write(&new, NEW)?;
 
-    for (name, id, args, reason) in [
+    // The reasons are those in the logs of the cluster, and in that of who is kept out. Who has proven that it has the
+    // secret is told the same; anybody else no names, so beside what it is told it says itself what it has tried.
+    let elsewhere = || ["--cluster".into(), "elsewhere".into()];
+    let other_cluster = r#"s3 belongs to cluster "elsewhere" and s1 to "bellwether""#;
+    let tried = r#"this server is s3 of cluster "bellwether", and wanted to reach s1"#;
+    for (name, id, args, reason, told) in [
         (
             "wrong-secret",
             "s3",
             vec![secret(&new)],
-            "the peer secrets differ",
+            "the peer secrets differ: give s3 and s1 the same --peer-secret-file",
+            vec!["the peer secrets differ", tried],
         ),
         (
             "no-secret",
             "s3",
             vec![],
             "s3 has no peer secret and s1 has one: give both the same --peer-secret-file",
+            vec!["one of the two servers has no peer secret", tried],
         ),
         (
             "wrong-cluster",
             "s3",
-            vec![secret(&old), ["--cluster".into(), "elsewhere".into()]],
-            r#"s3 belongs to cluster "elsewhere" and s1 to "bellwether""#,
+            vec![secret(&old), elsewhere()],
+            other_cluster,
+            vec![other_cluster],
         ),
-        ("wrong-id", "s5", vec![secret(&old)], "s5 is not a peer of s1"),
+        (
+            "wrong-cluster-and-secret",
+            "s3",
+            vec![secret(&new), elsewhere()],
+            other_cluster,
+            vec![
+                "the address leads to another cluster",
+                r#"s3 of cluster "elsewhere""#,
+            ],
+        ),
+        (
+            "wrong-id",
+            "s5",
+            vec![secret(&old)],
+            "s5 is not a peer of s1",
+            vec!["s5 is not a peer of s1"],
+        ),
     ] {
         let mut all: Vec<OsString> = vec!["--id".into(), id.into()];
         for (option, value) in [
@@ -122,7 +146,9 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
             &format!("refusing a peer: {reason}"),
         )
         .await?;
-        logged(&mut stranger, reason).await?;
+        for text in told {
+            logged(&mut stranger, text).await?;
+        }
         // Whoever rolls out a wrong secret has to be stopped by the first server that has it.
         wait_until(&format!("{name} to say that it does not stand"), async || {
             let ready = http_get(ports[0], "/readyz", &[]).await?;
@@ -172,32 +198,33 @@ async fn another_version_is_named_on_both_sides_and_said_once() -> Result<()> {
     ensure!(stream.read(&mut request).await? > 0);
     stream
         .write_all(
-            b"HTTP/1.1 400 Bad Request\r\nsec-websocket-protocol: bellwether-peer.v2\r\n\
+            b"HTTP/1.1 400 Bad Request\r\nsec-websocket-protocol: bellwether-peer.v3\r\n\
               content-length: 0\r\n\r\n",
         )
         .await?;
-    let spoken = "s2 speaks bellwether-peer.v2 and this server bellwether-peer.v1";
+    let spoken = "s2 speaks bellwether-peer.v3 and this server bellwether-peer.v2";
     logged(&mut server.process, spoken).await?;
 
     // And as one that dials, again and again.
     for _ in 0..20 {
-        match dial(server.peer_port, "bellwether-peer.v2").await {
+        match dial(server.peer_port, "bellwether-peer.v3").await {
             Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 400),
             other => bail!("not refused: {:?}", other.err()),
         }
     }
     for _ in 0..20 {
-        let mut socket = dial(server.peer_port, "bellwether-peer.v1").await?;
+        let mut socket = dial(server.peer_port, "bellwether-peer.v2").await?;
         let hello = r#"{"cluster":"elsewhere","from":"s2","to":"s1"}"#;
         socket.send(Message::text(hello)).await?;
         let Some(Ok(Message::Close(Some(close)))) = socket.next().await else {
             bail!("not refused");
         };
-        assert_eq!(u16::from(close.code), 4403);
+        assert_eq!(u16::from(close.code), 4401);
+        assert!(!close.reason.contains("s2"), "{close}");
     }
     let log = server.process.log_text();
     for line in [
-        "refusing a peer: it speaks bellwether-peer.v2 and this server bellwether-peer.v1",
+        "refusing a peer: it speaks bellwether-peer.v3 and this server bellwether-peer.v2",
         r#"refusing a peer: s2 belongs to cluster "elsewhere" and s1 to "bellwether""#,
     ] {
         assert_eq!(log.matches(line).count(), 1, "{line}:\n{log}");

@@ -119,7 +119,8 @@ pub(crate) struct Args {
     peers: Vec<(ServerId, String)>,
 
     /// A file with the secret that all servers of the cluster share, and by which they know each other: 32
-    /// printable characters or more, as `bellwether-server new-secret` prints them. Further lines are further secrets that
+    /// printable characters or more, as `bellwether-server new-secret` prints them. Without it any program on this
+    /// machine can join as a peer. Further lines are further secrets that
     /// are accepted; the first is the one this server proves itself with.
     #[arg(long, env = "BELLWETHER_PEER_SECRET_FILE", value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
@@ -146,8 +147,8 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_WWW", value_name = "DIRECTORY")]
     www: Option<PathBuf>,
 
-    /// Lets web pages from this origin connect, besides the pages served by the cluster's own servers. Give it
-    /// once for each, or several with commas between them.
+    /// Lets web pages from this origin connect, besides the pages served by this server and by the peers that have
+    /// proven that they have the peer secret. Give it once for each, or several with commas between them.
     #[arg(
         long = "allow-origin",
         env = "BELLWETHER_ALLOW_ORIGIN",

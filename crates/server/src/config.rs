@@ -37,8 +37,8 @@ pub struct Config {
     pub peer_listen: SocketAddr,
     /// Host and port of every other server. Host names are looked up anew at every connection.
     pub peers: BTreeMap<ServerId, String>,
-    /// What the servers of the cluster prove to each other who they are with. Needed unless `peer_listen` is a loopback
-    /// address; either all servers have it or none.
+    /// The secrets with which the servers of the cluster prove to each other who they are. Needed unless `peer_listen` is a
+    /// loopback address; either all servers have them or none. Without them any program on this machine can join as a peer.
     pub peer_secrets: Option<PeerSecrets>,
     /// The replica set, as a MongoDB connection string with `replicaSet=…`.
     pub mongodb_uri: String,
@@ -46,7 +46,8 @@ pub struct Config {
     pub database: String,
     /// A directory with the page; without it only the interfaces are served.
     pub www: Option<PathBuf>,
-    /// Web pages from these origins may connect, besides those from the servers themselves.
+    /// Web pages from these origins may connect, besides those from this server itself and from the peers that have
+    /// proven that they have one of `peer_secrets`.
     pub allowed_origins: Vec<String>,
     /// Whether clients may list, create and drop collections and indexes.
     pub schema: bool,

@@ -120,7 +120,14 @@ impl Server {
             // An address with a zone is none for a URL.
             .filter(|url| client_url::is_usable(url));
         let directory = Directory::default();
-        directory.set(&config.id, client_url.as_deref());
+        directory.set(&config.id, client_url.as_deref(), true);
+        if config.peer_secrets.is_none() && !config.peers.is_empty() {
+            warn!(
+                %peer_address,
+                "no peer secret: any program on this machine can join this cluster as a peer, and be sent its clients; \
+                 make a secret with `bellwether-server new-secret > FILE` and give it to every server with --peer-secret-file"
+            );
+        }
         let peer_settings = PeerSettings {
             cluster: config.cluster.clone(),
             id: config.id.clone(),

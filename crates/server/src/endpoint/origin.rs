@@ -5,7 +5,8 @@
 //! every page its user visits. Programs other than browsers send none, and are let through.
 //!
 //! A server's own page is known by `Host`, unless that is a name: whoever owns a name can serve a page under it and
-//! then let it lead to this server, and the browser takes the two for one place. Names count if somebody has told this server.
+//! then let it lead to this server, and the browser takes the two for one place. Names count if an option of this server
+//! gives them, or a peer that has proven that it has the peer secret. Other peers may be any program of this machine.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -22,7 +23,7 @@ pub(super) async fn check(State(context): State<Context>, request: Request, next
     };
     let host = request.headers().get(header::HOST);
     let cluster = &context.cluster;
-    let servers = cluster.directory.urls();
+    let servers = cluster.directory.proven_urls();
     let known = cluster.config.allowed_origins.iter().chain(&servers);
     let allowed = allows(&origin, host, known.map(String::as_str));
     if !allowed {

@@ -19,9 +19,12 @@ use tracing::{debug, warn};
 
 use super::complaints::Complaints;
 use super::conversation::{Conversation, Forged, Sessions};
-use super::frame::{Bytes, PeerHello, PeerProof, Refusal, SUBPROTOCOL, SUBPROTOCOLS, to_json};
+use super::frame::{Bytes, PeerChallenge, PeerHello, PeerProof, SUBPROTOCOL, SUBPROTOCOLS, to_json};
 use super::proof::{Hellos, Role};
-use super::{CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PeerSettings, QUEUE, Socket};
+use super::refusal::Refusal;
+use super::{
+    CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PeerSecrets, PeerSettings, QUEUE, Socket,
+};
 use crate::newcomers::{Newcomers, Settled};
 use crate::seldom::Seldom;
 
@@ -37,6 +40,17 @@ pub(super) struct Acceptor {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) incoming: BTreeMap<ServerId, Incoming>,
     pub(super) complaints: Complaints,
+}
+
+/// A caller that has proven nothing yet.
+struct Caller<'a> {
+    /// Its hello, exactly as it was sent.
+    first: &'a str,
+    /// The id in it.
+    id: &'a ServerId,
+    from: SocketAddr,
+    /// The result of checking the hello. The caller is not told before it has proven itself.
+    identified: Result<(), Refusal>,
 }
 
 impl Acceptor {
@@ -128,30 +142,31 @@ impl Acceptor {
             self.complaints.warn(None, from, reason);
             return None;
         };
-        let known = self.settings.peers.contains_key(&theirs.from);
-        let known = known.then_some(&theirs.from);
         let ours = super::hello(&self.settings, &theirs.from);
-        let checked = ours.check(&theirs).and_then(|()| {
-            known.ok_or_else(|| {
-                Refusal::stranger(format!("{} is not a peer of {}", theirs.from, ours.from))
-            })?;
-            ours.check_secrecy(&theirs)
-        });
-        let our_hello = to_json(&ours);
-        let proven = match checked {
-            Ok(()) => {
-                socket.send(Frame::text(our_hello.as_str())).await.ok()?;
-                let hellos = Hellos {
-                    dialler: first,
-                    acceptor: &our_hello,
+        let identified = self.identify(&ours, &theirs);
+        let agreed = match (ours.check_secrecy(&theirs), &self.settings.secrets) {
+            (Err(refusal), _) => Err(refusal.explained_by(&identified)),
+            (Ok(()), Some(secrets)) => {
+                let caller = Caller {
+                    first,
+                    id: &theirs.from,
+                    from,
+                    identified,
                 };
-                self.prove(&mut socket, hellos, &theirs.from, from).await?
+                self.prove(&mut socket, caller, &ours, secrets).await?.map(Some)
             }
-            Err(refusal) => Err(refusal),
+            (Ok(()), None) => match identified {
+                Ok(()) => {
+                    socket.send(Frame::text(to_json(&ours))).await.ok()?;
+                    Ok(None)
+                }
+                Err(refusal) => Err(refusal),
+            },
         };
-        match proven {
+        match agreed {
             Ok(sessions) => {
-                self.directory.set(&theirs.from, theirs.client_url.as_deref());
+                self.directory
+                    .set(&theirs.from, theirs.client_url.as_deref(), sessions.is_some());
                 Some(Conversation {
                     peer: theirs.from,
                     socket,
@@ -159,10 +174,24 @@ impl Acceptor {
                 })
             }
             Err(refusal) => {
+                let known = self.settings.peers.contains_key(&theirs.from);
+                let known = known.then_some(&theirs.from);
                 self.refuse(known, from, &mut socket, &refusal).await;
                 None
             }
         }
+    }
+
+    /// Checks what the caller says of itself.
+    fn identify(&self, ours: &PeerHello, theirs: &PeerHello) -> Result<(), Refusal> {
+        ours.check(theirs)?;
+        if self.settings.peers.contains_key(&theirs.from) {
+            return Ok(());
+        }
+        Err(Refusal::stranger(
+            format!("{} is not a peer of {}", theirs.from, ours.from),
+            "the caller is not a peer of the server it has called: check --peer",
+        ))
     }
 
     async fn upgrade(&self, stream: TcpStream, from: SocketAddr) -> Option<Socket> {
@@ -184,43 +213,59 @@ impl Acceptor {
             .ok()
     }
 
-    /// Has the caller show that it has one of the secrets, and only then shows that this server has the same.
-    /// Without secrets there is nothing to show.
+    /// Has the caller show that it has one of the secrets. Only then does this server say who it is, or what it has
+    /// against the caller, and show that it has the same secret. `None` if the connection ends.
     async fn prove(
         &self,
         socket: &mut Socket,
-        hellos: Hellos<'_>,
-        peer: &ServerId,
-        from: SocketAddr,
-    ) -> Option<Result<Option<Sessions>, Refusal>> {
-        let Some(secrets) = &self.settings.secrets else {
-            return Some(Ok(None));
-        };
+        caller: Caller<'_>,
+        ours: &PeerHello,
+        secrets: &PeerSecrets,
+    ) -> Option<Result<Sessions, Refusal>> {
+        let nonce = ours.nonce.clone();
+        let challenge = to_json(&PeerChallenge { nonce });
+        socket.send(Frame::text(challenge.as_str())).await.ok()?;
         let frame = socket.next().await?.ok()?;
         if let Frame::Close(close) = &frame {
-            self.hear_out(Some(peer), from, close.as_ref());
+            let known = self.settings.peers.contains_key(caller.id);
+            self.hear_out(known.then_some(caller.id), caller.from, close.as_ref());
             return None;
         }
+        let challenged = Hellos {
+            dialler: caller.first,
+            acceptor: &challenge,
+        };
         let theirs = frame
             .to_text()
             .ok()
             .and_then(|text| serde_json::from_str::<PeerProof>(text).ok());
         let shared = theirs.and_then(|theirs| {
             let mut accepted = secrets.accepted();
-            accepted.find(|secret| hellos.proven(secret, Role::Dialler, &theirs.proof.0))
+            accepted.find(|secret| challenged.proven(secret, Role::Dialler, &theirs.proof.0))
         });
         let Some(secret) = shared else {
-            return Some(Err(Refusal::unproven(format!(
-                "the peer secrets differ: give {peer} and {} the same --peer-secret-file",
-                self.settings.id
-            ))));
+            let differ = Refusal::unproven(
+                format!(
+                    "the peer secrets differ: give {} and {} the same --peer-secret-file",
+                    caller.id, ours.from
+                ),
+                "the peer secrets differ, or the address leads to another cluster: check --peer-secret-file and --peer",
+            );
+            return Some(Err(differ.explained_by(&caller.identified)));
+        };
+        if let Err(refusal) = caller.identified {
+            return Some(Err(refusal.after_proof()));
+        }
+        let our_hello = to_json(ours);
+        let hellos = Hellos {
+            dialler: caller.first,
+            acceptor: &our_hello,
         };
         let proof = Bytes(hellos.prove(secret, Role::Acceptor));
-        socket
-            .send(Frame::text(to_json(&PeerProof { proof })))
-            .await
-            .ok()?;
-        Some(Ok(Some(Sessions::new(hellos, secret, Role::Acceptor))))
+        socket.feed(Frame::text(our_hello.as_str())).await.ok()?;
+        let proof = to_json(&PeerProof { proof });
+        socket.send(Frame::text(proof)).await.ok()?;
+        Some(Ok(Sessions::new(hellos, secret, Role::Acceptor)))
     }
 
     async fn refuse(

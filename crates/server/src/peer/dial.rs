@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bellwether_election::{Event, Link, Message, ServerId};
 use futures_util::{SinkExt, StreamExt};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -17,8 +18,11 @@ use tracing::{debug, info, warn};
 
 use super::complaints::printable;
 use super::conversation::{Conversation, Forged, Sessions};
-use super::frame::{Bytes, PeerHello, PeerProof, Refusal, SUBPROTOCOL, SUBPROTOCOLS, to_json};
+use super::frame::{
+    Bytes, PeerChallenge, PeerHello, PeerProof, SUBPROTOCOL, SUBPROTOCOLS, to_json, without_secret,
+};
 use super::proof::{Hellos, Role};
+use super::refusal::Refusal;
 use super::{
     CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PING_EVERY, PeerSecrets, PeerSettings, Socket,
 };
@@ -209,29 +213,19 @@ impl Dialler {
         let ours = super::hello(&self.settings, &self.peer);
         let our_hello = to_json(&ours);
         socket.send(Frame::text(our_hello.as_str())).await?;
-        let their_hello = next_text(&mut socket).await?;
-        let theirs = serde_json::from_str::<PeerHello>(&their_hello).map_err(|error| {
-            DialError::Misconfigured(format!("{} is no Bellwether peer: {error}", self.address))
-        })?;
-        let checked = if theirs.from == self.peer {
-            ours.check(&theirs).and_then(|()| ours.check_secrecy(&theirs))
-        } else {
-            Err(Refusal::stranger(format!(
-                "{} answers at the address of {}: check --peer",
-                theirs.from, self.peer
-            )))
+        let agreed = match self.settings.secrets.as_ref().map(PeerSecrets::own) {
+            Some(secret) => self.prove(&mut socket, &ours, &our_hello, secret).await?,
+            None => {
+                let theirs = self.parse::<PeerHello>(&self.next_text(&mut socket).await?)?;
+                self.identify(&ours, &theirs)
+                    .and_then(|()| ours.check_secrecy(&theirs))
+                    .map(|()| (theirs, None))
+            }
         };
-        let hellos = Hellos {
-            dialler: &our_hello,
-            acceptor: &their_hello,
-        };
-        let proven = match checked {
-            Ok(()) => self.prove(&mut socket, hellos).await?,
-            Err(refusal) => Err(refusal),
-        };
-        match proven {
-            Ok(sessions) => {
-                self.directory.set(&self.peer, theirs.client_url.as_deref());
+        match agreed {
+            Ok((theirs, sessions)) => {
+                let url = theirs.client_url.as_deref();
+                self.directory.set(&self.peer, url, sessions.is_some());
                 Ok(Conversation {
                     peer: self.peer.clone(),
                     socket,
@@ -245,27 +239,80 @@ impl Dialler {
         }
     }
 
-    /// Shows that this server has the secret, and has the peer show it. Without secrets there is nothing to show.
+    /// Shows that this server has the secret, and has the peer show it and say who it is.
     async fn prove(
         &self,
         socket: &mut Socket,
-        hellos: Hellos<'_>,
-    ) -> Result<Result<Option<Sessions>, Refusal>, DialError> {
-        let Some(secret) = self.settings.secrets.as_ref().map(PeerSecrets::own) else {
-            return Ok(Ok(None));
+        ours: &PeerHello,
+        our_hello: &str,
+        secret: &[u8],
+    ) -> Result<Result<(PeerHello, Option<Sessions>), Refusal>, DialError> {
+        let challenge = self.next_text(socket).await?;
+        if self.parse::<PeerChallenge>(&challenge)?.nonce.is_none() {
+            return Ok(Err(without_secret(&self.peer, &ours.from)));
+        }
+        let challenged = Hellos {
+            dialler: our_hello,
+            acceptor: &challenge,
         };
-        let proof = Bytes(hellos.prove(secret, Role::Dialler));
+        let proof = Bytes(challenged.prove(secret, Role::Dialler));
         socket.send(Frame::text(to_json(&PeerProof { proof }))).await?;
-        let theirs = next_text(socket).await?;
-        let proven = serde_json::from_str::<PeerProof>(&theirs)
+        let their_hello = self.next_text(socket).await?;
+        let their_proof = self.next_text(socket).await?;
+        let hellos = Hellos {
+            dialler: our_hello,
+            acceptor: &their_hello,
+        };
+        let proven = serde_json::from_str::<PeerProof>(&their_proof)
             .is_ok_and(|theirs| hellos.proven(secret, Role::Acceptor, &theirs.proof.0));
         if !proven {
-            return Ok(Err(Refusal::unproven(format!(
-                "what answers as {} does not prove that it has the peer secret",
-                self.peer
-            ))));
+            return Ok(Err(Refusal::unproven(
+                format!(
+                    "what answers as {} does not prove that it has the peer secret",
+                    self.peer
+                ),
+                "the answer does not prove that the server has the peer secret",
+            )));
         }
-        Ok(Ok(Some(Sessions::new(hellos, secret, Role::Dialler))))
+        let theirs = self.parse::<PeerHello>(&their_hello)?;
+        if let Err(refusal) = self.identify(ours, &theirs) {
+            return Ok(Err(refusal.after_proof()));
+        }
+        Ok(Ok((theirs, Some(Sessions::new(hellos, secret, Role::Dialler)))))
+    }
+
+    /// Checks that what answers is the peer that is dialled.
+    fn identify(&self, ours: &PeerHello, theirs: &PeerHello) -> Result<(), Refusal> {
+        if theirs.from == self.peer {
+            return ours.check(theirs);
+        }
+        Err(Refusal::stranger(
+            format!(
+                "{} answers at the address of {}: check --peer",
+                theirs.from, self.peer
+            ),
+            "the address leads to another server than the one wanted: check the --peer addresses",
+        ))
+    }
+
+    fn parse<T: DeserializeOwned>(&self, text: &str) -> Result<T, DialError> {
+        serde_json::from_str(text).map_err(|error| {
+            DialError::Misconfigured(format!("{} is no Bellwether peer: {error}", self.address))
+        })
+    }
+
+    /// Receives the next step of the handshake, or the reason that the other side has against it. That side names nobody
+    /// to a caller that has proven nothing, so this server adds the names that it has used.
+    async fn next_text(&self, socket: &mut Socket) -> Result<Utf8Bytes, DialError> {
+        match socket.next().await {
+            Some(Ok(Frame::Text(text))) => Ok(text),
+            Some(Ok(Frame::Close(Some(close)))) => Err(DialError::Misconfigured(format!(
+                "{} (this server is {} of cluster {:?}, and wanted to reach {})",
+                close.reason, self.settings.id, self.settings.cluster, self.peer
+            ))),
+            Some(Ok(_)) | None => Err(tungstenite::Error::ConnectionClosed.into()),
+            Some(Err(error)) => Err(error.into()),
+        }
     }
 
     /// Another server may say which versions it speaks, where it does not speak this one.
@@ -339,15 +386,5 @@ impl Dialler {
                 }
             }
         }
-    }
-}
-
-/// The next step of the handshake, or what the other side has against it.
-async fn next_text(socket: &mut Socket) -> Result<Utf8Bytes, DialError> {
-    match socket.next().await {
-        Some(Ok(Frame::Text(text))) => Ok(text),
-        Some(Ok(Frame::Close(Some(close)))) => Err(DialError::Misconfigured(close.reason.to_string())),
-        Some(Ok(_)) | None => Err(tungstenite::Error::ConnectionClosed.into()),
-        Some(Err(error)) => Err(error.into()),
     }
 }

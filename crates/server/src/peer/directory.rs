@@ -6,37 +6,45 @@ use tokio::sync::watch;
 
 use super::reception::Reception;
 
-/// What is known of the other servers: where clients reach each, as they have said themselves, and how they receive this one.
+/// What is known of the servers: where clients reach each, as they have said themselves, and how they receive this one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
-    urls: Arc<RwLock<BTreeMap<ServerId, String>>>,
+    urls: Arc<RwLock<BTreeMap<ServerId, ClientUrl>>>,
     reception: Arc<watch::Sender<Reception>>,
 }
 
+/// The address at which clients reach a server.
+#[derive(Clone, Debug)]
+struct ClientUrl {
+    url: String,
+    /// It comes from this server's own options, or from a peer that has proven that it has the peer secret.
+    proven: bool,
+}
+
 impl Directory {
-    pub(crate) fn set(&self, server: &ServerId, url: Option<&str>) {
+    /// Notes what a server has said of itself. `proven` is `true` for this server itself, and for a peer on a connection
+    /// on which both sides have proven that they have the peer secret.
+    pub(crate) fn set(&self, server: &ServerId, url: Option<&str>, proven: bool) {
         let mut urls = self.urls.write().unwrap_or_else(PoisonError::into_inner);
-        match url {
-            Some(url) => urls.insert(server.clone(), url.to_owned()),
+        match url.map(str::to_owned) {
+            Some(url) => urls.insert(server.clone(), ClientUrl { url, proven }),
             None => urls.remove(server),
         };
     }
 
+    /// Returns the address at which clients reach a server, as a hint for them. It may come from a peer that has proven
+    /// nothing.
     pub(crate) fn url(&self, server: &ServerId) -> Option<String> {
-        self.urls
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(server)
-            .cloned()
+        let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
+        urls.get(server).map(|known| known.url.clone())
     }
 
-    pub(crate) fn urls(&self) -> Vec<String> {
-        self.urls
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+    /// Returns the URLs whose pages are the cluster's own: this server's, and those of peers that have proven themselves.
+    /// The word of any other peer lets no page in.
+    pub(crate) fn proven_urls(&self) -> Vec<String> {
+        let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
+        let proven = urls.values().filter(|known| known.proven);
+        proven.map(|known| known.url.clone()).collect()
     }
 
     /// How the others receive this server, now and at every change.

@@ -6,16 +6,19 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::proof::BYTES;
+use super::refusal::Refusal;
+use crate::client_url;
 
 /// What the WebSocket subprotocols between servers, of whatever version, begin with.
 pub(super) const SUBPROTOCOLS: &str = "bellwether-peer.";
 /// The one of this server.
-pub(super) const SUBPROTOCOL: &str = "bellwether-peer.v1";
+pub(super) const SUBPROTOCOL: &str = "bellwether-peer.v2";
 
 /// Longest message between servers: a roster of a thousand servers fits several times over.
 pub(super) const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
-/// The first frame in either direction: who I am, and whom I take you for.
+/// The sender's names, and those by which it knows the other side: the dialler's first frame. The acceptor's follows as
+/// soon as the dialler has proven itself, and at once where there is no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PeerHello {
     pub(super) cluster: String,
@@ -29,7 +32,15 @@ pub(super) struct PeerHello {
     pub(super) nonce: Option<Bytes>,
 }
 
-/// The second frame in either direction, the dialler's first, between servers that have a secret.
+/// The acceptor's first frame between servers that have a secret. It names nobody, since anybody may have dialled.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PeerChallenge {
+    /// The one of the acceptor's hello.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) nonce: Option<Bytes>,
+}
+
+/// The dialler's second frame, and the acceptor's third, between servers that have a secret.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PeerProof {
     pub(super) proof: Bytes,
@@ -54,75 +65,66 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// Why two servers do not talk to each other, in words for the log of either side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// The connection is closed with it.
-    pub(super) code: u16,
-    pub(super) reason: String,
-}
-
-impl Refusal {
-    /// The other side is not who it should be.
-    pub(super) const STRANGER: u16 = 4403;
-    /// The other side has not shown that it is who it says.
-    pub(super) const UNPROVEN: u16 = 4401;
-
-    pub(super) fn stranger(reason: String) -> Self {
-        let code = Self::STRANGER;
-        Self { code, reason }
-    }
-
-    /// A message has not arrived as and when this peer sent it.
-    pub(super) fn forged(peer: &ServerId) -> Self {
-        Self::unproven(format!(
-            "a message of {peer} was altered, repeated or lost on the way"
-        ))
-    }
-
-    pub(super) fn unproven(reason: String) -> Self {
-        let code = Self::UNPROVEN;
-        Self { code, reason }
-    }
-}
-
 impl PeerHello {
-    /// Whether the other side is the one expected.
+    /// Checks that the other side is the one expected, and that what it says of itself can be used.
     pub(super) fn check(&self, other: &PeerHello) -> Result<(), Refusal> {
         if other.cluster != self.cluster {
             // A cluster's name is no longer than that; what a stranger sends may be.
             let others: String = other.cluster.chars().take(64).collect();
-            return Err(Refusal::stranger(format!(
-                "{} belongs to cluster {others:?} and {} to {:?}: check --cluster and --peer",
-                other.from, self.from, self.cluster
-            )));
+            return Err(Refusal::stranger(
+                format!(
+                    "{} belongs to cluster {others:?} and {} to {:?}: check --cluster and --peer",
+                    other.from, self.from, self.cluster
+                ),
+                "the two servers belong to different clusters: check --cluster and --peer",
+            ));
         }
         if other.to != self.from {
-            return Err(Refusal::stranger(format!(
-                "{} wanted to reach {} and reached {}: check its --peer addresses",
-                other.from, other.to, self.from
-            )));
+            return Err(Refusal::stranger(
+                format!(
+                    "{} wanted to reach {} and reached {}: check its --peer addresses",
+                    other.from, other.to, self.from
+                ),
+                "the address leads to another server than the one wanted: check the --peer addresses",
+            ));
         }
         if other.from == self.from {
-            return Err(Refusal::stranger(format!(
-                "two servers have the id {}: give each its own --id",
-                self.from
-            )));
+            return Err(Refusal::stranger(
+                format!("two servers have the id {}: give each its own --id", self.from),
+                "two servers have the same id: give each its own --id",
+            ));
         }
-        Ok(())
+        match &other.client_url {
+            Some(url) if !client_url::is_usable(url) => {
+                let shown: String = url.chars().take(100).collect();
+                Err(Refusal::stranger(
+                    format!(
+                        "the client URL of {} is {shown:?}, which cannot be used: check its --client-url",
+                        other.from
+                    ),
+                    "the client URL cannot be used: check --client-url",
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Whether both sides have a secret or neither has. Which one it is shows later.
+    /// Checks that both sides have a secret or neither has. Which one it is shows later.
     pub(super) fn check_secrecy(&self, other: &PeerHello) -> Result<(), Refusal> {
-        let (with, without) = match (&self.nonce, &other.nonce) {
-            (Some(_), None) => (&self.from, &other.from),
-            (None, Some(_)) => (&other.from, &self.from),
-            _ => return Ok(()),
-        };
-        Err(Refusal::unproven(format!(
-            "{without} has no peer secret and {with} has one: give both the same --peer-secret-file"
-        )))
+        match (&self.nonce, &other.nonce) {
+            (Some(_), None) => Err(without_secret(&other.from, &self.from)),
+            (None, Some(_)) => Err(without_secret(&self.from, &other.from)),
+            _ => Ok(()),
+        }
     }
+}
+
+/// The refusal where one of two servers has a secret and the other has none.
+pub(super) fn without_secret(without: &ServerId, with: &ServerId) -> Refusal {
+    Refusal::unproven(
+        format!("{without} has no peer secret and {with} has one: give both the same --peer-secret-file"),
+        "one of the two servers has no peer secret and the other has one: give both the same --peer-secret-file",
+    )
 }
 
 pub(super) fn to_json<T: Serialize>(value: &T) -> String {
@@ -155,18 +157,36 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_stranger_is_refused_briefly() {
-        let hello = |cluster: String, from: &str, to: &str| PeerHello {
-            cluster,
+    fn hello(cluster: &str, from: &str, to: &str, client_url: Option<&str>) -> PeerHello {
+        PeerHello {
+            cluster: cluster.to_owned(),
             from: from.parse().unwrap(),
             to: to.parse().unwrap(),
-            client_url: None,
+            client_url: client_url.map(str::to_owned),
             nonce: None,
-        };
-        let ours = hello("bellwether".to_owned(), "s1", "s2");
-        let theirs = hello("b".repeat(100_000), "s2", "s1");
-        let refusal = ours.check(&theirs).unwrap_err();
-        assert!(refusal.reason.len() < 300, "{}", refusal.reason);
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_refused_briefly_and_told_no_names() {
+        let ours = hello("ours", "server-one", "server-two", None);
+        let (cluster, url) = ("b".repeat(100_000), format!("ws://h/{}", "x".repeat(100_000)));
+        for theirs in [
+            hello(&cluster, "server-two", "server-one", None),
+            hello("ours", "server-two", "server-two", None),
+            hello("ours", "server-one", "server-one", None),
+            hello("ours", "server-two", "server-one", Some(&url)),
+            hello("ours", "server-two", "server-one", Some("http://h/")),
+        ] {
+            let refusal = ours.check(&theirs).unwrap_err();
+            assert!(refusal.reason.len() < 300, "{}", refusal.reason);
+            assert!(refusal.reason.contains("server-"), "{}", refusal.reason);
+            let told = refusal.told();
+            assert!(!told.contains("ours") && !told.contains("server-"), "{told}");
+            let proven = refusal.clone().after_proof();
+            assert_eq!(proven.told(), refusal.reason);
+        }
+        let theirs = hello("ours", "server-two", "server-one", Some("ws://h:1/v1"));
+        assert_eq!(ours.check(&theirs), Ok(()));
     }
 }

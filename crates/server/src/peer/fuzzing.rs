@@ -6,14 +6,15 @@ use bellwether_election::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::frame::{PeerHello, PeerProof, to_json};
+use super::frame::{PeerChallenge, PeerHello, PeerProof, to_json};
 use super::proof::{BYTES, Hellos, Role, Session};
 use super::{PeerSecrets, PeerSecretsError};
+use crate::client_url;
 
 /// What is wrong with a peer goes to the log and back to whoever says it is one.
 const LONGEST_REASON: usize = 1024;
 
-/// A peer sends this: a hello, a proof or a message of the election.
+/// A peer sends this: a hello, a challenge, a proof or a message of the election.
 pub fn peer_frame(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else {
         return;
@@ -28,6 +29,11 @@ pub fn peer_frame(data: &[u8]) {
                 .map(|again| again.proof),
             Some(proof)
         );
+    }
+    if let Ok(PeerChallenge { nonce }) = serde_json::from_str(text) {
+        let again = to_json(&PeerChallenge { nonce: nonce.clone() });
+        let read = serde_json::from_str::<PeerChallenge>(&again);
+        assert_eq!(read.ok().map(|again| again.nonce), Some(nonce));
     }
     let (Ok(theirs), Ok(mut ours)) = (
         serde_json::from_str::<PeerHello>(text),
@@ -44,11 +50,26 @@ pub fn peer_frame(data: &[u8]) {
                 assert_eq!((&theirs.cluster, &theirs.to), (&ours.cluster, &ours.from));
                 assert_ne!(theirs.from, ours.from);
                 assert_eq!(theirs.nonce.is_some(), ours.nonce.is_some());
+                let url = theirs.client_url.as_deref();
+                assert!(url.is_none_or(client_url::is_usable), "{url:?}");
             }
-            Err(refusal) => assert!(refusal.reason.len() <= LONGEST_REASON, "{}", refusal.reason),
+            Err(refusal) => {
+                assert!(refusal.reason.len() <= LONGEST_REASON, "{}", refusal.reason);
+                // Nothing of what it has said, nor of what this server has not.
+                assert!(TOLD.iter().any(|told| refusal.told().contains(told)));
+            }
         }
     }
 }
+
+/// What strangers are told holds one of these.
+const TOLD: [&str; 5] = [
+    "different clusters",
+    "another server than the one wanted",
+    "the same id",
+    "the client URL cannot be used",
+    "no peer secret",
+];
 
 const OURS: &str = r#"{"cluster":"bellwether","from":"s1","to":"s2"}"#;
 

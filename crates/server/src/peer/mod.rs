@@ -7,7 +7,7 @@
 //! silence for their absence.
 //!
 //! Where the servers have a secret, both sides of a connection prove it before anything else happens, and each message is
-//! signed: see `proof`.
+//! signed: see `proof`. Until the dialler has, the acceptor tells it no name.
 
 mod accept;
 mod complaints;
@@ -20,6 +20,7 @@ pub(crate) mod fuzzing;
 mod incoming;
 mod proof;
 mod reception;
+mod refusal;
 mod secret;
 
 use core::time::Duration;
@@ -37,8 +38,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
 pub(crate) use directory::Directory;
-use frame::{Bytes, PeerHello, Refusal};
+use frame::{Bytes, PeerHello};
 use incoming::Incoming;
+use refusal::Refusal;
 pub use secret::{PeerSecrets, PeerSecretsError};
 
 /// A message to a peer that does not read is dropped once this many wait for it.
@@ -162,12 +164,12 @@ fn hello(settings: &PeerSettings, to: &ServerId) -> PeerHello {
     }
 }
 
-/// Tells the other side why, and waits a moment for it to take that: closing a socket with something unread in it
+/// Tells the other side why, as far as it may know, and waits a moment for it to take that: closing a socket with something unread in it
 /// would throw away what was sent last.
 async fn refuse(socket: &mut Socket, refusal: &Refusal) {
     let close = CloseFrame {
         code: refusal.code.into(),
-        reason: close_reason(refusal.reason.clone()).into(),
+        reason: close_reason(refusal.told().to_owned()).into(),
     };
     let told = async {
         if socket.close(Some(close)).await.is_ok() {

@@ -3,9 +3,10 @@
 //! Everything is HMAC-SHA256 (RFC 2104), over a label and parts that each have their length before them, so
 //! that no two inputs look alike. Comparisons take the same time whatever differs.
 //!
-//! - A **proof** covers both hellos exactly as they were sent: the cluster, both ids, the clients' addresses and the
-//!   fresh random nonces of both sides. So it is good for one connection and cannot be recorded for another. Its label
-//!   names the role, so that one side's proof cannot be sent back as the other's.
+//! - The dialler's **proof** covers its hello and the acceptor's challenge, a fresh random nonce, exactly as they were
+//!   sent. The acceptor's covers both hellos: the cluster, both ids, the clients' addresses and the nonces of both sides. So
+//!   each is good for one connection and cannot be recorded for another. The label names the role, so that one side's
+//!   proof cannot be sent back as the other's.
 //! - A **session** key is made from the secret and the same hellos, one for either direction, and signs each message with
 //!   its place on the connection: one that is altered, put in, repeated, moved or left out does not pass, nor does any
 //!   after it.
@@ -35,7 +36,8 @@ impl Role {
     }
 }
 
-/// The first frame of either side, exactly as it was sent.
+/// The hellos of both sides, exactly as they were sent. In the dialler's proof the acceptor's challenge stands in place of
+/// its hello, since the acceptor names nobody before that proof.
 #[derive(Clone, Copy)]
 pub(super) struct Hellos<'a> {
     pub(super) dialler: &'a str,
@@ -110,15 +112,15 @@ impl Session {
 
 fn proof_label(role: Role) -> &'static str {
     match role {
-        Role::Dialler => "bellwether-peer.v1 proof of the dialler",
-        Role::Acceptor => "bellwether-peer.v1 proof of the acceptor",
+        Role::Dialler => "bellwether-peer.v2 proof of the dialler",
+        Role::Acceptor => "bellwether-peer.v2 proof of the acceptor",
     }
 }
 
 fn messages_label(role: Role) -> &'static str {
     match role {
-        Role::Dialler => "bellwether-peer.v1 messages of the dialler",
-        Role::Acceptor => "bellwether-peer.v1 messages of the acceptor",
+        Role::Dialler => "bellwether-peer.v2 messages of the dialler",
+        Role::Acceptor => "bellwether-peer.v2 messages of the acceptor",
     }
 }
 
@@ -179,14 +181,14 @@ mod tests {
             input
         };
         for (role, label) in [
-            (Role::Dialler, "bellwether-peer.v1 proof of the dialler"),
-            (Role::Acceptor, "bellwether-peer.v1 proof of the acceptor"),
+            (Role::Dialler, "bellwether-peer.v2 proof of the dialler"),
+            (Role::Acceptor, "bellwether-peer.v2 proof of the acceptor"),
         ] {
             assert_eq!(HELLOS.prove(SECRET, role), by_the_book(SECRET, &covered(label)));
         }
         for (role, label) in [
-            (Role::Dialler, "bellwether-peer.v1 messages of the dialler"),
-            (Role::Acceptor, "bellwether-peer.v1 messages of the acceptor"),
+            (Role::Dialler, "bellwether-peer.v2 messages of the dialler"),
+            (Role::Acceptor, "bellwether-peer.v2 messages of the acceptor"),
         ] {
             let key = by_the_book(SECRET, &covered(label));
             let mut session = HELLOS.session(SECRET, role);

@@ -3,6 +3,7 @@
 mod altered;
 mod flood;
 mod noise;
+mod pages;
 mod raw;
 mod secrets;
 
@@ -107,6 +108,7 @@ async fn messages_arrive_and_addresses_become_known() {
     until(&mut a, link(Link::Up)).await;
     until(&mut b, link(Link::Up)).await;
     assert_eq!(a.directory.url(&id("b")).as_deref(), Some("ws://b.example/v1"));
+    assert!(a.directory.proven_urls().is_empty(), "nobody has proven anything");
     let sent = message("a", Body::Query);
     a.transport.send(&id("b"), sent.clone());
     let received = until(&mut b, |event| matches!(event, Event::Message { .. })).await;

@@ -7,7 +7,7 @@ use rand::{Rng, RngCore, SeedableRng};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 use super::super::Socket;
-use super::raw::{accept, dial, greet, hear, hear_text, hello, say};
+use super::raw::{accept, challenge, dial, greet, hear, hear_text, hello, say};
 use super::{SECRET, link, listener, messages_so_far, peer_with, until};
 
 const ROUNDS: u64 = 60;
@@ -61,8 +61,10 @@ async fn noise_does_no_harm_to_who_dials() {
     for round in 0..6 {
         let mut random = StdRng::seed_from_u64(round);
         let mut socket = accept(&lb).await;
-        if round % 2 == 1 {
-            say(&mut socket, hello("c", "b", "a", Some(2))).await;
+        match round % 3 {
+            0 => {}
+            1 => say(&mut socket, hello("c", "b", "a", Some(2))).await,
+            _ => say(&mut socket, challenge(Some(2))).await,
         }
         make_noise(&mut socket, &mut random).await;
     }

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::super::Socket;
-use super::super::frame::{Bytes, PeerHello, PeerProof, SUBPROTOCOL, to_json};
+use super::super::frame::{Bytes, PeerChallenge, PeerHello, PeerProof, SUBPROTOCOL, to_json};
 use super::super::proof::{Hellos, Role, Session};
 use super::id;
 
@@ -90,23 +90,35 @@ pub(super) async fn hear_close(socket: &mut Socket) -> (u16, String) {
     }
 }
 
-/// The first frame of either side: this one's, then the server's.
-pub(super) async fn exchange_hellos(port: u16, from: &str, to: &str) -> (Socket, [String; 2]) {
+/// The first frame of either side, between servers that have a secret: this one's hello, then the server's challenge.
+pub(super) async fn be_challenged(port: u16, from: &str, to: &str) -> (Socket, [String; 2]) {
     let mut socket = dial(port).await;
     let ours = hello("c", from, to, Some(1));
     say(&mut socket, &ours).await;
-    let theirs = hear_text(&mut socket).await;
-    (socket, [ours, theirs])
+    let challenge = hear_text(&mut socket).await;
+    (socket, [ours, challenge])
+}
+
+/// The acceptor's first frame.
+pub(super) fn challenge(nonce: Option<u8>) -> String {
+    to_json(&PeerChallenge {
+        nonce: nonce.map(|byte| Bytes([byte; 32])),
+    })
 }
 
 /// A dialler's whole handshake with a server that has the secret. Its messages go through the session.
 pub(super) async fn greet(port: u16, from: &str, to: &str, secret: &str) -> (Socket, Session) {
-    let (mut socket, [ours, theirs]) = exchange_hellos(port, from, to).await;
+    let (mut socket, [ours, challenge]) = be_challenged(port, from, to).await;
+    let challenged = Hellos {
+        dialler: &ours,
+        acceptor: &challenge,
+    };
+    say(&mut socket, proof(challenged, secret, Role::Dialler)).await;
+    let theirs = hear_text(&mut socket).await;
     let hellos = Hellos {
         dialler: &ours,
         acceptor: &theirs,
     };
-    say(&mut socket, proof(hellos, secret, Role::Dialler)).await;
     let proof: PeerProof = serde_json::from_str(&hear_text(&mut socket).await).unwrap();
     assert!(hellos.proven(secret.as_bytes(), Role::Acceptor, &proof.proof.0));
     (socket, hellos.session(secret.as_bytes(), Role::Dialler))

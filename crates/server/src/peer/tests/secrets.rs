@@ -4,10 +4,11 @@ use bellwether_election::{Body, Event, Link, Transport};
 use futures_util::SinkExt;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
+use super::super::Socket;
 use super::super::frame::{PeerProof, to_json};
 use super::super::proof::{Hellos, Role};
 use super::raw::{
-    self, accept, dial, dial_speaking, exchange_hellos, greet, hear_close, hear_text, hello, say,
+    self, accept, be_challenged, dial, dial_speaking, greet, hear_close, hear_text, hello, say,
 };
 use super::{OTHER, Peer, SECRET, id, link, listener, message, messages_so_far, peer_with, until};
 
@@ -40,6 +41,7 @@ async fn messages_pass_between_servers_with_the_same_secret() {
     until(&mut a, link(Link::Up)).await;
     until(&mut b, link(Link::Up)).await;
     assert_eq!(a.directory.url(&id("b")).as_deref(), Some("ws://b.example/v1"));
+    assert_eq!(a.directory.proven_urls(), ["ws://b.example/v1"]);
     for body in [Body::Query, Body::Decline, Body::Query] {
         a.transport.send(&id("b"), message("a", body.clone()));
         b.transport.send(&id("a"), message("b", body.clone()));
@@ -75,64 +77,114 @@ async fn a_secret_is_replaced_without_a_gap() {
     until(&mut b, link(Link::Up)).await;
 }
 
+/// Hellos that are refused: cluster, sender and receiver, then the reason for a stranger and the reason in full.
+const REFUSED: [(&str, &str, &str, &str, &str); 4] = [
+    (
+        "elsewhere",
+        "b",
+        "a",
+        "different clusters",
+        "b belongs to cluster",
+    ),
+    (
+        "c",
+        "b",
+        "x",
+        "another server than the one wanted",
+        "b wanted to reach x and reached a",
+    ),
+    ("c", "x", "a", "not a peer", "x is not a peer of a"),
+    ("c", "a", "a", "the same id", "two servers have the id a"),
+];
+
+/// Closed with a reason that holds none of the names in these tests: they are words of one letter, or `elsewhere`.
+async fn closed_without_names(socket: &mut Socket) -> (u16, String) {
+    let (code, reason) = hear_close(socket).await;
+    let mut words = reason.split(|c: char| !c.is_alphanumeric());
+    let named = words.find(|word| ["b", "c", "x", "elsewhere"].contains(word));
+    assert_eq!(named, None, "{reason}");
+    (code, reason)
+}
+
 #[tokio::test]
-async fn who_is_refused_hears_why() {
+async fn who_proves_itself_and_is_refused_hears_why() {
     let (_a, port) = lone_peer(Some(SECRET)).await;
-    let (_bare, bare_port) = lone_peer(None).await;
-    for (port, hello, code, reason) in [
-        (port, hello("other", "b", "a", Some(1)), 4403, "cluster"),
-        (port, hello("c", "b", "x", Some(1)), 4403, "wanted to reach x"),
-        (port, hello("c", "x", "a", Some(1)), 4403, "x is not a peer of a"),
-        (
-            port,
-            hello("c", "a", "a", Some(1)),
-            4403,
-            "two servers have the id a",
-        ),
-        (
-            port,
-            hello("c", "b", "a", None),
-            4401,
-            "b has no peer secret and a has one",
-        ),
-        (
-            bare_port,
-            hello("c", "b", "a", Some(1)),
-            4401,
-            "a has no peer secret and b has one",
-        ),
-    ] {
+    for (cluster, from, to, _, reason) in REFUSED {
         let mut socket = dial(port).await;
-        say(&mut socket, &hello).await;
+        let ours = hello(cluster, from, to, Some(1));
+        say(&mut socket, &ours).await;
+        let challenge = hear_text(&mut socket).await;
+        let challenged = Hellos {
+            dialler: &ours,
+            acceptor: &challenge,
+        };
+        say(&mut socket, raw::proof(challenged, SECRET, Role::Dialler)).await;
         let (closed, said) = hear_close(&mut socket).await;
-        assert!(
-            closed == code && said.contains(reason),
-            "{hello}: {closed} {said}"
-        );
+        assert!(closed == 4403 && said.contains(reason), "{ours}: {closed} {said}");
     }
-    let (mut socket, [ours, theirs]) = exchange_hellos(port, "b", "a").await;
-    let hellos = Hellos {
-        dialler: &ours,
-        acceptor: &theirs,
+}
+
+#[tokio::test]
+async fn who_proves_nothing_learns_no_name() {
+    let (_a, port) = lone_peer(Some(SECRET)).await;
+    // The right names and wrong ones are answered alike: nobody finds out by guessing.
+    let mut answers = Vec::new();
+    let right = ("c", "b", "a", "", "");
+    for (cluster, from, to, ..) in REFUSED.into_iter().chain([right]) {
+        let mut socket = dial(port).await;
+        let ours = hello(cluster, from, to, Some(1));
+        say(&mut socket, &ours).await;
+        let challenge = hear_text(&mut socket).await;
+        let read: serde_json::Value = serde_json::from_str(&challenge).unwrap();
+        let keys: Vec<&String> = read.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["nonce"]);
+        let challenged = Hellos {
+            dialler: &ours,
+            acceptor: &challenge,
+        };
+        // And is told nothing that is made with the secret.
+        say(&mut socket, raw::proof(challenged, OTHER, Role::Dialler)).await;
+        answers.push(closed_without_names(&mut socket).await);
+
+        let mut socket = dial(port).await;
+        say(&mut socket, hello(cluster, from, to, None)).await;
+        let (code, said) = closed_without_names(&mut socket).await;
+        assert!(code == 4401 && said.contains("no peer secret"), "{code} {said}");
+    }
+    answers.dedup();
+    let [(code, said)] = &answers[..] else {
+        panic!("{answers:?}");
     };
-    // And is told nothing that is made with the secret.
-    say(&mut socket, raw::proof(hellos, OTHER, Role::Dialler)).await;
-    let (code, reason) = hear_close(&mut socket).await;
     assert!(
-        code == 4401 && reason.contains("the peer secrets differ"),
-        "{code} {reason}"
+        *code == 4401 && said.contains("the peer secrets differ"),
+        "{code} {said}"
     );
+}
+
+#[tokio::test]
+async fn without_a_secret_it_is_told_what_is_wrong_and_no_name() {
+    let (_a, port) = lone_peer(None).await;
+    for (cluster, from, to, told, _) in REFUSED {
+        let mut socket = dial(port).await;
+        say(&mut socket, hello(cluster, from, to, None)).await;
+        let (code, said) = closed_without_names(&mut socket).await;
+        assert!(code == 4403 && said.contains(told), "{code} {said}");
+    }
+    let mut socket = dial(port).await;
+    say(&mut socket, hello("c", "b", "a", Some(1))).await;
+    let (code, said) = closed_without_names(&mut socket).await;
+    assert!(code == 4401 && said.contains("no peer secret"), "{code} {said}");
 }
 
 #[tokio::test]
 async fn another_version_is_told_this_one() {
     let (_a, port) = lone_peer(Some(SECRET)).await;
-    let Err(Error::Http(answer)) = dial_speaking(port, "bellwether-peer.v2").await else {
+    let Err(Error::Http(answer)) = dial_speaking(port, "bellwether-peer.v3").await else {
         panic!("not refused");
     };
     assert_eq!(answer.status(), 400);
-    assert_eq!(answer.headers()["sec-websocket-protocol"], "bellwether-peer.v1");
-    dial_speaking(port, "bellwether-peer.v2, bellwether-peer.v1")
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "bellwether-peer.v2");
+    dial_speaking(port, "bellwether-peer.v3, bellwether-peer.v2")
         .await
         .unwrap();
 }
@@ -140,14 +192,19 @@ async fn another_version_is_told_this_one() {
 #[tokio::test]
 async fn a_recorded_handshake_is_of_no_use_again() {
     let (mut a, port) = lone_peer(Some(SECRET)).await;
-    let (mut socket, [ours, theirs]) = exchange_hellos(port, "b", "a").await;
+    let (mut socket, [ours, challenge]) = be_challenged(port, "b", "a").await;
+    let challenged = Hellos {
+        dialler: &ours,
+        acceptor: &challenge,
+    };
+    let proof = raw::proof(challenged, SECRET, Role::Dialler);
+    say(&mut socket, &proof).await;
+    let theirs = hear_text(&mut socket).await;
+    hear_text(&mut socket).await;
     let hellos = Hellos {
         dialler: &ours,
         acceptor: &theirs,
     };
-    let proof = raw::proof(hellos, SECRET, Role::Dialler);
-    say(&mut socket, &proof).await;
-    hear_text(&mut socket).await;
     let mut session = hellos.session(SECRET.as_bytes(), Role::Dialler);
     let sealed = session.seal(&to_json(&message("b", Body::Query)));
     socket.send(Frame::binary(sealed.clone())).await.unwrap();
@@ -157,7 +214,7 @@ async fn a_recorded_handshake_is_of_no_use_again() {
     say(&mut socket, &ours).await;
     assert_ne!(
         hear_text(&mut socket).await,
-        theirs,
+        challenge,
         "the acceptor's nonce is new"
     );
     say(&mut socket, &proof).await;
@@ -177,22 +234,32 @@ async fn a_proof_is_no_answer_to_itself() {
     for answer in ["its own", "none", "made with another secret"] {
         let mut socket = accept(&lb).await;
         let theirs = hear_text(&mut socket).await;
-        let ours = hello("c", "b", "a", Some(2));
+        let challenge = raw::challenge(Some(2));
+        say(&mut socket, &challenge).await;
+        let proof = hear_text(&mut socket).await;
+        let dialler: PeerProof = serde_json::from_str(&proof).unwrap();
+        let challenged = Hellos {
+            dialler: &theirs,
+            acceptor: &challenge,
+        };
+        assert!(challenged.proven(SECRET.as_bytes(), Role::Dialler, &dialler.proof.0));
+        let ours = match answer {
+            // Its own proof covers its own challenge, so that is what has to stand for the hello.
+            "its own" => challenge.clone(),
+            _ => hello("c", "b", "a", Some(2)),
+        };
         say(&mut socket, &ours).await;
         let hellos = Hellos {
             dialler: &theirs,
             acceptor: &ours,
         };
-        let proof = hear_text(&mut socket).await;
-        let dialler: PeerProof = serde_json::from_str(&proof).unwrap();
-        assert!(hellos.proven(SECRET.as_bytes(), Role::Dialler, &dialler.proof.0));
         let answered = match answer {
             "its own" => proof,
             "none" => "{}".to_owned(),
             _ => raw::proof(hellos, OTHER, Role::Acceptor),
         };
         say(&mut socket, answered).await;
-        let (code, reason) = hear_close(&mut socket).await;
+        let (code, reason) = closed_without_names(&mut socket).await;
         assert!(
             code == 4401 && reason.contains("does not prove"),
             "{answer}: {code} {reason}"
@@ -202,7 +269,7 @@ async fn a_proof_is_no_answer_to_itself() {
     let mut socket = accept(&lb).await;
     hear_text(&mut socket).await;
     say(&mut socket, hello("c", "b", "a", None)).await;
-    assert_eq!(hear_close(&mut socket).await.0, 4401);
+    assert_eq!(closed_without_names(&mut socket).await.0, 4401);
     while let Some(Some(event)) = futures_util::FutureExt::now_or_never(a.transport.recv()) {
         assert!(!matches!(event, Event::Link { link: Link::Up, .. }), "{event:?}");
     }
