@@ -104,7 +104,7 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_CLIENT_URL", value_name = "URL")]
     client_url: Option<String>,
 
-    /// Where the other servers connect. Beyond loopback it needs --peer-secret-file.
+    /// Where the other servers connect. Beyond loopback it needs --peer-secret-file. Web pages are refused there.
     #[arg(
         long,
         env = "BELLWETHER_PEER_LISTEN",

@@ -23,7 +23,7 @@ use super::frame::{Bytes, PeerChallenge, PeerHello, PeerProof, SUBPROTOCOL, SUBP
 use super::proof::{Hellos, Role};
 use super::refusal::Refusal;
 use super::{
-    CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PeerSecrets, PeerSettings, QUEUE, Socket,
+    CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PeerSecrets, PeerSettings, QUEUE, Socket, browser,
 };
 use crate::newcomers::{Newcomers, Settled};
 use crate::seldom::Seldom;
@@ -40,6 +40,8 @@ pub(super) struct Acceptor {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) incoming: BTreeMap<ServerId, Incoming>,
     pub(super) complaints: Complaints,
+    /// Limits the lines of the log about web pages.
+    pub(super) pages: Seldom,
 }
 
 /// A caller that has proven nothing yet.
@@ -196,12 +198,22 @@ impl Acceptor {
 
     async fn upgrade(&self, stream: TcpStream, from: SocketAddr) -> Option<Socket> {
         stream.set_nodelay(true).ok()?;
+        let mut page = None;
         let mut another_version = None;
         let choose = |request: &Request, response: Response| {
+            page = browser::page(request);
+            if page.is_some() {
+                return Err(browser::refusal());
+            }
             choose_subprotocol(request, response).inspect_err(|_| another_version = peer_subprotocol(request))
         };
         let config = Some(super::websocket_config());
         let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, choose, config).await;
+        if let Some(page) = page
+            && let Some(unsaid) = self.pages.admit()
+        {
+            warn!(%from, page, unsaid, "refusing a web page: it has tried to connect to the peer port");
+        }
         if let Some(spoken) = another_version {
             let reason = format!(
                 "refusing a peer: it speaks {spoken} and this server {SUBPROTOCOL}: run the same version on all servers"

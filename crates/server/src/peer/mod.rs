@@ -7,9 +7,10 @@
 //! silence for their absence.
 //!
 //! Where the servers have a secret, both sides of a connection prove it before anything else happens, and each message is
-//! signed: see `proof`. Until the dialler has, the acceptor tells it no name.
+//! signed: see `proof`. Until the dialler has, the acceptor tells it no name; and no web page gets that far: see `browser`.
 
 mod accept;
+mod browser;
 mod complaints;
 mod conversation;
 mod dial;
@@ -42,6 +43,8 @@ use frame::{Bytes, PeerHello};
 use incoming::Incoming;
 use refusal::Refusal;
 pub use secret::{PeerSecrets, PeerSecretsError};
+
+use crate::seldom::Seldom;
 
 /// A message to a peer that does not read is dropped once this many wait for it.
 const QUEUE: usize = 64;
@@ -119,6 +122,7 @@ impl PeerTransport {
             events: events_tx,
             incoming: incoming_of,
             complaints: complaints::Complaints::default(),
+            pages: Seldom::default(),
         };
         accepting.spawn(acceptor.run(listener));
         (

@@ -1,7 +1,58 @@
 //! Web pages that try to be peers.
 
+use bellwether_election::Link;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+
+use super::super::Socket;
+use super::super::frame::SUBPROTOCOL;
 use super::raw::{dial, hear_close, hear_text, hello, say};
-use super::{listener, peer_with};
+use super::{SECRET, link, listener, peer_with, until};
+
+/// A handshake with these headers, which are all that tells a browser from a server.
+async fn dial_with(port: u16, headers: &[(&'static str, &'static str)]) -> Result<Socket, Error> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut request = format!("ws://127.0.0.1:{port}/").into_client_request().unwrap();
+    let subprotocol = ("sec-websocket-protocol", SUBPROTOCOL);
+    for (name, value) in [&[subprotocol], headers].concat() {
+        request
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    Ok(tokio_tungstenite::client_async(request, stream).await?.0)
+}
+
+#[tokio::test]
+async fn no_page_gets_to_say_hello() {
+    for secret in [None, Some(SECRET)] {
+        let ((la, pa), (lb, pb)) = (listener().await, listener().await);
+        let mut a = peer_with("c", "a", la, ("b", pb), secret);
+        for headers in [
+            &[("origin", "http://evil.example")][..],
+            &[("origin", "null")],
+            &[("origin", "")],
+            // Not even a page from where the server itself might be.
+            &[("origin", "http://127.0.0.1:7001")],
+            &[("sec-fetch-mode", "websocket")],
+            &[("sec-fetch-site", "none"), ("sec-fetch-dest", "websocket")],
+        ] {
+            let Err(Error::Http(answer)) = dial_with(pa, headers).await else {
+                panic!("not refused: {headers:?}");
+            };
+            assert_eq!(answer.status(), 403, "{headers:?}");
+            let body = String::from_utf8(answer.into_body().unwrap_or_default()).unwrap();
+            assert!(body.contains("for servers only"), "{body}");
+        }
+        dial_with(pa, &[("user-agent", "a server of another make")])
+            .await
+            .unwrap();
+        let mut b = peer_with("c", "b", lb, ("a", pa), secret);
+        until(&mut b, link(Link::Up)).await;
+        until(&mut a, link(Link::Up)).await;
+    }
+}
 
 #[tokio::test]
 async fn a_client_url_that_no_option_could_give_is_refused() {
