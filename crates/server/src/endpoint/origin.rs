@@ -7,6 +7,9 @@
 //! A server's own page is known by `Host`, unless that is a name: whoever owns a name can serve a page under it and
 //! then let it lead to this server, and the browser takes the two for one place. Names count if an option of this server
 //! gives them, or a peer that has proven that it has the peer secret. Other peers may be any program of this machine.
+//!
+//! Such a page could also read `/status` with a `GET`, for which a browser sends no `Origin`. So a server that listens on
+//! loopback answers a request without an `Origin` only by its address, as `localhost`, or under a name that it was told.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -18,14 +21,23 @@ use url::{Host, Url};
 use super::Context;
 
 pub(super) async fn check(State(context): State<Context>, request: Request, next: Next) -> Response {
-    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
-        return next.run(request).await;
-    };
     let host = request.headers().get(header::HOST);
+    let origin = request.headers().get(header::ORIGIN).cloned();
     let cluster = &context.cluster;
     let servers = cluster.directory.proven_urls();
     let known = cluster.config.allowed_origins.iter().chain(&servers);
-    let allowed = allows(&origin, host, known.map(String::as_str));
+    let mut known = known.map(String::as_str);
+    let Some(origin) = origin else {
+        let loopback = cluster.config.listen.ip().is_loopback();
+        if loopback && host.is_some_and(|host| is_strange_name(host, &mut known)) {
+            debug!(?host, "refusing a request for a name that is not this server's");
+            let text = "this server is not known by the name in the header Host: use its address or localhost, or start \
+                        it with --client-url or --allow-origin and that name\n";
+            return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
+        }
+        return next.run(request).await;
+    };
+    let allowed = allows(&origin, host, known);
     if !allowed {
         debug!(?origin, "refusing a page");
         let text =
@@ -37,6 +49,17 @@ pub(super) async fn check(State(context): State<Context>, request: Request, next
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     response
+}
+
+/// Returns `true` if this is a name that anybody may have led here, and not one of the `known` places. Their ports do not
+/// count, since a proxy may have one of its own.
+fn is_strange_name<'a>(host: &HeaderValue, known: impl IntoIterator<Item = &'a str>) -> bool {
+    let text = host.to_str().ok();
+    let Some(place) = text.and_then(|host| Url::parse(&format!("http://{host}/")).ok()) else {
+        return true;
+    };
+    let mut known = known.into_iter().filter_map(|known| Url::parse(known).ok());
+    !leads_nowhere_else(&place) && !known.any(|known| known.host_str() == place.host_str())
 }
 
 /// Whether a page from there may talk to a server that it reaches as this host. `known` are the places it was told of.
@@ -106,6 +129,35 @@ mod tests {
             "data:text/html,x",
         ] {
             assert!(led(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_server_on_loopback_has_few_names() {
+        let strange = |host| {
+            let known = ["http://app.example", "wss://db.example/v1"];
+            is_strange_name(&HeaderValue::from_static(host), known)
+        };
+        for own in [
+            "127.0.0.1:7001",
+            "[::1]:7001",
+            "localhost:7001",
+            "LOCALHOST",
+            "db.example",
+            "db.example:7001",
+            "app.example",
+        ] {
+            assert!(!strange(own), "{own}");
+        }
+        for strange_name in [
+            "evil.example:7001",
+            "localhost.evil.example",
+            "db.example.evil.example",
+            "127.0.0.1@evil.example",
+            "",
+            "a b",
+        ] {
+            assert!(strange(strange_name), "{strange_name}");
         }
     }
 
