@@ -48,6 +48,10 @@ use crate::{Claim, Epoch};
 ///     async fn confirm(&self, epoch: Epoch) -> Result<bool, Unreachable> {
 ///         Ok(self.0.read("epoch").await? == epoch.0)
 ///     }
+///
+///     async fn newest(&self) -> Result<Option<Epoch>, Unreachable> {
+///         self.0.read("epoch").await.map(Epoch).map(Some)
+///     }
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Unreachable> {
@@ -58,13 +62,14 @@ use crate::{Claim, Epoch};
 /// let successor = arbiter.claim(claim()).await?;
 /// assert!(!database.insert_if("epoch", paused.0, "too late").await?, "it is fenced off");
 /// assert!(database.insert_if("epoch", successor.0, "in time").await?);
+/// # assert_eq!(arbiter.newest().await?, Some(successor));
 /// # assert!(arbiter.confirm(successor).await? && !arbiter.confirm(paused).await?);
 /// # Ok(()) }
 /// ```
 ///
 /// With MongoDB the grant is a `findAndModify` with `$inc` on one document and a majority write concern, the
 /// condition is `update {_id, epoch: mine} {$inc: {seq: 1}}` as the first statement of every transaction, which
-/// must match exactly one document, and the confirmation is a linearizable read. One thing more is needed
+/// must match exactly one document, and what is confirmed is read linearizably. One thing more is needed
 /// there: a crashed coordinator's open transaction would hold up the next grant for up to a minute, so the
 /// document also names the session its holder works in, and whoever claims kills that session first.
 pub trait Arbiter: Send + Sync + 'static {
@@ -78,10 +83,23 @@ pub trait Arbiter: Send + Sync + 'static {
     /// should bound its own time. A grant that comes too late is used if it is still the newest.
     fn claim(&self, claim: Claim) -> impl Future<Output = Result<Epoch, Self::Error>> + Send;
 
-    /// Whether `epoch` is the newest that was granted. Asked at every heartbeat interval with
+    /// Returns `true` if `epoch` is the newest that was granted. Asked at every heartbeat interval with
     /// [`Quorum::Arbiter`](crate::Quorum::Arbiter), once at a time, and never otherwise. Runs in a task of its own
     /// like [`claim`](Self::claim).
     fn confirm(&self, epoch: Epoch) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+
+    /// The newest epoch that was granted, [`Epoch::ZERO`] if none was, or `None` if this arbiter keeps no record.
+    ///
+    /// Asked once for each new larger epoch that a peer names, once at a time. If the newest is smaller, the peer has
+    /// made its epoch up, and the server forgets it. So the answer must not be older than the question: a grant that
+    /// was made known before `newest` was called must be in it. If this fails, the server goes on to believe its peers
+    /// and asks again after [`Config::claim_retry`](crate::Config::claim_retry). Runs in a task of its own like
+    /// [`claim`](Self::claim), and should bound its own time: it is not asked again before it has answered.
+    ///
+    /// By default there is no record, and peers are believed. An arbiter that can read its newest epoch should say it.
+    fn newest(&self) -> impl Future<Output = Result<Option<Epoch>, Self::Error>> + Send {
+        async { Ok(None) }
+    }
 }
 
 /// Grants the epoch after the largest the claimant has heard of.

@@ -12,6 +12,8 @@
 //!   later coordinator's epoch is larger, across any restarts.
 //! - With [`Quorum::Majority`], no two servers are coordinator at the same time as long as no clock runs a tenth
 //!   faster than another: a coordinator stops before those who supported it may support another.
+//! - With an arbiter that also says which epoch is the newest ([`Arbiter::newest`]), no server acts for long on an epoch
+//!   that it has not granted: a peer that makes one up costs an election, and no more.
 //! - When links hold still, the servers that can reach each other agree on one coordinator; by default it is
 //!   the fit server with the largest rank.
 //! - On every server, gaining and losing the office alternate strictly, and it is lost also when nobody follows.
@@ -23,8 +25,9 @@
 //! - With [`LocalArbiter`], epochs are only as good as what the servers have told each other: a partition
 //!   yields a coordinator on either side until it heals, possibly under one and the same epoch, and a restart
 //!   of all servers begins at one again.
-//! - Peers are believed. Who can send messages as one of them can disturb the election; to authenticate them is
-//!   the transport's part.
+//! - Peers are believed, but for the epochs they name, and these too with [`LocalArbiter`] or any other arbiter without
+//!   a record: there a peer that makes up a very large epoch stops the election until all servers restart. Who can send
+//!   messages as a peer can disturb the election for as long as it does; to authenticate peers is the transport's part.
 //!
 //! # Parts
 //!
@@ -70,6 +73,7 @@ for id in &ids {
     doc = r#"
 
 [`Arbiter`]: #parts
+[`Arbiter::newest`]: #parts
 [`Election`]: #parts
 [`LocalArbiter`]: #parts
 [`conformance`]: #parts
@@ -106,7 +110,7 @@ pub use arbiter::{Arbiter, LocalArbiter};
 pub use config::{Config, ConfigError};
 #[cfg(feature = "tokio")]
 pub use driver::{Election, Leadership, Tenure, View};
-pub use elector::{Claim, Counters, Elector, Link, Output, PeerView, ResignError, Role};
+pub use elector::{Claim, Counters, Elector, Link, Newest, Output, PeerView, ResignError, Role};
 pub use identity::{Epoch, Incumbent, InvalidServerId, Member, Number, Rank, Roster, ServerId};
 pub use instant::Instant;
 pub use message::{Body, Message, Stamp};

@@ -11,7 +11,7 @@ use tracing::{Instrument, debug, info, warn};
 use super::leadership::Tenures;
 use super::{View, Vitals};
 use crate::{
-    Arbiter, Counters, Elector, Epoch, Event, Instant, Output, ResignError, Role, ServerId, Transport,
+    Arbiter, Counters, Elector, Epoch, Event, Instant, Newest, Output, ResignError, Role, ServerId, Transport,
 };
 
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub(super) enum Request {
 enum Answer {
     Claim(Option<Epoch>),
     Confirm(Epoch, Option<bool>),
+    Newest(Newest),
 }
 
 /// Where the others learn of it.
@@ -45,6 +46,7 @@ pub(super) struct Driver<T, A> {
     arbiter: Arc<A>,
     claims: JoinSet<Answer>,
     confirmations: JoinSet<Answer>,
+    questions: JoinSet<Answer>,
     origin: time::Instant,
     told: Told,
     viewed: u64,
@@ -67,6 +69,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
             arbiter: Arc::new(arbiter),
             claims: JoinSet::new(),
             confirmations: JoinSet::new(),
+            questions: JoinSet::new(),
             origin,
             told,
             tenures,
@@ -101,6 +104,9 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
                 Some(answer) = self.confirmations.join_next() => {
                     let epoch = self.elector.role().office().unwrap_or_default();
                     self.on_answer(answer.unwrap_or(Answer::Confirm(epoch, None)));
+                }
+                Some(answer) = self.questions.join_next() => {
+                    self.on_answer(answer.unwrap_or(Answer::Newest(Newest::Unreachable)));
                 }
                 () = sleep_until(deadline.unwrap_or(self.origin)), if deadline.is_some() => {
                     let now = self.now();
@@ -148,6 +154,17 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
         match answer {
             Answer::Claim(granted) => self.elector.handle_claim(now, granted),
             Answer::Confirm(epoch, newest) => self.elector.handle_confirmation(now, epoch, newest),
+            Answer::Newest(newest) => self.on_newest(now, newest),
+        }
+    }
+
+    fn on_newest(&mut self, now: Instant, newest: Newest) {
+        let (believed, refuted) = (self.elector.seen_epoch(), self.elector.counters().refuted);
+        self.elector.handle_newest(now, newest);
+        if let Newest::Epoch(newest) = newest
+            && self.elector.counters().refuted > refuted
+        {
+            warn!(%believed, %newest, "a peer named an epoch that the arbiter has not granted: it is forgotten");
         }
     }
 
@@ -177,6 +194,20 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
                         Answer::Confirm(epoch, newest)
                     };
                     self.confirmations.spawn(confirmed.in_current_span());
+                }
+                Output::AskNewest => {
+                    let arbiter = Arc::clone(&self.arbiter);
+                    let newest = async move {
+                        match arbiter.newest().await {
+                            Ok(Some(epoch)) => Answer::Newest(Newest::Epoch(epoch)),
+                            Ok(None) => Answer::Newest(Newest::NotRecorded),
+                            Err(error) => {
+                                warn!(%error, "cannot ask whether an epoch was granted");
+                                Answer::Newest(Newest::Unreachable)
+                            }
+                        }
+                    };
+                    self.questions.spawn(newest.in_current_span());
                 }
                 Output::Role(role) => self.on_role(role),
             }

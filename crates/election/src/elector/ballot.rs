@@ -70,6 +70,11 @@ impl Promises {
         self.epoch
     }
 
+    /// Ballots begin again after this epoch. A promise that was given stays.
+    fn forget_beyond(&mut self, epoch: Epoch) {
+        self.epoch = self.epoch.min(epoch);
+    }
+
     /// This server counts its vote for itself no more.
     pub(super) fn release_own(&mut self, me: &Rank) {
         self.current.take_if(|promise| promise.to == *me);
@@ -275,6 +280,15 @@ impl<R: RngCore> Elector<R> {
             self.peers.support(&voter, won.since);
         }
         self.claim(Some(won));
+    }
+
+    /// Somebody has driven the ballots to epochs that are far from any that was granted.
+    pub(super) fn forget_ballots_beyond(&mut self, granted: Epoch) {
+        self.promises.forget_beyond(granted);
+        if matches!(self.state, State::Standing(Standing::Polling(_))) {
+            self.promises.release_own(&self.me.rank);
+            self.search();
+        }
     }
 
     /// Notes a word of the coordinator itself, and gives the stamp to send back: if no other promise forbids

@@ -20,6 +20,8 @@ pub struct Counters {
     /// Elections that ended with the coordinator they began with: it was doubted for nothing. Many of them
     /// mean that the timeout is too short for the network or the load.
     pub flaps: u64,
+    /// Times the arbiter had not granted an epoch that a peer had named.
+    pub refuted: u64,
     /// Messages handed to the transport.
     pub sent: u64,
     /// Messages received from peers.

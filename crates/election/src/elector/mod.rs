@@ -14,6 +14,7 @@ mod rebase;
 mod requests;
 mod respond;
 mod stand;
+mod trust;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -27,10 +28,11 @@ use self::lead::{Draining, Leading};
 use self::patience::Patience;
 use self::peers::Peers;
 use self::stand::{Searching, Standing};
+use self::trust::Trust;
 use crate::{Body, Config, ConfigError, Epoch, Incumbent, Instant, Member, Message, ServerId};
 
 pub use self::counters::Counters;
-pub use self::output::{Claim, Link, Output, PeerView, ResignError, Role};
+pub use self::output::{Claim, Link, Newest, Output, PeerView, ResignError, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
@@ -75,6 +77,7 @@ pub struct Elector<R> {
     /// Until then this server does not stand, because it was overruled.
     yield_until: Instant,
     promises: Promises,
+    trust: Trust,
     patience: Patience,
     loss: Option<Loss>,
     counters: Counters,
@@ -121,6 +124,7 @@ impl<R: RngCore> Elector<R> {
             overruled: 0,
             yield_until: now,
             promises: Promises::none_before(mute_until),
+            trust: Trust::new(now),
             patience: Patience::default(),
             loss: None,
             counters: Counters::default(),
@@ -159,7 +163,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The largest epoch any coordinator is known to have had.
+    /// The largest epoch any coordinator is known to have had. It falls back only when the arbiter says that it has not
+    /// granted that epoch: see [`handle_newest`](Self::handle_newest).
     pub fn seen_epoch(&self) -> Epoch {
         self.seen
     }
@@ -188,7 +193,8 @@ impl<R: RngCore> Elector<R> {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called if nothing happens before. It may move
     /// after every call.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.state {
+        let question = self.question_deadline();
+        let next = match &self.state {
             State::Searching(searching) => Some(searching.deadline()),
             State::Standing(standing) => standing.deadline(),
             State::Following(following) => Some(self.following_deadline(following)),
@@ -196,13 +202,15 @@ impl<R: RngCore> Elector<R> {
             | State::Draining(Draining { tick_at, office, .. }) => {
                 Some(office.lease.until().map_or(*tick_at, |until| until.min(*tick_at)))
             }
-            State::Left => None,
-        }
+            State::Left => return None,
+        };
+        question.into_iter().chain(next).min()
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
+        self.ask_newest();
         match &self.state {
             State::Searching(_) => self.check_search(),
             State::Standing(_) => self.check_standing(),
@@ -216,14 +224,21 @@ impl<R: RngCore> Elector<R> {
     /// A message from a peer has arrived. Messages from strangers are ignored.
     pub fn handle_message(&mut self, now: Instant, from: &ServerId, message: Message) {
         self.advance(now);
-        let Message { sender, body } = message;
         if matches!(self.state, State::Left)
-            || sender.rank.id != *from
-            || !self.peers.heard(self.now, self.config.timeout, &sender)
+            || message.sender.rank.id != *from
+            || !self.peers.heard(self.now, self.config.timeout, &message.sender)
         {
             return;
         }
         self.counters.received += 1;
+        if let Some(message) = self.hold_if_wary(message) {
+            self.receive(message);
+        }
+        self.ask_newest();
+    }
+
+    fn receive(&mut self, message: Message) {
+        let Message { sender, body } = message;
         self.notice_restart(&sender, &body);
         match body {
             Body::Query => self.on_query(&sender),

@@ -60,8 +60,24 @@ pub enum Output {
     /// [`Elector::handle_confirmation`](crate::Elector::handle_confirmation). Only with
     /// [`Quorum::Arbiter`](crate::Quorum::Arbiter).
     Confirm(Epoch),
+    /// Ask the arbiter for the newest epoch that it has granted and report with
+    /// [`Elector::handle_newest`](crate::Elector::handle_newest). There is never more than one unanswered. Asked once
+    /// for each new larger epoch that a peer names; again, after a pause, while the arbiter cannot be reached or a peer
+    /// goes on to name an epoch that was refuted.
+    AskNewest,
     /// The role has changed.
     Role(Role),
+}
+
+/// The answer of the arbiter to [`Output::AskNewest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Newest {
+    /// The newest epoch that it has granted; [`Epoch::ZERO`] if it has granted none.
+    Epoch(Epoch),
+    /// It keeps no record of what it has granted, so peers are believed.
+    NotRecorded,
+    /// It could not be reached, so peers are believed until it can.
+    Unreachable,
 }
 
 /// A request for an epoch.
@@ -69,7 +85,8 @@ pub enum Output {
 pub struct Claim {
     /// Who asks.
     pub rank: Rank,
-    /// The largest epoch the claimant knows of. The one granted must be larger.
+    /// The largest epoch the claimant knows of, for arbiters without a record of their own: the one granted must be
+    /// larger. A peer may have made it up, so an arbiter with a record should ignore it.
     pub above: Epoch,
 }
 

@@ -101,6 +101,8 @@ impl<R: RngCore> Elector<R> {
             State::Left => {}
         }
         self.promises.rebase(&rebase);
+        let named = self.named_epoch();
+        self.trust.rebase(&rebase, named);
         rebase.not_before(&mut self.calm_until);
         rebase.not_before(&mut self.yield_until);
         if let Some(asked) = &mut self.claim_asked {

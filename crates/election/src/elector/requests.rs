@@ -35,6 +35,7 @@ impl<R: RngCore> Elector<R> {
         if !self.peers.remove(id) {
             return;
         }
+        self.trust.forget_peer(id);
         if let State::Following(following) = &mut self.state {
             following.vouched_to.remove(id);
         }

@@ -207,6 +207,9 @@ impl<R: RngCore> Elector<R> {
     pub fn handle_claim(&mut self, now: Instant, granted: Option<Epoch>) {
         self.advance(now);
         let asked = self.claim_asked.take().unwrap_or(self.now);
+        if let Some(epoch) = granted {
+            self.trust.note_granted(epoch);
+        }
         let agreed_since = match &self.state {
             State::Draining(_) | State::Left => None,
             State::Standing(Standing::Claiming { won: Some(won) }) => Some(won.since),

@@ -6,16 +6,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod holding;
+mod made_up;
 mod members;
 mod policies;
 mod quorum;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bellwether_election::{
-    Arbiter, Claim, Config, Election, Epoch, Member, Number, Role, ServerId, Tenure, memory,
+    Arbiter, Claim, Config, Election, Epoch, LocalArbiter, Member, Number, Role, ServerId, Tenure, memory,
 };
 
 /// Longer than any wait of the algorithm: a hang becomes a failure.
@@ -29,6 +30,9 @@ fn id(id: &str) -> ServerId {
 #[derive(Clone, Default)]
 struct SharedArbiter {
     newest: Arc<AtomicU64>,
+    /// How often it was asked for the newest epoch.
+    asked: Arc<AtomicU64>,
+    unreachable: Arc<AtomicBool>,
 }
 
 impl Arbiter for SharedArbiter {
@@ -40,6 +44,14 @@ impl Arbiter for SharedArbiter {
 
     async fn confirm(&self, epoch: Epoch) -> Result<bool, Self::Error> {
         Ok(self.newest.load(Ordering::SeqCst) == epoch.0)
+    }
+
+    async fn newest(&self) -> Result<Option<Epoch>, Self::Error> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.unreachable.load(Ordering::SeqCst) {
+            return Err("unreachable");
+        }
+        Ok(Some(Epoch(self.newest.load(Ordering::SeqCst))))
     }
 }
 

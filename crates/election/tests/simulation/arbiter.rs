@@ -1,6 +1,6 @@
 //! Who grants epochs, and how badly it can be reached.
 
-use bellwether_election::{Claim, Epoch};
+use bellwether_election::{Claim, Epoch, Newest};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
@@ -20,6 +20,7 @@ pub(crate) struct Arbiter {
     memory: Memory,
     granted: Epoch,
     grants: u64,
+    questions: u64,
     reach: Reach,
     longest: Micros,
     /// Having granted or confirmed an epoch, it grants no other for so long.
@@ -62,6 +63,7 @@ impl Arbiter {
             memory,
             granted: Epoch::ZERO,
             grants: 0,
+            questions: 0,
             reach: Reach::good(),
             longest: Reach::good().longest,
             patience,
@@ -91,7 +93,7 @@ impl Arbiter {
             return (None, None);
         }
         let granted = match self.memory {
-            Memory::Durable => self.granted.max(claim.above).next(),
+            Memory::Durable => self.granted.next(),
             Memory::None => claim.above.next(),
         };
         self.granted = self.granted.max(granted);
@@ -113,9 +115,31 @@ impl Arbiter {
         (!rng.random_bool(self.reach.lost_answer)).then_some(newest)
     }
 
+    /// What it says when asked for the newest epoch.
+    pub(crate) fn newest(&mut self, rng: &mut SmallRng) -> Newest {
+        self.questions += 1;
+        match self.memory {
+            _ if rng.random_bool(self.reach.failure) || rng.random_bool(self.reach.lost_answer) => {
+                Newest::Unreachable
+            }
+            Memory::Durable => Newest::Epoch(self.granted),
+            Memory::None => Newest::NotRecorded,
+        }
+    }
+
+    /// The newest epoch granted, whoever knows of it.
+    pub(crate) fn granted(&self) -> Epoch {
+        self.granted
+    }
+
     /// The longest that any claim so far may take, there and back.
     pub(crate) fn longest(&self) -> Micros {
         2 * self.longest
+    }
+
+    /// How often it was asked for the newest epoch.
+    pub(crate) fn asked(&self) -> u64 {
+        self.questions
     }
 
     pub(crate) fn grants(&self) -> u64 {

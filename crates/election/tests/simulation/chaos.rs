@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use bellwether_election::{Config, Detection, Link, Preemption, Quorum, Succession};
+use bellwether_election::{Config, Detection, Epoch, Link, Preemption, Quorum, Succession};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -105,7 +105,7 @@ impl World {
         let belongs = self.cluster.contains(&server);
         let running = self.servers[server].runs();
         let awake = self.servers[server].is_awake(self.now());
-        match self.rng.random_range(0..22) {
+        match self.rng.random_range(0..23) {
             0 => return self.crash(server),
             1 | 2 if belongs && !running => return self.start(server),
             // A new life before the others have noticed the end of the last.
@@ -160,8 +160,24 @@ impl World {
             // One change at a time, as the documentation asks; and somebody who can stand remains.
             20 if belongs && server > 0 && self.all_know_the_cluster() => return self.remove(server),
             20 | 21 if !belongs && self.all_know_the_cluster() => return self.add(server),
+            22 if running => {
+                let epoch = self.made_up_epoch();
+                let times = self.rng.random_range(1..12);
+                self.name_epoch(server, epoch, times);
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// One that the arbiter has not granted: the next, which it may grant soon, or one that it never will.
+    pub(crate) fn made_up_epoch(&mut self) -> Epoch {
+        let newest = self.arbiter.granted();
+        [
+            newest.next(),
+            newest.next().next(),
+            Epoch(1_000_000_000_000_000),
+            Epoch(u64::MAX),
+        ][self.rng.random_range(0..4)]
     }
 }

@@ -1,6 +1,6 @@
 //! What follows from what an elector wants, and the work its server does while it is coordinator.
 
-use bellwether_election::{Body, Claim, Elector, Epoch, Message, Output, Role};
+use bellwether_election::{Body, Claim, Elector, Epoch, Message, Newest, Output, Role};
 use rand::Rng;
 
 use crate::clock::MS;
@@ -27,6 +27,11 @@ impl World {
                 Output::Confirm(epoch) => {
                     self.facts.push(Fact::Confirming { server, epoch });
                     self.confirm(server, epoch);
+                }
+                Output::AskNewest => {
+                    self.facts.push(Fact::Asked { server });
+                    self.note(|| format!("s{server} asks for the newest epoch"));
+                    self.ask_newest(server);
                 }
                 Output::Role(role) => self.on_role(server, role),
                 other => {
@@ -84,6 +89,16 @@ impl World {
             epoch,
         };
         self.queue.push(self.now() + delay, confirm);
+    }
+
+    fn ask_newest(&mut self, server: usize) {
+        let process = self.servers[server].process;
+        let delay = self.arbiter.delay(&mut self.rng);
+        if self.servers[server].cut_off {
+            return self.push(2 * delay, server, What::NewestAnswered(Newest::Unreachable));
+        }
+        let question = Event::AskNewest { server, process };
+        self.queue.push(self.now() + delay, question);
     }
 
     fn on_role(&mut self, server: usize, role: Role) {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use bellwether_election::{Claim, Epoch, Instant, Link, Message};
+use bellwether_election::{Claim, Epoch, Instant, Link, Message, Newest};
 
 use crate::clock::Micros;
 
@@ -24,6 +24,8 @@ pub(crate) enum Event {
         process: u64,
         epoch: Epoch,
     },
+    /// To the arbiter: which epoch is the newest?
+    AskNewest { server: usize, process: u64 },
     /// To the resource.
     Write {
         server: usize,
@@ -49,6 +51,7 @@ pub(crate) enum What {
         epoch: Epoch,
         newest: Option<bool>,
     },
+    NewestAnswered(Newest),
     /// The operator has added a server to the cluster, or taken it out.
     Membership {
         peer: usize,

@@ -1,12 +1,12 @@
 //! What can be done to a world from outside, and what its transport says about it.
 
-use bellwether_election::{Elector, Link};
+use bellwether_election::{Body, Elector, Epoch, Incumbent, Link, Message, Rank, Stamp};
 use rand::Rng;
 
 use crate::arbiter::Reach;
 use crate::clock::{MS, Micros};
 use crate::event::What;
-use crate::invariants::Violation;
+use crate::invariants::{Fact, Violation};
 use crate::network::{Faults, Hints};
 use crate::server::id;
 use crate::world::World;
@@ -82,6 +82,52 @@ impl World {
             self.hint(of, about, truth, corrected);
         }
         self.tell_link(of, about, link)
+    }
+
+    /// Somebody speaks as `liar` and names an epoch that nobody was granted, again and again for a while. The server
+    /// itself goes on as before.
+    pub(crate) fn name_epoch(&mut self, liar: usize, epoch: Epoch, times: u64) {
+        let Some(sender) = self.servers[liar]
+            .elector
+            .as_ref()
+            .map(|elector| elector.member().clone())
+        else {
+            return;
+        };
+        self.note(|| format!("s{liar} names epoch {epoch} to all, {times} times"));
+        let mut delay = 0;
+        for _ in 0..times {
+            for server in (0..self.servers.len()).filter(|server| *server != liar) {
+                let body = self.lie_about(&sender.rank, epoch);
+                let sender = sender.clone();
+                let from = liar;
+                let message = Message { sender, body };
+                self.push(delay, server, What::Deliver { from, message });
+            }
+            delay += self.rng.random_range(10 * MS..300 * MS);
+        }
+        let until = self.now() + delay;
+        self.facts.push(Fact::Lied { until });
+    }
+
+    fn lie_about(&mut self, liar: &Rank, epoch: Epoch) -> Body {
+        let stamp = Stamp(0);
+        let mut rank = liar.clone();
+        match self.rng.random_range(0..4) {
+            0 | 1 => Body::Coordinator { epoch, stamp },
+            2 => Body::Known {
+                incumbent: None,
+                epoch,
+            },
+            _ => {
+                let about = self.rng.random_range(0..self.servers.len());
+                if let Some(elector) = &self.servers[about].elector {
+                    rank = elector.member().rank.clone();
+                }
+                let incumbent = Some(Incumbent { rank, epoch });
+                Body::Known { incumbent, epoch }
+            }
+        }
     }
 
     pub(crate) fn tell_link(&mut self, server: usize, peer: usize, link: Link) -> Result<(), Violation> {

@@ -195,6 +195,12 @@ impl World {
                 self.push_to_process(delay, server, process, What::ConfirmAnswered { epoch, newest });
                 Ok(())
             }
+            Event::AskNewest { server, process } => {
+                let newest = self.arbiter.newest(&mut self.rng);
+                let delay = self.arbiter.delay(&mut self.rng);
+                self.push_to_process(delay, server, process, What::NewestAnswered(newest));
+                Ok(())
+            }
             Event::Write {
                 server,
                 process,
@@ -252,6 +258,11 @@ impl World {
                 self.call(server, |elector, now| {
                     elector.handle_confirmation(now, epoch, newest);
                 })
+            }
+            What::NewestAnswered(newest) => {
+                self.note(|| format!("s{server} is told by the arbiter: {newest:?}"));
+                self.facts.push(Fact::NewestAnswered { server, newest });
+                self.call(server, |elector, now| elector.handle_newest(now, newest))
             }
             What::Membership { peer, belongs } => self.tell_membership(server, peer, belongs),
             What::Work(epoch) => {
@@ -314,6 +325,8 @@ impl World {
             at: self.now,
             servers: &self.servers,
             config: &self.setup.config,
+            longest_answer: self.arbiter.longest(),
+            latest_wake: self.latest_wake,
         };
         for invariant in &mut self.invariants {
             invariant

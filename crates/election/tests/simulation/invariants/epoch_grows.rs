@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
-use bellwether_election::{Epoch, Role};
+use bellwether_election::{Epoch, Newest, Role};
 
 use super::{Fact, Invariant, Scene};
 use crate::arbiter::Memory;
 
 /// A later grant is larger, across any restarts; and what one server knows never falls back: neither the largest epoch
-/// it has seen, nor the epoch it leads or follows.
+/// it has seen, nor the epoch it leads or follows. The only exception is an epoch that the arbiter has not granted, and
+/// says so.
 pub(super) struct EpochGrows {
     memory: Memory,
     granted: Epoch,
@@ -70,6 +71,16 @@ impl Invariant for EpochGrows {
                 Fact::Started { server } => {
                     self.known.remove(server);
                     self.seen.remove(server);
+                }
+                Fact::NewestAnswered {
+                    server,
+                    newest: Newest::Epoch(newest),
+                } => {
+                    for known in [&mut self.known, &mut self.seen] {
+                        known
+                            .entry(*server)
+                            .and_modify(|known| *known = (*known).min(*newest));
+                    }
                 }
                 Fact::RoleChanged { server, role } => self.on_role(*server, role)?,
                 _ => {}

@@ -10,6 +10,7 @@ mod epoch_grows;
 mod epoch_unique;
 mod fenced;
 mod granted;
+mod granted_epochs_only;
 mod messages_bounded;
 mod never_spins;
 mod one_claim;
@@ -19,7 +20,7 @@ mod steps_down;
 use std::fmt;
 use std::time::Duration;
 
-use bellwether_election::{Body, Config, Epoch, Role};
+use bellwether_election::{Body, Config, Epoch, Newest, Role};
 
 use crate::arbiter::Memory;
 use crate::clock::Micros;
@@ -51,6 +52,10 @@ pub(crate) enum Fact {
     },
     /// A message has to wait for a server that is paused.
     HeldUp,
+    /// Until then somebody speaks in the name of a server, which itself says something else.
+    Lied {
+        until: Micros,
+    },
     Claimed {
         server: usize,
     },
@@ -64,6 +69,14 @@ pub(crate) enum Fact {
     ConfirmAnswered {
         server: usize,
         epoch: Epoch,
+    },
+    /// It asks the arbiter for the newest epoch.
+    Asked {
+        server: usize,
+    },
+    NewestAnswered {
+        server: usize,
+        newest: Newest,
     },
     Granted {
         server: usize,
@@ -94,6 +107,10 @@ pub(crate) struct Scene<'a> {
     pub(crate) at: Micros,
     pub(crate) servers: &'a [Server],
     pub(crate) config: &'a Config,
+    /// The longest that a question to the arbiter has taken so far, there and back.
+    pub(crate) longest_answer: Micros,
+    /// How late a server wakes up at most.
+    pub(crate) latest_wake: Micros,
 }
 
 pub(crate) trait Invariant {
@@ -150,6 +167,7 @@ pub(crate) fn all(setup: &Setup) -> Vec<Box<dyn Invariant>> {
     if memory == Memory::Durable {
         all.push(Box::new(epoch_unique::EpochUnique::default()));
         all.push(Box::new(fenced::Fenced::new(fencing)));
+        all.push(Box::new(granted_epochs_only::GrantedEpochsOnly::default()));
     }
     all
 }

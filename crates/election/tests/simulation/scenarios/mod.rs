@@ -5,6 +5,7 @@ mod cold_start;
 mod failover;
 mod fitness;
 mod handover;
+mod made_up;
 mod membership;
 mod policies;
 mod quorum;

@@ -1,0 +1,241 @@
+//! `granted_epochs_only`: no server acts for long on an epoch that the arbiter has not granted.
+//!
+//! A larger epoch is believed at once, so that a takeover stays fast. Meanwhile the arbiter is asked for the newest epoch
+//! it has granted. If that one is smaller, the epoch was made up: this server forgets it everywhere and looks for a
+//! coordinator again. For a while afterwards it is wary: it handles a message that names an epoch unknown to it only
+//! after the arbiter has confirmed that epoch. Otherwise servers that were misled together would mislead each other again.
+//!
+//! Ballots and votes propose epochs that nobody has granted yet, a few above those that were granted. They are checked only
+//! where they are so far above that ballots would run out of numbers.
+
+use alloc::collections::BTreeMap;
+use core::mem;
+
+use rand::RngCore;
+
+use super::rebase::Rebase;
+use super::{Elector, Newest, Output, State};
+use crate::{Body, Epoch, Instant, Message, ServerId};
+
+/// A refuted epoch makes a server wary for this many times the time limit of a claim: 20 s by default.
+const WARY_CLAIMS: u32 = 4;
+
+/// More ballots than any cluster holds: so far is a ballot from the newest epoch at most. Numbers of ballots that are
+/// further apart are never used twice, so that no vote is taken for another ballot's when a server begins again below.
+const BALLOTS: u64 = 1 << 32;
+
+/// What this server knows of the arbiter's grants.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Trust {
+    /// The largest epoch in use here that the arbiter has granted.
+    granted: Epoch,
+    /// The question that the arbiter has not answered yet.
+    question: Option<Question>,
+    /// No question before this: the arbiter could not be reached, or has just refuted an epoch.
+    ask_at: Instant,
+    wary_until: Option<Instant>,
+    /// Messages that name an epoch to be confirmed first: the newest of each peer.
+    held: BTreeMap<ServerId, Held>,
+}
+
+/// An answer says nothing of epochs that were learned after the question: they may have been granted in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Question {
+    /// The largest epoch that this server believed when it asked.
+    seen: Epoch,
+    /// The same with the messages it held back.
+    named: Epoch,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Held {
+    message: Message,
+    epoch: Epoch,
+    /// The question under way was asked after this message came.
+    asked: bool,
+}
+
+impl Trust {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            granted: Epoch::ZERO,
+            question: None,
+            ask_at: now,
+            wary_until: None,
+            held: BTreeMap::new(),
+        }
+    }
+
+    /// The arbiter has granted this epoch.
+    pub(super) fn note_granted(&mut self, epoch: Epoch) {
+        self.granted = self.granted.max(epoch);
+    }
+
+    /// Returns `true` if the arbiter must confirm a new epoch before this server believes it. That does not end while
+    /// messages wait for an answer that is under way.
+    fn is_wary(&self, now: Instant) -> bool {
+        self.wary_until.is_some_and(|until| until > now) || (self.question.is_some() && !self.held.is_empty())
+    }
+
+    /// It is not listened to any more.
+    pub(super) fn forget_peer(&mut self, id: &ServerId) {
+        self.held.remove(id);
+    }
+
+    /// The moment of the next question, if there is one to ask. `named` is the largest epoch that was named.
+    fn deadline(&self, named: Epoch) -> Option<Instant> {
+        let due = self.question.is_none() && named > self.granted;
+        due.then_some(self.ask_at)
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase, named: Epoch) {
+        if self.deadline(named).is_some() {
+            rebase.deadline(&mut self.ask_at);
+        } else {
+            rebase.not_before(&mut self.ask_at);
+        }
+        rebase.until(&mut self.wary_until);
+        for held in self.held.values_mut() {
+            if let Body::Coordinator { stamp, .. } = &mut held.message.body {
+                rebase.stamp(stamp);
+            }
+        }
+    }
+}
+
+/// The epoch that a message says to have been granted.
+fn named(body: &Body) -> Option<Epoch> {
+    match body {
+        Body::Known { incumbent, epoch } => {
+            let incumbent = incumbent.as_ref().map_or(Epoch::ZERO, |known| known.epoch);
+            Some(incumbent.max(*epoch))
+        }
+        Body::Coordinator { epoch, .. } | Body::Handover { epoch, .. } => Some(*epoch),
+        Body::Ballot { epoch } | Body::Vote { epoch, .. } => Some(implied(*epoch)),
+        _ => None,
+    }
+}
+
+/// The least that must have been granted before somebody proposes this epoch.
+fn implied(proposed: Epoch) -> Epoch {
+    Epoch(proposed.0.saturating_sub(BALLOTS))
+}
+
+impl<R: RngCore> Elector<R> {
+    /// Gives a message back if it may be handled now, and keeps it if the arbiter must confirm its epoch first.
+    pub(super) fn hold_if_wary(&mut self, message: Message) -> Option<Message> {
+        let wary = self.trust.is_wary(self.now);
+        let epoch = named(&message.body).filter(|epoch| wary && *epoch > self.trust.granted);
+        let Some(epoch) = epoch else {
+            // Also where an earlier message is held back: this one is newer.
+            if !self.trust.held.is_empty() && named(&message.body).is_some() {
+                self.trust.held.remove(&message.sender.rank.id);
+            }
+            return Some(message);
+        };
+        let held = Held {
+            epoch,
+            asked: false,
+            message,
+        };
+        self.trust.held.insert(held.message.sender.rank.id.clone(), held);
+        None
+    }
+
+    /// The largest epoch that this server believes or was told to have been granted.
+    pub(super) fn named_epoch(&self) -> Epoch {
+        let held = self.trust.held.values().map(|held| held.epoch);
+        let named = held.fold(self.seen, Epoch::max);
+        named.max(implied(self.promises.largest()))
+    }
+
+    /// The moment of the next question to the arbiter, if there is one to ask.
+    pub(super) fn question_deadline(&self) -> Option<Instant> {
+        self.trust.deadline(self.named_epoch())
+    }
+
+    /// Asks the arbiter about the epochs that peers have named, once at a time and not before the pause is over.
+    pub(super) fn ask_newest(&mut self) {
+        let due = self.question_deadline().is_some_and(|at| at <= self.now);
+        if !due || matches!(self.state, State::Left) {
+            return;
+        }
+        for held in self.trust.held.values_mut() {
+            held.asked = true;
+        }
+        self.trust.question = Some(Question {
+            seen: self.seen,
+            named: self.named_epoch(),
+        });
+        self.output(Output::AskNewest);
+    }
+
+    /// The arbiter has answered an [`Output::AskNewest`]. Ignored if nothing was asked.
+    ///
+    /// If it has not granted an epoch that was known when it was asked, this server forgets that epoch. A server that
+    /// followed its holder looks for a coordinator again.
+    pub fn handle_newest(&mut self, now: Instant, newest: Newest) {
+        self.advance(now);
+        let question = self.trust.question.take();
+        let Some(question) = question.filter(|_| !matches!(self.state, State::Left)) else {
+            return;
+        };
+        match newest {
+            Newest::Unreachable => self.trust.ask_at = self.now + self.config.claim_retry,
+            // Such an arbiter cannot refute anything.
+            Newest::NotRecorded => self.settle(question, question.named),
+            Newest::Epoch(newest) => self.settle(question, newest),
+        }
+        self.ask_newest();
+    }
+
+    fn settle(&mut self, question: Question, newest: Epoch) {
+        self.trust.note_granted(newest.min(question.named));
+        let granted = self.trust.granted;
+        // It was learned after the question was asked, so it is asked about at once.
+        let newer = self.seen > granted && self.seen > question.seen;
+        if question.named > granted {
+            self.counters.refuted += 1;
+            self.trust.wary_until = Some(self.now + self.config.claim_timeout * WARY_CLAIMS);
+            if !newer {
+                self.trust.ask_at = self.now + self.config.claim_retry;
+            }
+        }
+        if implied(self.promises.largest()) > granted {
+            self.forget_ballots_beyond(granted);
+        }
+        if self.seen > granted && !newer {
+            self.forget_beyond(granted);
+        }
+        for (peer, held) in mem::take(&mut self.trust.held) {
+            if held.epoch <= granted {
+                self.receive(held.message);
+            } else if !held.asked {
+                self.trust.held.insert(peer, held);
+            } else if matches!(held.message.body, Body::Known { .. }) {
+                // That one was misled. It knows no coordinator.
+                self.note_search_answer(&held.message.sender);
+            }
+        }
+    }
+
+    /// No larger epoch has been granted.
+    fn forget_beyond(&mut self, granted: Epoch) {
+        self.seen = granted;
+        self.changes += 1;
+        self.resigned_to.take_if(|epoch| *epoch > granted);
+        self.disbelieved.take_if(|incumbent| incumbent.epoch > granted);
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        if following.incumbent.epoch <= granted {
+            return;
+        }
+        if !following.by_hearsay {
+            // It said so itself. Others are asked to stand before it is.
+            let liar = following.incumbent.rank.id.clone();
+            self.peers.pass_over(&liar, self.now + self.config.claim_timeout);
+        }
+        self.search();
+    }
+}
