@@ -271,6 +271,16 @@ impl Arbiter for FenceArbiter {
         let confirmed = self.runtime.spawn(async move { fence.is_newest(epoch.0).await });
         confirmed.await.unwrap_or(Err(ClaimError::CutShort))
     }
+
+    async fn newest(&self) -> Result<Option<Epoch>, ClaimError> {
+        let fence = self.fence.clone();
+        let newest = self.runtime.spawn(async move { fence.newest().await });
+        newest
+            .await
+            .unwrap_or(Err(ClaimError::CutShort))
+            .map(Epoch)
+            .map(Some)
+    }
 }
 
 /// The pipeline leads exactly while this server is coordinator.
