@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::run::Request;
 use super::{Election, Vitals};
 use crate::{Epoch, Role};
@@ -16,6 +17,7 @@ pub struct Leadership {
     role: watch::Receiver<Role>,
     vitals: watch::Receiver<Vitals>,
     tenures: Arc<Tenures>,
+    clock: Clock,
     /// The last one given out.
     last: Option<Epoch>,
 }
@@ -27,6 +29,7 @@ impl Leadership {
             role: election.role.clone(),
             vitals: election.vitals.clone(),
             tenures: Arc::clone(&election.tenures),
+            clock: election.clock.clone(),
             last: None,
         }
     }
@@ -47,6 +50,7 @@ impl Leadership {
                     work: self.tenures.begin(epoch),
                     role: self.role.clone(),
                     vitals: self.vitals.clone(),
+                    clock: self.clock.clone(),
                 });
             }
             self.role.changed().await.ok()?;
@@ -63,6 +67,7 @@ pub struct Tenure {
     work: Arc<Work>,
     role: watch::Receiver<Role>,
     vitals: watch::Receiver<Vitals>,
+    clock: Clock,
 }
 
 impl Tenure {
@@ -71,15 +76,18 @@ impl Tenure {
         self.work.epoch
     }
 
-    /// Whether this server is still coordinator under this epoch, as far as it knows, and has been agreed to
-    /// recently enough. Ask before every piece of work. It can be overtaken a moment later; only a check of
-    /// the epoch where the work takes effect cannot.
+    /// Returns `true` if this server is still coordinator under this epoch, as far as it knows, and has been agreed to
+    /// recently enough. It is not if the process or the machine was stopped for longer than
+    /// [`Config::timeout`](crate::Config::timeout): then it steps down in a moment. Ask before every piece of work. It can
+    /// be overtaken a moment later; only a check of the epoch where the work takes effect cannot.
     pub fn is_valid(&self) -> bool {
-        let in_time = self
-            .vitals
-            .borrow()
-            .valid_until
-            .is_none_or(|until| Instant::now() < until);
+        let Vitals {
+            valid_until,
+            trusted_until,
+            ..
+        } = *self.vitals.borrow();
+        let now = self.clock.now();
+        let in_time = now <= trusted_until && valid_until.is_none_or(|until| now < until);
         // A channel that is closed holds the last role for ever.
         let goes_on = self.role.has_changed().is_ok();
         goes_on && in_time && self.role.borrow().office() == Some(self.epoch())
@@ -87,8 +95,12 @@ impl Tenure {
 
     /// Until when it stays valid without hearing from anybody. See
     /// [`Elector::valid_until`](crate::Elector::valid_until).
+    ///
+    /// It is a moment on tokio's clock, which may stand still while the machine is suspended. So it comes nearer by
+    /// every suspension: ask anew for every piece of work, or ask [`is_valid`](Self::is_valid).
     pub fn valid_until(&self) -> Option<Instant> {
-        self.vitals.borrow().valid_until
+        let valid_until = self.vitals.borrow().valid_until;
+        valid_until.map(|at| self.clock.on_tokio(at))
     }
 
     /// Waits until no new work may be begun: the office is being handed over, or is lost, or the election has

@@ -1,7 +1,10 @@
 //! Runs an [`Elector`] on tokio.
 
+mod clock;
 mod leadership;
 mod run;
+#[cfg(test)]
+mod suspension;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -13,8 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time;
 use tracing::{Instrument, info, info_span};
 
+use self::clock::{Clock, Suspensions};
 use self::leadership::Tenures;
-use self::run::{Driver, Request, Told, view_of};
+use self::run::{Driver, Pace, Request, Told, view_of};
 use crate::{
     Arbiter, Config, ConfigError, Counters, Elector, Epoch, Instant, Member, PeerView, ResignError, Role,
     ServerId, Transport,
@@ -26,6 +30,15 @@ pub use self::leadership::{Leadership, Tenure};
 ///
 /// Cheap to clone; all clones speak for the same server. The election runs in a task of its own until it is
 /// left, or until the last clone is dropped, which is like a crash: nothing is handed over.
+///
+/// # Suspended machines
+///
+/// Time that passes while the machine is suspended counts on Linux and Android, where the boot-time clock is read, and
+/// on Windows, where the monotonic clock goes on by itself. A coordinator that wakes finds its lease run out before it
+/// says anything, and its [`Tenure`] is not valid from the first moment. On other systems, macOS among them, and where
+/// a virtual machine is paused from outside, no clock of the machine tells. There such a coordinator may take its tenure
+/// for valid for as long as it had left when it was suspended, up to [`Config::timeout`]: then only a check of the
+/// epoch where the work takes effect protects.
 #[derive(Clone, Debug)]
 pub struct Election {
     requests: mpsc::UnboundedSender<Request>,
@@ -33,6 +46,7 @@ pub struct Election {
     role: watch::Receiver<Role>,
     vitals: watch::Receiver<Vitals>,
     tenures: Arc<Tenures>,
+    clock: Clock,
 }
 
 /// The election as this server sees it.
@@ -51,7 +65,9 @@ pub struct View {
 /// What changes with nearly every message, so that nobody should be woken for it.
 #[derive(Clone, Copy, Debug)]
 struct Vitals {
-    valid_until: Option<time::Instant>,
+    valid_until: Option<Instant>,
+    /// An elector that was called no more by then was stopped for so long that it gives up its office when it is.
+    trusted_until: Instant,
     counters: Counters,
 }
 
@@ -70,9 +86,21 @@ impl Election {
         transport: impl Transport,
         arbiter: impl Arbiter,
     ) -> Result<Self, ConfigError> {
+        let clock = Clock::start(Suspensions::OfThisMachine);
+        Self::start_on(clock, config, me, peers, transport, arbiter)
+    }
+
+    fn start_on(
+        clock: Clock,
+        config: Config,
+        me: Member,
+        peers: impl IntoIterator<Item = ServerId>,
+        transport: impl Transport,
+        arbiter: impl Arbiter,
+    ) -> Result<Self, ConfigError> {
         let span = info_span!("election", server = %me.rank.id);
         let number = me.rank.number;
-        let origin = time::Instant::now();
+        let (heartbeat, timeout) = (config.heartbeat, config.timeout);
         // The elector moves between threads with its task, so it cannot hold the thread's own rng.
         let rng = SmallRng::from_rng(&mut rand::rng());
         let elector = Elector::new(config, me, peers, rng, Instant::default())?;
@@ -81,6 +109,7 @@ impl Election {
         let (view_tx, view) = watch::channel(view_of(&elector));
         let (vitals_tx, vitals) = watch::channel(Vitals {
             valid_until: None,
+            trusted_until: Instant::default() + timeout,
             counters: elector.counters(),
         });
         let tenures = Arc::new(Tenures::new(requests.downgrade()));
@@ -90,7 +119,16 @@ impl Election {
             view: view_tx,
             vitals: vitals_tx,
         };
-        let driver = Driver::new(elector, transport, arbiter, origin, told, Arc::clone(&tenures));
+        let pace = Pace { heartbeat, timeout };
+        let driver = Driver::new(
+            elector,
+            transport,
+            arbiter,
+            clock.clone(),
+            pace,
+            told,
+            Arc::clone(&tenures),
+        );
         let _task: JoinHandle<()> = tokio::spawn(driver.run(inbox).instrument(span));
         Ok(Self {
             requests,
@@ -98,6 +136,7 @@ impl Election {
             role,
             vitals,
             tenures,
+            clock,
         })
     }
 
@@ -128,9 +167,10 @@ impl Election {
         self.vitals.borrow().counters
     }
 
-    /// See [`Elector::valid_until`].
+    /// See [`Elector::valid_until`]. On tokio's clock, as [`Tenure::valid_until`] is.
     pub fn valid_until(&self) -> Option<time::Instant> {
-        self.vitals.borrow().valid_until
+        let valid_until = self.vitals.borrow().valid_until;
+        valid_until.map(|at| self.clock.on_tokio(at))
     }
 
     /// See [`Elector::set_fit`].

@@ -1,13 +1,15 @@
 //! The task that an election runs in.
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use rand::rngs::SmallRng;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{self, sleep_until};
+use tokio::time::sleep_until;
 use tracing::{Instrument, debug, info, warn};
 
+use super::clock::Clock;
 use super::leadership::Tenures;
 use super::{View, Vitals};
 use crate::{
@@ -40,6 +42,16 @@ pub(super) struct Told {
     pub(super) vitals: watch::Sender<Vitals>,
 }
 
+/// The rhythm of the election.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    /// The driver sleeps no longer than this. Its timers stand still while the machine is suspended, so that it looks at
+    /// the clock this soon after it wakes.
+    pub(super) heartbeat: Duration,
+    /// An elector that was not called for longer gives up its office.
+    pub(super) timeout: Duration,
+}
+
 pub(super) struct Driver<T, A> {
     elector: Elector<SmallRng>,
     transport: T,
@@ -47,9 +59,12 @@ pub(super) struct Driver<T, A> {
     claims: JoinSet<Answer>,
     confirmations: JoinSet<Answer>,
     questions: JoinSet<Answer>,
-    origin: time::Instant,
+    clock: Clock,
+    pace: Pace,
     told: Told,
     viewed: u64,
+    /// When the elector was last told the time.
+    called: Instant,
     tenures: Arc<Tenures>,
 }
 
@@ -58,19 +73,22 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
         elector: Elector<SmallRng>,
         transport: T,
         arbiter: A,
-        origin: time::Instant,
+        clock: Clock,
+        pace: Pace,
         told: Told,
         tenures: Arc<Tenures>,
     ) -> Self {
         Self {
             viewed: elector.revision(),
+            called: Instant::default(),
             elector,
             transport,
             arbiter: Arc::new(arbiter),
             claims: JoinSet::new(),
             confirmations: JoinSet::new(),
             questions: JoinSet::new(),
-            origin,
+            clock,
+            pace,
             told,
             tenures,
         }
@@ -82,10 +100,11 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
             if self.elector.role() == Role::Left {
                 return;
             }
-            let deadline = self
-                .elector
-                .poll_timeout()
-                .map(|at| self.origin + at.elapsed_since_origin());
+            let longest = self.clock.now() + self.pace.heartbeat;
+            let deadline = self.elector.poll_timeout();
+            let wake = self
+                .clock
+                .on_tokio(deadline.map_or(longest, |at| at.min(longest)));
             tokio::select! {
                 request = inbox.recv() => match request {
                     Some(request) => self.on_request(request),
@@ -108,20 +127,24 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
                 Some(answer) = self.questions.join_next() => {
                     self.on_answer(answer.unwrap_or(Answer::Newest(Newest::Unreachable)));
                 }
-                () = sleep_until(deadline.unwrap_or(self.origin)), if deadline.is_some() => {
-                    let now = self.now();
-                    self.elector.handle_timeout(now);
+                () = sleep_until(wake) => {
+                    if deadline.is_some_and(|at| at <= self.clock.now()) {
+                        let now = self.tell_time();
+                        self.elector.handle_timeout(now);
+                    }
                 }
             }
         }
     }
 
-    fn now(&self) -> Instant {
-        Instant::since_origin(self.origin.elapsed())
+    /// The time, for the elector to be told.
+    fn tell_time(&mut self) -> Instant {
+        self.called = self.clock.now();
+        self.called
     }
 
     fn on_request(&mut self, request: Request) {
-        let now = self.now();
+        let now = self.tell_time();
         match request {
             Request::SetFit(fit) => self.elector.set_fit(now, fit),
             Request::AddPeer(id) => self.elector.add_peer(now, id),
@@ -139,7 +162,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
     }
 
     fn on_event(&mut self, event: Event) {
-        let now = self.now();
+        let now = self.tell_time();
         match event {
             Event::Message { from, message } => self.elector.handle_message(now, &from, message),
             Event::Link { peer, link } => {
@@ -150,7 +173,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
     }
 
     fn on_answer(&mut self, answer: Answer) {
-        let now = self.now();
+        let now = self.tell_time();
         match answer {
             Answer::Claim(granted) => self.elector.handle_claim(now, granted),
             Answer::Confirm(epoch, newest) => self.elector.handle_confirmation(now, epoch, newest),
@@ -212,12 +235,9 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
                 Output::Role(role) => self.on_role(role),
             }
         }
-        let valid_until = self
-            .elector
-            .valid_until()
-            .map(|at| self.origin + at.elapsed_since_origin());
         self.told.vitals.send_replace(Vitals {
-            valid_until,
+            valid_until: self.elector.valid_until(),
+            trusted_until: self.called + self.pace.timeout,
             counters: self.elector.counters(),
         });
         let revision = self.elector.revision();
@@ -232,7 +252,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
         if let Role::Draining { epoch, .. } = role
             && self.tenures.nobody_works(epoch)
         {
-            let now = self.now();
+            let now = self.tell_time();
             self.elector.drained(now, epoch);
         }
         self.told.role.send_if_modified(|current| {

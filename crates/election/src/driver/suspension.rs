@@ -1,0 +1,114 @@
+//! Machines that are suspended: tokio's time stands still for them while real time goes on.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use std::sync::Mutex;
+
+use tokio::time::{sleep, timeout};
+
+use super::clock::{Clock, Suspensions};
+use super::{Election, Tenure};
+use crate::{Config, LocalArbiter, Member, Number, Quorum, ServerId, memory};
+
+const LONG: Duration = Duration::from_secs(120);
+
+/// A machine for each server, so that one can be suspended alone.
+struct Cluster {
+    machines: Vec<Arc<Mutex<Duration>>>,
+    elections: Vec<Election>,
+}
+
+impl Cluster {
+    /// The first server has the largest rank.
+    fn start(quorum: Quorum) -> Self {
+        let config = Config {
+            quorum,
+            ..Config::default()
+        };
+        let network = memory::Network::new();
+        let names = ["a", "b", "c"].map(|name| name.parse::<ServerId>().expect("an id"));
+        let machines: Vec<Arc<Mutex<Duration>>> = names.iter().map(|_| Arc::default()).collect();
+        let elections = names.iter().zip(&machines).zip([3, 2, 1]);
+        let elections = elections.map(|((id, machine), number)| {
+            let clock = Clock::start(Suspensions::Simulated(Arc::clone(machine)));
+            let me = Member::new(id.clone(), Number(number));
+            let transport = network.join(id.clone());
+            let election =
+                Election::start_on(clock, config.clone(), me, names.clone(), transport, LocalArbiter);
+            election.expect("the configuration is valid")
+        });
+        Self {
+            elections: elections.collect(),
+            machines,
+        }
+    }
+
+    /// The server wakes after so long: for it no time of tokio's has passed.
+    fn wake_after(&self, server: usize, suspended: Duration) {
+        *self.machines[server].lock().expect("nobody panics with the lock") += suspended;
+    }
+
+    async fn gained(&self, server: usize) -> Tenure {
+        let mut leadership = self.elections[server].leadership();
+        let gained = timeout(LONG, leadership.gained()).await;
+        gained
+            .expect("it becomes coordinator")
+            .expect("the election goes on")
+    }
+}
+
+/// While it slept, the others may have elected another.
+#[tokio::test(start_paused = true)]
+async fn a_tenure_is_over_at_the_moment_its_machine_wakes() {
+    for quorum in [Quorum::Majority, Quorum::None, Quorum::Arbiter] {
+        let cluster = Cluster::start(quorum);
+        let tenure = cluster.gained(0).await;
+        sleep(Duration::from_secs(3)).await;
+        assert!(tenure.is_valid());
+        cluster.wake_after(0, Duration::from_secs(4));
+        // Nobody has been told anything yet, and no task has run.
+        assert!(!tenure.is_valid(), "{quorum:?}");
+        let now = tokio::time::Instant::now();
+        assert!(
+            tenure.valid_until().is_none_or(|until| until <= now),
+            "{quorum:?}"
+        );
+        timeout(LONG, tenure.lost()).await.expect("it steps down");
+        let next = cluster.gained(0).await;
+        assert!(next.is_valid() && next.epoch() > tenure.epoch(), "{quorum:?}");
+    }
+}
+
+/// A suspension that is shorter than what is left of the lease harms nobody.
+#[tokio::test(start_paused = true)]
+async fn a_short_suspension_is_forgiven() {
+    let cluster = Cluster::start(Quorum::Majority);
+    let tenure = cluster.gained(0).await;
+    sleep(Duration::from_secs(3)).await;
+    let before = tenure.valid_until().expect("a lease");
+    cluster.wake_after(0, Duration::from_millis(100));
+    assert!(tenure.is_valid());
+    assert_eq!(tenure.valid_until(), Some(before - Duration::from_millis(100)));
+    sleep(Duration::from_secs(3)).await;
+    assert!(tenure.is_valid(), "it is renewed");
+}
+
+/// A server without a coordinator that waits for long looks at the clock soon after it wakes.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_passes_while_the_machine_sleeps() {
+    let cluster = Cluster::start(Quorum::None);
+    let tenure = cluster.gained(0).await;
+    sleep(Duration::from_secs(3)).await;
+    let begun = tokio::time::Instant::now();
+    // All machines, as where somebody closes a laptop.
+    (0..3).for_each(|server| cluster.wake_after(server, Duration::from_secs(3600)));
+    timeout(LONG, tenure.lost()).await.expect("it steps down");
+    // Virtual time: the heartbeat interval is when its next timer fires.
+    assert!(
+        begun.elapsed() <= Config::default().heartbeat,
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(cluster.gained(0).await.is_valid());
+}
