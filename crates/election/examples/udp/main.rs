@@ -8,6 +8,7 @@
 //! Over UDP a crash is not noticed before the coordinator has been silent for `Config::timeout`. The example
 //! `tcp` shows what a connection that ends is good for.
 
+mod fragments;
 #[path = "../three/mod.rs"]
 mod three;
 mod transport;

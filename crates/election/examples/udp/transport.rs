@@ -1,15 +1,14 @@
-//! The election over UDP: one datagram for each message, as JSON.
+//! The election over UDP: messages as JSON, each in one datagram or, where it is too long, in several.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bellwether_election::{Event, Message, ServerId, Transport};
 use tokio::net::UdpSocket;
 
-/// As long as a datagram can be.
-const LONGEST: usize = 65_507;
+use super::fragments::{Assembly, LONGEST_DATAGRAM, LONGEST_MESSAGE, cut};
 
 pub(crate) struct UdpTransport {
     socket: UdpSocket,
@@ -17,6 +16,9 @@ pub(crate) struct UdpTransport {
     /// The same the other way round. A datagram is taken to be from whom its address says, so the network has to
     /// be one where nobody else can use these addresses.
     names: BTreeMap<SocketAddr, ServerId>,
+    /// Of the next message. It begins anywhere, so that a restart does not go on with the numbers of the last life.
+    number: u32,
+    assemblies: BTreeMap<ServerId, Assembly>,
     buffer: Vec<u8>,
 }
 
@@ -25,23 +27,41 @@ impl UdpTransport {
     pub(crate) async fn bind(id: &ServerId, addresses: BTreeMap<ServerId, SocketAddr>) -> io::Result<Self> {
         let own = addresses.get(id).copied();
         let own = own.ok_or_else(|| io::Error::other(format!("no address for {id}")))?;
+        let socket = UdpSocket::bind(own).await?;
+        // Until tokio has seen that, nothing could be sent at once.
+        socket.writable().await?;
         Ok(Self {
-            socket: UdpSocket::bind(own).await?,
+            socket,
             names: addresses
                 .iter()
                 .map(|(id, address)| (*address, id.clone()))
                 .collect(),
             addresses,
-            buffer: vec![0; LONGEST],
+            number: rand::random(),
+            assemblies: BTreeMap::new(),
+            // One byte more, so that a datagram that is too long is not taken for its beginning.
+            buffer: vec![0; LONGEST_DATAGRAM + 1],
         })
     }
 }
 
 impl Transport for UdpTransport {
     fn send(&mut self, to: &ServerId, message: Message) {
-        if let (Some(address), Ok(json)) = (self.addresses.get(to), serde_json::to_vec(&message)) {
+        let (Some(address), Ok(json)) = (self.addresses.get(to), serde_json::to_vec(&message)) else {
+            return;
+        };
+        self.number = self.number.wrapping_add(1);
+        let Some(datagrams) = cut(self.number, &json) else {
+            let length = json.len();
+            eprintln!(
+                "a message to {to} has {length} bytes and was not sent: the limit is {LONGEST_MESSAGE}; \
+                 use a transport over connections, such as examples/tcp"
+            );
+            return;
+        };
+        for datagram in datagrams {
             // It is lost if it cannot be sent at once.
-            let _ = self.socket.try_send_to(&json, *address);
+            let _ = self.socket.try_send_to(&datagram, *address);
         }
     }
 
@@ -54,8 +74,12 @@ impl Transport for UdpTransport {
                 continue;
             };
             // Whatever else arrives is not for us.
-            let (from, json) = (self.names.get(&address), &self.buffer[..length]);
-            if let (Some(from), Ok(message)) = (from, serde_json::from_slice(json)) {
+            let Some(from) = self.names.get(&address) else {
+                continue;
+            };
+            let assembly = self.assemblies.entry(from.clone()).or_default();
+            let json = assembly.take(&self.buffer[..length], Instant::now());
+            if let Some(Ok(message)) = json.map(|json| serde_json::from_slice(&json)) {
                 let from = from.clone();
                 return Some(Event::Message { from, message });
             }

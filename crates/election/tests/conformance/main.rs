@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod broken;
+#[path = "../../examples/udp/fragments.rs"]
+mod fragments;
 mod network;
 #[path = "../../examples/tcp/transport.rs"]
 mod tcp;
