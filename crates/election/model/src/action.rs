@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bellwether_election::Link;
+use bellwether_election::{Epoch, Link};
 
 use crate::network::Envelope;
 
@@ -31,6 +31,12 @@ pub(crate) enum Action {
     Confirm(usize),
     AnswerConfirmation(usize),
     LoseConfirmation(usize),
+    /// The arbiter looks for its newest epoch; the answer is on its way.
+    LookUp(usize),
+    AnswerQuestion(usize),
+    LoseAnswer(usize),
+    /// Somebody says to a server, in the name of another, that it is coordinator.
+    Lie(usize, usize, Epoch),
     Write(usize),
     Drained(usize),
     Leave(usize),

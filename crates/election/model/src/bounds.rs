@@ -86,6 +86,8 @@ pub(crate) struct Budget {
     pub(crate) leaves: u8,
     pub(crate) resignations: u8,
     pub(crate) fitness: u8,
+    /// Epochs that a peer makes up. Without them all that is named was granted, and the arbiter confirms it at once.
+    pub(crate) lies: u8,
 }
 
 /// As often as it likes.
@@ -154,6 +156,7 @@ impl fmt::Display for Bounds {
             ("leaves", b.leaves),
             ("resignations", b.resignations),
             ("fitness", b.fitness),
+            ("lies", b.lies),
         ];
         if !self.asleep.is_empty() {
             write!(f, ", asleep {:?}", self.asleep)?;

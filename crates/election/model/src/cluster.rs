@@ -1,6 +1,6 @@
 //! One state of the model: the electors and everything around them that an election depends on.
 
-use bellwether_election::{Epoch, Role};
+use bellwether_election::{Epoch, Newest, Role};
 
 use crate::bounds::Budget;
 use crate::network::Network;
@@ -25,6 +25,9 @@ pub(crate) struct Server {
     pub(crate) process: Option<Process>,
     pub(crate) claim: Option<Claim>,
     pub(crate) confirmation: Option<Confirmation>,
+    pub(crate) question: Option<Question>,
+    /// The arbiter has not answered its last question.
+    pub(crate) unanswered: bool,
     /// The largest epoch under which any process of this server was coordinator.
     pub(crate) held: Epoch,
     /// The largest epoch this process has followed or led under.
@@ -51,11 +54,22 @@ pub(crate) enum Confirmation {
     Said(Epoch, bool),
 }
 
+/// What the arbiter is doing to say which epoch is the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    /// When the server knew this epoch.
+    Asked(Epoch),
+    /// The same, and the answer, which the server does not know yet.
+    Said(Epoch, Newest),
+}
+
 impl Server {
     pub(crate) const NONE: Self = Self {
         process: None,
         claim: None,
         confirmation: None,
+        question: None,
+        unanswered: false,
         held: Epoch::ZERO,
         known: Epoch::ZERO,
         asleep: false,

@@ -5,7 +5,7 @@ use stateright::{Model, Property};
 
 use crate::action::Action;
 use crate::bounds::{ANY, Bounds, Clocks, Start};
-use crate::cluster::{Claim, Cluster, Confirmation, Server};
+use crate::cluster::{Claim, Cluster, Confirmation, Question, Server};
 use crate::heal::{self, Known, converges, settled};
 use crate::network::Network;
 use crate::process::Process;
@@ -151,6 +151,14 @@ impl ElectionModel {
             if server.confirmation.is_some() && left.refusals > 0 {
                 actions.push(Action::LoseConfirmation(i));
             }
+            match server.question {
+                Some(Question::Asked(_)) => actions.push(Action::LookUp(i)),
+                Some(Question::Said(..)) => actions.push(Action::AnswerQuestion(i)),
+                None => {}
+            }
+            if server.question.is_some() && left.refusals > 0 {
+                actions.push(Action::LoseAnswer(i));
+            }
             let role = process.role();
             if left.writes > 0 && server.office().is_some() {
                 actions.push(Action::Write(i));
@@ -167,7 +175,22 @@ impl ElectionModel {
             if left.fitness > 0 {
                 actions.push(Action::SetFit(i, !process.member().fit));
             }
+            self.lies(cluster, i, actions);
             self.hints(cluster, i, actions);
+        }
+    }
+
+    /// The epoch after the newest may be granted later, the other never is.
+    fn lies(&self, cluster: &Cluster, to: usize, actions: &mut Vec<Action>) {
+        if cluster.left.lies == 0 {
+            return;
+        }
+        let liars =
+            (0..cluster.servers.len()).filter(|from| *from != to && cluster.servers[*from].process.is_some());
+        for from in liars {
+            for epoch in [cluster.granted.next(), Epoch(u64::MAX)] {
+                actions.push(Action::Lie(from, to, epoch));
+            }
         }
     }
 
@@ -240,6 +263,9 @@ impl Model for ElectionModel {
             Property::always("roles_alternate", |_, cluster: &Cluster| {
                 cluster.broken != Some("roles_alternate")
             }),
+            Property::always("granted_epochs_only", |_, cluster: &Cluster| {
+                cluster.broken != Some("granted_epochs_only")
+            }),
             Property::always("one_claim", |_, cluster: &Cluster| {
                 cluster.broken != Some("one_claim")
             }),
@@ -255,6 +281,18 @@ impl Model for ElectionModel {
             properties.push(Property::always("one_coordinator", |_, cluster: &Cluster| {
                 cluster.servers.iter().filter(|server| acts(server)).count() <= 1
             }));
+        }
+        if self.bounds.budget.lies > 0 {
+            properties.push(Property::sometimes(
+                "an epoch is believed that was made up",
+                |_, cluster: &Cluster| {
+                    let seen = |server: &Server| server.process.as_ref().map(Process::seen);
+                    cluster
+                        .servers
+                        .iter()
+                        .any(|server| seen(server) > Some(cluster.granted))
+                },
+            ));
         }
         if self.bounds.shows_two {
             properties.push(Property::sometimes(

@@ -11,7 +11,7 @@ use bellwether_election::{Link, Quorum, Role};
 
 use crate::action::Action;
 use crate::bounds::{ANY, Budget};
-use crate::cluster::{Claim, Cluster, Confirmation};
+use crate::cluster::{Claim, Cluster, Confirmation, Question};
 use crate::hash_of;
 use crate::process::Process;
 use crate::time::NOW;
@@ -177,6 +177,11 @@ fn settle(world: &World, cluster: &mut Cluster, witness: &mut impl Witness) -> R
                     actions.extend([Action::Confirm(i), Action::AnswerConfirmation(i)]);
                 }
                 Some(Confirmation::Said(..)) => actions.push(Action::AnswerConfirmation(i)),
+                None => {}
+            }
+            match server.question {
+                Some(Question::Asked(_)) => actions.extend([Action::LookUp(i), Action::AnswerQuestion(i)]),
+                Some(Question::Said(..)) => actions.push(Action::AnswerQuestion(i)),
                 None => {}
             }
             if matches!(server.role(), Some(Role::Draining { .. })) {

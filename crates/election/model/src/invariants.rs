@@ -2,16 +2,32 @@
 
 use std::sync::Arc;
 
-use bellwether_election::{Epoch, Role};
+use bellwether_election::{Epoch, Newest, Role};
 
 use crate::bounds::Grants;
-use crate::cluster::{Claim, Cluster, Confirmation, Server};
+use crate::cluster::{Claim, Cluster, Confirmation, Question, Server};
 use crate::network::Envelope;
-use crate::process::{Reaction, Want};
+use crate::process::{Process, Reaction, Want};
 use crate::world::World;
 
-/// `epoch_unique`, as anyone would see it who looks at all servers at once.
+/// `epoch_unique` and `granted_epochs_only`, as anyone would see them who looks at all servers at once.
 pub(crate) fn check(world: &World, cluster: &mut Cluster) {
+    let granted = cluster.granted;
+    let believes = |server: &Server| {
+        server
+            .process
+            .as_ref()
+            .is_some_and(|process| process.seen() > granted)
+    };
+    let asks = |server: &Server| server.question.is_some() || server.unanswered;
+    if world.grants == Grants::Durable
+        && cluster
+            .servers
+            .iter()
+            .any(|server| believes(server) && !asks(server))
+    {
+        cluster.broken = Some("granted_epochs_only");
+    }
     if !world.unique_epochs {
         return;
     }
@@ -61,6 +77,7 @@ impl<'a> Step<'a> {
                 Want::Confirm(epoch) => {
                     self.cluster.servers[self.server].confirmation = Some(Confirmation::Asked(*epoch));
                 }
+                Want::AskNewest => self.ask(reaction.process.seen()),
                 Want::Be(role) => self.role(role),
             }
         }
@@ -84,6 +101,14 @@ impl<'a> Step<'a> {
             self.broken("one_claim");
         } else {
             *claim = Some(Claim::Asked { above });
+        }
+    }
+
+    fn ask(&mut self, seen: Epoch) {
+        let server = &mut self.cluster.servers[self.server];
+        server.unanswered = false;
+        if server.question.replace(Question::Asked(seen)).is_some() {
+            self.broken("one_claim");
         }
     }
 
@@ -125,5 +150,20 @@ impl<'a> Step<'a> {
 
     fn broken(&mut self, invariant: &'static str) {
         self.cluster.broken = Some(invariant);
+    }
+}
+
+/// The arbiter's answer has reached the server, which knew the epoch `asked` when it asked. From then on it knows whether
+/// that epoch was made up. One that was granted since it may keep.
+pub(crate) fn answered(cluster: &mut Cluster, server: usize, asked: Epoch, newest: Newest) {
+    let granted = cluster.granted;
+    let answered = &mut cluster.servers[server];
+    let seen = answered.process.as_ref().map(Process::seen);
+    match newest {
+        Newest::Epoch(newest) if seen == Some(asked) && asked > newest.max(granted) => {
+            cluster.broken = Some("granted_epochs_only");
+        }
+        Newest::Unreachable => answered.unanswered = answered.question.is_none(),
+        _ => {}
     }
 }

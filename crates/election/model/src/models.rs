@@ -20,6 +20,7 @@ const NOTHING: Budget = Budget {
     leaves: 0,
     resignations: 0,
     fitness: 0,
+    lies: 0,
 };
 
 const TWO: Bounds = Bounds {
@@ -72,6 +73,9 @@ models! {
     two_any: Bounds { order: Order::Any, redrawn: &[9, 2], budget: Budget { grants: 2, timeouts: 1, duplicates: 1, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
     two_common: Bounds { clocks: Clocks::Common, timeout: 3, budget: Budget { grants: 2, timeouts: 4, stalls: ANY, pauses: 1, losses: 1, ..NOTHING }, ..TWO };
     two_confirmed: Bounds { clocks: Clocks::Common, quorum: Quorum::Arbiter, timeout: 3, budget: Budget { grants: 1, timeouts: 4, stalls: ANY, refusals: 1, ..NOTHING }, ..TWO };
+    two_lie: Bounds { budget: Budget { grants: 2, timeouts: 1, lies: 1, ..NOTHING }, ..TWO };
+    two_lie_unanswered: Bounds { budget: Budget { grants: 1, timeouts: 1, lies: 1, refusals: 1, ..NOTHING }, ..TWO };
+    two_lie_common: Bounds { clocks: Clocks::Common, timeout: 3, budget: Budget { grants: 1, timeouts: 2, stalls: ANY, lies: 1, ..NOTHING }, ..TWO };
     three_start: Bounds { start: Start::Cold, budget: Budget { grants: 2, timeouts: 1, ..NOTHING }, ..THREE };
     three_crash: Bounds { budget: Budget { grants: 2, timeouts: 4, crashes: 1, ..NOTHING }, ..THREE };
     three_hints: Bounds { budget: Budget { grants: 2, timeouts: 1, crashes: 1, hints: 2, ..NOTHING }, ..THREE };
@@ -80,6 +84,8 @@ models! {
     majority_start_stalled: Bounds { start: Start::Cold, budget: Budget { grants: 1, timeouts: 3, stalls: 1, ..NOTHING }, ..MAJORITY };
     majority_crash: Bounds { budget: Budget { grants: 2, timeouts: 6, crashes: 1, ..NOTHING }, ..MAJORITY };
     majority_handover: Bounds { budget: Budget { grants: 2, timeouts: 1, stalls: ANY, resignations: 1, ..NOTHING }, ..MAJORITY };
+    #[ignore = "long"] two_lies_long: Bounds { budget: Budget { grants: 2, timeouts: 2, lies: 2, ..NOTHING }, ..TWO };
+    #[ignore = "long"] three_lie_long: Bounds { budget: Budget { grants: 1, lies: 1, ..NOTHING }, ..THREE };
     #[ignore = "long"] three_hints_long: Bounds { budget: Budget { grants: 2, timeouts: 2, crashes: 1, hints: 3, ..NOTHING }, ..THREE };
     #[ignore = "long"] three_restart_long: Bounds { redrawn: &[9], budget: Budget { grants: 2, timeouts: 2, crashes: 1, restarts: 1, ..NOTHING }, ..THREE };
     #[ignore = "long"] majority_crash_long: Bounds { budget: Budget { grants: 2, timeouts: 3, stalls: ANY, crashes: 1, ..NOTHING }, ..MAJORITY };

@@ -6,7 +6,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use bellwether_election::{
-    Body, Config, Elector, Epoch, Instant, Link, Member, Message, Number, Output, Role, ServerId, Stamp,
+    Body, Config, Elector, Epoch, Instant, Link, Member, Message, Newest, Number, Output, Role, ServerId,
+    Stamp,
 };
 use rand::RngCore;
 
@@ -61,6 +62,11 @@ impl Process {
         self.0.elector.member()
     }
 
+    /// The largest epoch it believes in.
+    pub(crate) fn seen(&self) -> Epoch {
+        self.0.elector.seen_epoch()
+    }
+
     /// When it next has something to do by itself.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.0.elector.poll_timeout()
@@ -99,6 +105,7 @@ pub(crate) enum Event {
     Link(usize, Link),
     Claim(Option<Epoch>),
     Confirmation(Epoch, Option<bool>),
+    Newest(Newest),
     StepDown(Epoch),
     Drained(Epoch),
     Leave,
@@ -114,6 +121,7 @@ pub(crate) enum Want {
     Send(Arc<Envelope>),
     Claim { above: Epoch },
     Confirm(Epoch),
+    AskNewest,
     Be(Role),
 }
 
@@ -173,6 +181,7 @@ impl Processes {
             Event::Link(peer, link) => elector.handle_link(now, &id(*peer), *link),
             Event::Claim(granted) => elector.handle_claim(now, *granted),
             Event::Confirmation(epoch, newest) => elector.handle_confirmation(now, *epoch, *newest),
+            Event::Newest(newest) => elector.handle_newest(now, *newest),
             Event::StepDown(epoch) => elector.step_down(now, *epoch),
             Event::Drained(epoch) => elector.drained(now, *epoch),
             Event::Leave => elector.leave(now),
@@ -214,6 +223,7 @@ fn want(server: usize, output: Output) -> Want {
         }
         Output::Claim(claim) => Want::Claim { above: claim.above },
         Output::Confirm(epoch) => Want::Confirm(epoch),
+        Output::AskNewest => Want::AskNewest,
         Output::Role(role) => Want::Be(role),
         other => panic!("the model does not know {other:?}"),
     }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_election::{Config, Epoch, Instant, Preemption, Quorum, Role};
+use bellwether_election::{Body, Config, Epoch, Instant, Message, Newest, Preemption, Quorum, Role, Stamp};
 
 use crate::action::Action;
 use crate::bounds::{Bounds, Clocks, Grants, spend};
-use crate::cluster::{Claim, Cluster, Confirmation, Server};
+use crate::cluster::{Claim, Cluster, Confirmation, Question, Server};
 use crate::invariants::{self, Step};
 use crate::network::Envelope;
 use crate::process::{Event, Process, Processes};
-use crate::time::{NOW, age};
+use crate::time::{NOW, age, micros};
 
 /// The way the world around the electors works.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) grants: Grants,
     /// The transport knows links and speaks of them.
     pub(crate) links: bool,
+    /// The arbiter takes its time to say which epoch is the newest.
+    questions: bool,
     /// No two servers may be coordinator in the same epoch.
     pub(crate) unique_epochs: bool,
     /// It must be the best server that becomes coordinator.
@@ -43,6 +45,7 @@ impl World {
             clocks: bounds.clocks,
             grants: bounds.arbiter,
             links: bounds.budget.hints > 0,
+            questions: bounds.budget.lies > 0,
             unique_epochs: bounds.arbiter == Grants::Durable || (majority && bounds.budget.restarts == 0),
             best_wins: bounds.preemption == Preemption::Always && bounds.budget.resignations == 0,
         }
@@ -143,6 +146,30 @@ impl World {
                     self.happen(cluster, *server, &Event::Confirmation(epoch, None));
                 }
             }
+            Action::LookUp(server) => {
+                let newest = self.newest(cluster);
+                let question = &mut cluster.servers[*server].question;
+                if let Some(Question::Asked(seen)) = *question {
+                    *question = Some(Question::Said(seen, newest));
+                }
+            }
+            Action::AnswerQuestion(server) => {
+                if let Some(Question::Said(seen, newest)) = cluster.servers[*server].question {
+                    self.answer(cluster, *server, seen, newest);
+                }
+            }
+            Action::LoseAnswer(server) => {
+                spend(&mut cluster.left.refusals);
+                if let Some(Question::Asked(seen) | Question::Said(seen, _)) =
+                    cluster.servers[*server].question
+                {
+                    self.answer(cluster, *server, seen, Newest::Unreachable);
+                }
+            }
+            Action::Lie(from, to, epoch) => {
+                spend(&mut cluster.left.lies);
+                self.lie(cluster, *from, *to, *epoch);
+            }
             Action::Write(server) => {
                 spend(&mut cluster.left.writes);
                 self.write(cluster, *server);
@@ -170,6 +197,35 @@ impl World {
 
     fn deliver(&self, cluster: &mut Cluster, envelope: &Arc<Envelope>) {
         self.happen(cluster, envelope.to, &Event::Message(Arc::clone(envelope)));
+    }
+
+    fn newest(&self, cluster: &Cluster) -> Newest {
+        match self.grants {
+            Grants::Durable => Newest::Epoch(cluster.granted),
+            Grants::Local => Newest::NotRecorded,
+        }
+    }
+
+    fn answer(&self, cluster: &mut Cluster, server: usize, asked: Epoch, newest: Newest) {
+        let answered = &mut cluster.servers[server];
+        answered.question = None;
+        if let Newest::Epoch(newest) = newest {
+            // The one exception to `epoch_grows`.
+            answered.known = answered.known.min(newest);
+        }
+        self.happen(cluster, server, &Event::Newest(newest));
+        invariants::answered(cluster, server, asked, newest);
+    }
+
+    fn lie(&self, cluster: &mut Cluster, from: usize, to: usize, epoch: Epoch) {
+        let Some(liar) = &cluster.servers[from].process else {
+            return;
+        };
+        let sender = liar.member().clone();
+        let stamp = Stamp(micros(NOW.elapsed_since_origin()));
+        let body = Body::Coordinator { epoch, stamp };
+        let envelope = Arc::new(Envelope::new(from, to, Message { sender, body }));
+        self.happen(cluster, to, &Event::Message(envelope));
     }
 
     fn grant(&self, cluster: &mut Cluster, server: usize) {
@@ -203,6 +259,7 @@ impl World {
     fn gone(&self, cluster: &mut Cluster, server: usize) {
         let gone = &mut cluster.servers[server];
         (gone.process, gone.claim, gone.confirmation, gone.asleep) = (None, None, None, false);
+        (gone.question, gone.unanswered) = (None, false);
         gone.known = Epoch::ZERO;
         if cluster.left.restarts == 0 {
             cluster.network.forget_reader(server);
@@ -227,7 +284,13 @@ impl World {
         let reaction = self.processes.react(&process, server, now, event);
         Step::of(self, cluster, server, granted).carry_out(&reaction);
         if cluster.servers[server].role() == Some(&Role::Left) {
-            self.gone(cluster, server);
+            return self.gone(cluster, server);
+        }
+        if !self.questions
+            && let Some(Question::Asked(seen)) = cluster.servers[server].question
+        {
+            let newest = self.newest(cluster);
+            self.answer(cluster, server, seen, newest);
         }
     }
 
