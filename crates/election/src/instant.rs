@@ -1,7 +1,8 @@
 use core::ops::Add;
 use core::time::Duration;
 
-/// A moment on the caller's monotonic clock: the time since an origin of the caller's choice.
+/// A moment on the caller's monotonic clock: the time since an origin of the caller's choice. Best is a clock that goes
+/// on while the machine is suspended: leases run out for everybody else meanwhile.
 ///
 /// The elector compares moments it was handed and never reads a clock, so a test can drive it through hours
 /// in microseconds. Moments of different servers are never compared.

@@ -11,7 +11,8 @@
 //! - With an arbiter that never grants an epoch twice, no two servers are coordinator in the same epoch, and a
 //!   later coordinator's epoch is larger, across any restarts.
 //! - With [`Quorum::Majority`], no two servers are coordinator at the same time as long as no clock runs a tenth
-//!   faster than another: a coordinator stops before those who supported it may support another.
+//!   faster than another: a coordinator stops before those who supported it may support another. Time that passes while
+//!   the machine is suspended counts where the system tells of it: see `Election`.
 //! - With an arbiter that also says which epoch is the newest ([`Arbiter::newest`]), no server acts for long on an epoch
 //!   that it has not granted: a peer that makes one up costs an election, and no more.
 //! - When links hold still, the servers that can reach each other agree on one coordinator; by default it is

@@ -32,7 +32,8 @@ pub enum Quorum {
     /// More than half of the servers that are not observers. A coordinator that has not heard so many for
     /// nine tenths of [`Config::timeout`](crate::Config::timeout) stops, and only after the whole of it can
     /// another be elected; so there are never two, as long as no clock runs more than a tenth faster than
-    /// another. Choose it when nothing else checks the epoch. The price: a minority has no coordinator, and
+    /// another and every clock goes on while its machine is suspended: `Election` says where that is so. Choose it when
+    /// nothing else checks the epoch. The price: a minority has no coordinator, and
     /// a crash is answered after the timeout, not at once, for a closed connection is no proof of a crash.
     ///
     /// Servers keep nothing on disk. One that restarts gives no vote until all it promised before has run

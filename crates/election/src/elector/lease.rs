@@ -52,7 +52,8 @@ impl Config {
 impl<R: RngCore> Elector<R> {
     /// Until when this server may act as coordinator without hearing anybody again. `None` if it is not
     /// coordinator, or if it needs nobody's agreement. With [`Quorum::Majority`] no other server becomes
-    /// coordinator before that moment, as long as no clock runs more than a tenth slower than another.
+    /// coordinator before that moment, as long as no clock runs more than a tenth slower than another. So hand in a clock
+    /// that goes on while the machine is suspended.
     ///
     /// Ask anew for every piece of work: it moves ahead while the others are heard.
     pub fn valid_until(&self) -> Option<Instant> {
