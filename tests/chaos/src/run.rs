@@ -85,6 +85,7 @@ pub async fn run(options: &Options, plan: Plan, dir: &Path) -> Result<RunReport>
     let replays = ask_again(&world, &entries).await?;
     let state = FinalState::read(world.database()).await?;
     let ledger = ledger.finish().await?;
+    findings.push(check::granted_epochs_only(&timeline.beliefs, &ledger));
     let machine = machine.finish(dir);
     // The checks need the processors themselves.
     drop(world);

@@ -23,6 +23,9 @@ pub struct Timeline {
     pub troubles: Vec<String>,
     /// Which servers said to be coordinator.
     pub reigns: Vec<Reign>,
+    /// Which epochs servers said to know.
+    #[serde(default)]
+    pub beliefs: Vec<Belief>,
     /// Which members of the replica set were its primary, as the observer saw it.
     pub primaries: Vec<Primary>,
 }
@@ -77,6 +80,19 @@ pub struct Reign {
     /// When it first said so.
     pub began: u64,
     /// When it no longer did.
+    pub ended: u64,
+}
+
+/// A stretch in which a server said that an epoch is the newest it knows a coordinator of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Belief {
+    /// The server's place: 0 is `s1`.
+    pub server: usize,
+    /// The epoch.
+    pub epoch: u64,
+    /// When it first said so.
+    pub began: u64,
+    /// When it last did.
     pub ended: u64,
 }
 

@@ -1,5 +1,5 @@
-//! `epoch_unique`, `epoch_grows`, `fenced` and `fence_written`: from the ledger's own history, in the order in which MongoDB committed it,
-//! and from the epochs that clients were told.
+//! `epoch_unique`, `epoch_grows`, `fenced`, `fence_written` and `granted_epochs_only`: from the ledger's own history, in the order in which MongoDB committed it,
+//! and from the epochs that clients were told and servers say to know.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,6 +8,11 @@ use bellwether_client::{CommandId, Outcome};
 use super::{Finding, Verdict, Wrongs};
 use crate::history::Entry;
 use crate::ledger::{Ledger, Line};
+use crate::timeline::Belief;
+
+/// How long a server may believe an epoch that was never granted, in microseconds. It asks MongoDB at once, and again every
+/// half second; it takes longer only while MongoDB answers nobody, which no fault of a run does for so long.
+const LONGEST_BELIEF: u64 = 12_000_000;
 
 /// Who was granted an epoch: the server and the number it drew at its start.
 type Holder = (String, String);
@@ -19,6 +24,39 @@ pub(super) fn check(entries: &[Entry], ledger: &Ledger) -> Vec<Finding> {
         fenced(entries, ledger),
         written(ledger),
     ];
+    doubt(&mut findings, ledger);
+    findings
+}
+
+/// `granted_epochs_only`: no server says for long that it knows an epoch which the ledger never granted.
+pub fn granted_epochs_only(beliefs: &[Belief], ledger: &Ledger) -> Finding {
+    let mut wrongs = Wrongs::default();
+    let granted = ledger.lines.iter().filter_map(|line| match line {
+        Line::From { fence: Some(fence) } => Some(fence.epoch),
+        Line::Granted { epoch, .. } => Some(*epoch),
+        _ => None,
+    });
+    let newest = granted.max().unwrap_or_default();
+    for belief in beliefs {
+        let made_up = belief.epoch > newest;
+        wrongs.unless(!made_up || belief.ended - belief.began <= LONGEST_BELIEF, || {
+            format!(
+                "s{} said from {:.1} s to {:.1} s that it knows epoch {}, and the newest that was granted is {newest}",
+                belief.server + 1,
+                belief.began as f64 / 1e6,
+                belief.ended as f64 / 1e6,
+                belief.epoch,
+            )
+        });
+    }
+    let mut findings = [wrongs.finding("granted_epochs_only", None, beliefs.len())];
+    doubt(&mut findings, ledger);
+    let [finding] = findings;
+    finding
+}
+
+/// A ledger with holes proves nothing.
+fn doubt(findings: &mut [Finding], ledger: &Ledger) {
     let holes: Vec<&str> = ledger
         .lines
         .iter()
@@ -41,7 +79,6 @@ pub(super) fn check(entries: &[Entry], ledger: &Ledger) -> Vec<Finding> {
             finding.verdict = Verdict::Undecided("the ledger shows no grant of an epoch".into());
         }
     }
-    findings
 }
 
 fn unique(entries: &[Entry], ledger: &Ledger) -> Finding {

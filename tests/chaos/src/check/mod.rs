@@ -25,6 +25,8 @@ use crate::ledger::Ledger;
 use crate::replay::Replay;
 use calls::Calls;
 
+pub use epochs::granted_epochs_only;
+
 /// How many examples of one violation are told.
 const EXAMPLES: usize = 5;
 

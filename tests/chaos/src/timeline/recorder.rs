@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use bellwether_protocol::{RoleName, Status};
 
-use super::{Ordeal, Primary, Reign, Skipped, Timeline, Why};
+use super::{Belief, Ordeal, Primary, Reign, Skipped, Timeline, Why};
 use crate::fault::{Fault, Node};
 use crate::plan::Phase;
 
@@ -73,9 +73,27 @@ impl Recorder {
         let now = self.now();
         for (server, status) in statuses.iter().enumerate() {
             let Some(status) = status else { continue };
+            if let Some(epoch) = status.epoch {
+                self.believes(now, server, epoch);
+            }
             if let (RoleName::Coordinator, Some(epoch)) = (status.role, status.epoch) {
                 self.coordinator(now, server, epoch);
             }
+        }
+    }
+
+    fn believes(&mut self, now: u64, server: usize, epoch: u64) {
+        let mut beliefs = self.timeline.beliefs.iter_mut().rev();
+        // Only the last one goes on: a server that forgot an epoch in between begins anew.
+        let last = beliefs.find(|belief| belief.server == server);
+        match last {
+            Some(belief) if belief.epoch == epoch && now <= belief.ended + BREAK => belief.ended = now,
+            _ => self.timeline.beliefs.push(Belief {
+                server,
+                epoch,
+                began: now,
+                ended: now,
+            }),
         }
     }
 
@@ -128,6 +146,31 @@ mod tests {
 
     fn recorder() -> Recorder {
         Recorder::new(Instant::now())
+    }
+
+    #[test]
+    fn a_belief_ends_when_another_begins() {
+        let mut recorder = recorder();
+        for (now, server, epoch) in [
+            (0, 1, 7),
+            (1, 2, 7),
+            (250_000, 1, 7),
+            (500_000, 1, 9),
+            (750_000, 1, 7),
+        ] {
+            recorder.believes(now, server, epoch);
+        }
+        let beliefs = recorder.timeline.beliefs.iter();
+        let beliefs: Vec<_> = beliefs
+            .map(|belief| (belief.server, belief.epoch, belief.began, belief.ended))
+            .collect();
+        let expected = [
+            (1, 7, 0, 250_000),
+            (2, 7, 1, 1),
+            (1, 9, 500_000, 500_000),
+            (1, 7, 750_000, 750_000),
+        ];
+        assert_eq!(beliefs, expected);
     }
 
     #[test]

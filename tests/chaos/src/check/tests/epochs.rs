@@ -1,4 +1,5 @@
 use super::*;
+use crate::timeline::Belief;
 
 /// A run in which each of these tokens was recorded in an epoch of its own, granted just before.
 fn epochs(tokens: &[&str]) -> Run {
@@ -165,4 +166,36 @@ fn a_hole_in_the_ledger_is_no_proof() {
     assert!(undecided(&empty) >= 3, "{:?}", empty.judged());
     empty.granted(1, "s1");
     empty.holds();
+}
+
+#[test]
+fn an_epoch_that_was_never_granted_and_is_believed_for_long_is_seen() {
+    let believed = |epoch, seconds: u64| {
+        let belief = Belief {
+            server: 1,
+            epoch,
+            began: 1_000_000,
+            ended: 1_000_000 + seconds * 1_000_000,
+        };
+        granted_epochs_only(&[belief], &epochs(&["a", "b", "c"]).ledger).verdict
+    };
+    assert_eq!(believed(3, 600), Verdict::Held);
+    assert_eq!(
+        believed(1_000_000_000_000_000, 3),
+        Verdict::Held,
+        "until it was told"
+    );
+    assert!(
+        matches!(believed(4, 13), Verdict::Violated(why) if why.starts_with("1 times: s2 said from 1.0 s to 14.0 s"))
+    );
+
+    let unseen = Line::Lost {
+        why: "cut off".into(),
+    };
+    let mut ledger = epochs(&["a"]).ledger;
+    ledger.lines.push(unseen);
+    assert!(matches!(
+        granted_epochs_only(&[], &ledger).verdict,
+        Verdict::Undecided(_)
+    ));
 }
