@@ -22,6 +22,7 @@ mod semver;
 mod simulate;
 mod targets;
 mod test;
+mod test_mongodb;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,8 @@ enum Task {
     Demo(demo::Options),
     /// Check and test everything
     Test(test::Options),
+    /// Run the suites that depend on MongoDB most on a second version of it
+    TestMongodb(test_mongodb::Options),
     /// Package the election crate as for publishing, and run elections in a project that depends on the package
     Package,
     /// Build the election crate without features where there is no operating system
@@ -127,6 +130,7 @@ async fn run(task: Task) -> Result<()> {
     match task {
         Task::Demo(options) => demo::run(options).await,
         Task::Test(options) => test::run(options).await,
+        Task::TestMongodb(options) => test_mongodb::run(options).await,
         Task::Package => package::run().await,
         Task::Targets => targets::run().await,
         Task::Features => features::run().await,

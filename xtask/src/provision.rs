@@ -9,6 +9,7 @@ mod faketime;
 mod kubernetes_validate;
 mod mongod;
 mod node;
+mod second_mongod;
 mod wheel;
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +22,7 @@ pub(crate) use faketime::faketime;
 pub(crate) use kubernetes_validate::kubernetes_validate;
 pub(crate) use mongod::mongod;
 pub(crate) use node::{node, packages};
+pub(crate) use second_mongod::second_mongod;
 pub(crate) use xtask_step::{Missing, rust_src, target, toolchain, wasm_target};
 
 use crate::step::say;
@@ -30,6 +32,7 @@ pub(crate) async fn everything() -> Result<()> {
     faketime().await;
     let got = [
         mongod().await,
+        second_if_possible().await,
         wasm_target().await,
         browser().await,
         if_possible(rust_src().await),
@@ -55,6 +58,14 @@ fn if_possible(got: Result<()>) -> Result<()> {
         }
         got => got,
     }
+}
+
+/// Without it nothing but `cargo xtask test-mongodb` lacks anything.
+async fn second_if_possible() -> Result<()> {
+    if let Err(error) = second_mongod().await {
+        say(format_args!("no second MongoDB: {error:#}"));
+    }
+    Ok(())
 }
 
 /// A browser that can be driven, for the tests of the page, the package and the browser client.

@@ -43,7 +43,7 @@ async fn download() -> Result<()> {
 }
 
 /// The version of a `mongod`, which shows that it runs on this machine.
-async fn version(mongod: &Path) -> Result<String> {
+pub(super) async fn version(mongod: &Path) -> Result<String> {
     let said = output(command(mongod).arg("--version"))
         .await
         .with_context(|| format!("{} does not run on this machine", mongod.display()))?;

