@@ -60,7 +60,7 @@ pub use program::{
 pub use raw_socket::{Length, RawFrame, RawSocket, Received, command_text, handshake, opcode};
 pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};
 pub use reply_cutter::ReplyCutter;
-pub use stage::{Case, Stage, play};
+pub use stage::{Case, Stage, play, play_rows};
 pub use traced_load::{Effects, INSERTS, Tally, TracedLoad, TracedReport, UPDATES};
 pub use wait::{PATIENCE, wait_until};
 pub use xtask_step::{find_node, node_packages, npm, on_path, target_dir};

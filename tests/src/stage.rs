@@ -8,13 +8,13 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 
 /// What the cases of a test program share: it is started with the first case, and they are played on it one after the
-/// other.
-pub trait Stage: Sized + Send + 'static {
+/// other. A case is a function, or a value of another type `C`, such as a row of a table.
+pub trait Stage<C = Case<Self>>: Sized + Send + 'static {
     /// Starts everything.
     fn start() -> impl Future<Output = Result<Self>>;
 
     /// Plays a case, with everything in order before it.
-    fn play(&mut self, case: Case<Self>) -> impl Future<Output = Result<()>>;
+    fn play(&mut self, case: C) -> impl Future<Output = Result<()>>;
 
     /// Ends everything, after the last case.
     fn end(self) -> impl Future<Output = Result<()>>;
@@ -41,6 +41,18 @@ macro_rules! cases {
 /// # Errors
 /// If the stage does not end in order.
 pub fn play<S: Stage>(cases: impl IntoIterator<Item = (&'static str, Case<S>)>) -> Result<ExitCode> {
+    play_rows::<S, Case<S>>(cases.into_iter().map(|(name, case)| (name.to_owned(), case)))
+}
+
+/// As [`play`], for cases that are rows of a table.
+///
+/// # Errors
+/// As for [`play`].
+pub fn play_rows<S, C>(rows: impl IntoIterator<Item = (String, C)>) -> Result<ExitCode>
+where
+    S: Stage<C>,
+    C: Send + 'static,
+{
     let arguments = Arguments {
         test_threads: Some(1),
         ..Arguments::from_args()
@@ -49,12 +61,12 @@ pub fn play<S: Stage>(cases: impl IntoIterator<Item = (&'static str, Case<S>)>) 
         runtime: Runtime::new()?,
         stage: Mutex::default(),
     });
-    let trials = cases.into_iter().map(|(name, case)| {
+    let trials = rows.into_iter().map(|(name, row)| {
         let shared = Arc::clone(&shared);
-        Trial::test(name, move || shared.play(case))
+        Trial::test(name, move || shared.play(row))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    shared.end()?;
+    shared.end::<C>()?;
     Ok(conclusion.exit_code())
 }
 
@@ -72,8 +84,11 @@ enum State<S> {
     Failed,
 }
 
-impl<S: Stage> Shared<S> {
-    fn play(&self, case: Case<S>) -> Result<(), Failed> {
+impl<S: Send + 'static> Shared<S> {
+    fn play<C>(&self, case: C) -> Result<(), Failed>
+    where
+        S: Stage<C>,
+    {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         self.runtime
             .block_on(async {
@@ -92,7 +107,10 @@ impl<S: Stage> Shared<S> {
             })
     }
 
-    fn end(&self) -> Result<()> {
+    fn end<C>(&self) -> Result<()>
+    where
+        S: Stage<C>,
+    {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         // A driver's client ends tasks of the runtime when it is dropped.
         let _inside = self.runtime.enter();

@@ -6,7 +6,7 @@ use super::refusal::{Refusal, bad_command};
 use super::vocabulary::{check_collection, check_option};
 
 /// What an index may be given, besides its key. A `storageEngine` is for MongoDB's operator.
-const INDEX: [&str; 17] = [
+pub(super) const INDEX: [&str; 17] = [
     "key",
     "name",
     "unique",

@@ -24,6 +24,20 @@ impl Vocabulary {
             .collect()
     }
 
+    /// Every command with the options it takes: for tests, which see to it that none goes untested. `transaction` stands
+    /// for a list of commands, and `index` for an index of `createIndexes`.
+    #[doc(hidden)]
+    pub fn options(&self) -> Vec<(&'static str, Vec<&'static str>)> {
+        let names = CommandName::ALL.into_iter().filter(|name| self.has(*name));
+        let commands = names.map(|name| (name.as_str(), [options(name), &COMMON_OPTIONS].concat()));
+        let mut all: Vec<_> = commands.collect();
+        all.push((super::list::NAME, COMMON_OPTIONS.to_vec()));
+        if self.schema {
+            all.push(("index", schema::INDEX.to_vec()));
+        }
+        all
+    }
+
     fn has(&self, name: CommandName) -> bool {
         self.schema || name.kind() != Kind::Schema
     }

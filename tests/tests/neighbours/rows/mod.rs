@@ -1,0 +1,41 @@
+//! The table, by subject.
+
+mod coverage;
+mod cut;
+mod injected;
+mod lists;
+mod options;
+mod refused;
+mod replies;
+mod schema;
+mod schema_options;
+mod sizes;
+mod statements;
+mod unstoppable;
+
+use crate::row::Row;
+
+/// All rows, in the order in which they are played.
+pub(crate) fn all() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (subject, of_it) in [
+        ("coverage", coverage::rows()),
+        ("refused", refused::rows()),
+        ("options", options::rows()),
+        ("options", schema_options::rows()),
+        ("statements", statements::rows()),
+        ("lists", lists::rows()),
+        ("schema", schema::rows()),
+        ("cut", cut::rows()),
+        ("replies", replies::rows()),
+        ("injected", injected::rows()),
+        ("sizes", sizes::rows()),
+        ("unstoppable", unstoppable::rows()),
+    ] {
+        rows.extend(of_it.into_iter().map(|row| Row {
+            name: format!("{subject}::{}", row.name),
+            ..row
+        }));
+    }
+    rows
+}
