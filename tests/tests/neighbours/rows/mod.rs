@@ -5,10 +5,12 @@ mod cut;
 mod injected;
 mod lists;
 mod options;
+mod overload;
 mod refused;
 mod replies;
 mod schema;
 mod schema_options;
+mod shares;
 mod sizes;
 mod statements;
 mod unstoppable;
@@ -30,6 +32,8 @@ pub(crate) fn all() -> Vec<Row> {
         ("replies", replies::rows()),
         ("injected", injected::rows()),
         ("sizes", sizes::rows()),
+        ("shares", shares::rows()),
+        ("overload", overload::rows()),
         ("unstoppable", unstoppable::rows()),
     ] {
         rows.extend(of_it.into_iter().map(|row| Row {
