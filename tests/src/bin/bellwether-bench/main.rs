@@ -17,6 +17,7 @@ mod kept_open;
 mod latency;
 mod machine;
 mod memory;
+mod neighbours;
 mod one_shots;
 mod page;
 mod plot;
@@ -60,6 +61,8 @@ enum Table {
     Memory(memory::Options),
     /// What good clients wait while others flood a server, and what that leaves behind
     Flood(flood::Options),
+    /// What innocent clients wait beside each kind of bad neighbour, and without it
+    Neighbours(neighbours::Options),
     /// What somebody waits for who opens the page and sends a command, with all servers and with some of them dead
     Page(page::Options),
     /// Draws the figures of `concurrency` and `reads` into docs/
@@ -84,6 +87,7 @@ async fn run(table: &Table, quick: bool) -> Result<()> {
         Table::MongodbFailover(options) => failover::run(options, quick).await,
         Table::Memory(options) => memory::run(options, quick).await,
         Table::Flood(options) => flood::run(options, quick).await,
+        Table::Neighbours(options) => neighbours::run(options, quick).await,
         Table::Page(options) => page::run(options, quick).await,
         Table::Plot => plot::run(),
     }
@@ -104,6 +108,7 @@ async fn everything(quick: bool) -> Result<()> {
         ),
         ("Memory", Table::Memory(memory::Options::default())),
         ("Floods", Table::Flood(flood::Options::default())),
+        ("Neighbours", Table::Neighbours(neighbours::Options::default())),
         ("The page", Table::Page(page::Options::default())),
     ];
     for (title, table) in &tables {

@@ -1,0 +1,180 @@
+//! What innocent clients wait beside each kind of neighbour, and how long nobody is served beside one that MongoDB cannot
+//! stop.
+
+mod innocents;
+mod kinds;
+mod unstoppable;
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::Result;
+use bellwether_tests::markdown::{line, table};
+use bson::{Document, doc};
+use clap::Args;
+use serde::Serialize;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::bed::Bed;
+use crate::figures;
+use crate::machine::Machine;
+use crate::statistics::Percentiles;
+use innocents::{Innocents, Waits};
+use kinds::{Kind, Place};
+
+/// Between a neighbour's end and the next slice, so that what it has left behind is not the next one's.
+const REST: Duration = Duration::from_millis(500);
+
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// How often each neighbour is measured [default: 5; with --quick 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+
+    /// How long it is measured each time, and as long without it, in seconds [default: 8; with --quick 1]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+}
+
+/// One neighbour in one round.
+#[derive(Serialize)]
+struct Slice {
+    kind: String,
+    without: Waits,
+    with: Waits,
+    epochs: u64,
+}
+
+pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
+    let (rounds, seconds) = if quick { (1, 1) } else { (5, 8) };
+    let rounds = options.rounds.unwrap_or(rounds);
+    let length = Duration::from_secs(options.seconds.unwrap_or(seconds));
+    let www = page()?;
+    let mut bed = Bed::start_for_page(www.path().to_path_buf(), &[]).await?;
+    let machine = Machine::seen(bed.replica_set.client()).await?;
+    prepare(&bed).await?;
+    let mut slices = Vec::new();
+    for round in 0..rounds {
+        for kind in Kind::ALL {
+            eprintln!("Round {}: {}.", round + 1, kind.name());
+            slices.push(slice(&mut bed, kind, length).await?);
+        }
+    }
+    drop(bed);
+    machine.show();
+    show(&slices, rounds, length);
+    let mut recoveries = Vec::new();
+    for round in 0..rounds {
+        eprintln!("Round {}: an update that MongoDB cannot stop.", round + 1);
+        recoveries.push(unstoppable::recovery().await?);
+    }
+    unstoppable::show(&recoveries);
+    figures::save("neighbours", &(slices, recoveries))
+}
+
+/// A page with one large file, of which compression makes about half.
+fn page() -> Result<TempDir> {
+    let www = TempDir::with_prefix("bellwether-www-")?;
+    fs::write(
+        www.path().join("index.html"),
+        "<!doctype html><title>Page</title>",
+    )?;
+    let letters: Vec<u8> = (0..3_000_000_u32)
+        .map(|index| b"abcdefghijklmnopqrstuvwxyz"[(index.wrapping_mul(2_654_435_761) >> 27) as usize % 26])
+        .collect();
+    fs::write(www.path().join(kinds::LARGE_FILE), letters)?;
+    Ok(www)
+}
+
+async fn prepare(bed: &Bed) -> Result<()> {
+    let app = bed.replica_set.client().database("app");
+    let unique = doc! { "createIndexes": "bad", "indexes": [{ "key": { "t": 1 }, "name": "t", "unique": true, "sparse": true }] };
+    app.run_command(unique).await?;
+    let bad = app.collection::<Document>("bad");
+    bad.insert_one(doc! { "_id": 1, "n": 0, "t": kinds::text() })
+        .await?;
+    Ok(())
+}
+
+/// The innocents alone, then beside the neighbour.
+async fn slice(bed: &mut Bed, kind: Kind, length: Duration) -> Result<Slice> {
+    let before = bed.cluster.agreement().await?;
+    let ports: Vec<u16> = bed.cluster.servers.iter().map(|server| server.port).collect();
+    let innocents = Innocents::start(&ports);
+    sleep(REST).await;
+    innocents.waits();
+    sleep(length).await;
+    let without = innocents.waits();
+    let place = Place {
+        port: ports[before.coordinator],
+        mongodb: bed.replica_set.client().clone(),
+    };
+    let neighbour = kind.begin(&place);
+    sleep(REST).await;
+    innocents.waits();
+    sleep(length).await;
+    let with = innocents.waits();
+    drop(neighbour);
+    drop(innocents);
+    sleep(REST).await;
+    let after = bed.cluster.agreement().await?;
+    Ok(Slice {
+        kind: kind.name().to_owned(),
+        without,
+        with,
+        epochs: after.epoch - before.epoch,
+    })
+}
+
+fn show(slices: &[Slice], rounds: u32, length: Duration) {
+    line(&format!(
+        "What four innocent clients wait, in ms, each on a connection kept open that inserts and finds in turn without a pause. \
+         {rounds} rounds of {length:?} without and {length:?} with each neighbour, in turn; medians of the rounds. `failed` are \
+         commands of innocents that were not executed at the first try, `epochs` the coordinators elected meanwhile.\n"
+    ));
+    let header = [
+        "beside",
+        "write p50 without",
+        "with",
+        "write p99 without",
+        "with",
+        "read p50 without",
+        "with",
+        "read p99 without",
+        "with",
+        "failed",
+        "epochs",
+    ];
+    let rows: Vec<Vec<String>> = Kind::ALL
+        .into_iter()
+        .map(|kind| {
+            let of_it: Vec<&Slice> = slices.iter().filter(|slice| slice.kind == kind.name()).collect();
+            let over = |which: fn(&Slice) -> Percentiles| {
+                Percentiles::over_rounds(&of_it.iter().map(|slice| which(slice)).collect::<Vec<_>>())
+            };
+            let (writes, beside) = (
+                over(|slice| slice.without.writes),
+                over(|slice| slice.with.writes),
+            );
+            let (reads, reads_beside) = (over(|slice| slice.without.reads), over(|slice| slice.with.reads));
+            let mut cells = vec![kind.name().to_owned()];
+            let times = [
+                writes.p50,
+                beside.p50,
+                writes.p99,
+                beside.p99,
+                reads.p50,
+                reads_beside.p50,
+                reads.p99,
+                reads_beside.p99,
+            ];
+            cells.extend(times.map(|ms| format!("{ms:.1}")));
+            let failed: u64 = of_it.iter().map(|slice| slice.with.failed).sum();
+            let epochs: u64 = of_it.iter().map(|slice| slice.epochs).sum();
+            cells.extend([failed, epochs].map(|count| count.to_string()));
+            cells
+        })
+        .collect();
+    table(&header, &rows);
+}
