@@ -64,7 +64,7 @@ impl Session {
         Self {
             socket,
             context,
-            source: SourceId::new(),
+            source: SourceId::in_group(site.group()),
             site,
             next: None,
             understanding: None,
