@@ -8,8 +8,9 @@ use mongodb::error::{
     Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
 };
 
+use super::code_names::code_name;
 use crate::database::codes::{
-    CURSOR_KILLED, CURSOR_NOT_FOUND, DUPLICATE_KEY, INTERRUPTED, NO_SUCH_TRANSACTION, SNAPSHOT_TOO_OLD,
+    CURSOR_KILLED, CURSOR_NOT_FOUND, INTERRUPTED, NO_SUCH_TRANSACTION, SNAPSHOT_TOO_OLD,
     SNAPSHOT_UNAVAILABLE, TRANSACTION_TOO_LARGE_FOR_CACHE, WRITE_CONFLICT, is_change_of_primary, is_passing,
 };
 use crate::database::decode_lossy;
@@ -204,34 +205,4 @@ fn has_label(reply: &Document, label: &str) -> bool {
     reply
         .get_array("errorLabels")
         .is_ok_and(|labels| labels.iter().any(|one| one.as_str() == Some(label)))
-}
-
-/// MongoDB sends no name with the errors of single statements. These are the ones statements have.
-fn code_name(code: i32) -> String {
-    let name = match code {
-        2 => "BadValue",
-        9 => "FailedToParse",
-        14 => "TypeMismatch",
-        15 => "Overflow",
-        16 => "InvalidLength",
-        20 => "IllegalOperation",
-        28 => "PathNotViable",
-        40 => "ConflictingUpdateOperators",
-        52 => "DollarPrefixedFieldName",
-        53 => "InvalidIdField",
-        55 => "InvalidDBRef",
-        56 => "EmptyFieldName",
-        57 => "DottedFieldName",
-        66 => "ImmutableField",
-        73 => "InvalidNamespace",
-        121 => "DocumentValidationFailure",
-        166 => "CommandNotSupportedOnView",
-        224 => "QueryFeatureNotAllowed",
-        10334 => "BSONObjectTooLarge",
-        DUPLICATE_KEY => "DuplicateKey",
-        17280 => "KeyTooLong",
-        // What MongoDB itself calls a code without a name.
-        other => return format!("Location{other}"),
-    };
-    name.to_owned()
 }

@@ -20,6 +20,7 @@ mod attempt;
 mod backoff;
 mod bet;
 mod bookings;
+mod code_names;
 mod conflicts;
 mod execute;
 mod failure;
