@@ -47,9 +47,19 @@ pub enum Fault {
     ClockJump,
     /// A `mongod`'s disk takes no writes. While it is the primary's, MongoDB acknowledges nothing and elects no other.
     DiskStall,
+    /// MongoDB's primary works on an update of a client that it does not interrupt; healed by killing and starting it; only if it
+    /// is named.
+    Unstoppable,
 }
 
 impl Fault {
+    /// The kinds of a run that names none. [`Unstoppable`](Self::Unstoppable) is not among them: it uses up a processor as long as
+    /// it lasts.
+    pub fn usual() -> Vec<Self> {
+        let all = Self::value_variants().iter().copied();
+        all.filter(|fault| *fault != Self::Unstoppable).collect()
+    }
+
     /// Whether it is done to the network, so needs one of its own.
     pub(crate) fn is_of_the_network(self) -> bool {
         match self {
@@ -71,7 +81,8 @@ impl Fault {
             | Self::StepDown
             | Self::MongodMajorityKill
             | Self::ClockJump
-            | Self::DiskStall => false,
+            | Self::DiskStall
+            | Self::Unstoppable => false,
         }
     }
 }

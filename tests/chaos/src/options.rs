@@ -173,6 +173,6 @@ mod tests {
     fn everything_is_the_default() {
         assert_eq!(options("").workloads(), Workload::value_variants());
         assert_eq!(options("--workloads set,bank,set").workloads().len(), 2);
-        assert_eq!(options("").faults(), Fault::value_variants());
+        assert_eq!(options("").faults(), Fault::usual());
     }
 }

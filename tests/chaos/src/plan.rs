@@ -21,7 +21,7 @@ pub struct Schedule {
     /// How long clients work and faults happen, such as 120s, 10min or 1h
     #[arg(long, default_value = "120s", value_name = "TIME")]
     pub length: humantime::Duration,
-    /// The kinds of faults; all unless given
+    /// The kinds of faults; all but unstoppable unless given
     #[arg(long, value_delimiter = ',', value_name = "FAULT,…")]
     pub faults: Vec<Fault>,
     /// Faults one by one, with calm between them, or several at once; first the one and then the other unless given
@@ -117,7 +117,7 @@ impl Schedule {
     /// The kinds, each once.
     pub fn kinds(&self) -> Vec<Fault> {
         let mut kinds = if self.faults.is_empty() {
-            Fault::value_variants().to_vec()
+            Fault::usual()
         } else {
             self.faults.clone()
         };

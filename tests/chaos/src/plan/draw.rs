@@ -139,6 +139,8 @@ fn lasts(fault: Fault) -> RangeInclusive<u64> {
         Fault::MongodMajorityKill => 1_000..=5_000,
         Fault::StepDown => 500..=1_000,
         Fault::DiskStall => 1_000..=5_000,
+        // Long enough for another epoch to begin.
+        Fault::Unstoppable => 8_000..=15_000,
         Fault::ClockJump => 1_000..=6_000,
         Fault::LoseReplies => 1_000..=5_000,
         Fault::CutPeers

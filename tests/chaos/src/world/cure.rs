@@ -35,7 +35,7 @@ impl Open {
 pub(super) enum Cure {
     /// It ends by itself.
     None,
-    /// Their processes are started again.
+    /// Their processes are killed if they still run, and started again.
     Start(Vec<Node>),
     /// Their processes go on.
     Resume(Vec<Node>),

@@ -95,6 +95,15 @@ impl World {
                 }
                 Ok((format!("{names} is told to step down"), Cure::None))
             }
+            Fault::Unstoppable => {
+                for node in nodes {
+                    self.burn(*node, lot.random()).await?;
+                }
+                Ok((
+                    format!("{names} works on an update that it does not interrupt"),
+                    Cure::Start(nodes.to_vec()),
+                ))
+            }
             Fault::CutPeers
             | Fault::CutPair
             | Fault::CutOneWay

@@ -7,6 +7,7 @@ mod inflict;
 mod links;
 mod options;
 mod spoil;
+mod unstoppable;
 mod victims;
 mod wall_clock;
 

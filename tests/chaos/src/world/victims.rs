@@ -39,7 +39,7 @@ impl World {
                 self.members(1, lot).await?
             }
             Fault::MongodMajorityKill => self.members(2, lot).await?,
-            Fault::StepDown => vec![Node::Mongod(self.healthy_primary().await?)],
+            Fault::StepDown | Fault::Unstoppable => vec![Node::Mongod(self.healthy_primary().await?)],
             Fault::Delay | Fault::Loss => return self.nodes_with_bad_links(fault, lot),
         };
         nodes.iter().all(|node| !self.is_ill(*node)).then_some(nodes)

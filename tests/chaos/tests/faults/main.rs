@@ -46,6 +46,7 @@ fn main() -> Result<ExitCode> {
             a_paused_one_stands_still
             a_primary_that_steps_down_is_followed_by_another
             without_a_majority_nothing_is_acknowledged
+            one_that_does_not_interrupt_works_on_until_it_is_killed
             with_a_stalled_disk_nothing_becomes_durable
             only_one_is_ill_at_a_time;
     })

@@ -43,6 +43,37 @@ pub(crate) async fn without_a_majority_nothing_is_acknowledged(lab: &mut Lab) ->
     Ok(())
 }
 
+pub(crate) async fn one_that_does_not_interrupt_works_on_until_it_is_killed(lab: &mut Lab) -> Result<()> {
+    let primary = Node::Mongod(lab.world.replica_set().wait_for_primary().await?);
+    let inflicted = lab.inflict(Fault::Unstoppable).await?;
+    ensure!(inflicted.nodes == [primary], "{inflicted:?}");
+    let before = lab.pid(primary)?;
+    ensure!(works_on_the_update(lab, primary).await?, "it does not work on it");
+    // The servers go on without it.
+    let outcome = lab.insert(Duration::from_secs(30)).await?;
+    ensure!(outcome == Outcome::Executed, "a command ends as {outcome}");
+    ensure!(
+        works_on_the_update(lab, primary).await? && lab.pid(primary)? == before,
+        "it has ended the work, or is another process"
+    );
+    lab.world.heal(inflicted).await?;
+    lab.world.replica_set().all_follow().await?;
+    ensure!(lab.pid(primary)? != before, "it was not killed");
+    ensure!(!works_on_the_update(lab, primary).await?, "it goes on with it");
+    Ok(())
+}
+
+async fn works_on_the_update(lab: &Lab, node: Node) -> Result<bool> {
+    let Node::Mongod(place) = node else {
+        bail!("{node} is no member");
+    };
+    let admin = lab.world.replica_set().members[place].direct.database("admin");
+    let found = admin
+        .run_command(doc! { "currentOp": 1, "ns": "app.burn", "active": true })
+        .await?;
+    Ok(!found.get_array("inprog")?.is_empty())
+}
+
 pub(crate) async fn with_a_stalled_disk_nothing_becomes_durable(lab: &mut Lab) -> Result<()> {
     for is_primary in [false, true] {
         let primary = Node::Mongod(lab.world.replica_set().wait_for_primary().await?);
