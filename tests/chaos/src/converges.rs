@@ -3,7 +3,7 @@
 
 use crate::check::{Finding, Verdict};
 use crate::fault::{Fault, Node};
-use crate::timeline::{Ordeal, Timeline};
+use crate::timeline::{Ordeal, Stretch, Timeline};
 
 /// How long a cluster may take. It takes a second or two: detection, election, and the driver's finding of a primary.
 /// This is no figure, but the difference between slow and stuck.
@@ -17,21 +17,7 @@ const LEAST: u64 = 2_000_000;
 pub fn converges(executed: &[u64], timeline: &Timeline, servers: usize) -> Finding {
     let mut checked = 0;
     let mut stuck = Vec::new();
-    let mut changes: Vec<u64> = timeline
-        .faults
-        .iter()
-        .flat_map(|ordeal| [ordeal.began, ordeal.ended])
-        .collect();
-    changes.extend([0, timeline.ended]);
-    changes.retain(|change| *change <= timeline.ended);
-    changes.sort_unstable();
-    for stretch in changes.windows(2) {
-        let (began, ended) = (stretch[0], stretch[1]);
-        let faults: Vec<&Ordeal> = timeline
-            .faults
-            .iter()
-            .filter(|ordeal| ordeal.began < ended && ordeal.ended > began)
-            .collect();
+    for Stretch { began, ended, faults } in timeline.stretches() {
         if ended - began < LIMIT + LEAST || !can_work(&faults, servers) {
             continue;
         }

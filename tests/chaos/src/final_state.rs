@@ -28,6 +28,8 @@ pub struct FinalState {
     pub counters: BTreeMap<String, Tallied>,
     /// The counters whose commands were sent by two clients.
     pub duplicates: BTreeMap<String, Tallied>,
+    /// The tokens that bad neighbours have left, each as often as it is there.
+    pub neighbours: Vec<String>,
     /// The records of the executed commands, with their epochs.
     pub records: BTreeMap<CommandId, u64>,
 }
@@ -69,6 +71,7 @@ impl FinalState {
         state.accounts = tallied(client, Workload::Bank, "balance", "log").await?;
         state.counters = tallied(client, Workload::Counter, "n", "by").await?;
         state.duplicates = tallied(client, Workload::Duplicates, "n", "by").await?;
+        state.neighbours = neighbours(client).await?;
         state.records = ledger::records(client).await?;
         Ok(state)
     }
@@ -82,6 +85,7 @@ impl FinalState {
             Workload::Bank => Box::new(logged(&self.accounts)),
             Workload::Counter => Box::new(logged(&self.counters)),
             Workload::Duplicates => Box::new(logged(&self.duplicates)),
+            Workload::BadNeighbours => Box::new(self.neighbours.iter()),
         };
         let mut effects = HashMap::new();
         for token in tokens {
@@ -107,12 +111,33 @@ fn logged(all: &BTreeMap<String, Tallied>) -> impl Iterator<Item = &String> {
         .flat_map(|one| one.log.iter().map(|(token, _)| token))
 }
 
+/// Only the tokens are read: beside them is text that is not UTF-8.
+async fn neighbours(client: &mongodb::Client) -> Result<Vec<String>> {
+    let left = matching(
+        client,
+        Workload::BadNeighbours,
+        doc! { "by": { "$exists": true } },
+        doc! { "by": 1 },
+    );
+    left.await?.iter().map(|document| text(document, "by")).collect()
+}
+
 async fn documents(client: &mongodb::Client, workload: Workload) -> Result<Vec<Document>> {
+    matching(client, workload, doc! {}, doc! {}).await
+}
+
+async fn matching(
+    client: &mongodb::Client,
+    workload: Workload,
+    filter: Document,
+    fields: Document,
+) -> Result<Vec<Document>> {
     let name = collection(workload);
     let found = client
         .database(DATABASE)
         .collection::<Document>(name)
-        .find(doc! {})
+        .find(filter)
+        .projection(fields)
         .read_concern(ReadConcern::snapshot())
         .await;
     let reading = || format!("reading the collection {name}");

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use bellwether_client::{CommandId, Outcome};
+use bellwether_protocol::ErrorCode;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +28,17 @@ pub enum Workload {
     Duplicates,
     /// `$inc`, and reads.
     Counter,
+    /// Commands at fault, long reads and replies that are not UTF-8, in turns with everybody else's; only if it is named.
+    BadNeighbours,
+}
+
+impl Workload {
+    /// The workloads of a run that names none. Bad neighbours are not among them: they use time of MongoDB that faults and
+    /// checkers need.
+    pub fn usual() -> Vec<Self> {
+        let all = Self::value_variants().iter().copied();
+        all.filter(|workload| *workload != Self::BadNeighbours).collect()
+    }
 }
 
 /// One command of one client: a call and what came of it.
@@ -71,6 +83,19 @@ pub struct Tried {
     pub server: String,
     /// What became of the command in this try, as far as the client knows.
     pub outcome: Outcome,
+    /// The error that the server answered with, if it did.
+    #[serde(default)]
+    pub error: Option<TriedError>,
+}
+
+/// An error that a server answered with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriedError {
+    /// Its code in the protocol.
+    pub code: ErrorCode,
+    /// MongoDB's code, if MongoDB refused the command.
+    #[serde(default)]
+    pub mongo: Option<i32>,
 }
 
 /// How many calls have ended so far, by what was told.
@@ -196,6 +221,10 @@ mod tests {
             tries: vec![Tried {
                 server: "s1".into(),
                 outcome: Outcome::Unknown,
+                error: Some(TriedError {
+                    code: ErrorCode::Mongo,
+                    mongo: Some(11_000),
+                }),
             }],
         };
         writer.write(&entry);

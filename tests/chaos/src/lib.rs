@@ -3,6 +3,7 @@
 //!
 //! Everything that is drawn by lot comes from one seed.
 
+pub mod bystanders;
 pub mod check;
 pub mod converges;
 pub mod fault;

@@ -29,7 +29,7 @@ pub struct Options {
     /// Print the plan and do nothing
     #[arg(long)]
     pub plan_only: bool,
-    /// What clients do; everything unless given
+    /// What clients do; everything but bad-neighbours unless given
     #[arg(long, value_delimiter = ',', value_name = "WORKLOAD,…")]
     pub workloads: Vec<Workload>,
     /// How many clients
@@ -71,7 +71,7 @@ impl Options {
     /// What clients do, each once.
     pub fn workloads(&self) -> Vec<Workload> {
         let mut workloads = if self.workloads.is_empty() {
-            Workload::value_variants().to_vec()
+            Workload::usual()
         } else {
             self.workloads.clone()
         };
@@ -170,8 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_the_default() {
-        assert_eq!(options("").workloads(), Workload::value_variants());
+    fn everything_usual_is_the_default() {
+        assert_eq!(options("").workloads(), Workload::usual());
         assert_eq!(options("--workloads set,bank,set").workloads().len(), 2);
         assert_eq!(options("").faults(), Fault::usual());
     }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use crate::bystanders::bystanders_execute;
 use crate::check::{self, Finding, Verdict};
 use crate::converges::converges;
 use crate::final_state::FinalState;
@@ -81,6 +82,7 @@ pub async fn run(options: &Options, plan: Plan, dir: &Path) -> Result<RunReport>
         converges(&executed, &timeline, options.servers),
         after_all(healed, executed.last().is_some_and(|last| *last > timeline.ended)),
     ];
+    findings.extend(bystanders_execute(&entries, &timeline));
     eprintln!("{} calls; checking them", entries.len());
     let replays = ask_again(&world, &entries).await?;
     let state = FinalState::read(world.database()).await?;

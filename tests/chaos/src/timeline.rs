@@ -30,6 +30,42 @@ pub struct Timeline {
     pub primaries: Vec<Primary>,
 }
 
+/// A stretch in which faults neither came nor went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch<'a> {
+    /// When it began.
+    pub began: u64,
+    /// When it ended.
+    pub ended: u64,
+    /// The faults that lasted all the time.
+    pub faults: Vec<&'a Ordeal>,
+}
+
+impl Timeline {
+    /// The stretches until the plan was over, in order.
+    pub fn stretches(&self) -> Vec<Stretch<'_>> {
+        let faults = self.faults.iter();
+        let mut changes: Vec<u64> = faults
+            .flat_map(|ordeal| [ordeal.began, ordeal.ended])
+            .chain([0, self.ended])
+            .filter(|change| *change <= self.ended)
+            .collect();
+        changes.sort_unstable();
+        let between = |pair: &[u64]| {
+            let (began, ended) = (pair[0], pair[1]);
+            let faults = self.faults.iter();
+            Stretch {
+                began,
+                ended,
+                faults: faults
+                    .filter(|ordeal| ordeal.began < ended && ordeal.ended > began)
+                    .collect(),
+            }
+        };
+        changes.windows(2).map(between).collect()
+    }
+}
+
 /// A fault from when it was inflicted to when it was healed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ordeal {

@@ -10,6 +10,7 @@ mod denied;
 mod durable;
 mod epochs;
 mod exactly_once;
+mod faulty_refused;
 mod linearizable;
 mod replies;
 mod search;
@@ -33,7 +34,8 @@ const EXAMPLES: usize = 5;
 /// What a checker found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What was checked, by its name in the design, or `set`, `bank`, `replies_equal`, `fence_written` or `not_denied`.
+    /// What was checked, by its name in the design, or `set`, `bank`, `replies_equal`, `fence_written`,
+    /// `not_denied`, `faulty_refused` or `bystanders_execute`.
     pub invariant: String,
     /// In what it was checked, if not in everything.
     pub workload: Option<Workload>,
@@ -69,6 +71,7 @@ pub fn all(
     findings.extend(linearizable::check(&calls, state, limit));
     findings.extend(set::check(&calls, state));
     findings.extend(bank::check(&calls, state));
+    findings.extend(faulty_refused::check(&calls, entries));
     findings.push(replies::check(&calls, entries, replays));
     findings.push(denied::check(&calls, state, ledger));
     findings.extend(epochs::check(entries, ledger));
@@ -83,20 +86,20 @@ pub(crate) struct Wrongs {
 }
 
 impl Wrongs {
-    fn add(&mut self, wrong: impl FnOnce() -> String) {
+    pub(crate) fn add(&mut self, wrong: impl FnOnce() -> String) {
         if self.examples.len() < EXAMPLES {
             self.examples.push(wrong());
         }
         self.count += 1;
     }
 
-    fn unless(&mut self, right: bool, wrong: impl FnOnce() -> String) {
+    pub(crate) fn unless(&mut self, right: bool, wrong: impl FnOnce() -> String) {
         if !right {
             self.add(wrong);
         }
     }
 
-    fn finding(self, invariant: &str, workload: Option<Workload>, checked: usize) -> Finding {
+    pub(crate) fn finding(self, invariant: &str, workload: Option<Workload>, checked: usize) -> Finding {
         let verdict = if self.count == 0 {
             Verdict::Held
         } else {

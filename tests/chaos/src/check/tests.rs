@@ -2,6 +2,7 @@
 
 mod epochs;
 mod linearizable;
+mod neighbours;
 mod objects;
 mod simulated;
 
@@ -59,6 +60,7 @@ impl Run {
             tries: vec![Tried {
                 server: "s1".into(),
                 outcome,
+                error: None,
             }],
         });
         self.entries.last_mut().unwrap()

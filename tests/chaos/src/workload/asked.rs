@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::neighbours::Misdeed;
+
 /// How many accounts a bank has.
 pub const ACCOUNTS: usize = 5;
 
@@ -52,6 +54,13 @@ pub enum What {
         amount: i64,
         /// Whether the answer says how far it is then.
         look: bool,
+    },
+    /// Something that costs a bad server's other clients their commands.
+    Misbehave {
+        /// What it is.
+        how: Misdeed,
+        /// How many bytes there are before a long text, so that MongoDB cuts it elsewhere.
+        shift: usize,
     },
 }
 

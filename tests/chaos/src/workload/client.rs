@@ -5,7 +5,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use bellwether_client::native::Native;
-use bellwether_client::{CommandId, CommandText, Event, Executed, Failure, OneShot, Outcome, ServerList};
+use bellwether_client::{
+    CommandId, CommandText, Event, Executed, Failure, OneShot, Outcome, ServerList, TryEnd,
+};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
@@ -15,7 +17,7 @@ use tokio::time::timeout;
 use super::asked::{Asked, Told, What};
 use super::keys::Keys;
 use super::{command, draw, told};
-use crate::history::{Entry, Tried, Workload, Writer};
+use crate::history::{Entry, Tried, TriedError, Workload, Writer};
 
 /// How old the ids are that clients make themselves, so that no server, whose clock may be an hour slow, takes them
 /// for ids from the future.
@@ -138,7 +140,7 @@ impl Client {
             };
             id = entry.id;
             // A read that is sent again is another read.
-            if !again || asked.what == What::Read || id.is_none() || self.pause().await {
+            if !again || asked.token.is_none() || id.is_none() || self.pause().await {
                 return Ok(());
             }
         }
@@ -233,12 +235,20 @@ impl OpenCall {
                 self.entry.tries.push(Tried {
                     server: self.greeted.get(server).cloned().unwrap_or_default(),
                     outcome: Outcome::Unknown,
+                    error: None,
                 });
             }
             // Only one server has the command at a time.
             Event::Ended { tried, .. } if tried.sent => {
                 if let Some(last) = self.entry.tries.last_mut() {
                     last.outcome = tried.outcome();
+                    last.error = match &tried.end {
+                        TryEnd::Refused(frame) => Some(TriedError {
+                            code: frame.code,
+                            mongo: frame.mongo.as_ref().map(|error| error.code),
+                        }),
+                        _ => None,
+                    };
                 }
             }
             _ => {}

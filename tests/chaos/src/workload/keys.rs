@@ -33,6 +33,7 @@ impl Keys {
             Workload::Bank => 'b',
             Workload::Duplicates => 'd',
             Workload::Counter => 'c',
+            Workload::BadNeighbours => 'n',
         };
         format!("{letter}{generation}.{}", rng.random_range(0..AT_A_TIME))
     }

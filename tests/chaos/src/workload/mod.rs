@@ -7,6 +7,7 @@ mod client;
 mod counter;
 mod keys;
 mod load;
+pub(crate) mod neighbours;
 mod register;
 pub(crate) mod reply;
 mod set;
@@ -22,6 +23,7 @@ pub use asked::{ACCOUNTS, Asked, Told, What};
 pub(crate) use bank::account;
 pub use client::Client;
 pub use load::{Load, Options};
+pub use neighbours::Misdeed;
 
 /// The users' database of the cluster.
 pub const DATABASE: &str = "app";
@@ -39,6 +41,7 @@ pub async fn prepare(client: &mongodb::Client) -> Result<()> {
         bank::COLLECTION,
         counter::COLLECTION,
         counter::DUPLICATES,
+        neighbours::COLLECTION,
     ] {
         let made = database
             .create_collection(name)
@@ -55,7 +58,7 @@ pub async fn prepare(client: &mongodb::Client) -> Result<()> {
         .run_command(index)
         .await
         .context("making the sets' index")?;
-    Ok(())
+    neighbours::prepare(&database).await
 }
 
 /// The collection of a workload's objects.
@@ -67,6 +70,7 @@ pub(crate) fn collection(workload: Workload) -> &'static str {
         Workload::Bank => bank::COLLECTION,
         Workload::Counter => counter::COLLECTION,
         Workload::Duplicates => counter::DUPLICATES,
+        Workload::BadNeighbours => neighbours::COLLECTION,
     }
 }
 
@@ -78,6 +82,7 @@ pub fn command(workload: Workload, asked: &Asked) -> String {
         Workload::Set => set::command(asked),
         Workload::Bank => bank::command(asked),
         Workload::Counter | Workload::Duplicates => counter::command(collection(workload), asked),
+        Workload::BadNeighbours => neighbours::command(asked),
     }
 }
 
@@ -89,6 +94,7 @@ pub fn told(workload: Workload, asked: &Asked, reply: &str) -> Told {
         Workload::Set => set::told(asked, &reply),
         Workload::Bank => bank::told(asked, &reply),
         Workload::Counter | Workload::Duplicates => counter::told(asked, &reply),
+        Workload::BadNeighbours => neighbours::told(asked, &reply),
     });
     told.unwrap_or_else(|| Told::Nonsense(reply.to_owned()))
 }
@@ -116,6 +122,7 @@ pub(crate) fn draw(
         Workload::Bank => bank::draw(rng, key, token),
         Workload::Counter => counter::draw(rng, key, token),
         Workload::Duplicates => counter::draw_duplicate(rng, key, token),
+        Workload::BadNeighbours => neighbours::draw(rng, token),
     }
 }
 

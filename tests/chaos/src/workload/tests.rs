@@ -3,18 +3,19 @@ use std::collections::HashMap;
 use rand::SeedableRng;
 
 use super::*;
-use crate::history::Workload::{Append, Bank, Counter, Duplicates, Register, Set};
+use crate::history::Workload::{Append, BadNeighbours, Bank, Counter, Duplicates, Register, Set};
 
 #[test]
 fn commands_are_commands_and_what_was_asked_survives_the_disk() {
     let mut rng = SmallRng::seed_from_u64(1);
     let mut kinds: HashMap<Workload, std::collections::HashSet<String>> = HashMap::new();
     for n in 0..200 {
-        for workload in [Register, Append, Set, Bank, Counter, Duplicates] {
+        for workload in [Register, Append, Set, Bank, Counter, Duplicates, BadNeighbours] {
             let asked = draw(workload, &mut rng, "k0.1".into(), format!("7-{n}"), Some("3-9"));
             let text = command(workload, &asked);
             assert!(text.parse::<bellwether_client::CommandText>().is_ok(), "{text}");
-            assert!(asked.token.is_some() || asked.what == What::Read);
+            let reads = asked.what == What::Read || workload == BadNeighbours;
+            assert!(asked.token.is_some() || reads);
             let again: Asked = serde_json::from_value(serde_json::to_value(&asked).unwrap()).unwrap();
             assert_eq!(again, asked);
             let kind = text.split('"').nth(1).unwrap().to_owned();
@@ -23,6 +24,16 @@ fn commands_are_commands_and_what_was_asked_survives_the_disk() {
     }
     assert_eq!(kinds[&Register].len(), 3, "find, update, findAndModify");
     assert_eq!(kinds[&Bank].len(), 2, "find, transaction");
+}
+
+#[test]
+fn no_command_of_a_bad_neighbour_is_taken_for_another_one() {
+    let mut rng = SmallRng::seed_from_u64(1);
+    let mut texts = std::collections::HashSet::new();
+    for n in 0..500 {
+        let asked = draw(BadNeighbours, &mut rng, "n0.1".into(), format!("7-{n}"), None);
+        assert!(texts.insert(command(BadNeighbours, &asked)), "{asked:?}");
+    }
 }
 
 #[test]

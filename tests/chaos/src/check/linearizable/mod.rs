@@ -52,14 +52,18 @@ pub(super) fn check(calls: &Calls, state: &FinalState, limit: Duration) -> Vec<F
     });
     let mut judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
     judged.sort_by_key(|(workload, key, ..)| (*workload, *key));
-    let findings = calls.workloads.iter().map(|workload| {
-        let of_workload = judged.iter().filter(|(other, ..)| other == workload);
-        finding(
-            calls,
-            *workload,
-            of_workload.map(|(_, key, size, decision)| (*key, *size, decision)),
-        )
-    });
+    let findings = calls
+        .workloads
+        .iter()
+        .filter(|workload| has_order(**workload))
+        .map(|workload| {
+            let of_workload = judged.iter().filter(|(other, ..)| other == workload);
+            finding(
+                calls,
+                *workload,
+                of_workload.map(|(_, key, size, decision)| (*key, *size, decision)),
+            )
+        });
     findings.collect()
 }
 
@@ -95,6 +99,11 @@ fn finding<'a>(
     finding
 }
 
+/// Returns `true` if the answers of a workload tell something of the order. Those of bad neighbours tell only of themselves.
+fn has_order(workload: Workload) -> bool {
+    workload != Workload::BadNeighbours
+}
+
 fn objects<'a>(calls: &'a Calls, state: &'a FinalState) -> Vec<Object<'a>> {
     let mut objects: BTreeMap<(Workload, &str), Object<'a>> = BTreeMap::new();
     let mut object = |workload, key: &'a str, command: Option<&'a Command>, read: Option<&'a Read>| {
@@ -109,10 +118,14 @@ fn objects<'a>(calls: &'a Calls, state: &'a FinalState) -> Vec<Object<'a>> {
         object.commands.extend(command);
         object.reads.extend(read);
     };
-    for command in &calls.commands {
+    for command in calls
+        .commands
+        .iter()
+        .filter(|command| has_order(command.workload))
+    {
         object(command.workload, &command.asked.key, Some(command), None);
     }
-    for read in &calls.reads {
+    for read in calls.reads.iter().filter(|read| has_order(read.workload)) {
         object(read.workload, &read.key, None, Some(read));
     }
     objects.into_values().collect()
@@ -127,6 +140,8 @@ impl Object<'_> {
             Workload::Duplicates => order::counter(self, self.state.duplicates.get(self.key), limit),
             Workload::Set => set::decide(self, limit),
             Workload::Bank => bank::decide(self, limit),
+            // It is left out before.
+            Workload::BadNeighbours => Ok(Decision::Explained),
         };
         sought.unwrap_or_else(Decision::Contradicted)
     }

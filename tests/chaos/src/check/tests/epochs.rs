@@ -38,6 +38,7 @@ fn appended(tries: &[(&str, Outcome)]) -> Run {
     let tries = tries.iter().map(|(server, outcome)| Tried {
         server: (*server).into(),
         outcome: *outcome,
+        error: None,
     });
     call.tries = tries.collect();
     run.list(&["a"]);

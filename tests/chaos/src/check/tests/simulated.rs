@@ -21,6 +21,7 @@ fn key(workload: Workload) -> String {
         Bank => "b".into(),
         Register => "r".into(),
         Counter | Duplicates => "c".into(),
+        Workload::BadNeighbours => "n".into(),
     }
 }
 
