@@ -16,13 +16,16 @@ use tokio::time::timeout;
 use super::program;
 use crate::planted::programs::{self, Bug, VARIABLE};
 use crate::provision;
-use crate::step::{say, show};
+use crate::step::{cargo, say, show};
 
 /// A hang is no verdict.
 const LONGEST: Duration = Duration::from_secs(1_800);
 
 /// What the programs with the bugs in them must pass while none is chosen.
 const WITHOUT: [&str; 6] = ["--seed", "1", "--phase", "mixed", "--length", "20s"];
+
+/// Exit code of `cargo test` if a test failed. Before, the same test has been built and has passed.
+const TEST_FAILED: i32 = 101;
 
 /// What the suite ends with if a check was violated.
 const VIOLATED: i32 = 3;
@@ -56,6 +59,12 @@ pub(super) async fn run(names: &[String]) -> Result<()> {
         .iter()
         .filter(|bug| names.is_empty() || names.contains(&bug.name))
     {
+        if !bug.test.is_empty() {
+            if !campaign.fails(bug).await? {
+                missed.push(bug.name.as_str());
+            }
+            continue;
+        }
         let played = campaign.play(Some(&bug.name), &bug.args).await?;
         let caught = played.caught(&bug.invariants)?;
         show(&row(bug, caught.as_ref(), &played));
@@ -113,6 +122,57 @@ struct Finding {
 }
 
 impl Campaign {
+    /// Returns `true` if the bug's test passes without it and fails with it.
+    async fn fails(&self, bug: &Bug) -> Result<bool> {
+        let began = Instant::now();
+        let log = self.out.join(&bug.name).with_extension("log");
+        let passed = self.test(None, &bug.test, &log).await?;
+        ensure!(
+            passed == Some(0),
+            "the test of {} fails without the bug; its output is in {}",
+            bug.name,
+            log.display()
+        );
+        let failed = self.test(Some(&bug.name), &bug.test, &log).await? == Some(TEST_FAILED);
+        let (name, test, seconds) = (&bug.name, bug.test.join(" "), began.elapsed().as_secs_f64());
+        let by = if failed {
+            format!("`{test}`")
+        } else {
+            "NOTHING".into()
+        };
+        show(&format!("| {name} | {by} | – | {seconds:.0} |"));
+        if !failed {
+            say(format_args!(
+                "\n{name} ({}) should have made `{test}` fail\n",
+                bug.why
+            ));
+        }
+        Ok(failed)
+    }
+
+    /// Runs a test of the project with the programs that have the bugs. Gives its exit code.
+    async fn test(&self, bug: Option<&str>, test: &[String], log: &Path) -> Result<Option<i32>> {
+        fs::create_dir_all(&self.out).with_context(|| format!("making {}", self.out.display()))?;
+        let output = fs::File::create(log)?;
+        let mut command = cargo(["test", "-p", "bellwether-tests"]);
+        command
+            .args(test)
+            .env("BELLWETHER_PROGRAMS", &self.programs)
+            .env("BELLWETHER_MONGOD", find_mongod()?)
+            .env_remove(VARIABLE)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        if let Some(bug) = bug {
+            command.env(VARIABLE, bug);
+        }
+        say(format_args!("{}: {}", bug.unwrap_or("no bug"), test.join(" ")));
+        let status = timeout(LONGEST, command.status())
+            .await
+            .with_context(|| format!("the test did not end within {LONGEST:?}"))??;
+        Ok(status.code())
+    }
+
     async fn play(&self, bug: Option<&str>, args: &[String]) -> Result<Played> {
         let out = self.out.join(bug.unwrap_or("none"));
         if out.exists() {

@@ -38,10 +38,14 @@ pub(crate) struct Bug {
     /// Why it is a bug, in one line.
     pub(crate) why: String,
     /// The invariants of which at least one must be found broken.
+    #[serde(default)]
     pub(crate) invariants: Vec<String>,
     /// With which options of the chaos suite it shows.
-    #[serde(deserialize_with = "words")]
+    #[serde(default, deserialize_with = "words")]
     pub(crate) args: Vec<String>,
+    /// Arguments of `cargo test -p bellwether-tests`: the test that must fail. Only for a bug that the chaos suite cannot show.
+    #[serde(default, deserialize_with = "words")]
+    pub(crate) test: Vec<String>,
     /// What it is.
     #[serde(rename = "edit")]
     edits: Vec<Edit>,
@@ -86,6 +90,11 @@ fn planted(bugs: &[Bug]) -> Result<Edited> {
         ensure!(
             asks,
             "{} does not ask whether it was chosen: write {CHOSEN}",
+            bug.name
+        );
+        ensure!(
+            bug.invariants.is_empty() != bug.test.is_empty(),
+            "{} needs invariants that it breaks, or a test that fails, and not both",
             bug.name
         );
         for edit in &bug.edits {
