@@ -66,7 +66,7 @@ async fn a_roster_of_any_cluster_arrives() {
     }
 }
 
-/// What is too long is not sent, and what follows arrives.
+/// A message that is too long is not sent, and the next one arrives.
 #[tokio::test]
 async fn a_message_beyond_the_limit_is_refused() {
     let (mut a, mut b) = pair().await;

@@ -8,7 +8,7 @@ pub(crate) const MAX_BYTES: usize = 1024;
 /// Returns `true` if clients can be sent to this URL: `ws` or `wss` with a host, of at most [`MAX_BYTES`] visible ASCII
 /// characters, without a user name, a password or a fragment.
 ///
-/// What a peer says is held against the same rules as the option `--client-url`. It goes to clients and into the log.
+/// Checks a URL that a peer names by the rules of the option `--client-url`. It goes to clients and into the log.
 pub(crate) fn is_usable(text: &str) -> bool {
     let visible = text.len() <= MAX_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
     visible

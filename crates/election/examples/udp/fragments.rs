@@ -40,7 +40,7 @@ pub(crate) fn cut(number: u32, message: &[u8]) -> Option<impl Iterator<Item = Ve
     Some((0..count).zip(parts).map(datagram))
 }
 
-/// What one peer has sent in part. It holds at most 1 MiB.
+/// The fragments of one peer that are not complete yet, at most 1 MiB.
 #[derive(Default)]
 pub(crate) struct Assembly {
     /// The oldest first.

@@ -54,7 +54,7 @@ pub(crate) enum Confirmation {
     Said(Epoch, bool),
 }
 
-/// What the arbiter is doing to say which epoch is the newest.
+/// The question to the arbiter for the newest epoch, while it is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
     /// When the server knew this epoch.

@@ -24,7 +24,7 @@ const WARY_CLAIMS: u32 = 4;
 /// further apart are never used twice, so that no vote is taken for another ballot's when a server begins again below.
 const BALLOTS: u64 = 1 << 32;
 
-/// What this server knows of the arbiter's grants.
+/// This server's knowledge of the arbiter's grants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Trust {
     /// The largest epoch in use here that the arbiter has granted.

@@ -42,7 +42,7 @@ async fn an_epoch_that_was_made_up_is_forgotten() {
     let asked = cluster.arbiter.asked.load(Ordering::SeqCst) - asked;
     assert!(asked < 30, "{asked} questions");
 
-    // Who starts later hears nothing of it.
+    // A server that starts later hears nothing of it.
     drop(b);
     let b = cluster.start(member("b", 3));
     let later = leads(&b).await;

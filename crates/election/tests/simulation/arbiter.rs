@@ -115,7 +115,7 @@ impl Arbiter {
         (!rng.random_bool(self.reach.lost_answer)).then_some(newest)
     }
 
-    /// What it says when asked for the newest epoch.
+    /// The answer to a question for the newest epoch.
     pub(crate) fn newest(&mut self, rng: &mut SmallRng) -> Newest {
         self.questions += 1;
         match self.memory {

@@ -22,7 +22,7 @@ pub(super) struct Replies {
     last: Option<usize>,
 }
 
-/// What was taken for a read's reply before its size was known.
+/// The bytes that were reserved for a read's reply before its size was known.
 pub(super) struct Expected {
     /// Bytes of the connection's own share.
     bytes: usize,

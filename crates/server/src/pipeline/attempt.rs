@@ -330,8 +330,7 @@ impl Attempt<'_> {
                     let run = self.runs(vec![slot.task]);
                     let allowance = self.allowance(slot);
                     let reply = execute(self.lane, self.database.users(), slot.part, allowance, None).await;
-                    run.ends(&reply);
-                    self.state.set_running(Vec::new());
+                    self.ended(run, &reply);
                     let reply = reply.map_err(|failure| of_part(failure, slot, tasks))?;
                     replies
                         .push(slot, reply)
@@ -359,8 +358,7 @@ impl Attempt<'_> {
         let users = self.database.users();
         let run = self.runs(merged.slots().map(|slot| slot.task).collect());
         let reply = execute_merged(self.lane, users, merged.command(), allowance).await;
-        run.ends(&reply);
-        self.state.set_running(Vec::new());
+        self.ended(run, &reply);
         match reply {
             Ok(reply) => {
                 if let Some(parts) = merged.split(&reply) {
@@ -390,6 +388,12 @@ impl Attempt<'_> {
         let run = self.suspects.run(commands);
         self.state.set_running(tasks);
         run
+    }
+
+    /// Records how that ended.
+    fn ended<T>(&self, run: Run, reply: &Result<T, Failure>) {
+        run.ends(reply);
+        self.state.set_running(Vec::new());
     }
 
     fn allowance(&self, slot: Slot<'_>) -> Allowance {

@@ -89,7 +89,7 @@ async fn read_points(
         }
         let time = times.into_iter().min();
         let find = find_all(Arc::clone(&shared), at, collection, asked, time);
-        // In a task of its own, since the driver's futures must not be dropped.
+        // In a task of its own, so that it can be ended.
         let mut finding = tokio::spawn(find);
         match timeout_at(earliest.unwrap_or_else(Instant::now), &mut finding).await {
             Ok(Ok(Ok(documents))) => found = documents,

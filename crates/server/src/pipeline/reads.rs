@@ -215,7 +215,7 @@ fn failed(error: &JoinError) -> ErrorFrame {
 }
 
 /// Ends a read that nobody waits for any more. MongoDB has `time` to end it by itself; then its session is ended. A read that
-/// goes on even so is left behind: its connection is closed, and its command is refused for a while.
+/// goes on even so is left behind: its connection is closed. If its deadline has passed, its command is refused for a while.
 async fn end(
     shared: &Shared,
     task: &Task,

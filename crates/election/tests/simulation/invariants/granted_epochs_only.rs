@@ -16,7 +16,7 @@ pub(super) struct GrantedEpochsOnly {
     questions: BTreeMap<usize, Questions>,
 }
 
-/// What a server has asked so far.
+/// The questions of a server so far.
 #[derive(Default)]
 struct Questions {
     /// The largest epoch that it believed when it asked, unless that one was refuted.
