@@ -3,9 +3,12 @@
 //! A full queue has a place for as many commands a second as are executed. So each refused command is told a time of its own,
 //! one after another at that rate, and a place is kept for it then. Without that, all come back at once, and a command that
 //! has never waited takes the place of one that has.
+//!
+//! The groups of sources, such as the connections from one address, share the rate: each has a line of its own. So the refused
+//! commands of one group do not push back those of another.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use bellwether_protocol::CommandId;
 use tokio::time::Instant;
@@ -16,27 +19,50 @@ const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 const KEPT: Duration = Duration::from_millis(250);
 /// Largest number of commands that are expected. Further ones are told a time as well, but no place is kept for them.
 const MAX_BOOKED: usize = 65_536;
+/// The same for one group.
+const MAX_BOOKED_BY_GROUP: usize = MAX_BOOKED / 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Bookings {
-    due: HashMap<CommandId, Instant>,
-    by_time: BTreeMap<(Instant, CommandId), ()>,
-    /// When the place after all booked ones is free.
-    next: Option<Instant>,
+    due: HashMap<CommandId, Booking>,
+    by_time: BTreeSet<(Instant, CommandId)>,
+    /// The groups that have bookings, or whose last one was for a time to come.
+    groups: HashMap<u64, Group>,
+}
+
+#[derive(Debug)]
+struct Booking {
+    at: Instant,
+    group: u64,
+}
+
+#[derive(Debug)]
+struct Group {
+    /// When the place after all that this group has booked is free.
+    next: Instant,
+    booked: usize,
 }
 
 impl Bookings {
-    /// Returns the time after which a refused command should come back. `each` is the time one command takes.
-    pub(super) fn book(&mut self, id: CommandId, each: Duration, now: Instant) -> Duration {
+    /// Returns the time after which a refused command of this group should come back. `each` is the time one command takes.
+    pub(super) fn book(&mut self, id: CommandId, group: u64, each: Duration, now: Instant) -> Duration {
         self.forget(now);
-        let (least, most) = BOUNDS;
-        let begin = self.next.map_or(now, |next| next.clamp(now, now + most));
-        let at = (begin + each).max(now + least).min(now + most);
-        self.next = Some(begin + each);
         self.remove(id);
-        if self.due.len() < MAX_BOOKED {
-            self.due.insert(id, at);
-            self.by_time.insert((at, id), ());
+        let (least, most) = BOUNDS;
+        let none = Group { next: now, booked: 0 };
+        self.groups.entry(group).or_insert(none);
+        let sharing = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+        let full = self.due.len() >= MAX_BOOKED;
+        let Some(line) = self.groups.get_mut(&group) else {
+            return most;
+        };
+        let begin = line.next.clamp(now, now + most);
+        line.next = begin + each.saturating_mul(sharing).min(most);
+        let at = line.next.clamp(now + least, now + most);
+        if !full && line.booked < MAX_BOOKED_BY_GROUP {
+            line.booked += 1;
+            self.due.insert(id, Booking { at, group });
+            self.by_time.insert((at, id));
         }
         at.saturating_duration_since(now)
     }
@@ -44,29 +70,33 @@ impl Bookings {
     /// Returns `true` if a place is kept for this command now, which it takes.
     pub(super) fn take(&mut self, id: CommandId, now: Instant) -> bool {
         self.forget(now);
-        self.remove(id).is_some_and(|due| due <= now)
+        self.remove(id).is_some_and(|booking| booking.at <= now)
     }
 
     /// Number of places that are kept now for commands that should come back.
     pub(super) fn kept(&mut self, now: Instant) -> usize {
         self.forget(now);
-        self.by_time.keys().take_while(|(due, _)| *due <= now).count()
+        self.by_time.iter().take_while(|(due, _)| *due <= now).count()
     }
 
     /// Forgets the commands that have not come back.
     fn forget(&mut self, now: Instant) {
-        while let Some(((due, id), ())) = self.by_time.first_key_value()
-            && *due + KEPT < now
+        while let Some((due, id)) = self.by_time.first().copied()
+            && due + KEPT < now
         {
-            let id = *id;
             self.remove(id);
         }
+        self.groups
+            .retain(|_, group| group.booked > 0 || group.next > now);
     }
 
-    fn remove(&mut self, id: CommandId) -> Option<Instant> {
-        let due = self.due.remove(&id)?;
-        self.by_time.remove(&(due, id));
-        Some(due)
+    fn remove(&mut self, id: CommandId) -> Option<Booking> {
+        let booking = self.due.remove(&id)?;
+        self.by_time.remove(&(booking.at, id));
+        if let Some(group) = self.groups.get_mut(&booking.group) {
+            group.booked -= 1;
+        }
+        Some(booking)
     }
 }
 
@@ -85,10 +115,24 @@ mod tests {
         let (mut bookings, now) = (Bookings::default(), Instant::now());
         let each = Duration::from_millis(10);
         let told: Vec<u128> = (0..5)
-            .map(|n| bookings.book(id(n), each, now).as_millis())
+            .map(|n| bookings.book(id(n), 1, each, now).as_millis())
             .collect();
         assert_eq!(told, [20, 20, 30, 40, 50]);
-        assert_eq!(bookings.book(id(9), Duration::from_secs(99), now), BOUNDS.1);
+        assert_eq!(bookings.book(id(9), 1, Duration::from_secs(99), now), BOUNDS.1);
+    }
+
+    #[test]
+    fn refused_commands_of_one_group_do_not_push_back_those_of_another() {
+        let (mut bookings, now) = (Bookings::default(), Instant::now());
+        let each = Duration::from_millis(100);
+        for n in 0..200 {
+            bookings.book(id(n), 1, each, now);
+        }
+        let told = bookings.book(id(999), 2, each, now);
+        assert_eq!(told, 2 * each, "the two groups share the rate");
+        let later = now + Duration::from_secs(60);
+        assert_eq!(bookings.kept(later), 0);
+        assert!(bookings.groups.is_empty());
     }
 
     #[test]
@@ -96,7 +140,7 @@ mod tests {
         let (mut bookings, now) = (Bookings::default(), Instant::now());
         let each = Duration::from_millis(100);
         for n in 0..3 {
-            bookings.book(id(n), each, now);
+            bookings.book(id(n), 1, each, now);
         }
         assert!(
             !bookings.take(id(1), now + each),
@@ -114,8 +158,13 @@ mod tests {
     fn the_number_of_bookings_is_bounded() {
         let (mut bookings, now) = (Bookings::default(), Instant::now());
         for n in 0..MAX_BOOKED as u64 + 100 {
-            bookings.book(id(n), Duration::from_micros(1), now);
+            bookings.book(id(n), n % 8, Duration::from_micros(1), now);
         }
         assert_eq!(bookings.due.len(), MAX_BOOKED);
+        let mut bookings = Bookings::default();
+        for n in 0..MAX_BOOKED as u64 {
+            bookings.book(id(n), 1, Duration::from_micros(1), now);
+        }
+        assert_eq!(bookings.due.len(), MAX_BOOKED_BY_GROUP);
     }
 }

@@ -124,7 +124,7 @@ impl Queue {
                 // Others have places left: this source waits for itself.
                 waiting.pace.pause_for(own, now)
             } else {
-                waiting.bookings.book(job.task.id, each, now)
+                waiting.bookings.book(job.task.id, job.source.group(), each, now)
             };
             return Err(NotTaken::Full { retry_after });
         }
