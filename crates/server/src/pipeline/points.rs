@@ -17,9 +17,10 @@ use tokio::time::{Instant, timeout_at};
 use super::execute::{Allowance, collect, take_documents};
 use super::failure::Failure;
 use super::job::{Job, Task};
-use super::reads::{moment, no_place, read_at, reading_lane, reply_with};
+use super::reads::{answer_with, convert, moment, no_place, read_at, reading_lane};
 use super::replies::encode;
 use super::shares::Place;
+use super::suspects::Run;
 use super::{Shared, SourceId};
 use crate::command::{CommandName, Part};
 
@@ -39,8 +40,13 @@ enum Key {
 /// Reads in the background and answers.
 pub(super) fn read_all_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, jobs: Vec<Job>) {
     let mut groups: HashMap<String, Group> = HashMap::new();
+    let now = Instant::now();
+    let is_suspect = |task: &Task| {
+        let command = task.command();
+        command.is_some_and(|command| shared.suspects.check(command, now) != Ok(false))
+    };
     for job in jobs {
-        let Some((part, id)) = point(&job.task) else {
+        let Some((part, id)) = point(&job.task).filter(|_| !is_suspect(&job.task)) else {
             read_at(shared, epoch, at, job);
             continue;
         };
@@ -88,7 +94,9 @@ async fn read_points(
             }
         }
         let time = times.into_iter().min();
-        let find = find_all(Arc::clone(&shared), at, collection, asked, time);
+        let commands = points.iter().filter_map(|(_, job)| job.task.command());
+        let run = shared.suspects.run(commands);
+        let find = find_all(Arc::clone(&shared), at, collection, asked, time, run);
         // In a task of its own, so that it can be ended.
         let mut finding = tokio::spawn(find);
         match timeout_at(earliest.unwrap_or_else(Instant::now), &mut finding).await {
@@ -104,7 +112,7 @@ async fn read_points(
         match found.get(&key) {
             Some(reply) => {
                 let (_, _, task, sender) = job.into_parts();
-                let answer = reply_with(&task, epoch, reply.clone());
+                let answer = answer_with(&task, epoch, convert(&shared, reply.clone()).await);
                 shared.readers.pace.done();
                 shared.note(&answer);
                 sender.answer(&task, Some(epoch), answer, &shared.counts);
@@ -121,6 +129,7 @@ async fn find_all(
     collection: String,
     asked: HashMap<Key, Bson>,
     time: Option<Allowance>,
+    run: Run,
 ) -> Result<HashMap<Key, RawDocumentBuf>, Failure> {
     let _permit = shared.readers.running(SourceId::SEVERAL).await;
     let mut lane = reading_lane(&shared).await?;
@@ -134,7 +143,9 @@ async fn find_all(
     if let Some(time) = time {
         find.insert("maxTimeMS", time.millis());
     }
-    let mut reply = collect(&mut lane, shared.database.users(), &find, MAX_RESULT_BYTES).await?;
+    let reply = collect(&mut lane, shared.database.users(), &find, MAX_RESULT_BYTES).await;
+    run.ends(&reply);
+    let mut reply = reply?;
     let documents = take_documents(&mut reply);
     let namespace = reply
         .get_document("cursor")

@@ -122,6 +122,12 @@ impl ReadPace {
 
 /// What a reader found.
 enum Found {
+    Reply(Written),
+    Fate(CommandFate),
+}
+
+/// What MongoDB gave to a reader.
+enum Read {
     Reply(RawDocumentBuf),
     Fate(CommandFate),
 }
@@ -179,7 +185,7 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
             shared.readers.pace.done();
             return reply.tell(fate);
         }
-        Ok(Ok(Found::Reply(reply))) => convert(&shared, &task, epoch, reply).await,
+        Ok(Ok(Found::Reply(reply))) => answer_with(&task, epoch, Ok(reply)),
         Ok(Err(NotFound::Yet(reason))) => {
             return put_back(
                 &shared,
@@ -275,22 +281,19 @@ impl ReadSession {
 }
 
 /// Writes a reply as text, a large one on a thread that serves nobody else.
-async fn convert(shared: &Shared, task: &Task, epoch: u64, reply: RawDocumentBuf) -> Answer {
+/// May be dropped at any time.
+pub(super) async fn convert(shared: &Shared, reply: RawDocumentBuf) -> Result<Written, Failure> {
     if reply.as_bytes().len() <= SMALL {
-        return reply_with(task, epoch, reply);
+        return write(reply);
     }
     let _permit = shared.readers.writing.acquire().await;
     let writing = tokio::task::spawn_blocking(move || write(reply));
-    let written = writing.await.map_err(|error| failed(&error))?;
-    answer_with(task, epoch, written)
+    let written = writing.await;
+    written.map_err(|error| Failure::Broken(format!("the reply could not be written: {error}")))?
 }
 
 /// The answer to a read.
-pub(super) fn reply_with(task: &Task, epoch: u64, reply: RawDocumentBuf) -> Answer {
-    answer_with(task, epoch, write(reply))
-}
-
-fn answer_with(task: &Task, epoch: u64, written: Result<Written, Failure>) -> Answer {
+pub(super) fn answer_with(task: &Task, epoch: u64, written: Result<Written, Failure>) -> Answer {
     match written {
         Ok(written) => Ok(CommandResult {
             id: task.id,
@@ -378,20 +381,27 @@ impl Reader {
         }
         let mut lane = reading_lane(shared).await?;
         self.session.set(Some(lane.session_id().clone()));
-        let found = self.find_in(&mut lane).await;
+        let read = self.find_in(&mut lane).await;
         self.session.set(None);
+        let found = match read? {
+            Read::Reply(reply) => match convert(shared, reply).await {
+                Ok(written) => Ok(Found::Reply(written)),
+                Err(failure) => Err(NotFound::Ever(refused(failure, None)?)),
+            },
+            Read::Fate(fate) => Ok(Found::Fate(fate)),
+        };
         drop((place, alone));
         found
     }
 
-    async fn find_in(&self, lane: &mut Lane) -> Result<Found, NotFound> {
+    async fn find_in(&self, lane: &mut Lane) -> Result<Read, NotFound> {
         let (shared, task) = (&self.shared, &self.task);
         let moment = moment(self.at);
         let command = match &task.work {
             Work::Execute(command) => command,
             Work::TellFate => {
                 let known = find_known(shared, lane, moment, task.id).await?;
-                return Ok(Found::Fate(fate(task.id, self.waits, known)));
+                return Ok(Read::Fate(fate(task.id, self.waits, known)));
             }
         };
         let mut replies = Vec::new();
@@ -411,7 +421,7 @@ impl Reader {
         }
         let reply = whole(command.is_list(), replies);
         match encode(&reply) {
-            Ok(reply) => Ok(Found::Reply(reply)),
+            Ok(reply) => Ok(Read::Reply(reply)),
             Err(failure) => Err(NotFound::Ever(refused(failure, None)?)),
         }
     }
