@@ -10,4 +10,5 @@ mod options;
 mod reads;
 mod schema;
 mod types;
+mod unstoppable;
 mod waiting;

@@ -327,8 +327,8 @@ impl Attempt<'_> {
             }
             match step {
                 Step::One(slot) => {
-                    let run = self.runs(vec![slot.task]);
                     let allowance = self.allowance(slot);
+                    let run = self.runs(vec![slot.task], allowance);
                     let reply = execute(self.lane, self.database.users(), slot.part, allowance, None).await;
                     self.ended(run, &reply);
                     let reply = reply.map_err(|failure| of_part(failure, slot, tasks))?;
@@ -356,7 +356,7 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         };
         let users = self.database.users();
-        let run = self.runs(merged.slots().map(|slot| slot.task).collect());
+        let run = self.runs(merged.slots().map(|slot| slot.task).collect(), allowance);
         let reply = execute_merged(self.lane, users, merged.command(), allowance).await;
         self.ended(run, &reply);
         match reply {
@@ -383,17 +383,17 @@ impl Attempt<'_> {
     }
 
     /// Records that MongoDB works on these commands.
-    fn runs(&self, tasks: Vec<usize>) -> Run {
+    fn runs(&self, tasks: Vec<usize>, allowance: Allowance) -> Run {
         let commands = tasks.iter().filter_map(|task| self.tasks[*task].command());
         let run = self.suspects.run(commands);
-        self.state.set_running(tasks);
+        self.state.set_running(tasks, Some(allowance.time()));
         run
     }
 
     /// Records how that ended.
     fn ended<T>(&self, run: Run, reply: &Result<T, Failure>) {
         run.ends(reply);
-        self.state.set_running(Vec::new());
+        self.state.set_idle();
     }
 
     fn allowance(&self, slot: Slot<'_>) -> Allowance {

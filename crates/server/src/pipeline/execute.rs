@@ -49,6 +49,10 @@ impl Allowance {
         Self { time, is_limit }
     }
 
+    pub(super) fn time(self) -> Duration {
+        self.time
+    }
+
     pub(super) fn millis(self) -> i64 {
         i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX).max(1)
     }

@@ -1,6 +1,7 @@
 //! A session, and the transactions in it: a tenure works in one, and every read in one of its own.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use bson::{Document, RawDocumentBuf, Timestamp};
 use mongodb::error::{Error, Result};
@@ -8,12 +9,15 @@ use mongodb::options::{Acknowledgment, ReadConcern, ReadPreference, SelectionCri
 use mongodb::{ClientSession, Database};
 
 use super::failure::{CommitFailure, Failure};
+use super::turn_state::TurnState;
 use crate::database::Fence;
 
 /// None of its futures may be dropped before it ends: the driver's are not cancellation-safe.
 pub(super) struct Lane {
     session: ClientSession,
     transaction: Transaction,
+    /// The turn that works here, which is told of each message.
+    turn: Option<Arc<TurnState>>,
 }
 
 /// The transaction in a session, as far as it may hold something in MongoDB.
@@ -30,7 +34,13 @@ impl Lane {
         Self {
             session,
             transaction: Transaction::None,
+            turn: None,
         }
+    }
+
+    /// Tells this turn of each message to MongoDB from now on.
+    pub(super) fn work_for(&mut self, turn: &Arc<TurnState>) {
+        self.turn = Some(Arc::clone(turn));
     }
 
     /// Begins a transaction whose commit may take as long as `time`.
@@ -70,6 +80,9 @@ impl Lane {
         database: &Database,
         command: RawDocumentBuf,
     ) -> core::result::Result<Document, Failure> {
+        if let Some(turn) = &self.turn {
+            turn.sends();
+        }
         let reply = database.run_raw_command(command).session(&mut self.session).await;
         reply.or_else(Failure::or_reply)
     }

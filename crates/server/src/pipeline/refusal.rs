@@ -6,7 +6,7 @@ use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, O
 
 use super::MAX_STORED_REPLY;
 use super::suspects::Reason;
-use crate::database::codes::NOT_IN_TRANSACTION;
+use crate::database::codes::{MAX_TIME_EXPIRED, NOT_IN_TRANSACTION};
 
 const TRY_NEXT: &str = "send it with the same id to the next server of the list";
 
@@ -105,6 +105,30 @@ pub(super) fn overdue(outcome: Outcome) -> ErrorFrame {
     };
     ErrorFrame::new(ErrorCode::Deadline, outcome, message)
         .with_hint("send it again with the same id, which is safe, and a longer deadline_ms")
+}
+
+/// A command met write conflicts until its deadline.
+pub(super) fn of_conflicts(overdue: ErrorFrame) -> ErrorFrame {
+    let message = format!(
+        "{}: MongoDB reported a write conflict at every try",
+        overdue.message
+    );
+    ErrorFrame { message, ..overdue }.with_hint(
+        "if it changes many documents, split it: MongoDB reports conflicts when a transaction does not fit into its cache; \
+         else wait until other programs have ended their transactions on the same documents, and send it again with the same id",
+    )
+}
+
+/// MongoDB went on with a command after the command's time.
+pub(super) fn not_interrupted() -> ErrorFrame {
+    mongo(MongoError {
+        code: MAX_TIME_EXPIRED,
+        code_name: "MaxTimeMSExpired".to_owned(),
+        message: "operation exceeded time limit, and MongoDB could not interrupt it".to_owned(),
+        index: None,
+        command: None,
+    })
+    .with_hint("change the command so that it computes less in one expression")
 }
 
 pub(super) fn fenced(epoch: u64, outcome: Outcome) -> ErrorFrame {

@@ -33,6 +33,7 @@ use super::job::Task;
 use super::lane::Lane;
 use super::record::{self, Pending};
 use super::replies::{Written, encode, write};
+use super::suspects::Run;
 use super::turn::{Ended, Turn, result};
 use super::{Answer, refusal};
 use crate::command::{CommandName, Kind, ParsedCommand, Part};
@@ -165,7 +166,9 @@ impl<'a> SchemaTurn<'a> {
         body.insert("maxTimeMS", allowance.millis());
         let mut beside = self.beside().await?;
         let users = self.turn.database.users();
+        let run = self.runs();
         let listed = collect(&mut beside, users, &body, MAX_RESULT_BYTES).await;
+        self.ended(run, &listed);
         let listed = listed.map_err(|failure| allowance.judge(failure));
         let listed = listed.and_then(|reply| write(encode(&without_gossip(reply))?));
         let answer = match listed {
@@ -251,7 +254,9 @@ impl<'a> SchemaTurn<'a> {
             return Err(Stop::Overdue);
         }
         self.set_sent(true);
+        let run = self.runs();
         let made = beside.run_document(self.turn.database.users(), &body).await;
+        self.ended(run, &made);
         match made {
             // The only error in a reply is that the majority is late.
             Ok(reply) => match check_reply(&reply) {
@@ -320,6 +325,18 @@ impl<'a> SchemaTurn<'a> {
             careful: true,
             settle: false,
         }
+    }
+
+    /// Records that MongoDB works on the command. The deadline alone limits it: a majority may need as long as the change.
+    fn runs(&self) -> Run {
+        self.turn.state.set_running(vec![0], None);
+        self.turn.suspects.run([self.command].into_iter())
+    }
+
+    /// Records how that ended.
+    fn ended<T>(&self, run: Run, reply: &Result<T, Failure>) {
+        run.ends(reply);
+        self.turn.state.set_idle();
     }
 
     fn set_sent(&mut self, sent: bool) {

@@ -25,9 +25,9 @@ const GATHERING_GAP: Duration = Duration::from_millis(1);
 /// The longest a turn waits for commands, however many keep coming.
 const GATHERING_TIME: Duration = Duration::from_millis(10);
 
-/// MongoDB stops a command at its deadline. A turn that goes on for longer than this after the latest deadline in it is
-/// abandoned: MongoDB works on something that it does not interrupt. More than the two seconds in which the driver notices
-/// that a primary is frozen, or that there is none.
+/// MongoDB stops a statement after its time, and a command at its deadline. A turn is abandoned when it goes on for this long
+/// after the time of the statement in hand, or after the latest deadline in it: MongoDB works on something that it does not
+/// interrupt. More than the two seconds in which the driver notices that a primary is frozen, or that there is none.
 pub(super) const OVERRUN: Duration = Duration::from_secs(3);
 /// Time limit for the turn in hand when the server is told to leave. Less than the election's drain timeout.
 const LEAVE_TIME: Duration = Duration::from_secs(5);
@@ -218,6 +218,7 @@ impl Worker {
         let (epoch, limit, all) = (self.epoch, self.limit, tasks.to_vec());
         let state = Arc::new(TurnState::default());
         let seen = Arc::clone(&state);
+        lane.work_for(&state);
         // It owns everything that it works with, so that it can be left behind.
         let work = async move {
             let turn = Turn {
@@ -283,10 +284,12 @@ impl Worker {
         let too_late = latest.unwrap_or_else(Instant::now) + OVERRUN;
         let mut leave_by = None;
         let mut stopped = self.stopped.clone();
+        let mut health = shared.database.health();
         loop {
             let in_hand = tasks.iter().zip(&*replies).filter(|(_, reply)| reply.is_some());
             let deadlines = in_hand.map(|(task, _)| task.deadline);
             let next = deadlines.chain(shared.queue.next_deadline()).min();
+            let available = health.borrow_and_update().available;
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),
@@ -296,12 +299,22 @@ impl Worker {
                     continue;
                 }
                 () = sleep_until(leave_by.unwrap_or(too_late)), if leave_by.is_some() => {
-                    self.abandon(state, writes, tasks, replies, refusal::draining());
+                    self.abandon(state, writes, tasks, replies, &refusal::draining());
                     drop(tokio::spawn(work));
                     return None;
                 }
+                Ok(()) = health.changed() => continue,
+                // Without a primary the statement may just wait for one.
+                () = state.overruns(OVERRUN), if available => {
+                    let fenced = refusal::fenced(self.epoch, Outcome::NotExecuted);
+                    self.abandon(state, writes, tasks, replies, &fenced);
+                    drop(tokio::spawn(work));
+                    self.be_fenced();
+                    return None;
+                }
                 () = sleep_until(too_late) => {
-                    self.abandon(state, writes, tasks, replies, refusal::overdue(Outcome::NotExecuted));
+                    let overdue = refusal::overdue(Outcome::NotExecuted);
+                    self.abandon(state, writes, tasks, replies, &overdue);
                     drop(tokio::spawn(work));
                     self.be_fenced();
                     return None;
@@ -317,40 +330,45 @@ impl Worker {
                     } else {
                         Outcome::NotExecuted
                     };
-                    reply.answer(
-                        task,
-                        Some(self.epoch),
-                        Err(refusal::overdue(outcome)),
-                        &shared.counts,
-                    );
+                    let overdue = Err(state.explain(refusal::overdue(outcome)));
+                    reply.answer(task, Some(self.epoch), overdue, &shared.counts);
                 }
             }
             shared.answer_overdue();
         }
     }
 
-    /// Answers every command of a turn that MongoDB does not end, and keeps the turn from committing.
+    /// Answers every command of a turn that MongoDB does not end, and keeps the turn from committing. A command that alone is
+    /// at fault gets the error that MongoDB owes it.
     fn abandon(
         &self,
         state: &TurnState,
         writes: usize,
         tasks: &[Arc<Task>],
         replies: &mut [Option<Reply>],
-        answer: ErrorFrame,
+        others: &ErrorFrame,
     ) {
         state.abandon();
         let running = state.running();
         tracing::warn!(
             epoch = self.epoch,
             commands = tasks.len(),
-            running = running.len(),
+            running = running.tasks.len(),
             "abandoning a turn that MongoDB does not end: the next epoch goes on without it"
         );
-        let running = running.iter().filter_map(|task| tasks[*task].command());
-        self.shared.blame(&running.collect::<Vec<_>>());
+        let commands = running.tasks.iter().filter_map(|task| tasks[*task].command());
+        self.shared.blame(&commands.collect::<Vec<_>>());
+        let at_fault = match running.tasks[..] {
+            [task] if running.is_over() => Some(task),
+            _ => None,
+        };
         for (index, (task, reply)) in tasks.iter().zip(replies).enumerate() {
             if let Some(reply) = reply.take() {
-                let mut answer = answer.clone();
+                let mut answer = if at_fault == Some(index) {
+                    refusal::not_interrupted()
+                } else {
+                    others.clone()
+                };
                 if index < writes {
                     answer.outcome = state.outcome();
                 }

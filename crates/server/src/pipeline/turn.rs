@@ -172,6 +172,9 @@ impl Turn<'_> {
                         conflicts.met_another(self.database, self.lane).await;
                         // Which looks at the fence first: what is in the way may be a successor's.
                         lessons.careful |= conflicts.are_many();
+                        if conflicts.are_many() {
+                            self.state.set_conflicts();
+                        }
                     }
                     // What was refused may have been refused by a primary that is none any more.
                     lessons.rejected = Rejected::default();
@@ -263,7 +266,8 @@ impl Turn<'_> {
         let now = Instant::now() + slack;
         for (index, (task, answer)) in self.tasks.iter().zip(answers).enumerate() {
             if answer.is_none() && task.deadline <= now {
-                *answer = Some(Err(refusal::overdue(self.outcome_of(index))));
+                let overdue = refusal::overdue(self.outcome_of(index));
+                *answer = Some(Err(self.state.explain(overdue)));
             }
         }
     }

@@ -1,9 +1,15 @@
 //! The state of a turn, as the executor sees it from outside while the turn is under way.
 
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bellwether_protocol::Outcome;
+use bellwether_protocol::{ErrorFrame, Outcome};
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::refusal;
 
 /// Shared by the turn and the executor, which polls the turn. Both are in one task, so neither changes it while the other
 /// looks, until the turn is abandoned.
@@ -11,7 +17,31 @@ use bellwether_protocol::Outcome;
 pub(super) struct TurnState {
     in_doubt: AtomicBool,
     abandoned: AtomicBool,
-    running: Mutex<Vec<usize>>,
+    conflicts: AtomicBool,
+    running: Mutex<Running>,
+}
+
+/// A statement that MongoDB works on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Running {
+    /// The commands that the statement is part of, by their place in the turn.
+    pub(super) tasks: Vec<usize>,
+    /// Time in which MongoDB must answer each message of the statement. Absent where the deadlines alone count.
+    time: Option<Duration>,
+    /// Time of the last message to MongoDB.
+    since: Option<Instant>,
+}
+
+impl Running {
+    /// The time by which MongoDB ends the statement by itself, or sends the next batch of its reply.
+    fn ends_by(&self) -> Option<Instant> {
+        Some(self.since? + self.time?)
+    }
+
+    /// Returns `true` if MongoDB works on it although its time is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.ends_by().is_some_and(|ends_by| ends_by <= Instant::now())
+    }
 }
 
 impl TurnState {
@@ -42,17 +72,63 @@ impl TurnState {
         self.abandoned.load(Ordering::SeqCst)
     }
 
-    /// Records whose statement MongoDB works on: the places of the commands in the turn.
-    pub(super) fn set_running(&self, tasks: Vec<usize>) {
-        *self.lock() = tasks;
+    /// Records that the turn has met many write conflicts.
+    pub(super) fn set_conflicts(&self) {
+        self.conflicts.store(true, Ordering::Relaxed);
     }
 
-    /// The places of the commands whose statement MongoDB works on.
-    pub(super) fn running(&self) -> Vec<usize> {
+    /// Adds the reason to the answer to a command whose deadline has passed, where one is known.
+    pub(super) fn explain(&self, overdue: ErrorFrame) -> ErrorFrame {
+        if self.conflicts.load(Ordering::Relaxed) {
+            refusal::of_conflicts(overdue)
+        } else {
+            overdue
+        }
+    }
+
+    /// Records that MongoDB works on a statement of these commands. MongoDB was told to end it within `time`.
+    pub(super) fn set_running(&self, tasks: Vec<usize>, time: Option<Duration>) {
+        *self.lock() = Running {
+            tasks,
+            time,
+            since: Some(Instant::now()),
+        };
+    }
+
+    /// Records that MongoDB has answered, and works on no statement.
+    pub(super) fn set_idle(&self) {
+        *self.lock() = Running::default();
+    }
+
+    /// Records that a message is sent to MongoDB: the time of a statement counts for each batch of its reply.
+    pub(super) fn sends(&self) {
+        if let Some(since) = &mut self.lock().since {
+            *since = Instant::now();
+        }
+    }
+
+    /// The statement that MongoDB works on.
+    pub(super) fn running(&self) -> Running {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<usize>> {
+    /// Waits until MongoDB has gone on with a statement for longer than `overrun` after its time. Its time is read anew at
+    /// each poll, so this must be polled after the turn. May be dropped at any time.
+    pub(super) async fn overruns(&self, overrun: Duration) {
+        let mut sleep = pin!(sleep_until(Instant::now()));
+        poll_fn(|context| {
+            let Some(ends_by) = self.lock().ends_by() else {
+                return Poll::Pending;
+            };
+            if sleep.deadline() != ends_by + overrun {
+                sleep.as_mut().reset(ends_by + overrun);
+            }
+            sleep.as_mut().poll(context)
+        })
+        .await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
