@@ -109,7 +109,11 @@ pub(super) enum Stop {
     /// Try again from the start.
     Again(String),
     /// The same, once another transaction has ended that is in the way.
-    Conflict(String),
+    Conflict {
+        reason: String,
+        /// The command whose statement met it, where that is known.
+        task: Option<usize>,
+    },
     /// This command was refused: leave it out and try again with the others.
     Refused { task: usize, answer: ErrorFrame },
     /// An id was there already: look the ids up.
@@ -131,7 +135,7 @@ impl From<Failure> for Stop {
         match failure {
             Failure::Transient(reason) | Failure::Disconnected(reason) => Self::Again(reason),
             Failure::MomentGone(error) => Self::Again(error.message),
-            Failure::Conflict(reason) => Self::Conflict(reason),
+            Failure::Conflict(reason) => Self::Conflict { reason, task: None },
             Failure::OutOfTime => Self::Overdue,
             Failure::Refused(error) => Self::Failed(error.into()),
             Failure::TooLarge => Self::Failed(Fault::other("the stored replies are too large to read")),
@@ -458,6 +462,10 @@ fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Arc<Task>]) -> Stop {
         && error.code == TRANSACTION_TOO_LARGE_FOR_CACHE
     {
         return failure.into();
+    }
+    if let Failure::Conflict(reason) = failure {
+        let task = Some(slot.task);
+        return Stop::Conflict { reason, task };
     }
     let is_list = tasks[slot.task].command().is_some_and(ParsedCommand::is_list);
     match refused(failure, is_list.then_some(slot.index)) {

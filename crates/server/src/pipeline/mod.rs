@@ -40,6 +40,7 @@ mod refusal;
 mod replies;
 mod schema;
 mod shares;
+mod source;
 mod suspects;
 mod tenure;
 mod turn;
@@ -59,9 +60,9 @@ use crate::command::ParsedCommand;
 use crate::database::{Database, Fence};
 use job::{Counts, Job};
 use progress::Progress;
-pub use queue::SourceId;
 use queue::{NotTaken, Queue};
 use reads::Readers;
+pub use source::SourceId;
 use suspects::Suspects;
 use tenure::Worker;
 

@@ -9,65 +9,27 @@
 //! takes hold, and still leave room for others.
 
 use core::ops::Bound;
-use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bellwether_protocol::CommandId;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::bookings::Bookings;
 use super::job::Job;
 use super::pace::Pace;
 use super::penalties::Penalties;
+use super::source::SourceId;
 
 /// Which part of the queue is for sources that have nothing waiting.
 const RESERVED: usize = 8;
 
-/// The sender of a command: one client's connection. Queue and reading places are shared fairly between sources, and
-/// between groups of sources, such as the connections from one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SourceId {
-    number: u64,
-    group: u64,
-}
-
-impl SourceId {
-    /// Stands for several sources at once.
-    pub(super) const SEVERAL: Self = Self { number: 0, group: 0 };
-
-    /// A source that no other is equal to in this process.
-    #[expect(
-        clippy::new_without_default,
-        reason = "no two are equal, so none is the default"
-    )]
-    pub fn new() -> Self {
-        let number = Self::next();
-        // No hash of an address: those are 63 bits long.
-        let group = number | 1 << 63;
-        Self { number, group }
-    }
-
-    /// A source that no other is equal to in this process, of a group. Any number but 0 names a group, of which the highest
-    /// bit does not count.
-    pub fn in_group(group: u64) -> Self {
-        Self {
-            number: Self::next(),
-            group: group & (u64::MAX >> 1),
-        }
-    }
-
-    pub(super) fn group(self) -> u64 {
-        self.group
-    }
-
-    fn next() -> u64 {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    }
-}
+/// A turn for one source that fails again and again is followed by this many times its own time for all others.
+const REST_FACTOR: u32 = 9;
+/// The longest time for which no such turn begins.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -160,11 +122,36 @@ impl Queue {
         }
     }
 
-    /// Waits until there is a command. For one waiter.
+    /// Waits until there is a command that may be taken, or one whose deadline has passed. For one waiter.
     pub(super) async fn wait(&self) {
-        while self.len() == 0 {
-            self.arrival().await;
+        loop {
+            let until = {
+                let waiting = self.lock();
+                match waiting.rests_until(Instant::now()) {
+                    _ if waiting.len == 0 => None,
+                    None => return,
+                    Some(rest) => {
+                        let deadline = waiting.next_deadline();
+                        Some(deadline.map_or(rest, |deadline| deadline.min(rest)))
+                    }
+                }
+            };
+            match until {
+                None => self.arrival().await,
+                Some(until) => {
+                    if timeout_at(until, self.arrival()).await.is_err() {
+                        return;
+                    }
+                }
+            }
         }
+    }
+
+    /// A turn for one source, which failed again and again, took `time`. The next such turn begins when it has taken no more
+    /// than a tenth of the time, so that the other sources have the rest.
+    pub(super) fn rest(&self, time: Duration, now: Instant) {
+        let rest = time.saturating_mul(REST_FACTOR).min(LONGEST_REST);
+        self.lock().rest_until = Some(now + rest);
     }
 
     /// Waits until another command comes, or one has come that nobody waited for. For one waiter.
@@ -191,7 +178,7 @@ impl Queue {
         };
         let now = Instant::now();
         waiting.fill(&mut bunch, now);
-        if bunch.jobs.is_empty() && waiting.len > 0 {
+        if bunch.jobs.is_empty() && waiting.len > 0 && waiting.rests_until(now).is_none() {
             // A command of the only source that waits is held up by one that needs a turn of its own.
             waiting.last_was_apart = false;
             bunch.held.clear();
@@ -243,11 +230,7 @@ impl Queue {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let waiting = self.lock();
-        waiting
-            .deadlines
-            .first_key_value()
-            .map(|((deadline, _), _)| *deadline)
+        self.lock().next_deadline()
     }
 
     /// Whether the command with this id waits.
@@ -289,6 +272,8 @@ struct Waiting {
     penalties: Penalties,
     /// Whether the last turn was one for a single source.
     last_was_apart: bool,
+    /// Until then no turn for a single source begins.
+    rest_until: Option<Instant>,
 }
 
 /// The waiting commands of one source. A line in [`Waiting::lines`] is never empty.
@@ -385,7 +370,8 @@ impl Waiting {
 
     fn fill(&mut self, bunch: &mut Bunch, now: Instant) {
         // Every other turn is for those that need none of their own, if there are any.
-        let apart_may_begin = !self.last_was_apart || self.all_are_apart(now);
+        let rests = self.rest_until.is_some_and(|rest| rest > now);
+        let apart_may_begin = !rests && (!self.last_was_apart || self.all_are_apart(now));
         let mut is_full = false;
         let mut next = self.returned.first().map(|(place, _)| place);
         while let Some(place) = next {
@@ -427,6 +413,17 @@ impl Waiting {
         if !bunch.jobs.is_empty() {
             self.last_was_apart = bunch.apart.is_some();
         }
+    }
+
+    /// The time until which none of the waiting commands may be taken.
+    fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.rest_until
+            .filter(|rest| *rest > now && self.all_are_apart(now))
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let first = self.deadlines.first_key_value();
+        first.map(|((deadline, _), _)| *deadline)
     }
 
     fn all_are_apart(&self, now: Instant) -> bool {

@@ -101,7 +101,7 @@ impl<'a> SchemaTurn<'a> {
             };
             let outcome = self.turn.state.outcome();
             match stop {
-                Stop::Again(reason) | Stop::Conflict(reason) => {
+                Stop::Again(reason) | Stop::Conflict { reason, .. } => {
                     tracing::debug!(epoch = self.turn.epoch, reason, "running the command again");
                     let left = deadline.saturating_duration_since(Instant::now());
                     sleep(pause.next().min(left)).await;

@@ -145,7 +145,7 @@ impl Worker {
             tracing::warn!(epoch = self.epoch, "fenced: another coordinator has taken over");
             self.be_fenced();
         }
-        self.learn(&ended, &sources);
+        self.learn(&ended, &sources, began.elapsed());
         let Ended {
             answers,
             moment,
@@ -192,9 +192,13 @@ impl Worker {
     }
 
     /// Adapts the following turns to what this one came to.
-    fn learn(&mut self, ended: &Ended, sources: &[SourceId]) {
+    fn learn(&mut self, ended: &Ended, sources: &[SourceId], took: Duration) {
         // A source that has turns of its own narrows none of the others'.
-        if !self.shared.queue.last_was_apart() {
+        if self.shared.queue.last_was_apart() {
+            if ended.at_fault.iter().any(|(_, tries)| *tries > 1) {
+                self.shared.queue.rest(took, Instant::now());
+            }
+        } else {
             self.limit = match ended.narrowed_to {
                 Some(fewer) => fewer.max(1),
                 None => self.limit.saturating_mul(2).min(self.shared.settings.turn),

@@ -66,7 +66,7 @@ pub(super) struct Ended {
     pub(super) narrowed_to: Option<usize>,
     /// Commands that made a try fail, by their place, and how many tries that cost the others.
     pub(super) at_fault: Vec<(usize, u32)>,
-    /// A command that meets one conflict after another: it waits for a turn without others.
+    /// A command that meets conflicts: it waits for a turn without others.
     pub(super) yields: Option<usize>,
 }
 
@@ -87,8 +87,9 @@ struct Lessons {
 
 /// A try that may succeed again is repeated this many times before it is tried with fewer commands.
 const TRIES_TOGETHER: u32 = 3;
-/// A command alone is tried this many times before others may go first.
-const TRIES_ALONE: u32 = 8;
+/// A command alone is tried this many times before others may go first: at the last one the fence is written first, after so
+/// many conflicts.
+const TRIES_ALONE: u32 = 4;
 /// A command that fails this many times alone is at fault.
 const FAILURES_ALONE: u32 = 2;
 /// A transaction without commands that fails this many times is nobody's fault.
@@ -166,14 +167,24 @@ impl Turn<'_> {
                 Err(Stop::Abandoned) => return lessons.end(answers, None),
                 // A command's time is up a moment before its deadline is.
                 Err(Stop::Overdue) => self.answer_overdue(&mut answers, SLACK),
-                Err(stop @ (Stop::Again(_) | Stop::Conflict(_))) => {
+                Err(stop @ (Stop::Again(_) | Stop::Conflict { .. })) => {
                     tracing::debug!(epoch = self.epoch, ?stop, "running the transaction again");
-                    if matches!(stop, Stop::Conflict(_)) {
+                    if let Stop::Conflict { task, .. } = stop {
                         conflicts.met_another(self.database, self.lane).await;
                         // Which looks at the fence first: what is in the way may be a successor's.
                         lessons.careful |= conflicts.are_many();
                         if conflicts.are_many() {
                             self.state.set_conflicts();
+                        }
+                        if let Some(task) = task
+                            && to_run.len() > 1
+                            && self.state.outcome() == Outcome::NotExecuted
+                        {
+                            lessons.at_fault.push((task, 1));
+                            return Ended {
+                                yields: Some(task),
+                                ..lessons.end(answers, None)
+                            };
                         }
                     }
                     // What was refused may have been refused by a primary that is none any more.

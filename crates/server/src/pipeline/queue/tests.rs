@@ -471,3 +471,28 @@ fn every_other_turn_is_for_those_that_need_none_of_their_own() {
     assert_eq!(ids(&queue.take(9, 100_000)), [11], "the turn before was apart");
     assert_eq!(ids(&queue.take(9, 100_000)), [1, 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_turn_that_failed_others_have_nine_times_as_long() {
+    let queue = open_queue(10, 100_000);
+    let [apart, other] = [SourceId::new(), SourceId::new()];
+    let took = Duration::from_millis(20);
+    queue.rest(took, Instant::now());
+    queue.penalize(apart, 100, Instant::now());
+    assert_eq!(queue.push(job(apart, 1, later())), Ok(()));
+    assert!(queue.take(9, 100_000).is_empty());
+    assert_eq!(queue.push(job(other, 2, later())), Ok(()));
+    queue.wait().await;
+    assert_eq!(ids(&queue.take(9, 100_000)), [2]);
+    let began = Instant::now();
+    queue.wait().await;
+    assert!(began.elapsed() >= took * REST_FACTOR - Duration::from_millis(1));
+    assert_eq!(ids(&queue.take(9, 100_000)), [1]);
+
+    // A deadline that passes meanwhile is noticed.
+    queue.rest(took, Instant::now());
+    let deadline = Instant::now() + took;
+    assert_eq!(queue.push(job(apart, 3, deadline)), Ok(()));
+    queue.wait().await;
+    assert_eq!(ids(&queue.take_overdue(deadline)), [3]);
+}

@@ -1,0 +1,46 @@
+//! Who sends commands.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// The sender of a command: one client's connection. Queue and reading places are shared fairly between sources, and
+/// between groups of sources, such as the connections from one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceId {
+    number: u64,
+    group: u64,
+}
+
+impl SourceId {
+    /// Stands for several sources at once.
+    pub(super) const SEVERAL: Self = Self { number: 0, group: 0 };
+
+    /// A source that no other is equal to in this process.
+    #[expect(
+        clippy::new_without_default,
+        reason = "no two are equal, so none is the default"
+    )]
+    pub fn new() -> Self {
+        let number = Self::next();
+        // No hash of an address: those are 63 bits long.
+        let group = number | 1 << 63;
+        Self { number, group }
+    }
+
+    /// A source that no other is equal to in this process, of a group. Any number but 0 names a group, of which the highest
+    /// bit does not count.
+    pub fn in_group(group: u64) -> Self {
+        Self {
+            number: Self::next(),
+            group: group & (u64::MAX >> 1),
+        }
+    }
+
+    pub(super) fn group(self) -> u64 {
+        self.group
+    }
+
+    fn next() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+}
