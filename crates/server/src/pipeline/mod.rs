@@ -40,6 +40,7 @@ mod refusal;
 mod replies;
 mod schema;
 mod shares;
+mod slow_reads;
 mod source;
 mod suspects;
 mod tenure;
@@ -115,6 +116,9 @@ pub struct Settings {
     /// How many of them MongoDB may work on at a time. Each takes one of the driver's connections, and reads
     /// never take the last ones: where the URI says `maxPoolSize`, this is at most 4 less.
     pub reads_at_a_time: usize,
+    /// How many slow reads MongoDB may work on at a time, of all connections together. A read is slow if one of the same body
+    /// or of the same connection took longer than a quarter of a second within the last ten seconds.
+    pub slow_reads_at_a_time: usize,
     /// How long a command may wait for MongoDB to have a primary before it is answered
     /// `database_unavailable`.
     pub primary_wait: Duration,
@@ -131,6 +135,7 @@ impl Default for Settings {
             command_time: Duration::from_secs(30),
             reads: 1024,
             reads_at_a_time: 32,
+            slow_reads_at_a_time: 4,
             primary_wait: Duration::from_secs(1),
         }
     }
@@ -185,7 +190,7 @@ impl Pipeline {
         let reads_at_a_time = settings.reads_at_a_time.min(for_reads);
         let shared = Shared {
             queue: Queue::new(settings.queue, settings.queue_bytes),
-            readers: Readers::new(settings.reads, reads_at_a_time),
+            readers: Readers::new(settings.reads, reads_at_a_time, settings.slow_reads_at_a_time),
             counts: Counts::default(),
             progress: Progress::default(),
             suspects: Arc::default(),

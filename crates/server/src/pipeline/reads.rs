@@ -24,9 +24,11 @@ use super::lane::Lane;
 use super::record::{self, Known};
 use super::replies::{Written, encode, whole, write};
 use super::shares::{Place, Shares};
+use super::slow_reads::SlowReads;
 use super::tenure::OVERRUN;
 use super::{Answer, Shared, SourceId, refusal};
 use crate::database::Fence;
+use crate::own_thread::OwnThread;
 use crate::seldom::Seldom;
 
 /// Pause before a reader asks for another moment. It doubles each time.
@@ -48,6 +50,9 @@ pub(super) struct Readers {
     running: Arc<Shares>,
     /// The one place for reads that may have cost a primary.
     suspects: Arc<Shares>,
+    slow: SlowReads,
+    /// Decodes the replies to slow reads, which may be large, where no socket and no turn has to wait for it.
+    thread: Option<OwnThread>,
     /// Large replies that are written as text at a time.
     writing: Semaphore,
     pub(super) pace: ReadPace,
@@ -55,11 +60,15 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(places: usize, running: usize) -> Self {
+    pub(super) fn new(places: usize, running: usize, slow: usize) -> Self {
         Self {
             places: Shares::new(places),
             running: Shares::new(running),
             suspects: Shares::new(1),
+            slow: SlowReads::new(slow),
+            thread: OwnThread::start("slow-reads")
+                .inspect_err(|error| tracing::warn!(%error, "slow reads have no thread of their own"))
+                .ok(),
             writing: Semaphore::new(available_parallelism().map_or(1, NonZero::get)),
             pace: ReadPace::default(),
             left_behind: Seldom::default(),
@@ -167,7 +176,13 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
         session: session.clone(),
     };
     // In a task of its own, so that a read that MongoDB does not end can be left behind.
-    let mut finding = tokio::spawn(reader.find());
+    let mut finding = {
+        let is_slow = task
+            .command()
+            .is_some_and(|command| shared.readers.slow.expects(source, command));
+        let _own_thread = is_slow.then(|| shared.readers.thread.as_ref().map(OwnThread::enter));
+        tokio::spawn(reader.find())
+    };
     let found = tokio::select! {
         biased;
         found = &mut finding => found,
@@ -368,6 +383,10 @@ impl Reader {
             }
             _ => None,
         };
+        let slow = match command {
+            Some(command) => shared.readers.slow.place_for(self.source, command).await,
+            None => None,
+        };
         let place = shared.readers.running(self.source).await;
         if task.deadline <= Instant::now() {
             return Err(NotFound::Ever(refusal::overdue(Outcome::NotExecuted)));
@@ -381,8 +400,13 @@ impl Reader {
         }
         let mut lane = reading_lane(shared).await?;
         self.session.set(Some(lane.session_id().clone()));
+        let began = Instant::now();
         let read = self.find_in(&mut lane).await;
         self.session.set(None);
+        if let Some(command) = command {
+            let now = Instant::now();
+            shared.readers.slow.took(self.source, command, now - began, now);
+        }
         let found = match read? {
             Read::Reply(reply) => match convert(shared, reply).await {
                 Ok(written) => Ok(Found::Reply(written)),
@@ -390,7 +414,7 @@ impl Reader {
             },
             Read::Fate(fate) => Ok(Found::Fate(fate)),
         };
-        drop((place, alone));
+        drop((place, slow, alone));
         found
     }
 
