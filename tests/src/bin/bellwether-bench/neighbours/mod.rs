@@ -14,6 +14,7 @@ use bson::{Document, doc};
 use clap::Args;
 use serde::Serialize;
 use tempfile::TempDir;
+use tokio::runtime::{self, Handle};
 use tokio::time::sleep;
 
 use crate::bed::Bed;
@@ -24,7 +25,7 @@ use innocents::{Innocents, Waits};
 use kinds::{Kind, Place};
 
 /// Between a neighbour's end and the next slice, so that what it has left behind is not the next one's.
-const REST: Duration = Duration::from_millis(500);
+const REST: Duration = Duration::from_secs(2);
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
@@ -54,14 +55,20 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     let mut bed = Bed::start_for_page(www.path().to_path_buf(), &[]).await?;
     let machine = Machine::seen(bed.replica_set.client()).await?;
     prepare(&bed).await?;
+    // The neighbours' own work must not delay the innocents within this program.
+    let apart = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let mut slices = Vec::new();
     for round in 0..rounds {
         for kind in Kind::ALL {
             eprintln!("Round {}: {}.", round + 1, kind.name());
-            slices.push(slice(&mut bed, kind, length).await?);
+            slices.push(slice(&mut bed, apart.handle(), kind, length).await?);
         }
     }
     drop(bed);
+    apart.shutdown_background();
     machine.show();
     show(&slices, rounds, length);
     let mut recoveries = Vec::new();
@@ -98,7 +105,7 @@ async fn prepare(bed: &Bed) -> Result<()> {
 }
 
 /// The innocents alone, then beside the neighbour.
-async fn slice(bed: &mut Bed, kind: Kind, length: Duration) -> Result<Slice> {
+async fn slice(bed: &mut Bed, apart: &Handle, kind: Kind, length: Duration) -> Result<Slice> {
     let before = bed.cluster.agreement().await?;
     let ports: Vec<u16> = bed.cluster.servers.iter().map(|server| server.port).collect();
     let innocents = Innocents::start(&ports);
@@ -110,7 +117,10 @@ async fn slice(bed: &mut Bed, kind: Kind, length: Duration) -> Result<Slice> {
         port: ports[before.coordinator],
         mongodb: bed.replica_set.client().clone(),
     };
-    let neighbour = kind.begin(&place);
+    let neighbour = {
+        let _apart = apart.enter();
+        kind.begin(&place)
+    };
     sleep(REST).await;
     innocents.waits();
     sleep(length).await;
