@@ -140,7 +140,7 @@ fn says_what_is_wrong(error: &ErrorFrame) {
 }
 
 fn loses_nothing(raw: &RawJson, command: &ParsedCommand) {
-    let body = extjson::parse(raw.as_str()).unwrap_or_else(|error| panic!("{error}: {raw}"));
+    let body = extjson::parse(raw.as_str()).unwrap_or_else(|error| panic!("{error:?}: {raw}"));
     let encoded = body.to_vec().unwrap_or_else(|error| panic!("{error}: {raw}"));
     assert_eq!(command.bytes(), encoded.len());
     assert_eq!(command.fingerprint()[..], Sha256::digest(&encoded)[..]);
@@ -148,7 +148,7 @@ fn loses_nothing(raw: &RawJson, command: &ParsedCommand) {
     assert!(depth(&body) <= MAX_DEPTH);
     // Between the two ways of writing it: whoever reads it back has the same document.
     let text = written(body);
-    let again = extjson::parse(&text).unwrap_or_else(|error| panic!("{error}: {raw} is {text}"));
+    let again = extjson::parse(&text).unwrap_or_else(|error| panic!("{error:?}: {raw} is {text}"));
     assert_eq!(written(again), text, "{raw}");
 }
 

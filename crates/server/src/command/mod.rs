@@ -15,12 +15,11 @@ mod options;
 mod outline;
 mod part;
 mod refusal;
-mod scan;
 mod schema;
 mod vocabulary;
 pub(crate) mod write_extjson;
 
-use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_DEPTH, RawJson};
+use bellwether_protocol::{ErrorFrame, RawJson};
 use sha2::{Digest, Sha256};
 
 pub(crate) use extjson::canonical;
@@ -104,12 +103,8 @@ impl ParsedCommand {
 }
 
 fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
-    scan::check(text).map_err(flaw)?;
     outline::check(text, vocabulary)?;
-    let body = extjson::parse(text).map_err(|error| {
-        bad_command(format!("the command is not a document in Extended JSON: {error}"))
-            .with_hint("see https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/")
-    })?;
+    let body = extjson::parse(text)?;
     let encoded = body
         .to_vec()
         .map_err(|error| bad_command(format!("the command cannot be written as BSON: {error}")))?;
@@ -126,22 +121,6 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
         fingerprint: Sha256::digest(&encoded).into(),
         bytes: encoded.len(),
     })
-}
-
-fn flaw(flaw: scan::Flaw) -> Refusal {
-    match flaw {
-        scan::Flaw::TooDeep => Refusal::new(
-            ErrorCode::TooDeep,
-            format!("the command is nested deeper than {MAX_DEPTH} levels"),
-        )
-        .with_hint(format!(
-            "nest arrays and documents at most {MAX_DEPTH} levels, the command itself included"
-        )),
-        scan::Flaw::Number(number) => bad_command(format!(
-            "the number {number} does not fit a 64-bit integer or double"
-        ))
-        .with_hint("write it as {\"$numberDecimal\": \"…\"} or as a string"),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use super::list;
 use super::name::CommandName;
 use super::part::unknown;
 use super::refusal::Refusal;
-use super::scan::after_string;
 use super::vocabulary::{COMMON_OPTIONS, Vocabulary, check_option, options};
 
 /// Shorter texts are read whole at once, in bytes.
@@ -38,6 +37,18 @@ pub(super) fn check(text: &str, vocabulary: &Vocabulary) -> Result<(), Refusal> 
         }
     }
     Ok(())
+}
+
+/// The position behind a string's closing quote; `at` is behind its opening one.
+fn after_string(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
 }
 
 #[derive(Default)]

@@ -41,7 +41,11 @@ impl Refusal {
     }
 
     pub(super) fn into_frame(self) -> ErrorFrame {
-        let path: String = self.path.into_iter().rev().collect();
+        let path: String = match self.code {
+            // It would be as long as the nesting is deep.
+            ErrorCode::TooDeep => String::new(),
+            _ => self.path.into_iter().rev().collect(),
+        };
         let message = match path.strip_prefix('.').unwrap_or(&path) {
             "" => self.what,
             path => format!("{path}: {}", self.what),

@@ -11,8 +11,8 @@ use crate::command::extjson::{canonical, parse};
 
 fn field() -> impl Strategy<Value = String> {
     // Data may have fields like these; those Extended JSON writes types with are not among them.
-    const FIELDS: [&str; 12] = [
-        "", "a", "a.b", "0", "_id", "$", "$where", "$set", "$ref", "$id", "$regex", "$scope",
+    const FIELDS: [&str; 11] = [
+        "", "a", "a.b", "0", "_id", "$", "$where", "$set", "$ref", "$id", "$regex",
     ];
     prop_oneof![
         select(&FIELDS[..]).prop_map(str::to_owned),
