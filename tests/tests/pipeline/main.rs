@@ -2,6 +2,7 @@
 
 mod commands;
 mod coordinator;
+mod count;
 mod fence;
 mod isolation;
 mod memory;

@@ -4,6 +4,7 @@
 //! fields, the command and its options, and operators that would run code or write behind the pipeline's
 //! back. What MongoDB itself checks well (types of options, unknown operators) is left to MongoDB.
 
+mod count;
 mod extjson;
 mod footprint;
 #[cfg(any(test, fuzzing))]
@@ -22,6 +23,7 @@ pub(crate) mod write_extjson;
 use bellwether_protocol::{ErrorFrame, RawJson};
 use sha2::{Digest, Sha256};
 
+pub(crate) use count::is_by_distance;
 pub(crate) use extjson::canonical;
 pub use list::MAX_PARTS;
 pub use name::{CommandName, Kind};

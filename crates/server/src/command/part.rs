@@ -7,7 +7,7 @@ use bson::{Bson, Document};
 use super::name::{CommandName, Kind};
 use super::refusal::{Refusal, bad_command, not_allowed};
 use super::vocabulary::{self, Vocabulary};
-use super::{list, operators};
+use super::{count, list, operators};
 
 /// One MongoDB command that passed every check.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,9 @@ impl Part {
         vocabulary::check_options(name, &body)?;
         operators::check(name, &body)?;
         let max_time = take_max_time(&mut body)?;
+        if name == CommandName::Count {
+            count::read_options(&mut body)?;
+        }
         Ok(Self {
             name,
             collection,
@@ -62,7 +65,8 @@ impl Part {
         self.name.kind()
     }
 
-    /// The document to execute: the client's, in the client's order, without `maxTimeMS`.
+    /// The document to execute: the client's, in the client's order, without `maxTimeMS`. Of a `count`, `query` is a
+    /// document, `limit` and `skip` are positive 64-bit integers, each if it is there.
     pub fn body(&self) -> &Document {
         &self.body
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::failure::{Failure, check_reply};
 use super::lane::Lane;
 use super::{Settings, refusal};
-use crate::command::{CommandName, Part};
+use crate::command::{CommandName, Part, is_by_distance};
 use crate::database::codes::MAX_TIME_EXPIRED;
 
 /// How many documents MongoDB sends at first; most results need no second round trip.
@@ -80,6 +80,7 @@ pub(super) async fn execute(
     read_concern: Option<&Document>,
 ) -> Result<Document, Failure> {
     let mut body = part.body().clone();
+    let by_distance = part.name() == CommandName::Count && body.get("query").is_some_and(is_by_distance);
     let cursor = match part.name() {
         CommandName::Find => {
             body.insert("batchSize", FIRST_BATCH);
@@ -87,6 +88,10 @@ pub(super) async fn execute(
         }
         CommandName::Aggregate => {
             body.insert("cursor", doc! { "batchSize": FIRST_BATCH });
+            true
+        }
+        CommandName::Count if by_distance => {
+            body = as_find(body);
             true
         }
         CommandName::Count => {
@@ -99,14 +104,16 @@ pub(super) async fn execute(
     if let Some(read_concern) = read_concern {
         body.insert("readConcern", read_concern.clone());
     }
-    let reply = if cursor {
+    let reply = if by_distance {
+        count(lane, users, &body).await
+    } else if cursor {
         collect(lane, users, &body, MAX_RESULT_BYTES).await
     } else {
         run(lane, users, &body).await
     };
     let reply = reply.map_err(|failure| allowance.judge(failure))?;
     Ok(without_gossip(match part.name() {
-        CommandName::Count => as_count(reply),
+        CommandName::Count if !by_distance => as_count(reply),
         _ => reply,
     }))
 }
@@ -221,6 +228,34 @@ impl Batch {
     }
 }
 
+/// Runs a command that opens a cursor, and gives the number of its documents as the reply of `count`.
+async fn count(lane: &mut Lane, database: &Database, command: &Document) -> Result<Document, Failure> {
+    let collection = command.values().next().cloned().unwrap_or(Bson::Null);
+    let mut reply = lane.run_document(database, command).await?;
+    let mut batch = Batch::read(&mut reply, "firstBatch")?;
+    let mut n = batch.documents.len();
+    while batch.cursor != 0 {
+        let get_more = doc! { "getMore": batch.cursor, "collection": collection.clone() };
+        let mut next = lane.run_document(database, &get_more).await?;
+        batch = Batch::read(&mut next, "nextBatch")?;
+        n += batch.documents.len();
+    }
+    let n = i32::try_from(n).map_or_else(|_| Bson::from(i64::try_from(n).unwrap_or(i64::MAX)), Bson::from);
+    Ok(doc! { "n": n, "ok": reply.remove("ok").unwrap_or(Bson::Double(1.0)) })
+}
+
+/// MongoDB neither counts in a transaction nor aggregates by distance, but it does find by distance. The documents are found
+/// without their fields.
+fn as_find(mut count: Document) -> Document {
+    let mut find = doc! {
+        "find": count.remove(CommandName::Count.as_str()).unwrap_or(Bson::Null),
+        "filter": count.remove("query").unwrap_or(Bson::Null),
+        "projection": { "_id": 0, "found": { "$literal": 1 } },
+    };
+    find.extend(count);
+    find
+}
+
 /// MongoDB does not count in a transaction, but it does aggregate.
 fn as_aggregation(mut count: Document) -> Document {
     let mut pipeline = Vec::new();
@@ -230,12 +265,8 @@ fn as_aggregation(mut count: Document) -> Document {
     if let Some(skip) = count.remove("skip") {
         pipeline.push(doc! { "$skip": skip });
     }
-    match count.remove("limit") {
-        // 0 is no limit, and a negative one means the same as the positive.
-        None | Some(Bson::Int32(0) | Bson::Int64(0)) => {}
-        Some(Bson::Int32(limit)) => pipeline.push(doc! { "$limit": i64::from(limit).abs() }),
-        Some(Bson::Int64(limit)) => pipeline.push(doc! { "$limit": limit.saturating_abs() }),
-        Some(other) => pipeline.push(doc! { "$limit": other }),
+    if let Some(limit) = count.remove("limit") {
+        pipeline.push(doc! { "$limit": limit });
     }
     pipeline.push(doc! { "$group": { "_id": null, "n": { "$sum": 1 } } });
 
@@ -268,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_count_is_an_aggregation() {
-        let count = doc! { "count": "c", "query": { "a": 1 }, "skip": 2, "limit": -3, "hint": "a_1" };
+        let count = doc! { "count": "c", "query": { "a": 1 }, "skip": 2, "limit": 3_i64, "hint": "a_1" };
         let expected = doc! {
             "aggregate": "c",
             "pipeline": [
