@@ -139,7 +139,7 @@ async fn a_refused_command_leaves_nothing_behind() -> Result<()> {
     s1.reply(r#"{"insert":"c","documents":[{"_id":1}]}"#).await?;
 
     let id = new_id();
-    let clash = r#"{"insert":"c","documents":[{"_id":2},{"_id":1},{"_id":3}],"ordered":false}"#;
+    let clash = r#"{"insert":"c","documents":[{"_id":2},{"_id":1},{"_id":3}]}"#;
     for _ in 0..2 {
         let error = s1.send(id, clash).await.expect_err("a duplicate key");
         assert_eq!(

@@ -106,6 +106,13 @@ fn part(command: Bson, vocabulary: &Vocabulary) -> Result<Part, Refusal> {
         return Err(not_allowed("a list in a list").with_hint("put the commands of both into one list"));
     }
     let part = Part::read(body, vocabulary)?;
+    if part.is_unordered() {
+        return Err(not_allowed("false is not possible in a list")
+            .with_hint(
+                "leave ordered away: a list is executed whole or not at all; or send the command alone",
+            )
+            .inside("ordered"));
+    }
     if part.kind() == Kind::Schema {
         return Err(
             not_allowed(format!("{} cannot be in a list", part.name())).with_hint(

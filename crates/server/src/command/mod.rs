@@ -10,6 +10,7 @@ mod footprint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod list;
+mod minted;
 mod name;
 mod operators;
 mod options;
@@ -26,6 +27,7 @@ use sha2::{Digest, Sha256};
 pub(crate) use count::is_by_distance;
 pub(crate) use extjson::canonical;
 pub use list::MAX_PARTS;
+pub(crate) use minted::{MAX_STATEMENTS, MintedIds, has_id};
 pub use name::{CommandName, Kind};
 pub use part::Part;
 use refusal::{Refusal, bad_command};

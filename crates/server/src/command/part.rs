@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use bson::{Bson, Document};
 
+use super::minted::MintedIds;
 use super::name::{CommandName, Kind};
 use super::refusal::{Refusal, bad_command, not_allowed};
 use super::vocabulary::{self, Vocabulary};
@@ -17,6 +18,7 @@ pub struct Part {
     body: Document,
     max_time: Option<Duration>,
     runs_in_transaction: bool,
+    minted_ids: Option<MintedIds>,
 }
 
 impl Part {
@@ -32,6 +34,10 @@ impl Part {
             name,
             collection,
             runs_in_transaction: operators::run_in_transaction(&body),
+            minted_ids: match (name, body.get("documents")) {
+                (CommandName::Insert, Some(Bson::Array(documents))) => MintedIds::mint(documents),
+                _ => None,
+            },
             body,
             max_time,
         })
@@ -75,6 +81,75 @@ impl Part {
     /// still be executed as a snapshot read.
     pub fn runs_in_transaction(&self) -> bool {
         self.kind() != Kind::Schema && self.runs_in_transaction
+    }
+
+    /// Returns `true` if a statement that fails leaves the others to be executed: `ordered` is `false`.
+    pub(crate) fn is_unordered(&self) -> bool {
+        self.statements().is_some() && self.body.get("ordered") == Some(&Bson::Boolean(false))
+    }
+
+    /// The ids of the documents to insert that have none.
+    pub(crate) fn minted_ids(&self) -> Option<MintedIds> {
+        self.minted_ids
+    }
+
+    /// The statements of an `insert`, `update` or `delete`, with the field that holds them. The documents of an `insert`
+    /// may lack their `_id`: see [`statement`](Self::statement).
+    pub(crate) fn statements(&self) -> Option<(&'static str, &[Bson])> {
+        let field = match self.name {
+            CommandName::Insert => "documents",
+            CommandName::Update => "updates",
+            CommandName::Delete => "deletes",
+            _ => return None,
+        };
+        match self.body.get(field) {
+            Some(Bson::Array(statements)) => Some((field, statements)),
+            _ => None,
+        }
+    }
+
+    /// A statement as MongoDB gets it: a document to insert has an `_id`.
+    pub(crate) fn statement(&self, place: usize, statement: &Bson) -> Bson {
+        match self.minted_ids {
+            Some(ids) => ids.complete(place, statement),
+            None => statement.clone(),
+        }
+    }
+
+    /// Places of the statements that are not among these.
+    pub(crate) fn places_without(&self, failed: impl Fn(usize) -> bool) -> Vec<usize> {
+        let count = self.statements().map_or(0, |(_, statements)| statements.len());
+        (0..count).filter(|place| !failed(*place)).collect()
+    }
+
+    /// The document that MongoDB gets if it has only the statements at these places.
+    pub(crate) fn to_send_only(&self, places: &[usize]) -> Document {
+        let Some((field, statements)) = self.statements() else {
+            return self.body.clone();
+        };
+        let kept = places
+            .iter()
+            .filter_map(|place| Some(self.statement(*place, statements.get(*place)?)));
+        let kept: Vec<Bson> = kept.collect();
+        let others = self.body.iter().filter(|(name, _)| *name != field);
+        let mut body: Document = others
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        body.insert(field, kept);
+        body
+    }
+
+    /// The document that MongoDB gets: [`body`](Self::body), with an `_id` in each document to insert.
+    pub(crate) fn to_send(&self) -> Document {
+        let mut body = self.body.clone();
+        if let (Some(_), Some((field, statements))) = (self.minted_ids, self.statements()) {
+            let statements = statements.iter().enumerate();
+            let completed: Vec<Bson> = statements
+                .map(|(place, statement)| self.statement(place, statement))
+                .collect();
+            body.insert(field, completed);
+        }
+        body
     }
 
     /// The client's `maxTimeMS`. The pipeline applies it or the command's deadline, whichever is shorter.

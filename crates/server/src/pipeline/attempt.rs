@@ -12,16 +12,17 @@ use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
 use super::bet::Bet;
-use super::execute::{Allowance, collect, execute, execute_merged, refused, remaining, take_documents};
+use super::execute::{Allowance, collect, execute_merged, refused, remaining, take_documents};
 use super::failure::{CommitFailure, Failure};
 use super::job::Task;
 use super::lane::Lane;
 use super::merge::{Merged, Slot, Step, plan};
 use super::record::{Known, Pending, Record, Sealed};
 use super::replies::{Replies, Reply};
+use super::statements::{FailedStatement, Ran};
 use super::suspects::{Run, Suspects};
 use super::turn_state::TurnState;
-use super::{Settings, record, refusal};
+use super::{Settings, record, refusal, statements};
 use crate::command::{Kind, ParsedCommand};
 use crate::database::Database;
 use crate::database::codes::{MAX_TIME_EXPIRED, TRANSACTION_TOO_LARGE_FOR_CACHE, WRITE_CONCERN_TIMEOUT};
@@ -116,6 +117,12 @@ pub(super) enum Stop {
     },
     /// This command was refused: leave it out and try again with the others.
     Refused { task: usize, answer: ErrorFrame },
+    /// A statement of this command was refused, which leaves its other statements to be executed. Which statement it is, is
+    /// not said where commands were merged.
+    Statement {
+        task: usize,
+        failed: Option<FailedStatement>,
+    },
     /// An id was there already: look the ids up.
     Repeated,
     /// A merged reply did not say what each command did: try again unmerged.
@@ -230,14 +237,10 @@ impl Attempt<'_> {
         for reply in replies {
             let task = &self.tasks[reply.task];
             if let Some(command) = task.command().filter(|command| command.kind() != Kind::Read) {
-                records.push(record::new(
-                    task.id,
-                    command.fingerprint(),
-                    &reply.written.encoded,
-                ));
+                records.push(record::new(task.id, command.fingerprint(), &reply.stored));
             }
             let pending = Pending {
-                reply: reply.written.text,
+                reply: reply.text,
                 epoch: self.epoch,
                 replayed: false,
             };
@@ -333,9 +336,19 @@ impl Attempt<'_> {
                 Step::One(slot) => {
                     let allowance = self.allowance(slot);
                     let run = self.runs(vec![slot.task], allowance);
-                    let reply = execute(self.lane, self.database.users(), slot.part, allowance, None).await;
-                    self.ended(run, &reply);
-                    let reply = reply.map_err(|failure| of_part(failure, slot, tasks))?;
+                    let users = self.database.users();
+                    let ran =
+                        statements::run(self.lane, users, &tasks[slot.task], slot.part, allowance).await;
+                    self.ended(run, &ran);
+                    let reply = match ran.map_err(|failure| of_part(failure, slot, tasks))? {
+                        Ran::Whole(reply) => reply,
+                        Ran::Failed(failed) => {
+                            return Err(Stop::Statement {
+                                task: slot.task,
+                                failed: Some(failed),
+                            });
+                        }
+                    };
                     replies
                         .push(slot, reply)
                         .map_err(|failure| of_part(failure, slot, tasks))?;
@@ -371,6 +384,12 @@ impl Attempt<'_> {
             }
             Err(Failure::Refused(mut error)) => {
                 if let Some((slot, index)) = error.index.and_then(|index| merged.locate(index)) {
+                    if self.tasks[slot.task].is_unordered() {
+                        return Err(Stop::Statement {
+                            task: slot.task,
+                            failed: None,
+                        });
+                    }
                     error.index = Some(index);
                     return Err(of_part(Failure::Refused(error), slot, self.tasks));
                 }

@@ -79,7 +79,7 @@ pub(super) async fn execute(
     allowance: Allowance,
     read_concern: Option<&Document>,
 ) -> Result<Document, Failure> {
-    let mut body = part.body().clone();
+    let mut body = part.to_send();
     let by_distance = part.name() == CommandName::Count && body.get("query").is_some_and(is_by_distance);
     let cursor = match part.name() {
         CommandName::Find => {

@@ -7,8 +7,9 @@ use bellwether_protocol::{CommandCounts, CommandFate, CommandId, ErrorFrame, Out
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::statements::FailedStatements;
 use super::{Answer, SourceId};
-use crate::command::{Kind, ParsedCommand};
+use crate::command::{Kind, ParsedCommand, Part};
 
 /// A command or a question that waits, and who waits for its answer.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Task {
     pub(super) work: Work,
     pub(super) deadline: Instant,
     pub(super) submitted: Instant,
+    /// Of a command with `ordered: false`.
+    pub(super) failed: FailedStatements,
 }
 
 /// What is to be done.
@@ -135,6 +138,7 @@ impl Task {
             work,
             deadline,
             submitted: Instant::now(),
+            failed: FailedStatements::default(),
         }
     }
 
@@ -143,6 +147,12 @@ impl Task {
             Work::Execute(command) => Some(command),
             Work::TellFate => None,
         }
+    }
+
+    /// Returns `true` if a statement that fails leaves the others to be executed.
+    pub(super) fn is_unordered(&self) -> bool {
+        self.command()
+            .is_some_and(|command| !command.is_list() && command.parts().iter().all(Part::is_unordered))
     }
 
     /// Whether it takes a turn of its own: MongoDB does not execute it in a transaction, and it may not only read.

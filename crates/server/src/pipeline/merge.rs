@@ -77,7 +77,7 @@ fn alike(one: &Part, other: &Part) -> bool {
 
 /// The statements of a part that may be sent together with others.
 fn mergeable(part: &Part) -> Option<&[Bson]> {
-    let field = statements_field(part.name())?;
+    let (field, statements) = part.statements()?;
     let plain =
         part.body().iter().skip(1).all(|(option, value)| {
             option == field || option == "ordered" && matches!(value, Bson::Boolean(_))
@@ -86,7 +86,6 @@ fn mergeable(part: &Part) -> Option<&[Bson]> {
     if !plain || part.max_time().is_some() {
         return None;
     }
-    let statements = part.body().get_array(field).ok()?;
     let matches_one_at_most = |statement: &Bson| {
         let Bson::Document(statement) = statement else {
             return false;
@@ -104,15 +103,6 @@ fn mergeable(part: &Part) -> Option<&[Bson]> {
     all.then_some(statements)
 }
 
-const fn statements_field(name: CommandName) -> Option<&'static str> {
-    match name {
-        CommandName::Insert => Some("documents"),
-        CommandName::Update => Some("updates"),
-        CommandName::Delete => Some("deletes"),
-        _ => None,
-    }
-}
-
 impl<'t> Merged<'t> {
     pub(super) fn slots(&self) -> impl Iterator<Item = Slot<'t>> {
         self.members.iter().map(|(slot, _)| *slot)
@@ -120,15 +110,16 @@ impl<'t> Merged<'t> {
 
     /// The command that does it all.
     pub(super) fn command(&self) -> Document {
-        let field = statements_field(self.name).unwrap_or_default();
-        let statements: Vec<Bson> = self.statements().cloned().collect();
-        let collection = self
-            .members
-            .first()
-            .map_or("", |(slot, _)| slot.part.collection());
         let mut command = Document::new();
-        command.insert(self.name.as_str(), collection);
-        command.insert(field, statements);
+        if let Some((slot, _)) = self.members.first() {
+            let field = slot.part.statements().map_or("", |(field, _)| field);
+            let statements = self.statements();
+            let statements: Vec<Bson> = statements
+                .map(|(part, place, statement)| part.statement(place, statement))
+                .collect();
+            command.insert(self.name.as_str(), slot.part.collection());
+            command.insert(field, statements);
+        }
         command
     }
 
@@ -150,7 +141,7 @@ impl<'t> Merged<'t> {
         let mut upserted = upserted(reply)?;
         // A statement that may upsert and did not has matched.
         let mut known = Vec::with_capacity(statements);
-        for statement in self.statements() {
+        for (_, _, statement) in self.statements() {
             let index = known.len();
             known.push(match upserted.remove(&index) {
                 Some(id) => Effect::Inserted(id),
@@ -198,13 +189,14 @@ impl<'t> Merged<'t> {
         Some(replies.collect())
     }
 
-    fn statements(&self) -> impl Iterator<Item = &'t Bson> {
-        let field = statements_field(self.name).unwrap_or_default();
-        let of_each = self
-            .members
-            .iter()
-            .map(move |(slot, _)| slot.part.body().get_array(field));
-        of_each.filter_map(Result::ok).flatten()
+    /// All statements, each with its part and its place there.
+    fn statements(&self) -> impl Iterator<Item = (&'t Part, usize, &'t Bson)> {
+        self.members.iter().flat_map(|(slot, _)| {
+            let part = slot.part;
+            let statements = part.statements().map_or(&[][..], |(_, statements)| statements);
+            let places = statements.iter().enumerate();
+            places.map(move |(place, statement)| (part, place, statement))
+        })
     }
 }
 

@@ -26,8 +26,10 @@ mod execute;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod inserted_ids;
 mod job;
 mod lane;
+mod lessons;
 mod merge;
 mod pace;
 mod penalties;
@@ -42,10 +44,13 @@ mod schema;
 mod shares;
 mod slow_reads;
 mod source;
+mod statements;
+mod stored_reply;
 mod suspects;
 mod tenure;
 mod turn;
 mod turn_state;
+mod write_errors;
 
 use core::time::Duration;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
 
 use super::failure::{Failure, check_reply};
-use super::{MAX_STORED_REPLY, refusal};
+use super::{MAX_STORED_REPLY, refusal, stored_reply};
 use crate::command::{Fingerprint, canonical};
 use crate::database::codes::DUPLICATE_KEY;
 use crate::database::{Fence, LEDGER, RECORDED_IDS};
@@ -40,7 +40,7 @@ impl Known {
         if self.fingerprint != fingerprint {
             return Err(refusal::id_reused());
         }
-        match self.reply.map(canonical) {
+        match self.reply.map(stored_reply::unfold).map(canonical) {
             Some(Ok(reply)) => Ok(Pending {
                 reply,
                 epoch: self.epoch,
@@ -69,7 +69,9 @@ impl Known {
                 Outcome::Executed
             },
             epoch: Some(self.epoch).filter(|_| self.begun.is_none()),
-            result: self.reply.and_then(|reply| canonical(reply).ok()),
+            result: self
+                .reply
+                .and_then(|reply| canonical(stored_reply::unfold(reply)).ok()),
         }
     }
 }

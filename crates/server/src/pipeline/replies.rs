@@ -8,6 +8,8 @@ use bson::{Document, RawDocumentBuf, doc};
 use super::failure::Failure;
 use super::job::Task;
 use super::merge::Slot;
+use super::{inserted_ids, stored_reply};
+use crate::command::Part;
 use crate::command::write_extjson::{WriteError, write_canonical};
 
 /// Longest reply as text, in bytes. Extended JSON can take six times the bytes of BSON, for text of control characters.
@@ -17,10 +19,13 @@ const MAX_TEXT_BYTES: usize = 4 * MAX_RESULT_BYTES;
 pub(super) struct Reply {
     /// Which command of the turn.
     pub(super) task: usize,
-    pub(super) written: Written,
+    /// Canonical Extended JSON.
+    pub(super) text: RawJson,
+    /// What is stored of it.
+    pub(super) stored: RawDocumentBuf,
 }
 
-/// A reply, twice: to send and to store.
+/// A reply, twice: as text and in BSON.
 pub(super) struct Written {
     /// Canonical Extended JSON.
     pub(super) text: RawJson,
@@ -46,7 +51,8 @@ impl<'t> Replies<'t> {
     }
 
     /// Adds the reply to the next part.
-    pub(super) fn push(&mut self, slot: Slot<'_>, reply: Document) -> Result<(), Failure> {
+    pub(super) fn push(&mut self, slot: Slot<'_>, mut reply: Document) -> Result<(), Failure> {
+        inserted_ids::add(slot.part, &mut reply);
         self.parts.push(reply);
         let Some(command) = self.tasks[slot.task].command() else {
             return Ok(());
@@ -55,11 +61,21 @@ impl<'t> Replies<'t> {
             return Ok(());
         }
         let document = whole(command.is_list(), std::mem::take(&mut self.parts));
-        let written = write(encode(&document)?)?;
-        self.bytes += written.encoded.as_bytes().len();
+        let is_folded = |part: &Part| part.minted_ids().is_some() || part.is_unordered();
+        let (text, stored) = if command.parts().iter().any(is_folded) {
+            let stored = stored_reply::fold(document);
+            // What is sent first is made of what is stored, as a replay is.
+            let encoded = encode(&stored)?;
+            (write(encode(&stored_reply::unfold(stored))?)?.text, encoded)
+        } else {
+            let written = write(encode(&document)?)?;
+            (written.text, written.encoded)
+        };
+        self.bytes += stored.as_bytes().len();
         self.whole.push(Reply {
             task: slot.task,
-            written,
+            text,
+            stored,
         });
         Ok(())
     }
@@ -69,7 +85,7 @@ impl<'t> Replies<'t> {
         self.parts.is_empty() && !self.whole.is_empty()
     }
 
-    /// The size of the complete replies in bytes of BSON.
+    /// The size of what is stored of the complete replies, in bytes of BSON.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

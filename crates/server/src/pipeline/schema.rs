@@ -106,7 +106,7 @@ impl<'a> SchemaTurn<'a> {
                     let left = deadline.saturating_duration_since(Instant::now());
                     sleep(pause.next().min(left)).await;
                 }
-                Stop::Repeated | Stop::Unsettled => {}
+                Stop::Repeated | Stop::Unsettled | Stop::Statement { .. } => {}
                 Stop::Fenced => {
                     return Ended {
                         fenced: true,

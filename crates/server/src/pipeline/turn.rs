@@ -22,12 +22,13 @@ use bson::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::attempt::{Attempt, Committed, Fault, Rejected, Stop};
+use super::attempt::{Attempt, Committed, Rejected, Stop};
 use super::backoff::Backoff;
 use super::bet::Bet;
 use super::conflicts::Conflicts;
 use super::job::Task;
 use super::lane::Lane;
+use super::lessons::{Lessons, TRIES_ALONE};
 use super::record::Pending;
 use super::suspects::Suspects;
 use super::turn_state::TurnState;
@@ -70,31 +71,6 @@ pub(super) struct Ended {
     pub(super) yields: Option<usize>,
 }
 
-/// What the tries so far have taught.
-#[derive(Default)]
-struct Lessons {
-    careful: bool,
-    rejected: Rejected,
-    /// Commands from here on wait for another turn.
-    end: usize,
-    /// Tries in a row that failed and may succeed again, although MongoDB has a primary.
-    failures: u32,
-    /// A command that was alone in a try that failed, and how often.
-    alone: Option<(usize, u32)>,
-    narrowed_to: Option<usize>,
-    at_fault: Vec<(usize, u32)>,
-}
-
-/// A try that may succeed again is repeated this many times before it is tried with fewer commands.
-const TRIES_TOGETHER: u32 = 3;
-/// A command alone is tried this many times before others may go first: at the last one the fence is written first, after so
-/// many conflicts.
-const TRIES_ALONE: u32 = 4;
-/// A command that fails this many times alone is at fault.
-const FAILURES_ALONE: u32 = 2;
-/// A transaction without commands that fails this many times is nobody's fault.
-const FAILURES_OF_NONE: u32 = 3;
-
 impl Turn<'_> {
     pub(super) async fn run(mut self) -> Ended {
         let mut answers: Vec<Option<Answer>> = self.tasks.iter().map(|_| None).collect();
@@ -102,6 +78,8 @@ impl Turn<'_> {
             end: self.writes.min(self.limit),
             ..Lessons::default()
         };
+        lessons.begin(self.tasks);
+        let began = Instant::now();
         let mut pause = Backoff::default();
         let mut conflicts = Conflicts::default();
         let mut first_try = true;
@@ -155,6 +133,18 @@ impl Turn<'_> {
                     return lessons.end(answers, committed.at);
                 }
                 Err(Stop::Refused { task, answer }) => lessons.reject(task, answer, 1),
+                Err(Stop::Statement { task, failed }) => {
+                    let in_time = began.elapsed() < self.settings.turn_time;
+                    let learned = lessons.statement_failed(&to_run, task);
+                    if let Some(failed) = failed.filter(|_| learned) {
+                        self.tasks[task].failed.add(failed);
+                    }
+                    if learned && !in_time {
+                        // The others go first. It goes on in a turn of its own with what was learned.
+                        lessons.yields = Some(task);
+                        return lessons.end(answers, None);
+                    }
+                }
                 Err(Stop::Repeated) => lessons.careful = true,
                 Err(Stop::Unsettled) => {}
                 Err(Stop::Fenced) => {
@@ -185,6 +175,10 @@ impl Turn<'_> {
                                 yields: Some(task),
                                 ..lessons.end(answers, None)
                             };
+                        }
+                    } else {
+                        for task in &to_run {
+                            self.tasks[*task].failed.forget();
                         }
                     }
                     // What was refused may have been refused by a primary that is none any more.
@@ -333,75 +327,6 @@ impl Turn<'_> {
             });
         }
         lessons.end(answers, None)
-    }
-}
-
-impl Lessons {
-    /// Leaves a command out of the following tries. Its error counts when one of them has committed.
-    fn reject(&mut self, task: usize, answer: ErrorFrame, cost: u32) {
-        if !self.rejected.commands.is_empty() {
-            self.end = task + 1;
-        }
-        self.rejected.hopeful |= !self.careful;
-        self.rejected.commands.push((task, answer));
-        self.careful = true;
-        self.at_fault.push((task, cost));
-    }
-
-    /// A try has failed that may succeed again. Returns `true` if it had one command and others should go first.
-    fn fails_again(&mut self, to_run: &[usize]) -> bool {
-        self.failures += 1;
-        match to_run {
-            [] => false,
-            [_] => self.failures >= TRIES_ALONE,
-            _ => {
-                if self.failures >= TRIES_TOGETHER {
-                    self.halve(to_run);
-                }
-                false
-            }
-        }
-    }
-
-    /// A try has failed, and it is not known why. Returns the fault if it is no command's.
-    fn narrow_down(&mut self, to_run: &[usize], fault: Fault) -> Option<Fault> {
-        match to_run {
-            [] => {
-                self.failures += 1;
-                return (self.failures >= FAILURES_OF_NONE).then_some(fault);
-            }
-            [task] => {
-                let before = self.alone.filter(|(other, _)| other == task);
-                let failures = before.map_or(0, |(_, failures)| failures) + 1;
-                self.alone = Some((*task, failures));
-                if failures >= FAILURES_ALONE {
-                    // What was refused behind it waits for the next turn.
-                    self.end = self.end.min(task + 1);
-                    self.failures = 0;
-                    self.reject(*task, fault.into_frame(), TRIES_ALONE);
-                }
-            }
-            _ => self.halve(to_run),
-        }
-        None
-    }
-
-    /// Lets the following tries have the first half of these commands.
-    fn halve(&mut self, to_run: &[usize]) {
-        let half = to_run.len() / 2;
-        self.end = to_run[half];
-        self.narrowed_to = Some(half);
-        self.failures = 0;
-    }
-
-    fn end(self, answers: Vec<Option<Answer>>, moment: Option<Timestamp>) -> Ended {
-        Ended {
-            narrowed_to: self.narrowed_to,
-            at_fault: self.at_fault,
-            answers,
-            moment,
-            ..Ended::default()
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bson::doc;
 
-use crate::row::Expected::{self, Mongo};
+use crate::row::Expected::{self, Executed, Mongo};
 use crate::row::Row;
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -24,7 +24,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row(
             "insert_duplicate_unordered",
             r#"{"insert":"BAD","documents":[{"_id":1},{"_id":8}],"ordered":false}"#,
-            duplicate.clone(),
+            Executed,
         ),
         row(
             "insert_twice_the_same",

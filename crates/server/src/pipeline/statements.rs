@@ -1,0 +1,206 @@
+//! The statements of a command with `ordered: false`: those that fail are left out, the others are executed.
+//!
+//! MongoDB aborts a transaction at the first statement that fails. So the command is run again without that one, until a
+//! run succeeds. Each run finds one statement that fails, so there are at most as many runs as statements, and two more. A
+//! run that fails is judged only where nothing but the command itself was in its transaction: all that it saw is committed.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bson::{Bson, Document, doc};
+use mongodb::Database;
+
+use super::execute::{Allowance, execute, without_gossip};
+use super::failure::{Failure, check_reply};
+use super::job::Task;
+use super::lane::Lane;
+use super::write_errors;
+use crate::command::{CommandName, Part};
+use crate::database::codes::{MAX_TIME_EXPIRED, TRANSACTION_TOO_LARGE_FOR_CACHE};
+
+/// The statements of one command that MongoDB has refused, by their place, with MongoDB's errors.
+#[derive(Debug, Default)]
+pub(super) struct FailedStatements(Mutex<BTreeMap<usize, Document>>);
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum Ran {
+    /// The statements that have not failed were executed. The reply tells of those that have.
+    Whole(Document),
+    /// One more statement fails.
+    Failed(FailedStatement),
+}
+
+/// A statement that MongoDB refuses.
+#[derive(Debug)]
+pub(super) struct FailedStatement {
+    place: usize,
+    error: Document,
+}
+
+impl FailedStatements {
+    pub(super) fn are_there(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
+    pub(super) fn add(&self, failed: FailedStatement) {
+        self.lock().insert(failed.place, failed.error);
+    }
+
+    /// Forgets them: they may have been judged by a primary that is none any more.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Document>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the statements of an unordered part that have not failed.
+    async fn run_others(
+        &self,
+        lane: &mut Lane,
+        users: &Database,
+        part: &Part,
+        allowance: Allowance,
+    ) -> Result<Ran, Failure> {
+        let failed = self.lock().clone();
+        let places = part.places_without(|place| failed.contains_key(&place));
+        if places.is_empty() && !failed.is_empty() {
+            return Ok(Ran::Whole(reply_with(
+                nothing_done(part.name()),
+                &places,
+                &failed,
+            )));
+        }
+        let mut command = part.to_send_only(&places);
+        command.insert("maxTimeMS", allowance.millis());
+        let reply = lane.run_document(users, &command).await;
+        let reply = reply.map_err(|failure| allowance.judge(failure))?;
+        match check_reply(&reply) {
+            Ok(()) => Ok(Ran::Whole(reply_with(without_gossip(reply), &places, &failed))),
+            Err(failure) => match failed_statement(&failure, &reply, &places) {
+                Some(failed) => Ok(Ran::Failed(failed)),
+                None => Err(allowance.judge(failure)),
+            },
+        }
+    }
+}
+
+/// Runs one part of a command in a transaction. Of a command with `ordered: false` it runs the statements that have not failed
+/// in an earlier try.
+///
+/// # Errors
+/// A failure that is not the fault of one statement of such a command.
+pub(super) async fn run(
+    lane: &mut Lane,
+    users: &Database,
+    task: &Task,
+    part: &Part,
+    allowance: Allowance,
+) -> Result<Ran, Failure> {
+    if task.is_unordered() {
+        task.failed.run_others(lane, users, part, allowance).await
+    } else {
+        execute(lane, users, part, allowance, None).await.map(Ran::Whole)
+    }
+}
+
+/// The statement that MongoDB refuses in this reply, if it is the statement's fault and not that of the time or of all.
+fn failed_statement(failure: &Failure, reply: &Document, places: &[usize]) -> Option<FailedStatement> {
+    match failure {
+        Failure::Refused(error)
+            if ![MAX_TIME_EXPIRED, TRANSACTION_TOO_LARGE_FOR_CACHE].contains(&error.code) =>
+        {
+            let mut error = reply
+                .get_array("writeErrors")
+                .ok()?
+                .first()?
+                .as_document()?
+                .clone();
+            let index = usize::try_from(error.get_i32("index").ok()?).ok()?;
+            let place = *places.get(index)?;
+            error.insert("index", i32::try_from(place).ok()?);
+            Some(FailedStatement { place, error })
+        }
+        _ => None,
+    }
+}
+
+/// The reply to statements none of which does anything.
+fn nothing_done(name: CommandName) -> Document {
+    match name {
+        CommandName::Update => doc! { "n": 0, "nModified": 0, "ok": 1.0 },
+        _ => doc! { "n": 0, "ok": 1.0 },
+    }
+}
+
+/// The reply of the statements at these places, as part of one that tells of the failed statements, too.
+fn reply_with(mut reply: Document, places: &[usize], failed: &BTreeMap<usize, Document>) -> Document {
+    if failed.is_empty() {
+        return reply;
+    }
+    if let Ok(upserted) = reply.get_array_mut("upserted") {
+        for entry in upserted.iter_mut().filter_map(Bson::as_document_mut) {
+            let index = entry
+                .get_i32("index")
+                .ok()
+                .and_then(|index| usize::try_from(index).ok());
+            let place = index.and_then(|index| i32::try_from(*places.get(index)?).ok());
+            if let Some(place) = place {
+                entry.insert("index", place);
+            }
+        }
+    }
+    write_errors::add(&mut reply, failed);
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(places: &[usize]) -> BTreeMap<usize, Document> {
+        let error = |place: &usize| {
+            (
+                *place,
+                doc! { "index": i32::try_from(*place).unwrap(), "code": 11000, "errmsg": "x" },
+            )
+        };
+        places.iter().map(error).collect()
+    }
+
+    #[test]
+    fn places_are_those_of_the_client() {
+        let reply = doc! { "n": 2, "upserted": [{ "index": 1, "_id": "x" }], "nModified": 1, "ok": 1.0 };
+        let failed = errors(&[0, 2]);
+        assert_eq!(
+            reply_with(reply, &[1, 3], &failed),
+            doc! {
+                "n": 2,
+                "upserted": [{ "index": 3, "_id": "x" }],
+                "nModified": 1,
+                "writeErrors": [failed[&0].clone(), failed[&2].clone()],
+                "ok": 1.0,
+            }
+        );
+    }
+
+    #[test]
+    fn only_a_statement_at_fault_is_left_out() {
+        let reply = |code: i32| doc! { "n": 0, "writeErrors": [{ "index": 1, "code": code, "errmsg": "x" }], "ok": 1.0 };
+        let failed = |reply: &Document| {
+            let failure = check_reply(reply).unwrap_err();
+            failed_statement(&failure, reply, &[4, 7])
+                .map(|failed| (failed.place, failed.error.get_i32("index").ok()))
+        };
+        assert_eq!(failed(&reply(11000)), Some((7, Some(7))));
+        assert_eq!(failed(&reply(MAX_TIME_EXPIRED)), None);
+        // A write conflict, and an error that belongs to no statement.
+        assert_eq!(failed(&reply(112)), None);
+        assert_eq!(
+            failed(&doc! { "writeConcernError": { "code": 64, "errmsg": "x" }, "ok": 1.0 }),
+            None
+        );
+    }
+}
