@@ -10,6 +10,9 @@
 //! those before it are tried once more, which is known to succeed, and the rest waits for the next turn: however many
 //! fail, no command runs more than a few times.
 //!
+//! A command with `ordered: false` is run again without the statement that failed, as often as that finds another one: see
+//! [`statements`](super::statements). It does so alone, and after a while in turns of its own.
+//!
 //! Some failures name no command: at the commit, at the records, at a reply that nobody expected. Then the first half of
 //! the commands is tried alone, and half of that, until the try succeeds or holds one command. A command that fails alone
 //! twice, while the fence without it commits, is at fault. The following turns begin with as many commands as succeeded and
