@@ -64,21 +64,24 @@ impl FailedStatements {
         part: &Part,
         allowance: Allowance,
     ) -> Result<Ran, Failure> {
-        let failed = self.lock().clone();
-        let places = part.places_without(|place| failed.contains_key(&place));
-        if places.is_empty() && !failed.is_empty() {
-            return Ok(Ran::Whole(reply_with(
-                nothing_done(part.name()),
-                &places,
-                &failed,
-            )));
+        let places = {
+            let failed = self.lock();
+            part.places_without(|place| failed.contains_key(&place))
+        };
+        if places.is_empty() && self.are_there() {
+            let reply = nothing_done(part.name());
+            return Ok(Ran::Whole(reply_with(reply, &places, &self.lock())));
         }
         let mut command = part.to_send_only(&places);
         command.insert("maxTimeMS", allowance.millis());
         let reply = lane.run_document(users, &command).await;
         let reply = reply.map_err(|failure| allowance.judge(failure))?;
         match check_reply(&reply) {
-            Ok(()) => Ok(Ran::Whole(reply_with(without_gossip(reply), &places, &failed))),
+            Ok(()) => Ok(Ran::Whole(reply_with(
+                without_gossip(reply),
+                &places,
+                &self.lock(),
+            ))),
             Err(failure) => match failed_statement(&failure, &reply, &places) {
                 Some(failed) => Ok(Ran::Failed(failed)),
                 None => Err(allowance.judge(failure)),
