@@ -26,40 +26,33 @@ pub enum ClientFrame {
 }
 
 /// The first frame of a connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(tag = "type", rename = "hello")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
     /// What program this is, for the server's log: a name and a version, such as `bellwether-cli/0.1.0`.
-    #[serde(default)]
     pub client: String,
     /// The cluster the client means to talk to. The server refuses if it belongs to another.
-    #[serde(default)]
     pub cluster: Option<String>,
 }
 
 /// A command to execute.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "type", rename = "command")]
+#[derive(Clone, Debug)]
 pub struct Command {
     /// The command's id: the same for every attempt at the same command.
     pub id: CommandId,
-    /// How long the server may work on it, in milliseconds from its arrival. Without it the server's default
+    /// Time limit for the server's work on it, in milliseconds from its arrival. Without it the server's default
     /// holds; more than the server's maximum counts as the maximum.
-    #[serde(default)]
     pub deadline_ms: Option<u64>,
     /// The MongoDB command document in Extended JSON, as the user wrote it.
     pub command: RawJson,
 }
 
 /// A question: what became of the command with this id?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "type", rename = "outcome")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutcomeQuery {
     /// The command's id.
     pub id: CommandId,
     /// How long the server may take to find out, in milliseconds from the question's arrival. Without it the
     /// server's default holds; more than the server's maximum counts as the maximum.
-    #[serde(default)]
     pub deadline_ms: Option<u64>,
 }
 
@@ -286,18 +279,28 @@ pub enum FrameError {
     BadFields {
         /// The frame's type.
         frame: &'static str,
+        /// The command it is about, if its id can be read.
+        id: Option<CommandId>,
         /// What is wrong.
         detail: String,
     },
 }
 
 impl FrameError {
+    /// The command that the frame is about, if its id can be read. Then the fault concerns this command only.
+    pub fn id(&self) -> Option<CommandId> {
+        match self {
+            Self::NotAFrame(_) | Self::UnknownType(_) => None,
+            Self::BadFields { id, .. } => *id,
+        }
+    }
+
     /// What is wrong.
     pub fn text(&self) -> String {
         match self {
             Self::NotAFrame(detail) => ["not a JSON object with a \"type\": ", detail].concat(),
             Self::UnknownType(kind) => ["unknown frame type \"", kind, "\""].concat(),
-            Self::BadFields { frame, detail } => ["bad ", frame, " frame: ", detail].concat(),
+            Self::BadFields { frame, detail, .. } => ["bad ", frame, " frame: ", detail].concat(),
         }
     }
 }

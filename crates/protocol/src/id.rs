@@ -1,4 +1,6 @@
+use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 use core::time::Duration;
 
@@ -12,13 +14,22 @@ use crate::json::push_hex;
 /// The first 48 bits are the time it was made, in milliseconds since the Unix epoch. A server remembers ids
 /// for a limited time only; with the time inside the id it can tell an id it never saw from one it has
 /// forgotten, and refuse the second instead of executing it again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct CommandId(Uuid);
+///
+/// Capital and small digits mean the same (RFC 9562, section 4), so ids that differ in nothing else are equal. An id is
+/// written as it was read, since a client may compare the text of an answer's id with the text that it has sent.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandId {
+    uuid: Uuid,
+    /// One bit for each of the 32 digits, the first digit's highest: set if the digit was a capital.
+    capitals: u32,
+}
 
 impl CommandId {
     /// Stands in a frame that is thrown away, as its id was not readable.
-    pub(crate) const NIL: Self = Self(Uuid::nil());
+    pub(crate) const NIL: Self = Self {
+        uuid: Uuid::nil(),
+        capitals: 0,
+    };
 
     /// Makes an id from the server's time and 80 random bits, of which 74 are used.
     ///
@@ -26,33 +37,83 @@ impl CommandId {
     /// with a wrong clock makes ids the server accepts.
     pub fn mint(server_time: Duration, random: [u8; 10]) -> Self {
         let millis = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+        Self {
+            uuid: uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid(),
+            capitals: 0,
+        }
     }
 
     /// When the id was made, as time since the Unix epoch.
     pub fn minted_at(self) -> Duration {
-        let bytes = self.0.as_bytes();
+        let bytes = self.uuid.as_bytes();
         let millis = bytes[..6]
             .iter()
             .fold(0_u64, |acc, byte| (acc << 8) | u64::from(*byte));
         Duration::from_millis(millis)
     }
 
-    /// The usual form: 8-4-4-4-12 digits.
+    /// The usual form: 8-4-4-4-12 digits, in capitals where they were read as capitals.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for (at, byte) in self.0.as_bytes().iter().enumerate() {
+        for (at, byte) in self.uuid.as_bytes().iter().enumerate() {
             if matches!(at, 4 | 6 | 8 | 10) {
                 text.push('-');
             }
             push_hex(&mut text, *byte);
         }
-        text
+        if self.capitals == 0 {
+            return text;
+        }
+        let mut capitals = self.capitals;
+        let spelled = text.chars().map(|c| {
+            if c == '-' {
+                return c;
+            }
+            let capital = capitals & FIRST_DIGIT != 0;
+            capitals <<= 1;
+            if capital { c.to_ascii_uppercase() } else { c }
+        });
+        spelled.collect()
     }
 
     /// The 16 bytes of the id.
     pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
+        self.uuid.as_bytes()
+    }
+}
+
+/// The bit of an id's first digit.
+const FIRST_DIGIT: u32 = 1 << 31;
+
+impl PartialEq for CommandId {
+    fn eq(&self, other: &Self) -> bool {
+        self.uuid == other.uuid
+    }
+}
+
+impl Eq for CommandId {}
+
+impl Hash for CommandId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.uuid.hash(state);
+    }
+}
+
+impl PartialOrd for CommandId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for CommandId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.uuid.cmp(&other.uuid)
+    }
+}
+
+impl Serialize for CommandId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
     }
 }
 
@@ -87,18 +148,19 @@ impl FromStr for CommandId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidCommandId(text.chars().take(64).collect());
-        let uuid = hyphenated(text.as_bytes()).ok_or_else(invalid)?;
-        if uuid.get_version_num() != 7 || uuid.get_variant() != uuid::Variant::RFC4122 {
+        let id = hyphenated(text.as_bytes()).ok_or_else(invalid)?;
+        if id.uuid.get_version_num() != 7 || id.uuid.get_variant() != uuid::Variant::RFC4122 {
             return Err(invalid());
         }
-        Ok(Self(uuid))
+        Ok(id)
     }
 }
 
 /// Reads the usual form only, 8-4-4-4-12 digits. The uuid crate reads five forms, which a page would have to load.
-fn hyphenated(text: &[u8]) -> Option<Uuid> {
+fn hyphenated(text: &[u8]) -> Option<CommandId> {
     let mut bytes = [0; 16];
     let mut digits = 0;
+    let mut capitals = 0;
     for (at, byte) in text.iter().enumerate() {
         if matches!(at, 8 | 13 | 18 | 23) {
             if *byte != b'-' {
@@ -109,9 +171,15 @@ fn hyphenated(text: &[u8]) -> Option<Uuid> {
         let digit = char::from(*byte).to_digit(16)?;
         let pair = bytes.get_mut(digits / 2)?;
         *pair = *pair << 4 | u8::try_from(digit).ok()?;
+        if byte.is_ascii_uppercase() {
+            capitals |= FIRST_DIGIT >> digits;
+        }
         digits += 1;
     }
-    (digits == 32).then(|| Uuid::from_bytes(bytes))
+    (digits == 32).then(|| CommandId {
+        uuid: Uuid::from_bytes(bytes),
+        capitals,
+    })
 }
 
 impl<'de> Deserialize<'de> for CommandId {
@@ -131,6 +199,21 @@ mod tests {
         let id = CommandId::mint(at, [0xab; 10]);
         assert_eq!(id.minted_at(), at);
         assert_eq!(id.to_string().parse::<CommandId>(), Ok(id));
+    }
+
+    #[test]
+    fn is_written_as_it_was_read_and_means_the_same_in_capitals() {
+        let small: CommandId = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e".parse().unwrap();
+        for text in [
+            "0198C5E2-7A60-7B3C-9D1E-3F2A5B6C7D8E",
+            "0198c5E2-7a60-7B3c-9d1e-3f2a5b6C7d8E",
+        ] {
+            let id: CommandId = text.parse().unwrap();
+            assert_eq!(id.text(), text);
+            assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));
+            assert_eq!((id, id.cmp(&small)), (small, Ordering::Equal));
+            assert!(std::collections::HashSet::from([small]).contains(&id));
+        }
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl ServerFrame {
             None => Ok(read),
             Some(field) => Err(FrameError::BadFields {
                 frame,
+                id: None,
                 detail: ["the field `", field, "` is missing or not what it should be"].concat(),
             }),
         }

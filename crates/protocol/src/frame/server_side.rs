@@ -1,37 +1,12 @@
 //! The server's side: what clients send is read, and what they are told is written, by serde_json. Frames that
 //! hold a reply are put together around it: it is JSON already, may be long, and need not be looked at again.
 
-use std::borrow::Cow;
+mod received;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{shortened, unknown};
 use crate::json::Object;
 use crate::{ClientFrame, CommandFate, FrameError, ServerFrame};
-
-#[derive(Deserialize)]
-struct Tag<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-}
-
-fn tag(text: &str) -> Result<Cow<'_, str>, FrameError> {
-    // An array would otherwise be read as the struct's fields in order.
-    if !text.trim_start().starts_with('{') {
-        return Err(FrameError::NotAFrame("the message does not start with {".into()));
-    }
-    match serde_json::from_str::<Tag<'_>>(text) {
-        Ok(tag) => Ok(tag.kind),
-        Err(error) => Err(FrameError::NotAFrame(shortened(error.to_string()))),
-    }
-}
-
-fn fields<'a, T: Deserialize<'a>>(frame: &'static str, text: &'a str) -> Result<T, FrameError> {
-    serde_json::from_str(text).map_err(|error| FrameError::BadFields {
-        frame,
-        detail: shortened(error.to_string()),
-    })
-}
 
 fn text<T: Serialize>(frame: &T) -> String {
     serde_json::to_string(frame).unwrap_or_else(|error| {
@@ -47,12 +22,7 @@ impl ClientFrame {
     /// [`FrameError`] if the text is not such a frame. Never recurses into the command, however deeply it is
     /// nested.
     pub fn parse(json: &str) -> Result<Self, FrameError> {
-        match tag(json)?.as_ref() {
-            "hello" => fields("hello", json).map(Self::Hello),
-            "command" => fields("command", json).map(Self::Command),
-            "outcome" => fields("outcome", json).map(Self::Outcome),
-            other => Err(unknown(other)),
-        }
+        received::read(json)
     }
 }
 

@@ -49,9 +49,86 @@ fn what_is_wrong_is_said_briefly() {
         assert!(error.len() < 700, "{}", error.len());
         assert!(error.contains("ää"), "{error}");
     }
-    let json = format!(r#"{{"type":"outcome","id":"{ID}","deadline_ms":"{long}"}}"#);
-    let error = ClientFrame::parse(&json).unwrap_err().to_string();
-    assert!(error.contains("expected u64 at line 1 column"), "{error}");
+}
+
+#[test]
+fn a_fault_in_one_field_is_reported_under_the_id_of_its_frame() {
+    for (kind, field) in [
+        ("command", r#""deadline_ms":1000.0"#),
+        ("command", r#""deadline_ms":1e3"#),
+        ("command", r#""deadline_ms":"1000""#),
+        ("command", r#""deadline_ms":-1"#),
+        ("command", r#""deadline_ms":-0"#),
+        ("command", r#""deadline_ms":true"#),
+        ("command", r#""deadline_ms":{"$numberLong":"1"}"#),
+        ("command", r#""deadline_ms":1,"deadline_ms":2"#),
+        ("command", r#""command":{}"#),
+        ("outcome", r#""deadline_ms":1.5"#),
+        ("outcome", r#""deadline_ms":[]"#),
+    ] {
+        let json = format!(r#"{{"type":"{kind}",{field},"id":"{ID}","command":{{}}}}"#);
+        let error = ClientFrame::parse(&json).unwrap_err();
+        assert_eq!(error.id(), ID.parse().ok(), "{json}: {error}");
+        let name = field.split('"').nth(1).unwrap();
+        assert!(error.to_string().contains(name), "{json}: {error}");
+    }
+    let missing = ClientFrame::parse(&format!(r#"{{"type":"command","id":"{ID}"}}"#)).unwrap_err();
+    assert_eq!(missing.id(), ID.parse().ok(), "{missing}");
+}
+
+#[test]
+fn a_frame_whose_id_cannot_be_read_is_nobodys() {
+    for json in [
+        r#"{"type":"command","command":{}}"#.to_owned(),
+        r#"{"type":"command","id":null,"command":{}}"#.to_owned(),
+        r#"{"type":"command","id":7,"command":{}}"#.to_owned(),
+        r#"{"type":"command","id":"x","command":{}}"#.to_owned(),
+        format!(r#"{{"type":"command","id":"{ID}","id":"{ID}","command":{{}}}}"#),
+        format!(r#"{{"type":"hello","id":"{ID}","cluster":5}}"#),
+        format!(r#"{{"type":"hello","id":"{ID}","client":[]}}"#),
+        format!(r#"{{"type":"hello","client":"a","client":"b","id":"{ID}"}}"#),
+    ] {
+        let error = ClientFrame::parse(&json).unwrap_err();
+        assert!(matches!(error, FrameError::BadFields { .. }), "{json}: {error}");
+        assert_eq!(error.id(), None, "{json}: {error}");
+    }
+    let twice = format!(r#"{{"type":"command","type":"hello","id":"{ID}"}}"#);
+    assert!(matches!(
+        ClientFrame::parse(&twice),
+        Err(FrameError::NotAFrame(_))
+    ));
+}
+
+#[test]
+fn a_deadline_may_be_missing_or_too_long() {
+    for (field, deadline_ms) in [
+        ("", None),
+        (r#""deadline_ms":null,"#, None),
+        (r#""deadline_ms":0,"#, Some(0)),
+        (r#""deadline_ms":60001,"#, Some(60_001)),
+        (r#""deadline_ms":9223372036854775807,"#, Some(i64::MAX as u64)),
+        (r#""deadline_ms":100000000000000000000000,"#, Some(u64::MAX)),
+    ] {
+        let json = format!(r#"{{"type":"command",{field}"id":"{ID}","command":{{}}}}"#);
+        let Ok(ClientFrame::Command(command)) = ClientFrame::parse(&json) else {
+            panic!("{json}")
+        };
+        assert_eq!(command.deadline_ms, deadline_ms, "{json}");
+        let json = format!(r#"{{"type":"outcome",{field}"id":"{ID}"}}"#);
+        let Ok(ClientFrame::Outcome(query)) = ClientFrame::parse(&json) else {
+            panic!("{json}")
+        };
+        assert_eq!(query.deadline_ms, deadline_ms, "{json}");
+    }
+}
+
+#[test]
+fn what_a_hello_may_leave_out_may_be_null() {
+    let Ok(ClientFrame::Hello(hello)) = ClientFrame::parse(r#"{"type":"hello","client":null,"cluster":null}"#)
+    else {
+        panic!("it is a hello")
+    };
+    assert_eq!(hello, Hello::default());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod accept;
 mod budget;
+mod ending;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod handshake;

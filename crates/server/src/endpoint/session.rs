@@ -3,15 +3,15 @@
 //! Messages are understood one after another, in the order in which they came. While one is being understood, or waits
 //! because too much is under way to the client, the connection is not read.
 
-use core::future::pending;
+use core::future::{pending, ready};
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bellwether_protocol::{
-    ClientFrame, CloseCode, Command, CommandId, ErrorCode, ErrorFrame, Hello, HelloOk, Limits, MAX_DEADLINE,
-    MAX_DEPTH, MAX_RESULT_BYTES, Outcome, OutcomeQuery, SUBPROTOCOL, ServerFrame, close_reason,
+    ClientFrame, CloseCode, Command, CommandId, ErrorCode, ErrorFrame, FrameError, Hello, HelloOk, Limits,
+    MAX_DEADLINE, MAX_DEPTH, MAX_RESULT_BYTES, Outcome, OutcomeQuery, SUBPROTOCOL, ServerFrame, close_reason,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -21,9 +21,10 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::debug;
 
+use super::ending::{End, Ending, bad_frame, text_of};
 use super::replies::{Expected, Replies, no_room};
 use super::site::Site;
 use super::socket::{Event, Socket};
@@ -55,9 +56,6 @@ struct Answer {
     expected: Option<Expected>,
 }
 
-/// Why a session ends: what the client is told, or nothing if it is gone.
-type End = Option<(CloseCode, String)>;
-
 impl Session {
     pub(super) fn new(socket: Socket<TokioIo<Upgraded>>, context: Context, site: Arc<Site>) -> Self {
         let replies = Replies::new(&context.replies, site.group());
@@ -78,8 +76,14 @@ impl Session {
             ControlFlow::Continue(()) => self.converse().await,
             ControlFlow::Break(end) => end,
         };
-        if let Some((code, reason)) = end {
+        if let Some(Ending { code, reason, error }) = end {
+            if self.settle().await.is_break() {
+                return debug!("dropping a client that does not take what it is sent");
+            }
             debug!(%code, reason, "closing a client's connection");
+            if let Some(error) = error {
+                self.send(&ServerFrame::Error(error));
+            }
             self.socket.close(CloseFrame {
                 code: code.code().into(),
                 reason: close_reason(reason).into(),
@@ -95,7 +99,7 @@ impl Session {
     async fn greet(&mut self, has_subprotocol: bool) -> ControlFlow<End> {
         if !has_subprotocol {
             let reason = format!("this server speaks the subprotocol {SUBPROTOCOL}");
-            return ControlFlow::Break(Some((CloseCode::UnsupportedProtocol, reason)));
+            return ControlFlow::Break(Ending::because(CloseCode::UnsupportedProtocol, reason));
         }
         let limit = self.context.cluster.config.limits.hello_timeout;
         let deadline = Instant::now() + limit;
@@ -103,7 +107,7 @@ impl Session {
             match timeout_at(deadline, self.socket.next(true)).await {
                 Err(_) => {
                     let reason = format!("no hello within {limit:?}");
-                    return ControlFlow::Break(Some((CloseCode::Timeout, reason)));
+                    return ControlFlow::Break(Ending::because(CloseCode::Timeout, reason));
                 }
                 Ok(Event::Received(received)) => {
                     if let Some(text) = text_of(received)? {
@@ -117,11 +121,11 @@ impl Session {
         match parse(&self.context, &self.site, text).await {
             Ok(ClientFrame::Hello(hello)) => self.welcome(&hello),
             Ok(ClientFrame::Command(Command { id, .. }) | ClientFrame::Outcome(OutcomeQuery { id, .. })) => {
-                let error = bad_frame("hello comes first").for_command(id);
-                self.send(&ServerFrame::Error(error));
-                ControlFlow::Break(Some((CloseCode::HelloRequired, "send hello first".to_owned())))
+                let mut error = bad_frame("hello comes first");
+                error.id = Some(id);
+                ControlFlow::Break(Ending::with_error(CloseCode::HelloRequired, "send hello first", error))
             }
-            Err(error) => self.refuse_frame(error.to_string()),
+            Err(error) => ControlFlow::Break(Ending::for_bad_frame(&error)),
         }
     }
 
@@ -135,8 +139,8 @@ impl Session {
             let message = format!("this is cluster {:?}, not {expected:?}", cluster.config.cluster);
             let error = ErrorFrame::new(ErrorCode::WrongCluster, Outcome::NotExecuted, message)
                 .with_hint("check the list of servers");
-            self.send(&ServerFrame::Error(error));
-            return ControlFlow::Break(Some((CloseCode::WrongCluster, "another cluster".to_owned())));
+            let code = CloseCode::WrongCluster;
+            return ControlFlow::Break(Ending::with_error(code, "another cluster", error));
         }
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let ok = HelloOk {
@@ -169,7 +173,7 @@ impl Session {
         loop {
             let leaving = *stopped.borrow_and_update();
             if leaving && !self.is_working() && !self.socket.is_sending() {
-                return Some((CloseCode::Restart, "the server is shutting down".to_owned()));
+                return Ending::because(CloseCode::Restart, "the server is shutting down");
             }
             if self.socket.unsent() > 0 {
                 // Then taking it is the sign of life, and the socket watches over that.
@@ -210,7 +214,7 @@ impl Session {
                 _ = ping.tick(), if !self.socket.is_sending() => {
                     if heard.elapsed() > limits.idle_timeout && !self.is_working() {
                         let reason = format!("nothing heard for {:?}", limits.idle_timeout);
-                        return Some((CloseCode::Timeout, reason));
+                        return Ending::because(CloseCode::Timeout, reason);
                     }
                     self.socket.ping();
                     ControlFlow::Continue(())
@@ -250,10 +254,11 @@ impl Session {
                 command,
             } => self.submit(id, command, deadline),
             Understood::Outcome { id, deadline } => self.ask(id, deadline),
+            Understood::Refused { id, error } => refused_frame(id, &error),
             Understood::Hello => {
-                return ControlFlow::Break(Some((CloseCode::TooMany, "hello is sent once".to_owned())));
+                return ControlFlow::Break(Ending::because(CloseCode::TooMany, "hello is sent once"));
             }
-            Understood::Wrong(error) => return self.refuse_frame(error.to_string()),
+            Understood::Wrong(error) => return ControlFlow::Break(Ending::for_bad_frame(&error)),
         };
         self.outstanding.push(answer);
         ControlFlow::Continue(())
@@ -320,10 +325,18 @@ impl Session {
         .boxed()
     }
 
-    /// Says what is wrong with a frame, for people, and ends the session.
-    fn refuse_frame(&mut self, reason: String) -> ControlFlow<End> {
-        self.send(&ServerFrame::Error(bad_frame(&reason)));
-        ControlFlow::Break(Some((CloseCode::BadFrame, reason)))
+    /// Sends the answers to all commands and questions that were taken. No command may take longer than its deadline,
+    /// so this ends. Breaks if the client does not take them.
+    async fn settle(&mut self) -> ControlFlow<()> {
+        while !self.outstanding.is_empty() {
+            tokio::select! {
+                event = self.socket.next(false) => if matches!(event, Event::Lost) {
+                    return ControlFlow::Break(());
+                },
+                Some(answer) = self.outstanding.next() => self.send_answer(answer),
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn send_answer(&mut self, answer: Answer) {
@@ -395,27 +408,14 @@ fn id_of(frame: &ServerFrame) -> Option<CommandId> {
     }
 }
 
-fn bad_frame(reason: &str) -> ErrorFrame {
-    ErrorFrame::new(ErrorCode::BadFrame, Outcome::NotExecuted, reason).with_hint(format!(
-        "see the description of {SUBPROTOCOL}; the connection is closed"
-    ))
-}
-
-/// The text in a message; nothing if it carries none; or why the session ends.
-fn text_of(received: Option<Result<Message, Error>>) -> ControlFlow<End, Option<Utf8Bytes>> {
-    match received {
-        None | Some(Ok(Message::Close(_))) => ControlFlow::Break(None),
-        Some(Ok(Message::Text(text))) => ControlFlow::Continue(Some(text)),
-        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => ControlFlow::Continue(None),
-        Some(Ok(Message::Binary(_))) => ControlFlow::Break(Some((
-            CloseCode::UnsupportedData,
-            "every frame is text".to_owned(),
-        ))),
-        Some(Err(error)) => ControlFlow::Break(match error {
-            Error::Capacity(error) => Some((CloseCode::TooBig, error.to_string())),
-            Error::Utf8(error) => Some((CloseCode::InvalidUtf8, error)),
-            Error::Protocol(error) => Some((CloseCode::ProtocolError, error.to_string())),
-            _ => None,
-        }),
+/// The answer to a frame with a fault that concerns only what has this id.
+fn refused_frame(id: CommandId, error: &FrameError) -> BoxFuture<'static, Answer> {
+    let asks = matches!(error, FrameError::BadFields { frame: "outcome", .. });
+    let mut refusal = bad_frame(&error.text()).for_command(id);
+    refusal.hint = Some("correct the frame and send it again with the same id; the connection goes on".to_owned());
+    if asks {
+        // It was the question that was not answered; that says nothing about the command.
+        refusal.outcome = Outcome::Unknown;
     }
+    ready(Answer::error(refusal)).boxed()
 }

@@ -40,7 +40,12 @@ pub(super) enum Understood {
         id: CommandId,
         deadline: Instant,
     },
-    /// No frame of a client's.
+    /// A frame with a fault that concerns the command or question with this id, and nothing else.
+    Refused {
+        id: CommandId,
+        error: FrameError,
+    },
+    /// A message that says under no id what it is about.
     Wrong(FrameError),
 }
 
@@ -90,6 +95,9 @@ fn read(cluster: &Cluster, message: &Arrived) -> Understood {
             deadline: deadline(deadline_ms),
         },
         Ok(ClientFrame::Hello(_)) => Understood::Hello,
-        Err(error) => Understood::Wrong(error),
+        Err(error) => match error.id() {
+            Some(id) => Understood::Refused { id, error },
+            None => Understood::Wrong(error),
+        },
     }
 }
