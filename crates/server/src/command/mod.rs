@@ -6,6 +6,7 @@
 
 mod count;
 mod extjson;
+mod fingerprint;
 mod footprint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -22,10 +23,11 @@ mod vocabulary;
 pub(crate) mod write_extjson;
 
 use bellwether_protocol::{ErrorFrame, RawJson};
-use sha2::{Digest, Sha256};
 
 pub(crate) use count::is_by_distance;
 pub(crate) use extjson::canonical;
+pub(crate) use fingerprint::Fingerprints;
+pub use fingerprint::Fingerprint;
 pub use list::MAX_PARTS;
 pub(crate) use minted::{MAX_STATEMENTS, MintedIds, has_id};
 pub use name::{CommandName, Kind};
@@ -38,13 +40,10 @@ pub use vocabulary::Vocabulary;
 pub struct ParsedCommand {
     parts: Vec<Part>,
     list: bool,
-    fingerprint: Fingerprint,
+    fingerprints: Fingerprints,
     bytes: usize,
     memory: usize,
 }
-
-/// SHA-256 over a command's BSON bytes: tells whether two bodies under one id are the same command.
-pub type Fingerprint = [u8; 32];
 
 impl ParsedCommand {
     /// Reads a command document in Extended JSON, canonical or relaxed.
@@ -77,9 +76,14 @@ impl ParsedCommand {
         self.parts.iter().all(Part::runs_in_transaction)
     }
 
-    /// The fingerprint of the document as the client sent it.
+    /// The fingerprint of the document as the client sent it, without every `maxTimeMS` and `comment`.
     pub fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
+        self.fingerprints.of_command()
+    }
+
+    /// The fingerprints that its record holds.
+    pub(crate) fn fingerprints(&self) -> &Fingerprints {
+        &self.fingerprints
     }
 
     /// The size of the command in bytes of BSON.
@@ -113,6 +117,8 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
         .to_vec()
         .map_err(|error| bad_command(format!("the command cannot be written as BSON: {error}")))?;
     let list = list::is_list(&body);
+    let fingerprints = Fingerprints::of(&body, &encoded)
+        .map_err(|error| bad_command(format!("the command cannot be written as BSON: {error}")))?;
     let parts = if list {
         list::read(body, vocabulary)?
     } else {
@@ -122,7 +128,7 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
         memory: footprint::of(&parts),
         parts,
         list,
-        fingerprint: Sha256::digest(&encoded).into(),
+        fingerprints,
         bytes: encoded.len(),
     })
 }

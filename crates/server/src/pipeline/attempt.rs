@@ -237,7 +237,7 @@ impl Attempt<'_> {
         for reply in replies {
             let task = &self.tasks[reply.task];
             if let Some(command) = task.command().filter(|command| command.kind() != Kind::Read) {
-                records.push(record::new(task.id, command.fingerprint(), &reply.stored));
+                records.push(record::new(task.id, command.fingerprints(), &reply.stored));
             }
             let pending = Pending {
                 reply: reply.text,
@@ -273,7 +273,7 @@ impl Attempt<'_> {
     fn answers_of(&self, known: Vec<(usize, Known)>) -> Vec<(usize, Result<Pending, ErrorFrame>)> {
         let answers = known.into_iter().filter_map(|(task, known)| {
             let command = self.tasks[task].command()?;
-            Some((task, known.answer(command.fingerprint())))
+            Some((task, known.answer(command.fingerprints())))
         });
         answers.collect()
     }

@@ -12,13 +12,15 @@ use bson::{Binary, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, 
 
 use super::failure::{Failure, check_reply};
 use super::{MAX_STORED_REPLY, refusal, stored_reply};
-use crate::command::{Fingerprint, canonical};
+use crate::command::{Fingerprints, canonical};
 use crate::database::codes::DUPLICATE_KEY;
 use crate::database::{Fence, LEDGER, RECORDED_IDS};
 
 /// What is known of a command that was executed before.
 pub(super) struct Known {
     fingerprint: Vec<u8>,
+    /// Absent if it is the same, and from records of version 0.1.0.
+    command_fingerprint: Option<Vec<u8>>,
     /// Absent if it was too large to keep.
     reply: Option<Document>,
     epoch: u64,
@@ -35,9 +37,13 @@ pub(super) struct Pending {
 }
 
 impl Known {
-    /// What a command with this fingerprint is answered.
-    pub(super) fn answer(self, fingerprint: &Fingerprint) -> Result<Pending, ErrorFrame> {
-        if self.fingerprint != fingerprint {
+    fn is_of(&self, fingerprints: &Fingerprints) -> bool {
+        fingerprints.match_record(&self.fingerprint, self.command_fingerprint.as_deref())
+    }
+
+    /// What a command with these fingerprints is answered.
+    pub(super) fn answer(self, fingerprints: &Fingerprints) -> Result<Pending, ErrorFrame> {
+        if !self.is_of(fingerprints) {
             return Err(refusal::id_reused());
         }
         match self.reply.map(stored_reply::unfold).map(canonical) {
@@ -54,9 +60,9 @@ impl Known {
         }
     }
 
-    /// What a command with this fingerprint is about, if it was begun and its end is not known.
-    pub(super) fn begun(&self, fingerprint: &Fingerprint) -> Option<Document> {
-        self.begun.clone().filter(|_| self.fingerprint == *fingerprint)
+    /// What a command with these fingerprints is about, if it was begun and its end is not known.
+    pub(super) fn begun(&self, fingerprints: &Fingerprints) -> Option<Document> {
+        self.begun.clone().filter(|_| self.is_of(fingerprints))
     }
 
     /// What became of a command that has a record.
@@ -75,6 +81,9 @@ impl Known {
         }
     }
 }
+
+/// The field of a record that holds the fingerprint of the command without its time limit and comment.
+const COMMAND_FINGERPRINT: &str = "command_fingerprint";
 
 /// The command that finds the records of these ids.
 pub(super) fn find(ids: impl Iterator<Item = CommandId>) -> Document {
@@ -116,6 +125,7 @@ fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
     };
     let known = Known {
         fingerprint: document.get_binary_generic("fingerprint").ok()?.clone(),
+        command_fingerprint: document.get_binary_generic(COMMAND_FINGERPRINT).ok().cloned(),
         epoch: u64::try_from(document.get_i64("epoch").ok()?).ok()?,
         reply,
         begun,
@@ -124,8 +134,8 @@ fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
 }
 
 /// The record of a command that has just run.
-pub(super) fn new(id: CommandId, fingerprint: &Fingerprint, reply: &RawDocumentBuf) -> Record {
-    let mut document = opening(id, fingerprint);
+pub(super) fn new(id: CommandId, fingerprints: &Fingerprints, reply: &RawDocumentBuf) -> Record {
+    let mut document = opening(id, fingerprints);
     if reply.as_bytes().len() <= MAX_STORED_REPLY {
         document.append(cstr!("reply"), reply);
     }
@@ -134,18 +144,23 @@ pub(super) fn new(id: CommandId, fingerprint: &Fingerprint, reply: &RawDocumentB
 
 /// The record of a command that is begun and cannot be in a transaction, and what it is about. Its turn has no
 /// other command.
-pub(super) fn begun(id: CommandId, fingerprint: &Fingerprint, about: &RawDocumentBuf) -> Record {
-    let mut document = opening(id, fingerprint);
+pub(super) fn begun(id: CommandId, fingerprints: &Fingerprints, about: &RawDocumentBuf) -> Record {
+    let mut document = opening(id, fingerprints);
     document.append(cstr!("begun"), about);
     Record { id, document }
 }
 
-fn opening(id: CommandId, fingerprint: &Fingerprint) -> RawDocumentBuf {
-    let fingerprint = Binary {
+fn opening(id: CommandId, fingerprints: &Fingerprints) -> RawDocumentBuf {
+    let binary = |fingerprint: &[u8; 32]| Binary {
         subtype: BinarySubtype::Generic,
         bytes: fingerprint.to_vec(),
     };
-    rawdoc! { "id": key(id), "fingerprint": fingerprint }
+    let (of_document, of_command) = (fingerprints.of_document(), fingerprints.of_command());
+    let mut document = rawdoc! { "id": key(id), "fingerprint": binary(of_document) };
+    if of_command != of_document {
+        document.append(cstr!("command_fingerprint"), binary(of_command));
+    }
+    document
 }
 
 /// The command that stores the reply to a command that was begun.

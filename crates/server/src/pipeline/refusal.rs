@@ -52,16 +52,22 @@ pub(super) fn no_moment(error: MongoError) -> ErrorFrame {
 
 pub(super) fn id_expired(wrong: &str) -> ErrorFrame {
     refused(ErrorCode::IdExpired, format!("the id {wrong}")).with_hint(
-        "to execute the command, make a new id from server_time_ms in hello_ok; it is then a new command",
+        "if it was sent before, look at the data first, since it may have been executed; ids are made from server_time_ms in \
+         hello_ok, right before a command is sent for the first time",
     )
 }
 
+/// The id's record is that of another command. The text that came may be the same command, changed by its sender for another
+/// try, so no hint may ask for another id.
 pub(super) fn id_reused() -> ErrorFrame {
     refused(
         ErrorCode::IdReused,
-        "this id was used before, for another command",
+        "a command with another text was executed under this id; this text was not executed",
     )
-    .with_hint("make a new id for every new command")
+    .with_hint(
+        "if it is meant as the same command, that is executed and must not be sent under another id: repeat its first text, \
+         or send an outcome frame, for its reply",
+    )
 }
 
 pub(super) fn reply_not_kept(epoch: u64) -> ErrorFrame {

@@ -144,11 +144,11 @@ impl<'a> SchemaTurn<'a> {
                 self.begin().await?;
                 continue;
             };
-            return match known.begun(self.command.fingerprint()) {
+            return match known.begun(self.command.fingerprints()) {
                 Some(target) => self.carry_out(&target).await,
                 None => {
                     self.commit().await?;
-                    let answer = known.answer(self.command.fingerprint());
+                    let answer = known.answer(self.command.fingerprints());
                     Ok(answer.map(|reply| result(self.task(), reply)))
                 }
             };
@@ -183,9 +183,9 @@ impl<'a> SchemaTurn<'a> {
     async fn begin(&mut self) -> Result<(), Stop> {
         let target = self.find_target().await?;
         let id = self.task().id;
-        let fingerprint = self.command.fingerprint();
+        let fingerprints = self.command.fingerprints();
         let about = encode(&target.into_document())?;
-        let begun = record::begun(id, fingerprint, &about);
+        let begun = record::begun(id, fingerprints, &about);
         self.transaction().write_ledger(&[begun]).await?;
         self.began = true;
         self.commit().await
