@@ -48,7 +48,8 @@ async fn frames(server: &Server) -> Result<()> {
         r#"{"type":7}"#,
         r#"{"id":1}"#,
         r#"{"type":"command","id":5,"command":{}}"#,
-        r#"{"type":"command","id":"0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e"}"#,
+        r#"{"type":"command","command":{"find":"notes"}}"#,
+        r#"{"type":"command","id":"f47ac10b-58cc-4372-a567-0e02b2c3d479","command":{"find":"notes"}}"#,
     ] {
         let connection = greeted(server).await?;
         expect_close(connection, Message::text(text), CloseCode::BadFrame, bad)

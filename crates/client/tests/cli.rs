@@ -115,11 +115,8 @@ fn refusal(command: bellwether_protocol::Command) -> Option<ServerFrame> {
     let mut error =
         ErrorFrame::new(ErrorCode::Mongo, Outcome::NotExecuted, "refused").for_command(command.id);
     error.mongo = Some(MongoError {
-        code: 11000,
-        code_name: "DuplicateKey".into(),
-        message: "duplicate key".into(),
-        command: None,
         index: Some(0),
+        ..MongoError::new(11000, "DuplicateKey", "duplicate key")
     });
     Some(ServerFrame::Error(error))
 }

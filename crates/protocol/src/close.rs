@@ -20,7 +20,7 @@ pub enum CloseCode {
     Restart,
     /// 1013: the server has no room for another connection. Try another one.
     TryAgainLater,
-    /// 4400: a frame that is not JSON, of an unknown type, or without a field it needs.
+    /// 4400: a frame that is not JSON, of an unknown type, or about a command whose id cannot be read.
     BadFrame,
     /// 4401: a command before `hello`.
     HelloRequired,

@@ -74,7 +74,7 @@ pub enum ErrorCode {
     TooDeep,
     /// The reply would be larger than the limit. Nothing was changed.
     ResultTooLarge,
-    /// The id was used before, for another command.
+    /// A command with another text was executed under this id.
     IdReused,
     /// The id's timestamp lies outside the time for which ids are remembered.
     IdExpired,
@@ -83,7 +83,8 @@ pub enum ErrorCode {
     ReplyNotKept,
     /// MongoDB refused the command; the frame carries its code, name and message.
     Mongo,
-    /// The frame could not be understood; the connection is closed after it.
+    /// The frame could not be understood. With an id, the fault concerns that command or question only; without one, the
+    /// connection is closed after it.
     BadFrame,
     /// The client expected another cluster; the connection is closed after it.
     WrongCluster,

@@ -242,7 +242,7 @@ impl ErrorFrame {
 }
 
 /// MongoDB's own error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MongoError {
     /// MongoDB's error code.
     pub code: i32,
@@ -251,14 +251,49 @@ pub struct MongoError {
     /// MongoDB's message.
     pub message: String,
     /// Which statement of the command failed, counted from 0, for write errors.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<i32>,
     /// Which command of a list failed, counted from 0, where a list was sent as one command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<u32>,
+    /// What MongoDB says about the error for programs, if it says anything.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Box<MongoErrorDetails>>,
+}
+
+/// What MongoDB's error says for programs, in canonical Extended JSON, under MongoDB's own names. A server leaves out a part
+/// that is longer than 16 KiB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MongoErrorDetails {
+    /// Why it is refused; for one, by which rule a document fails its collection's validation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub err_info: Option<RawJson>,
+    /// The fields of the unique index that has the key already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_pattern: Option<RawJson>,
+    /// The key that the index has already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_value: Option<RawJson>,
+    /// For write errors, the array of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_errors: Option<RawJson>,
 }
 
 impl MongoError {
+    /// An error with nothing but the compulsory fields.
+    pub fn new(code: i32, code_name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            code_name: code_name.into(),
+            message: message.into(),
+            index: None,
+            command: None,
+            details: None,
+        }
+    }
+
     /// The message, and the name and the number of the error.
     pub fn text(&self) -> String {
         let sign = if self.code < 0 { "-" } else { "" };

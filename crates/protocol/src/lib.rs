@@ -30,7 +30,7 @@ pub use close::{CloseCode, close_reason};
 pub use error::{ErrorCode, Outcome, WhatNext};
 pub use frame::{
     ClientFrame, Command, CommandFate, CommandResult, CoordinatorHint, ErrorFrame, FrameError, Hello,
-    HelloOk, Limits, MongoError, OutcomeQuery, RoleName, ServerFrame,
+    HelloOk, Limits, MongoError, MongoErrorDetails, OutcomeQuery, RoleName, ServerFrame,
 };
 pub use id::{CommandId, InvalidCommandId};
 pub use limits::{

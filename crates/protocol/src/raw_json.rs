@@ -1,6 +1,6 @@
 use core::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::json::{NotJson, only_object};
@@ -47,6 +47,16 @@ impl fmt::Display for RawJson {
 impl From<Box<RawValue>> for RawJson {
     fn from(json: Box<RawValue>) -> Self {
         Self(json.into())
+    }
+}
+
+impl Serialize for RawJson {
+    /// Writes the text as it is; as `null` if it is no JSON, which only [`from_trusted`](Self::from_trusted) allows.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<&RawValue>(&self.0) {
+            Ok(json) => json.serialize(serializer),
+            Err(_) => serializer.serialize_unit(),
+        }
     }
 }
 

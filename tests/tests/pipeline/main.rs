@@ -3,6 +3,7 @@
 mod commands;
 mod coordinator;
 mod count;
+mod errors;
 mod fence;
 mod inserted_ids;
 mod isolation;

@@ -33,6 +33,22 @@ async fn executes_once_and_answers_the_same_again() -> Result<()> {
         (ErrorCode::IdReused, Outcome::NotExecuted, Some(id))
     );
 
+    // More time or another comment does not make another command of it.
+    for options in [
+        r#""maxTimeMS":5000"#,
+        r#""comment":"again""#,
+        r#""comment":1,"maxTimeMS":0"#,
+    ] {
+        let again = s1
+            .send(id, &add.replace("}]}", &format!("}}],{options}}}")))
+            .await?;
+        assert!(again.replayed);
+    }
+    assert!(
+        other.hint.as_ref().is_some_and(|hint| !hint.contains("new id")),
+        "{other:?}"
+    );
+
     // A later coordinator remembers as well.
     let s2 = Coordinator::start(&set, "app_once").await?;
     assert!(s2.epoch > s1.epoch);

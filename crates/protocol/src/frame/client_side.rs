@@ -4,7 +4,7 @@ use super::unknown;
 use crate::json::{Fields, Object};
 use crate::{
     ClientFrame, CommandFate, CommandId, CommandResult, CoordinatorHint, ErrorCode, ErrorFrame, FrameError,
-    HelloOk, Limits, MongoError, Outcome, RawJson, RoleName, ServerFrame,
+    HelloOk, Limits, MongoError, MongoErrorDetails, Outcome, RawJson, RoleName, ServerFrame,
 };
 
 impl ClientFrame {
@@ -128,6 +128,7 @@ fn error(fields: &Fields<'_>) -> ErrorFrame {
         coordinator: coordinator(fields),
         retry_after_ms: fields.some_number("retry_after_ms"),
         mongo: fields.some_object("mongo", |mongo| MongoError {
+            details: details(mongo),
             code: mongo.integer("code"),
             code_name: mongo.text("code_name"),
             message: mongo.text("message"),
@@ -140,6 +141,17 @@ fn error(fields: &Fields<'_>) -> ErrorFrame {
             }),
         }),
     }
+}
+
+fn details(mongo: &Fields<'_>) -> Option<Box<MongoErrorDetails>> {
+    let detail = |name| mongo.raw(name).map(RawJson::checked);
+    let details = MongoErrorDetails {
+        err_info: detail("errInfo"),
+        key_pattern: detail("keyPattern"),
+        key_value: detail("keyValue"),
+        write_errors: detail("writeErrors"),
+    };
+    (details != MongoErrorDetails::default()).then(|| Box::new(details))
 }
 
 fn coordinator(fields: &Fields<'_>) -> Option<CoordinatorHint> {

@@ -10,7 +10,7 @@ use crate::{ClientFrame, CommandFate, FrameError, ServerFrame};
 
 fn text<T: Serialize>(frame: &T) -> String {
     serde_json::to_string(frame).unwrap_or_else(|error| {
-        // Every field is a string, an integer or a bool.
+        // Every field is a string, an integer, a bool or JSON already.
         unreachable!("a frame always serialises: {error}")
     })
 }

@@ -124,7 +124,8 @@ fn a_deadline_may_be_missing_or_too_long() {
 
 #[test]
 fn what_a_hello_may_leave_out_may_be_null() {
-    let Ok(ClientFrame::Hello(hello)) = ClientFrame::parse(r#"{"type":"hello","client":null,"cluster":null}"#)
+    let Ok(ClientFrame::Hello(hello)) =
+        ClientFrame::parse(r#"{"type":"hello","client":null,"cluster":null}"#)
     else {
         panic!("it is a hello")
     };
@@ -184,15 +185,24 @@ fn fields_that_are_not_there_are_not_sent() {
     assert!(!json.contains("retry_after_ms"), "{json}");
     error.retry_after_ms = Some(120);
     error.mongo = Some(MongoError {
-        code: 11000,
-        code_name: "DuplicateKey".to_owned(),
-        message: "E11000".to_owned(),
-        index: None,
         command: Some(2),
+        details: Some(Box::new(MongoErrorDetails {
+            key_value: RawJson::object(r#"{"b":{"$numberLong":"1"},"a":1.50}"#).ok(),
+            ..MongoErrorDetails::default()
+        })),
+        ..MongoError::new(11000, "DuplicateKey", "E11000")
     });
     let json = ServerFrame::Error(error.clone()).to_json();
     assert!(json.contains(r#""retry_after_ms":120"#), "{json}");
     assert!(json.contains(r#""command":2"#), "{json}");
+    assert!(
+        json.contains(r#""keyValue":{"b":{"$numberLong":"1"},"a":1.50}}"#),
+        "{json}"
+    );
+    assert!(
+        !json.contains("errInfo") && !json.contains("writeErrors"),
+        "{json}"
+    );
     let Ok(ServerFrame::Error(back)) = ServerFrame::parse(&json) else {
         panic!("{json}")
     };

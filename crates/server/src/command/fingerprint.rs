@@ -61,7 +61,8 @@ fn without_common_options(body: &Document) -> Option<Document> {
     let has_options = |body: &Document| !body.keys().all(|field| is_kept(field));
     let rest = |body: &Document| -> Document {
         let kept = body.iter().filter(|(field, _)| is_kept(field));
-        kept.map(|(field, value)| (field.clone(), value.clone())).collect()
+        kept.map(|(field, value)| (field.clone(), value.clone()))
+            .collect()
     };
     let commands = if list::is_list(body) {
         body.get_array(list::NAME).ok()
@@ -145,7 +146,8 @@ mod tests {
             assert!(!of(&other).match_record(&whole(stored), None));
         }
         let record = of(&spelled);
-        let matches = |body: &Document| of(body).match_record(record.of_document(), Some(record.of_command()));
+        let matches =
+            |body: &Document| of(body).match_record(record.of_document(), Some(record.of_command()));
         assert!(matches(&plain) && matches(&spelled) && !matches(&other));
         assert!(matches(&doc! { "find": "a", "comment": "y", "maxTimeMS": 1 }));
     }

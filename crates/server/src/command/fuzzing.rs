@@ -143,7 +143,10 @@ fn loses_nothing(raw: &RawJson, command: &ParsedCommand) {
     let body = extjson::parse(raw.as_str()).unwrap_or_else(|error| panic!("{error:?}: {raw}"));
     let encoded = body.to_vec().unwrap_or_else(|error| panic!("{error}: {raw}"));
     assert_eq!(command.bytes(), encoded.len());
-    assert_eq!(command.fingerprints().of_document()[..], Sha256::digest(&encoded)[..]);
+    assert_eq!(
+        command.fingerprints().of_document()[..],
+        Sha256::digest(&encoded)[..]
+    );
     assert!(command.memory() >= encoded.len());
     assert!(depth(&body) <= MAX_DEPTH);
     // Between the two ways of writing it: whoever reads it back has the same document.

@@ -26,8 +26,8 @@ use bellwether_protocol::{ErrorFrame, RawJson};
 
 pub(crate) use count::is_by_distance;
 pub(crate) use extjson::canonical;
-pub(crate) use fingerprint::Fingerprints;
 pub use fingerprint::Fingerprint;
+pub(crate) use fingerprint::Fingerprints;
 pub use list::MAX_PARTS;
 pub(crate) use minted::{MAX_STATEMENTS, MintedIds, has_id};
 pub use name::{CommandName, Kind};

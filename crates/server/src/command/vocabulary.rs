@@ -159,6 +159,8 @@ pub(super) fn check_collection(collection: &str) -> Result<(), Refusal> {
         "contains a NUL character"
     } else if collection.contains('$') {
         "contains a $"
+    } else if collection.starts_with('.') {
+        "begins with a dot"
     } else if collection.starts_with("system.") {
         return Err(not_allowed("collections called system.… are MongoDB's own")
             .with_hint("choose another collection"));
@@ -166,5 +168,5 @@ pub(super) fn check_collection(collection: &str) -> Result<(), Refusal> {
         return Ok(());
     };
     Err(bad_command(format!("the collection's name {wrong}"))
-        .with_hint("a name is not empty and contains neither NUL nor $"))
+        .with_hint("a name is not empty, does not begin with a dot, and contains neither NUL nor $"))
 }

@@ -7,6 +7,7 @@ mod fence;
 mod health;
 mod losses;
 mod members;
+mod message;
 mod privilege;
 mod utf8;
 
@@ -28,6 +29,7 @@ pub use fence::{ClaimError, Fence};
 pub use health::Health;
 pub(crate) use losses::Losses;
 use members::Members;
+pub(crate) use message::cleaned;
 pub(crate) use utf8::decode_lossy;
 
 /// How long a command's id and reply are kept. An id is refused as expired after half of this, so that none

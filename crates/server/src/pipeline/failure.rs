@@ -9,11 +9,12 @@ use mongodb::error::{
 };
 
 use super::code_names::code_name;
+use super::error_details::details_in;
 use crate::database::codes::{
     CURSOR_KILLED, CURSOR_NOT_FOUND, INTERRUPTED, NO_SUCH_TRANSACTION, SNAPSHOT_TOO_OLD,
     SNAPSHOT_UNAVAILABLE, TRANSACTION_TOO_LARGE_FOR_CACHE, WRITE_CONFLICT, is_change_of_primary, is_passing,
 };
-use crate::database::decode_lossy;
+use crate::database::{cleaned, decode_lossy};
 
 /// Why a step of a transaction failed. Whatever it was, the transaction will not commit.
 #[derive(Debug)]
@@ -42,27 +43,23 @@ impl From<Error> for Failure {
             return Self::of_reply(&reply);
         }
         let transient = error.contains_label(TRANSIENT_TRANSACTION_ERROR);
+        let reply = error
+            .server_response()
+            .and_then(|reply| decode_lossy(reply.as_bytes()));
+        let text = cleaned(&error.kind.to_string());
         match *error.kind {
-            ErrorKind::Command(command) => Self::of_code(
-                MongoError {
-                    code: command.code,
-                    code_name: command.code_name,
-                    message: command.message,
-                    index: None,
-                    command: None,
-                },
-                transient,
-            ),
-            ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => {
-                Self::Disconnected(error.kind.to_string())
+            ErrorKind::Command(command) => {
+                let error = MongoError::new(command.code, command.code_name, cleaned(&command.message));
+                Self::of_code(with_details(error, &reply.unwrap_or_default()), transient)
             }
-            _ if transient => Self::Transient(error.kind.to_string()),
+            ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => Self::Disconnected(text),
+            _ if transient => Self::Transient(text),
             // The same where it happens while a commit waits for the majority.
             ErrorKind::Write(WriteFailure::WriteConcernError(error)) if is_transient(error.code) => {
-                Self::Transient(error.message)
+                Self::Transient(cleaned(&error.message))
             }
-            ErrorKind::ServerSelection { .. } => Self::Transient(error.kind.to_string()),
-            other => Self::Broken(other.to_string()),
+            ErrorKind::ServerSelection { .. } => Self::Transient(text),
+            _ => Self::Broken(text),
         }
     }
 }
@@ -84,15 +81,7 @@ impl Failure {
         let Some(code) = reply.get("code").and_then(integer) else {
             return Self::Broken("MongoDB's reply says neither that it is well nor what is wrong".to_owned());
         };
-        let error = MongoError {
-            code,
-            code_name: reply
-                .get_str("codeName")
-                .map_or_else(|_| code_name(code), str::to_owned),
-            message: reply.get_str("errmsg").unwrap_or("no message").to_owned(),
-            index: None,
-            command: None,
-        };
+        let error = error_in(reply, code);
         Self::of_code(error, has_label(reply, TRANSIENT_TRANSACTION_ERROR))
     }
 
@@ -187,18 +176,31 @@ pub(super) fn check_reply(reply: &Document) -> Result<(), Failure> {
         return Ok(());
     };
     let code = error.get_i32("code").unwrap_or_default();
-    let named = error.get_str("codeName").map(str::to_owned);
     let error = MongoError {
-        code,
-        code_name: named.unwrap_or_else(|_| code_name(code)),
-        message: error.get_str("errmsg").unwrap_or("no message").to_owned(),
         index: error.get_i32("index").ok(),
-        command: None,
+        ..error_in(error, code)
     };
     Err(Failure::of_code(
         error,
         has_label(reply, TRANSIENT_TRANSACTION_ERROR),
     ))
+}
+
+/// What a document of MongoDB's says about an error of this code.
+fn error_in(document: &Document, code: i32) -> MongoError {
+    let code_name = document
+        .get_str("codeName")
+        .map_or_else(|_| code_name(code), str::to_owned);
+    let message = document.get_str("errmsg").unwrap_or("no message");
+    with_details(MongoError::new(code, code_name, cleaned(message)), document)
+}
+
+/// Adds what MongoDB says about the error for programs.
+fn with_details(error: MongoError, document: &Document) -> MongoError {
+    MongoError {
+        details: details_in(document),
+        ..error
+    }
 }
 
 fn has_label(reply: &Document, label: &str) -> bool {

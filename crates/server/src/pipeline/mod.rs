@@ -22,6 +22,7 @@ mod bet;
 mod bookings;
 mod code_names;
 mod conflicts;
+mod error_details;
 mod execute;
 mod failure;
 #[cfg(any(test, fuzzing))]

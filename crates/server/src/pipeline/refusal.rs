@@ -5,8 +5,9 @@ use core::time::Duration;
 use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, Outcome};
 
 use super::MAX_STORED_REPLY;
+use super::error_details::with_write_errors;
 use super::suspects::Reason;
-use crate::database::codes::{MAX_TIME_EXPIRED, NOT_IN_TRANSACTION};
+use crate::database::codes::{MAX_TIME_EXPIRED, NOT_IN_TRANSACTION, UNAUTHORIZED};
 
 const TRY_NEXT: &str = "send it with the same id to the next server of the list";
 
@@ -94,7 +95,13 @@ pub(super) fn mongo(error: MongoError) -> ErrorFrame {
         frame.hint =
             Some("every command runs in a transaction, where MongoDB does not support this".to_owned());
     }
-    frame.mongo = Some(error);
+    if error.code == UNAUTHORIZED {
+        frame.hint = Some(
+            "the user in the server's connection string lacks a privilege: its operator grants readWrite on the database"
+                .to_owned(),
+        );
+    }
+    frame.mongo = Some(with_write_errors(error));
     frame
 }
 
@@ -127,13 +134,11 @@ pub(super) fn of_conflicts(overdue: ErrorFrame) -> ErrorFrame {
 
 /// MongoDB went on with a command after the command's time.
 pub(super) fn not_interrupted() -> ErrorFrame {
-    mongo(MongoError {
-        code: MAX_TIME_EXPIRED,
-        code_name: "MaxTimeMSExpired".to_owned(),
-        message: "operation exceeded time limit, and MongoDB could not interrupt it".to_owned(),
-        index: None,
-        command: None,
-    })
+    mongo(MongoError::new(
+        MAX_TIME_EXPIRED,
+        "MaxTimeMSExpired",
+        "operation exceeded time limit, and MongoDB could not interrupt it",
+    ))
     .with_hint("change the command so that it computes less in one expression")
 }
 

@@ -277,8 +277,16 @@ impl<'a> SchemaTurn<'a> {
         let find = doc! { "listCollections": 1, "filter": { "name": self.part.collection() } };
         let mut beside = self.beside().await?;
         let users = self.turn.database.users();
-        let mut listed = collect(&mut beside, users, &find, usize::MAX).await?;
-        Ok(Target::listed(&mut listed))
+        match collect(&mut beside, users, &find, usize::MAX).await {
+            Ok(mut listed) => Ok(Target::listed(&mut listed)),
+            // MongoDB has no such name, or the name is not for the server's user.
+            Err(Failure::Refused(error)) => {
+                let mut answer = refusal::mongo(error);
+                answer.outcome = self.turn.state.outcome();
+                Err(Stop::Refused { task: 0, answer })
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 
     async fn write_record(&mut self, command: &Document) -> Result<(), Stop> {
@@ -371,11 +379,5 @@ fn ended(answer: Answer) -> Ended {
 
 /// What MongoDB 6.0 says of a collection that is not there.
 fn nothing_to_drop() -> MongoError {
-    MongoError {
-        code: NAMESPACE_NOT_FOUND,
-        code_name: "NamespaceNotFound".to_owned(),
-        message: "ns not found".to_owned(),
-        index: None,
-        command: None,
-    }
+    MongoError::new(NAMESPACE_NOT_FOUND, "NamespaceNotFound", "ns not found")
 }

@@ -48,10 +48,7 @@ impl Wrong {
     }
 
     fn in_frame_of(self, id: CommandId) -> Self {
-        Self {
-            id: Some(id),
-            ..self
-        }
+        Self { id: Some(id), ..self }
     }
 }
 
@@ -85,7 +82,9 @@ impl<'a> Field<'a> {
     /// The field's text. Of a field that stands there twice, nobody can know which one is meant.
     fn once(&self, name: &'static str) -> Result<Option<&'a str>, Wrong> {
         if self.is_repeated {
-            return Err(Wrong::new(format!("the field `{name}` appears twice: send it once")));
+            return Err(Wrong::new(format!(
+                "the field `{name}` appears twice: send it once"
+            )));
         }
         Ok(self.value)
     }
