@@ -1,6 +1,6 @@
 // Makes the replica set and its users. Every step looks first whether it is done already, so that a start that was broken
 // off is continued by the next one.
-const fs = require("fs");
+const { readSecret } = require("/scripts/secret.js");
 
 const NAME = "rs0";
 const MEMBERS = process.env.MEMBERS.split(",");
@@ -16,7 +16,7 @@ const UNAUTHORIZED = 13;
 const AUTHENTICATION_FAILED = 18;
 const ALREADY_INITIALIZED = 23;
 
-const secret = (name) => fs.readFileSync(`/secrets/${name}`, "utf8").trim();
+const secret = (name) => readSecret(`/secrets/${name}`);
 
 // Tries until it succeeds, and says what it waits for when that changes.
 function eventually(attempt) {
@@ -77,7 +77,7 @@ function initiate() {
 
 function connectAs(user, password) {
   const hosts = MEMBERS.join(",");
-  return new Mongo(`mongodb://${user}:${password}@${hosts}/?replicaSet=${NAME}&authSource=admin&serverSelectionTimeoutMS=2000`);
+  return new Mongo(`mongodb://${user}:${encodeURIComponent(password)}@${hosts}/?replicaSet=${NAME}&authSource=admin&serverSelectionTimeoutMS=2000`);
 }
 
 function connectAsAdmin() {

@@ -9,13 +9,14 @@ mod losses;
 mod members;
 mod message;
 mod privilege;
+mod uri;
 mod utf8;
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use bson::{Document, doc};
-use mongodb::error::ErrorKind;
+use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{
     ClientOptions, CollectionOptions, ReadConcern, SelectionCriteria, ServerMonitoringMode, WriteConcern,
 };
@@ -88,9 +89,15 @@ impl Database {
     /// [`ConnectError`] if the URI or the name can never work.
     pub async fn connect(uri: &str, name: &str) -> Result<Self, ConnectError> {
         check_name(name)?;
-        let mut options = ClientOptions::parse(uri)
-            .await
-            .map_err(|error| ConnectError::Uri(without_passwords(error.kind.to_string(), uri)))?;
+        uri::check(uri).map_err(ConnectError::Uri)?;
+        let unusable = |error: Error| {
+            ConnectError::Uri(match &*error.kind {
+                // They name hosts and files.
+                ErrorKind::DnsResolve { .. } | ErrorKind::InvalidTlsConfig { .. } => error.kind.to_string(),
+                _ => uri::explain(uri),
+            })
+        };
+        let mut options = ClientOptions::parse(uri).await.map_err(unusable)?;
         if options.direct_connection == Some(true) {
             return Err(ConnectError::DirectConnection);
         }
@@ -105,8 +112,7 @@ impl Database {
         fill_in(&mut options);
         let max_connections = options.max_pool_size.unwrap_or(MAX_CONNECTIONS);
 
-        let client = Client::with_options(options)
-            .map_err(|error| ConnectError::Uri(without_passwords(error.kind.to_string(), uri)))?;
+        let client = Client::with_options(options).map_err(unusable)?;
         Ok(Self {
             users: client.database(name),
             system: client.database(&format!("{name}_bellwether")),
@@ -217,19 +223,6 @@ fn fill_in(options: &mut ClientOptions) {
         .get_or_insert(Duration::from_secs(2));
 }
 
-/// The driver repeats what it takes for a host and port. Where the `@host` after a password is missing, that is the password.
-fn without_passwords(mut message: String, uri: &str) -> String {
-    let (_, address) = uri.split_once("://").unwrap_or(("", uri));
-    let is_port = |text: &str| text.parse::<u32>().is_ok_and(|port| port < 100_000);
-    for part in address.split(':').skip(1) {
-        let part = part.split(['@', '/', ',', '?']).next().unwrap_or_default();
-        if !part.is_empty() && !is_port(part) {
-            message = message.replace(part, "***");
-        }
-    }
-    message
-}
-
 /// MongoDB allows 63 bytes; the system database's name is 11 longer.
 fn check_name(name: &str) -> Result<(), ConnectError> {
     let forbidden = |c: char| "/\\. \"$*<>:|?\0".contains(c);
@@ -240,7 +233,7 @@ fn check_name(name: &str) -> Result<(), ConnectError> {
     Ok(())
 }
 
-fn unless_it_exists(error: mongodb::error::Error) -> mongodb::error::Result<()> {
+fn unless_it_exists(error: Error) -> mongodb::error::Result<()> {
     match &*error.kind {
         ErrorKind::Command(command) if command.code == codes::NAMESPACE_EXISTS => Ok(()),
         _ => Err(error),
@@ -277,12 +270,15 @@ mod tests {
             "mongodb://app:hun:ter2/?replicaSet=rs0",
             "mongodb://app:hunter2@m1:99999/?replicaSet=rs0",
             "app:hunter2@m1",
+            "mongodb://app:hun@ter2@m1/?replicaSet=rs0",
+            "mongodb://app:hun%ter2@m1/?replicaSet=rs0",
+            "mongodb://app:hun?ter2@m1/?replicaSet=rs0",
+            "mongodb://app:x@m1/?replicaSet=rs0&tlsCertificateKeyFilePassword=hunter2",
+            "mongodb://app:x@m1/?hunter2=hunter2",
         ] {
             let error = Database::connect(uri, "app").await.unwrap_err().to_string();
             assert!(!error.contains("ter2"), "{error}");
         }
-        let error = Database::connect("mongodb://m1:99999", "app").await.unwrap_err();
-        assert!(error.to_string().contains("m1:99999"), "{error}");
     }
 
     #[tokio::test]
