@@ -99,7 +99,7 @@ pub use bellwether_protocol as protocol;
 
 pub use command::{CommandName, Fingerprint, Kind, MAX_PARTS, ParsedCommand, Part, Vocabulary};
 pub use config::{AddressRange, ClientLimits, Config, ConfigError, InvalidAddressRange};
-pub use database::{ClaimError, ConnectError, Database, Fence, Health};
+pub use database::{ClaimError, ConnectError, Database, Fence, Health, Trouble};
 pub use peer::{PeerSecrets, PeerSecretsError};
 pub use pipeline::{Answer, MAX_STORED_REPLY, NotClaimed, Pipeline, RETENTION, Settings, SourceId};
 pub use server::{Server, StartError};

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::future::Future;
+use core::mem::discriminant;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
@@ -217,6 +218,8 @@ impl Server {
         ));
         tasks.spawn(report_fencing(cluster.election.clone(), cluster.pipeline.clone()));
         tasks.spawn(watch_since(Arc::clone(&cluster)));
+        tasks.spawn(database::watch_access(cluster.database.clone()));
+        tasks.spawn(report_trouble(cluster.database.clone()));
         if cluster.config.assist_failover {
             let election = cluster.election.clone();
             let pipeline = cluster.pipeline.clone();
@@ -316,7 +319,6 @@ async fn report_fitness(election: Election, database: Database, directory: Direc
     let mut health = database.health();
     let mut reception = directory.reception();
     let mut role = election.role();
-    let mut said_available = None;
     let mut said_shut_out = None;
     loop {
         if matches!(
@@ -325,17 +327,7 @@ async fn report_fitness(election: Election, database: Database, directory: Direc
         ) {
             directory.accepted();
         }
-        let (available, error) = {
-            let health = health.borrow_and_update();
-            (health.available, health.error.clone())
-        };
-        if said_available != Some(available) {
-            match error {
-                None => info!("MongoDB has a primary"),
-                Some(error) => warn!(error, "MongoDB has no reachable primary"),
-            }
-            said_available = Some(available);
-        }
+        let available = health.borrow_and_update().available;
         let shut_out = reception.borrow_and_update().shut_out();
         if said_shut_out != shut_out {
             match &shut_out {
@@ -356,6 +348,28 @@ async fn report_fitness(election: Election, database: Database, directory: Direc
         };
         if !changed {
             return error!("the watch on what makes this server fit has ended");
+        }
+    }
+}
+
+/// Writes to the log what trouble there is with MongoDB, at each change of its kind.
+async fn report_trouble(database: Database) {
+    let mut health = database.health();
+    let mut said = None;
+    loop {
+        let now = health.borrow_and_update().clone();
+        let kind = now.trouble.as_ref().map(discriminant);
+        if said != Some(kind) {
+            match now.error {
+                None => info!(primary = now.primary, "MongoDB has a primary"),
+                Some(error) if now.available => warn!(error, "MongoDB cannot commit"),
+                Some(error) if now.primary.is_some() => warn!(error, "MongoDB refuses this server"),
+                Some(error) => warn!(error, "MongoDB has no reachable primary"),
+            }
+            said = Some(kind);
+        }
+        if health.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! MongoDB's error codes that mean something here.
 
 pub(crate) const UNAUTHORIZED: i32 = 13;
+pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
 pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
 pub(crate) const INDEX_NOT_FOUND: i32 = 27;
 pub(crate) const CURSOR_NOT_FOUND: i32 = 43;

@@ -24,10 +24,10 @@ use thiserror::Error as ThisError;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Database;
 use super::codes::{
     DUPLICATE_KEY, MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT, WRITE_CONFLICT, is_change_of_primary,
 };
+use super::{Database, cleaned};
 
 const ID: &str = "fence";
 /// Where the document names the sessions of earlier epochs, the newest first.
@@ -85,7 +85,7 @@ impl Tenure {
 #[non_exhaustive]
 pub enum ClaimError {
     /// MongoDB did not grant it.
-    #[error("MongoDB did not grant an epoch: {}", .0.kind)]
+    #[error("MongoDB did not grant an epoch: {}", cleaned(&.0.kind.to_string()))]
     MongoDb(#[from] Error),
     /// What stands in the fence document is not an epoch.
     #[error("the fence document holds no usable epoch: it was changed by hand")]
@@ -121,7 +121,15 @@ impl Fence {
         };
         let claim = tokio::spawn(async move {
             let _one_at_a_time = fence.state.claiming.lock().await;
-            let tenure = fence.claim_to_the_end(&claimant).await?;
+            let tenure = match fence.claim_to_the_end(&claimant).await {
+                Err(ClaimError::MongoDb(error)) => {
+                    let refused = Err::<(), Error>(error.clone());
+                    fence.database.report_access(&refused);
+                    return Err(ClaimError::MongoDb(error));
+                }
+                claimed => claimed?,
+            };
+            fence.database.report_access(&Ok(()));
             let epoch = tenure.epoch;
             *fence.granted() = Some(tenure);
             Ok(epoch)

@@ -1,72 +1,207 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bson::Document;
 use mongodb::ServerType;
+use mongodb::error::Error;
 use mongodb::event::EventHandler;
 use mongodb::event::sdam::{SdamEvent, TopologyDescription};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use super::majority::Majority;
 use super::members::Members;
+use super::trouble::{Heard, Trouble};
 
-/// What the driver's monitors know of the replica set at this moment.
+/// What is known of the replica set at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether a primary is known and answers.
+    /// Whether a primary is known and answers, and lets this server work with it.
     pub available: bool,
     /// The primary's address.
     pub primary: Option<String>,
-    /// Why there is none.
+    /// The trouble there is, and what to do about it. There can be one although a primary is available: it cannot commit.
     pub error: Option<String>,
+    /// The same, told apart.
+    pub trouble: Option<Trouble>,
 }
 
 impl Health {
-    pub(super) fn at_start() -> Self {
+    fn new(primary: Option<String>, trouble: Option<Trouble>, allowed: bool) -> Self {
         Self {
-            available: false,
-            primary: None,
-            error: Some("no member of the replica set has answered yet".to_owned()),
+            available: primary.is_some() && allowed,
+            primary,
+            error: trouble.as_ref().map(Trouble::to_string),
+            trouble,
         }
     }
 
-    fn of(topology: &TopologyDescription) -> Self {
+    /// Returns `true` if there is a primary that does not let this server work.
+    pub(super) fn is_refused(&self) -> bool {
+        self.primary.is_some() && !self.available
+    }
+
+    /// The trouble that stays until somebody changes something, in words.
+    pub(crate) fn lasting_trouble(&self) -> Option<&str> {
+        let lasts = self.trouble.as_ref().is_some_and(Trouble::stays);
+        self.error.as_deref().filter(|_| lasts)
+    }
+}
+
+/// Turns what the driver's monitors see and what MongoDB answers into the newest [`Health`] and [`Members`].
+#[derive(Debug)]
+pub(super) struct Observer {
+    seen: Mutex<Seen>,
+    health: watch::Sender<Health>,
+    members: watch::Sender<Members>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    /// The name of the set in the connection string.
+    set: String,
+    primary: Option<String>,
+    /// The other members' addresses that cannot be reached, in their order.
+    unreachable: Vec<String>,
+    /// The driver cannot work with a member's version.
+    incompatible: Option<String>,
+    /// The last word of each member. The driver drops what is no member of the set, and says no more about it.
+    heard: BTreeMap<String, Heard>,
+    /// `true` if the primary says that its set has an arbiter.
+    arbiter: bool,
+    majority: Majority,
+    /// MongoDB does not let this server work.
+    refused: Option<Trouble>,
+}
+
+impl Observer {
+    /// Observes a connection to the set of this name.
+    pub(super) fn new(set: &str) -> Arc<Self> {
+        let nobody = Health::new(None, Some(Trouble::NotAnsweredYet), true);
+        Arc::new(Self {
+            seen: Mutex::new(Seen {
+                set: set.to_owned(),
+                primary: None,
+                unreachable: Vec::new(),
+                incompatible: None,
+                heard: BTreeMap::new(),
+                arbiter: false,
+                majority: Majority::default(),
+                refused: None,
+            }),
+            health: watch::Sender::new(nobody),
+            members: watch::Sender::new(Members::default()),
+        })
+    }
+
+    pub(super) fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    pub(super) fn members(&self) -> watch::Receiver<Members> {
+        self.members.subscribe()
+    }
+
+    /// Handles the events of the driver's monitors.
+    pub(super) fn handler(self: Arc<Self>) -> EventHandler<SdamEvent> {
+        EventHandler::callback(move |event| match event {
+            SdamEvent::TopologyDescriptionChanged(event) => {
+                let topology = &event.new_description;
+                self.members
+                    .send_if_modified(|current| replace(current, current.next(topology)));
+                self.update(|seen| seen.topology(topology));
+            }
+            SdamEvent::ServerHeartbeatSucceeded(event) => {
+                self.update(|seen| seen.replied(event.server_address.to_string(), &event.reply));
+            }
+            SdamEvent::ServerHeartbeatFailed(event) => {
+                let heard = Heard::failure(&event.failure);
+                self.update(|seen| drop(seen.heard.insert(event.server_address.to_string(), heard)));
+            }
+            _ => {}
+        })
+    }
+
+    /// Takes note of how an operation of the server's own ended: MongoDB lets this server work, or says why it does not.
+    /// Errors that say neither change nothing.
+    pub(super) fn report_access<T>(&self, result: &Result<T, Error>) {
+        match result {
+            Ok(_) => self.update(|seen| seen.refused = None),
+            Err(error) => {
+                if let Some(trouble) = Trouble::of_access(error) {
+                    self.report_refusal(trouble);
+                }
+            }
+        }
+    }
+
+    /// Takes note that MongoDB does not let this server work.
+    pub(super) fn report_refusal(&self, trouble: Trouble) {
+        self.update(|seen| seen.refused = Some(trouble));
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Seen)) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut seen);
+        // Under the lock, so that the newest is sent last.
+        let now = seen.health(Instant::now());
+        self.health.send_if_modified(|current| replace(current, now));
+    }
+}
+
+impl Seen {
+    fn topology(&mut self, topology: &TopologyDescription) {
         let servers = topology.servers();
         let primary = servers
             .iter()
             .find(|(_, server)| server.server_type() == ServerType::RsPrimary)
             .map(|(address, _)| address.to_string());
-        let error = match &primary {
-            Some(_) => None,
-            None => Some(topology.compatibility_error().cloned().unwrap_or_else(|| {
-                let mut errors: Vec<String> = servers
-                    .iter()
-                    .filter_map(|(address, server)| Some(format!("{address}: {}", server.error()?.kind)))
-                    .collect();
-                errors.sort_unstable();
-                if errors.is_empty() {
-                    "the replica set has no primary at the moment".to_owned()
-                } else {
-                    errors.join("; ")
-                }
-            })),
-        };
-        Self {
-            available: primary.is_some(),
-            primary,
-            error,
+        if primary != self.primary {
+            self.majority.forget();
         }
+        let unreachable = servers
+            .iter()
+            .filter(|(_, server)| server.server_type() == ServerType::Unknown && server.error().is_some());
+        self.unreachable = unreachable.map(|(address, _)| address.to_string()).collect();
+        self.unreachable.sort_unstable();
+        if primary.is_some() {
+            // Others are no members any more, and their last word is history.
+            let members: Vec<String> = servers.keys().map(ToString::to_string).collect();
+            self.heard.retain(|address, _| members.contains(address));
+        }
+        self.primary = primary;
+        self.incompatible = topology.compatibility_error().cloned();
     }
-}
 
-/// Turns the driver's monitoring events into the newest [`Health`] and [`Members`].
-pub(super) fn watch_topology(
-    health: watch::Sender<Health>,
-    members: watch::Sender<Members>,
-) -> EventHandler<SdamEvent> {
-    EventHandler::callback(move |event| {
-        if let SdamEvent::TopologyDescriptionChanged(event) = event {
-            let topology = &event.new_description;
-            members.send_if_modified(|current| replace(current, current.next(topology)));
-            health.send_if_modified(|current| replace(current, Health::of(topology)));
+    fn replied(&mut self, address: String, hello: &Document) {
+        if self.primary.as_ref() == Some(&address) {
+            self.majority.observe(hello, Instant::now());
+            self.arbiter = hello
+                .get_array("arbiters")
+                .is_ok_and(|arbiters| !arbiters.is_empty());
         }
-    })
+        self.heard.insert(address, Heard::reply(hello));
+    }
+
+    fn health(&self, now: Instant) -> Health {
+        let Some(primary) = &self.primary else {
+            let trouble = Trouble::without_primary(&self.set, &self.heard);
+            let mut health = Health::new(None, Some(trouble), true);
+            if let Some(incompatible) = &self.incompatible {
+                health.error = Some(incompatible.clone());
+            }
+            return health;
+        };
+        let trouble = self.refused.clone().or_else(|| {
+            self.majority.is_missing(now).then(|| Trouble::NoMajority {
+                primary: primary.clone(),
+                unreachable: self.unreachable.join(", "),
+                arbiter: self.arbiter,
+            })
+        });
+        Health::new(Some(primary.clone()), trouble, self.refused.is_none())
+    }
 }
 
 /// Returns whether that changed anything.

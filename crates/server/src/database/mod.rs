@@ -1,14 +1,17 @@
 //! MongoDB: the connection to it, what is known of its health, and the fence.
 
+mod access;
 mod assist;
 mod candidate;
 pub(crate) mod codes;
 mod fence;
 mod health;
 mod losses;
+mod majority;
 mod members;
 mod message;
 mod privilege;
+mod trouble;
 mod uri;
 mod utf8;
 
@@ -24,13 +27,16 @@ use mongodb::{Client, Collection};
 use thiserror::Error;
 use tokio::sync::{OnceCell, watch};
 
+pub(crate) use access::watch_access;
 pub(crate) use assist::assist;
 pub(crate) use fence::Tenure;
 pub use fence::{ClaimError, Fence};
 pub use health::Health;
+use health::Observer;
 pub(crate) use losses::Losses;
 use members::Members;
 pub(crate) use message::cleaned;
+pub use trouble::Trouble;
 pub(crate) use utf8::decode_lossy;
 
 /// How long a command's id and reply are kept. An id is refused as expired after half of this, so that none
@@ -46,7 +52,7 @@ pub struct Database {
     client: Client,
     users: mongodb::Database,
     system: mongodb::Database,
-    health: watch::Receiver<Health>,
+    observer: Arc<Observer>,
     members: watch::Receiver<Members>,
     max_connections: u32,
     prepared: Arc<OnceCell<()>>,
@@ -101,13 +107,12 @@ impl Database {
         if options.direct_connection == Some(true) {
             return Err(ConnectError::DirectConnection);
         }
-        if options.repl_set_name.is_none() {
+        let Some(set) = &options.repl_set_name else {
             return Err(ConnectError::NoReplicaSet);
-        }
+        };
 
-        let (health_sender, health) = watch::channel(Health::at_start());
-        let (members_sender, members) = watch::channel(Members::default());
-        options.sdam_event_handler = Some(health::watch_topology(health_sender, members_sender));
+        let observer = Observer::new(set);
+        options.sdam_event_handler = Some(Arc::clone(&observer).handler());
         options.app_name.get_or_insert_with(|| "bellwether".to_owned());
         fill_in(&mut options);
         let max_connections = options.max_pool_size.unwrap_or(MAX_CONNECTIONS);
@@ -117,8 +122,8 @@ impl Database {
             users: client.database(name),
             system: client.database(&format!("{name}_bellwether")),
             client,
-            health,
-            members,
+            members: observer.members(),
+            observer,
             max_connections,
             prepared: Arc::default(),
         })
@@ -126,7 +131,12 @@ impl Database {
 
     /// What is known of the replica set, at every moment.
     pub fn health(&self) -> watch::Receiver<Health> {
-        self.health.clone()
+        self.observer.health()
+    }
+
+    /// Takes note of how an operation of the server's own ended, for [`health`](Self::health).
+    pub(crate) fn report_access<T>(&self, result: &Result<T, Error>) {
+        self.observer.report_access(result);
     }
 
     /// The losses of primaries from now on.

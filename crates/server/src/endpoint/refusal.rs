@@ -30,4 +30,14 @@ impl Cluster {
             .filter(|hint| hint.server != self.config.id.as_str());
         Some(refusal)
     }
+
+    /// The same error, with the trouble that MongoDB has at this moment if time has run out because of it.
+    pub(super) fn explained(&self, mut error: ErrorFrame) -> ErrorFrame {
+        if error.code == ErrorCode::Deadline
+            && let Some(trouble) = self.lasting_trouble()
+        {
+            error.message = format!("{}: {trouble}", error.message);
+        }
+        error
+    }
 }

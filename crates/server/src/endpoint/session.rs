@@ -123,7 +123,11 @@ impl Session {
             Ok(ClientFrame::Command(Command { id, .. }) | ClientFrame::Outcome(OutcomeQuery { id, .. })) => {
                 let mut error = bad_frame("hello comes first");
                 error.id = Some(id);
-                ControlFlow::Break(Ending::with_error(CloseCode::HelloRequired, "send hello first", error))
+                ControlFlow::Break(Ending::with_error(
+                    CloseCode::HelloRequired,
+                    "send hello first",
+                    error,
+                ))
             }
             Err(error) => ControlFlow::Break(Ending::for_bad_frame(&error)),
         }
@@ -291,10 +295,11 @@ impl Session {
             Err(refusal) => (Err(refusal), None),
         };
         let answer = answer(queued);
+        let cluster = Arc::clone(&self.context.cluster);
         async move {
             let answer = match answer.await {
                 Ok(result) => Answer::new(ServerFrame::Result(result), done),
-                Err(error) => Answer::error(error.for_command(id)),
+                Err(error) => Answer::error(cluster.explained(error).for_command(id)),
             };
             Answer { expected, ..answer }
         }
@@ -412,7 +417,8 @@ fn id_of(frame: &ServerFrame) -> Option<CommandId> {
 fn refused_frame(id: CommandId, error: &FrameError) -> BoxFuture<'static, Answer> {
     let asks = matches!(error, FrameError::BadFields { frame: "outcome", .. });
     let mut refusal = bad_frame(&error.text()).for_command(id);
-    refusal.hint = Some("correct the frame and send it again with the same id; the connection goes on".to_owned());
+    refusal.hint =
+        Some("correct the frame and send it again with the same id; the connection goes on".to_owned());
     if asks {
         // It was the question that was not answered; that says nothing about the command.
         refusal.outcome = Outcome::Unknown;

@@ -18,15 +18,17 @@ pub(super) async fn livez() -> Json<serde_json::Value> {
 /// Whether commands sent here are executed, or answered with who executes them.
 pub(super) async fn readyz(State(context): State<Context>) -> Response {
     let reason = match &*context.cluster.election.role().borrow() {
-        Role::Coordinator { .. } => context.cluster.pipeline.stalled_for().map(|stalled| {
+        Role::Coordinator { .. } => context.cluster.lasting_trouble().or_else(|| {
+            context.cluster.pipeline.stalled_for().map(|stalled| {
             let turn = context.cluster.pipeline.turn_takes().unwrap_or_default();
             format!(
                 "nothing has been executed for {} s although commands wait: the turn in hand has taken {} ms",
                 stalled.as_secs(),
                 turn.as_millis()
             )
+        })
         }),
-        Role::Follower { .. } => None,
+        Role::Follower { .. } => context.cluster.lasting_trouble(),
         Role::Draining { .. } | Role::Left => Some("the server is leaving".to_owned()),
         _ => Some(context.cluster.why_no_coordinator()),
     };
@@ -46,13 +48,26 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Status> {
 
 impl Cluster {
     pub(super) fn why_no_coordinator(&self) -> String {
-        match &self.database.health().borrow().error {
-            Some(error) => format!("no coordinator, since MongoDB has no reachable primary: {error}"),
+        let health = self.database.health().borrow().clone();
+        match health.error {
+            Some(error) if health.primary.is_none() => {
+                format!("no coordinator, since MongoDB has no reachable primary: {error}")
+            }
+            Some(error) => format!("no coordinator, since it cannot work with MongoDB: {error}"),
             None => match self.directory.reception().borrow().shut_out() {
                 Some(why) => format!("no coordinator is known: {why}"),
                 None => "no coordinator: an election is under way".to_owned(),
             },
         }
+    }
+
+    /// The trouble with MongoDB that stays until somebody changes something.
+    pub(super) fn lasting_trouble(&self) -> Option<String> {
+        self.database
+            .health()
+            .borrow()
+            .lasting_trouble()
+            .map(str::to_owned)
     }
 
     pub(super) fn role_name(&self) -> RoleName {
