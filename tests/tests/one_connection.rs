@@ -150,7 +150,8 @@ async fn an_id_is_answered_as_it_was_sent() -> Result<()> {
         };
         assert_eq!((result.id.text(), result.replayed), (id.text(), replayed));
     }
-    connection.command(capital, r#"{"find":"other"}"#).await?;
+    let other = r#"{"delete":"notes","deletes":[{"q":{},"limit":0}]}"#;
+    connection.command(capital, other).await?;
     let ServerFrame::Error(error) = connection.receive().await? else {
         bail!("expected an error");
     };
