@@ -59,7 +59,7 @@ async fn a_seed_that_left_its_set() -> Result<()> {
     members.retain(|member| {
         member
             .as_document()
-            .is_some_and(|member| member.get_str("host") != Ok(&left))
+            .is_some_and(|member| member.get_str("host").is_ok_and(|host| host != left))
     });
     config.insert("version", config.get_i32("version")? + 1);
     admin.run_command(doc! { "replSetReconfig": config }).await?;
@@ -88,7 +88,7 @@ async fn encryption_on_one_side() -> Result<()> {
 async fn a_user_that_mongodb_refuses() -> Result<()> {
     let dir = TempDir::with_prefix("bellwether-key-")?;
     let key = dir.path().join("key");
-    fs::write(&key, "a-key-of-this-test-only")?;
+    fs::write(&key, "aKeyOfThisTestOnly00")?;
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
     let set = ReplicaSet::start_with(ReplicaSetOptions {
         members: 1,
@@ -346,7 +346,11 @@ impl Mongod {
             name: format!("mongod at {address}"),
             launcher: Vec::new(),
             program: find_mongod()?,
-            args: [&own, &small, args].concat().iter().map(Into::into).collect(),
+            args: [&own[..], &small[..], args]
+                .concat()
+                .iter()
+                .map(Into::into)
+                .collect(),
             log: dir.join("log"),
         })?;
         wait_until("a mongod to listen", async || {

@@ -261,7 +261,6 @@ mod tests {
         for uri in [
             "mongodb://m1",
             "mongodb://m1:27017,m2:27018/?replicaSet=rs0",
-            "mongodb://app@m1/",
             "mongodb://a%40b:p%40%3A%2F%3F%23%5B%5D%25%C3%A9@m1,m2/app?replicaSet=rs0&appName=a%40b",
             "mongodb://app:!$&'()*+,;=-._~@m1/?replicaSet=rs0",
             "mongodb://[::1]:27017,[::1]/?replicaSet=rs0",
