@@ -101,6 +101,9 @@ impl Failure {
                 ]
                 .concat()
             }
+            (Stop::NoUse, Some(tried)) if tried.end.is_about_origin() => {
+                [tried.url.as_str(), " ", &tried.end.text()].concat()
+            }
             (Stop::NoUse, _) => "no server of the list is one this client can use".into(),
             (Stop::Cancelled, _) => ["cancelled after ", &readable(self.took)].concat(),
         }
@@ -120,6 +123,14 @@ impl Failure {
             (_, _) if server_says.is_some() => server_says.unwrap_or_default(),
             _ => match self.stop {
                 Stop::Refused => "Nothing was changed. Correct the command and send it again.".into(),
+                Stop::NoUse
+                    if self
+                        .telling_try()
+                        .is_some_and(|tried| tried.end.is_about_origin()) =>
+                {
+                    "Nothing was changed. Start the servers with --allow-origin and the origin of this page."
+                        .into()
+                }
                 Stop::NoUse => {
                     "Nothing was changed. Check the list of servers and the cluster's name.".into()
                 }

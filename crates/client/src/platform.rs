@@ -91,6 +91,7 @@ impl Closed {
                 "the server did not understand the client"
             }
             Some(CloseCode::WrongCluster) => "the server belongs to another cluster",
+            Some(CloseCode::OriginNotAllowed) => "the server does not let this page connect",
             Some(CloseCode::UnsupportedProtocol) => "the server does not speak bellwether.v1",
             Some(CloseCode::Timeout) => "the server waited too long for the client",
             Some(CloseCode::TooMany) => "the client sent too much at once",

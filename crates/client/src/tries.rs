@@ -52,6 +52,7 @@ impl Try {
             TryEnd::Lost(_) => 7,
             TryEnd::Cancelled => 6,
             TryEnd::Refused(_) => 5,
+            end if end.is_about_origin() => 4,
             TryEnd::WrongCluster { .. } => 4,
             TryEnd::NotCoordinator { .. } => 3,
             TryEnd::Closed(_) | TryEnd::BadEndpoint(_) => 2,
@@ -186,11 +187,20 @@ impl TryEnd {
             Self::Closed(closed) => {
                 matches!(
                     closed.known(),
-                    Some(CloseCode::WrongCluster | CloseCode::UnsupportedProtocol)
+                    Some(
+                        CloseCode::WrongCluster
+                            | CloseCode::OriginNotAllowed
+                            | CloseCode::UnsupportedProtocol
+                    )
                 )
             }
             _ => false,
         }
+    }
+
+    /// Returns `true` if the server does not let pages of this origin connect. Its reason names the option that does.
+    pub(crate) fn is_about_origin(&self) -> bool {
+        matches!(self, Self::Closed(closed) if closed.known() == Some(CloseCode::OriginNotAllowed))
     }
 }
 

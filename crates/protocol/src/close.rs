@@ -26,6 +26,9 @@ pub enum CloseCode {
     HelloRequired,
     /// 4403: the client expected another cluster.
     WrongCluster,
+    /// 4405: the server does not let pages of this origin connect. The reason names the option `--allow-origin` and the
+    /// origin. Nothing was read and nothing was executed, and asking again does not help.
+    OriginNotAllowed,
     /// 4406: the client does not offer the subprotocol `bellwether.v1`.
     UnsupportedProtocol,
     /// 4408: no `hello` in time, or nothing heard for longer than the idle limit.
@@ -36,7 +39,7 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// Every close code, in ascending order.
-    pub const ALL: [CloseCode; 13] = [
+    pub const ALL: [CloseCode; 14] = [
         Self::Normal,
         Self::ProtocolError,
         Self::UnsupportedData,
@@ -47,6 +50,7 @@ impl CloseCode {
         Self::BadFrame,
         Self::HelloRequired,
         Self::WrongCluster,
+        Self::OriginNotAllowed,
         Self::UnsupportedProtocol,
         Self::Timeout,
         Self::TooMany,
@@ -65,6 +69,7 @@ impl CloseCode {
             Self::BadFrame => 4400,
             Self::HelloRequired => 4401,
             Self::WrongCluster => 4403,
+            Self::OriginNotAllowed => 4405,
             Self::UnsupportedProtocol => 4406,
             Self::Timeout => 4408,
             Self::TooMany => 4429,

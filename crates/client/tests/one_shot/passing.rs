@@ -277,6 +277,25 @@ async fn no_server_of_another_cluster_is_sent_the_command() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_that_no_server_lets_in_is_told_so_at_once() {
+    let network = Network::new(&[("a", &[Does::Closes(4405)]), ("b", &[Does::Closes(4405)])]);
+    let failure = network.run(network.one_shot()).await.unwrap_err();
+    assert_eq!((failure.stop, failure.passes), (Stop::NoUse, 1));
+    assert_eq!(failure.outcome, Outcome::NotExecuted);
+    let text = failure.to_string();
+    assert!(
+        text.contains("does not let this page connect (close code 4405"),
+        "{text}"
+    );
+    assert!(text.contains("--allow-origin"), "{text}");
+    assert!(network.arrived().is_empty());
+
+    // One that lets it in is found, whatever the others say.
+    let network = Network::new(&[("a", &[Does::Closes(4405)]), ("b", &[Does::Executes])]);
+    assert!(network.run(network.one_shot()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_command_too_long_for_the_server_is_not_sent() {
     let network = Network::new(&[("a", &[Does::Executes])]);
     let long = format!(
