@@ -35,6 +35,8 @@ pub(crate) enum Action {
     Wait,
     /// Open a connection to the server at this position.
     Connect(usize),
+    /// Open a connection to the server at this position, send it this hello and wait for its answer.
+    Greet(usize, String),
     /// Send this message and wait for its answer: that to a command or question with this id, or to a hello.
     Ask(String, Option<CommandId>),
     /// Close the connection.
@@ -94,13 +96,16 @@ async fn act<P: Platform>(
     action: Action,
 ) -> Result<Done, TryEnd> {
     match (action, connection) {
-        (Action::Connect(server), connection) => {
-            match shot.platform.connect(&shot.servers[server]).await {
-                Ok(open) => *connection = Some(open),
+        (action @ (Action::Connect(server) | Action::Greet(server, _)), connection) => {
+            let open = match shot.platform.connect(&shot.servers[server]).await {
+                Ok(open) => connection.insert(open),
                 Err(ConnectError::Unreachable(detail)) => return Err(TryEnd::Unreachable(detail)),
                 Err(ConnectError::BadEndpoint(detail)) => return Err(TryEnd::BadEndpoint(detail)),
+            };
+            match action {
+                Action::Greet(_, hello) => ask(open, hello, None).await,
+                _ => Ok(Done::Connected),
             }
-            Ok(Done::Connected)
         }
         (Action::Ask(message, id), Some(connection)) => ask(connection, message, id).await,
         (Action::Part, connection) => {

@@ -2,7 +2,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use bellwether_protocol::RawJson;
-use bellwether_protocol::json::{NotJson, decimal};
+use bellwether_protocol::json::{NotJson, decimal, elements, first_field};
 
 /// A command as the user wrote it: the text of one JSON object.
 ///
@@ -20,7 +20,32 @@ impl CommandText {
     pub(crate) fn json(&self) -> &RawJson {
         &self.0
     }
+
+    /// Returns `true` if the command only reads, so that it has no effect, however often it is executed: `find`,
+    /// `aggregate`, `count`, `distinct`, `listCollections`, `listIndexes`, and a `transaction` of nothing else.
+    pub fn only_reads(&self) -> bool {
+        match first_field(self.as_str()) {
+            Some((name, list)) if name == "transaction" => elements(list).is_some_and(|commands| {
+                !commands.is_empty()
+                    && commands.into_iter().all(|command| {
+                        first_field(command).is_some_and(|(name, _)| READS.contains(&name.as_str()))
+                    })
+            }),
+            Some((name, _)) => READS.contains(&name.as_str()),
+            None => false,
+        }
+    }
 }
+
+/// The commands that change nothing. A server passes no `aggregate` on that writes.
+const READS: [&str; 6] = [
+    "find",
+    "aggregate",
+    "count",
+    "distinct",
+    "listCollections",
+    "listIndexes",
+];
 
 impl fmt::Display for CommandText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,10 +91,16 @@ impl FromStr for CommandText {
     type Err = NotACommand;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = without_mark(text);
         RawJson::object(text)
             .map(Self)
             .map_err(|error| located(text, error))
     }
+}
+
+/// The text without the byte order mark that editors of Windows write first.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn located(command: &str, NotJson { problem, at }: NotJson) -> NotACommand {
@@ -96,6 +127,44 @@ mod tests {
         let text = "{\"find\": \"c\",\n \"sort\": {\"10\": 1, \"2\": 9007199254740993}}";
         let command: CommandText = format!("\n {text}\n").parse().unwrap();
         assert_eq!(command.as_str(), text);
+    }
+
+    #[test]
+    fn knows_what_only_reads() {
+        let only_reads = |text: &str| text.parse::<CommandText>().unwrap().only_reads();
+        for reads in [
+            r#"{"find": "c", "insert": "c"}"#,
+            r#"{"f\u0069nd": "c"}"#,
+            r#"{"aggregate": "c", "pipeline": []}"#,
+            r#"{"count": "c"}"#,
+            r#"{"distinct": "c", "key": "k"}"#,
+            r#"{"listCollections": 1}"#,
+            r#"{"listIndexes": "c"}"#,
+            r#"{"transaction": [{"find": "c"} , {"count": "c"}], "comment": 1}"#,
+        ] {
+            assert!(only_reads(reads), "{reads}");
+        }
+        for writes in [
+            "{}",
+            r#"{"insert": "c", "find": "c"}"#,
+            r#"{"Find": "c"}"#,
+            r#"{"findAndModify": "c"}"#,
+            r#"{"later": "c"}"#,
+            r#"{"transaction": []}"#,
+            r#"{"transaction": {"find": "c"}}"#,
+            r#"{"transaction": [{"find": "c"}, {"delete": "c"}]}"#,
+            r#"{"transaction": [{"find": "c"}, "find"]}"#,
+            r#"{"transaction": [{"transaction": [{"find": "c"}]}]}"#,
+        ] {
+            assert!(!only_reads(writes), "{writes}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let command: CommandText = "\u{feff}{\"find\": \"c\"}".parse().unwrap();
+        assert_eq!(command.as_str(), "{\"find\": \"c\"}");
+        assert!("{\u{feff}\"find\": \"c\"}".parse::<CommandText>().is_err());
     }
 
     #[test]

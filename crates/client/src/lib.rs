@@ -30,6 +30,7 @@
 #![deny(missing_docs)]
 
 mod attempt;
+mod cause;
 mod clock;
 mod command;
 mod event;

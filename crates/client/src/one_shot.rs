@@ -6,6 +6,7 @@ use futures_util::future::{Either, pending, select};
 
 use crate::attempt::{Reply, perform};
 use crate::clock::Clock;
+use crate::failure::Given;
 use crate::progress::Progress;
 use crate::race::{Request, Run};
 use crate::{CommandText, Event, Failure, Platform, ServerList, ServerUrl, Stop, Try};
@@ -23,8 +24,8 @@ pub struct OneShot<P> {
     pub(crate) stagger: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) hello_timeout: Duration,
-    answer_timeout: Option<Duration>,
     deadline: Duration,
+    deadline_option: &'static str,
     id: Option<CommandId>,
     shuffled: bool,
     first: Option<ServerUrl>,
@@ -88,8 +89,8 @@ impl<P: Platform> OneShot<P> {
             stagger: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(2),
             hello_timeout: Duration::from_secs(1),
-            answer_timeout: None,
             deadline: Duration::from_secs(30),
+            deadline_option: "the deadline",
             id: None,
             shuffled: false,
             first: None,
@@ -153,33 +154,33 @@ impl<P: Platform> OneShot<P> {
         self
     }
 
-    /// How long one server may work on the command before the next one is asked; a third of the deadline
-    /// unless set. A coordinator that nobody replaces and that never answers must not cost all the time there
-    /// is, and to ask another server meanwhile is safe, as the id is the same. One that was replaced is not
-    /// waited for so long: see [`Lost::Superseded`](crate::Lost::Superseded).
-    #[must_use]
-    pub fn answer_timeout(mut self, limit: Duration) -> Self {
-        self.answer_timeout = Some(limit);
-        self
-    }
-
-    /// When to stop trying, counted from the call of `execute`; 30 seconds unless set.
+    /// Time limit for the whole attempt, counted from the call of `execute`; 30 seconds unless set.
+    ///
+    /// It is the command's deadline as well: a server that gets the command gets all the time that is left, up to what
+    /// servers allow ([`Limits::max_deadline_ms`](bellwether_protocol::Limits)), and passes it on to MongoDB. A server
+    /// that is alive keeps the command until then. One that gives no sign of life is given up, and one that was replaced
+    /// is not waited for either: see [`Lost`](crate::Lost).
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.deadline = limit;
         self
     }
 
+    /// The name under which people set the [`deadline`](Self::deadline), such as `--timeout`, for errors that advise to
+    /// raise it; "the deadline" unless set.
+    #[must_use]
+    pub fn deadline_option(mut self, name: &'static str) -> Self {
+        self.deadline_option = name;
+        self
+    }
+
     /// Asks again about an earlier attempt: the command runs if it had not, and its first reply comes back if
-    /// it had. As nobody knows what became of the earlier attempt, the outcome is `unknown` from the start.
+    /// it had. As nobody knows what became of the earlier attempt, the outcome is `unknown` from the start, unless the
+    /// command only reads.
     #[must_use]
     pub fn ask_again(mut self, id: CommandId) -> Self {
         self.id = Some(id);
         self
-    }
-
-    pub(crate) fn answer_limit(&self) -> Duration {
-        self.answer_timeout.unwrap_or(self.deadline / 3)
     }
 
     /// Passes the command along the list, again and again with pauses, until a server executes it, a server
@@ -271,11 +272,11 @@ impl<P: Platform> OneShot<P> {
         on_event: impl FnMut(Event<'_>),
     ) -> Result<Answered, Failure> {
         let clock = Clock::starting_now(&self.platform, self.deadline);
-        let id = match request {
-            Request::Execute(_) => self.id,
-            Request::Outcome(id) => Some(id),
+        let (id, only_reads) = match request {
+            Request::Execute(command) => (self.id, command.only_reads()),
+            Request::Outcome(id) => (Some(id), false),
         };
-        let progress = Progress::new(id, clock.now());
+        let progress = Progress::new(id, only_reads, clock.now());
         let mut run = Run::new(self, request, clock, progress, on_event, perform::<P>);
         let verdict = match select(pin!(run.decided()), pin!(cancelled)).await {
             Either::Left((verdict, _)) => verdict,
@@ -288,7 +289,14 @@ impl<P: Platform> OneShot<P> {
                 url: self.servers[server].clone(),
                 tries: progress.into_tries(),
             }),
-            Err(stop) => Err(progress.into_failure(stop, clock.now())),
+            Err(stop) => {
+                let given = Given {
+                    deadline: self.deadline,
+                    option: self.deadline_option,
+                    cluster: self.cluster.clone(),
+                };
+                Err(progress.into_failure(stop, clock.now(), given))
+            }
         }
     }
 

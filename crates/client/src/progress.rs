@@ -2,13 +2,17 @@
 
 use core::time::Duration;
 
-use bellwether_protocol::{CommandId, Outcome};
+use bellwether_protocol::{CommandId, CoordinatorHint, Outcome};
 
+use crate::failure::Given;
 use crate::{Failure, Lost, ServerUrl, Stop, Try, TryEnd};
 
 pub(crate) struct Progress {
     started: Duration,
     id: Option<CommandId>,
+    /// Whether an id that was made here may be replaced, once, if a server refuses its time.
+    may_mint_again: bool,
+    only_reads: bool,
     outcome: Outcome,
     pass: u32,
     /// The newest try at each server, in the order in which they ended.
@@ -17,6 +21,10 @@ pub(crate) struct Progress {
     unsettled: Option<Box<Try>>,
     /// The tries under way, in the order in which they began; at most one at a server.
     open: Vec<Open>,
+    /// The coordinator that the servers named last, if none of those met on the list is it.
+    unlisted: Option<CoordinatorHint>,
+    /// The longest deadline that the server allows which was asked last.
+    longest_deadline: Option<Duration>,
 }
 
 /// A try under way.
@@ -29,11 +37,13 @@ struct Open {
 
 impl Progress {
     /// With an id, an earlier attempt is being asked about, so its outcome is what nobody knows yet.
-    pub(crate) fn new(id: Option<CommandId>, now: Duration) -> Self {
+    pub(crate) fn new(id: Option<CommandId>, only_reads: bool, now: Duration) -> Self {
         Self {
             started: now,
             id,
-            outcome: if id.is_some() {
+            may_mint_again: id.is_none(),
+            only_reads,
+            outcome: if id.is_some() && !only_reads {
                 Outcome::Unknown
             } else {
                 Outcome::NotExecuted
@@ -42,6 +52,8 @@ impl Progress {
             latest: Vec::new(),
             unsettled: None,
             open: Vec::new(),
+            unlisted: None,
+            longest_deadline: None,
         }
     }
 
@@ -64,6 +76,7 @@ impl Progress {
                 pass: self.pass,
                 hinted,
                 sent: false,
+                only_reads: self.only_reads,
                 took: Duration::ZERO,
                 end: TryEnd::ConnectTimeout,
             },
@@ -90,6 +103,13 @@ impl Progress {
         }
     }
 
+    /// The server that was asked is alive.
+    pub(crate) fn alive(&mut self, position: usize) {
+        if let Some(open) = self.open_at(position) {
+            open.tried.end = TryEnd::Lost(Lost::StillWorking);
+        }
+    }
+
     /// How the try at that server ends if its time is up.
     pub(crate) fn out_of_time(&self, position: usize) -> TryEnd {
         let open = self.open.iter().find(|open| open.position == position);
@@ -100,7 +120,7 @@ impl Progress {
         self.open.iter_mut().find(|open| open.position == position)
     }
 
-    /// The id all tries share, made at the first greeting.
+    /// The id all tries share, made when the command is handed to a server for the first time.
     pub(crate) fn id_or_mint(
         &mut self,
         server_time: Duration,
@@ -109,6 +129,34 @@ impl Progress {
         *self
             .id
             .get_or_insert_with(|| CommandId::mint(server_time, random()))
+    }
+
+    /// Forgets an id whose time a server refused, where that is safe: it was made here, and no try with it had an effect
+    /// or can have one. Returns `true` the first time. The next server that gets the command makes another one.
+    pub(crate) fn forget_id(&mut self) -> bool {
+        let forgets = self.may_mint_again && self.outcome == Outcome::NotExecuted;
+        if forgets {
+            self.id = None;
+            self.may_mint_again = false;
+        }
+        forgets
+    }
+
+    /// Returns `true` if a server of this id has introduced itself.
+    pub(crate) fn has_met(&self, server: &str) -> bool {
+        let open = self.open.iter().map(|open| &open.tried);
+        self.latest
+            .iter()
+            .chain(open)
+            .any(|tried| tried.server.as_deref() == Some(server))
+    }
+
+    pub(crate) fn names_unlisted(&mut self, coordinator: Option<CoordinatorHint>) {
+        self.unlisted = coordinator;
+    }
+
+    pub(crate) fn allows(&mut self, longest_deadline: Duration) {
+        self.longest_deadline = Some(longest_deadline);
     }
 
     pub(crate) fn is_open(&self, position: usize) -> bool {
@@ -162,8 +210,14 @@ impl Progress {
         self.unsettled = None;
     }
 
-    pub(crate) fn into_failure(self, stop: Stop, now: Duration) -> Failure {
+    pub(crate) fn into_failure(self, stop: Stop, now: Duration, given: Given) -> Failure {
+        let unlisted = self.unlisted.clone();
+        let unlisted = unlisted.filter(|coordinator| !self.has_met(&coordinator.server));
         Failure {
+            only_reads: self.only_reads,
+            unlisted,
+            longest_deadline: self.longest_deadline,
+            given,
             id: self.id,
             outcome: self.outcome,
             stop,

@@ -4,13 +4,14 @@
 //! everything under way is a step in a list, and [`Run::decided`] reacts to whatever happens next.
 
 mod handing_over;
+mod looking;
 
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use bellwether_protocol::{ClientFrame, CommandId, Hello, WhatNext};
+use bellwether_protocol::{CommandId, WhatNext};
 
 use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task};
 use crate::clock::Clock;
@@ -53,6 +54,8 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
     steps: Vec<(Option<usize>, Pin<Box<S>>)>,
     /// What comes next if nothing else happens before.
     alarm: Option<(Alarm, Pin<Box<S>>)>,
+    /// A second greeting of the server that has the command: is it alive?
+    probe: Option<Pin<Box<S>>>,
     /// The servers in the order in which they are tried.
     order: Vec<usize>,
     /// Those whose turn is still to come.
@@ -61,6 +64,8 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
     asked: Option<Asked>,
     pass: Pass,
     pause: Duration,
+    /// Since when all servers have named coordinators that are not on the list.
+    unlisted_since: Option<Duration>,
 }
 
 /// What a server is asked.
@@ -98,7 +103,15 @@ struct Pass {
     hinted: bool,
     any_ended: bool,
     all_lasting: bool,
+    /// How many servers named a coordinator that is not on the list.
+    unlisted: usize,
     retry_after: Duration,
+}
+
+enum Next<C> {
+    Step(Happened<C>),
+    Probe(Happened<C>),
+    Alarm,
 }
 
 impl Pass {
@@ -107,6 +120,7 @@ impl Pass {
             hinted: false,
             any_ended: false,
             all_lasting: true,
+            unlisted: 0,
             retry_after: Duration::ZERO,
         }
     }
@@ -138,11 +152,13 @@ where
             perform,
             steps: Vec::new(),
             alarm: None,
+            probe: None,
             order: shot.order(),
             waiting: Vec::new(),
             asked: None,
             pass: Pass::new(),
             pause: FIRST_PAUSE,
+            unlisted_since: None,
         }
     }
 
@@ -157,15 +173,16 @@ where
                 return Err(Stop::Deadline);
             }
             verdict = match self.next().await {
-                Some(happened) => self.react(happened),
-                None => self.wake(),
+                Next::Step(happened) => self.react(happened),
+                Next::Probe(happened) => self.probed(happened),
+                Next::Alarm => self.wake(),
             };
         }
     }
 
     /// Waits for whatever happens next. While a server has the command and is not silent for long, the tries at
-    /// the others stand still: nothing is sent to them. `None` is the alarm.
-    async fn next(&mut self) -> Option<Happened<P::Connection>> {
+    /// the others stand still: nothing is sent to them.
+    async fn next(&mut self) -> Next<P::Connection> {
         let only = match &self.asked {
             Some(asked) if !asked.others_greeted => Some(asked.server),
             _ => None,
@@ -178,11 +195,17 @@ where
                 }
                 if let Poll::Ready(happened) = step.as_mut().poll(context) {
                     self.steps.remove(index);
-                    return Poll::Ready(Some(happened));
+                    return Poll::Ready(Next::Step(happened));
                 }
             }
+            if let Some(probe) = &mut self.probe
+                && let Poll::Ready(happened) = probe.as_mut().poll(context)
+            {
+                self.probe = None;
+                return Poll::Ready(Next::Probe(happened));
+            }
             match &mut self.alarm {
-                Some((_, alarm)) => alarm.as_mut().poll(context).map(|_| None),
+                Some((_, alarm)) => alarm.as_mut().poll(context).map(|_| Next::Alarm),
                 None => Poll::Pending,
             }
         })
@@ -204,11 +227,7 @@ where
             Some(Ok(Done::Connected)) => {
                 self.progress.connected(server);
                 (self.on_event)(Event::Connected { server });
-                let hello = ClientFrame::Hello(Hello {
-                    client: self.shot.client.clone(),
-                    cluster: self.shot.cluster.clone(),
-                });
-                let hello = Action::Ask(hello.to_json(), None);
+                let hello = Action::Ask(self.hello(), None);
                 self.begin(Some(server), connection, hello, self.shot.hello_timeout);
                 return None;
             }
@@ -263,16 +282,6 @@ where
         self.proceed_with_all()
     }
 
-    /// The server that has the command has been silent for long: greets the others. They are not sent the
-    /// command, but one of them may say that it is the new coordinator.
-    fn look(&mut self) -> Option<Verdict> {
-        if let Some(asked) = &mut self.asked {
-            asked.others_greeted = true;
-        }
-        self.pass.hinted = false;
-        self.proceed_with_all()
-    }
-
     fn proceed_with_all(&mut self) -> Option<Verdict> {
         let free = |server: &usize| !self.progress.is_open(*server);
         self.waiting = self.order.iter().copied().filter(free).collect();
@@ -323,6 +332,9 @@ where
         if self.pass.all_lasting && !some_under_way {
             return Some(Err(Stop::NoUse));
         }
+        if self.is_unlisted_for_long() {
+            return Some(Err(Stop::NotListed));
+        }
         let remaining = self.clock.remaining();
         if remaining < SHORTEST_PASS {
             if !some_under_way {
@@ -353,7 +365,7 @@ where
             self.begin(None, connection, Action::Part, GOODBYE);
         }
         let end = match answer {
-            Err(end) if end.what_next() == WhatNext::TryNextServer => end,
+            Err(end) if end.what_next() == WhatNext::TryNextServer || self.forgets_id(&end) => end,
             decided => {
                 while let Some(other) = self.progress.first_open(Some(server)) {
                     self.end_try(other, Some(TryEnd::Overtaken));
@@ -361,6 +373,7 @@ where
                 let (end, verdict) = match (decided, self.request) {
                     (Ok(reply), Request::Execute(_)) => (TryEnd::Executed, Ok((server, reply))),
                     (Ok(reply), Request::Outcome(_)) => (TryEnd::Answered, Ok((server, reply))),
+                    (Err(end), Request::Execute(_)) if end.needed_longer() => (end, Err(Stop::NeededLonger)),
                     (Err(end), _) => (end, Err(Stop::Refused)),
                 };
                 self.end_try(server, Some(end));
@@ -370,6 +383,7 @@ where
         self.take_back(server);
         let hint = self.hinted_by(&end);
         self.pass.account_for(&end);
+        self.note_coordinator(&end);
         self.end_try(server, Some(end));
         if let Some((Alarm::Pass | Alarm::Look, _)) = self.alarm {
             return None;
@@ -387,16 +401,6 @@ where
         None
     }
 
-    /// Where among the waiting servers the one stands that a server names as the coordinator. Only the first
-    /// such hint of a pass counts, so servers that name each other cannot keep a client busy.
-    fn hinted_by(&self, end: &TryEnd) -> Option<usize> {
-        if self.pass.hinted {
-            return None;
-        }
-        let hinted = self.shot.servers.position(end.coordinator()?.url.as_deref()?)?;
-        self.waiting.iter().position(|server| *server == hinted)
-    }
-
     /// Records that the try at this server is over: so, or because the time is up.
     fn end_try(&mut self, server: usize, end: Option<TryEnd>) {
         if let Some(tried) = self.progress.end(server, end, self.clock.now()) {
@@ -412,6 +416,7 @@ where
         }
         self.asked = None;
         self.alarm = None;
+        self.probe = None;
         self.steps.retain(|(server, _)| server.is_none());
         while !cancelled && !self.steps.is_empty() {
             self.next().await;

@@ -281,9 +281,10 @@ impl<'a> IntoIterator for &'a ServerList {
 impl FromStr for ServerList {
     type Err = BadServer;
 
-    /// Reads entries separated by commas, blanks or line ends.
+    /// Reads entries separated by commas, blanks or line ends. A byte order mark before them is skipped.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut list = Self(Vec::new());
+        let text = crate::command::without_mark(text);
         for entry in text.split([',', ' ', '\n', '\r', '\t']) {
             if !entry.is_empty() {
                 list.add(entry.parse()?);
@@ -314,6 +315,8 @@ mod tests {
             ]
         );
         assert_eq!(list[2].host(), "::1");
+        let marked: ServerList = "\u{feff}127.0.0.1:7001".parse().unwrap();
+        assert_eq!(marked[0].as_str(), "ws://127.0.0.1:7001/v1");
     }
 
     #[test]

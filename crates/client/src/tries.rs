@@ -20,6 +20,8 @@ pub struct Try {
     pub hinted: bool,
     /// Whether the command was sent.
     pub sent: bool,
+    /// Whether the command only reads, so that it has no effect, whatever became of it.
+    pub only_reads: bool,
     /// How long it took.
     pub took: Duration,
     /// How it ended.
@@ -29,17 +31,29 @@ pub struct Try {
 impl Try {
     /// What this try alone says about the command.
     pub fn outcome(&self) -> Outcome {
-        match &self.end {
+        let outcome = match &self.end {
             TryEnd::Executed => Outcome::Executed,
             TryEnd::Refused(frame) if self.sent => frame.outcome,
+            // The server did not read the message.
+            end if end.is_too_big() => Outcome::NotExecuted,
             _ if self.sent => Outcome::Unknown,
             _ => Outcome::NotExecuted,
+        };
+        match outcome {
+            Outcome::Unknown if self.only_reads => Outcome::NotExecuted,
+            outcome => outcome,
         }
     }
 
-    /// Whether its answer says that no earlier try had an effect either, nor ever will.
+    /// Returns `true` if its answer says that no earlier try had an effect either, nor ever will: the server did not
+    /// find the id, or found it with another command.
     pub(crate) fn settles_earlier_tries(&self) -> bool {
-        matches!(&self.end, TryEnd::Refused(frame) if self.sent && frame.code.settles_earlier_attempts())
+        match &self.end {
+            TryEnd::Refused(frame) if self.sent => {
+                frame.code.settles_earlier_attempts() || frame.code == ErrorCode::IdReused
+            }
+            _ => false,
+        }
     }
 
     /// How much this try tells about why there is no reply; of two tries that tell the same, the later one
@@ -49,6 +63,7 @@ impl Try {
             TryEnd::Executed | TryEnd::Answered => 9,
             TryEnd::Refused(_) if self.end.what_next() == WhatNext::GiveUp => 8,
             TryEnd::TooLarge { .. } => 8,
+            end if end.is_too_big() => 8,
             TryEnd::Lost(_) => 7,
             TryEnd::Cancelled => 6,
             TryEnd::Refused(_) => 5,
@@ -114,8 +129,10 @@ pub enum TryEnd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lost {
-    /// None came in time.
+    /// None came, and the server gave no sign of life any more.
     Silence,
+    /// None came before the time was over, although the server was alive.
+    StillWorking,
     /// The connection closed first.
     Closed(Closed),
     /// What came could not be understood.
@@ -162,12 +179,38 @@ impl TryEnd {
     pub(crate) fn what_next(&self) -> WhatNext {
         match self {
             Self::Executed | Self::Answered | Self::Cancelled | Self::TooLarge { .. } => WhatNext::GiveUp,
+            end if end.is_too_big() => WhatNext::GiveUp,
+            // It had all the time there was, or all that a server gives to one command.
+            end if end.needed_longer() => WhatNext::GiveUp,
             // Executed, and only its reply found no room: the stored one can be had a moment later.
             Self::Refused(frame) if frame.code == ErrorCode::Overloaded => WhatNext::TryNextServer,
             // Executed, but without a reply to show: nobody can do better.
             Self::Refused(frame) if frame.outcome == Outcome::Executed => WhatNext::GiveUp,
             Self::Refused(frame) => frame.code.what_next(),
             _ => WhatNext::TryNextServer,
+        }
+    }
+
+    /// Returns `true` if the server, or a proxy before it, found the message too long and did not read it.
+    pub(crate) fn is_too_big(&self) -> bool {
+        matches!(self, Self::Lost(Lost::Closed(closed)) if closed.known() == Some(CloseCode::TooBig))
+    }
+
+    /// Returns `true` if the server worked on the command for all the time it had, and it had no effect.
+    pub(crate) fn needed_longer(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(frame) if frame.code == ErrorCode::Deadline && frame.outcome == Outcome::NotExecuted
+        )
+    }
+
+    /// Returns `true` if the server belongs to another cluster than the expected one.
+    pub(crate) fn is_about_cluster(&self) -> bool {
+        match self {
+            Self::WrongCluster { .. } => true,
+            Self::Refused(frame) => frame.code == ErrorCode::WrongCluster,
+            Self::Closed(closed) => closed.known() == Some(CloseCode::WrongCluster),
+            _ => false,
         }
     }
 
@@ -233,7 +276,8 @@ impl TryEnd {
                 Some(mongo) => ("MongoDB refused it: ", Some(mongo.text())),
                 None => (frame.code.as_str(), Some([": ", &*frame.message].concat())),
             },
-            Self::Lost(Lost::Silence) => ("was asked, then did not answer in time", None),
+            Self::Lost(Lost::Silence) => ("was asked, then gave no sign of life", None),
+            Self::Lost(Lost::StillWorking) => ("was still at work on it when the time was over", None),
             Self::Lost(Lost::Closed(closed)) => ("was asked, but no answer came: ", Some(closed.text())),
             Self::Lost(Lost::Unreadable(detail)) => {
                 ("was asked and answered something else: ", Some(detail.clone()))

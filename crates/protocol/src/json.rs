@@ -195,6 +195,39 @@ fn number(json: &str) -> Option<u64> {
     })
 }
 
+/// Finds the first field of a JSON object: its name, and its value as it stands there. `None` if the text is no object
+/// or has no field.
+pub fn first_field(object: &str) -> Option<(String, &str)> {
+    let mut reader = Reader::new(object);
+    reader.open_object().ok()?;
+    if reader.closes(b'}') {
+        return None;
+    }
+    let name = unquoted(reader.name().ok()?)?;
+    Some((name, reader.value().ok()?))
+}
+
+/// Finds the elements of a JSON array, as they stand there. `None` if the text is no array.
+pub fn elements(array: &str) -> Option<Vec<&str>> {
+    let mut reader = Reader::new(array);
+    let mut elements = Vec::new();
+    if !reader.closes(b'[') {
+        return None;
+    }
+    if reader.closes(b']') {
+        return Some(elements);
+    }
+    loop {
+        elements.push(reader.value().ok()?);
+        if reader.closes(b']') {
+            return Some(elements);
+        }
+        if !reader.closes(b',') {
+            return None;
+        }
+    }
+}
+
 /// Finds the one JSON object a text consists of, without the blanks around it.
 ///
 /// # Errors

@@ -103,7 +103,8 @@ fn one_shot(
     let mut shot = OneShot::new(Browser, list(servers)?)
         .client(concat!("bellwether-web-client/", env!("CARGO_PKG_VERSION")))
         .shuffled()
-        .deadline(duration(timeout_ms));
+        .deadline(duration(timeout_ms))
+        .deadline_option("timeoutMs");
     if let Some(cluster) = cluster {
         shot = shot.cluster(cluster);
     }

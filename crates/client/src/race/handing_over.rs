@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bellwether_protocol::{ClientFrame, Command, HelloOk, OutcomeQuery, RoleName};
+use bellwether_protocol::{ClientFrame, Command, ErrorCode, Hello, HelloOk, OutcomeQuery, RoleName};
 
 use super::{Alarm, Asked, FIRST_LOOK, Request, Run, Verdict};
 use crate::attempt::{Action, Happened, deadline_ms};
@@ -30,10 +30,6 @@ where
             let found = hello.cluster;
             return self.ended(server, connection, Err(TryEnd::WrongCluster { found }));
         }
-        let random = || self.shot.platform.random();
-        let id = self
-            .progress
-            .id_or_mint(Duration::from_millis(hello.server_time_ms), random);
         if hello.role != RoleName::Coordinator {
             let end = TryEnd::NotCoordinator {
                 role: hello.role,
@@ -52,7 +48,14 @@ where
             }
         }
 
-        let limit = self.shot.answer_limit().min(self.clock.remaining());
+        // By the clock of the server that gets the command: it is the one that judges the id.
+        let random = || self.shot.platform.random();
+        let id = self
+            .progress
+            .id_or_mint(Duration::from_millis(hello.server_time_ms), random);
+        self.progress
+            .allows(Duration::from_millis(hello.limits.max_deadline_ms));
+        let limit = self.clock.remaining();
         let deadline_ms = Some(deadline_ms(limit));
         let message = match self.request {
             Request::Execute(command) => ClientFrame::Command(Command {
@@ -84,10 +87,7 @@ where
             rest: core::mem::take(&mut self.waiting),
         });
         self.begin(Some(server), connection, Action::Ask(message, Some(id)), limit);
-        self.alarm = None;
-        if self.order.len() > 1 {
-            self.set_alarm(Alarm::Look, FIRST_LOOK);
-        }
+        self.set_alarm(Alarm::Look, FIRST_LOOK);
         None
     }
 
@@ -110,8 +110,33 @@ where
     pub(super) fn take_back(&mut self, server: usize) {
         if let Some(asked) = self.asked.take_if(|asked| asked.server == server) {
             self.alarm = None;
+            self.probe = None;
             self.waiting = asked.rest;
             self.waiting.retain(|server| !self.progress.is_open(*server));
         }
+    }
+
+    /// Returns `true` if the command can go on under another id, as the server refused the time in this one.
+    pub(super) fn forgets_id(&mut self, end: &TryEnd) -> bool {
+        matches!(end, TryEnd::Refused(frame) if frame.code == ErrorCode::IdExpired)
+            && self.progress.forget_id()
+    }
+
+    /// Where among the waiting servers the one stands that a server names as the coordinator. Only the first
+    /// such hint of a pass counts, so servers that name each other cannot keep a client busy.
+    pub(super) fn hinted_by(&self, end: &TryEnd) -> Option<usize> {
+        if self.pass.hinted {
+            return None;
+        }
+        let hinted = self.shot.servers.position(end.coordinator()?.url.as_deref()?)?;
+        self.waiting.iter().position(|server| *server == hinted)
+    }
+
+    pub(super) fn hello(&self) -> String {
+        let hello = Hello {
+            client: self.shot.client.clone(),
+            cluster: self.shot.cluster.clone(),
+        };
+        ClientFrame::Hello(hello).to_json()
     }
 }

@@ -1,5 +1,7 @@
 //! The one-shot logic on a scripted network.
 
+mod budget;
+mod errors;
 mod looking;
 mod network;
 mod order;

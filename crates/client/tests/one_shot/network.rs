@@ -9,7 +9,7 @@ use bellwether_client::{
 };
 use tokio::time::Instant;
 
-use crate::script::{Does, Slowness};
+use crate::script::{Does, NOW, Slowness};
 use crate::wire::Wire;
 
 #[derive(Debug, Default)]
@@ -133,6 +133,7 @@ impl Platform for Network {
         let mut does = does.unwrap_or(Does::Refuses);
         let mut slowness = Slowness::default();
         let mut epoch = 7;
+        let mut clock = NOW;
         loop {
             does = match does {
                 Does::Slowly(more, does) => {
@@ -143,6 +144,10 @@ impl Platform for Network {
                 }
                 Does::InEpoch(number, does) => {
                     epoch = number;
+                    *does
+                }
+                Does::WithClock(time, does) => {
+                    clock = time;
                     *does
                 }
                 Does::Until(millis, _, then) if self.elapsed() >= Duration::from_millis(millis) => *then,
@@ -164,6 +169,7 @@ impl Platform for Network {
                 does,
                 slowness,
                 epoch,
+                clock,
                 inbox: VecDeque::new(),
             }),
         }

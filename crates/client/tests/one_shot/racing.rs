@@ -237,8 +237,7 @@ async fn at_the_deadline_every_try_ends_for_its_own_reason() {
         ("c", &[Does::GoesSilent]),
     ]);
     let shot = network.one_shot().deadline(Duration::from_millis(900));
-    let failure = network.run(shot.answer_timeout(Duration::from_secs(5))).await;
-    let failure = failure.unwrap_err();
+    let failure = network.run(shot).await.unwrap_err();
     assert_eq!(
         (failure.stop, failure.outcome),
         (Stop::Deadline, Outcome::Unknown)
@@ -263,10 +262,7 @@ async fn with_too_little_time_for_a_pass_what_is_under_way_still_counts() {
 async fn at_the_deadline_nothing_new_is_begun() {
     let network = Network::new(&[("a", &[Does::GoesSilent]), ("b", &[Does::Executes])]);
     let shot = network.one_shot().deadline(Duration::from_millis(500));
-    let failure = network
-        .run(shot.answer_timeout(Duration::from_secs(5)))
-        .await
-        .unwrap_err();
+    let failure = network.run(shot).await.unwrap_err();
     assert_eq!((network.asked().as_str(), failure.tries.len()), ("a", 1));
 
     // It greets in the very moment.

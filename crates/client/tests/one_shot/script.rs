@@ -2,6 +2,9 @@
 
 use bellwether_client::{ErrorCode, Outcome};
 
+/// The time by the servers' clocks, in milliseconds since the Unix epoch.
+pub(crate) const NOW: u64 = 1_795_000_000_000;
+
 /// What a server does with one connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Does {
@@ -23,6 +26,10 @@ pub(crate) enum Does {
     LosesReply,
     /// Takes the command and never answers.
     GoesSilent,
+    /// Closes with 1009 when the command arrives, without having read it.
+    FindsTooLong,
+    /// Answers the hello with this error.
+    RefusesHello(ErrorCode),
     /// Answers the command with this error, and with this outcome.
     Fails(ErrorCode, Outcome),
     /// Refuses the command for now and says after how many milliseconds it may come back.
@@ -33,6 +40,8 @@ pub(crate) enum Does {
     Slowly(Slowness, Box<Does>),
     /// Does that, and greets with this epoch instead of 7.
     InEpoch(u64, Box<Does>),
+    /// Does that, and its clock shows this, in milliseconds since the Unix epoch.
+    WithClock(u64, Box<Does>),
     /// Does the first before so many milliseconds of the network's time have passed, then the second.
     Until(u64, Box<Does>, Box<Does>),
 }
@@ -72,6 +81,12 @@ impl Does {
 
     pub(crate) fn in_epoch(self, epoch: u64) -> Self {
         Self::InEpoch(epoch, Box::new(self))
+    }
+
+    /// Its clock is wrong by so many hours.
+    pub(crate) fn hours_wrong(self, hours: i64) -> Self {
+        let clock = NOW.checked_add_signed(hours * 3_600_000);
+        Self::WithClock(clock.expect("the clock is after 1970"), Box::new(self))
     }
 
     pub(crate) fn until(self, millis: u64, then: Self) -> Self {

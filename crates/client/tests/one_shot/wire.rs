@@ -22,6 +22,8 @@ pub(crate) struct Wire {
     pub(crate) does: Does,
     pub(crate) slowness: Slowness,
     pub(crate) epoch: u64,
+    /// In milliseconds since the Unix epoch.
+    pub(crate) clock: u64,
     /// What is said, and when it is here.
     pub(crate) inbox: VecDeque<(Instant, Result<String, Closed>)>,
 }
@@ -102,6 +104,10 @@ impl Wire {
     fn greet(&mut self) {
         let (role, coordinator) = match &self.does {
             Does::SaysNothing => return,
+            Does::RefusesHello(code) => {
+                let error = ErrorFrame::new(*code, Outcome::NotExecuted, "this is cluster elsewhere");
+                return self.say(ServerFrame::Error(error));
+            }
             Does::Closes(code) => {
                 let closed = Closed {
                     code: Some(*code),
@@ -113,7 +119,7 @@ impl Wire {
             }
             Does::Follows(url) => {
                 let hint = |url: &&str| CoordinatorHint {
-                    server: "sX".into(),
+                    server: "s9".into(),
                     url: Some((*url).to_owned()),
                 };
                 (RoleName::Follower, url.as_ref().map(hint))
@@ -131,7 +137,7 @@ impl Wire {
             role,
             epoch: Some(self.epoch),
             coordinator,
-            server_time_ms: 1_795_000_000_000,
+            server_time_ms: self.clock,
             limits: Limits {
                 max_message_bytes: MAX_MESSAGE_BYTES as u64,
                 max_depth: 100,
@@ -150,7 +156,19 @@ impl Wire {
 
     fn answer(&mut self, id: CommandId) {
         match self.does.clone() {
+            Does::Executes if self.is_expired(id) => {
+                let error = ErrorFrame::new(ErrorCode::IdExpired, Outcome::NotExecuted, "the id is too old");
+                self.say(ServerFrame::Error(error.for_command(id)));
+            }
             Does::Executes => self.reply(id),
+            Does::FindsTooLong => {
+                let closed = Closed {
+                    code: Some(1009),
+                    reason: String::new(),
+                };
+                self.inbox
+                    .push_back((self.ready(self.slowness.answer), Err(closed)));
+            }
             Does::LosesReply => {
                 self.execute(id);
                 let broken = Closed::broken("connection reset");
@@ -199,6 +217,13 @@ impl Wire {
             epoch: executed.then_some(7),
             result: None,
         }));
+    }
+
+    /// Ids are remembered for 24 hours, and refused from an hour ahead on.
+    fn is_expired(&self, id: CommandId) -> bool {
+        let minted = id.minted_at().as_millis();
+        let clock = u128::from(self.clock);
+        minted + 24 * 3_600_000 <= clock || minted >= clock + 3_600_000
     }
 
     fn has_executed(&self, id: CommandId) -> bool {

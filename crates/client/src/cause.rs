@@ -1,0 +1,289 @@
+//! The reason why there is no reply, and what people can do about it.
+
+use core::time::Duration;
+
+use bellwether_protocol::json::decimal;
+use bellwether_protocol::{CoordinatorHint, ErrorCode, Outcome};
+
+use crate::failure::readable;
+use crate::{Failure, Lost, Stop, Try, TryEnd};
+
+/// Why there is no reply. One for every text that people may read.
+enum Cause<'a> {
+    /// A server's answer is final.
+    Refused(&'a Try),
+    /// The server had the command for all the time there was. With the limit, if it is the server's own.
+    NeededLonger(Option<Duration>),
+    /// The server that had the command gave no sign of life any more, and none took its place.
+    FellSilent(&'a Try),
+    /// The coordinator had no room until the time was over.
+    NoRoom(&'a Try),
+    /// This is what the coordinator said last.
+    Said(&'a Try),
+    /// The list names followers only.
+    NotListed(&'a CoordinatorHint),
+    /// The servers do not let pages of this origin connect.
+    OriginNotAllowed(&'a Try),
+    OtherCluster,
+    /// Something answers at every address, and it is nothing this client can use.
+    NoUse,
+    /// Servers were reached, and none of them was coordinator.
+    NoCoordinator,
+    NobodyReached,
+    Cancelled,
+}
+
+impl Failure {
+    fn cause(&self) -> Cause<'_> {
+        match self.stop {
+            Stop::Cancelled => return Cause::Cancelled,
+            Stop::NeededLonger => return Cause::NeededLonger(self.servers_limit()),
+            Stop::Refused => {
+                if let Some(tried) = self.telling_try() {
+                    return Cause::Refused(tried);
+                }
+            }
+            Stop::NotListed | Stop::NoUse | Stop::Deadline => {}
+        }
+        let last = |is_it: fn(&TryEnd) -> bool| self.tries.iter().rev().find(|tried| is_it(&tried.end));
+        let is_code = |end: &TryEnd, code| matches!(end, TryEnd::Refused(frame) if frame.code == code);
+        if self.stop == Stop::Deadline {
+            let worked = |end: &TryEnd| match end {
+                TryEnd::Lost(Lost::StillWorking) => true,
+                TryEnd::Refused(frame) => frame.code == ErrorCode::Deadline,
+                _ => false,
+            };
+            if last(worked).is_some() {
+                return Cause::NeededLonger(self.servers_limit());
+            }
+            if let Some(tried) = last(|end| matches!(end, TryEnd::Lost(_))) {
+                return match tried.end {
+                    TryEnd::Lost(Lost::Silence) => Cause::FellSilent(tried),
+                    _ => Cause::Said(tried),
+                };
+            }
+            if let Some(tried) = last(|end| matches!(end, TryEnd::Refused(_)) && !end.is_about_cluster()) {
+                if is_code(&tried.end, ErrorCode::Overloaded) {
+                    return Cause::NoRoom(tried);
+                }
+                if !is_code(&tried.end, ErrorCode::NotCoordinator) {
+                    return Cause::Said(tried);
+                }
+            }
+        }
+        if let Some(tried) = last(TryEnd::is_about_origin) {
+            return Cause::OriginNotAllowed(tried);
+        }
+        let elsewhere = self
+            .tries
+            .iter()
+            .filter(|tried| tried.end.is_about_cluster())
+            .count();
+        if elsewhere > 0 && elsewhere == self.tries.len() {
+            return Cause::OtherCluster;
+        }
+        if let Some(coordinator) = &self.unlisted {
+            return Cause::NotListed(coordinator);
+        }
+        if self.stop == Stop::NoUse {
+            return Cause::NoUse;
+        }
+        let reached = last(|end| matches!(end, TryEnd::NotCoordinator { .. } | TryEnd::Refused(_)));
+        match reached {
+            Some(_) => Cause::NoCoordinator,
+            None => Cause::NobodyReached,
+        }
+    }
+
+    /// The longest deadline a server allows, if the caller gave more.
+    fn servers_limit(&self) -> Option<Duration> {
+        self.longest_deadline.filter(|limit| *limit < self.given.deadline)
+    }
+
+    /// The outcome and the reason in one line.
+    pub fn summary(&self) -> String {
+        let verdict = match self.outcome {
+            Outcome::NotExecuted => "not executed",
+            Outcome::Unknown => "outcome unknown",
+            Outcome::Executed => "executed, but there is no reply",
+        };
+        // A read that nobody answered may have been executed all the same: it has no effect.
+        let verdict = match self.stop {
+            Stop::Refused => verdict,
+            _ if self.only_reads => "no reply",
+            _ => verdict,
+        };
+        [verdict, ": ", &self.reason()].concat()
+    }
+
+    /// Why there is no reply, for people.
+    pub fn reason(&self) -> String {
+        let within = [" within ", &readable(self.took), &self.passes_text()].concat();
+        match self.cause() {
+            Cause::Refused(tried) if self.mongo().is_some() => tried.end.text(),
+            Cause::Refused(tried) if is_id_reused(tried) => {
+                let id = self.id.map(|id| id.text()).unwrap_or_default();
+                [
+                    "the id ",
+                    &id,
+                    " belongs to another command: the text differs from the one that was sent with it",
+                ]
+                .concat()
+            }
+            Cause::Refused(tried) => [tried.url.as_str(), " ", &tried.end.text()].concat(),
+            Cause::NeededLonger(None) => [
+                "MongoDB needed longer than the ",
+                &readable(self.given.deadline),
+                " of ",
+                self.given.option,
+                ", for this command or those before it",
+            ]
+            .concat(),
+            Cause::NeededLonger(Some(limit)) => [
+                "MongoDB needed longer than the ",
+                &readable(limit),
+                " that the servers allow, for this command or those before it",
+            ]
+            .concat(),
+            Cause::FellSilent(tried) => [
+                tried.url.as_str(),
+                " fell silent, and no other server became coordinator",
+                &within,
+            ]
+            .concat(),
+            Cause::NoRoom(tried) => [tried.url.as_str(), " had no room for it", &within].concat(),
+            Cause::Said(tried) => [
+                "no reply",
+                &within,
+                "; ",
+                tried.url.as_str(),
+                " ",
+                &tried.end.text(),
+            ]
+            .concat(),
+            Cause::NotListed(coordinator) => {
+                [&*named(coordinator), " is coordinator and is not on your list"].concat()
+            }
+            Cause::OriginNotAllowed(tried) => [tried.url.as_str(), " ", &tried.end.text()].concat(),
+            Cause::OtherCluster => match &self.given.cluster {
+                Some(cluster) => ["no server of the list belongs to the cluster \"", cluster, "\""].concat(),
+                None => "every server of the list belongs to another cluster".into(),
+            },
+            Cause::NoUse => "no server of the list is one this client can use".into(),
+            Cause::NoCoordinator => ["no server of the list was coordinator", &within].concat(),
+            Cause::NobodyReached => ["no server of the list could be reached", &within].concat(),
+            Cause::Cancelled => ["cancelled after ", &readable(self.took)].concat(),
+        }
+    }
+
+    fn passes_text(&self) -> String {
+        let passes = if self.passes == 1 { " pass" } else { " passes" };
+        [" (", &*decimal(self.passes.into()), passes, " over the list)"].concat()
+    }
+
+    /// Returns `true` if to send the same text with the same id again can bring another answer.
+    pub fn can_get_better(&self) -> bool {
+        self.stop != Stop::Refused
+    }
+
+    /// What to do now, for people.
+    pub fn hint(&self) -> String {
+        match (self.outcome, self.id) {
+            (Outcome::Unknown, Some(id)) => self.hint_if_unknown(&id.text()),
+            (Outcome::Unknown, None) => "It may or may not have been executed.".into(),
+            (Outcome::Executed, _) => "It has had its effect. Do not send it again as a new command.".into(),
+            (Outcome::NotExecuted, _) => {
+                let said = self.last_word().filter(|frame| frame.code != ErrorCode::IdReused);
+                if let Some(hint) = said.and_then(|frame| frame.hint.clone()) {
+                    return hint;
+                }
+                let nothing = if self.only_reads {
+                    "Nothing was changed: the command only reads."
+                } else {
+                    "Nothing was changed."
+                };
+                [nothing, self.advice().as_str()].join(" ").trim_end().to_owned()
+            }
+        }
+    }
+
+    fn hint_if_unknown(&self, id: &str) -> String {
+        let refused_for = match self.cause() {
+            Cause::Refused(tried) => Some(tried.end.code()),
+            _ => None,
+        };
+        if refused_for == Some(ErrorCode::IdExpired.as_str()) {
+            return "It may or may not have been executed, and the servers no longer know: they remember an id for a \
+                    limited time. Look at the data before you send it as a new command."
+                .into();
+        }
+        if refused_for.is_some() {
+            return [
+                "An earlier try may or may not have had its effect. This answer does not say, and the next would be the same: \
+                 ask what became of the id ",
+                id,
+                ".",
+            ]
+            .concat();
+        }
+        let longer = match self.cause() {
+            Cause::NeededLonger(None) => [" Raise ", self.given.option, " for that."].concat(),
+            _ => String::new(),
+        };
+        [
+            "It may or may not have been executed. Ask again with the id ",
+            id,
+            ": it runs if it had not, and its first reply comes back if it had.",
+            &longer,
+        ]
+        .concat()
+    }
+
+    /// What to do about a command that had no effect.
+    fn advice(&self) -> String {
+        match self.cause() {
+            Cause::Refused(tried) if is_id_reused(tried) => {
+                "With this id, send exactly the text that was sent first; a new command needs an id of its own.".into()
+            }
+            Cause::Refused(_) => "Correct the command and send it again.".into(),
+            Cause::NeededLonger(None) => {
+                ["Raise ", self.given.option, ", or make the command cheaper: an index, a limit."].concat()
+            }
+            Cause::NeededLonger(Some(_)) => [
+                "To raise ",
+                self.given.option,
+                " does not help: make the command cheaper (an index, a limit) or divide it.",
+            ]
+            .concat(),
+            Cause::NotListed(coordinator) => ["Add ", &named(coordinator), " to the list of servers."].concat(),
+            Cause::OriginNotAllowed(_) => {
+                "Start the servers with --allow-origin and the origin of this page.".into()
+            }
+            Cause::OtherCluster | Cause::NoUse => "Check the list of servers and the cluster's name.".into(),
+            Cause::NobodyReached => "Check the list of servers, and that they run; then send it again.".into(),
+            Cause::NoRoom(_) => "Send it again later: the servers have more commands than they can execute.".into(),
+            Cause::FellSilent(_) | Cause::NoCoordinator => "Send it again once a coordinator is reachable.".into(),
+            Cause::Said(_) => "Send it again.".into(),
+            Cause::Cancelled => String::new(),
+        }
+    }
+}
+
+fn is_id_reused(tried: &Try) -> bool {
+    tried.end.code() == ErrorCode::IdReused.as_str()
+}
+
+fn named(coordinator: &CoordinatorHint) -> String {
+    match &coordinator.url {
+        Some(url) => [&*coordinator.server, " at ", place(url)].concat(),
+        None => coordinator.server.clone(),
+    }
+}
+
+/// The address as people write it into the list, if the URL is of the usual form.
+fn place(url: &str) -> &str {
+    let place = url
+        .strip_prefix("ws://")
+        .and_then(|rest| rest.strip_suffix("/v1"));
+    place.unwrap_or(url)
+}

@@ -1,0 +1,97 @@
+//! A server that has the command is silent: is it alive, and do the others know better?
+
+use core::time::Duration;
+
+use bellwether_protocol::{CoordinatorHint, RoleName};
+
+use super::{Run, Verdict};
+use crate::attempt::{Action, Done, GOODBYE, Happened};
+use crate::{Event, Lost, Platform, TryEnd};
+
+/// Servers that name a coordinator which is not on the list are believed after this time. An election, or the detection
+/// that a coordinator is gone, ends sooner.
+const UNLISTED_FOR_LONG: Duration = Duration::from_secs(3);
+
+impl<'a, P, F, S> Run<'a, P, F, S>
+where
+    P: Platform,
+    F: FnMut(Event<'_>),
+    S: Future<Output = Happened<P::Connection>>,
+{
+    /// The server that has the command has been silent for long. Greets the others: they are not sent the command, but
+    /// one of them may say that it is the new coordinator. Greets the server itself a second time: if it answers, it is
+    /// alive and keeps the command.
+    pub(super) fn look(&mut self) -> Option<Verdict> {
+        let Some(asked) = &mut self.asked else {
+            return self.proceed();
+        };
+        asked.others_greeted = true;
+        let server = asked.server;
+        if self.probe.is_none() {
+            let limit = self.shot.connect_timeout.saturating_add(self.shot.hello_timeout);
+            let greet = Action::Greet(server, self.hello());
+            self.probe = Some(self.step(Some(server), None, greet, limit));
+        }
+        self.pass.hinted = false;
+        self.proceed_with_all()
+    }
+
+    /// The second greeting of the server that has the command has come to an end.
+    pub(super) fn probed(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
+        if happened.connection.is_some() {
+            self.begin(None, happened.connection, Action::Part, GOODBYE);
+        }
+        let asked = self.asked.as_ref()?;
+        let server = asked.server;
+        let end = match happened.end {
+            // It was started anew, and the connection to its predecessor is dead without a sign.
+            Some(Ok(Done::Greeted(hello)))
+                if hello.role == RoleName::Coordinator && hello.epoch > asked.epoch =>
+            {
+                let epoch = hello.epoch.unwrap_or_default();
+                TryEnd::Lost(Lost::Superseded { epoch })
+            }
+            Some(Ok(_)) => {
+                self.progress.alive(server);
+                return None;
+            }
+            // Somebody answers at the address: it has no room, or a proxy does not reach it. That is no silence.
+            Some(Err(_)) => return None,
+            None if self.clock.is_over() => return None,
+            None => TryEnd::Lost(Lost::Silence),
+        };
+        // This closes the connection; no goodbye would be heard.
+        self.steps.retain(|(of, _)| *of != Some(server));
+        self.ended(server, None, Err(end))
+    }
+
+    /// Notes which coordinator a server names, if it is not on the list.
+    pub(super) fn note_coordinator(&mut self, end: &TryEnd) {
+        let unlisted = end.coordinator().filter(|hint| self.is_unlisted(hint)).cloned();
+        if unlisted.is_some() {
+            self.pass.unlisted += 1;
+            self.progress.names_unlisted(unlisted);
+        }
+    }
+
+    /// A server can be on the list under another address than the one that the others know.
+    fn is_unlisted(&self, hint: &CoordinatorHint) -> bool {
+        let is_listed = |url: &str| self.shot.servers.position(url).is_some();
+        !hint.url.as_deref().is_some_and(is_listed) && !self.progress.has_met(&hint.server)
+    }
+
+    /// Returns `true` if all servers of the list have named coordinators that are not on it, in every pass for some
+    /// seconds. At the end of each pass.
+    pub(super) fn is_unlisted_for_long(&mut self) -> bool {
+        if self.pass.unlisted == 0 {
+            self.progress.names_unlisted(None);
+        }
+        if self.pass.unlisted < self.order.len() {
+            self.unlisted_since = None;
+            return false;
+        }
+        let now = self.clock.now();
+        let since = *self.unlisted_since.get_or_insert(now);
+        now.saturating_sub(since) >= UNLISTED_FOR_LONG
+    }
+}
