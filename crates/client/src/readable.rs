@@ -9,18 +9,26 @@ use bellwether_protocol::RawJson;
 /// What fits on a line of this many bytes is not broken up.
 const LINE: usize = 80;
 const INDENT: usize = 2;
-/// MongoDB nests no deeper; text that does shall not fill the memory with blanks.
-const DEEPEST_INDENT: usize = 100;
+/// Depths down to which lines are broken; MongoDB nests no deeper than the first. The first is used with which the text
+/// is not too long.
+const DEPTHS: [usize; 7] = [100, 50, 25, 12, 6, 3, 0];
+/// Laid out, a text may take this many times its bytes: line breaks and blanks must not fill memory and terminal.
+const GROWTH: usize = 8;
+/// A text of up to this many bytes is laid out without regard to `GROWTH`.
+const SHORT: usize = 64 * 1024;
 
 /// The same JSON with line breaks and indentation; short objects and arrays stay on one line.
+///
+/// The result is at most 8 times as long as `json`, or 64 KiB. Where it would be longer, as with arrays that are nested
+/// deeply, the innermost levels stay on one line.
 pub fn pretty(json: &RawJson) -> String {
-    lay_out(&tokens(json.as_str()))
+    lay_out(&tokens(json.as_str()), json.as_str().len())
 }
 
 /// As [`pretty`], but with canonical Extended JSON's numbers and dates in their relaxed form: `5` for
 /// `{"$numberInt":"5"}`. That form does not say which type a number has.
 pub fn pretty_relaxed(json: &RawJson) -> String {
-    lay_out(&relax(tokens(json.as_str())))
+    lay_out(&relax(tokens(json.as_str())), json.as_str().len())
 }
 
 /// A bracket, `,`, `:`, or a string, number or word with all its characters.
@@ -67,9 +75,15 @@ fn relax(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
             relaxed.push(Cow::Owned(number.to_owned()));
             rest = &rest[length..];
         } else if let Some((date, length)) = date(rest) {
-            relaxed.extend(["{", "\"$date\"", ":"].map(Cow::Borrowed));
-            relaxed.push(Cow::Owned(date));
-            relaxed.push(Cow::Borrowed("}"));
+            match date {
+                Some(text) => {
+                    relaxed.extend(["{", "\"$date\"", ":"].map(Cow::Borrowed));
+                    relaxed.push(Cow::Owned(text));
+                    relaxed.push(Cow::Borrowed("}"));
+                }
+                // Relaxed Extended JSON has no text for it, and nothing but text or `$numberLong` is a date.
+                None => relaxed.extend_from_slice(&rest[..length]),
+            }
             rest = &rest[length..];
         } else {
             relaxed.push(first.clone());
@@ -94,7 +108,9 @@ fn number<'a>(tokens: &'a [Token<'_>]) -> Option<(&'a str, usize)> {
     is_json_number(value).then_some((value, 5))
 }
 
-fn date(tokens: &[Token<'_>]) -> Option<(String, usize)> {
+/// The date at the start of the tokens, if there is one in canonical form, and how many tokens it takes. The date is
+/// `None` if relaxed Extended JSON has no text for it.
+fn date(tokens: &[Token<'_>]) -> Option<(Option<String>, usize)> {
     let [open, name, colon, rest @ ..] = tokens else {
         return None;
     };
@@ -102,8 +118,9 @@ fn date(tokens: &[Token<'_>]) -> Option<(String, usize)> {
         return None;
     }
     let (millis, length) = number(rest)?;
-    let text = iso_date(millis.parse().ok()?)?;
-    (rest.get(length)? == "}").then(|| (format!("\"{text}\""), 3 + length + 1))
+    let text = millis.parse().ok().and_then(iso_date);
+    let text = text.map(|text| format!("\"{text}\""));
+    (rest.get(length)? == "}").then_some((text, 3 + length + 1))
 }
 
 fn is_json_number(text: &str) -> bool {
@@ -165,8 +182,19 @@ fn is_leap(year: u64) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
 
-fn lay_out(tokens: &[Token<'_>]) -> String {
+/// Lays the tokens of a JSON text out. `length` is the length of that text in bytes.
+fn lay_out(tokens: &[Token<'_>], length: usize) -> String {
     let ends = flat_ends(tokens);
+    let longest = length.saturating_mul(GROWTH).max(SHORT);
+    let laid_out = DEPTHS
+        .iter()
+        .find_map(|depth| lay_out_down_to(*depth, tokens, &ends, longest));
+    // On one line, a text takes at most a blank after each of its bytes.
+    laid_out.unwrap_or_else(|| tokens.concat())
+}
+
+/// Breaks lines down to this depth. `None` if the text would be longer than that many bytes.
+fn lay_out_down_to(depth: usize, tokens: &[Token<'_>], ends: &[usize], longest: usize) -> Option<String> {
     let mut text = String::new();
     let mut line_start = 0;
     // For every open bracket, whether its content stands on lines of its own.
@@ -174,7 +202,7 @@ fn lay_out(tokens: &[Token<'_>]) -> String {
     let new_line = |text: &mut String, depth: usize| {
         text.push('\n');
         let start = text.len();
-        text.extend(core::iter::repeat_n(' ', depth.min(DEEPEST_INDENT) * INDENT));
+        text.extend(core::iter::repeat_n(' ', depth * INDENT));
         start
     };
     for (index, token) in tokens.iter().enumerate() {
@@ -183,7 +211,7 @@ fn lay_out(tokens: &[Token<'_>]) -> String {
                 text.push_str(token);
                 let inside_flat = broken.last() == Some(&false);
                 let fits = text.len() - line_start + ends[index] <= LINE;
-                broken.push(!(inside_flat || fits));
+                broken.push(!(inside_flat || fits || broken.len() >= depth));
                 if broken.last() == Some(&true) {
                     line_start = new_line(&mut text, broken.len());
                 }
@@ -204,8 +232,11 @@ fn lay_out(tokens: &[Token<'_>]) -> String {
             }
             _ => text.push_str(token),
         }
+        if text.len() > longest {
+            return None;
+        }
     }
-    text
+    Some(text)
 }
 
 /// For every opening bracket, how many bytes follow up to its closing one, written on one line.
@@ -282,11 +313,11 @@ mod tests {
             r#"{"$numberInt": "01"}"#,
             r#"{"$numberDecimal": "1"}"#,
             r#"{"$date": {"$numberLong": "-1"}}"#,
+            r#"{"$date": {"$numberLong": "253402300800000"}}"#,
+            r#"{"$date": {"$numberLong": "-9223372036854775808"}}"#,
+            r#"{"$date": {"$numberLong": "99999999999999999999"}}"#,
         ] {
-            assert!(!relaxed(kept).starts_with("{1"), "{kept}");
-            if !kept.contains("date") {
-                assert_eq!(relaxed(kept), kept);
-            }
+            assert_eq!(relaxed(kept), kept);
         }
         let date = |millis: i64| relaxed(&format!(r#"{{"$date":{{"$numberLong":"{millis}"}}}}"#));
         assert_eq!(date(0), r#"{"$date": "1970-01-01T00:00:00Z"}"#);
@@ -298,8 +329,39 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_does_not_recurse() {
-        let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
-        assert!(pretty(&raw(&deep)).len() > deep.len());
+    fn a_deeply_nested_text_stays_short() {
+        let nested = |open: &str, inner: &str, close: &str, depth: usize| {
+            [open.repeat(depth), inner.to_owned(), close.repeat(depth)].concat()
+        };
+        for deep in [
+            nested("[", "", "]", 200_000),
+            nested("[", &vec!["1"; 200_000].join(","), "]", 99),
+            nested("[[],", "1", "]", 100_000),
+            format!(
+                "[{}]",
+                vec![nested("[", &"1".repeat(90), "]", 90); 1_000].join(",")
+            ),
+        ] {
+            let (json, length) = (raw(&deep), deep.len());
+            for laid_out in [pretty(&json), pretty_relaxed(&json)] {
+                assert!(
+                    laid_out.len() <= (8 * length).max(SHORT),
+                    "{length} to {}",
+                    laid_out.len()
+                );
+                assert!(tokens(&laid_out) == tokens(&deep));
+            }
+        }
+    }
+
+    #[test]
+    fn a_document_as_deep_as_mongodb_has_them_is_broken_up_to_its_last_level() {
+        let deep = format!(
+            "{}\"{}\"{}",
+            "{\"a\":".repeat(100),
+            "x".repeat(80),
+            "}".repeat(100)
+        );
+        assert_eq!(pretty(&raw(&deep)).lines().count(), 201);
     }
 }

@@ -187,6 +187,86 @@ async fn servers_and_command_come_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_is_skipped() {
+    let server = coordinator(reply).await;
+    let path = |name: &str| format!("{}/{name}", env!("CARGO_TARGET_TMPDIR"));
+    let (list, command, wide) = (path("marked-servers"), path("marked.json"), path("utf-16.json"));
+    std::fs::write(&list, format!("\u{feff}# the demo\r\n{server}\r\n")).expect("the file can be written");
+    std::fs::write(&command, format!("\u{feff}{INSERT}\r\n")).expect("the file can be written");
+    std::fs::write(&wide, [0xff, 0xfe, b'{', 0]).expect("the file can be written");
+    let (code, _, stderr) = texts(&finish(bellwether(&["--servers-file", &list, "--file", &command])).await);
+    assert_eq!(code, Some(0), "{stderr}");
+
+    let (code, _, stderr) = texts(&finish(bellwether(&["--servers", &server, "--file", &wide])).await);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("save it as UTF-8"), "{stderr}");
+}
+
+#[tokio::test]
+async fn an_error_that_cannot_get_better_has_a_code_that_does_not_say_ask_again() {
+    const OLD: &str = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d01";
+    type Answer = fn(bellwether_protocol::Command) -> Option<ServerFrame>;
+    fn refused(code: ErrorCode, command: &bellwether_protocol::Command) -> Option<ServerFrame> {
+        let error = ErrorFrame::new(code, Outcome::NotExecuted, "no").for_command(command.id);
+        Some(ServerFrame::Error(error))
+    }
+    let answers: [(Answer, i32, &str, bool); 3] = [
+        (
+            |command| refused(ErrorCode::IdReused, &command),
+            2,
+            "the text differs",
+            false,
+        ),
+        (
+            |command| refused(ErrorCode::IdExpired, &command),
+            5,
+            "no longer know",
+            false,
+        ),
+        (
+            |command| refused(ErrorCode::BadCommand, &command),
+            5,
+            "ask what became",
+            true,
+        ),
+    ];
+    for (answer, exit, says, asks) in answers {
+        let server = coordinator(answer).await;
+        let arguments = ["--servers", &server, "--id", OLD, INSERT];
+        let (code, stdout, stderr) = texts(&finish(bellwether(&arguments)).await);
+        assert_eq!((code, stdout.as_str()), (Some(exit), ""), "{stderr}");
+        assert!(stderr.contains(says), "{stderr}");
+        assert!(!stderr.contains("To ask again"), "{stderr}");
+        assert_eq!(stderr.contains("bellwether outcome --servers"), asks, "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_nobody_answered_is_not_unknown() {
+    let server = coordinator(|_| None).await;
+    let find = ["--servers", &server, "--timeout", "200ms", r#"{"find":"notes"}"#];
+    let (code, _, stderr) = texts(&finish(bellwether(&find)).await);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("the command only reads"), "{stderr}");
+}
+
+#[tokio::test]
+async fn an_error_names_the_option_to_raise() {
+    let server = coordinator(|command| {
+        let error = ErrorFrame::new(ErrorCode::Deadline, Outcome::NotExecuted, "too late");
+        Some(ServerFrame::Error(error.for_command(command.id)))
+    })
+    .await;
+    let (code, _, stderr) = texts(&finish(bellwether(&["--servers", &server, INSERT])).await);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(
+        stderr.contains("MongoDB needed longer than the 30.0 s of --timeout"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("Raise --timeout"), "{stderr}");
+}
+
+#[tokio::test]
 async fn the_three_ways_without_a_reply_have_their_own_codes() {
     let server = coordinator(refusal).await;
     let (code, _, stderr) = texts(&finish(bellwether(&["--servers", &server, INSERT])).await);

@@ -12,10 +12,13 @@ separated by commas, blanks or line ends; in a file, lines that start with # are
 Exit codes:
   0  executed; the reply is on standard output, if it was kept
   1  MongoDB refused the command; nothing was changed
-  2  the command line, the list of servers or the command's text is wrong; nothing was sent
+  2  the command line, the list of servers or the command's text is wrong: nothing was sent; or the --id belongs to
+     another text: this one was not executed
   3  not executed, and it will not be; for `outcome`: no effect until now
   4  unknown: it may or may not have been executed. Ask again with the --id that is printed: the command runs
      if it had not, and its first reply comes back if it had. Or only ask what became of it: `bellwether outcome`
+  5  unknown, and the same text with the same --id would be refused again; standard error says why
+A command that only reads has no effect: without a reply it ends with 3.
 
 Example:
   bellwether --servers 127.0.0.1:7001,127.0.0.1:7002 '{\"insert\":\"notes\",\"documents\":[{\"text\":\"hi\"}]}'";
@@ -57,7 +60,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) cluster: Option<String>,
 
-    /// How long to try: seconds, or a number with ms, s or m
+    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or m. A server may allow
+    /// less, 60s by default
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
 

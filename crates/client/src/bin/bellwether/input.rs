@@ -75,6 +75,8 @@ fn default_file() -> Option<PathBuf> {
 fn from_file(path: &Path) -> Result<ServerList, Problem> {
     let text = read(path)?;
     let entries: Vec<&str> = text
+        .strip_prefix('\u{feff}')
+        .unwrap_or(&text)
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'))
         .collect();
@@ -88,8 +90,17 @@ fn from_file(path: &Path) -> Result<ServerList, Problem> {
 }
 
 fn read(path: &Path) -> Result<String, Problem> {
-    fs::read_to_string(path).map_err(|problem| Problem::Unreadable {
+    let unreadable = |problem| Problem::Unreadable {
         path: path.to_owned(),
         problem,
-    })
+    };
+    let bytes = fs::read(path).map_err(unreadable)?;
+    if matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+        return Err(unreadable(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is UTF-16, as PowerShell's > writes it; save it as UTF-8",
+        )));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")))
 }

@@ -1,8 +1,11 @@
 //! `bellwether`: passes one command to a Bellwether cluster and prints the reply.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod arguments;
 mod input;
 mod report;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -18,14 +21,14 @@ fn main() -> ExitCode {
     let (servers, request) = match prepare(&arguments) {
         Ok(prepared) => prepared,
         Err(problem) => {
-            eprintln!("bellwether: {problem}");
+            terminal::tell(&format!("bellwether: {problem}"));
             return Exit::Usage.into();
         }
     };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(&arguments, servers, &request)).into(),
         Err(error) => {
-            eprintln!("bellwether: not executed: cannot start: {error}");
+            terminal::tell(&format!("bellwether: not executed: cannot start: {error}"));
             Exit::NotExecuted.into()
         }
     }
@@ -48,7 +51,8 @@ fn prepare(arguments: &Arguments) -> Result<(ServerList, Request), input::Proble
 async fn run(arguments: &Arguments, servers: ServerList, request: &Request) -> Exit {
     let mut shot = OneShot::new(Native::new(), servers)
         .client(concat!("bellwether-cli/", env!("CARGO_PKG_VERSION")))
-        .deadline(arguments.timeout);
+        .deadline(arguments.timeout)
+        .deadline_option("--timeout");
     if let Some(cluster) = &arguments.cluster {
         shot = shot.cluster(cluster);
     }

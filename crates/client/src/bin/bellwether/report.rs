@@ -1,9 +1,9 @@
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use bellwether_client::{Event, Executed, Failure, Fate, Outcome, RawJson, readable};
+use bellwether_client::{ErrorCode, Event, Executed, Failure, Fate, Outcome, RawJson, readable};
 
 use crate::arguments::Arguments;
+use crate::terminal::{print_json, tell};
 
 /// How the process ends; `--help` lists the numbers.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,7 @@ pub(crate) enum Exit {
     Usage = 2,
     NotExecuted = 3,
     Unknown = 4,
+    UnknownStill = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -28,7 +29,10 @@ pub(crate) fn executed(arguments: &Arguments, executed: &Executed) -> Exit {
         } else {
             ""
         };
-        eprintln!("id {} in epoch {}{replayed}", executed.id, executed.epoch);
+        tell(&format!(
+            "id {} in epoch {}{replayed}",
+            executed.id, executed.epoch
+        ));
     }
     print(arguments, &executed.result);
     Exit::Executed
@@ -43,22 +47,22 @@ pub(crate) fn fate(arguments: &Arguments, fate: &Fate) -> Exit {
                 .unwrap_or_default();
             match &fate.result {
                 Some(result) => {
-                    eprintln!("executed{epoch}; this was the reply:");
+                    tell(&format!("executed{epoch}; this was the reply:"));
                     print(arguments, result);
                 }
-                None => eprintln!("executed{epoch}; the reply was not kept"),
+                None => tell(&format!("executed{epoch}; the reply was not kept")),
             }
             Exit::Executed
         }
         Outcome::NotExecuted => {
-            eprintln!(
+            tell(&format!(
                 "not executed until now; to have it executed, send it with: --id {}",
                 fate.id
-            );
+            ));
             Exit::NotExecuted
         }
         Outcome::Unknown => {
-            eprintln!("unknown: it may be executed at any moment; ask again");
+            tell("unknown: it may be executed at any moment; ask again");
             Exit::Unknown
         }
     }
@@ -73,26 +77,40 @@ fn print(arguments: &Arguments, result: &RawJson) {
         readable::pretty(result)
     };
     // The command has had its effect, also if nobody reads the reply any more.
-    if let Err(error) = writeln!(io::stdout(), "{text}") {
-        eprintln!("bellwether: executed, but the reply cannot be printed: {error}");
+    if let Err(error) = print_json(&text) {
+        tell(&format!(
+            "bellwether: executed, but the reply cannot be printed: {error}"
+        ));
     }
 }
 
 pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
-    eprintln!("bellwether: {failure}");
+    for (at, line) in failure.lines().iter().enumerate() {
+        tell(&[if at == 0 { "bellwether: " } else { "" }, line].concat());
+    }
     match (failure.outcome, failure.id) {
         (Outcome::Executed, _) => Exit::Executed,
+        (Outcome::NotExecuted, _) if failure.code() == ErrorCode::IdReused.as_str() => Exit::Usage,
         (Outcome::NotExecuted, _) if failure.mongo().is_some() => Exit::Mongo,
         (Outcome::NotExecuted, _) => Exit::NotExecuted,
         (Outcome::Unknown, Some(id)) => {
-            if arguments.question.is_none() {
-                eprintln!("To ask again, repeat the same command line with: --id {id}");
+            let is_known = failure.code() != ErrorCode::IdExpired.as_str();
+            if arguments.question.is_none() && failure.can_get_better() {
+                tell(&format!(
+                    "To ask again, repeat the same command line with: --id {id}"
+                ));
             }
-            eprintln!(
-                "To ask only what became of it: bellwether outcome {}{id}",
-                named_servers(arguments)
-            );
-            Exit::Unknown
+            if is_known {
+                let servers = named_servers(arguments);
+                tell(&format!(
+                    "To ask only what became of it: bellwether outcome {servers}{id}"
+                ));
+            }
+            if failure.can_get_better() {
+                Exit::Unknown
+            } else {
+                Exit::UnknownStill
+            }
         }
         (Outcome::Unknown, None) => Exit::Unknown,
     }
@@ -115,10 +133,10 @@ fn named_servers(arguments: &Arguments) -> String {
 
 pub(crate) fn event(event: Event<'_>) {
     match event {
-        Event::Pass { pass } if pass > 1 => eprintln!("pass {pass} over the list"),
-        Event::Sent { id, .. } => eprintln!("sent with id {id}"),
-        Event::Ended { tried, .. } => eprintln!("{tried}"),
-        Event::Pausing { pause } => eprintln!("nobody could; trying again in {} ms", pause.as_millis()),
+        Event::Pass { pass } if pass > 1 => tell(&format!("pass {pass} over the list")),
+        Event::Sent { id, .. } => tell(&format!("sent with id {id}")),
+        Event::Ended { tried, .. } => tell(&tried.to_string()),
+        Event::Pausing { pause } => tell(&format!("nobody could; trying again in {} ms", pause.as_millis())),
         _ => {}
     }
 }
