@@ -21,6 +21,8 @@ pub(crate) struct Progress {
     unsettled: Option<Box<Try>>,
     /// The tries under way, in the order in which they began; at most one at a server.
     open: Vec<Open>,
+    /// The ids of all servers that have introduced themselves.
+    met: Vec<String>,
     /// The coordinator that the servers named last, if none of those met on the list is it.
     unlisted: Option<CoordinatorHint>,
     /// The longest deadline that the server allows which was asked last.
@@ -52,6 +54,7 @@ impl Progress {
             latest: Vec::new(),
             unsettled: None,
             open: Vec::new(),
+            met: Vec::new(),
             unlisted: None,
             longest_deadline: None,
         }
@@ -92,6 +95,9 @@ impl Progress {
     pub(crate) fn greeted(&mut self, position: usize, server: &str) {
         if let Some(open) = self.open_at(position) {
             open.tried.server = Some(server.to_owned());
+        }
+        if !self.has_met(server) {
+            self.met.push(server.to_owned());
         }
     }
 
@@ -144,11 +150,7 @@ impl Progress {
 
     /// Returns `true` if a server of this id has introduced itself.
     pub(crate) fn has_met(&self, server: &str) -> bool {
-        let open = self.open.iter().map(|open| &open.tried);
-        self.latest
-            .iter()
-            .chain(open)
-            .any(|tried| tried.server.as_deref() == Some(server))
+        self.met.iter().any(|met| met == server)
     }
 
     pub(crate) fn names_unlisted(&mut self, coordinator: Option<CoordinatorHint>) {

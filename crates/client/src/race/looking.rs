@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bellwether_protocol::{CoordinatorHint, RoleName};
 
-use super::{Run, Verdict};
+use super::{LONGEST_CONNECT, Run, Verdict};
 use crate::attempt::{Action, Done, GOODBYE, Happened};
 use crate::{Event, Lost, Platform, TryEnd};
 
@@ -28,7 +28,9 @@ where
         asked.others_greeted = true;
         let server = asked.server;
         if self.probe.is_none() {
-            let limit = self.shot.connect_timeout.saturating_add(self.shot.hello_timeout);
+            // The longest a connect may take: a browser that delays it must not make the server look dead.
+            let connect = self.shot.connect_timeout.saturating_mul(LONGEST_CONNECT);
+            let limit = connect.saturating_add(self.shot.hello_timeout);
             let greet = Action::Greet(server, self.hello());
             self.probe = Some(self.step(Some(server), None, greet, limit));
         }
