@@ -112,6 +112,8 @@ impl SecretFile<'_> {
             path: self.path.to_owned(),
             remedy: self.remedy,
         })?;
+        // Editors of Windows write a byte order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Ok(Zeroizing::new(text.to_owned()))
     }
 
@@ -130,5 +132,26 @@ impl SecretFile<'_> {
             path: self.path.to_owned(),
             remedy: self.remedy,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "\u{feff}mongodb://m1:27017/?replicaSet=rs0\r\n").unwrap();
+        let uri = mongodb_uri(&path).unwrap();
+        assert_eq!(uri, "mongodb://m1:27017/?replicaSet=rs0");
+
+        let secret = "a secret of not less than 32 characters";
+        std::fs::write(&path, format!("\u{feff}{secret}\r\n")).unwrap();
+        assert!(peer_secrets(&path).is_ok());
+
+        std::fs::write(&path, "\u{feff}\r\n").unwrap();
+        assert!(matches!(mongodb_uri(&path), Err(SecretFileError::Empty { .. })));
     }
 }
