@@ -1,11 +1,14 @@
 //! Servers that stand still with all their connections open. A client that has one of them on its list, or its
 //! command there, goes to another, and the command is executed once.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use bellwether_client::native::Native;
 use bellwether_client::{CommandText, Executed, Lost, OneShot, ServerUrl, Try, TryEnd};
 use bellwether_tests::{Cluster, FailPoint, ReplicaSet};
 use bson::{Document, doc};
+use tokio::time::sleep;
 
 /// The fail point between the end of a command and its reply.
 const AFTER_A_COMMAND: &str = "waitAfterCommandFinishesExecution";
@@ -67,6 +70,29 @@ async fn a_command_does_not_wait_for_a_coordinator_that_was_replaced() -> Result
         cluster.all_agree().await?;
         assert_eq!(count(&set, text).await?, 1);
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_takes_most_of_the_time_succeeds_at_the_first_try() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let mut cluster = Cluster::start(set.uri()).await?;
+    let coordinator = cluster.all_agree().await?.coordinator;
+    let step = doc! { "ns": "app.notes", "commands": ["insert"] };
+    let held = FailPoint::on(set.client(), AFTER_A_COMMAND, step).await?;
+    let (shot, command) = (one_shot(&cluster, coordinator)?, insert("slow")?);
+    let shot = shot.deadline(Duration::from_secs(12));
+    let attempt = tokio::spawn(async move { shot.execute(&command, |_| {}).await });
+    held.entered().await?;
+    // More than a third of the time, and long enough for three greetings that ask whether the server is alive.
+    sleep(Duration::from_secs(6)).await;
+    held.off().await?;
+
+    let executed = attempt.await??;
+    assert!(!executed.replayed, "{executed:?}");
+    let tries = executed.tries.iter().filter(|tried| tried.sent).count();
+    assert_eq!(tries, 1, "{executed:?}");
+    assert_eq!(count(&set, "slow").await?, 1);
     Ok(())
 }
 

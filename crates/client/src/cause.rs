@@ -8,7 +8,7 @@ use bellwether_protocol::{CoordinatorHint, ErrorCode, Outcome};
 use crate::failure::readable;
 use crate::{Failure, Lost, Stop, Try, TryEnd};
 
-/// Why there is no reply. One for every text that people may read.
+/// The reasons why there is no reply, one for each text that people may read.
 enum Cause<'a> {
     /// A server's answer is final.
     Refused(&'a Try),

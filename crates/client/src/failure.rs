@@ -24,7 +24,7 @@ pub struct Failure {
     pub tries: Vec<Try>,
     /// The newest try whose outcome is still unknown; it may be older than the one in `tries`.
     pub unsettled: Option<Box<Try>>,
-    /// Whether the command only reads, so that it has no effect. Its outcome is never `unknown` then.
+    /// `true` if the command only reads, so that it has no effect. Its outcome is never `unknown` then.
     pub only_reads: bool,
     /// The coordinator that servers of the list named, if it is not on the list.
     pub unlisted: Option<CoordinatorHint>,

@@ -10,7 +10,7 @@ use crate::{Failure, Lost, ServerUrl, Stop, Try, TryEnd};
 pub(crate) struct Progress {
     started: Duration,
     id: Option<CommandId>,
-    /// Whether an id that was made here may be replaced, once, if a server refuses its time.
+    /// `true` if the id is made here and may be replaced, once, where a server refuses its time.
     may_mint_again: bool,
     only_reads: bool,
     outcome: Outcome,

@@ -64,7 +64,7 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
     asked: Option<Asked>,
     pass: Pass,
     pause: Duration,
-    /// Since when all servers have named coordinators that are not on the list.
+    /// The end of the first pass since which all servers have named coordinators that are not on the list.
     unlisted_since: Option<Duration>,
 }
 

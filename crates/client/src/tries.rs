@@ -20,7 +20,7 @@ pub struct Try {
     pub hinted: bool,
     /// Whether the command was sent.
     pub sent: bool,
-    /// Whether the command only reads, so that it has no effect, whatever became of it.
+    /// `true` if the command only reads, so that it has no effect, whatever became of it.
     pub only_reads: bool,
     /// How long it took.
     pub took: Duration,

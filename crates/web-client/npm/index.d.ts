@@ -60,13 +60,13 @@ export type CommandDocument = { readonly [field: string]: unknown };
 
 /** What may be chosen for a question. */
 export interface AskOptions {
-  /** When to stop trying, in milliseconds; 30 000 unless given. */
+  /** The deadline of the command, for client, server and MongoDB, in milliseconds; 30 000 unless given. Servers may allow less. */
   timeoutMs?: number | undefined;
   /** Asks only servers of the cluster with this name. */
   cluster?: string | undefined;
   /** The server to try first, if it is on the list: the coordinator that answered last, unless given. */
   first?: string | undefined;
-  /** Stops the attempt. A command that was sent by then has the outcome `unknown`. */
+  /** Stops the attempt. A command that was sent by then has the outcome `unknown`, unless it only reads. */
   signal?: AbortSignal | undefined;
   /** Is called, synchronously, with all that happens. */
   onEvent?: ((event: ProgressEvent) => void) | undefined;

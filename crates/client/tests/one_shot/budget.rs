@@ -146,7 +146,7 @@ async fn another_id_is_made_while_no_try_can_have_had_an_effect() {
         (Stop::Refused, Outcome::Unknown, "id_expired")
     );
 
-    // A server that refuses the time it gave itself is asked once more, not for ever.
+    // A server that refuses the time it gave itself is asked once more, and no third time.
     let expired = Does::Fails(ErrorCode::IdExpired, Outcome::NotExecuted);
     let network = Network::new(&[("a", &[expired])]);
     let failure = network.run(network.one_shot()).await.unwrap_err();
