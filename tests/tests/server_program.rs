@@ -104,6 +104,43 @@ async fn an_empty_variable_is_as_good_as_none() -> Result<()> {
     Ok(())
 }
 
+/// A boolean option and its variable are read by the same words.
+#[tokio::test(flavor = "multi_thread")]
+async fn true_and_false_are_read_alike_on_the_line_and_in_a_variable() -> Result<()> {
+    // Refused for the address, after all options were read.
+    let args = "--id s1 --mongodb-uri mongodb://127.0.0.1:1/?replicaSet=rs0 --peer-listen 0.0.0.0:1";
+    for (option, variable) in [
+        ("--allow-schema", "BELLWETHER_ALLOW_SCHEMA"),
+        ("--assist-failover", "BELLWETHER_ASSIST_FAILOVER"),
+    ] {
+        for (word, is_read) in [
+            ("true", true),
+            ("off", true),
+            ("YES", true),
+            ("0", true),
+            ("maybe", false),
+        ] {
+            let line = run(program().await?.args(args.split(' ')).args([option, word]), &[]).await?;
+            let set = run(program().await?.args(args.split(' ')), &[(variable, word)]).await?;
+            for output in [line, set] {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let expected = if is_read {
+                    "not a loopback address"
+                } else {
+                    "give true, yes, on"
+                };
+                ensure!(said.contains(expected), "{option} {word}: {said}");
+            }
+        }
+        let mut both = program().await?;
+        both.args(args.split(' ')).args([option, "false"]);
+        let said = run(&mut both, &[(variable, "true")]).await?.stderr;
+        let said = String::from_utf8_lossy(&said);
+        ensure!(said.contains("not a loopback address"), "{option}: {said}");
+    }
+    Ok(())
+}
+
 async fn refused(dir: &Path, args: &str, code: i32, says: &[&str]) -> Result<()> {
     let mut program = program().await?;
     program.current_dir(dir).args(args.split_whitespace());

@@ -1,3 +1,4 @@
+mod boolean;
 mod limits;
 
 use core::net::SocketAddr;
@@ -6,7 +7,6 @@ use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
 use bellwether_server::{Config, ConfigError};
-use clap::builder::BoolishValueParser;
 use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use thiserror::Error;
 
@@ -52,7 +52,14 @@ fn command() -> clap::Command {
         .arg_required_else_help(false)
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true);
-    deaf_to_empty_variables(command)
+    deaf_to_empty_variables(with_optional_values(command))
+}
+
+/// A script or a file of options passes `--flag true` and `--flag false` on as easily as a variable.
+fn with_optional_values(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(boolean::with_optional_value)
+        .mut_subcommands(with_optional_values)
 }
 
 /// What starts containers often sets every variable it knows, and to nothing where there is nothing to say.
@@ -185,7 +192,7 @@ pub(crate) struct Args {
     /// waiting for MongoDB's election timeout (10 s by default). The coordinator asks, or where it is gone, too, the
     /// server that would be the next one. Needs the action replSetStateChange on the
     /// cluster, which the role clusterManager has.
-    #[arg(long, env = "BELLWETHER_ASSIST_FAILOVER", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "BELLWETHER_ASSIST_FAILOVER")]
     assist_failover: bool,
 
     /// Stands with this number instead of one drawn at random. For tests.
