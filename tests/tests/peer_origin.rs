@@ -251,8 +251,10 @@ async fn a_page_in_a_real_browser_gets_nowhere() -> Result<()> {
         const [peer, clients, done] = arguments;
         const socket = (url, protocol) => new Promise((settle) => {
             const socket = new WebSocket(url, protocol);
-            socket.onopen = () => settle("open");
-            socket.onclose = (event) => settle(`closed ${event.code} ${event.reason}`);
+            let story = "";
+            socket.onopen = () => story += "open, ";
+            socket.onmessage = ({ data }) => story += `${data}, `;
+            socket.onclose = (event) => settle(`${story}closed ${event.code} ${event.reason}`);
         });
         const read = (url, mode) => fetch(url, { mode }).then((answer) => answer.text(), () => "failed");
         Promise.all([
@@ -266,10 +268,12 @@ async fn a_page_in_a_real_browser_gets_nowhere() -> Result<()> {
         ]).then(done);"#;
     let ports = vec![json!(server.peer_port), json!(server.port)];
     let learned = browser.client().execute_async(attack, ports).await?;
+    let origin = files.origin();
+    let told = format!("open, closed 4405 page not allowed: start the server with --allow-origin {origin}");
     let nothing = json!([
         "closed 1006 ",
         "closed 1006 ",
-        "closed 1006 ",
+        told,
         "failed",
         "failed",
         "failed",
@@ -349,10 +353,12 @@ async fn open(server: &Server, origin: &str) -> tungstenite::Result<Connection> 
 
 /// Sees that a page from this origin may neither send commands nor read anything.
 async fn expect_no_page(server: &Server, origin: &str) -> Result<()> {
-    match open(server, origin).await {
-        Err(tungstenite::Error::Http(answer)) => ensure!(answer.status() == 403, "{answer:?}"),
-        other => bail!("{origin} is not refused by {}: {:?}", server.id, other.err()),
-    }
+    let (code, frames) = open(server, origin).await?.closed().await?;
+    ensure!(
+        code == 4405 && frames.is_empty(),
+        "{origin} at {}: {code} {frames:?}",
+        server.id
+    );
     for path in ["/status", "/readyz"] {
         let answer = http_get(server.port, path, &[("Origin", origin)]).await?;
         let readable = answer.headers.to_lowercase().contains("access-control");

@@ -64,6 +64,40 @@ async fn what_cannot_work_is_refused_with_what_to_do() -> Result<()> {
         let args = format!("--id s1 --mongodb-uri mongodb://app:hunter2@127.0.0.1:1/?replicaSet=rs0 {args}");
         refused(dir.path(), &args, 2, &says).await?;
     }
+    for (args, says) in [
+        (
+            "--allow-origin null",
+            vec!["'null'", "--allow-origin", "every web page"],
+        ),
+        ("--allow-origin *", vec!["let every web page in"]),
+        (
+            "--allow-origin https://*.com",
+            vec!["anybody can have a name below com"],
+        ),
+        (
+            "--allow-origin app.example",
+            vec!["write http://app.example or https://app.example"],
+        ),
+        (
+            "--allow-origin http://localhost:*,http://localhost:3000/",
+            vec!["'http://localhost:3000/'", "write http://localhost:3000"],
+        ),
+        (
+            "--allow-origin ws://localhost:3000",
+            vec!["begins with ws", "http"],
+        ),
+        (
+            "--assist-failover maybe",
+            vec!["'maybe'", "--assist-failover", "give true, yes, on"],
+        ),
+        (
+            "--allow-schema=2",
+            vec!["'2'", "--allow-schema", "false, no, off"],
+        ),
+    ] {
+        let args = format!("--id s1 --mongodb-uri mongodb://app:hunter2@127.0.0.1:1/?replicaSet=rs0 {args}");
+        refused(dir.path(), &args, 2, &says).await?;
+    }
     for (args, code, says) in [
         (
             "--mongodb-uri-file nowhere",

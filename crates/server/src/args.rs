@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
-use bellwether_server::{Config, ConfigError};
+use bellwether_server::{AllowedOrigin, Config, ConfigError};
 use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use thiserror::Error;
 
@@ -155,14 +155,16 @@ pub(crate) struct Args {
     www: Option<PathBuf>,
 
     /// Lets web pages from this origin connect, besides the pages served by this server and by the peers that have
-    /// proven that they have the peer secret. Give it once for each, or several with commas between them.
+    /// proven that they have the peer secret: https://app.example, http://localhost:* for any port,
+    /// https://*.example.com for any name below, capacitor://localhost or chrome-extension://ID for an app or an
+    /// extension. Give it once for each, or several with commas between them.
     #[arg(
         long = "allow-origin",
         env = "BELLWETHER_ALLOW_ORIGIN",
         value_name = "ORIGIN",
         value_delimiter = ','
     )]
-    allowed_origins: Vec<String>,
+    allowed_origins: Vec<AllowedOrigin>,
 
     /// Lets clients list, create and drop collections and indexes. Whoever reaches --listen may then drop a
     /// collection.

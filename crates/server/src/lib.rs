@@ -98,7 +98,9 @@ pub use bellwether_election as election;
 pub use bellwether_protocol as protocol;
 
 pub use command::{CommandName, Fingerprint, Kind, MAX_PARTS, ParsedCommand, Part, Vocabulary};
-pub use config::{AddressRange, ClientLimits, Config, ConfigError, InvalidAddressRange};
+pub use config::{
+    AddressRange, AllowedOrigin, ClientLimits, Config, ConfigError, InvalidAddressRange, InvalidOrigin,
+};
 pub use database::{ClaimError, ConnectError, Database, Fence, Health, Trouble};
 pub use peer::{PeerSecrets, PeerSecretsError};
 pub use pipeline::{Answer, MAX_STORED_REPLY, NotClaimed, Pipeline, RETENTION, Settings, SourceId};

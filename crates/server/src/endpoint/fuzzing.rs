@@ -1,10 +1,11 @@
 //! What holds of every page that asks to be let in.
 
-use axum::http::HeaderValue;
 use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::{Host, Url};
 
-use super::origin::allows;
+use super::origin::judge;
+use crate::config::AllowedOrigin;
 
 /// The first line is what a page's `Origin` says, the second the `Host` it asks for, the others what this server was told.
 /// If the second is empty, the page asks for where it is itself: somebody may have led its name to this server.
@@ -23,19 +24,41 @@ pub fn origin(data: &[u8]) {
     let (Ok(origin), host) = (HeaderValue::from_bytes(page), HeaderValue::from_bytes(asked).ok()) else {
         return;
     };
-    let known: Vec<&str> = lines.filter_map(|line| str::from_utf8(line).ok()).collect();
-    let by_address = allows(&origin, host.as_ref(), []);
-    let by_name = allows(&origin, None, known.iter().copied());
-    let allowed = allows(&origin, host.as_ref(), known.iter().copied());
-    assert_eq!(allowed, by_address || by_name, "one of the two lets it in");
-    let page = origin.to_str().ok().and_then(|text| Url::parse(text).ok());
-    let Some(page) = page.filter(|page| page.has_host()) else {
-        return assert!(!allowed, "a page without a place");
+    let (texts, known): (Vec<&str>, Vec<AllowedOrigin>) = lines
+        .filter_map(|line| str::from_utf8(line).ok())
+        .filter_map(|text| {
+            let told = AllowedOrigin::of_server(text).or_else(|| text.parse().ok());
+            Some((text, told?))
+        })
+        .unzip();
+    let is_let_in = |host: Option<&HeaderValue>, known: &[AllowedOrigin]| {
+        let host = host.map(|host| (header::HOST, host.clone()));
+        let page: [(HeaderName, HeaderValue); 1] = [(header::ORIGIN, origin.clone())];
+        let headers: HeaderMap = page.into_iter().chain(host).collect();
+        match judge(&headers, known.iter(), false) {
+            Ok(readable) => {
+                assert_eq!(readable.as_ref(), Some(&origin), "the page reads the answer");
+                true
+            }
+            Err(refusal) => {
+                let reason = refusal.close_reason();
+                assert!(reason.len() <= 123 && reason.is_ascii(), "{reason}");
+                assert!(!reason.contains(|c: char| c.is_ascii_control()), "{reason:?}");
+                false
+            }
+        }
     };
-    assert!(
-        !allowed || page.scheme() == "http" || page.scheme() == "https",
-        "{page}"
-    );
+    let by_address = is_let_in(host.as_ref(), &[]);
+    let by_name = is_let_in(None, &known);
+    let allowed = is_let_in(host.as_ref(), &known);
+    assert_eq!(allowed, by_address || by_name, "one of the two lets it in");
+    if !allowed {
+        return;
+    }
+    let text = origin.to_str().unwrap_or_default();
+    let page = Url::parse(text).unwrap_or_else(|_| panic!("{text}: no place"));
+    let just_a_place = page.username().is_empty() && page.password().is_none() && page.query().is_none();
+    assert!(just_a_place && matches!(page.path(), "" | "/"), "{page}");
     if by_address {
         let asked = host
             .and_then(|host| host.to_str().ok().map(str::to_owned))
@@ -44,14 +67,15 @@ pub fn origin(data: &[u8]) {
     }
     if by_name {
         assert!(
-            known.iter().any(|known| is_listed(&page, known)),
-            "{page} is none of {known:?}"
+            texts.iter().any(|known| is_listed(&page, text, known.trim())),
+            "{page} is none of {texts:?}"
         );
     }
 }
 
 /// The page is where the server is, and nobody else can be there.
 fn is_own(page: &Url, asked: &str) {
+    assert_eq!(page.scheme(), "http", "{page}");
     match page.host() {
         Some(Host::Domain(name)) => assert_eq!(
             name, "localhost",
@@ -77,15 +101,38 @@ fn is_own(page: &Url, asked: &str) {
     );
 }
 
-fn is_listed(page: &Url, known: &str) -> bool {
-    let Ok(known) = Url::parse(known) else {
+/// The page is one that this text means. Its `*` are looked at as text, without the code that is checked.
+fn is_listed(page: &Url, text: &str, known: &str) -> bool {
+    let Some((scheme, rest)) = known.split_once("://") else {
         return false;
     };
-    let same_host = page.host() == known.host() || (is_loopback(page) && is_loopback(&known));
-    let secure = |url: &Url| url.scheme() == "https" || url.scheme() == "wss";
-    same_host
-        && page.port_or_known_default() == known.port_or_known_default()
-        && secure(page) == secure(&known)
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "ws" => "http".to_owned(),
+        "wss" => "https".to_owned(),
+        other => other.to_owned(),
+    };
+    if page.scheme() != scheme {
+        return false;
+    }
+    if !matches!(&*scheme, "http" | "https") {
+        return rest == "*" || text.eq_ignore_ascii_case(known) || rest.ends_with(":*");
+    }
+    let any_port = rest.ends_with(":*");
+    let place = rest.strip_suffix(":*").unwrap_or(rest);
+    let below = place.starts_with("*.");
+    let place = place.strip_prefix("*.").unwrap_or(place);
+    let Ok(place) = Url::parse(&format!("{scheme}://{place}")) else {
+        return false;
+    };
+    let same_host = if below {
+        let name = format!(".{}", place.host_str().unwrap_or_default());
+        page.host_str()
+            .is_some_and(|host| host.len() > name.len() && host.ends_with(&name))
+    } else {
+        page.host() == place.host() || (is_loopback(page) && is_loopback(&place))
+    };
+    let same_port = any_port || page.port_or_known_default() == place.port_or_known_default();
+    same_host && same_port
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -7,12 +7,14 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bellwether_protocol::SUBPROTOCOL;
+use bellwether_protocol::{CloseCode, SUBPROTOCOL};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tracing::debug;
 
 use super::Context;
+use super::origin::Refusal;
 use super::session::Session;
 use super::site::Site;
 use super::socket::Socket;
@@ -20,9 +22,11 @@ use super::socket::Socket;
 /// The only version there is (RFC 6455, section 4.4).
 const VERSION: &str = "13";
 
+/// Answers a handshake. A page that may not connect is told so by the first frame of the connection, which closes it.
 pub(super) async fn upgrade(
     State(context): State<Context>,
     Extension(site): Extension<Arc<Site>>,
+    refused: Option<Extension<Refusal>>,
     mut request: Request,
 ) -> Response {
     if request.headers().contains_key(header::UPGRADE)
@@ -59,7 +63,14 @@ pub(super) async fn upgrade(
             Ok(upgraded) => {
                 let limits = &context.cluster.config.limits;
                 let stream = TokioIo::new(upgraded);
-                let socket = Socket::new(stream, limits.message_bytes, limits.send_timeout).await;
+                let mut socket = Socket::new(stream, limits.message_bytes, limits.send_timeout).await;
+                if let Some(Extension(refusal)) = refused {
+                    socket.close(CloseFrame {
+                        code: CloseCode::OriginNotAllowed.code().into(),
+                        reason: refusal.close_reason().into(),
+                    });
+                    return socket.flush().await;
+                }
                 Session::new(socket, context, site).run(offered).await;
             }
             Err(error) => debug!(%error, "a handshake was not finished"),

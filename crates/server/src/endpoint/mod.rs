@@ -38,6 +38,7 @@ use crate::database::Database;
 use crate::peer::Directory;
 use crate::pipeline::Pipeline;
 use budget::Budget;
+use origin::TurnedAway;
 pub(crate) use page::Page;
 use places::Places;
 use workers::Workers;
@@ -77,8 +78,8 @@ fn unix_ms(time: SystemTime) -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a handler can ask: the cluster, whether the server is leaving, room for replies, who is connected, and
-/// threads for what takes long.
+/// What a handler can ask: the cluster, whether the server is leaving, room for replies, who is connected, threads for
+/// what takes long, and the log lines about pages that are turned away.
 #[derive(Clone)]
 struct Context {
     cluster: Arc<Cluster>,
@@ -86,6 +87,7 @@ struct Context {
     replies: Arc<Budget>,
     places: Arc<Places>,
     workers: Arc<Workers>,
+    turned_away: Arc<TurnedAway>,
 }
 
 /// Serves until `stopped` says so, then until every session has ended.
@@ -98,6 +100,7 @@ pub(crate) async fn serve(cluster: Arc<Cluster>, listener: TcpListener, stopped:
         replies: Budget::new(limits.reply_bytes),
         places: Places::new(limits, workers.share()),
         workers,
+        turned_away: Arc::default(),
     };
     let routers = Routers {
         all: all(&context),

@@ -1,4 +1,4 @@
-//! Which web pages may talk to this server.
+//! Decides which web pages may talk to this server.
 //!
 //! A browser lets any page open a WebSocket to any address, this machine's own included, and says in the
 //! header `Origin` which page it was. That header is the only thing between a server on loopback and
@@ -8,191 +8,257 @@
 //! then let it lead to this server, and the browser takes the two for one place. Names count if an option of this server
 //! gives them, or a peer that has proven that it has the peer secret. Other peers may be any program of this machine.
 //!
-//! Such a page could also read `/status` with a `GET`, for which a browser sends no `Origin`. So a server that listens on
-//! loopback answers a request without an `Origin` only by its address, as `localhost`, or under a name that it was told.
+//! Such a page could also read `/status` with a `GET`, for which a browser sends no `Origin`. Two rules keep it from that,
+//! for requests without an `Origin`:
+//!
+//! - A name that this server was not told of is refused where a browser asks, which `Sec-Fetch-…` shows, and on a server
+//!   that listens on loopback in any case. Browsers send `Sec-Fetch-…` over TLS and to this machine only. So a server
+//!   that listens beyond loopback, without TLS, cannot tell such a page from a load balancer that asks how it is.
+//! - A page of another site may lead its visitor here, and may load nothing from here.
+
+use core::fmt::{self, Write as _};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::debug;
-use url::{Host, Url};
+use tracing::warn;
+use url::Host;
 
 use super::Context;
+use crate::config::AllowedOrigin;
+use crate::config::origin::{PageOrigin, is_loopback, parse_host, split_port};
+use crate::seldom::Seldom;
 
-pub(super) async fn check(State(context): State<Context>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST);
-    let origin = request.headers().get(header::ORIGIN).cloned();
+/// Prefix of the headers in which browsers describe a request, beside `Origin`.
+const FETCH_METADATA: &str = "sec-fetch-";
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// The longest reason of a close frame, in bytes (RFC 6455, section 5.5).
+const MAX_REASON: usize = 123;
+/// The most that is repeated of a header, in bytes: in the log, and in answers over HTTP.
+const MAX_QUOTED: usize = 300;
+
+pub(super) async fn check(State(context): State<Context>, mut request: Request, next: Next) -> Response {
     let cluster = &context.cluster;
-    let servers = cluster.directory.proven_urls();
+    let urls = cluster.directory.proven_urls();
+    let servers = urls.iter().filter_map(|url| AllowedOrigin::of_server(url));
+    let servers: Vec<AllowedOrigin> = servers.collect();
     let known = cluster.config.allowed_origins.iter().chain(&servers);
-    let mut known = known.map(String::as_str);
-    let Some(origin) = origin else {
-        let loopback = cluster.config.listen.ip().is_loopback();
-        if loopback && host.is_some_and(|host| is_strange_name(host, &mut known)) {
-            debug!(?host, "refusing a request for a name that is not this server's");
-            let text = "this server is not known by the name in the header Host: use its address or localhost, or start \
-                        it with --client-url or --allow-origin and that name\n";
-            return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
+    let on_loopback = cluster.config.listen.ip().is_loopback();
+    let refusal = match judge(request.headers(), known, on_loopback) {
+        Ok(None) => return next.run(request).await,
+        Ok(Some(origin)) => {
+            let mut response = next.run(request).await;
+            let headers = response.headers_mut();
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.append(header::VARY, HeaderValue::from_static("origin"));
+            return response;
         }
-        return next.run(request).await;
+        Err(refusal) => refusal,
     };
-    let allowed = allows(&origin, host, known);
-    if !allowed {
-        debug!(?origin, "refusing a page");
-        let text =
-            "pages from this origin may not connect: start the server with --allow-origin to let them\n";
-        return (StatusCode::FORBIDDEN, text).into_response();
+    let path = request.uri().path();
+    context.turned_away.complain(&refusal, request.headers(), path);
+    // A browser hides from its page why a handshake failed. So the handshake succeeds, and the close frame says why.
+    if path == "/v1" && request.headers().contains_key(header::UPGRADE) && refusal.is_for_pages() {
+        request.extensions_mut().insert(refusal);
+        return next.run(request).await;
     }
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.append(header::VARY, HeaderValue::from_static("origin"));
-    response
+    refusal.into_response()
+}
+
+/// A request that is refused because of the page that a browser sends it for, or could be sending it for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A page of this origin. It is the header's value, escaped.
+    Page(String),
+    /// A page of an origin that nobody may allow: `null`.
+    Null,
+    /// There are several headers `Origin`. No browser sends them.
+    SeveralOrigins,
+    /// A page of another site, for which the browser sends no `Origin`.
+    OtherSite,
+    /// The host, escaped, is a name that this server was not told of.
+    Name(String),
+}
+
+impl Refusal {
+    /// Returns `true` if it is a browser's page that can read a close frame.
+    fn is_for_pages(&self) -> bool {
+        !matches!(self, Self::Name(_))
+    }
+
+    /// The reason of the close frame, in ASCII, of the length that it may have.
+    pub(super) fn close_reason(&self) -> String {
+        let mut reason = self.to_string();
+        if reason.len() > MAX_REASON {
+            reason.truncate(MAX_REASON - 3);
+            reason.push_str("...");
+        }
+        reason
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Page(origin) => write!(
+                f,
+                "page not allowed: start the server with --allow-origin {origin}"
+            ),
+            Self::Null => f.write_str(
+                "page not allowed: its Origin is null, which --allow-origin cannot allow; serve it over http or https",
+            ),
+            Self::SeveralOrigins => f.write_str("page not allowed: several headers Origin"),
+            Self::OtherSite => f.write_str("page not allowed: what a page of another site loads needs the header Origin"),
+            Self::Name(host) => write!(
+                f,
+                "this server is not known by the name {host} in the header Host: use its address or localhost, or start \
+                 it with --client-url or --allow-origin and that name"
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Name(_) => StatusCode::MISDIRECTED_REQUEST,
+            _ => StatusCode::FORBIDDEN,
+        };
+        // Kept open, it would keep its place.
+        let close = [(header::CONNECTION, "close")];
+        (status, close, format!("{self}\n")).into_response()
+    }
+}
+
+/// Log lines about pages that are turned away. Any page that a user visits can cause them.
+#[derive(Debug, Default)]
+pub(super) struct TurnedAway {
+    pages: Seldom,
+    names: Seldom,
+}
+
+impl TurnedAway {
+    fn complain(&self, refusal: &Refusal, headers: &HeaderMap, path: &str) {
+        let (seldom, refused) = if refusal.is_for_pages() {
+            (&self.pages, "a web page")
+        } else {
+            (&self.names, "a request")
+        };
+        let Some(unsaid) = seldom.admit() else {
+            return;
+        };
+        let host = headers.get(header::HOST).map(quoted).unwrap_or_default();
+        let path = escaped(path.as_bytes(), MAX_QUOTED);
+        warn!(%host, %path, unsaid, "refusing {refused}: {refusal}");
+    }
+}
+
+/// Decides on a request by its headers. Returns the `Origin` that may read the answer, if there is one.
+///
+/// `known` are the origins that this server was told of.
+pub(super) fn judge<'a>(
+    headers: &HeaderMap,
+    known: impl Iterator<Item = &'a AllowedOrigin> + Clone,
+    on_loopback: bool,
+) -> Result<Option<HeaderValue>, Refusal> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    if let Some(origin) = origins.next() {
+        if origins.next().is_some() {
+            return Err(Refusal::SeveralOrigins);
+        }
+        return if allows(origin, headers, known) {
+            Ok(Some(origin.clone()))
+        } else if origin == "null" {
+            Err(Refusal::Null)
+        } else {
+            Err(Refusal::Page(quoted(origin)))
+        };
+    }
+    let by_browser = headers
+        .keys()
+        .any(|name| name.as_str().starts_with(FETCH_METADATA));
+    if on_loopback || by_browser {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        if let Some(strange) = hosts.find(|host| is_strange_name(host, known.clone())) {
+            return Err(Refusal::Name(quoted(strange)));
+        }
+    }
+    if is_loaded_by_another_site(headers) {
+        return Err(Refusal::OtherSite);
+    }
+    Ok(None)
+}
+
+/// Returns `true` if a page of this origin may talk to a server that it reaches with these headers.
+fn allows<'a>(
+    origin: &HeaderValue,
+    headers: &HeaderMap,
+    mut known: impl Iterator<Item = &'a AllowedOrigin>,
+) -> bool {
+    let Some(page) = origin.to_str().ok().and_then(PageOrigin::parse) else {
+        return false;
+    };
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none());
+    let own = host
+        .and_then(place)
+        .filter(|(host, _)| leads_nowhere_else(host))
+        .map(|(host, port)| AllowedOrigin::one("http", host, port));
+    own.is_some_and(|own| own.matches(&page)) || known.any(|known| known.matches(&page))
 }
 
 /// Returns `true` if this is a name that anybody may have led here, and not one of the `known` places. Their ports do not
 /// count, since a proxy may have one of its own.
-fn is_strange_name<'a>(host: &HeaderValue, known: impl IntoIterator<Item = &'a str>) -> bool {
-    let text = host.to_str().ok();
-    let Some(place) = text.and_then(|host| Url::parse(&format!("http://{host}/")).ok()) else {
-        return true;
-    };
-    let mut known = known.into_iter().filter_map(|known| Url::parse(known).ok());
-    !leads_nowhere_else(&place) && !known.any(|known| known.host_str() == place.host_str())
+fn is_strange_name<'a>(host: &HeaderValue, mut known: impl Iterator<Item = &'a AllowedOrigin>) -> bool {
+    place(host)
+        .is_none_or(|(host, _)| !leads_nowhere_else(&host) && !known.any(|known| known.has_web_host(&host)))
 }
 
-/// Whether a page from there may talk to a server that it reaches as this host. `known` are the places it was told of.
-pub(super) fn allows<'a>(
-    origin: &HeaderValue,
-    host: Option<&HeaderValue>,
-    known: impl IntoIterator<Item = &'a str>,
-) -> bool {
-    let Some(page) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()) else {
-        return false;
+/// Reads a header `Host`.
+fn place(host: &HeaderValue) -> Option<(Host, Option<u16>)> {
+    let (host, port) = split_port(host.to_str().ok()?);
+    let port = match port {
+        None | Some("") => None,
+        Some(port) => Some(port.parse().ok()?),
     };
-    // Other schemes have other rules for what a host is, so one that looks the same need not be.
-    if !matches!(page.scheme(), "http" | "https") {
-        return false;
+    Some((parse_host(host).ok()?, port))
+}
+
+/// Returns `true` if nobody can make this host lead elsewhere.
+fn leads_nowhere_else(host: &Host) -> bool {
+    is_loopback(host) || !matches!(host, Host::Domain(_))
+}
+
+/// Returns `true` if a page of another site loads something, such as an image or a frame, other than by leading its
+/// visitor here.
+fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
+    let own = |site: &HeaderValue| site == "same-origin" || site == "none";
+    let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|given| given == value);
+    let is_visit = is(MODE, "navigate") && is(DESTINATION, "document");
+    !headers.get_all(SITE).iter().all(own) && !is_visit
+}
+
+fn quoted(value: &HeaderValue) -> String {
+    escaped(value.as_bytes(), MAX_QUOTED)
+}
+
+/// Visible ASCII for any bytes, cut where it would be longer than `most` bytes.
+fn escaped(bytes: &[u8], most: usize) -> String {
+    let mut text = String::new();
+    for byte in bytes.iter().take(most) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{}", byte.escape_ascii());
     }
-    let own = host
-        .and_then(|host| Url::parse(&format!("http://{}/", host.to_str().ok()?)).ok())
-        .filter(leads_nowhere_else);
-    let known = known.into_iter().filter_map(|known| Url::parse(known).ok());
-    own.into_iter()
-        .chain(known)
-        .any(|place| same_place(&place, &page))
-}
-
-/// Whether nobody can make this address lead elsewhere.
-fn leads_nowhere_else(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        host => host.is_some(),
+    if bytes.len() > most || text.len() > most {
+        text.truncate(most);
+        text.push_str("...");
     }
-}
-
-/// The same host and port. The names of loopback count as one, because people type any of them.
-fn same_place(a: &Url, b: &Url) -> bool {
-    let loopback = |url: &Url| match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    let secure = |url: &Url| matches!(url.scheme(), "https" | "wss");
-    let same_host = a.host().is_some() && a.host() == b.host();
-    (same_host || loopback(a) && loopback(b))
-        && a.port_or_known_default() == b.port_or_known_default()
-        && secure(a) == secure(b)
+    text
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_can_be_led_elsewhere() {
-        let led = |url| !leads_nowhere_else(&Url::parse(url).unwrap());
-        for fixed in [
-            "http://127.0.0.1:7001",
-            "http://[::1]:7001",
-            "http://10.0.0.1",
-            "http://localhost:7001",
-        ] {
-            assert!(!led(fixed), "{fixed}");
-        }
-        for name in [
-            "http://evil.example:7001",
-            "http://localhost.evil.example",
-            "http://db1",
-            "data:text/html,x",
-        ] {
-            assert!(led(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_server_on_loopback_has_few_names() {
-        let strange = |host| {
-            let known = ["http://app.example", "wss://db.example/v1"];
-            is_strange_name(&HeaderValue::from_static(host), known)
-        };
-        for own in [
-            "127.0.0.1:7001",
-            "[::1]:7001",
-            "localhost:7001",
-            "LOCALHOST",
-            "db.example",
-            "db.example:7001",
-            "app.example",
-        ] {
-            assert!(!strange(own), "{own}");
-        }
-        for strange_name in [
-            "evil.example:7001",
-            "localhost.evil.example",
-            "db.example.evil.example",
-            "127.0.0.1@evil.example",
-            "",
-            "a b",
-        ] {
-            assert!(strange(strange_name), "{strange_name}");
-        }
-    }
-
-    #[test]
-    fn only_web_pages_are_let_in() {
-        let allowed = |origin| {
-            let [origin, host] = [origin, "10.0.0.1:7001"].map(HeaderValue::from_static);
-            allows(&origin, Some(&host), ["http://db.example"])
-        };
-        for page in ["http://10.0.0.1:7001", "http://db.example"] {
-            assert!(allowed(page), "{page}");
-        }
-        for other in [
-            "other://10.0.0.1:7001",
-            "null",
-            "http://10.0.0.1",
-            "https://10.0.0.1:7001",
-        ] {
-            assert!(!allowed(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn the_same_place_has_many_names() {
-        let same = |a: &str, b: &str| same_place(&Url::parse(a).unwrap(), &Url::parse(b).unwrap());
-        assert!(same("ws://127.0.0.1:7001/v1", "http://localhost:7001"));
-        assert!(same("http://[::1]:7001", "http://localhost:7001"));
-        assert!(same("wss://db.example/v1", "https://db.example"));
-        assert!(!same("ws://127.0.0.1:7001/v1", "http://localhost:7002"));
-        assert!(!same("ws://db.example/v1", "https://db.example"));
-        assert!(!same(
-            "ws://127.0.0.1:7001/v1",
-            "http://localhost.evil.example:7001"
-        ));
-        assert!(!same("ws://a:1/v1", "data:text/html,x"));
-        assert!(!same("other://10.0.0.1:7001", "http://10.0.0.1:7001"));
-    }
-}
+mod tests;

@@ -14,6 +14,10 @@ pub(crate) fn cases() -> Vec<Case> {
     };
     let sent = |name, section, bytes, seen| case(name, section, vec![Step::Send(bytes)], seen);
     let changed = |name, section, from, to, seen| sent(name, section, upgrade_with(from, to), seen);
+    let with_header = |name, header: &str, seen| {
+        let more = format!("\r\n{header}\r\n\r\n");
+        sent(name, "10.2", upgrade_with("\r\n\r\n", &more), seen)
+    };
     let headers = |count: usize, bytes: usize| {
         let headers: String = (0..count)
             .map(|n| format!("x-{n}: {}\r\n", "x".repeat(bytes)))
@@ -70,11 +74,61 @@ pub(crate) fn cases() -> Vec<Case> {
         changed("POST", "4.2.1", "GET", "POST", Seen::Http(405)),
         changed("HTTP/1.0", "4.2.1", "HTTP/1.1", "HTTP/1.0", Seen::Http(400)),
         changed("another path", "4.2.2", "/v1", "/v2", Seen::Http(404)),
-        changed(
+        with_header(
             "a page from elsewhere",
+            "Origin: http://evil.example",
+            closed(4405),
+        ),
+        with_header("a page whose origin is `null`", "Origin: null", closed(4405)),
+        with_header("a page from a file", "Origin: file://", closed(4405)),
+        with_header("an app's page", "Origin: capacitor://localhost", closed(4405)),
+        with_header(
+            "two headers `Origin`",
+            "Origin: http://127.0.0.1:7001\r\nOrigin: http://127.0.0.1:7001",
+            closed(4405),
+        ),
+        with_header(
+            "an origin of 8 KB",
+            &format!("Origin: http://{}", "x".repeat(8_000)),
+            closed(4405),
+        ),
+        with_header(
+            "an origin that is no text",
+            "Origin: \u{ff}\t\u{202e}",
+            closed(4405),
+        ),
+        with_header(
+            "a page of another site without `Origin`",
+            "Sec-Fetch-Site: cross-site",
+            closed(4405),
+        ),
+        with_header("the server's own page", "Origin: http://127.0.0.1:7001", GOES_ON),
+        changed(
+            "a page from elsewhere, no subprotocol",
             "10.2",
-            "\r\n\r\n",
-            "\r\nOrigin: http://evil.example\r\n\r\n",
+            "Sec-WebSocket-Protocol: bellwether.v1\r\n",
+            "Origin: http://evil.example\r\n",
+            closed(4405),
+        ),
+        changed(
+            "a page from elsewhere, no `Upgrade`",
+            "10.2",
+            "Upgrade: websocket\r\n",
+            "Origin: http://evil.example\r\n",
+            Seen::Http(403),
+        ),
+        changed(
+            "a page from elsewhere, version 12",
+            "10.2",
+            version,
+            "Sec-WebSocket-Version: 12\r\nOrigin: http://evil.example",
+            Seen::Http(426),
+        ),
+        changed(
+            "a page from elsewhere, another path",
+            "10.2",
+            "/v1 HTTP/1.1",
+            "/v2 HTTP/1.1\r\nOrigin: http://evil.example",
             Seen::Http(403),
         ),
         changed(
