@@ -24,6 +24,9 @@ use screen::Screen;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
+/// Origins of the pages that may use the demo's servers, beside the servers' own.
+const OWN_PAGES: &str = "http://localhost:*,https://localhost:*";
+
 /// What three members with fresh data take, with room for notes.
 const DISK_NEEDED: u64 = 1_000_000_000;
 
@@ -77,7 +80,10 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         logs: Some(dir.path().to_path_buf()),
         // Or any program of this machine could join them.
         secrets: PeerSecretFiles::Shared,
-        args: vec!["--assist-failover".into()],
+        // Pages that somebody develops are served from ports of their own.
+        args: ["--assist-failover", "--allow-origin", OWN_PAGES]
+            .map(Into::into)
+            .into(),
         ..ClusterOptions::new(replica_set.uri())
     })
     .await?;
@@ -174,6 +180,7 @@ fn notes(cluster: &Cluster, replica_set: &ReplicaSet, client: &Path, dir: &Path)
          In a terminal   {client} --servers {servers} \\\n\
          \x20                 '{{\"insert\":\"notes\",\"documents\":[{{\"text\":\"hi\"}}]}}'\n\
          \x20               {client} --servers {servers} '{{\"find\":\"notes\"}}'\n\
+         Your own page   may connect from localhost, on any port\n\
          MongoDB         {mongodb}\n\
          Logs            {logs}\n",
         page = cluster.servers[0].page(),
