@@ -211,6 +211,9 @@ impl FromStr for AllowedOrigin {
             return Err(InvalidOrigin::Null);
         }
         let Parts { scheme, host, port } = Parts::of(text)?;
+        if scheme == "file" && (host == "*" || port.is_some()) {
+            return Err(InvalidOrigin::Path("file://".to_owned()));
+        }
         let ports = match port {
             Some("*") => Ports::Any,
             Some(port) => Ports::One(Some(parse_port(port)?)),
@@ -218,7 +221,6 @@ impl FromStr for AllowedOrigin {
         };
         let hosts = if !is_web(&scheme) {
             match host {
-                "*" if scheme == "file" => return Err(InvalidOrigin::Path("file://".to_owned())),
                 "*" => Hosts::AnyApp,
                 app => Hosts::App(parse_app(&scheme, app)?),
             }

@@ -148,6 +148,8 @@ fn what_matches_nothing_is_refused_with_what_to_write() {
         ("file:///home/me/page.html", "write file://"),
         ("file:/home/me/page.html", "write file://"),
         ("file://*", "write file://"),
+        ("file://:80", "write file://"),
+        ("file://:*", "write file://"),
         ("file://server", "have no host"),
         ("https://me:secret@app.example", "write https://app.example"),
         ("https://*.com", "below com"),
