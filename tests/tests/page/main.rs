@@ -60,6 +60,7 @@ fn main() -> Result<ExitCode> {
         safety:
             documents_are_text
             what_a_false_server_says_is_text
+            a_page_that_is_not_let_in_says_what_to_do
             the_policy_is_sent_with_everything
             what_is_loaded_is_compressed_where_the_browser_reads_that
             the_policy_holds

@@ -1,11 +1,11 @@
 //! Nothing that comes from outside is more than text, and the Content-Security-Policy holds.
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{FalseServer, HttpAnswer, Page, http_get};
+use bellwether_tests::{FalseServer, FileServer, HttpAnswer, Page, http_get, page_dir};
 use serde_json::{Value, json};
 
 use crate::rows::hello_ok;
-use crate::stage::{HOST, Stage};
+use crate::stage::{HOST, Stage, insert};
 
 /// Whoever takes this for markup makes elements that are found, and perhaps runs a script.
 const MARKUP: &str = "<img class=planted src=x onerror=planted=1><b class=planted>bold</b>";
@@ -86,6 +86,28 @@ pub(crate) async fn what_a_false_server_says_is_text(stage: &mut Stage) -> Resul
     });
     seen.await?;
     nothing_planted(&page).await
+}
+
+/// The same page from another web server, which the servers were not told of.
+pub(crate) async fn a_page_that_is_not_let_in_says_what_to_do(stage: &mut Stage) -> Result<()> {
+    let files = FileServer::start(&page_dir()?).await?;
+    let page = Page::open(&stage.browser, &files.origin()).await?;
+    page.servers(&stage.cluster.urls()).await?;
+    page.give_up_after(600).await?;
+    let shown = page.execute(&insert("from elsewhere")).await?;
+    let url = stage.url(HOST);
+    shown.expect("not_executed", &[(&url, "closed")])?;
+    let option = format!("--allow-origin {}", files.origin());
+    ensure!(shown.reason.contains(&option), "{shown:#?}");
+    ensure!(shown.hint.contains("--allow-origin"), "{shown:#?}");
+    ensure!(stage.notes("from elsewhere").await? == 0);
+    // The browser says on the console that the page may not read `/status`.
+    stage.browser.client().goto("about:blank").await?;
+    for line in stage.browser.console().await? {
+        let line = line.to_string();
+        ensure!(line.contains("/status") || line.contains("CORS"), "{line}");
+    }
+    Ok(())
 }
 
 pub(crate) async fn the_policy_is_sent_with_everything(stage: &mut Stage) -> Result<()> {
