@@ -1,0 +1,75 @@
+"""Answers to a command, as the caller sees them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """Says what became of a command. It is never worse than the truth: a read, for example, is never `UNKNOWN`."""
+
+    EXECUTED = "executed"
+    """The command has had its effect, once."""
+    NOT_EXECUTED = "not_executed"
+    """The command has had no effect and will have none. This is always so for a read that failed."""
+    UNKNOWN = "unknown"
+    """The command may have had its effect, or may still have it. Execute it again with the same id, or `ask`."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The reply to a command that was executed."""
+
+    id: str
+    server: str
+    """The id of the server that answered."""
+    epoch: int
+    replayed: bool
+    """`True` if this is the stored reply of an earlier try."""
+    reply: dict[str, Any]
+    """MongoDB's reply, with the types of the package `bson`."""
+
+
+@dataclass(frozen=True)
+class Fate:
+    """The answer to `ask`."""
+
+    id: str
+    outcome: Outcome
+    epoch: int | None
+    reply: dict[str, Any] | None
+    """The reply, if the command was executed and its reply was kept."""
+
+
+class CommandError(Exception):
+    """The command has no reply. `outcome` says what became of it."""
+
+    def __init__(
+        self,
+        message: str,
+        outcome: Outcome,
+        *,
+        id: str | None = None,
+        code: str | None = None,
+        hint: str | None = None,
+        mongo: dict[str, Any] | None = None,
+        servers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.outcome = outcome
+        self.id = id
+        """The id of the command; `None` if no server was sent it."""
+        self.code = code
+        """The code of the server's error; `None` if the client itself gave up."""
+        self.hint = hint
+        self.mongo = mongo
+        """MongoDB's own error, if it refused the command."""
+        self.servers = servers or {}
+        """The last word of each server, by its address."""
+
+    def __str__(self) -> str:
+        parts = [f"{self.message} (outcome: {self.outcome}{f', id: {self.id}' if self.id else ''})"]
+        parts += [self.hint] if self.hint else []
+        parts += [f"{address}: {said}" for address, said in self.servers.items()]
+        return "\n  ".join(parts)

@@ -1,0 +1,121 @@
+"""One connection to one server."""
+
+import asyncio
+import contextlib
+from typing import Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
+
+from ._frames import Frame, hello, parse
+
+HELLO_LIMIT = 1.0
+"""Seconds a server has for `hello_ok`."""
+MAX_REPLY_BYTES = 64 << 20
+"""The longest message that is taken. A server sends 17 MiB at most; a later version may send more."""
+
+
+class Lost(Exception):
+    """The connection cannot be used, or is no more.
+
+    `code` is the close code that the server sent, `too_long` says that this client refused a message for its length, and
+    `refused` that the server will refuse this client until somebody changes an option.
+    """
+
+    def __init__(self, said: str, code: int | None = None, *, too_long: bool = False, refused: bool = False) -> None:
+        super().__init__(said)
+        self.code, self.too_long, self.refused = code, too_long, refused
+
+
+class Connection:
+    """A connection that the server has greeted."""
+
+    def __init__(self, socket: ClientConnection, greeting: Frame) -> None:
+        self._socket = socket
+        self.server: str = greeting["server"]
+        self.role: str = greeting["role"]
+        self.epoch: int = greeting["epoch"] or 0
+        self.coordinator: dict[str, str] = greeting["coordinator"] or {}
+        self.server_time_ms: int = greeting["server_time_ms"]
+        self.limits: dict[str, int] = greeting["limits"]
+
+    @classmethod
+    async def open(cls, url: str, cluster: str | None, connect_limit: float) -> Self:
+        """Connects within `connect_limit` seconds, and greets the server. Raises `Lost`."""
+        try:
+            # The server offers no compression. Its own pings are answered by the library.
+            socket = await connect(
+                url,
+                subprotocols=[Subprotocol("bellwether.v1")],
+                compression=None,
+                open_timeout=connect_limit,
+                ping_interval=None,
+                close_timeout=0.25,
+                max_size=MAX_REPLY_BYTES,
+            )
+        except InvalidStatus as error:
+            status = error.response.status_code
+            raise Lost(f"it answers HTTP {status}", refused=status in (403, 421)) from error
+        except (OSError, TimeoutError, InvalidHandshake) as error:
+            raise Lost(f"it cannot be reached: {error or 'no answer'}") from error
+        try:
+            async with asyncio.timeout(HELLO_LIMIT):
+                await socket.send(hello(cluster))
+                frame = parse(await socket.recv())
+            if frame["type"] == "error":
+                raise Lost(str(frame.get("message")), refused=frame.get("code") == "wrong_cluster")
+            return cls(socket, frame)
+        except BaseException as error:
+            socket.transport.abort()
+            match error:
+                case ConnectionClosed():
+                    raise _lost(error) from error
+                case TimeoutError():
+                    raise Lost("it does not greet") from error
+                case ValueError() | KeyError() | TypeError():
+                    raise Lost(f"it does not speak bellwether.v1: {error}") from error
+            raise
+
+    async def exchange(self, frame: str, id: str) -> Frame:
+        """Sends a frame and gives the first that carries its id. Raises `Lost`."""
+        belongs_to_all = None
+        try:
+            await self._socket.send(frame)
+            while True:
+                answer = parse(await self._socket.recv())
+                if answer.get("id") == id and answer["type"] in ("result", "error", "fate"):
+                    return answer
+                if answer["type"] == "error" and "id" not in answer:
+                    belongs_to_all = str(answer.get("message"))
+        except ConnectionClosed as error:
+            raise _lost(error, belongs_to_all) from error
+        except ValueError as error:
+            raise Lost(str(error)) from error
+
+    async def answers_pings(self) -> None:
+        """Returns when the server has answered a ping. Raises `Lost`."""
+        try:
+            await (await self._socket.ping())
+        except ConnectionClosed as error:
+            raise _lost(error) from error
+
+    async def close(self) -> None:
+        """Says goodbye, and waits 0.25 s at most for the server to do so."""
+        with contextlib.suppress(ConnectionClosed, OSError):
+            await self._socket.close()
+
+    def abort(self) -> None:
+        """Ends the connection without a word."""
+        self._socket.transport.abort()
+
+
+def _lost(error: ConnectionClosed, said: str | None = None) -> Lost:
+    received = error.rcvd
+    code = received.code if received else None
+    if said is None:
+        said = (
+            f"it closed the connection with {code} {received.reason}".rstrip() if received else "the connection ended"
+        )
+    too_long = error.sent is not None and error.sent.code == 1009 and not error.rcvd_then_sent
+    return Lost(said, code, too_long=too_long, refused=code in (4403, 4406))

@@ -1,0 +1,98 @@
+"""Frames of `bellwether.v1`, as text and as values."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import bson
+from bson import json_util
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions, DatetimeConversion
+
+Frame = dict[str, Any]
+
+# A reply may hold dates that `datetime` cannot: they come as `bson.datetime_ms.DatetimeMS`.
+_JSON = json_util.JSONOptions(
+    json_mode=json_util.JSONMode.CANONICAL,
+    uuid_representation=UuidRepresentation.STANDARD,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    tz_aware=True,
+)
+_BSON: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+
+_READS = {"find", "aggregate", "count", "distinct", "listCollections", "listIndexes"}
+
+
+def command_text(command: Mapping[str, Any]) -> str:
+    """Writes a command in canonical Extended JSON, its fields in their order.
+
+    Raises `bson.errors.BSONError`, `OverflowError`, `TypeError` or `ValueError` for a command that cannot be written: one
+    with a value that BSON does not have, such as a set, a key that is no text or an integer of more than 64 bits, and one
+    that Extended JSON cannot say, such as a document with a field `$oid`.
+    """
+    # The JSON writer alone would turn a key such as 1 into "1", and would write integers of any size.
+    meant = bson.encode(command, codec_options=_BSON)
+    text = json_util.dumps(command, json_options=_JSON, ensure_ascii=False, separators=(",", ":"))
+    if bson.encode(decode(json.loads(text)), codec_options=_BSON) != meant:
+        raise ValueError("the command has a field that Extended JSON takes for a type, such as $oid or $date")
+    return text
+
+
+def only_reads(command: Mapping[str, Any]) -> bool:
+    """Returns `True` if the command has no effect, whatever becomes of it."""
+    name = next(iter(command), None)
+    if name == "transaction":
+        parts = command["transaction"]
+        return isinstance(parts, list | tuple) and all(isinstance(part, Mapping) and only_reads(part) for part in parts)
+    return name in _READS
+
+
+def hello(cluster: str | None) -> str:
+    """Writes the first frame of a connection."""
+    frame = {"type": "hello", "client": "bellwether-python/0.1"}
+    return json.dumps(frame if cluster is None else {**frame, "cluster": cluster})
+
+
+def parse(text: str | bytes) -> Frame:
+    """Reads a frame of a server. Raises `ValueError` if the text is none."""
+    try:
+        frame = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("a frame is nested too deeply") from error
+    if isinstance(frame, dict) and isinstance(frame.get("type"), str) and isinstance(text, str):
+        return frame
+    raise ValueError("the server sent something that is not a frame")
+
+
+def decode(value: Any) -> Any:
+    """Gives the values of the package `bson` for a value in canonical Extended JSON."""
+    if isinstance(value, dict):
+        return json_util.object_hook({field: decode(inner) for field, inner in value.items()}, _JSON)
+    return [decode(inner) for inner in value] if isinstance(value, list) else value
+
+
+def make_id(time_ms: int) -> str:
+    """Makes the id of a new command, a UUID of version 7.
+
+    `time_ms` is the time in milliseconds since 1970. `execute` takes it from the server that is sent the command. A caller
+    who makes an id needs a clock that is less than an hour ahead, and an id is refused 24 hours later.
+    """
+    version, variant = 7 << 76 | secrets.randbits(12) << 64, 2 << 62 | secrets.randbits(62)
+    return str(UUID(int=(time_ms & (1 << 48) - 1) << 80 | version | variant))
+
+
+def address(server: str) -> str:
+    """Gives the URL of a server: of `127.0.0.1:7001`, for example, `ws://127.0.0.1:7001/v1`.
+
+    Raises `ValueError` for a text that is no address.
+    """
+    parts = urlsplit(server if "://" in server else f"ws://{server}")
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"{server!r} is not the address of a server: write host:port or ws://host:port/v1")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    path = parts.path if parts.path not in ("", "/") else "/v1"
+    return f"{parts.scheme}://{host}:{port}{path}"

@@ -1,0 +1,58 @@
+"""The two things a caller can do."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ._answer import CommandError, Fate, Outcome, Result
+from ._frames import command_text, decode, only_reads
+from ._passing import Passing
+
+
+async def execute(
+    servers: Iterable[str],
+    command: Mapping[str, Any],
+    deadline: float = 30.0,
+    *,
+    id: str | None = None,
+    cluster: str | None = None,
+) -> Result:
+    """Executes a MongoDB command once, whatever happens to the servers, and gives its reply.
+
+    `servers` are all servers of the cluster, nearest first, as `host:port` or `ws://host:port/v1`. `deadline` is the time in
+    seconds for everything. `cluster` is the name of the cluster that is meant, if a wrong one shall be refused. `id` is given
+    only to go on with a command whose outcome is unknown: the command must then be the same.
+
+    Raises `CommandError`, whose `outcome` says what became of the command, and the errors of `bson.encode` for a command that
+    cannot be written. A task that is cancelled leaves the outcome of a write unknown.
+    """
+    text = command_text(command)
+    reads = only_reads(command)
+
+    def frame(id: str, deadline_ms: int) -> str:
+        # The text of the command stands in the frame as it is: its fields keep their order.
+        return f'{{"type":"command","id":"{id}","deadline_ms":{deadline_ms},"command":{text}}}'
+
+    passing = Passing(servers, frame, deadline, cluster=cluster, id=id, reads=reads)
+    server, answer = await passing.run()
+    try:
+        reply = decode(answer["result"])
+        return Result(answer["id"], server, answer["epoch"], answer["replayed"], reply)
+    except Exception as error:
+        outcome = Outcome.NOT_EXECUTED if reads else Outcome.EXECUTED
+        raise CommandError(f"the reply cannot be read: {error}", outcome, id=answer.get("id")) from error
+
+
+async def ask(servers: Iterable[str], id: str, deadline: float = 30.0, *, cluster: str | None = None) -> Fate:
+    """Asks what became of the command with this id. Asking executes nothing.
+
+    The arguments are those of `execute`. An answer `NOT_EXECUTED` is final once the deadline of the last try is over.
+
+    Raises `CommandError` with the outcome `UNKNOWN` if nobody could say.
+    """
+
+    def frame(id: str, deadline_ms: int) -> str:
+        return f'{{"type":"outcome","id":"{id}","deadline_ms":{deadline_ms}}}'
+
+    _, answer = await Passing(servers, frame, deadline, cluster=cluster, id=id).run()
+    reply = decode(answer["result"]) if "result" in answer else None
+    return Fate(id, Outcome(answer["outcome"]), answer.get("epoch"), reply)

@@ -1,0 +1,151 @@
+"""Servers that say what a test tells them to."""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, Self
+from unittest import IsolatedAsyncioTestCase
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+Frame = dict[str, Any]
+Answer = Callable[[ServerConnection, Frame], Awaitable[None]]
+
+LIMITS = {
+    "max_message_bytes": 1 << 20,
+    "max_depth": 100,
+    "max_result_bytes": 4 << 20,
+    "max_deadline_ms": 60_000,
+    "retention_ms": 86_400_000,
+}
+
+
+def result(reply: Any = None, replayed: bool = False, epoch: int = 1) -> Answer:
+    """Answers with a reply."""
+
+    async def answer(socket: ServerConnection, frame: Frame) -> None:
+        body = reply if reply is not None else {"n": {"$numberInt": "1"}, "ok": {"$numberDouble": "1.0"}}
+        said = {"type": "result", "id": frame["id"], "epoch": epoch, "replayed": replayed, "result": body}
+        await socket.send(json.dumps(said))
+
+    return answer
+
+
+def says(type: str, **fields: Any) -> Answer:
+    """Answers with this frame."""
+
+    async def answer(socket: ServerConnection, frame: Frame) -> None:
+        await socket.send(json.dumps({"type": type, "id": frame["id"], **fields}))
+
+    return answer
+
+
+def error(code: str, outcome: str = "not_executed", **fields: Any) -> Answer:
+    """Answers with an error."""
+    return says("error", code=code, outcome=outcome, message=f"this is {code}", **fields)
+
+
+def closes(code: int) -> Answer:
+    """Closes the connection instead of an answer."""
+
+    async def answer(socket: ServerConnection, _: Frame) -> None:
+        await socket.close(code, "as scripted")
+
+    return answer
+
+
+async def silence(_: ServerConnection, __: Frame) -> None:
+    """Does not answer, but answers pings."""
+
+
+async def deafness(socket: ServerConnection, _: Frame) -> None:
+    """Does not answer, and reads nothing more, as if the way to it were cut."""
+    socket.transport.pause_reading()
+
+
+class Server:
+    """A scripted server. Each command takes the next of its answers; the last of them is for all that follow."""
+
+    def __init__(self, name: str, *answers: Answer, role: str = "coordinator", epoch: int | None = 1) -> None:
+        self.name, self.role, self.epoch = name, role, epoch
+        self.answers = list(answers)
+        self.coordinator: Frame | None = None
+        self.cluster = "demo"
+        self.limits = dict(LIMITS)
+        self.clock_ms = 0
+        self.hellos: list[Frame] = []
+        self.frames: list[Frame] = []
+        self.times: list[float] = []
+        self.greets = True
+        self.url = ""
+
+    def named(self) -> Frame:
+        """Names this server as the coordinator."""
+        return {"server": self.name, "url": self.url}
+
+    async def serve(self, stack: AsyncExitStack) -> Self:
+        """Listens until the stack is closed."""
+        listening = await stack.enter_async_context(
+            serve(
+                self._talk,
+                "127.0.0.1",
+                0,
+                subprotocols=[Subprotocol("bellwether.v1")],
+                ping_interval=None,
+                close_timeout=0.1,
+                compression=None,
+            )
+        )
+        port = next(iter(listening.sockets)).getsockname()[1]
+        self.url = f"ws://127.0.0.1:{port}/v1"
+        return self
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        try:
+            hello = json.loads(await socket.recv())
+            self.hellos.append(hello)
+            if not self.greets:
+                await socket.wait_closed()
+            if hello.get("cluster", self.cluster) != self.cluster:
+                wrong = {
+                    "type": "error",
+                    "code": "wrong_cluster",
+                    "outcome": "not_executed",
+                    "message": "wrong cluster",
+                }
+                await socket.send(json.dumps(wrong))
+                return await socket.close(4403)
+            greeting = {
+                "type": "hello_ok",
+                "cluster": self.cluster,
+                "server": self.name,
+                "role": self.role,
+                "epoch": self.epoch,
+                "coordinator": self.named() if self.role == "coordinator" else self.coordinator,
+                "server_time_ms": self.clock_ms or time.time_ns() // 1_000_000,
+                "limits": self.limits,
+                "a_later_field": 1,
+            }
+            await socket.send(json.dumps(greeting))
+            async for text in socket:
+                frame = json.loads(text)
+                self.frames.append(frame)
+                self.times.append(time.monotonic())
+                answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                await answer(socket, frame)
+        except ConnectionClosed:
+            pass
+
+
+class ScriptedTestCase(IsolatedAsyncioTestCase):
+    """A test with scripted servers."""
+
+    async def asyncSetUp(self) -> None:
+        self.stack = await self.enterAsyncContext(AsyncExitStack())
+
+    async def start(self, *servers: Server) -> list[str]:
+        """Starts the servers and gives their addresses."""
+        return [(await server.serve(self.stack)).url for server in servers]

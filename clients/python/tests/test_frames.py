@@ -1,0 +1,79 @@
+"""Values and addresses, as text."""
+
+import datetime
+import json
+import re
+import uuid
+from typing import Any
+from unittest import TestCase
+
+import bson
+import bson.datetime_ms
+from bson import json_util
+
+from bellwether_client._frames import address, command_text, decode, make_id, parse
+
+
+class Values(TestCase):
+    def test_every_value_comes_back(self) -> None:
+        value: dict[str, Any] = {
+            "int": 1,
+            "long": bson.Int64(2),
+            "large": 2**62,
+            "double": 3.0,
+            "date": datetime.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=datetime.UTC),
+            "far": bson.datetime_ms.DatetimeMS(2**60),
+            "id": bson.ObjectId(),
+            "bytes": b"\x00\xff",
+            "uuid": uuid.uuid4(),
+            "decimal": bson.Decimal128("1.50"),
+            "time": bson.Timestamp(1, 2),
+            "pattern": bson.Regex("^a", "i"),
+            "list": [None, True, bson.MaxKey()],
+            "min": bson.MinKey(),
+        }
+        came = decode(json.loads(command_text(value)))
+        self.assertEqual(came, value)
+        self.assertIsInstance(came["long"], bson.Int64)
+        self.assertIsInstance(came["double"], float)
+        self.assertEqual(list(came), list(value))
+
+    def test_a_pattern_of_python_is_written(self) -> None:
+        text = command_text({"find": "a", "filter": {"x": re.compile("^a", re.ASCII)}})
+        self.assertIn('{"$regularExpression":{"pattern":"^a","options":""}}', text)
+
+    def test_what_bson_does_not_have_is_refused(self) -> None:
+        values: list[Any] = [{1, 2}, object(), 2**64, {1: "a"}, "\ud800", {"a\0b": 1}, {"$oid": "0" * 24}, {"$date": 1}]
+        for value in values:
+            with (
+                self.subTest(repr(value)),
+                self.assertRaises((TypeError, ValueError, OverflowError, bson.errors.BSONError)),
+            ):
+                command_text({"insert": "a", "documents": [{"x": value}]})
+
+    def test_a_frame_that_is_none_is_refused(self) -> None:
+        texts: list[str | bytes] = ["", "[]", "1", '{"type":1}', "[" * 100_000, b'{"type":"result"}']
+        for text in texts:
+            with self.subTest(text[:20]), self.assertRaises(ValueError):
+                parse(text)
+
+
+class Addresses(TestCase):
+    def test_an_address_is_completed(self) -> None:
+        for server, url in [
+            ("127.0.0.1:7001", "ws://127.0.0.1:7001/v1"),
+            ("LOCALHOST:7001", "ws://localhost:7001/v1"),
+            ("[::1]:7001", "ws://[::1]:7001/v1"),
+            ("wss://db.example", "wss://db.example:443/v1"),
+            ("ws://h:1/s1/v1", "ws://h:1/s1/v1"),
+        ]:
+            self.assertEqual(address(server), url)
+
+    def test_what_is_none_is_refused(self) -> None:
+        for server in ["", "http://a", "ws://", ":7001", "h:port", "h:70000"]:
+            with self.subTest(server), self.assertRaises(ValueError):
+                address(server)
+
+    def test_ids_are_in_the_order_of_their_time(self) -> None:
+        self.assertLess(make_id(1), make_id(2))
+        self.assertEqual(json_util.loads(json.dumps(make_id(5)))[:13], "00000000-0005")

@@ -1,0 +1,232 @@
+"""The way of a command along the list of servers."""
+
+import asyncio
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from bellwether_client import CommandError, Outcome, ask, execute
+
+from .scripted import ScriptedTestCase, Server, closes, deafness, error, result, says, silence
+
+INSERT = {"insert": "notes", "documents": [{"_id": 1}]}
+FIND = {"find": "notes"}
+
+
+class Passing(ScriptedTestCase):
+    async def test_the_coordinator_executes_the_command(self) -> None:
+        s1 = Server("s1", result())
+        s1.clock_ms = 1_795_345_271_075
+        answer = await execute(await self.start(s1), INSERT, cluster="demo")
+        self.assertEqual((answer.server, answer.epoch, answer.replayed), ("s1", 1, False))
+        self.assertEqual(answer.reply, {"n": 1, "ok": 1.0})
+        [frame] = s1.frames
+        made = uuid.UUID(answer.id)
+        self.assertEqual((frame["id"], made.version, made.variant), (answer.id, 7, uuid.RFC_4122))
+        self.assertEqual(made.int >> 80, s1.clock_ms)
+        self.assertEqual(list(frame["command"]), ["insert", "documents"])
+        # The server gets nearly all of the time.
+        self.assertTrue(25_000 < frame["deadline_ms"] < 30_000, frame)
+
+    async def test_a_follower_names_the_coordinator(self) -> None:
+        s1, s2, s3 = Server("s1", role="follower"), Server("s2", role="follower"), Server("s3", result())
+        urls = await self.start(s1, s2, s3)
+        s1.coordinator = s3.named()
+        answer = await execute(urls, INSERT)
+        self.assertEqual(answer.server, "s3")
+        self.assertEqual(s2.hellos, [])
+
+    async def test_a_coordinator_that_is_not_on_the_list_is_named_and_left_alone(self) -> None:
+        s1, s3 = Server("s1", role="follower"), Server("s3", result())
+        [url, _] = await self.start(s1, s3)
+        s1.coordinator = s3.named()
+        with self.assertRaises(CommandError) as caught:
+            await execute([url], INSERT, 0.3)
+        self.assertEqual(caught.exception.outcome, Outcome.NOT_EXECUTED)
+        self.assertIn(f"the coordinator is s3 at {s3.url}, which is not on the list", str(caught.exception))
+        self.assertEqual(s3.hellos, [])
+
+    async def test_every_try_has_the_same_id(self) -> None:
+        s1, s2 = Server("s1", closes(1011)), Server("s2", error("fenced", "unknown"), result(replayed=True))
+        answer = await execute(await self.start(s1, s2), INSERT)
+        self.assertTrue(answer.replayed)
+        self.assertEqual({frame["id"] for frame in s1.frames + s2.frames}, {answer.id})
+        self.assertEqual(len(s2.frames), 2)
+
+    async def test_servers_that_cannot_be_reached_or_do_not_greet_are_passed_over(self) -> None:
+        refused = socket.create_server(("127.0.0.1", 0))
+        gone = "{}:{}".format(*refused.getsockname())
+        refused.close()
+        s1, s2 = Server("s1"), Server("s2", result())
+        s1.greets = False
+        answer = await execute([gone, *await self.start(s1, s2)], INSERT)
+        self.assertEqual(answer.server, "s2")
+
+    async def test_frames_of_others_are_ignored(self) -> None:
+        async def answer(socket, frame) -> None:  # type: ignore[no-untyped-def]
+            await says("later")(socket, frame)
+            await result({"ok": 0})(socket, {"id": "01a202eb-d594-7f1c-81ad-fe9a6f53dd9f"})
+            await result()(socket, frame)
+
+        reply = (await execute(await self.start(Server("s1", answer)), INSERT)).reply
+        self.assertEqual(reply["n"], 1)
+
+
+class Silence(ScriptedTestCase):
+    async def test_a_larger_epoch_takes_the_command_from_a_silent_server(self) -> None:
+        s1, s2 = Server("s1", silence), Server("s2", result(epoch=2), epoch=2)
+        answer = await execute(await self.start(s1, s2), INSERT)
+        self.assertEqual((answer.server, answer.epoch), ("s2", 2))
+        self.assertEqual([frame["id"] for frame in s1.frames], [answer.id])
+
+    async def test_the_same_epoch_does_not(self) -> None:
+        s1, s2 = Server("s1", silence), Server("s2", result())
+        with self.assertRaises(CommandError) as caught:
+            await execute(await self.start(s1, s2), INSERT, 1.5)
+        self.assertEqual(caught.exception.outcome, Outcome.UNKNOWN)
+        self.assertEqual((len(s1.frames), len(s2.hellos), s2.frames), (1, 1, []))
+
+    async def test_a_server_that_is_slow_keeps_the_command(self) -> None:
+        async def slow(socket, frame) -> None:  # type: ignore[no-untyped-def]
+            asyncio.get_running_loop().call_later(3.5, lambda: asyncio.ensure_future(result()(socket, frame)))
+
+        s1 = Server("s1", slow)
+        await execute(await self.start(s1), INSERT)
+        self.assertEqual((len(s1.frames), len(s1.hellos)), (1, 1))
+
+    async def test_a_dead_connection_is_replaced(self) -> None:
+        s1 = Server("s1", deafness, result(replayed=True))
+        answer = await execute(await self.start(s1), INSERT)
+        self.assertEqual([frame["id"] for frame in s1.frames], [answer.id] * 2)
+
+
+class Overloaded(ScriptedTestCase):
+    async def test_the_same_server_gets_the_command_again_and_not_too_early(self) -> None:
+        s1 = Server("s1", error("overloaded", retry_after_ms=400), result())
+        s2 = Server("s2", role="follower")
+        await execute(await self.start(s2, s1), INSERT)
+        self.assertGreaterEqual(s1.times[1] - s1.times[0], 0.4)
+        self.assertEqual(len(s2.hellos), 1)
+
+    async def test_executed_stays_executed_at_the_end_of_time(self) -> None:
+        s1 = Server("s1", error("overloaded", "executed", retry_after_ms=50), error("deadline", "unknown"))
+        with self.assertRaises(CommandError) as caught:
+            await execute(await self.start(s1), INSERT, 0.5)
+        self.assertEqual(caught.exception.outcome, Outcome.EXECUTED)
+
+    async def test_an_overloaded_command_is_not_executed_at_the_end_of_time(self) -> None:
+        s1 = Server("s1", error("overloaded", retry_after_ms=5000))
+        with self.assertRaises(CommandError) as caught:
+            await execute(await self.start(s1), INSERT, 0.5)
+        self.assertEqual(caught.exception.outcome, Outcome.NOT_EXECUTED)
+        self.assertEqual(len(s1.frames), 1)
+        self.assertIn("overloaded", str(caught.exception))
+
+
+class Outcomes(ScriptedTestCase):
+    async def outcome(self, *servers: Server, command: Mapping[str, Any] = INSERT, id: str | None = None) -> Outcome:
+        with self.assertRaises(CommandError) as caught:
+            await execute(await self.start(*servers), command, 0.5, id=id)
+        return caught.exception.outcome
+
+    async def test_a_command_that_was_sent_and_not_answered_is_unknown(self) -> None:
+        self.assertEqual(await self.outcome(Server("s1", silence)), Outcome.UNKNOWN)
+
+    async def test_a_connection_that_ends_leaves_it_unknown(self) -> None:
+        self.assertEqual(await self.outcome(Server("s1", closes(1000), error("draining"))), Outcome.UNKNOWN)
+
+    async def test_a_close_code_can_say_that_it_was_not_executed(self) -> None:
+        for code in (1009, 1012, 4400, 4401, 4408):
+            with self.subTest(code):
+                self.assertEqual(
+                    await self.outcome(Server("s1", closes(code), error("draining"))), Outcome.NOT_EXECUTED
+                )
+        for code in (1002, 1003, 1007, 1011, 4429):
+            with self.subTest(code):
+                self.assertEqual(await self.outcome(Server("s1", closes(code), error("draining"))), Outcome.UNKNOWN)
+
+    async def test_a_read_has_no_effect(self) -> None:
+        self.assertEqual(await self.outcome(Server("s1", silence), command=FIND), Outcome.NOT_EXECUTED)
+
+    async def test_a_list_with_a_write_may_have_an_effect(self) -> None:
+        for last, outcome in [(INSERT, Outcome.UNKNOWN), (FIND, Outcome.NOT_EXECUTED)]:
+            both = {"transaction": [FIND, last]}
+            self.assertEqual(await self.outcome(Server("s1", silence), command=both), outcome)
+
+    async def test_a_command_that_no_server_was_sent_is_not_executed(self) -> None:
+        self.assertEqual(await self.outcome(Server("s1", role="electing")), Outcome.NOT_EXECUTED)
+
+    async def test_an_id_that_is_handed_in_was_sent_before(self) -> None:
+        id = "01a202eb-d594-7f1c-81ad-fe9a6f53dd9f"
+        self.assertEqual(await self.outcome(Server("s1", role="electing"), id=id), Outcome.UNKNOWN)
+        self.assertEqual(await self.outcome(Server("s1", error("id_expired")), id=id), Outcome.UNKNOWN)
+
+    async def test_only_an_answer_under_an_epoch_settles_an_unknown(self) -> None:
+        for code, outcome in [
+            ("mongo", Outcome.NOT_EXECUTED),
+            ("result_too_large", Outcome.NOT_EXECUTED),
+            ("id_reused", Outcome.NOT_EXECUTED),
+            ("command_not_allowed", Outcome.UNKNOWN),
+            ("id_expired", Outcome.UNKNOWN),
+        ]:
+            with self.subTest(code):
+                self.assertEqual(await self.outcome(Server("s1", closes(1000), error(code))), outcome)
+
+    async def test_errors_at_which_a_client_stops(self) -> None:
+        for code in ("bad_command", "command_not_allowed", "too_deep", "id_expired", "mongo", "bad_frame"):
+            with self.subTest(code):
+                s1 = Server("s1", error(code))
+                self.assertEqual(await self.outcome(s1), Outcome.NOT_EXECUTED)
+                self.assertEqual(len(s1.frames), 1)
+        self.assertEqual(await self.outcome(Server("s1", error("reply_not_kept", "executed"))), Outcome.EXECUTED)
+        self.assertEqual(await self.outcome(Server("s1", error("mongo", "unknown"))), Outcome.UNKNOWN)
+
+    async def test_an_error_of_a_later_version_is_treated_by_its_outcome(self) -> None:
+        self.assertEqual(await self.outcome(Server("s1", error("later", "unknown"))), Outcome.UNKNOWN)
+        self.assertEqual(await self.outcome(Server("s1", error("later"))), Outcome.NOT_EXECUTED)
+
+    async def test_another_cluster_is_final_once_all_servers_say_so(self) -> None:
+        s1, s2 = Server("s1"), Server("s2")
+        began = time.monotonic()
+        with self.assertRaises(CommandError) as caught:
+            await execute(await self.start(s1, s2), INSERT, 60, cluster="other")
+        self.assertEqual(caught.exception.outcome, Outcome.NOT_EXECUTED)
+        self.assertLess(time.monotonic() - began, 30)
+
+
+class Sizes(ScriptedTestCase):
+    async def test_a_message_that_is_too_long_is_not_sent(self) -> None:
+        s1 = Server("s1", result())
+        s1.limits["max_message_bytes"] = 1000
+        with self.assertRaises(CommandError) as caught:
+            await execute(await self.start(s1), {"insert": "notes", "documents": [{"text": "ä" * 500}]})
+        self.assertEqual((caught.exception.outcome, s1.frames), (Outcome.NOT_EXECUTED, []))
+
+    async def test_a_message_that_a_server_finds_too_long_is_not_sent_again(self) -> None:
+        s1 = Server("s1", closes(1009))
+        with self.assertRaises(CommandError) as caught:
+            await execute(await self.start(s1), INSERT)
+        self.assertEqual((caught.exception.outcome, len(s1.frames)), (Outcome.NOT_EXECUTED, 1))
+
+    async def test_a_long_reply_is_taken(self) -> None:
+        text = "x" * 20_000_000
+        answer = await execute(await self.start(Server("s1", result({"text": text}))), FIND)
+        self.assertEqual(answer.reply, {"text": text})
+
+
+class Asking(ScriptedTestCase):
+    ID = "01a202eb-d594-7f1c-81ad-fe9a6f53dd9f"
+
+    async def test_what_became_of_a_command(self) -> None:
+        executed = says("fate", outcome="executed", epoch=7, result={"n": {"$numberInt": "1"}})
+        s1 = Server("s1", says("fate", outcome="unknown"), executed)
+        fate = await ask(await self.start(s1), self.ID)
+        self.assertEqual((fate.outcome, fate.epoch, fate.reply), (Outcome.EXECUTED, 7, {"n": 1}))
+        self.assertEqual([frame["type"] for frame in s1.frames], ["outcome", "outcome"])
+
+    async def test_an_error_says_nothing_about_the_command(self) -> None:
+        with self.assertRaises(CommandError) as caught:
+            await ask(await self.start(Server("s1", error("id_expired", "unknown"))), self.ID)
+        self.assertEqual(caught.exception.outcome, Outcome.UNKNOWN)
