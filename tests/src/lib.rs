@@ -63,4 +63,4 @@ pub use reply_cutter::ReplyCutter;
 pub use stage::{Case, Stage, play, play_rows};
 pub use traced_load::{Effects, INSERTS, Tally, TracedLoad, TracedReport, UPDATES};
 pub use wait::{PATIENCE, wait_until};
-pub use xtask_step::{find_node, node_packages, npm, on_path, target_dir};
+pub use xtask_step::{find_node, node_packages, npm, on_path, python_packages, target_dir};

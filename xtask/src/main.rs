@@ -93,7 +93,7 @@ enum Task {
     Containers(containers::Options),
     /// Make the pictures of the page that the documentation shows, in docs/images
     Screenshots,
-    /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser, packages of npm
+    /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser, packages of npm and of Python
     Provision,
 }
 

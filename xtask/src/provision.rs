@@ -9,6 +9,7 @@ mod faketime;
 mod kubernetes_validate;
 mod mongod;
 mod node;
+mod python;
 mod second_mongod;
 mod wheel;
 
@@ -22,6 +23,7 @@ pub(crate) use faketime::faketime;
 pub(crate) use kubernetes_validate::kubernetes_validate;
 pub(crate) use mongod::mongod;
 pub(crate) use node::{node, packages};
+pub(crate) use python::python;
 pub(crate) use second_mongod::second_mongod;
 pub(crate) use xtask_step::{Missing, rust_src, target, toolchain, wasm_target};
 
@@ -37,6 +39,7 @@ pub(crate) async fn everything() -> Result<()> {
         browser().await,
         if_possible(rust_src().await),
         if_possible(packages().await),
+        python_if_possible().await,
     ];
     let failures: Vec<String> = got
         .into_iter()
@@ -66,6 +69,17 @@ async fn second_if_possible() -> Result<()> {
         say(format_args!("no second MongoDB: {error:#}"));
     }
     Ok(())
+}
+
+/// Without it the Python client goes untested; everything else works.
+async fn python_if_possible() -> Result<()> {
+    match python().await {
+        Err(error) if error.is::<Missing>() => {
+            say(format_args!("no packages for the Python client: {error}"));
+            Ok(())
+        }
+        got => got,
+    }
 }
 
 /// A browser that can be driven, for the tests of the page, the package and the browser client.

@@ -49,6 +49,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         report
             .check_if_possible("npm", package_tests(&options, &mut totals))
             .await;
+        report
+            .check_if_possible("python", python_tests(&options, &mut totals))
+            .await;
         let filter = options.filter.as_deref();
         let tests = browser_tests::run_and_read(filter, |line| totals.add(line));
         report.check("browser", tests).await;
@@ -122,6 +125,13 @@ async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
 async fn package_tests(options: &Options, totals: &mut Totals) -> Result<()> {
     provision::node().await?;
     let mut test = cargo(["test", "--workspace", "--test", "package"]);
+    run_tests(test.args(&options.filter), totals).await
+}
+
+/// The tests of the Python client.
+async fn python_tests(options: &Options, totals: &mut Totals) -> Result<()> {
+    provision::python().await?;
+    let mut test = cargo(["test", "--workspace", "--test", "python"]);
     run_tests(test.args(&options.filter), totals).await
 }
 

@@ -1,12 +1,11 @@
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::key::key;
 use crate::place::{on_path, target_dir};
 
 /// Vite and `node --test` of today need it.
@@ -84,12 +83,4 @@ pub async fn npm(args: &[&str], dir: &Path) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn key(text: &[u8]) -> Result<String> {
-    let mut key = String::new();
-    for byte in &Sha256::digest(text)[..8] {
-        write!(key, "{byte:02x}")?;
-    }
-    Ok(key)
 }

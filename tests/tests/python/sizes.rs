@@ -1,0 +1,27 @@
+use anyhow::Result;
+use bellwether_protocol::MAX_RESULT_BYTES;
+use bellwether_tests::{Cluster, ReplicaSet};
+
+use crate::program::run;
+
+/// A text of 2²¹ control characters and a quarter more, each of which is six bytes long in JSON.
+const LONG: &str = r#"{"aggregate":"long","pipeline":[{"$project":{"_id":1,
+  "a":{"$reduce":{"input":{"$range":[0,21]},"initialValue":"\u0001","in":{"$concat":["$$value","$$value"]}}},
+  "b":{"$reduce":{"input":{"$range":[0,19]},"initialValue":"\u0001","in":{"$concat":["$$value","$$value"]}}}}}]}"#;
+
+/// docs/protocol.md says how long the longest message of a server is. The Python client takes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_reply_is_taken() -> Result<()> {
+    let set = ReplicaSet::start(1).await?;
+    let cluster = Cluster::start(set.uri()).await?;
+    let servers = cluster.urls().join(",");
+    let client = |command: &'static str| {
+        let servers = servers.clone();
+        async move { run(&["-m", "bellwether_client", "--servers", &servers, command]).await }
+    };
+    client(r#"{"insert":"long","documents":[{"_id":1}]}"#).await?;
+    let printed = client(LONG).await?;
+    assert!(printed.len() > 15_000_000);
+    assert!(printed.len() <= 4 * MAX_RESULT_BYTES + 1024);
+    Ok(())
+}

@@ -1,0 +1,16 @@
+use anyhow::Result;
+
+use crate::program::run;
+
+#[tokio::test]
+async fn its_own_tests_pass() -> Result<()> {
+    // In development mode Python reports tasks and connections that nobody has ended.
+    run(&["-X", "dev", "-m", "unittest", "discover", "-t", "."]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn its_types_are_right() -> Result<()> {
+    run(&["-m", "mypy", "--cache-dir=/dev/null"]).await?;
+    Ok(())
+}
