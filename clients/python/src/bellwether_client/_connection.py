@@ -36,9 +36,10 @@ class Connection:
         self.server: str = greeting["server"]
         self.role: str = greeting["role"]
         self.epoch: int = greeting["epoch"] or 0
-        self.coordinator: dict[str, str] = greeting["coordinator"] or {}
+        self.coordinator: Frame = greeting["coordinator"] or {}
         self.server_time_ms: int = greeting["server_time_ms"]
-        self.limits: dict[str, int] = greeting["limits"]
+        self.max_message_bytes = int(greeting["limits"]["max_message_bytes"])
+        self.max_deadline_ms = int(greeting["limits"]["max_deadline_ms"])
 
     @classmethod
     async def open(cls, url: str, cluster: str | None, connect_limit: float) -> Self:
@@ -111,11 +112,12 @@ class Connection:
 
 
 def _lost(error: ConnectionClosed, said: str | None = None) -> Lost:
-    received = error.rcvd
+    too_long = error.sent is not None and error.sent.code == 1009 and not error.rcvd_then_sent
+    # A server repeats the code of this client's own close frame.
+    received = None if too_long else error.rcvd
     code = received.code if received else None
     if said is None:
         said = (
             f"it closed the connection with {code} {received.reason}".rstrip() if received else "the connection ended"
         )
-    too_long = error.sent is not None and error.sent.code == 1009 and not error.rcvd_then_sent
     return Lost(said, code, too_long=too_long, refused=code in (4403, 4406))

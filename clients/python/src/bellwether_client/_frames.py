@@ -25,6 +25,13 @@ _BSON: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepre
 
 _READS = {"find", "aggregate", "count", "distinct", "listCollections", "listIndexes"}
 
+# The fields of a server's frames that are looked at, where they are not null.
+_FIELDS: dict[str, type] = {
+    **dict.fromkeys(["type", "id", "code", "outcome", "message", "hint", "server", "role"], str),
+    **dict.fromkeys(["epoch", "server_time_ms", "retry_after_ms"], int),
+    **dict.fromkeys(["coordinator", "limits", "mongo"], dict),
+}
+
 
 def command_text(command: Mapping[str, Any]) -> str:
     """Writes a command in canonical Extended JSON, its fields in their order.
@@ -62,9 +69,12 @@ def parse(text: str | bytes) -> Frame:
         frame = json.loads(text)
     except RecursionError as error:
         raise ValueError("a frame is nested too deeply") from error
-    if isinstance(frame, dict) and isinstance(frame.get("type"), str) and isinstance(text, str):
-        return frame
-    raise ValueError("the server sent something that is not a frame")
+    if not isinstance(text, str) or not isinstance(frame, dict) or "type" not in frame:
+        raise ValueError("the server sent something that is not a frame")
+    for name, kind in _FIELDS.items():
+        if not isinstance(frame.get(name), kind | None):
+            raise ValueError(f"the server sent a frame with a wrong {name}")  # noqa: TRY004
+    return frame
 
 
 def decode(value: Any) -> Any:

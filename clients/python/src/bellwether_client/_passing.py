@@ -5,6 +5,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from ._answer import CommandError, Outcome
 from ._connection import Connection, Lost
@@ -86,10 +87,10 @@ class Passing:
             raise ValueError("the list of servers is empty")
         # An id that is handed in was sent before, and nobody knows with which end.
         self._unsettled = self.id is not None
+        self.id = self.id and str(UUID(self.id))
 
     async def run(self) -> tuple[str, Frame]:
         """Gives the id of the server that answered, and its `result` or `fate`. Raises `CommandError`."""
-        self._now = asyncio.get_running_loop().time
         self._end = self._now() + self.deadline
         try:
             while (now := self._now()) < self._end:
@@ -111,6 +112,9 @@ class Passing:
             raise self._out_of_time()
         finally:
             await self._leave()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     # Steps 2, 6 and 7: whom to greet now. Gives the time at which to look again.
 
@@ -185,7 +189,7 @@ class Passing:
             self._follow(server, connection.role, connection.coordinator)
         self._close(connection)
 
-    def _follow(self, server: _Server, role: str, coordinator: dict[str, str]) -> None:
+    def _follow(self, server: _Server, role: str, coordinator: Frame) -> None:
         """Goes to the coordinator that a server names, once per pass and only if it is on the list."""
         name, url = coordinator.get("server"), coordinator.get("url")
         server.said = f"{server.name} is {role}" + (f", the coordinator is {name} at {url or '?'}" if name else "")
@@ -199,13 +203,15 @@ class Passing:
 
     def _hand_over(self, server: _Server, connection: Connection) -> None:
         now = self._now()
+        if now >= self._end:
+            return self._close(connection)
         self.id = self.id or make_id(connection.server_time_ms)
         left_ms = (self._end - now) * 1000
         # What the server's own word at the end of its time needs to come back.
         way_back = min(left_ms / 10, 500)
-        deadline_ms = min(int(left_ms - way_back), connection.limits["max_deadline_ms"])
+        deadline_ms = int(min(left_ms - way_back, connection.max_deadline_ms))
         frame = self.frame(self.id, deadline_ms)
-        limit = connection.limits["max_message_bytes"]
+        limit = connection.max_message_bytes
         if (size := len(frame.encode())) > limit:
             self._close(connection)
             raise self._error(
@@ -300,10 +306,10 @@ class Passing:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
 
-def _url(named: str | None) -> str | None:
+def _url(named: object) -> str | None:
     """Gives a URL that a server named in the form of those on the list."""
     try:
-        return address(named) if named else None
+        return address(named) if isinstance(named, str) else None
     except ValueError:
         return None
 
