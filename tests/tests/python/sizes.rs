@@ -1,6 +1,6 @@
-use anyhow::Result;
-use bellwether_protocol::MAX_RESULT_BYTES;
-use bellwether_tests::{Cluster, ReplicaSet};
+use anyhow::{Result, bail};
+use bellwether_protocol::{MAX_RESULT_BYTES, ServerFrame};
+use bellwether_tests::{Cluster, Connection, ReplicaSet, mint};
 
 use crate::program::run;
 
@@ -9,11 +9,15 @@ const LONG: &str = r#"{"aggregate":"long","pipeline":[{"$project":{"_id":1,
   "a":{"$reduce":{"input":{"$range":[0,21]},"initialValue":"\u0001","in":{"$concat":["$$value","$$value"]}}},
   "b":{"$reduce":{"input":{"$range":[0,19]},"initialValue":"\u0001","in":{"$concat":["$$value","$$value"]}}}}}]}"#;
 
+/// MongoDB quotes the text that is no number.
+const QUOTED: &str = r#"{"aggregate":"long","pipeline":[{"$project":{
+  "a":{"$toInt":{"$reduce":{"input":{"$range":[0,21]},"initialValue":"\u0001","in":{"$concat":["$$value","$$value"]}}}}}}]}"#;
+
 /// docs/protocol.md says how long the longest message of a server is. The Python client takes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_longest_reply_is_taken() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
-    let cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start(set.uri()).await?;
     let servers = cluster.urls().join(",");
     let client = |command: &'static str| {
         let servers = servers.clone();
@@ -23,5 +27,19 @@ async fn the_longest_reply_is_taken() -> Result<()> {
     let printed = client(LONG).await?;
     assert!(printed.len() > 15_000_000);
     assert!(printed.len() <= 4 * MAX_RESULT_BYTES + 1024);
+
+    let coordinator = cluster.all_agree().await?.coordinator;
+    let (mut connection, hello) = Connection::greeted(&cluster.servers[coordinator].url()).await?;
+    for wrong in [
+        QUOTED,
+        &format!(r#"{{"insert":"long","{}":1}}"#, "\\u0001".repeat(100_000)),
+    ] {
+        connection.command(mint(hello.server_time_ms), wrong).await?;
+        let ServerFrame::Error(error) = connection.receive().await? else {
+            bail!("it is no error")
+        };
+        let length = ServerFrame::Error(error).to_json().len();
+        assert!((16_000..1_000_000).contains(&length), "{length} bytes");
+    }
     Ok(())
 }

@@ -5,6 +5,8 @@ use core::ops::ControlFlow;
 use bellwether_protocol::{CloseCode, ErrorCode, ErrorFrame, FrameError, Outcome, SUBPROTOCOL};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::error_text;
+
 /// Why the server ends a conversation. The client is told after everything that it is owed.
 #[derive(Debug)]
 pub(super) struct Ending {
@@ -44,9 +46,10 @@ impl Ending {
 
 /// An error that says, for people, what is wrong with a frame.
 pub(super) fn bad_frame(reason: &str) -> ErrorFrame {
-    ErrorFrame::new(ErrorCode::BadFrame, Outcome::NotExecuted, reason).with_hint(format!(
+    let error = ErrorFrame::new(ErrorCode::BadFrame, Outcome::NotExecuted, reason);
+    error_text::bounded(error.with_hint(format!(
         "see the description of {SUBPROTOCOL}; the connection is closed"
-    ))
+    )))
 }
 
 /// The text in a message; nothing if it carries none; or why the session ends.

@@ -3,6 +3,7 @@
 mod accept;
 mod budget;
 mod ending;
+mod error_text;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod handshake;

@@ -25,6 +25,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::debug;
 
 use super::ending::{End, Ending, bad_frame, text_of};
+use super::error_text;
 use super::replies::{Expected, Replies, no_room};
 use super::site::Site;
 use super::socket::{Event, Socket};
@@ -381,7 +382,7 @@ impl Answer {
 
     fn error(error: ErrorFrame) -> Self {
         let outcome = error.outcome;
-        Self::new(ServerFrame::Error(error), outcome)
+        Self::new(ServerFrame::Error(error_text::bounded(error)), outcome)
     }
 }
 
