@@ -119,13 +119,7 @@ fn error(id: Option<CommandId>, code: ErrorCode) -> Message {
     error.id = id;
     error.coordinator = Some(hostile_hint());
     if code == ErrorCode::Mongo {
-        error.mongo = Some(MongoError {
-            code: 11000,
-            code_name: HOSTILE.into(),
-            message: HOSTILE.into(),
-            command: None,
-            index: None,
-        });
+        error.mongo = Some(MongoError::new(11000, HOSTILE, HOSTILE));
     }
     frame(&ServerFrame::Error(error))
 }
