@@ -18,6 +18,8 @@ async function start(module) {
   if (typeof WebSocket !== "function") {
     throw refusal("no_websocket", "this runtime has no WebSocket", "Use a browser, or a runtime that has one.");
   }
+  // Node.js 22 has none. The module takes its listener off a socket by such an event of its own.
+  globalThis.CloseEvent ??= class CloseEvent extends Event { code = 0; reason = ""; wasClean = false; };
   try {
     await load(module && { module_or_path: await module });
   } catch (error) {
@@ -55,7 +57,12 @@ export async function outcome(servers, id, options) {
 async function ask(servers, command, options = {}) {
   await init();
   const { timeoutMs = 30_000, id, cluster, first = coordinator, signal, onEvent } = options;
+  // Settles in any case: the module keeps what waits for it until then.
   let stop;
+  const stopped = new Promise((resolve) => {
+    stop = resolve;
+  });
+  if (signal?.aborted) stop();
   const answer = new Promise((resolve, reject) => {
     const tell = (json, answered, resultText) => {
       const fields = JSON.parse(json);
@@ -64,12 +71,11 @@ async function ask(servers, command, options = {}) {
       else notify(onEvent, fields);
     };
     try {
-      stop = wasm.start([servers].flat().join("\n"), command, timeoutMs, id, cluster, first, tell);
+      wasm.start([servers].flat().join("\n"), command, timeoutMs, id, cluster, first, tell, stopped);
     } catch (error) {
       reject(thrown(error));
     }
   });
-  if (stop && signal?.aborted) stop();
   signal?.addEventListener("abort", stop);
   try {
     const answered = await answer;
@@ -77,6 +83,7 @@ async function ask(servers, command, options = {}) {
     return answered;
   } finally {
     signal?.removeEventListener("abort", stop);
+    stop();
   }
 }
 

@@ -33,16 +33,21 @@ impl Platform for Browser {
     type Connection = BrowserConnection;
 
     async fn connect(&self, server: &ServerUrl) -> Result<BrowserConnection, ConnectError> {
-        // The subprotocol is part of the handshake: the browser closes a socket whose server does not select it.
         let mut socket = WebSocket::open_with_protocol(server.as_str(), SUBPROTOCOL)
             .map_err(|error| ConnectError::BadEndpoint([&*error.name, ": ", &error.message].concat()))?;
         // Ready means decided: open, or failed.
         let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
-        if matches!(socket.state(), State::Open) {
-            return Ok(BrowserConnection(socket));
+        if !matches!(socket.state(), State::Open) {
+            // A page is never told why: a refused connection, a refused handshake and a blocked one look alike.
+            return Err(ConnectError::Unreachable("the connection could not be opened".into()));
         }
-        // A page is never told why: a refused connection, a refused handshake and a blocked one look alike.
-        Err(ConnectError::Unreachable("the browser could not connect".into()))
+        // A browser fails the handshake by itself if the server selects nothing. Not every runtime does.
+        if socket.protocol() != SUBPROTOCOL {
+            return Err(ConnectError::BadEndpoint(
+                "it does not speak bellwether.v1".into(),
+            ));
+        }
+        Ok(BrowserConnection(socket))
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -3,11 +3,9 @@
 
 use bellwether_client::{BadServer, CommandId, CommandText, Event, OneShot, Request, ServerList};
 use bellwether_protocol::InvalidCommandId;
-use futures_channel::oneshot;
-use js_sys::Function;
-use wasm_bindgen::closure::Closure;
+use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use crate::browser::{Browser, duration};
 use crate::values;
@@ -16,10 +14,17 @@ use crate::values;
 /// the one with this id.
 ///
 /// `tell` is called with each event as JSON, and at last with the answer, or the fields of an error, as JSON,
-/// with `true` or `false`, and with the reply, if there is one. Returns a function that stops the attempt.
+/// with `true` or `false`, and with the reply, if there is one.
+///
+/// `stopped` stops the attempt when it settles. It must settle in any case, at the latest when the attempt has ended: the
+/// memory of what waits for it is freed then, and not before.
 ///
 /// # Errors
 /// An error's fields as JSON, if what is asked for makes no sense. `tell` is not called then.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "to read the fields of an object takes more code on both sides"
+)]
 #[wasm_bindgen(skip_typescript)]
 pub fn start(
     servers: &str,
@@ -29,7 +34,8 @@ pub fn start(
     cluster: Option<String>,
     first: Option<String>,
     tell: Function,
-) -> Result<JsValue, JsValue> {
+    stopped: Promise,
+) -> Result<(), JsValue> {
     let command = command.as_deref().map(str::parse).transpose();
     let command: Option<CommandText> = command.map_err(|error| values::command_error(&error))?;
     let id = id.as_deref().map(str::parse).transpose();
@@ -43,7 +49,7 @@ pub fn start(
         }
         None => {}
     }
-    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = JsFuture::from(stopped);
     spawn_local(async move {
         let request = match (&command, id) {
             (Some(command), _) => Request::Execute(command),
@@ -51,10 +57,8 @@ pub fn start(
             (None, None) => return,
         };
         let stopped = async {
-            if stopped.await.is_err() {
-                // Whoever could stop it is gone.
-                core::future::pending::<()>().await;
-            }
+            // With whatever it settles.
+            let _ = stopped.await;
         };
         let on_event = |event: Event<'_>| say(&tell, &values::event(event), JsValue::UNDEFINED, None);
         match shot.pass_along(request, stopped, on_event).await {
@@ -67,7 +71,7 @@ pub fn start(
             Err(failure) => say(&tell, &values::failure(&failure), false.into(), None),
         }
     });
-    Ok(Closure::once_into_js(move || stop.send(()).unwrap_or_default()))
+    Ok(())
 }
 
 fn say(tell: &Function, json: &str, decided: JsValue, result: Option<&str>) {
