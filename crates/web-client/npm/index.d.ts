@@ -40,11 +40,14 @@ export function outcome(servers: string | readonly string[], id: string, options
 export function parseServers(text: string): string[];
 
 /**
- * Writes a value as MongoDB Extended JSON: `Date`, `bigint` (64 bits), `Uint8Array`, `NaN`, infinities and -0 as
- * what they are, all else as JSON does. Fields that are `undefined` are left out.
+ * Writes a value as MongoDB Extended JSON. Of every realm: `Date`, `RegExp` (flags i, m, s, u), `bigint` (64 bits), typed
+ * arrays of single bytes, `DataView`, `ArrayBuffer`, plain objects and arrays; the classes of the package bson; objects that have
+ * `toExtendedJSON` or `toJSON`. `NaN`, infinities, -0 and integers that are not safe are written as doubles.
  *
- * @throws {TypeError} for objects of the package bson: its own `EJSON.stringify` writes those.
- * @throws {RangeError} for a `bigint` of more than 64 bits.
+ * @throws {TypeError} for everything that has no meaning in MongoDB: `undefined`, functions, symbols, `Map`, `Set` and other objects of
+ * a class, values that contain themselves or are nested deeper than 250 levels. Its `path` is the place in the value, such as
+ * `deletes[0].q.owner`; empty for the value itself. Its `cause` is what a getter or method has thrown.
+ * @throws {RangeError} with a `path` as well, for a `bigint` of more than 64 bits and a `Date` that is no date.
  */
 export function toExtendedJson(value: unknown): string;
 
@@ -201,4 +204,6 @@ export class BellwetherError extends Error {
   /** Where the command's text is wrong, counted from 1, for the code `bad_command` before anything was sent. */
   readonly line?: number;
   readonly column?: number;
+  /** Where the command's value cannot be written, such as `deletes[0].q.owner`, for the same code. */
+  readonly path?: string;
 }

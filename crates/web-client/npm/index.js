@@ -1,7 +1,10 @@
 // The JavaScript face of the client. The logic is in the WebAssembly module; here stands what is JavaScript's
-// own: loading the module, values, errors, signals.
+// own: loading the module, errors, signals.
 
 import load, * as wasm from "./bellwether_web_client.js";
+import { fromExtendedJson, toExtendedJson } from "./extended_json.js";
+
+export { fromExtendedJson, toExtendedJson };
 
 let loading;
 
@@ -37,8 +40,8 @@ export class BellwetherError extends Error {
 }
 BellwetherError.prototype.name = "BellwetherError";
 
-function refusal(code, reason, hint) {
-  return new BellwetherError({ message: reason, code, outcome: "not_executed", reason, hint, tries: [] });
+function refusal(code, reason, hint, more) {
+  return new BellwetherError({ message: reason, code, outcome: "not_executed", reason, hint, tries: [], ...more });
 }
 
 // The coordinator that answered last is the best guess for the next command.
@@ -124,67 +127,8 @@ export function parseServers(text) {
 
 function textOf(command) {
   try {
-    return typeof command === "string" ? command : String(toExtendedJson(command));
-  } catch (error) {
-    throw refusal("bad_command", error.message, "Nothing was sent. Correct it and try again.");
+    return typeof command === "string" ? command : toExtendedJson(command);
+  } catch ({ message, path }) {
+    throw refusal("bad_command", message, "Nothing was sent. Correct it and try again.", { path });
   }
-}
-
-/** Writes a value as MongoDB Extended JSON. */
-export function toExtendedJson(value) {
-  return JSON.stringify(value, function (name, json) {
-    // A Date has become a string by the time it is handed in; here it is still one.
-    const original = this[name];
-    const written = extended(original);
-    return written === original ? json : written;
-  });
-}
-
-function extended(value) {
-  if (typeof value === "number") {
-    if (!Number.isFinite(value)) return { $numberDouble: String(value) };
-    return Object.is(value, -0) ? { $numberDouble: "-0.0" } : value;
-  }
-  if (typeof value === "bigint") {
-    if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} does not fit into 64 bits`);
-    return { $numberLong: String(value) };
-  }
-  if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw new RangeError("a Date that is no date");
-    return { $date: { $numberLong: String(value.getTime()) } };
-  }
-  if (value instanceof Uint8Array) {
-    const bytes = Array.from(value, (byte) => String.fromCharCode(byte)).join("");
-    return { $binary: { base64: btoa(bytes), subType: "00" } };
-  }
-  if (value?._bsontype) {
-    throw new TypeError(`a ${value._bsontype} of the package bson: write the command with its EJSON.stringify`);
-  }
-  return value;
-}
-
-/** Reads MongoDB Extended JSON into values. */
-export function fromExtendedJson(text) {
-  return JSON.parse(text, (_, value) => {
-    if (typeof value !== "object" || value === null) return value;
-    const [name, ...more] = Object.keys(value);
-    const inner = value[name];
-    if (more.length > 0 || typeof inner === "object") return value;
-    switch (name) {
-      case "$numberInt":
-      case "$numberDouble":
-        return Number(inner);
-      case "$numberLong": {
-        const long = BigInt(inner);
-        return Number.isSafeInteger(Number(long)) ? Number(long) : long;
-      }
-      case "$date": {
-        // Its number has been read by now. What no Date can hold stays as it is.
-        const date = new Date(typeof inner === "bigint" ? NaN : inner);
-        return Number.isNaN(date.getTime()) ? value : date;
-      }
-      default:
-        return value;
-    }
-  });
 }

@@ -13,15 +13,19 @@ export async function shown(client, servers, name) {
 
 /** Values go there and come back. */
 async function commands({ execute, parseServers }, servers, _id) {
-  const document = { _id, long: 2n ** 53n + 1n, at: new Date(0), bytes: new Uint8Array([1, 2]), left_out: undefined };
+  const document = { _id, long: 2n ** 53n + 1n, at: new Date(0), bytes: new Uint8Array([1, 2]), like: /^a/mi, text: "École" };
   const inserted = await execute(servers, { insert: "used", documents: [document] });
   const found = await execute(parseServers(servers), `{"find": "used", "filter": {"_id": ${JSON.stringify(_id)}}}`);
-  const [{ long, at, bytes, ...more }] = found.result.cursor.firstBatch;
+  const liked = await execute(servers, { count: "used", query: { _id, text: /^école$/iu } });
+  const removed = await execute(servers, { delete: "used", deletes: [{ q: { _id, $nor: [{ text: /^É/ }] }, limit: 0 }] });
+  const [{ long, at, bytes, like, ...more }] = found.result.cursor.firstBatch;
   return {
     n: inserted.result.n,
     long: String(long),
     at: at.toISOString(),
     bytes: bytes.$binary.base64,
+    like: like.$regularExpression,
+    liked: [liked.result.n, removed.result.n],
     more: Object.keys(more),
     text: found.resultText.includes('"long":{"$numberLong":"9007199254740993"}'),
     tries: found.tries.at(-1).url === found.server,
@@ -92,6 +96,7 @@ async function mistakes({ BellwetherError, execute, outcome, parseServers }, ser
     duplicate: await refusal(execute(servers, insert)),
     unbalanced: await refusal(execute(servers, '{"count":\n "used"')),
     unwritable: await refusal(execute(servers, { count: "used", query: { n: 2n ** 63n } })),
+    meaningless: await refusal(execute(servers, { delete: "used", deletes: [{ q: { owner: undefined }, limit: 0 }] })),
     forbidden: await refusal(execute(servers, { shutdown: 1 })),
     nowhere: await refusal(execute("http://example.org", insert)),
     elsewhere: await refusal(execute(servers, insert, { cluster: "another" })),
@@ -107,6 +112,7 @@ async function mistakes({ BellwetherError, execute, outcome, parseServers }, ser
     ...Object.fromEntries(told),
     mongo: [errors.duplicate.mongo.codeName, errors.duplicate.mongo.index],
     place: [errors.unbalanced.line, errors.unbalanced.column],
+    path: errors.meaningless.path,
   };
 }
 

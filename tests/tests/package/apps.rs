@@ -72,7 +72,8 @@ async fn use_app(browser: &Browser, origin: &str, servers: &str) -> Result<()> {
 fn expected() -> Value {
     json!({
         "commands": {
-            "n": 1, "long": "9007199254740993", "at": "1970-01-01T00:00:00.000Z", "bytes": "AQI=", "more": ["_id"],
+            "n": 1, "long": "9007199254740993", "at": "1970-01-01T00:00:00.000Z", "bytes": "AQI=", "more": ["_id", "text"],
+            "like": {"pattern": "^a", "options": "im"}, "liked": [1, 0],
             "text": true, "tries": true,
         },
         "outcomes": {
@@ -96,6 +97,7 @@ fn expected() -> Value {
             "duplicate": "mongo not_executed",
             "unbalanced": "bad_command not_executed",
             "unwritable": "bad_command not_executed",
+            "meaningless": "bad_command not_executed",
             "forbidden": "command_not_allowed not_executed",
             "nowhere": "bad_server not_executed",
             "elsewhere": "wrong_cluster not_executed",
@@ -103,6 +105,7 @@ fn expected() -> Value {
             "unlisted": "bad_server not_executed",
             "mongo": ["DuplicateKey", 1],
             "place": [2, 8],
+            "path": "deletes[0].q.owner",
         },
     })
 }

@@ -5,12 +5,13 @@ use anyhow::{Context, Result};
 
 use crate::project::{PACKAGE, Project, pack, repository};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
     "bellwether_web_client.js",
     "bellwether_web_client_bg.wasm",
+    "extended_json.js",
     "index.d.ts",
     "index.js",
     "package.json",

@@ -10,7 +10,16 @@ use crate::tools::Tools;
 const CRATE: &str = "bellwether-web-client";
 
 /// What is written by hand.
-const WRITTEN: [&str; 4] = ["package.json", "README.md", "index.js", "index.d.ts"];
+const WRITTEN: [&str; 5] = [
+    "package.json",
+    "README.md",
+    "index.js",
+    "extended_json.js",
+    "index.d.ts",
+];
+
+/// What of it is made smaller.
+const SCRIPTS: [&str; 2] = ["index.js", "extended_json.js"];
 
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 
@@ -32,7 +41,9 @@ pub(crate) async fn assemble(made: &Path, tools: &Tools) -> Result<PathBuf> {
     for entry in fs::read_dir(made).with_context(|| format!("reading {}", made.display()))? {
         copy(&entry?.path(), &package)?;
     }
-    tools.shrink_script(&package.join("index.js")).await?;
+    for name in SCRIPTS {
+        tools.shrink_script(&package.join(name)).await?;
+    }
     Ok(package)
 }
 

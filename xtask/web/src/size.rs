@@ -12,10 +12,11 @@ use flate2::write::GzEncoder;
 const LIMIT: usize = 43_000;
 
 /// The files a page loads, with their names in the package.
-const LOADED: [&str; 3] = [
+const LOADED: [&str; 4] = [
     "bellwether_web_client_bg.wasm",
     "bellwether_web_client.js",
     "index.js",
+    "extended_json.js",
 ];
 
 /// How much a page loads before its first command.

@@ -74,6 +74,7 @@ fn kind(path: &str) -> &'static str {
     match (path.starts_with("/pkg/"), path.rsplit('.').next()) {
         (true, Some("wasm")) => "package: WebAssembly module",
         (true, _) if path.ends_with("/index.js") => "package: its interface",
+        (true, _) if path.ends_with("/extended_json.js") => "package: values of JavaScript",
         (true, _) => "package: glue of the module",
         (false, Some("js")) => "page: scripts",
         (false, Some("css")) => "page: style",

@@ -1,0 +1,213 @@
+// Values of JavaScript as MongoDB Extended JSON, and back.
+
+/** How deep a value may be nested. MongoDB stores at most 200 levels, and Extended JSON adds objects of its own. */
+const DEEPEST = 250;
+
+/** The flags of a RegExp that mean the same as an option in MongoDB. */
+const OPTIONS = "imsu";
+
+/** The longest place that a message names in full, in characters. */
+const LONGEST_PLACE = 200;
+
+// A method of a built-in class works on the values of every realm, and fails on what only looks like one.
+const timeOf = asked(Date, "getTime");
+const patternOf = asked(RegExp, "source");
+const lengthOf = asked(ArrayBuffer, "byteLength");
+const sharedLengthOf = asked(globalThis.SharedArrayBuffer, "byteLength");
+
+/** Returns a function that gives what a method or getter of the class says of an object; `undefined` if it refuses. */
+function asked(type, name) {
+  const { get, value = get } = Object.getOwnPropertyDescriptor(type?.prototype ?? {}, name) ?? {};
+  return (object) => {
+    try {
+      return value.call(object);
+    } catch {
+      return undefined;
+    }
+  };
+}
+
+/** Why a value cannot be written. The place is added where all of it is known. */
+class Refused {
+  constructor(problem, type = TypeError) {
+    this.problem = problem;
+    this.type = type;
+  }
+}
+
+/** Writes a value as MongoDB Extended JSON. */
+export function toExtendedJson(value) {
+  // The names that lead to the value in hand, and the objects that hold it.
+  const at = { path: [], open: [] };
+  try {
+    return write(value, at);
+  } catch (error) {
+    const path = placeOf(at.path);
+    const place = path.length > LONGEST_PLACE ? `${path.slice(0, LONGEST_PLACE / 2)}…${path.slice(-LONGEST_PLACE / 2)}` : path;
+    const { problem = `cannot be read: ${error?.message}`, type = TypeError } = error instanceof Refused ? error : {};
+    throw Object.assign(new type(`${place || "the value"} ${problem}`, { cause: error }), { path });
+  }
+}
+
+function write(value, at) {
+  switch (typeof value) {
+    case "object":
+      return value === null ? "null" : writeObject(value, at);
+    case "string":
+      return textOf(value);
+    case "number":
+      return numberOf(value);
+    case "boolean":
+      return String(value);
+    case "bigint":
+      if (BigInt.asIntN(64, value) !== value) throw new Refused("is a bigint that does not fit into 64 bits", RangeError);
+      return `{"$numberLong":"${value}"}`;
+    case "undefined":
+      throw new Refused("is undefined; leave it out, or write null");
+    default:
+      throw new Refused(`is a ${typeof value}, which is no value in MongoDB`);
+  }
+}
+
+function textOf(text) {
+  if (/\p{Surrogate}/u.test(text)) throw new Refused("holds half of a surrogate pair, which cannot be written as UTF-8");
+  return JSON.stringify(text);
+}
+
+/** An integer that is not exact has been a double all along: its digits would be read as those of another integer. */
+function numberOf(value) {
+  const isPlain = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
+  if (Object.is(value, -0)) return '{"$numberDouble":"-0.0"}';
+  return isPlain ? String(value) : `{"$numberDouble":"${value}"}`;
+}
+
+function writeObject(value, at) {
+  if (at.open.includes(value)) throw new Refused("contains itself");
+  if (at.open.length === DEEPEST) throw new Refused(`is nested deeper than ${DEEPEST} levels`);
+  at.open.push(value);
+  const written = Array.isArray(value) ? writeArray(value, at) : (!isPlain(value) && builtIn(value)) || writeFields(value, at);
+  at.open.pop();
+  return written;
+}
+
+/** Returns `true` for an object of no class, of whatever realm. */
+function isPlain(value) {
+  const prototype = Object.getPrototypeOf(value);
+  const isOfNoClass = prototype === null || Object.getPrototypeOf(prototype) === null;
+  return isOfNoClass && Object.prototype.toString.call(value) === "[object Object]";
+}
+
+/** Writes an object of a built-in class; `undefined` for all others. */
+function builtIn(value) {
+  const time = timeOf(value);
+  if (time !== undefined) {
+    if (Number.isNaN(time)) throw new Refused("is a Date that is no date", RangeError);
+    return `{"$date":{"$numberLong":"${time}"}}`;
+  }
+  const pattern = patternOf(value);
+  if (pattern !== undefined) {
+    const other = Array.from(value.flags).find((flag) => !OPTIONS.includes(flag));
+    if (other) throw new Refused(`is a RegExp with the flag ${other}, which is no option in MongoDB; it takes i, m, s and u`);
+    return `{"$regularExpression":{"pattern":${textOf(pattern)},"options":"${value.flags}"}}`;
+  }
+  const bytes = bytesOf(value);
+  return bytes && `{"$binary":{"base64":"${base64(bytes)}","subType":"00"}}`;
+}
+
+function bytesOf(value) {
+  if (ArrayBuffer.isView(value)) {
+    if (value.BYTES_PER_ELEMENT > 1) {
+      throw new Refused(`is a ${nameOf(value)}; write its numbers with Array.from, or its bytes as a Uint8Array`);
+    }
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+  return lengthOf(value) === undefined && sharedLengthOf(value) === undefined ? undefined : new Uint8Array(value);
+}
+
+function base64(bytes) {
+  let characters = "";
+  for (let from = 0; from < bytes.length; from += 4096) characters += String.fromCharCode(...bytes.subarray(from, from + 4096));
+  return btoa(characters);
+}
+
+function writeArray(array, at) {
+  const written = [];
+  for (let index = 0; index < array.length; index += 1) written.push(writePart(array, index, at));
+  if (Object.keys(array).length > array.length) throw new Refused("is an array that has fields as well");
+  return `[${written}]`;
+}
+
+function writeFields(value, at) {
+  if (Object.hasOwn(value, "_bsontype")) throw new Refused("has a field _bsontype, which is kept for the classes of the package bson");
+  const convert = value.toExtendedJSON ?? (value._bsontype ? refuseOld() : value.toJSON);
+  const isConverted = typeof convert === "function";
+  // Canonical is meant by the argument. A toJSON gets its field's name.
+  const other = isConverted ? convert.call(value, value.toExtendedJSON ? { relaxed: false } : String(at.path.at(-1) ?? "")) : value;
+  if (other !== value) return write(other, at);
+  if (!isConverted && !isPlain(value)) return writeBoxed(value);
+  const symbol = Object.getOwnPropertySymbols(value).find((each) => Object.getOwnPropertyDescriptor(value, each)?.enumerable);
+  if (symbol) throw new Refused(`has a field whose name is ${String(symbol)}, which is no name in MongoDB`);
+  return `{${Object.keys(value).map((name) => `${JSON.stringify(name)}:${writePart(value, name, at)}`)}}`;
+}
+
+function refuseOld() {
+  throw new Refused("is of a version of the package bson that is too old; use version 4 or newer");
+}
+
+function writePart(holder, name, at) {
+  at.path.push(name);
+  if (typeof name === "string") textOf(name);
+  const written = write(holder[name], at);
+  at.path.pop();
+  return written;
+}
+
+/** Writes what `new Number(1)` and the like hold. Other objects of a class have no meaning. */
+function writeBoxed(value) {
+  const [, name] = /^\[object (String|Number|Boolean|BigInt)\]$/.exec(Object.prototype.toString.call(value)) ?? [];
+  if (name) return write(value.valueOf());
+  throw new Refused(`is an object of the class ${nameOf(value)}, which is no value in MongoDB; write a plain object, an array or text`);
+}
+
+function nameOf(value) {
+  const tag = Object.prototype.toString.call(value).slice(8, -1);
+  return (tag === "Object" && value.constructor?.name) || tag;
+}
+
+/** The place of a value as JavaScript writes it: `deletes[0].q["a.b"]`. */
+function placeOf(path) {
+  return path.reduce((place, name) => {
+    if (typeof name === "number") return `${place}[${name}]`;
+    if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)) return `${place}[${JSON.stringify(name)}]`;
+    return place ? `${place}.${name}` : name;
+  }, "");
+}
+
+/** Reads MongoDB Extended JSON into values. */
+export function fromExtendedJson(text) {
+  return JSON.parse(text, (_, value) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+    const [name, ...more] = Object.keys(value);
+    const inner = value[name];
+    if (more.length > 0 || typeof inner === "object") return value;
+    switch (name) {
+      case "$numberInt":
+      case "$numberDouble": {
+        const number = Number(inner);
+        return Number.isNaN(number) && inner !== "NaN" ? value : number;
+      }
+      case "$numberLong": {
+        if (!/^-?\d+$/.test(inner)) return value;
+        const long = BigInt(inner);
+        return Number.isSafeInteger(Number(long)) ? Number(long) : long;
+      }
+      case "$date": {
+        // Its number has been read by now. What no Date can hold stays as it is.
+        const date = new Date(typeof inner === "bigint" ? NaN : inner);
+        return Number.isNaN(date.getTime()) ? value : date;
+      }
+      default:
+        return value;
+    }
+  });
+}
