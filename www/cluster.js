@@ -6,9 +6,17 @@ const SELDOM_MS = 5000;
 const SOONEST_MS = 500;
 const PATIENCE_MS = 1500;
 
+/// More servers than this are left out of what one of them says.
+const MOST_PEERS = 100;
+/// Longer texts are cut.
+const LONGEST_TEXT = 500;
+/// The last moment that a Date holds.
+const LAST_MS = 8.64e15;
+
 /// The list a page starts with: the server it came from, and those that server knows of.
 export async function knownServers() {
-  const own = `${location.protocol.replace("http", "ws")}//${location.host}/v1`;
+  // Beside this page: a proxy may have put both under a path of its own.
+  const own = new URL("v1", document.baseURI.replace(/^http/, "ws")).href;
   try {
     const { server, coordinator, peers } = await status(own);
     const all = [{ server, url: own }, ...peers, ...(coordinator ? [coordinator] : [])];
@@ -97,10 +105,45 @@ class Server {
 }
 
 async function status(url) {
-  const address = new URL("/status", url.replace(/^ws/, "http"));
-  const answer = await fetch(address, { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE_MS) });
+  const answer = await fetch(statusAddress(url), { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE_MS) });
   if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-  const found = await answer.json();
-  if (typeof found?.server !== "string" || !Array.isArray(found.peers)) throw new Error("no status of a Bellwether server");
-  return found;
+  return statusIn(await answer.json());
+}
+
+/// The status is beside the address for commands, under whatever path a proxy has put both.
+export function statusAddress(url) {
+  return new URL("status", url.replace(/^ws/, "http")).href;
+}
+
+/// The parts of an answer that have the form of a status. Anything may answer at the address of a server.
+export function statusIn(found) {
+  const server = text(found?.server);
+  if (!server || !Array.isArray(found.peers)) throw new Error("no status of a Bellwether server");
+  return {
+    server,
+    role: text(found.role) ?? "unknown",
+    epoch: number(found.epoch, Number.MAX_SAFE_INTEGER),
+    number: /^\d{1,20}$/.test(found.number) ? String(found.number) : undefined,
+    since_ms: number(found.since_ms, LAST_MS),
+    coordinator: neighbour(found.coordinator),
+    peers: found.peers.slice(0, MOST_PEERS).map(neighbour).filter(Boolean),
+    mongodb: isRecord(found.mongodb) ? { available: found.mongodb.available === true, error: text(found.mongodb.error) } : undefined,
+  };
+}
+
+function neighbour(found) {
+  const server = isRecord(found) ? text(found.server) : undefined;
+  return server && { server, url: text(found.url), connected: found.connected === true };
+}
+
+function isRecord(found) {
+  return typeof found === "object" && found !== null;
+}
+
+function text(found) {
+  return typeof found === "string" && found !== "" ? found.slice(0, LONGEST_TEXT) : undefined;
+}
+
+function number(found, most) {
+  return Number.isInteger(found) && found >= 0 && found <= most ? found : undefined;
 }

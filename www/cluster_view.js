@@ -41,7 +41,7 @@ export class ClusterView {
 export function summarized(views) {
   const heard = views.filter(isHeard).map(({ status }) => status);
   const coordinator = coordinatorAmong(heard);
-  if (coordinator) return `${coordinator.server} is coordinator in epoch ${coordinator.epoch}`;
+  if (coordinator) return `${coordinator.server} is coordinator${inEpoch(" in epoch ", coordinator)}`;
   if (views.length === 0) return "No servers listed";
   if (heard.length > 0) return "No coordinator at the moment";
   return views.every(({ silentSince }) => silentSince) ? "No server answers" : "Asking the servers";
@@ -49,7 +49,11 @@ export function summarized(views) {
 
 /// Of two that think so, the one in the higher epoch is right.
 function coordinatorAmong(statuses) {
-  return statuses.filter(({ role }) => role === "coordinator").sort((a, b) => b.epoch - a.epoch)[0];
+  return statuses.filter(({ role }) => role === "coordinator").sort((a, b) => (b.epoch ?? 0) - (a.epoch ?? 0))[0];
+}
+
+function inEpoch(words, { epoch }) {
+  return epoch === undefined ? "" : `${words}${epoch}`;
 }
 
 function largestNumber(views) {
@@ -89,11 +93,11 @@ class Tile {
 
   show({ status, silentSince }, largest) {
     const role = roleOf(status, silentSince);
-    const [shape, word] = ROLES[role] ?? ["dot", role];
+    const [shape, word] = Object.hasOwn(ROLES, role) ? ROLES[role] : ["dot", role];
     this.item.dataset.role = role;
     setIcon(this.icon, shape);
     setText(this.name, status?.server ?? "");
-    setText(this.role, role === "coordinator" ? `${word}, epoch ${status.epoch}` : word);
+    setText(this.role, role === "coordinator" ? `${word}${inEpoch(", epoch ", status)}` : word);
     const since = silentSince ?? status?.since_ms;
     setText(this.since, since ? `for ${lasted(Date.now() - since)}` : "");
     this.#showNumber(silentSince ? null : status?.number, largest);

@@ -4,6 +4,8 @@
 const KEY = "bellwether";
 const VERSION = 1;
 export const LONGEST_HISTORY = 50;
+/// The last moment that a Date holds.
+const LAST_MS = 8.64e15;
 
 export class Storage {
   #area;
@@ -91,7 +93,8 @@ function sound(found) {
 function isEntry(entry) {
   const isTextOrAbsent = (value) => value === undefined || typeof value === "string";
   return typeof entry === "object" && entry !== null && typeof entry.command === "string"
-    && Number.isFinite(entry.at) && Array.isArray(entry.servers) && entry.servers.every((url) => typeof url === "string")
+    && Number.isFinite(entry.at) && Math.abs(entry.at) <= LAST_MS && (entry.ms === undefined || Number.isFinite(entry.ms))
+    && Array.isArray(entry.servers) && entry.servers.every((url) => typeof url === "string")
     && ["running", "executed", "not_executed", "unknown"].includes(entry.outcome)
     && [entry.id, entry.reason, entry.server, entry.cluster, entry.page].every(isTextOrAbsent);
 }

@@ -50,9 +50,11 @@ export function underWay(state) {
 
 export function ended(tried) {
   const { code, outcome, sent } = tried;
-  const isRefusal = !ENDS[code] && outcome === "not_executed";
-  const title = outcome === "unknown" && code === "cancelled" ? "Unknown" : ENDS[code] ?? (isRefusal ? "Refused" : OUTCOMES[outcome]);
-  const explained = sent && code === "cancelled" ? "cancelled while it had the command" : EXPLAINED[code];
+  const end = Object.hasOwn(ENDS, code) ? ENDS[code] : undefined;
+  const isRefusal = !end && outcome === "not_executed";
+  const title = outcome === "unknown" && code === "cancelled" ? "Unknown" : end ?? (isRefusal ? "Refused" : OUTCOMES[outcome]);
+  const explained = sent && code === "cancelled" ? "cancelled while it had the command"
+    : Object.hasOwn(EXPLAINED, code) ? EXPLAINED[code] : undefined;
   const parts = [explained ?? inOwnWords(tried.text, code), tried.hinted ? "asked next because another server named it" : ""];
   return { kind: kindOf(tried), title, text: parts.filter(Boolean).join("; ") };
 }
