@@ -113,7 +113,7 @@ function wireNetwork() {
 
 /// What an earlier page left unfinished is the first thing to settle.
 function offerUnfinished() {
-  const entry = storage.read().history.find((each) => each.id && isInterrupted(each));
+  const entry = storage.read().history.find((each) => isOpen(each, attempt.page) && isInterrupted(each));
   if (entry) attempt.offer(entry);
 }
 

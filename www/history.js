@@ -1,6 +1,8 @@
 // The commands that were sent from here, newest first: {id?, command, servers, at, outcome, reason?, ms?, server?}.
 // Pure: state in, state out.
 
+import { onlyReads } from "./summary.js";
+
 /// With this entry on top. An id stands in the list once, however often it was sent.
 export function remember(state, entry) {
   return { ...state, history: [entry, ...state.history.filter((other) => !isSame(other, entry))] };
@@ -28,9 +30,9 @@ export function isInterrupted(entry, now = Date.now()) {
   return entry.outcome === "running" && (Boolean(entry.closed) || !entry.page || !(entry.until > now));
 }
 
-/// Whether it is still open what became of it, as far as this page knows.
+/// Returns `true` if it is still open what became of it, as far as this page knows. What only reads has no effect in any case.
 export function isOpen(entry, page) {
-  return Boolean(entry.id) && (entry.outcome === "unknown" || (entry.outcome === "running" && entry.page !== page));
+  return Boolean(entry.id) && !onlyReads(entry.command) && (entry.outcome === "unknown" || (entry.outcome === "running" && entry.page !== page));
 }
 
 function isSame(a, b) {

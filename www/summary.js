@@ -8,27 +8,40 @@ const READS = new Set(["find", "aggregate", "count", "distinct", "listCollection
 /// The first field, which is the command's name.
 export function commandName(command) {
   try {
-    const { name } = read(command).parts().next().value;
+    const { name } = first(read(command));
     return typeof name === "string" ? unquoted(name) : "";
   } catch {
     return "";
   }
 }
 
+/// Returns `true` if the command has no effect, whether it is executed or not. A list of such commands has none, either.
 export function onlyReads(command) {
-  return READS.has(commandName(command));
+  try {
+    const { name, value } = first(read(command));
+    if (unquoted(name) !== "transaction") return READS.has(unquoted(name));
+    return value.kind === "array" && [...value.parts()].every((part) => onlyReads(part.value.raw));
+  } catch {
+    return false;
+  }
+}
+
+function first(document) {
+  return document.parts().next().value;
 }
 
 /// For people; empty if there is nothing to say about it.
 export function summary(command, resultText) {
   const reply = read(resultText);
   const number = (name) => digits(reply.field(name));
-  const batch = reply.field("cursor")?.field("firstBatch");
-  const results = reply.field("results");
-  const values = reply.field("values");
-  if (batch?.kind === "array") return several(batch.count(), "document");
-  if (results?.kind === "array") return `${several(results.count(), "command")}, executed as one`;
-  if (values?.kind === "array") return several(values.count(), "value");
+  // One after another: to find a field, all fields before it are read.
+  const list = (value) => (value?.kind === "array" ? value.count() : undefined);
+  const documents = list(reply.field("cursor")?.field("firstBatch"));
+  if (documents !== undefined) return several(documents, "document");
+  const results = list(reply.field("results"));
+  if (results !== undefined) return `${several(results, "command")}, executed as one`;
+  const values = list(reply.field("values"));
+  if (values !== undefined) return several(values, "value");
   switch (commandName(command)) {
     case "insert":
       return `${several(number("n"), "document")} inserted`;

@@ -29,18 +29,21 @@ export function fate(answer, command) {
     const kept = resultText === undefined ? "Its reply was not kept." : "Its reply is below.";
     return verdict("executed", "Executed, once", `${by} says: it was executed in epoch ${epoch}.`, kept);
   }
+  if (onlyReads(command)) {
+    return verdict("not_executed", "No reply", `${by} has no record of it.`,
+      "Commands that only read are not recorded. Send it again: it changes nothing.");
+  }
   if (outcome === "unknown") {
     return verdict("unknown", "Waiting in a queue", `${by} has it and may execute it at any moment.`,
       "Check again in a moment.", ["check", "same", "new"]);
   }
-  const hint = onlyReads(command)
-    ? "Commands that only read are not recorded. Send it again: it changes nothing."
-    : "A try that is still on its way could execute it later. To be sure, send it again with the same id.";
-  return verdict("not_executed", "Not executed until now", `${by} has no record of it.`, hint, ["check", "same", "new"]);
+  return verdict("not_executed", "Not executed until now", `${by} has no record of it.`,
+    "A try that is still on its way could execute it later. To be sure, send it again with the same id.", ["check", "same", "new"]);
 }
 
-export function failure(error, { kind, id }) {
+export function failure(error, { kind, id, command }) {
   const { outcome, reason } = classified(error, id);
+  if (outcome === "unknown" && onlyReads(command ?? "")) return unanswered(sentence(reason));
   const ways = id || error.id ? waysOn(outcome, error.code, kind) : [];
   return verdict(outcome, TITLES[outcome], sentence(reason), hintOf(error, outcome, kind, ways), ways);
 }
@@ -48,6 +51,11 @@ export function failure(error, { kind, id }) {
 export function refusal(error) {
   const reason = error.line ? `The command has a mistake in line ${error.line}, column ${error.column}.` : sentence(error.reason);
   return verdict("not_executed", "Not sent", reason, "Nothing has left this page. Correct it and send it again.");
+}
+
+/// A command that only reads has no effect, whatever became of it: there is nothing to settle.
+function unanswered(reason) {
+  return verdict("not_executed", "No reply", reason, "The command only reads, so it has had no effect. Send it again.");
 }
 
 /// For a command of the history that nobody has settled yet.

@@ -16,7 +16,7 @@ function area(room = Infinity) {
   };
 }
 
-const entry = (id, more = {}) => ({ id, command: `{"find":"${id}"}`, servers: ["ws://a/v1"], at: 1, outcome: "executed", ...more });
+const entry = (id, more = {}) => ({ id, command: `{"insert":"${id}"}`, servers: ["ws://a/v1"], at: 1, outcome: "executed", ...more });
 
 test("two tabs add to one history", () => {
   const shared = area();
@@ -60,7 +60,8 @@ test("garbage is nothing, and what is sound among it is kept", () => {
     place.setItem("bellwether", text);
     assert.deepEqual(new Storage(place).read(), { version: 1, history: [] }, text);
   }
-  const mixed = { version: 1, servers: "a:1", history: [null, 5, {}, { ...entry("x"), servers: 5 }, entry("good"), { ...entry("y"), outcome: {} }] };
+  const mixed = { version: 1, servers: "a:1", history: [null, 5, {}, { ...entry("x"), servers: 5 }, entry("good"), { ...entry("y"), outcome: {} },
+    { ...entry("z"), at: 1e300 }, { ...entry("v"), ms: {} }] };
   place.setItem("bellwether", JSON.stringify(mixed));
   assert.deepEqual(new Storage(place).read(), { version: 1, servers: "a:1", history: [entry("good")] });
 });
@@ -100,6 +101,7 @@ test("a closed page leaves its commands to be settled", () => {
   assert.equal(isInterrupted(entry("d"), 500), false);
   assert.deepEqual([isOpen(mine, "p"), isOpen(mine, "q"), isOpen(entry("e", { outcome: "unknown" }), "p"), isOpen(entry("f"), "p")],
     [false, true, true, false]);
+  assert.equal(isOpen(entry("g", { outcome: "unknown", command: '{"find":"c"}' }), "p"), false, "a read has no effect");
 });
 
 test("clearing the history keeps what is under way", () => {

@@ -27,3 +27,11 @@ test("a command's name is its first field", () => {
   assert.equal(onlyReads('{"aggregate":"c"}'), true);
   assert.equal(onlyReads('{"findAndModify":"c"}'), false);
 });
+
+test("a list of commands only reads if all of them do", () => {
+  assert.equal(onlyReads('{"transaction":[{"find":"a"},{"count":"b"}]}'), true);
+  assert.equal(onlyReads('{"transaction":[{"find":"a"},{"insert":"b"}]}'), false);
+  for (const broken of ["", "{", "{}", "[]", "nonsense", '{"transaction":1}', '{"transaction"', '{"constructor":1}']) {
+    assert.equal(onlyReads(broken), false, broken);
+  }
+});

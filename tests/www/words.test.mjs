@@ -54,6 +54,23 @@ test("an error of the page itself settles nothing once the command was sent", ()
   assert.equal(verdicts.failure(crash, { kind: "execute" }).outcome, "not_executed");
 });
 
+test("a command that only reads has no effect, whatever became of it", () => {
+  for (const command of ['{"find":"c"}', '{"transaction":[{"count":"c"}]}']) {
+    const { outcome, title, hint, again } = verdicts.failure({ outcome: "unknown", id: "1", reason: "r", hint: "Ask." }, { kind: "execute", id: "1", command });
+    assert.deepEqual([outcome, title, again], ["not_executed", "No reply", []]);
+    assert.match(hint, /no effect/);
+  }
+  const write = verdicts.failure({ outcome: "unknown", id: "1", reason: "r" }, { kind: "execute", id: "1", command: '{"insert":"c"}' });
+  assert.equal(write.outcome, "unknown");
+});
+
+test("codes that name what every object has are codes like others", () => {
+  for (const code of ["constructor", "__proto__", "toString"]) {
+    assert.equal(ended(tried({ code })).title, "Refused");
+    assert.equal(typeof ended(tried({ code, text: "t" })).text, "string");
+  }
+});
+
 test("what MongoDB refused is counted from one", () => {
   const mongo = { code: 11000, codeName: "DuplicateKey", message: "m", index: 1, command: 0 };
   const { hint } = verdicts.failure({ outcome: "not_executed", reason: "r", hint: "", mongo }, { kind: "execute" });
@@ -65,7 +82,9 @@ test("a fate in words", () => {
   const done = verdicts.fate(fate({ outcome: "executed", epoch: 3, resultText: "{}" }), '{"insert":"c"}');
   assert.equal(done.reason, "s1 says: it was executed in epoch 3.");
   assert.deepEqual(done.again, []);
-  assert.match(verdicts.fate(fate({ outcome: "not_executed" }), '{"find":"c"}').hint, /only read/);
+  const read = verdicts.fate(fate({ outcome: "not_executed" }), '{"find":"c"}');
+  assert.match(read.hint, /only read/);
+  assert.deepEqual(read.again, []);
   assert.match(verdicts.fate(fate({ outcome: "not_executed" }), '{"insert":"c"}').hint, /same id/);
   assert.equal(verdicts.fate(fate({ outcome: "unknown" }), "{}").outcome, "unknown");
 });
