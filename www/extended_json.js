@@ -16,12 +16,26 @@ const TYPES = new Set([
   "$regularExpression", "$minKey", "$maxKey", "$symbol", "$code", "$undefined",
 ]);
 
-/// A value: its place in the text.
+/// A document that stands for one value has fewer marks in it: brackets, commas and strings.
+const MOST_MARKS = 1000;
+
+/// A value: its place in the text. Its end is looked for when it is needed, since that reads all of the value.
 export class Value {
-  constructor(text, start, end = valueEnd(text, start)) {
+  #end;
+
+  constructor(text, start) {
     this.text = text;
     this.start = start;
-    this.end = end;
+  }
+
+  get end() {
+    this.#end ??= valueEnd(this.text, this.start);
+    return this.#end;
+  }
+
+  /// How many characters it takes, if that is found without reading much further than `most`.
+  isWithin(most) {
+    return this.#end === undefined ? valueEnd(this.text, this.start, most) !== undefined : this.#end - this.start <= most;
   }
 
   get raw() {
@@ -42,7 +56,7 @@ export class Value {
     if (this.text.charCodeAt(at + 1) !== DOLLAR) return undefined;
     const name = this.text.slice(at + 1, stringEnd(this.text, at) - 1);
     // Code with a scope has a document in it, which may be large: it is shown as one.
-    return TYPES.has(name) && isAlone(this.parts()) ? name : undefined;
+    return TYPES.has(name) && isAlone(this.text, at) ? name : undefined;
   }
 
   /// The fields or elements in their order, read one by one.
@@ -50,7 +64,7 @@ export class Value {
     const { text } = this;
     const named = text.charCodeAt(this.start) === OPEN_DOCUMENT;
     let at = blank(text, this.start + 1);
-    for (let index = 0; at < this.end - 1; index += 1) {
+    for (let index = 0; at < text.length && !isClose(text.charCodeAt(at)); index += 1) {
       let name = index;
       if (named) {
         const end = stringEnd(text, at);
@@ -64,10 +78,20 @@ export class Value {
     }
   }
 
-  /// How many fields or elements there are, counted without keeping any.
+  /// How many fields or elements there are, counted in one pass.
   count() {
-    let count = 0;
-    for (const _ of this.parts()) count += 1;
+    const { text } = this;
+    let at = blank(text, this.start + 1);
+    if (isClose(text.charCodeAt(at))) return 0;
+    let count = 1;
+    for (let depth = 1; at < text.length && depth > 0; at += 1) {
+      const char = text.charCodeAt(at);
+      if (char === QUOTE) at = stringEnd(text, at) - 1;
+      else if (isOpen(char)) depth += 1;
+      else if (isClose(char)) depth -= 1;
+      else if (char === COMMA && depth === 1) count += 1;
+    }
+    this.#end ??= at;
     return count;
   }
 
@@ -100,30 +124,38 @@ export function shown(value, relaxed) {
   return (relaxed && READABLE[type]?.(value)) || { text: compact(raw), type: "other" };
 }
 
-/// The whole value with two spaces for each level, canonical or relaxed.
-export function print(value, relaxed) {
+/// The whole value with two spaces for each level, canonical or relaxed; undefined if that takes more than `most` characters.
+export function print(value, relaxed, most = Infinity) {
   const out = [];
+  let length = 0;
+  const put = (...texts) => {
+    for (const text of texts) {
+      out.push(text);
+      length += text.length;
+    }
+  };
   // The containers that are open, the innermost last. No recursion: a server may send any depth.
   const open = [];
   const begin = (part) => {
     if (part.kind === "leaf") {
-      out.push((relaxed && RELAXED[part.type]?.(part)) || compact(part.raw));
+      put((relaxed && RELAXED[part.type]?.(part)) || compact(part.raw));
       return;
     }
     const isArray = part.kind === "array";
-    out.push(isArray ? "[" : "{");
+    put(isArray ? "[" : "{");
     open.push({ parts: part.parts(), isArray, isEmpty: true });
   };
   begin(value);
   while (open.length > 0) {
+    if (length > most) return undefined;
     const container = open.at(-1);
     const { done, value: part } = container.parts.next();
     if (done) {
       open.pop();
-      if (!container.isEmpty) out.push(line(open.length));
-      out.push(container.isArray ? "]" : "}");
+      if (!container.isEmpty) put(line(open.length));
+      put(container.isArray ? "]" : "}");
     } else {
-      out.push(container.isEmpty ? "" : ",", line(open.length), container.isArray ? "" : `${part.name}: `);
+      put(container.isEmpty ? "" : ",", line(open.length), container.isArray ? "" : `${part.name}: `);
       container.isEmpty = false;
       begin(part.value);
     }
@@ -219,9 +251,19 @@ function compact(raw) {
   return raw.startsWith("{") ? raw.replace(/("(?:[^"\\]|\\.)*")|\s+/g, "$1") : raw;
 }
 
-function isAlone(parts) {
-  parts.next();
-  return parts.next().done;
+/// Returns `true` if the field that begins here is the only one and holds little, as in all documents that stand for one value.
+function isAlone(text, at) {
+  const content = blank(text, blank(text, stringEnd(text, at)) + 1);
+  const end = valueEnd(text, content, Infinity, MOST_MARKS);
+  return end !== undefined && isClose(text.charCodeAt(blank(text, end)));
+}
+
+function isOpen(char) {
+  return char === OPEN_DOCUMENT || char === OPEN_ARRAY;
+}
+
+function isClose(char) {
+  return char === CLOSE_DOCUMENT || char === CLOSE_ARRAY;
 }
 
 /// The next place that is not blank.
@@ -242,28 +284,41 @@ function stringEnd(text, start) {
   }
 }
 
-/// Behind the value that begins here. A loop, so that no depth is too deep.
-function valueEnd(text, start) {
+/// Behind the value that begins here; undefined if it has more characters or marks than these. A loop, so that no depth is
+/// too deep.
+function valueEnd(text, start, most = Infinity, marks = Infinity) {
   const first = text.charCodeAt(start);
-  if (first === QUOTE) return stringEnd(text, start);
-  if (first !== OPEN_DOCUMENT && first !== OPEN_ARRAY) return wordEnd(text, start);
+  if (first === QUOTE) return within(start, stringEnd(text, start), most);
+  if (!isOpen(first)) return within(start, wordEnd(text, start), most);
+  let left = marks;
   for (let at = start, depth = 0; at < text.length;) {
     const char = text.charCodeAt(at);
     if (char === QUOTE) {
       at = stringEnd(text, at);
+      left -= 1;
       continue;
     }
     at += 1;
-    if (char === OPEN_DOCUMENT || char === OPEN_ARRAY) depth += 1;
-    else if (char === CLOSE_DOCUMENT || char === CLOSE_ARRAY) depth -= 1;
-    if (depth === 0) return at;
+    if (isOpen(char)) depth += 1;
+    else if (isClose(char)) depth -= 1;
+    else if (char !== COMMA) continue;
+    left -= 1;
+    if (depth === 0) return within(start, at, most);
+    if (left < 0 || at - start > most) return undefined;
   }
   return text.length;
+}
+
+function within(start, end, most) {
+  return end - start <= most ? end : undefined;
 }
 
 /// Behind a number, true, false or null.
 function wordEnd(text, start) {
   let at = start;
-  while (at < text.length && !/[\s,\]}]/.test(text[at])) at += 1;
+  for (; at < text.length; at += 1) {
+    const char = text.charCodeAt(at);
+    if (char <= 0x20 || char === COMMA || isClose(char)) break;
+  }
   return at;
 }

@@ -1,9 +1,13 @@
-// MongoDB's reply: the tree, the switch between its two forms, and Copy.
+// MongoDB's reply: the tree, the switch between its two forms, Copy and Save.
 
-import { byId, setText } from "./dom.js";
+import { byId, element, setText } from "./dom.js";
 import { print, read } from "./extended_json.js";
 import { summary } from "./summary.js";
 import { Tree } from "./tree.js";
+
+/// A longer reply is copied as it was received: to indent it takes long, and makes several times as much of it.
+const LONGEST_PRINTED = 4_000_000;
+const KEPT_MS = 60_000;
 
 export class Reply {
   #storage;
@@ -19,6 +23,7 @@ export class Reply {
       this.#draw();
     });
     byId("copy").addEventListener("click", () => this.#copy());
+    byId("save").addEventListener("click", () => save(this.#text));
     this.#draw();
   }
 
@@ -49,11 +54,22 @@ export class Reply {
 
   async #copy() {
     const copy = byId("copy");
-    const text = print(read(this.#text), this.#form === "relaxed");
+    const printed = this.#text.length <= LONGEST_PRINTED && print(read(this.#text), this.#form === "relaxed", LONGEST_PRINTED);
+    const text = printed || this.#text;
     const isCopied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
     setText(copy, isCopied || copyOld(text) ? "Copied" : "Not allowed");
     setTimeout(() => setText(copy, "Copy"), 1500);
   }
+}
+
+/// As a file, exactly as it was received.
+function save(text) {
+  const link = element("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  link.download = "reply.json";
+  link.click();
+  // The download has begun by then, and holds what it needs.
+  setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
 }
 
 /// Without a secure origin there is no clipboard but the old one.

@@ -13,6 +13,10 @@ const DEEPEST_INDENT = 12;
 /// Longer texts are cut until asked for.
 const LONGEST_TEXT = 2000;
 const LONGEST_PREVIEW = 120;
+/// A preview reads no part that has more characters.
+const LONGEST_PREVIEWED = 10_000;
+/// Characters of what is opened without being asked for, beyond the first level. To make a row, all of its value is read.
+const OPENED_BY_ITSELF = 2_000_000;
 
 export class Tree {
   #box;
@@ -51,10 +55,16 @@ export class Tree {
     for (let level = rows; level.length > 0;) {
       const shut = level.filter((row) => row.ariaExpanded === "false" && !this.#nodes.get(row).isShut);
       const more = shut.reduce((sum, row) => sum + Math.min(this.#nodes.get(row).count, CHUNK), 0);
-      if (more > room) return;
+      const length = shut.reduce((sum, row) => sum + this.#lengthOf(row), 0);
+      if (more > room || (level !== rows && length > OPENED_BY_ITSELF)) return;
       room -= more;
       level = shut.flatMap((row) => this.#open(row));
     }
+  }
+
+  #lengthOf(row) {
+    const { value } = this.#nodes.get(row);
+    return value.end - value.start;
   }
 
   #row(node) {
@@ -108,6 +118,7 @@ export class Tree {
   #preview(value) {
     let text = "";
     for (const { name, value: part } of value.parts()) {
+      if (!part.isWithin(LONGEST_PREVIEWED)) return `${text && `${text}, `}…`;
       const inside = part.kind === "leaf" ? shown(part, this.#relaxed).text.slice(0, LONGEST_PREVIEW) : { array: "[…]", document: "{…}" }[part.kind];
       text += `${text && ", "}${typeof name === "string" ? `${name.slice(1, -1)}: ` : ""}${inside}`;
       if (text.length > LONGEST_PREVIEW) return `${text.slice(0, LONGEST_PREVIEW)}…`;

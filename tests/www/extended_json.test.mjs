@@ -79,3 +79,25 @@ test("no depth is too deep", () => {
   assert.equal(printed.replace(/\s/g, ""), deep);
   assert.ok(printed.length < 500 * deep.length, "the indent grows without end");
 });
+
+test("printing stops where it takes more than is wanted", () => {
+  const deep = "[".repeat(1_000_000) + "]".repeat(1_000_000);
+  assert.equal(print(read(deep), true, 10_000), undefined);
+  assert.equal(print(read("[1]"), true, 10_000), "[\n  1\n]");
+});
+
+test("parts are counted as they are read", () => {
+  for (const text of ["[]", "{}", "[ ]", "[1]", '[ "a,]" , {"b":[1,2]}, 3 ]', '{"a,":",","b":[],"c":{"d":1,"e":2}}', '["\\\"",1]']) {
+    assert.equal(read(text).count(), [...read(text).parts()].length, text);
+    assert.equal(read(text).end, text.length, text);
+  }
+});
+
+test("a value that only begins like one of Extended JSON is a document, however much is in it", () => {
+  const levels = 100_000;
+  const text = `${'{"$oid":'.repeat(levels)}1${"}".repeat(levels)}`;
+  assert.equal(read(text).kind, "document");
+  assert.equal(read(`{"$binary":{"base64":"${"A".repeat(1_000_000)}","subType":"00"}}`).kind, "leaf");
+  assert.equal(read(text).isWithin(100), false);
+  assert.equal(read("[1,2]").isWithin(100), true);
+});

@@ -5,6 +5,7 @@
 //! not be. `cargo test -p bellwether-tests --test page rows::` runs those of one subject.
 
 mod access;
+mod bounds;
 mod editor;
 mod history;
 mod rows;
@@ -65,6 +66,9 @@ fn main() -> Result<ExitCode> {
             what_is_loaded_is_compressed_where_the_browser_reads_that
             the_policy_holds
             only_modules_of_its_own_are_loaded;
+        bounds:
+            a_status_of_another_form_stops_nothing
+            of_a_large_reply_little_is_shown_at_first;
         access:
             nothing_sent_yet
             under_way
