@@ -50,6 +50,15 @@ test("a RegExp is written with the flags that MongoDB has", () => {
   assert.equal(toExtendedJson({ $not: /é/sumi }), '{"$not":{"$regularExpression":{"pattern":"é","options":"imsu"}}}');
 });
 
+test("a RegExp's escapes that MongoDB does not know are written as the characters they mean", () => {
+  const pattern = (like) => JSON.parse(toExtendedJson(like)).$regularExpression.pattern;
+  assert.equal(pattern(/\u00e9\xe9[\u2028]\\u0041\U0041/), "é\\xe9[\u2028]\\\\u0041\\U0041");
+  assert.equal(pattern(/\u002e\u0000/), "\\x2e\\x00");
+  assert.equal(pattern(/\ud83d\ude00\u{1F600}\u{2e}/u), "😀😀\\x2e");
+  assert.equal(pattern(/\u{5}/), "\\u{5}");
+  assert.throws(() => toExtendedJson(/\ud83d/), /half of a surrogate pair/);
+});
+
 test("everything that holds single bytes is written as binary", () => {
   const bytes = Uint8Array.of(9, 1, 2, 9);
   const views = [

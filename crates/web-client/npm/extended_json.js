@@ -108,10 +108,22 @@ function builtIn(value) {
   if (pattern !== undefined) {
     const other = Array.from(value.flags).find((flag) => !OPTIONS.includes(flag));
     if (other) throw new Refused(`is a RegExp with the flag ${other}, which is no option in MongoDB; it takes i, m, s and u`);
-    return `{"$regularExpression":{"pattern":${textOf(pattern)},"options":"${value.flags}"}}`;
+    return `{"$regularExpression":{"pattern":${textOf(unescaped(pattern, value.flags))},"options":"${value.flags}"}}`;
   }
   const bytes = bytesOf(value);
   return bytes && `{"$binary":{"base64":"${base64(bytes)}","subType":"00"}}`;
+}
+
+/**
+ * MongoDB takes no `\u`, which Bun writes for every character that is not ASCII. The pattern gets the character itself, or `\x`
+ * for one that could have a meaning. Without the flag u, `\u{5}` is the letter u, five times.
+ */
+function unescaped(pattern, flags) {
+  return pattern.replace(/\\(?:u([\da-fA-F]{4})|u\{([\da-fA-F]+)\}|[^])/g, (escape, short, long) => {
+    const code = parseInt(short ?? (flags.includes("u") ? long : undefined), 16);
+    if (Number.isNaN(code)) return escape;
+    return code < 0x80 ? `\\x${code.toString(16).padStart(2, "0")}` : String.fromCodePoint(code);
+  });
 }
 
 function bytesOf(value) {
