@@ -6,6 +6,8 @@ import { fromExtendedJson, toExtendedJson } from "./extended_json.js";
 
 export { fromExtendedJson, toExtendedJson };
 
+const MODULE = "bellwether_web_client_bg.wasm";
+
 let loading;
 
 /** Loads the WebAssembly module, once. The other functions do so by themselves. */
@@ -19,16 +21,24 @@ export function init(module) {
 
 async function start(module) {
   if (typeof WebSocket !== "function") {
-    throw refusal("no_websocket", "this runtime has no WebSocket", "Use a browser, or a runtime that has one.");
+    throw refusal("no_websocket", "this runtime has no WebSocket", "Use a browser, Node.js 22 or newer, Deno or Bun.");
   }
   // Node.js 22 has none. The module takes its listener off a socket by such an event of its own.
   globalThis.CloseEvent ??= class CloseEvent extends Event { code = 0; reason = ""; wasClean = false; };
   try {
-    await load(module && { module_or_path: await module });
+    const source = await module;
+    await load(readFrom(source ?? new URL(MODULE, import.meta.url)) ?? (source && { module_or_path: source }));
   } catch (error) {
     throw refusal("module", `the client's WebAssembly module cannot be loaded: ${error.message}`,
       "Serve bellwether_web_client_bg.wasm next to index.js, and allow 'wasm-unsafe-eval' in script-src.");
   }
+}
+
+/** Reads a file's bytes in Node.js, whose `fetch` reads none. */
+function readFrom(source) {
+  // Not by an import, which bundlers for browsers would follow.
+  const files = globalThis.process?.getBuiltinModule?.("node:fs/promises");
+  return files && /^file:/.test(source) ? { module_or_path: files.readFile(new URL(source)) } : undefined;
 }
 
 /** What a promise is rejected with: an error that says what became of the command. */
@@ -95,7 +105,9 @@ function notify(onEvent, event) {
     onEvent?.(event);
   } catch (error) {
     // A listener's mistake is the listener's: the command goes on.
-    reportError(error);
+    if (typeof reportError === "function") reportError(error);
+    // Node.js has no such function: there it is an exception that nobody has caught.
+    else queueMicrotask(() => { throw error; });
   }
 }
 

@@ -1,7 +1,7 @@
-//! The one-shot client of a Bellwether cluster for web pages.
+//! The one-shot client of a Bellwether cluster for web pages, and for Node.js, Deno and Bun.
 //!
-//! The logic is [`bellwether-client`](../bellwether_client/index.html)'s; this crate brings the browser's
-//! sockets, clock and randomness. Together with the JavaScript in `npm/` it is built into the npm package
+//! The logic is [`bellwether-client`](../bellwether_client/index.html)'s; this crate brings the sockets, clock and
+//! randomness that browsers and these runtimes have in common. Together with the JavaScript in `npm/` it is built into the npm package
 //! `bellwether-web-client` by `cargo xtask web`:
 //!
 //! ```js

@@ -67,12 +67,7 @@ async function aborts({ execute }, servers, _id) {
 /** Listeners hear what happens, in order, and cannot disturb it. */
 async function listeners({ execute }, servers) {
   const events = [];
-  const reported = new Promise((resolve) => {
-    addEventListener("error", (event) => {
-      event.preventDefault();
-      resolve(event.error.message);
-    }, { once: true });
-  });
+  const reported = nextReported();
   const { id, server } = await execute(servers, { count: "used" }, {
     onEvent(event) {
       events.push(event);
@@ -87,6 +82,20 @@ async function listeners({ execute }, servers) {
     sent: sent.id === id && sent.index === index,
     reported: await reported,
   };
+}
+
+/** The message of the next error that nobody catches, as the runtime reports it. */
+async function nextReported() {
+  return new Promise((resolve) => {
+    if (globalThis.process?.once) {
+      process.once("uncaughtException", ({ message }) => resolve(message));
+      return;
+    }
+    addEventListener("error", (event) => {
+      event.preventDefault();
+      resolve(event.error.message);
+    }, { once: true });
+  });
 }
 
 /** Mistakes are told apart, and as what they are. */

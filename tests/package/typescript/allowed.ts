@@ -95,7 +95,7 @@ try {
   const advice: Record<Outcome, string> = { not_executed: "again", unknown: "ask", executed: "no more" };
   const id: string | undefined = error.id;
   const mongo: number | undefined = error.mongo?.code;
-  const place: (number | undefined)[] = [error.line, error.column];
+  const place: (number | string | undefined)[] = [error.line, error.column, error.path];
   console.log(error.name, error.message, error.code, error.reason, error.hint, advice[what], id, mongo, place);
   console.log(error.tries.map(said), error.mongo?.codeName, error.mongo?.message, error.mongo?.index, error.mongo?.command);
 }

@@ -69,7 +69,7 @@ async fn use_app(browser: &Browser, origin: &str, servers: &str) -> Result<()> {
 }
 
 /// What the apps show: see `tests/package/app/shown.js`.
-fn expected() -> Value {
+pub(crate) fn expected() -> Value {
     json!({
         "commands": {
             "n": 1, "long": "9007199254740993", "at": "1970-01-01T00:00:00.000Z", "bytes": "AQI=", "more": ["_id", "text"],

@@ -54,6 +54,14 @@ impl Project {
         self.run(&mut node).await
     }
 
+    /// Runs one of its scripts with this program and these arguments before the script's name, and gives what it printed.
+    pub(crate) async fn run_script(&self, runtime: &[String], script: &str, args: &[&str]) -> Result<String> {
+        let (program, options) = runtime.split_first().context("a runtime is a program")?;
+        let mut run = Command::new(program);
+        run.args(options).arg(script).args(args);
+        self.run(&mut run).await
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.0.path()
     }
@@ -118,6 +126,6 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("package")
 }

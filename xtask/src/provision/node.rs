@@ -5,7 +5,7 @@ use super::Missing;
 use crate::step::{root, say};
 
 /// Who depends on packages of npm, and for what.
-const DEPENDENTS: [(&str, &str); 4] = [
+const DEPENDENTS: [(&str, &str); 6] = [
     ("xtask/web/package.json", "to make the browser client small"),
     (
         "tests/package/vite/package.json",
@@ -14,6 +14,14 @@ const DEPENDENTS: [(&str, &str); 4] = [
     (
         "tests/package/typescript/package.json",
         "to test the package's types",
+    ),
+    (
+        "tests/package/runtimes/package.json",
+        "to test the package in Node.js 22, Deno and Bun",
+    ),
+    (
+        "tests/package/program/package.json",
+        "to test the package with values of the package bson",
     ),
     (
         "tests/tests/page/package.json",
