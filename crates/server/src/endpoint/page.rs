@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -85,10 +85,14 @@ impl Page {
             self.compressed.get(path)
         };
         let takes_gzip = takes_gzip(request.headers());
+        let directory = directory(request.uri());
         let mut response = match self.files.try_call(request).await {
             Ok(response) => response.map(Body::new),
             Err(error) => return unreadable(&error).into_response(),
         };
+        if let Some(location) = response.headers_mut().get_mut(header::LOCATION) {
+            *location = directory;
+        }
         let Some(file) = file else {
             return response;
         };
@@ -108,6 +112,14 @@ impl Page {
         }
         response.map(|_| Body::from(file.bytes.clone()))
     }
+}
+
+/// Where a directory is that was asked for without the slash at its end, relative to the request. The path of the request
+/// would not do: `//name` would be a host, and a proxy may have taken a prefix off.
+fn directory(uri: &Uri) -> HeaderValue {
+    let name = uri.path().rsplit('/').next().unwrap_or_default();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    HeaderValue::try_from(format!("./{name}/{query}")).unwrap_or(HeaderValue::from_static("/"))
 }
 
 fn unreadable(error: &io::Error) -> StatusCode {
@@ -282,6 +294,32 @@ mod tests {
         let request = request.header(GZIP.0, GZIP.1).body(Body::empty()).unwrap();
         let head = page.clone().answer(request).await;
         assert_eq!(head.headers()[header::CONTENT_ENCODING], "gzip");
+    }
+
+    #[tokio::test]
+    async fn a_directory_is_named_beside_the_request_and_never_a_host() {
+        let www = TempDir::new().unwrap();
+        fs::create_dir(www.path().join("pkg")).unwrap();
+        let page = Page::load(www.path()).await;
+        for path in [
+            "/pkg",
+            "//pkg",
+            "///pkg",
+            "//pkg?x=//y",
+            "/.//pkg",
+            "//evil.example//pkg",
+        ] {
+            let (answer, _) = ask(&page, path, &[]).await;
+            let Some(location) = text(&answer, header::LOCATION) else {
+                assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+                continue;
+            };
+            let query = path.split_once('?').map_or("", |(_, query)| query);
+            let location = location.trim_end_matches(query).trim_end_matches('?');
+            assert_eq!(location, "./pkg/", "{path}");
+        }
+        let (answer, _) = ask(&page, "//pkg", &[]).await;
+        assert!(answer.status().is_redirection());
     }
 
     #[tokio::test]
