@@ -33,7 +33,7 @@ export class Value {
     return this.#end;
   }
 
-  /// How many characters it takes, if that is found without reading much further than `most`.
+  /// Returns `true` if it takes at most `most` characters. Reads little more than that.
   isWithin(most) {
     return this.#end === undefined ? valueEnd(this.text, this.start, most) !== undefined : this.#end - this.start <= most;
   }

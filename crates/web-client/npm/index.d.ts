@@ -86,7 +86,7 @@ export interface ExecuteOptions extends AskOptions {
 
 /**
  * What became of a command: it has had no effect; it may or may not have; it has, once, and a majority of MongoDB's
- * members has it.
+ * members has it. A command that only reads has no effect in any case.
  */
 export type Outcome = "not_executed" | "unknown" | "executed";
 
