@@ -23,6 +23,7 @@ mod journal;
 mod load;
 pub mod markdown;
 mod page;
+mod path_proxy;
 mod ports;
 mod process;
 mod program;
@@ -51,6 +52,7 @@ pub use http::{HttpAnswer, http_get};
 pub use journal::Journal;
 pub use load::{Load, LoadReport, execute, execute_within};
 pub use page::{Page, Row, Shown};
+pub use path_proxy::PathProxy;
 pub use ports::{free_ports, is_free};
 pub use process::{Process, Recipe};
 pub use program::{

@@ -1,7 +1,7 @@
-//! Servers that answer in another form than they should, or with more than anybody can read. The page goes on.
+//! Servers that answer in another form than they should, with more than anybody can read, or at another place. The page goes on.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{FalseServer, wait_until};
+use bellwether_tests::{FalseServer, Page, PathProxy, wait_until};
 use serde_json::json;
 
 use crate::rows::hello_ok;
@@ -82,5 +82,30 @@ pub(crate) async fn of_a_large_reply_little_is_shown_at_first(stage: &mut Stage)
         document.getElementById('save').click(); URL.createObjectURL = make; return size";
     let saved = page.run(save, vec![]).await?;
     ensure!(saved.as_u64().unwrap_or_default() > 2 * LEVELS as u64, "{saved}");
+    Ok(())
+}
+
+pub(crate) async fn under_a_path_everything_is_asked_for_there(stage: &mut Stage) -> Result<()> {
+    let proxy = PathProxy::start("/gate/s3", stage.cluster.servers[COORDINATOR].port).await?;
+    let page = Page::open(&stage.browser, &proxy.page()).await?;
+    let servers = page
+        .run("return document.getElementById('servers').value", vec![])
+        .await?;
+    let servers = servers.as_str().unwrap_or_default();
+    ensure!(servers.lines().any(|server| server == proxy.url()), "{servers}");
+    page.servers(&[proxy.url()]).await?;
+    page.execute(&insert("under a path"))
+        .await?
+        .expect("executed", &[(&proxy.url(), "executed")])?;
+    wait_until("the server in the view of the cluster", async || {
+        let note = page.text("#cluster-note").await?;
+        ensure!(note.contains("s3 is coordinator"), "{note}");
+        Ok(())
+    })
+    .await?;
+    // The list it begins with names the others too. Only pages from their own addresses may have their status.
+    for line in stage.browser.console().await? {
+        ensure!(line.to_string().contains("/status"), "on the console: {line}");
+    }
     Ok(())
 }

@@ -41,6 +41,7 @@ fn main() -> Result<ExitCode> {
             checking_the_outcome_changes_nothing
             the_same_id_executes_once
             sent_as_new_it_is_executed_again
+            a_lost_read_leaves_nothing_to_settle
             a_stopped_coordinator_leaves_it_unknown
             a_coordinator_killed_in_mid_command;
         editor:
@@ -68,7 +69,8 @@ fn main() -> Result<ExitCode> {
             only_modules_of_its_own_are_loaded;
         bounds:
             a_status_of_another_form_stops_nothing
-            of_a_large_reply_little_is_shown_at_first;
+            of_a_large_reply_little_is_shown_at_first
+            under_a_path_everything_is_asked_for_there;
         access:
             nothing_sent_yet
             under_way

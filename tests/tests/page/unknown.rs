@@ -79,6 +79,20 @@ pub(crate) async fn sent_as_new_it_is_executed_again(stage: &mut Stage) -> Resul
     Ok(())
 }
 
+pub(crate) async fn a_lost_read_leaves_nothing_to_settle(stage: &mut Stage) -> Result<()> {
+    let cutter = ReplyCutter::of_all(stage.url(COORDINATOR)).await?;
+    stage.expect_trouble_at(&cutter.url());
+    let page = stage.open_for([cutter.url()]).await?;
+    page.give_up_after(2).await?;
+    let shown = page.execute(r#"{"find":"notes"}"#).await?;
+    ensure!(cutter.has_cut(), "{shown:#?}");
+    shown.expect("not_executed", &[])?;
+    ensure!(shown.again.is_empty(), "{shown:#?}");
+    let history = page.text("#history").await?;
+    ensure!(!history.contains("Check outcome"), "{history}");
+    Ok(())
+}
+
 pub(crate) async fn a_stopped_coordinator_leaves_it_unknown(stage: &mut Stage) -> Result<()> {
     let page = stage.open().await?;
     page.give_up_after(3).await?;
