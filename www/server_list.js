@@ -30,9 +30,18 @@ export class ServerList {
   async fill() {
     const [client, known] = await Promise.all([loading, knownServers()]);
     this.#parse = client.parseServers;
-    this.#usual = this.#parse(known.join("\n")).join("\n");
+    this.#usual = this.#parse(known.filter((url) => this.#isAddress(url)).join("\n")).join("\n");
     this.#field.value ||= this.#usual;
     this.#changed();
+  }
+
+  /// What a server says of another need not be an address.
+  #isAddress(url) {
+    try {
+      return this.#parse(url).length === 1;
+    } catch {
+      return false;
+    }
   }
 
   #changed() {
