@@ -39,7 +39,9 @@ impl Platform for Browser {
         let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
         if !matches!(socket.state(), State::Open) {
             // A page is never told why: a refused connection, a refused handshake and a blocked one look alike.
-            return Err(ConnectError::Unreachable("the connection could not be opened".into()));
+            return Err(ConnectError::Unreachable(
+                "the connection could not be opened".into(),
+            ));
         }
         // A browser fails the handshake by itself if the server selects nothing. Not every runtime does.
         if socket.protocol() != SUBPROTOCOL {
