@@ -8,9 +8,9 @@ use super::{LONGEST_CONNECT, Run, Verdict};
 use crate::attempt::{Action, Done, GOODBYE, Happened};
 use crate::{Event, Lost, Platform, TryEnd};
 
-/// Servers that name a coordinator which is not on the list are believed after this time. An election, or the detection
-/// that a coordinator is gone, ends sooner.
-const UNLISTED_FOR_LONG: Duration = Duration::from_secs(3);
+/// Servers that name a coordinator which is not on the list are believed after this time. They name a dead one until another
+/// is elected, and that one needs a primary: MongoDB takes up to 12 s to elect one.
+const UNLISTED_FOR_LONG: Duration = Duration::from_secs(15);
 
 impl<'a, P, F, S> Run<'a, P, F, S>
 where
