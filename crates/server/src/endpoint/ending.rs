@@ -3,7 +3,7 @@
 use core::ops::ControlFlow;
 
 use bellwether_protocol::{CloseCode, ErrorCode, ErrorFrame, FrameError, Outcome, SUBPROTOCOL};
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{self, Error, Message, Utf8Bytes};
 
 use super::error_text;
 
@@ -62,6 +62,8 @@ pub(super) fn text_of(received: Option<Result<Message, Error>>) -> ControlFlow<E
             ControlFlow::Break(Ending::because(CloseCode::UnsupportedData, "every frame is text"))
         }
         Some(Err(error)) => ControlFlow::Break(match error {
+            // The client is gone: the work that it waited for is ended.
+            Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
             Error::Capacity(error) => Ending::because(CloseCode::TooBig, error.to_string()),
             Error::Utf8(error) => Ending::because(CloseCode::InvalidUtf8, error),
             Error::Protocol(error) => Ending::because(CloseCode::ProtocolError, error.to_string()),

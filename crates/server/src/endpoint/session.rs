@@ -78,8 +78,8 @@ impl Session {
             ControlFlow::Break(end) => end,
         };
         if let Some(Ending { code, reason, error }) = end {
-            if self.settle().await.is_break() {
-                return debug!("dropping a client that does not take what it is sent");
+            if self.settle(code).await.is_break() {
+                return debug!("dropping a client that takes no answers any more");
             }
             debug!(%code, reason, "closing a client's connection");
             if let Some(error) = error {
@@ -332,12 +332,20 @@ impl Session {
     }
 
     /// Sends the answers to all commands and questions that were taken. No command may take longer than its deadline,
-    /// so this ends. Breaks if the client does not take them.
-    async fn settle(&mut self) -> ControlFlow<()> {
+    /// so this ends. Breaks if the client does not take them, or leaves.
+    async fn settle(&mut self, code: CloseCode) -> ControlFlow<()> {
+        // After these, nothing of what follows can be read.
+        let is_broken = matches!(
+            code,
+            CloseCode::ProtocolError | CloseCode::TooBig | CloseCode::InvalidUtf8
+        );
         while !self.outstanding.is_empty() {
             tokio::select! {
-                event = self.socket.next(false) => if matches!(event, Event::Lost) {
-                    return ControlFlow::Break(());
+                event = self.socket.next(!is_broken) => match event {
+                    Event::Received(None | Some(Ok(Message::Close(_)) | Err(_))) | Event::Lost => {
+                        return ControlFlow::Break(());
+                    }
+                    Event::Received(Some(Ok(_))) | Event::Taken => {}
                 },
                 Some(answer) = self.outstanding.next() => self.send_answer(answer),
             }
