@@ -141,11 +141,8 @@ async fn a_user_that_mongodb_refuses() -> Result<()> {
         ("", vec!["requires a user", "user:password@host"]),
         (
             "reader:right-one@",
-            vec![
-                "lacks a privilege",
-                "insert in the database app_bellwether",
-                "readWrite",
-            ],
+            // The claim of an epoch is refused, or the server has looked before: either names the database.
+            vec!["lacks a privilege", "app_bellwether", "readWrite"],
         ),
         (
             "stranger:right-one@",
