@@ -23,7 +23,7 @@ pub(super) struct Job {
 /// What was found out about a job while it waited or was tried.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Notes {
-    /// Whether the command must not be in one turn with those of other sources.
+    /// Whether the command needs a turn without others.
     pub(super) apart: bool,
     /// Of a question: whether the command waited in the queue when its fate was asked.
     pub(super) waits: bool,
@@ -102,6 +102,11 @@ impl Job {
     /// How much memory it takes, in bytes.
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>() + self.task.command().map_or(0, ParsedCommand::memory)
+    }
+
+    /// Returns `true` if no other command may be in its turn, not even one of its source: it would share the conflicts.
+    pub(super) fn is_alone(&self) -> bool {
+        self.notes.apart || self.task.is_alone()
     }
 
     /// Whether nobody waits for the answer any more.

@@ -185,7 +185,9 @@ impl Queue {
             waiting.fill(&mut bunch, now);
         }
         let others_wait = waiting.len > 0;
-        waiting.pace.turn(Instant::now(), bunch.jobs.len(), others_wait);
+        if !bunch.jobs.is_empty() {
+            waiting.pace.turn(Instant::now(), bunch.jobs.len(), others_wait);
+        }
         bunch.jobs
     }
 
@@ -426,10 +428,18 @@ impl Waiting {
         first.map(|((deadline, _), _)| *deadline)
     }
 
+    /// Returns `true` if every command needs a turn for its source alone, or waits behind such a command of its source.
     fn all_are_apart(&self, now: Instant) -> bool {
-        let mut returned = self.returned.jobs.values();
+        let mut apart = HashSet::new();
+        for job in self.returned.jobs.values() {
+            if self.is_apart(job, now) {
+                apart.insert(job.source);
+            } else if !apart.contains(&job.source) {
+                return false;
+            }
+        }
         let mut first_of_lines = self.lines.values().filter_map(Line::first);
-        returned.all(|job| self.is_apart(job, now)) && first_of_lines.all(|(_, job)| self.is_apart(job, now))
+        first_of_lines.all(|(_, job)| apart.contains(&job.source) || self.is_apart(job, now))
     }
 }
 
@@ -465,7 +475,7 @@ impl Bunch {
     }
 
     fn has_room_for(&self, job: &Job) -> bool {
-        let together = !self.alone && !job.task.is_alone();
+        let together = !self.alone && !job.is_alone();
         let fits = self.jobs.len() < self.max_jobs && self.bytes + job.bytes() <= self.max_bytes;
         together && fits || self.jobs.is_empty()
     }
@@ -477,7 +487,7 @@ impl Bunch {
             }
             self.bytes += job.bytes();
             self.ids.insert(job.task.id);
-            self.alone = job.task.is_alone();
+            self.alone = job.is_alone();
             if job.task.only_beside() {
                 self.ended.insert(job.source);
             }

@@ -403,7 +403,10 @@ impl Reader {
         let began = Instant::now();
         let read = self.find_in(&mut lane).await;
         self.session.set(None);
-        if let Some(command) = command {
+        // The time of one that has to begin again was lost elsewhere.
+        if let Some(command) = command
+            && !matches!(read, Err(NotFound::Yet(_)))
+        {
             let now = Instant::now();
             shared.readers.slow.took(self.source, command, now - began, now);
         }

@@ -1,7 +1,7 @@
 //! Places that sources share: none of them can take all.
 //!
 //! A source may have as many places as are still free (the dynamic threshold of Choudhury and Hahne, 1998). An eighth is for
-//! sources that have none, and for other groups: the sources of one group, such as the connections from one address, never
+//! sources that have none, and for other groups, one place at least where there are two: the sources of one group, such as the connections from one address, never
 //! have all places together. A place that becomes free goes to the waiting source that has the fewest.
 
 use std::collections::{HashMap, VecDeque};
@@ -67,6 +67,7 @@ impl Shares {
             if state.admits(self.max, source) {
                 return Some(self.give(&mut state, source, 1));
             }
+            state.waiting.retain(|(_, sender)| !sender.is_closed());
             let (sender, given) = oneshot::channel();
             state.waiting.push_back((source, sender));
             given
@@ -113,7 +114,7 @@ impl State {
         if free == 0 {
             return false;
         }
-        let reserved = max / RESERVED;
+        let reserved = (max / RESERVED).max(usize::from(max > 1));
         let group = self.by_group.get(&source.group()).copied().unwrap_or_default();
         let of_group = group == 0 || group < max - reserved;
         let own = self.has(source);

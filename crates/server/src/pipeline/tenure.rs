@@ -303,7 +303,7 @@ impl Worker {
                     continue;
                 }
                 () = sleep_until(leave_by.unwrap_or(too_late)), if leave_by.is_some() => {
-                    self.abandon(state, writes, tasks, replies, &refusal::draining());
+                    self.abandon(state, writes, tasks, replies, &refusal::draining(), false);
                     drop(tokio::spawn(work));
                     return None;
                 }
@@ -311,14 +311,14 @@ impl Worker {
                 // Without a primary the statement may just wait for one.
                 () = state.overruns(OVERRUN), if available => {
                     let fenced = refusal::fenced(self.epoch, Outcome::NotExecuted);
-                    self.abandon(state, writes, tasks, replies, &fenced);
+                    self.abandon(state, writes, tasks, replies, &fenced, true);
                     drop(tokio::spawn(work));
                     self.be_fenced();
                     return None;
                 }
                 () = sleep_until(too_late) => {
                     let overdue = refusal::overdue(Outcome::NotExecuted);
-                    self.abandon(state, writes, tasks, replies, &overdue);
+                    self.abandon(state, writes, tasks, replies, &overdue, true);
                     drop(tokio::spawn(work));
                     self.be_fenced();
                     return None;
@@ -343,7 +343,7 @@ impl Worker {
     }
 
     /// Answers every command of a turn that MongoDB does not end, and keeps the turn from committing. A command that alone is
-    /// at fault gets the error that MongoDB owes it.
+    /// at fault gets the error that MongoDB owes it. `late`: MongoDB has had more time than it was given.
     fn abandon(
         &self,
         state: &TurnState,
@@ -351,6 +351,7 @@ impl Worker {
         tasks: &[Arc<Task>],
         replies: &mut [Option<Reply>],
         others: &ErrorFrame,
+        late: bool,
     ) {
         state.abandon();
         let running = state.running();
@@ -361,7 +362,10 @@ impl Worker {
             "abandoning a turn that MongoDB does not end: the next epoch goes on without it"
         );
         let commands = running.tasks.iter().filter_map(|task| tasks[*task].command());
-        self.shared.blame(&commands.collect::<Vec<_>>());
+        // A server that leaves does not wait for a statement that has time left, and blames none for that.
+        if late || running.is_over() {
+            self.shared.blame(&commands.collect::<Vec<_>>());
+        }
         let at_fault = match running.tasks[..] {
             [task] if running.is_over() => Some(task),
             _ => None,
