@@ -399,6 +399,8 @@ impl Attempt<'_> {
                 self.merging.failed();
                 return Err(Stop::Overdue);
             }
+            // Unmerged the try names the command that meets it.
+            Err(Failure::Conflict(_)) => {}
             Err(other) => return Err(other.into()),
         }
         self.merging.failed();

@@ -16,6 +16,9 @@ use crate::database::codes::MAX_TIME_EXPIRED;
 /// How many documents MongoDB sends at first; most results need no second round trip.
 const FIRST_BATCH: i32 = 1_000;
 
+/// Documents that are found at a time where they are only counted. MongoDB would send 16 MiB of them.
+const COUNTED_AT_A_TIME: i32 = 10_000;
+
 /// Fields of a reply that are between the driver and MongoDB, not part of the answer.
 const GOSSIP: [&str; 9] = [
     "$clusterTime",
@@ -235,7 +238,7 @@ async fn count(lane: &mut Lane, database: &Database, command: &Document) -> Resu
     let mut batch = Batch::read(&mut reply, "firstBatch")?;
     let mut n = batch.documents.len();
     while batch.cursor != 0 {
-        let get_more = doc! { "getMore": batch.cursor, "collection": collection.clone() };
+        let get_more = doc! { "getMore": batch.cursor, "collection": collection.clone(), "batchSize": COUNTED_AT_A_TIME };
         let mut next = lane.run_document(database, &get_more).await?;
         batch = Batch::read(&mut next, "nextBatch")?;
         n += batch.documents.len();
@@ -251,6 +254,7 @@ fn as_find(mut count: Document) -> Document {
         "find": count.remove(CommandName::Count.as_str()).unwrap_or(Bson::Null),
         "filter": count.remove("query").unwrap_or(Bson::Null),
         "projection": { "_id": 0, "found": { "$literal": 1 } },
+        "batchSize": COUNTED_AT_A_TIME,
     };
     find.extend(count);
     find

@@ -14,13 +14,42 @@ use super::execute::{Allowance, execute, without_gossip};
 use super::failure::{Failure, check_reply};
 use super::job::Task;
 use super::lane::Lane;
-use super::write_errors;
+use super::write_errors::{self, TOLD_IN_FULL};
 use crate::command::{CommandName, Part};
+use crate::database::cleaned;
 use crate::database::codes::{MAX_TIME_EXPIRED, TRANSACTION_TOO_LARGE_FOR_CACHE};
 
 /// The statements of one command that MongoDB has refused, by their place, with MongoDB's errors.
 #[derive(Debug, Default)]
-pub(super) struct FailedStatements(Mutex<BTreeMap<usize, Document>>);
+pub(super) struct FailedStatements(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    errors: BTreeMap<usize, Document>,
+    /// Bytes of the errors, of which the reply tells no more than [`TOLD_IN_FULL`].
+    bytes: usize,
+}
+
+impl Kept {
+    fn add(&mut self, FailedStatement { place, error }: FailedStatement) {
+        // Those behind it were judged as if this one had been executed.
+        if !self.errors.split_off(&(place + 1)).is_empty() {
+            self.bytes = self.errors.values().map(size).sum();
+        }
+        let in_full = self.bytes.saturating_add(size(&error)) <= TOLD_IN_FULL;
+        let error = if in_full {
+            error
+        } else {
+            write_errors::shortened(&error)
+        };
+        self.bytes += size(&error);
+        self.errors.insert(place, error);
+    }
+}
+
+fn size(error: &Document) -> usize {
+    error.to_vec().map_or(usize::MAX, |encoded| encoded.len())
+}
 
 /// How a run ended.
 #[derive(Debug)]
@@ -40,19 +69,19 @@ pub(super) struct FailedStatement {
 
 impl FailedStatements {
     pub(super) fn are_there(&self) -> bool {
-        !self.lock().is_empty()
+        !self.lock().errors.is_empty()
     }
 
     pub(super) fn add(&self, failed: FailedStatement) {
-        self.lock().insert(failed.place, failed.error);
+        self.lock().add(failed);
     }
 
     /// Forgets them: they may have been judged by a primary that is none any more.
     pub(super) fn forget(&self) {
-        self.lock().clear();
+        *self.lock() = Kept::default();
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Document>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -66,11 +95,11 @@ impl FailedStatements {
     ) -> Result<Ran, Failure> {
         let places = {
             let failed = self.lock();
-            part.places_without(|place| failed.contains_key(&place))
+            part.places_without(|place| failed.errors.contains_key(&place))
         };
         if places.is_empty() && self.are_there() {
             let reply = nothing_done(part.name());
-            return Ok(Ran::Whole(reply_with(reply, &places, &self.lock())));
+            return Ok(Ran::Whole(reply_with(reply, &places, &self.lock().errors)));
         }
         let mut command = part.to_send_only(&places);
         command.insert("maxTimeMS", allowance.millis());
@@ -80,7 +109,7 @@ impl FailedStatements {
             Ok(()) => Ok(Ran::Whole(reply_with(
                 without_gossip(reply),
                 &places,
-                &self.lock(),
+                &self.lock().errors,
             ))),
             Err(failure) => match failed_statement(&failure, &reply, &places) {
                 Some(failed) => Ok(Ran::Failed(failed)),
@@ -124,6 +153,9 @@ fn failed_statement(failure: &Failure, reply: &Document, places: &[usize]) -> Op
             let index = usize::try_from(error.get_i32("index").ok()?).ok()?;
             let place = *places.get(index)?;
             error.insert("index", i32::try_from(place).ok()?);
+            if let Ok(message) = error.get_str("errmsg").map(cleaned) {
+                error.insert("errmsg", message);
+            }
             Some(FailedStatement { place, error })
         }
         _ => None,

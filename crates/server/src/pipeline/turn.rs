@@ -139,10 +139,12 @@ impl Turn<'_> {
                 Err(Stop::Statement { task, failed }) => {
                     let in_time = began.elapsed() < self.settings.turn_time;
                     let learned = lessons.statement_failed(&to_run, task);
-                    if let Some(failed) = failed.filter(|_| learned) {
+                    let failed = failed.filter(|_| learned);
+                    let is_remembered = failed.is_some();
+                    if let Some(failed) = failed {
                         self.tasks[task].failed.add(failed);
                     }
-                    if learned && !in_time {
+                    if is_remembered && !in_time && self.state.outcome() == Outcome::NotExecuted {
                         // The others go first. It goes on in a turn of its own with what was learned.
                         lessons.yields = Some(task);
                         return lessons.end(answers, None);

@@ -16,7 +16,7 @@ const FIELD: &str = "writeErrors";
 const IN_SHORT: &str = "writeErrorsInShort";
 
 /// Bytes of errors that a reply tells in full.
-const TOLD_IN_FULL: usize = 32 * 1024;
+pub(super) const TOLD_IN_FULL: usize = 32 * 1024;
 
 /// Adds the errors to a reply, by the places of their statements.
 pub(super) fn add(reply: &mut Document, failed: &BTreeMap<usize, Document>) {
@@ -33,7 +33,7 @@ pub(super) fn add(reply: &mut Document, failed: &BTreeMap<usize, Document>) {
 }
 
 /// MongoDB, too, leaves the text away of the last errors among very many.
-fn shortened(error: &Document) -> Document {
+pub(super) fn shortened(error: &Document) -> Document {
     in_short(
         error.get_i32("index").unwrap_or_default(),
         error.get_i32("code").unwrap_or_default(),
