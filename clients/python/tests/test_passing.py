@@ -144,7 +144,7 @@ class Outcomes(ScriptedTestCase):
         self.assertEqual(await self.outcome(Server("s1", closes(1000), error("draining"))), Outcome.UNKNOWN)
 
     async def test_a_close_code_can_say_that_it_was_not_executed(self) -> None:
-        for code in (1009, 1012, 4400, 4401, 4408):
+        for code in (1012, 4400, 4401, 4408):
             with self.subTest(code):
                 self.assertEqual(
                     await self.outcome(Server("s1", closes(code), error("draining"))), Outcome.NOT_EXECUTED
@@ -213,7 +213,8 @@ class Sizes(ScriptedTestCase):
         s1 = Server("s1", closes(1009))
         with self.assertRaises(CommandError) as caught:
             await execute(await self.start(s1), INSERT)
-        self.assertEqual((caught.exception.outcome, len(s1.frames)), (Outcome.NOT_EXECUTED, 1))
+        # Something between may have found the reply too long.
+        self.assertEqual((caught.exception.outcome, len(s1.frames)), (Outcome.UNKNOWN, 1))
 
     async def test_a_long_reply_is_taken(self) -> None:
         text = "x" * 20_000_000

@@ -16,7 +16,7 @@ use bellwether_protocol::{CommandId, WhatNext};
 use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task};
 use crate::clock::Clock;
 use crate::progress::Progress;
-use crate::{CommandText, Event, OneShot, Platform, Stop, TryEnd};
+use crate::{CommandText, Event, Lost, OneShot, Platform, Stop, TryEnd};
 
 /// An election takes some tens or hundreds of milliseconds, so the first pauses between passes are short.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -233,7 +233,13 @@ where
             }
             Some(Ok(Done::Greeted(hello))) => return self.greeted(server, connection, hello),
             Some(Ok(Done::Parted)) => return None,
-            Some(Ok(Done::Replied(reply))) => Ok(reply),
+            Some(Ok(Done::Replied(reply))) => match (&*reply, self.request) {
+                (Reply::Result(_), Request::Execute(_)) | (Reply::Fate(_), Request::Outcome(_)) => Ok(reply),
+                _ => {
+                    let detail = "it answers what was not asked".into();
+                    Err(TryEnd::Lost(Lost::Unreadable(detail)))
+                }
+            },
             Some(Err(end)) => Err(end),
             None => Err(self.progress.out_of_time(server)),
         };

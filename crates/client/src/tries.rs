@@ -34,8 +34,6 @@ impl Try {
         let outcome = match &self.end {
             TryEnd::Executed => Outcome::Executed,
             TryEnd::Refused(frame) if self.sent => frame.outcome,
-            // The server did not read the message.
-            end if end.is_too_big() => Outcome::NotExecuted,
             _ if self.sent => Outcome::Unknown,
             _ => Outcome::NotExecuted,
         };

@@ -7,6 +7,7 @@ import sys
 from bson import json_util
 
 from ._answer import CommandError, Outcome
+from ._frames import JSON
 from ._one_shot import execute
 
 
@@ -32,7 +33,7 @@ def main() -> int:
         return {Outcome.NOT_EXECUTED: 1, Outcome.EXECUTED: 3, Outcome.UNKNOWN: 4}[error.outcome]
     except (ValueError, TypeError, OverflowError) as error:
         parser.error(ascii(str(error))[1:-1])
-    print(json_util.dumps(result.reply, json_options=json_util.CANONICAL_JSON_OPTIONS))
+    print(json_util.dumps(result.reply, json_options=JSON))
     return 0
 
 

@@ -5,7 +5,7 @@ import contextlib
 from typing import Self
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from ._frames import Frame, hello, parse
@@ -54,11 +54,13 @@ class Connection:
                 ping_interval=None,
                 close_timeout=0.25,
                 max_size=MAX_REPLY_BYTES,
+                # The list names servers; nothing of the surroundings leads elsewhere.
+                proxy=None,
             )
         except InvalidStatus as error:
             status = error.response.status_code
             raise Lost(f"it answers HTTP {status}", refused=status in (403, 421)) from error
-        except (OSError, TimeoutError, InvalidHandshake) as error:
+        except Exception as error:
             raise Lost(f"it cannot be reached: {error or 'no answer'}") from error
         try:
             async with asyncio.timeout(HELLO_LIMIT):
@@ -74,7 +76,7 @@ class Connection:
                     raise _lost(error) from error
                 case TimeoutError():
                     raise Lost("it does not greet") from error
-                case ValueError() | KeyError() | TypeError():
+                case ValueError() | KeyError() | TypeError() | OverflowError():
                     raise Lost(f"it does not speak bellwether.v1: {error}") from error
             raise
 
@@ -120,4 +122,4 @@ def _lost(error: ConnectionClosed, said: str | None = None) -> Lost:
         said = (
             f"it closed the connection with {code} {received.reason}".rstrip() if received else "the connection ended"
         )
-    return Lost(said, code, too_long=too_long, refused=code in (4403, 4406))
+    return Lost(said, code, too_long=too_long, refused=code in (4403, 4405, 4406))

@@ -15,7 +15,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 Frame = dict[str, Any]
 
 # A reply may hold dates that `datetime` cannot: they come as `bson.datetime_ms.DatetimeMS`.
-_JSON = json_util.JSONOptions(
+JSON = json_util.JSONOptions(
     json_mode=json_util.JSONMode.CANONICAL,
     uuid_representation=UuidRepresentation.STANDARD,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
@@ -42,7 +42,7 @@ def command_text(command: Mapping[str, Any]) -> str:
     """
     # The JSON writer alone would turn a key such as 1 into "1", and would write integers of any size.
     meant = bson.encode(command, codec_options=_BSON)
-    text = json_util.dumps(command, json_options=_JSON, ensure_ascii=False, separators=(",", ":"))
+    text = json_util.dumps(command, json_options=JSON, ensure_ascii=False, separators=(",", ":"))
     if bson.encode(decode(json.loads(text)), codec_options=_BSON) != meant:
         raise ValueError("the command has a field that Extended JSON takes for a type, such as $oid or $date")
     return text
@@ -80,7 +80,7 @@ def parse(text: str | bytes) -> Frame:
 def decode(value: Any) -> Any:
     """Gives the values of the package `bson` for a value in canonical Extended JSON."""
     if isinstance(value, dict):
-        return json_util.object_hook({field: decode(inner) for field, inner in value.items()}, _JSON)
+        return json_util.object_hook({field: decode(inner) for field, inner in value.items()}, JSON)
     return [decode(inner) for inner in value] if isinstance(value, list) else value
 
 

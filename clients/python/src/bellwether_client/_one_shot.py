@@ -34,6 +34,9 @@ async def execute(
 
     passing = Passing(servers, frame, deadline, cluster=cluster, id=id, reads=reads)
     server, answer = await passing.run()
+    if answer["type"] != "result":
+        outcome = Outcome.NOT_EXECUTED if reads else Outcome.UNKNOWN
+        raise CommandError(f"{server} answered the command with a {answer['type']}", outcome, id=answer.get("id"))
     try:
         reply = decode(answer["result"])
         return Result(answer["id"], server, answer["epoch"], answer["replayed"], reply)
@@ -54,5 +57,8 @@ async def ask(servers: Iterable[str], id: str, deadline: float = 30.0, *, cluste
         return f'{{"type":"outcome","id":"{id}","deadline_ms":{deadline_ms}}}'
 
     _, answer = await Passing(servers, frame, deadline, cluster=cluster, id=id).run()
-    reply = decode(answer["result"]) if "result" in answer else None
-    return Fate(id, Outcome(answer["outcome"]), answer.get("epoch"), reply)
+    try:
+        reply = decode(answer["result"]) if "result" in answer else None
+        return Fate(id, Outcome(answer["outcome"]), answer.get("epoch"), reply)
+    except Exception as error:
+        raise CommandError(f"the answer cannot be read: {error}", Outcome.UNKNOWN, id=id) from error

@@ -25,7 +25,7 @@ _FINAL = {
 _SETTLING = {"id_reused", "mongo", "result_too_large"}
 # Close codes at which a client stops, and those that say that the one frame that was sent was not executed.
 _FAULTS = {1002, 1003, 1007, 1009, 4400, 4401, 4429}
-_NOT_EXECUTED = {1009, 1012, 4400, 4401, 4408}
+_NOT_EXECUTED = {1012, 4400, 4401, 4408}
 
 
 @dataclass(eq=False)
@@ -57,6 +57,11 @@ class _Holder:
     @property
     def is_silent(self) -> bool:
         return self.silence > SILENCE
+
+
+def _seconds(millis: object) -> float:
+    """The time that a server names in milliseconds; none where it names none."""
+    return millis / 1000 if isinstance(millis, int) and 0 <= millis < 1 << 53 else 0.0
 
 
 @dataclass(eq=False)
@@ -110,6 +115,12 @@ class Passing:
                     if server.greeting and server.greeting.done():
                         self._greeted(server)
             raise self._out_of_time()
+        except CommandError:
+            raise
+        except Exception as error:
+            # Whatever a server or the network has done: the caller is told the outcome and the id.
+            self._unsettled = True
+            raise self._error(f"this client has failed: {error!r}", servers=True) from error
         finally:
             await self._leave()
 
@@ -255,7 +266,7 @@ class Passing:
             raise self._error(str(answer.get("message")), answer)
         if code == "overloaded":
             # This pass is over. The next one begins with this server, since no other can execute the command.
-            self._not_before = self._now() + answer.get("retry_after_ms", 0) / 1000
+            self._not_before = self._now() + _seconds(answer.get("retry_after_ms"))
             if self._not_before >= self._end:
                 raise self._error(str(answer.get("message")), answer)
             self._servers.sort(key=lambda other: other is not server)

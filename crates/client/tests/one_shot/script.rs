@@ -28,6 +28,8 @@ pub(crate) enum Does {
     GoesSilent,
     /// Closes with 1009 when the command arrives, without having read it.
     FindsTooLong,
+    /// Answers the command as if it had been asked what became of it.
+    AnswersAnother,
     /// Answers the hello with this error.
     RefusesHello(ErrorCode),
     /// Answers the command with this error, and with this outcome.

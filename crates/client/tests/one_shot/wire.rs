@@ -161,6 +161,12 @@ impl Wire {
                 self.say(ServerFrame::Error(error.for_command(id)));
             }
             Does::Executes => self.reply(id),
+            Does::AnswersAnother => self.say(ServerFrame::Fate(CommandFate {
+                id,
+                outcome: Outcome::NotExecuted,
+                epoch: None,
+                result: None,
+            })),
             Does::FindsTooLong => {
                 let closed = Closed {
                     code: Some(1009),
