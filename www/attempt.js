@@ -115,6 +115,11 @@ export class Attempt {
     if (event.type === "greeted") now.cluster ??= event.cluster;
     if (event.type !== "sent" || now.kind === "check") return;
     // Before the bytes leave: whatever happens to this page, the outcome can be asked for.
+    if (now.id && now.id !== event.id) {
+      // No try with it had an effect. It must not be offered again: once its time has come it would be executed.
+      const earlier = now.id;
+      this.#storage.update((state) => settle(state, earlier, { outcome: "not_executed" }));
+    }
     now.id = event.id;
     showId(now.id);
     const { id, command, servers, at, cluster, timeoutMs } = now;

@@ -80,7 +80,7 @@ async fn given_up_before_it_was_sent_it_was_not_executed() {
 
 #[wasm_bindgen_test]
 async fn given_up_after_it_was_sent_its_outcome_is_unknown() {
-    let command = COMMAND.parse().unwrap();
+    let command = r#"{"insert":"notes","documents":[{}]}"#.parse().unwrap();
     let sent = RefCell::new(None);
     // Nobody has to wake it: it is looked at whenever the client goes on, and that it does when it has sent.
     let cancelled = poll_fn(|_| {
