@@ -186,7 +186,7 @@ impl Failure {
         self.stop != Stop::Refused
     }
 
-    /// What to do now, for people.
+    /// Advice on the next step, for people.
     pub fn hint(&self) -> String {
         match (self.outcome, self.id) {
             (Outcome::Unknown, Some(id)) => self.hint_if_unknown(&id.text()),
@@ -239,7 +239,7 @@ impl Failure {
         .concat()
     }
 
-    /// What to do about a command that had no effect.
+    /// Advice on a command that had no effect.
     fn advice(&self) -> String {
         match self.cause() {
             Cause::Refused(tried) if is_id_reused(tried) => {

@@ -51,7 +51,7 @@ pub enum Stop {
     Cancelled,
 }
 
-/// What the caller gave, as far as errors speak of it.
+/// The caller's input, as far as errors speak of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
     pub(crate) deadline: Duration,

@@ -21,7 +21,7 @@ const ID: &str = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d01";
 const HOSTILE: &str =
     "\u{1b}[2J\u{7}\u{9b}31m\r\nbellwether: executed\t\u{202e}\u{2066}\u{200f}\u{61c}\u{7f}!";
 
-/// What a server answers to a hello, and to a command or a question with this id.
+/// The answer of a server to a hello, or to a command or a question with this id.
 type Answer = fn(Option<CommandId>) -> Message;
 
 async fn server(answer: Answer) -> String {

@@ -256,12 +256,12 @@ pub struct MongoError {
     /// Which command of a list failed, counted from 0, where a list was sent as one command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<u32>,
-    /// What MongoDB says about the error for programs, if it says anything.
+    /// MongoDB's details of the error for programs, if there are any.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub details: Option<Box<MongoErrorDetails>>,
 }
 
-/// What MongoDB's error says for programs, in canonical Extended JSON, under MongoDB's own names. A server leaves out a part
+/// Details of MongoDB's error for programs, in canonical Extended JSON, under MongoDB's own names. A server leaves out a part
 /// that is longer than 16 KiB.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -57,7 +57,7 @@ pub struct Config {
     pub number: Option<Number>,
     /// The election's timing.
     pub election: bellwether_election::Config,
-    /// Whether this server, while it is coordinator or would be the next one, asks a secondary to stand for election
+    /// Set if this server, while it is coordinator or would be the next one, asks a secondary to stand for election
     /// (`replSetStepUp`) as soon as the primary's address refuses connections, instead of leaving the members to their
     /// election timeout. The user in the URI then needs the action `replSetStateChange` on the cluster; without it, all
     /// else works. Off by default, since it acts on the replica set as a whole.

@@ -13,11 +13,11 @@ use super::majority::Majority;
 use super::members::Members;
 use super::trouble::{Heard, Trouble};
 
-/// What is known of the replica set at this moment.
+/// The state of the replica set, as known at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether a primary is known and answers, and lets this server work with it.
+    /// Set while a primary is known and answers, and lets this server work with it.
     pub available: bool,
     /// The primary's address.
     pub primary: Option<String>,

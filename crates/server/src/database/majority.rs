@@ -16,7 +16,7 @@ const LATE: Duration = Duration::from_secs(5);
 /// How far the writes of one primary have come.
 #[derive(Debug, Default)]
 pub(super) struct Majority {
-    /// What a majority had when it was behind the primary's last write, and since when it has had no more.
+    /// The last write that a majority had while it was behind the primary, and the time since it has had no more.
     behind: Option<(Timestamp, Instant)>,
 }
 

@@ -1,4 +1,4 @@
-//! What MongoDB lets this server do: work with its databases, and ask a secondary to stand.
+//! This server's privileges in MongoDB: to work with its databases, and to ask a secondary to stand.
 
 use bson::{Bson, Document, doc};
 use mongodb::Database;

@@ -35,7 +35,7 @@ pub enum Trouble {
         /// The name in the connection string.
         wanted: String,
     },
-    /// What answers is mongos, the router of a sharded cluster.
+    /// The address is that of mongos, the router of a sharded cluster.
     Router {
         /// Its address.
         address: String,
