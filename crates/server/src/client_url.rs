@@ -14,11 +14,21 @@ pub(crate) fn is_usable(text: &str) -> bool {
     visible
         && Url::parse(text).is_ok_and(|url| {
             matches!(url.scheme(), "ws" | "wss")
-                && url.has_host()
-                && url.username().is_empty()
-                && url.password().is_none()
+                && is_read_alike(text, url.scheme())
                 && url.fragment().is_none()
         })
+}
+
+/// Returns `true` if the host of this URL is the same for a browser and for a program that follows RFC 3986.
+///
+/// A browser also finds a host after one slash, after three, before a backslash and in percent-encoding
+/// (WHATWG URL standard, section 4.4). Other programs find none or another one.
+fn is_read_alike(text: &str, scheme: &str) -> bool {
+    let Some((given, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    given.eq_ignore_ascii_case(scheme) && !authority.is_empty() && !authority.contains(['@', '\\', '%'])
 }
 
 #[cfg(test)]
@@ -32,6 +42,8 @@ mod tests {
             "ws://[::1]:7001/v1",
             "wss://db.example/gate/v1",
             "ws://db1.example:7001",
+            "WSS://DB.example",
+            "ws://db.example/a@b%20\\c",
         ] {
             assert!(is_usable(usable), "{usable}");
         }
@@ -44,7 +56,17 @@ mod tests {
             "ws://",
             "ws://user@db.example/v1",
             "ws://:secret@db.example/v1",
+            "ws://@db.example/v1",
             "ws://db.example/v1#x",
+            "wss:/db.example/v1",
+            "wss:/@db.example/v1",
+            "wss:db.example/v1",
+            "wss:///db.example/v1",
+            "wss:\\\\db.example/v1",
+            "wss:/x://db.example/v1",
+            "ws://db.example\\@evil.example/v1",
+            "ws://db%2eexample/v1",
+            "ws://?db.example",
             " ws://db.example/v1",
             "ws://db.example/v1\n",
             "ws://db.exam\tple/v1",

@@ -5,6 +5,8 @@ use core::str::FromStr;
 use thiserror::Error;
 use url::Host;
 
+use crate::client_url;
+
 /// Schemes of addresses that no page has as its origin.
 const NOT_OF_PAGES: [&str; 8] = [
     "ws",
@@ -154,8 +156,12 @@ impl PageOrigin {
 }
 
 impl AllowedOrigin {
-    /// Returns the origin of the pages that a server serves which clients reach at this URL: one of `ws` is of `http`.
+    /// Returns the origin of the pages that a server serves at this client URL: one of `ws` is of `http`.
+    /// Returns `None` if clients cannot be sent to the URL.
     pub(crate) fn of_server(url: &str) -> Option<Self> {
+        if !client_url::is_usable(url) {
+            return None;
+        }
         let url = url::Url::parse(url).ok()?;
         let scheme = match url.scheme() {
             "ws" => "http",

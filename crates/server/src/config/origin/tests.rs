@@ -201,4 +201,5 @@ fn the_pages_of_a_server_are_where_its_clients_are_sent() {
     }
     assert_eq!(AllowedOrigin::of_server("data:text/html,x"), None);
     assert_eq!(AllowedOrigin::of_server("http://localhost"), None);
+    assert_eq!(AllowedOrigin::of_server("wss:/@db.example/v1"), None);
 }
