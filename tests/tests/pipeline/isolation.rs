@@ -263,11 +263,19 @@ async fn a_command_that_meets_conflicts_lets_others_go_first() -> Result<()> {
         .await?;
     let touch = parse(r#"{"update":"c","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}}]}"#)?;
     let deadline = Instant::now() + Duration::from_secs(40);
-    let mut held = s1.pipeline.submit(SourceId::new(), new_id(), touch, deadline)?;
+    let mut held = s1
+        .pipeline
+        .submit(SourceId::new(), new_id(), touch.clone(), deadline)?;
+    let soon = Instant::now() + Duration::from_secs(2);
+    let short = s1.pipeline.submit(SourceId::new(), new_id(), touch, soon)?;
     for n in 0..50 {
         let insert = format!(r#"{{"insert":"innocent","documents":[{{"_id":{n}}}]}}"#);
         s1.reply(&insert).await?;
     }
+    let overdue = short.await?.err().context("the document is locked")?;
+    assert_eq!(overdue.code, ErrorCode::Deadline);
+    assert_eq!(overdue.outcome, Outcome::NotExecuted);
+    assert!(overdue.message.contains("write conflict"), "{}", overdue.message);
     assert!(held.try_recv().is_err(), "the document is locked");
     holder.abort_transaction().await?;
     held.await??;

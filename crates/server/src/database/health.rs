@@ -21,6 +21,8 @@ pub struct Health {
     pub available: bool,
     /// The primary's address.
     pub primary: Option<String>,
+    /// The number of times that a primary became known. A primary that was lost and found again counts twice.
+    pub primaries: u64,
     /// The trouble there is, and what to do about it. There can be one although a primary is available: it cannot commit.
     pub error: Option<String>,
     /// The same, told apart.
@@ -32,6 +34,7 @@ impl Health {
         Self {
             available: primary.is_some() && allowed,
             primary,
+            primaries: 0,
             error: trouble.as_ref().map(Trouble::to_string),
             trouble,
         }
@@ -62,6 +65,7 @@ struct Seen {
     /// The name of the set in the connection string.
     set: String,
     primary: Option<String>,
+    primaries: u64,
     /// The other members' addresses that cannot be reached, in their order.
     unreachable: Vec<String>,
     /// The driver cannot work with a member's version.
@@ -83,6 +87,7 @@ impl Observer {
             seen: Mutex::new(Seen {
                 set: set.to_owned(),
                 primary: None,
+                primaries: 0,
                 unreachable: Vec::new(),
                 incompatible: None,
                 heard: BTreeMap::new(),
@@ -159,6 +164,7 @@ impl Seen {
             .map(|(address, _)| address.to_string());
         if primary != self.primary {
             self.majority.forget();
+            self.primaries += u64::from(primary.is_some());
         }
         let unreachable = servers
             .iter()
@@ -185,6 +191,13 @@ impl Seen {
     }
 
     fn health(&self, now: Instant) -> Health {
+        Health {
+            primaries: self.primaries,
+            ..self.health_of_primary(now)
+        }
+    }
+
+    fn health_of_primary(&self, now: Instant) -> Health {
         let Some(primary) = &self.primary else {
             let trouble = Trouble::without_primary(&self.set, &self.heard);
             let mut health = Health::new(None, Some(trouble), true);

@@ -1,14 +1,14 @@
 //! A command on its way through the pipeline, and the count of what became of all.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bellwether_protocol::{CommandCounts, CommandFate, CommandId, ErrorFrame, Outcome};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::statements::FailedStatements;
-use super::{Answer, SourceId};
+use super::{Answer, SourceId, refusal};
 use crate::command::{Kind, ParsedCommand, Part};
 
 /// A command or a question that waits, and who waits for its answer.
@@ -41,6 +41,7 @@ pub(super) struct Task {
     pub(super) submitted: Instant,
     /// Of a command with `ordered: false`.
     pub(super) failed: FailedStatements,
+    conflict: AtomicBool,
 }
 
 /// What is to be done.
@@ -144,6 +145,22 @@ impl Task {
             deadline,
             submitted: Instant::now(),
             failed: FailedStatements::default(),
+            conflict: AtomicBool::new(false),
+        }
+    }
+
+    /// Records that the command waits because it met a write conflict.
+    pub(super) fn set_conflict(&self) {
+        self.conflict.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer if its deadline passes while it waits.
+    pub(super) fn overdue(&self) -> ErrorFrame {
+        let overdue = refusal::overdue(Outcome::NotExecuted);
+        if self.conflict.load(Ordering::Relaxed) {
+            refusal::of_conflicts(overdue)
+        } else {
+            overdue
         }
     }
 

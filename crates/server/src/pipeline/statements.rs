@@ -28,6 +28,8 @@ struct Kept {
     errors: BTreeMap<usize, Document>,
     /// Bytes of the errors, of which the reply tells no more than [`TOLD_IN_FULL`].
     bytes: usize,
+    /// The primary that judged them, as [`Health::primaries`](crate::database::Health::primaries) counts.
+    primary: u64,
 }
 
 impl Kept {
@@ -78,7 +80,24 @@ impl FailedStatements {
 
     /// Forgets them: they may have been judged by a primary that is none any more.
     pub(super) fn forget(&self) {
-        *self.lock() = Kept::default();
+        let mut kept = self.lock();
+        let primary = kept.primary;
+        *kept = Kept {
+            primary,
+            ..Kept::default()
+        };
+    }
+
+    /// Begins a turn under this primary. Forgets them if another primary judged them: the writes that it saw may have been
+    /// rolled back.
+    pub(super) fn begin(&self, primary: u64) {
+        let mut kept = self.lock();
+        if kept.primary != primary {
+            *kept = Kept {
+                primary,
+                ..Kept::default()
+            };
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -219,6 +238,30 @@ mod tests {
                 "ok": 1.0,
             }
         );
+    }
+
+    #[test]
+    fn a_primary_does_not_go_by_what_another_has_judged() {
+        let failed = FailedStatements::default();
+        let statement = || FailedStatement {
+            place: 1,
+            error: doc! { "index": 1, "code": 11000 },
+        };
+        failed.begin(1);
+        failed.add(statement());
+        failed.begin(1);
+        assert!(
+            failed.are_there(),
+            "judged by the same primary in an earlier turn"
+        );
+        failed.begin(2);
+        assert!(!failed.are_there());
+        failed.add(statement());
+        failed.forget();
+        assert!(!failed.are_there());
+        failed.add(statement());
+        failed.begin(2);
+        assert!(failed.are_there());
     }
 
     #[test]

@@ -498,7 +498,8 @@ impl Shared {
 
     fn answer_overdue(&self) {
         for job in self.queue.take_overdue(Instant::now()) {
-            job.answer(Err(refusal::overdue(Outcome::NotExecuted)), &self.counts);
+            let overdue = Err(job.task.overdue());
+            job.answer(overdue, &self.counts);
         }
     }
 }

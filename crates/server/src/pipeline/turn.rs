@@ -82,6 +82,8 @@ impl Turn<'_> {
             ..Lessons::default()
         };
         lessons.begin(self.tasks);
+        let primary = self.database.health().borrow().primaries;
+        self.tasks.iter().for_each(|task| task.failed.begin(primary));
         let began = Instant::now();
         let mut pause = Backoff::default();
         let mut conflicts = Conflicts::default();
@@ -176,6 +178,7 @@ impl Turn<'_> {
                             && self.state.outcome() == Outcome::NotExecuted
                         {
                             lessons.at_fault.push((task, 1));
+                            self.tasks[task].set_conflict();
                             return Ended {
                                 yields: Some(task),
                                 ..lessons.end(answers, None)
@@ -198,6 +201,9 @@ impl Turn<'_> {
                     }
                     if yields && settled {
                         lessons.at_fault.push((to_run[0], TRIES_ALONE));
+                        if conflicts.are_many() {
+                            self.tasks[to_run[0]].set_conflict();
+                        }
                         return Ended {
                             yields: Some(to_run[0]),
                             ..lessons.end(answers, None)
