@@ -107,7 +107,7 @@ async fn while_a_command_waits_or_runs_it_is_not_called_executed() -> Result<()>
         fates.push(told(other.receive().await?)?);
     }
     let of = |id: CommandId| fates.iter().find(|fate| fate.id == id).map(|fate| fate.outcome);
-    // Questions are answered after the turn in hand, so the one that ran is known.
+    // Questions are answered after the batch in hand, so the one that ran is known.
     assert_eq!(of(runs), Some(Outcome::Executed));
     ensure!(of(waits).is_some());
     for _ in 0..2 {

@@ -25,7 +25,7 @@ async fn greedy_connections_do_not_shut_out_a_modest_one() -> Result<()> {
     options.args = vec!["--timeout-ms".into(), "10000".into()];
     let cluster = Cluster::start_with(options).await?;
     let url = cluster.servers[0].url();
-    // Every turn takes long enough for the queue to fill.
+    // Every batch takes long enough for the queue to fill.
     let admin = set.client().database("admin");
     let slow = doc! {
         "configureFailPoint": "failCommand",

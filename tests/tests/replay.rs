@@ -84,7 +84,7 @@ async fn a_successor_repeats_every_reply_word_for_word() -> Result<()> {
 async fn what_waits_here_is_not_denied() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let mut settings = Settings::default();
-    settings.turn = 1;
+    settings.batch = 1;
     let s1 = Coordinator::start_with(&set, "app_fate", settings).await?;
     s1.reply(r#"{"insert":"effects","documents":[{"key":"first"}]}"#)
         .await?;

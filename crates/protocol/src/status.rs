@@ -77,7 +77,7 @@ pub struct CommandCounts {
     pub unknown: u64,
     /// Time since the turn in hand began, in milliseconds. Absent while nothing is executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub turn_ms: Option<u64>,
+    pub batch_ms: Option<u64>,
 }
 
 /// Clients' connections, over HTTP and WebSocket together.

@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err(format!("epoch {epoch} should be fenced: {refused:?}").into()),
     }
 
-    // Finishes the turn in hand and answers those that wait.
+    // Finishes the batch in hand and answers those that wait.
     pipeline.retire().await;
     println!("Retired.");
     Ok(())

@@ -34,7 +34,7 @@ use self::faults::{Fault, maybe_a_fault};
 
 const CASES: u32 = 64;
 
-/// The database of the pipeline that takes one command in a turn.
+/// The database of the pipeline that takes one command in a batch.
 const SERIAL: &str = "serial";
 
 /// Those of the pipelines that take so many.
@@ -48,7 +48,7 @@ struct Pipelines {
 
 #[test]
 fn many_at_once_are_as_one_after_another() -> Result<()> {
-    // With one thread, all commands wait before the pipeline sees the first, so a seed gives the same turns each time.
+    // With one thread, all commands wait before the pipeline sees the first, so a seed gives the same batches each time.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -128,7 +128,7 @@ fn found_before() -> Vec<(usize, Vec<Sending>, Option<Fault>)> {
 impl Pipelines {
     async fn start() -> Result<Self> {
         let set = ReplicaSet::start(3).await?;
-        let start = async |database, turn| {
+        let start = async |database, batch| {
             let unique = doc! {
                 "createIndexes": "unique",
                 "indexes": [{ "key": { "k": 1 }, "name": "k", "unique": true }],
@@ -143,15 +143,15 @@ impl Pipelines {
                 set.client().database(database).run_command(command).await?;
             }
             let mut settings = Settings::default();
-            settings.turn = turn;
+            settings.batch = batch;
             // After a broken connection the driver takes a moment to find the primary again.
             settings.primary_wait = Duration::from_secs(15);
             Coordinator::start_with(&set, database, settings).await
         };
         let serial = start(SERIAL, 1).await?;
         let mut batched = Vec::new();
-        for (database, turn) in BATCHED {
-            batched.push(start(database, turn).await?);
+        for (database, batch) in BATCHED {
+            batched.push(start(database, batch).await?);
         }
         Ok(Self { set, serial, batched })
     }

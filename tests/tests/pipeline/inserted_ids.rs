@@ -48,7 +48,7 @@ async fn the_ids_are_those_of_the_documents() -> Result<()> {
         r#"{"n":{"$numberInt":"1"},"ok":{"$numberDouble":"1.0"}}"#
     );
 
-    // Inserts of one turn are sent to MongoDB together, and each is told its own.
+    // Inserts of one batch are sent to MongoDB together, and each is told its own.
     let together: Vec<String> = (0..20)
         .map(|n| format!(r#"{{"insert":"together","documents":[{{"n":{n}}},{{"n":{n},"second":true}}]}}"#))
         .collect();

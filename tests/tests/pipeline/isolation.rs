@@ -169,7 +169,7 @@ async fn a_command_that_fails_at_the_commit_fails_alone() -> Result<()> {
 
 /// Each of 260 upserts has a stored reply of 60 KB.
 #[tokio::test(flavor = "multi_thread")]
-async fn records_that_are_too_large_together_are_written_in_several_turns() -> Result<()> {
+async fn records_that_are_too_large_together_are_written_in_several_batches() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let s1 = Coordinator::start(&set, "app_records").await?;
     let deadline = Instant::now() + Duration::from_secs(60);

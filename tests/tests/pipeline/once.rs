@@ -211,13 +211,13 @@ async fn a_read_after_a_lost_commit_is_answered() -> Result<()> {
     Ok(())
 }
 
-/// A turn of several commands gives what turns of one give.
+/// A batch of several commands gives what batches of one give.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_turn_of_many_answers_as_turns_of_one() -> Result<()> {
+async fn a_batch_of_many_answers_as_batches_of_one() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let mut settings = Settings::default();
-    settings.turn = 8;
-    let s1 = Coordinator::start_with(&set, "app_turns", settings).await?;
+    settings.batch = 8;
+    let s1 = Coordinator::start_with(&set, "app_batches", settings).await?;
     let commands: Vec<String> = (0..60)
         .map(|n| match n % 6 {
             0 | 1 => format!(r#"{{"insert":"c","documents":[{{"_id":{}}}]}}"#, n / 6),
@@ -229,12 +229,12 @@ async fn a_turn_of_many_answers_as_turns_of_one() -> Result<()> {
         .collect();
     let answers = s1.send_together(&commands).await?;
 
-    let s2 = Coordinator::start(&set, "app_turns2").await?;
+    let s2 = Coordinator::start(&set, "app_batches2").await?;
     for (command, together) in commands.iter().zip(answers) {
         let alone = s2.send(new_id(), command).await;
         match (together, alone) {
             (Ok(together), Ok(alone)) => {
-                let here = together.result.as_str().replace("app_turns.", "app_turns2.");
+                let here = together.result.as_str().replace("app_batches.", "app_batches2.");
                 assert_eq!(here, alone.result.as_str(), "{command}");
             }
             (Err(together), Err(alone)) => assert_eq!(together.code, alone.code, "{command}"),

@@ -235,7 +235,7 @@ async fn finds_put_together_find_what_each_finds_alone() -> Result<()> {
     finds.push(r#"{"find":"c","filter":{"_id":"b"},"projection":{"_id":0}}"#.to_owned());
     finds.push(r#"{"find":"none","filter":{"_id":"b"}}"#.to_owned());
 
-    // A first one, whose turn the others wait for.
+    // A first one, whose batch the others wait for.
     let mut together = Vec::new();
     for find in finds.iter().take(1).chain(&finds) {
         let answer = s1

@@ -120,10 +120,10 @@ async fn a_repeat_says_the_same() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_commands_of_the_turn_are_executed_in_their_order() -> Result<()> {
+async fn other_commands_of_the_batch_are_executed_in_their_order() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
-    let s1 = Coordinator::start(&set, "app_turn").await?;
-    fill(&set, "app_turn").await?;
+    let s1 = Coordinator::start(&set, "app_batch").await?;
+    fill(&set, "app_batch").await?;
     let answers = s1
         .send_together(&[
             r#"{"insert":"c","documents":[{"_id":60}]}"#,
@@ -172,14 +172,14 @@ async fn a_list_refuses_it_by_name() -> Result<()> {
     Ok(())
 }
 
-/// A command of which very many statements fail goes on in turns of its own, and others have every other turn.
+/// A command of which very many statements fail goes on in batches of its own, and others have every other batch.
 #[tokio::test(flavor = "multi_thread")]
 async fn very_many_failures_do_not_starve_others() -> Result<()> {
     const FAILING: usize = 60;
     let set = ReplicaSet::start(1).await?;
     let mut settings = Settings::default();
-    // Each turn finds out about one statement.
-    settings.turn_time = std::time::Duration::ZERO;
+    // Each batch finds out about one statement.
+    settings.batch_time = std::time::Duration::ZERO;
     let s1 = Coordinator::start_with(&set, "app_many", settings).await?;
     fill(&set, "app_many").await?;
     let documents: Vec<String> = (0..2 * FAILING)

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::coordinator::{Coordinator, new_id, parse};
 
-/// A pipeline that renews its epoch when its turn was abandoned, as a server does.
+/// A pipeline that renews its epoch when its batch was abandoned, as a server does.
 fn renewing(s1: &Coordinator) -> JoinHandle<()> {
     let (pipeline, fence) = (s1.pipeline.clone(), s1.fence.clone());
     let mut fenced = pipeline.fenced();
@@ -122,9 +122,9 @@ async fn reads_that_mongodb_does_not_end_are_left_behind() -> Result<()> {
     Ok(())
 }
 
-/// The time of its own statement counts, not the latest deadline in the turn.
+/// The time of its own statement counts, not the latest deadline in the batch.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_turn_is_left_behind_when_the_time_of_its_statement_is_over() -> Result<()> {
+async fn a_batch_is_left_behind_when_the_time_of_its_statement_is_over() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let s1 = Coordinator::start(&set, "app_burn_limited").await?;
     s1.reply(r#"{"insert":"burn","documents":[{"_id":1}]}"#).await?;

@@ -73,7 +73,7 @@ async fn deadlines_and_bounds_hold_while_commands_wait() -> Result<()> {
         error.message
     );
 
-    // Leaving: the turn in hand ends, the rest is told to go elsewhere.
+    // Leaving: the batch in hand ends, the rest is told to go elsewhere.
     let queued: Vec<_> = (0..3)
         .map(|_| submit(Duration::from_secs(20)))
         .collect::<Result<_, _>>()?;

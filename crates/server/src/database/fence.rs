@@ -206,7 +206,7 @@ impl Fence {
         let mut earlier: Vec<Bson> = Vec::new();
         if let Some(held_in) = held_in(&fence) {
             // Where MongoDB does not end it in time, the claim goes on: an operation that MongoDB cannot interrupt has not
-            // written the fence yet, since a turn writes the fence last.
+            // written the fence yet, since a batch writes the fence last.
             Self::kill_sessions(self.database.client(), vec![held_in.clone()]).await;
             earlier.push(held_in.clone().into());
         }

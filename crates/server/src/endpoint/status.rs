@@ -20,11 +20,11 @@ pub(super) async fn readyz(State(context): State<Context>) -> Response {
     let reason = match &*context.cluster.election.role().borrow() {
         Role::Coordinator { .. } => context.cluster.lasting_trouble().or_else(|| {
             context.cluster.pipeline.stalled_for().map(|stalled| {
-            let turn = context.cluster.pipeline.turn_takes().unwrap_or_default();
+            let batch = context.cluster.pipeline.batch_takes().unwrap_or_default();
             format!(
-                "nothing has been executed for {} s although commands wait: the turn in hand has taken {} ms",
+                "nothing has been executed for {} s although commands wait: the batch in hand has taken {} ms",
                 stalled.as_secs(),
-                turn.as_millis()
+                batch.as_millis()
             )
         })
         }),

@@ -1,4 +1,4 @@
-//! One try at a turn: one transaction, from its first command to its commit.
+//! One try at a batch: one transaction, from its first command to its commit.
 
 use core::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
+use super::batch_state::BatchState;
 use super::bet::Bet;
 use super::execute::{Allowance, collect, execute_merged, refused, remaining, take_documents};
 use super::failure::{CommitFailure, Failure};
@@ -21,7 +22,6 @@ use super::record::{Known, Pending, Record, Sealed};
 use super::replies::{Replies, Reply};
 use super::statements::{FailedStatement, Ran};
 use super::suspects::{Run, Suspects};
-use super::turn_state::TurnState;
 use super::{Settings, record, refusal, statements};
 use crate::command::{Kind, ParsedCommand};
 use crate::database::Database;
@@ -41,9 +41,9 @@ pub(super) struct Attempt<'a> {
     pub(super) epoch: u64,
     pub(super) lane: &'a mut Lane,
     pub(super) stopped: &'a watch::Receiver<bool>,
-    pub(super) state: &'a TurnState,
+    pub(super) state: &'a BatchState,
     pub(super) merging: &'a mut Bet,
-    /// All commands of the turn.
+    /// All commands of the batch.
     pub(super) tasks: &'a [Arc<Task>],
     /// Whether the ids are looked up first. Without it the records' uniqueness finds a repeated id, too, but
     /// nothing is learned from a command that fails: it may have been executed before.
@@ -100,7 +100,7 @@ pub(super) struct Rejected {
 pub(super) struct Committed {
     /// The commands that are settled, by their place, and how.
     pub(super) answers: Vec<(usize, Result<Pending, ErrorFrame>)>,
-    /// MongoDB's time of the commit: what is read at it has seen everything answered before the turn began.
+    /// MongoDB's time of the commit: what is read at it has seen everything answered before the batch began.
     pub(super) at: Option<Timestamp>,
 }
 
@@ -133,7 +133,7 @@ pub(super) enum Stop {
     Overdue,
     /// It is not known which command is at fault, if any.
     Failed(Fault),
-    /// The turn was abandoned: nobody waits for it, and it must not commit.
+    /// The batch was abandoned: nobody waits for it, and it must not commit.
     Abandoned,
 }
 
@@ -193,7 +193,7 @@ impl Attempt<'_> {
     }
 
     /// One transaction over the commands at these places, in their order. Of those in `rejected` the ids are looked up, so
-    /// that their errors count if this commits. `open` are all commands of the turn that write and have no answer yet: where
+    /// that their errors count if this commits. `open` are all commands of the batch that write and have no answer yet: where
     /// a commit is in doubt, all of them were in it.
     pub(super) async fn commit_all(
         &mut self,
@@ -311,7 +311,7 @@ impl Attempt<'_> {
         Ok(known.collect())
     }
 
-    /// Runs the commands. Returns the replies of those it came to, in order: the others wait for another turn when this
+    /// Runs the commands. Returns the replies of those it came to, in order: the others wait for another batch when this
     /// one has taken long enough.
     async fn run(&mut self, open: &[usize]) -> Result<Vec<Reply>, Stop> {
         let tasks = self.tasks;
@@ -328,7 +328,7 @@ impl Attempt<'_> {
             if self.state.is_abandoned() {
                 return Err(Stop::Abandoned);
             }
-            let enough = began.elapsed() > self.settings.turn_time || replies.bytes() > MAX_RECORD_BYTES;
+            let enough = began.elapsed() > self.settings.batch_time || replies.bytes() > MAX_RECORD_BYTES;
             if enough && replies.is_between_commands() {
                 break;
             }
@@ -476,7 +476,7 @@ impl Rejected {
     }
 }
 
-/// What a failure within one part means for the turn.
+/// What a failure within one part means for the batch.
 fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Arc<Task>]) -> Stop {
     // The cache holds everything that the transaction has written, not the writes of this part alone.
     if let Failure::Refused(error) = &failure

@@ -1,4 +1,4 @@
-/// Something that usually pays and costs when it does not: after a failure it is left out of the next turn, and of twice as
+/// Something that usually pays and costs when it does not: after a failure it is left out of the next batch, and of twice as
 /// many after each further one.
 #[derive(Debug, Default)]
 pub(super) struct Bet {
@@ -7,7 +7,7 @@ pub(super) struct Bet {
 }
 
 impl Bet {
-    /// Whether to try it in this turn.
+    /// Whether to try it in this batch.
     pub(super) fn is_on(&self) -> bool {
         self.suspended_for == 0
     }
@@ -17,7 +17,7 @@ impl Bet {
         self.suspended_for = self.next_suspension;
     }
 
-    pub(super) fn turn_ended(&mut self) {
+    pub(super) fn batch_ended(&mut self) {
         if self.suspended_for == 0 {
             self.next_suspension /= 2;
         }
@@ -35,19 +35,19 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..8 {
             bet.failed();
-            let mut turns = 0;
+            let mut batches = 0;
             while !bet.is_on() {
-                bet.turn_ended();
-                turns += 1;
+                bet.batch_ended();
+                batches += 1;
             }
-            pauses.push(turns);
+            pauses.push(batches);
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64]);
         for _ in 0..10 {
-            bet.turn_ended();
+            bet.batch_ended();
         }
         bet.failed();
-        bet.turn_ended();
+        bet.batch_ended();
         assert!(bet.is_on());
     }
 }

@@ -169,7 +169,7 @@ pub(super) async fn collect(
 ) -> Result<Document, Failure> {
     let collection = command.values().next().cloned().unwrap_or(Bson::Null);
     let mut reply = lane.run_document(database, command).await?;
-    let mut batch = Batch::read(&mut reply, "firstBatch")?;
+    let mut batch = CursorBatch::read(&mut reply, "firstBatch")?;
     let mut documents = Vec::new();
     let mut bytes = 0;
     loop {
@@ -188,7 +188,7 @@ pub(super) async fn collect(
         }
         let get_more = doc! { "getMore": batch.cursor, "collection": collection.clone() };
         let mut next = lane.run_document(database, &get_more).await?;
-        batch = Batch::read(&mut next, "nextBatch")?;
+        batch = CursorBatch::read(&mut next, "nextBatch")?;
     }
     let whole = doc! { "firstBatch": documents, "id": 0_i64, "ns": batch.namespace };
     reply.insert("cursor", whole);
@@ -202,13 +202,13 @@ pub(super) fn take_documents(reply: &mut Document) -> Vec<Bson> {
     documents.map(std::mem::take).unwrap_or_default()
 }
 
-struct Batch {
+struct CursorBatch {
     documents: Vec<Bson>,
     cursor: i64,
     namespace: Bson,
 }
 
-impl Batch {
+impl CursorBatch {
     fn read(reply: &mut Document, field: &str) -> Result<Self, Failure> {
         let no_cursor = || Failure::Broken("MongoDB's reply holds no cursor".to_owned());
         let cursor = reply.get_document_mut("cursor").map_err(|_| no_cursor())?;
@@ -235,12 +235,12 @@ impl Batch {
 async fn count(lane: &mut Lane, database: &Database, command: &Document) -> Result<Document, Failure> {
     let collection = command.values().next().cloned().unwrap_or(Bson::Null);
     let mut reply = lane.run_document(database, command).await?;
-    let mut batch = Batch::read(&mut reply, "firstBatch")?;
+    let mut batch = CursorBatch::read(&mut reply, "firstBatch")?;
     let mut n = batch.documents.len();
     while batch.cursor != 0 {
         let get_more = doc! { "getMore": batch.cursor, "collection": collection.clone(), "batchSize": COUNTED_AT_A_TIME };
         let mut next = lane.run_document(database, &get_more).await?;
-        batch = Batch::read(&mut next, "nextBatch")?;
+        batch = CursorBatch::read(&mut next, "nextBatch")?;
         n += batch.documents.len();
     }
     let n = i32::try_from(n).map_or_else(|_| Bson::from(i64::try_from(n).unwrap_or(i64::MAX)), Bson::from);

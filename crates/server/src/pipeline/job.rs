@@ -23,7 +23,7 @@ pub(super) struct Job {
 /// What was found out about a job while it waited or was tried.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Notes {
-    /// Whether the command needs a turn without others.
+    /// Whether the command needs a batch without others.
     pub(super) apart: bool,
     /// Of a question: whether the command waited in the queue when its fate was asked.
     pub(super) waits: bool,
@@ -105,7 +105,7 @@ impl Job {
         size_of::<Self>() + self.task.command().map_or(0, ParsedCommand::memory)
     }
 
-    /// Returns `true` if no other command may be in its turn, not even one of its source: it would share the conflicts.
+    /// Returns `true` if no other command may be in its batch, not even one of its source: it would share the conflicts.
     pub(super) fn is_alone(&self) -> bool {
         self.notes.apart || self.task.is_alone()
     }
@@ -177,13 +177,13 @@ impl Task {
             .is_some_and(|command| !command.is_list() && command.parts().iter().all(Part::is_unordered))
     }
 
-    /// Whether it takes a turn of its own: MongoDB does not execute it in a transaction, and it may not only read.
+    /// Whether it takes a batch of its own: MongoDB does not execute it in a transaction, and it may not only read.
     pub(super) fn is_alone(&self) -> bool {
         self.command()
             .is_some_and(|command| command.kind() == Kind::Schema)
     }
 
-    /// Whether it can be executed as a read only, not in the transaction of a turn.
+    /// Whether it can be executed as a read only, not in the transaction of a batch.
     pub(super) fn only_beside(&self) -> bool {
         self.only_reads()
             && self
@@ -283,7 +283,7 @@ impl Counts {
             replayed: self.replayed.load(Ordering::Relaxed),
             not_executed: self.not_executed.load(Ordering::Relaxed),
             unknown: self.unknown.load(Ordering::Relaxed),
-            turn_ms: None,
+            batch_ms: None,
         }
     }
 }

@@ -8,16 +8,16 @@ use mongodb::error::{Error, Result};
 use mongodb::options::{Acknowledgment, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{ClientSession, Database};
 
+use super::batch_state::BatchState;
 use super::failure::{CommitFailure, Failure};
-use super::turn_state::TurnState;
 use crate::database::Fence;
 
 /// None of its futures may be dropped before it ends: the driver's are not cancellation-safe.
 pub(super) struct Lane {
     session: ClientSession,
     transaction: Transaction,
-    /// The turn that works here, which is told of each message.
-    turn: Option<Arc<TurnState>>,
+    /// The batch that works here, which is told of each message.
+    batch: Option<Arc<BatchState>>,
 }
 
 /// The transaction in a session, as far as it may hold something in MongoDB.
@@ -34,13 +34,13 @@ impl Lane {
         Self {
             session,
             transaction: Transaction::None,
-            turn: None,
+            batch: None,
         }
     }
 
-    /// Tells this turn of each message to MongoDB from now on.
-    pub(super) fn work_for(&mut self, turn: &Arc<TurnState>) {
-        self.turn = Some(Arc::clone(turn));
+    /// Tells this batch of each message to MongoDB from now on.
+    pub(super) fn work_for(&mut self, batch: &Arc<BatchState>) {
+        self.batch = Some(Arc::clone(batch));
     }
 
     /// Begins a transaction whose commit may take as long as `time`.
@@ -80,8 +80,8 @@ impl Lane {
         database: &Database,
         command: RawDocumentBuf,
     ) -> core::result::Result<Document, Failure> {
-        if let Some(turn) = &self.turn {
-            turn.sends();
+        if let Some(batch) = &self.batch {
+            batch.sends();
         }
         let reply = database.run_raw_command(command).session(&mut self.session).await;
         reply.or_else(Failure::or_reply)

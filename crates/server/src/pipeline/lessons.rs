@@ -1,4 +1,4 @@
-//! What the tries of a turn have taught, and so which commands the next try has.
+//! What the tries of a batch have taught, and so which commands the next try has.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use bson::Timestamp;
 
 use super::Answer;
 use super::attempt::{Fault, Rejected};
+use super::batch::Ended;
 use super::job::Task;
-use super::turn::Ended;
 
 /// What the tries so far have taught.
 #[derive(Default)]
 pub(super) struct Lessons {
     pub(super) careful: bool,
     pub(super) rejected: Rejected,
-    /// Commands from here on wait for another turn.
+    /// Commands from here on wait for another batch.
     pub(super) end: usize,
     /// Tries in a row that failed and may succeed again, although MongoDB has a primary.
     pub(super) failures: u32,
@@ -23,7 +23,7 @@ pub(super) struct Lessons {
     pub(super) alone: Option<(usize, u32)>,
     pub(super) narrowed_to: Option<usize>,
     pub(super) at_fault: Vec<(usize, u32)>,
-    /// A command that waits for a turn without others.
+    /// A command that waits for a batch without others.
     pub(super) yields: Option<usize>,
 }
 
@@ -38,7 +38,7 @@ const FAILURES_ALONE: u32 = 2;
 const FAILURES_OF_NONE: u32 = 3;
 
 impl Lessons {
-    /// Learns from earlier turns: a command of which statements have failed before is alone.
+    /// Learns from earlier batches: a command of which statements have failed before is alone.
     pub(super) fn begin(&mut self, tasks: &[Arc<Task>]) {
         let before = tasks[..self.end].iter().position(|task| task.failed.are_there());
         if let Some(task) = before {
@@ -62,7 +62,7 @@ impl Lessons {
             self.end = task + 1;
             return true;
         }
-        // Those before it commit first, and it waits for a turn without others.
+        // Those before it commit first, and it waits for a batch without others.
         self.end = task;
         self.yields = Some(task);
         false
@@ -106,7 +106,7 @@ impl Lessons {
                 let failures = before.map_or(0, |(_, failures)| failures) + 1;
                 self.alone = Some((*task, failures));
                 if failures >= FAILURES_ALONE {
-                    // What was refused behind it waits for the next turn.
+                    // What was refused behind it waits for the next batch.
                     self.end = self.end.min(task + 1);
                     self.failures = 0;
                     self.reject(*task, fault.into_frame(), TRIES_ALONE);

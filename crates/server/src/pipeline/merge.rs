@@ -15,10 +15,10 @@ use crate::command::{CommandName, Part};
 /// MongoDB takes 100,000 statements in one command; a merged one stays well below.
 const MAX_STATEMENTS: usize = 10_000;
 
-/// One part of one command of a turn.
+/// One part of one command of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot<'t> {
-    /// Which command of the turn.
+    /// Which command of the batch.
     pub(super) task: usize,
     /// Which part of it.
     pub(super) index: usize,

@@ -1,23 +1,25 @@
 //! The pipeline: the only place that touches users' data.
 //!
-//! Commands wait in one bounded queue, fair between those who send them, and are executed one turn after another
-//! by the server that holds the newest epoch. A turn takes all that wait, up to a bound. It is one MongoDB
+//! Commands wait in one bounded queue, fair between those who send them, and are executed one batch after another
+//! by the server that holds the newest epoch. A batch takes all that wait, up to a bound. It is one MongoDB
 //! transaction, majority-committed:
 //!
 //! 1. the commands that write run in their order; adjacent ones are merged where that changes no reply;
 //! 2. one update writes the fence, matched on our epoch, and the commands' ids, fingerprints and replies: if a
 //!    later epoch was granted, or an id was there before, nothing of this commits;
 //! 3. the transaction commits, and only then is anybody answered;
-//! 4. the commands that only read do so at the moment of that commit, beside the turns that follow.
+//! 4. the commands that only read do so at the moment of that commit, beside the batches that follow.
 //!
-//! A command on collections or indexes has a turn of its own, since MongoDB executes it outside transactions.
+//! A command on collections or indexes has a batch of its own, since MongoDB executes it outside transactions.
 //!
 //! So a command has its effect once, however often and to however many servers it was sent, an answer
-//! is never taken back, and all answers are those of an execution one after another: within a turn the writes
+//! is never taken back, and all answers are those of an execution one after another: within a batch the writes
 //! of all connections first and then their reads, except that commands of one connection keep their order.
 
 mod attempt;
 mod backoff;
+mod batch;
+mod batch_state;
 mod bet;
 mod bookings;
 mod code_names;
@@ -49,8 +51,6 @@ mod statements;
 mod stored_reply;
 mod suspects;
 mod tenure;
-mod turn;
-mod turn_state;
 mod write_errors;
 
 use core::time::Duration;
@@ -80,7 +80,7 @@ pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far ahead of the server's clock an id may have been made.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60 * 60);
 
-/// Connections that reads leave to what must not wait for them: the turn, the claim of an epoch and the end
+/// Connections that reads leave to what must not wait for them: the batch, the claim of an epoch and the end
 /// of the session before it, and what is asked when MongoDB's primary is lost.
 const CONNECTIONS_KEPT_FREE: usize = 4;
 
@@ -108,13 +108,13 @@ pub struct Settings {
     /// How many bytes of memory the waiting commands may take together. A larger command is taken while none
     /// waits.
     pub queue_bytes: usize,
-    /// How many commands one turn takes at most. 1 executes each in a transaction of its own.
-    pub turn: usize,
-    /// How many bytes of BSON the commands of one turn may have together; a larger command has a turn of its
+    /// How many commands one batch takes at most. 1 executes each in a transaction of its own.
+    pub batch: usize,
+    /// How many bytes of BSON the commands of one batch may have together; a larger command has a batch of its
     /// own.
-    pub turn_bytes: usize,
-    /// A turn that has taken so long commits what it has done and leaves the rest for the next.
-    pub turn_time: Duration,
+    pub batch_bytes: usize,
+    /// A batch that has taken so long commits what it has done and leaves the rest for the next.
+    pub batch_time: Duration,
     /// How long MongoDB may work on one command, whatever its deadline.
     pub command_time: Duration,
     /// How many reads may be under way.
@@ -135,9 +135,9 @@ impl Default for Settings {
         Self {
             queue: 1024,
             queue_bytes: 256 * 1024 * 1024,
-            turn: 512,
-            turn_bytes: 4 * 1024 * 1024,
-            turn_time: Duration::from_millis(100),
+            batch: 512,
+            batch_bytes: 4 * 1024 * 1024,
+            batch_time: Duration::from_millis(100),
             command_time: Duration::from_secs(30),
             reads: 1024,
             reads_at_a_time: 32,
@@ -236,7 +236,7 @@ impl Pipeline {
     }
 
     /// Stops executing: takes no more commands, answers those that wait with `draining`, and returns when
-    /// the turn in hand has ended and no transaction of this pipeline is under way.
+    /// the batch in hand has ended and no transaction of this pipeline is under way.
     pub async fn retire(&self) {
         let mut running = self.running.lock().await;
         self.end(&mut running).await;
@@ -328,10 +328,10 @@ impl Pipeline {
         self.shared.fenced.subscribe()
     }
 
-    /// Time since the turn in hand began; nothing if there is none. A turn that MongoDB does not end is abandoned three
+    /// Time since the batch in hand began; nothing if there is none. A batch that MongoDB does not end is abandoned three
     /// seconds after its latest deadline.
-    pub fn turn_takes(&self) -> Option<Duration> {
-        self.shared.progress.turn_takes(Instant::now())
+    pub fn batch_takes(&self) -> Option<Duration> {
+        self.shared.progress.batch_takes(Instant::now())
     }
 
     /// Time for which nothing has been executed although something waits; nothing if it is less than five seconds.
@@ -348,9 +348,9 @@ impl Pipeline {
 
     /// Commands since the start.
     pub fn counts(&self) -> CommandCounts {
-        let turn = self.turn_takes();
+        let batch = self.batch_takes();
         CommandCounts {
-            turn_ms: turn.map(|turn| u64::try_from(turn.as_millis()).unwrap_or(u64::MAX)),
+            batch_ms: batch.map(|batch| u64::try_from(batch.as_millis()).unwrap_or(u64::MAX)),
             ..self.shared.counts.snapshot(self.shared.queue.len())
         }
     }

@@ -16,7 +16,7 @@ const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 #[derive(Debug)]
 pub(super) struct Pace {
     per_second: f64,
-    /// The turn under way, if others waited when it began: only then is the time until the next turn the time
+    /// The batch under way, if others waited when it began: only then is the time until the next batch the time
     /// this one took, and not time in which there was nothing to do.
     busy: Option<(Instant, usize)>,
 }
@@ -31,8 +31,8 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// A turn begins with so many commands, and others wait or do not.
-    pub(super) fn turn(&mut self, now: Instant, commands: usize, others_wait: bool) {
+    /// A batch begins with so many commands, and others wait or do not.
+    pub(super) fn batch(&mut self, now: Instant, commands: usize, others_wait: bool) {
         if let Some((began, commands)) = self.busy {
             let took = now.saturating_duration_since(began).as_secs_f64().max(1e-6);
             let weight = 1.0 - (-took / MEMORY.as_secs_f64()).exp();
@@ -49,7 +49,7 @@ impl Pace {
 
     /// The time that so many commands will take.
     pub(super) fn time_for(&self, commands: usize, now: Instant) -> Duration {
-        // A turn that takes long says so before it ends.
+        // A batch that takes long says so before it ends.
         let at_most = self.busy.map_or(f64::INFINITY, |(began, commands)| {
             commands as f64 / now.saturating_duration_since(began).as_secs_f64().max(1e-6)
         });
@@ -63,29 +63,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn follows_the_turns_and_ignores_idle_time() {
+    fn follows_the_batches_and_ignores_idle_time() {
         let mut now = Instant::now();
         let mut pace = Pace::default();
         for _ in 0..100 {
-            pace.turn(now, 50, true);
+            pace.batch(now, 50, true);
             now += Duration::from_millis(100);
         }
-        pace.turn(now, 50, false);
+        pace.batch(now, 50, false);
         let busy = pace.pause_for(1_000, now);
         assert!((1_900..2_100).contains(&busy.as_millis()), "{busy:?}");
 
         now += Duration::from_secs(3_600);
         assert_eq!(pace.pause_for(1_000, now), busy);
-        pace.turn(now, 1, true);
+        pace.batch(now, 1, true);
         assert_eq!(pace.pause_for(1_000, now), busy);
     }
 
     #[test]
-    fn a_turn_that_hangs_is_noticed_and_the_answer_is_bounded() {
+    fn a_batch_that_hangs_is_noticed_and_the_answer_is_bounded() {
         let began = Instant::now();
         let mut pace = Pace::default();
         assert_eq!(pace.pause_for(1, began), BOUNDS.0);
-        pace.turn(began, 10, true);
+        pace.batch(began, 10, true);
         assert_eq!(pace.pause_for(100, began), Duration::from_millis(100));
         assert_eq!(
             pace.pause_for(20, began + Duration::from_secs(1)),

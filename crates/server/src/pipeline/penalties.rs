@@ -1,4 +1,4 @@
-//! Sources whose commands made turns fail: for a while they have turns of their own.
+//! Sources whose commands made batches fail: for a while they have batches of their own.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::SourceId;
 
-/// Tries that a source may cost others before it has turns of its own. A group, such as an address, may cost
+/// Tries that a source may cost others before it has batches of its own. A group, such as an address, may cost
 /// [`GROUP_FACTOR`] times as many.
 const TOLERATED: f64 = 16.0;
 const GROUP_FACTOR: f64 = 8.0;
@@ -55,7 +55,7 @@ impl Penalties {
         self.groups.insert(group, add(self.groups.get(&group)));
     }
 
-    /// Returns `true` if the commands of this source must not be in a turn with those of others.
+    /// Returns `true` if the commands of this source must not be in a batch with those of others.
     pub(super) fn is_apart(&self, source: SourceId, now: Instant) -> bool {
         let exceeds = |score: Option<&Score>, most: f64| score.is_some_and(|score| score.now(now) > most);
         exceeds(self.sources.get(&source), TOLERATED)

@@ -1,4 +1,4 @@
-//! Whether the pipeline gets on: how long the turn in hand takes, and since when nothing was executed.
+//! Whether the pipeline gets on: how long the batch in hand takes, and since when nothing was executed.
 
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,23 +10,23 @@ pub(super) struct Progress(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the turn in hand began.
-    turn: Option<Instant>,
+    /// When the batch in hand began.
+    batch: Option<Instant>,
     /// Since when something waits and nothing was executed.
     waiting: Option<Instant>,
 }
 
 impl Progress {
-    pub(super) fn turn_begins(&self, now: Instant) {
+    pub(super) fn batch_begins(&self, now: Instant) {
         let mut state = self.lock();
-        state.turn = Some(now);
+        state.batch = Some(now);
         state.waiting.get_or_insert(now);
     }
 
-    /// `others_wait`: whether commands wait for the next turn.
-    pub(super) fn turn_ends(&self, others_wait: bool) {
+    /// `others_wait`: whether commands wait for the next batch.
+    pub(super) fn batch_ends(&self, others_wait: bool) {
         let mut state = self.lock();
-        state.turn = None;
+        state.batch = None;
         if !others_wait {
             state.waiting = None;
         }
@@ -40,12 +40,12 @@ impl Progress {
     /// A command was executed, or MongoDB has refused it.
     pub(super) fn executed(&self, now: Instant) {
         let mut state = self.lock();
-        state.waiting = state.turn.map(|_| now);
+        state.waiting = state.batch.map(|_| now);
     }
 
-    /// Time since the turn in hand began.
-    pub(super) fn turn_takes(&self, now: Instant) -> Option<Duration> {
-        let began = self.lock().turn?;
+    /// Time since the batch in hand began.
+    pub(super) fn batch_takes(&self, now: Instant) -> Option<Duration> {
+        let began = self.lock().batch?;
         Some(now.saturating_duration_since(began))
     }
 
@@ -69,16 +69,16 @@ mod tests {
         let (begin, second) = (Instant::now(), Duration::from_secs(1));
         let progress = Progress::default();
         assert_eq!(progress.stalled_for(begin), None);
-        progress.turn_begins(begin);
+        progress.batch_begins(begin);
         assert_eq!(progress.stalled_for(begin + second), Some(second));
-        assert_eq!(progress.turn_takes(begin + second), Some(second));
+        assert_eq!(progress.batch_takes(begin + second), Some(second));
         progress.executed(begin + second);
         assert_eq!(progress.stalled_for(begin + second * 3), Some(second * 2));
-        progress.turn_ends(true);
-        assert_eq!(progress.turn_takes(begin), None);
+        progress.batch_ends(true);
+        assert_eq!(progress.batch_takes(begin), None);
         assert_eq!(progress.stalled_for(begin + second * 3), Some(second * 2));
-        progress.turn_begins(begin + second * 3);
-        progress.turn_ends(false);
+        progress.batch_begins(begin + second * 3);
+        progress.batch_ends(false);
         assert_eq!(progress.stalled_for(begin + second * 9), None);
         progress.executed(begin + second * 9);
         assert_eq!(progress.stalled_for(begin + second * 99), None);

@@ -26,9 +26,9 @@ use super::source::SourceId;
 /// Which part of the queue is for sources that have nothing waiting.
 const RESERVED: usize = 8;
 
-/// A turn for one source that fails again and again is followed by this many times its own time for all others.
+/// A batch for one source that fails again and again is followed by this many times its own time for all others.
 const REST_FACTOR: u32 = 9;
-/// The longest time for which no such turn begins.
+/// The longest time for which no such batch begins.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl Queue {
         }
     }
 
-    /// A turn for one source, which failed again and again, took `time`. The next such turn begins when it has taken no more
+    /// A batch for one source, which failed again and again, took `time`. The next such batch begins when it has taken no more
     /// than a tenth of the time, so that the other sources have the rest.
     pub(super) fn rest(&self, time: Duration, now: Instant) {
         let rest = time.saturating_mul(REST_FACTOR).min(LONGEST_REST);
@@ -160,8 +160,8 @@ impl Queue {
     }
 
     /// Takes commands in their order: at most `max_jobs`, and at most `max_bytes` of them, but one at least, and
-    /// one that takes a turn of its own alone. No
-    /// id is taken twice: a repeated one waits for the next turn, where it finds its record, and holds up
+    /// one that takes a batch of its own alone. No
+    /// id is taken twice: a repeated one waits for the next batch, where it finds its record, and holds up
     /// its source until then.
     pub(super) fn take(&self, max_jobs: usize, max_bytes: usize) -> Vec<Job> {
         let mut waiting = self.lock();
@@ -179,19 +179,19 @@ impl Queue {
         let now = Instant::now();
         waiting.fill(&mut bunch, now);
         if bunch.jobs.is_empty() && waiting.len > 0 && waiting.rests_until(now).is_none() {
-            // A command of the only source that waits is held up by one that needs a turn of its own.
+            // A command of the only source that waits is held up by one that needs a batch of its own.
             waiting.last_was_apart = false;
             bunch.held.clear();
             waiting.fill(&mut bunch, now);
         }
         let others_wait = waiting.len > 0;
         if !bunch.jobs.is_empty() {
-            waiting.pace.turn(Instant::now(), bunch.jobs.len(), others_wait);
+            waiting.pace.batch(Instant::now(), bunch.jobs.len(), others_wait);
         }
         bunch.jobs
     }
 
-    /// Returns `true` if the turn that was taken last is for one source only.
+    /// Returns `true` if the batch that was taken last is for one source only.
     pub(super) fn last_was_apart(&self) -> bool {
         self.lock().last_was_apart
     }
@@ -272,9 +272,9 @@ struct Waiting {
     pace: Pace,
     bookings: Bookings,
     penalties: Penalties,
-    /// Whether the last turn was one for a single source.
+    /// Whether the last batch was one for a single source.
     last_was_apart: bool,
-    /// Until then no turn for a single source begins.
+    /// Until then no batch for a single source begins.
     rest_until: Option<Instant>,
 }
 
@@ -371,7 +371,7 @@ impl Waiting {
     }
 
     fn fill(&mut self, bunch: &mut Bunch, now: Instant) {
-        // Every other turn is for those that need none of their own, if there are any.
+        // Every other batch is for those that need none of their own, if there are any.
         let rests = self.rest_until.is_some_and(|rest| rest > now);
         let apart_may_begin = !rests && (!self.last_was_apart || self.all_are_apart(now));
         let mut is_full = false;
@@ -428,7 +428,7 @@ impl Waiting {
         first.map(|((deadline, _), _)| *deadline)
     }
 
-    /// Returns `true` if every command needs a turn for its source alone, or waits behind such a command of its source.
+    /// Returns `true` if every command needs a batch for its source alone, or waits behind such a command of its source.
     fn all_are_apart(&self, now: Instant) -> bool {
         let mut apart = HashSet::new();
         for job in self.returned.jobs.values() {
@@ -443,7 +443,7 @@ impl Waiting {
     }
 }
 
-/// The commands of the next turn, as far as they are chosen.
+/// The commands of the next batch, as far as they are chosen.
 struct Bunch {
     jobs: Vec<Job>,
     ids: HashSet<CommandId>,
@@ -451,9 +451,9 @@ struct Bunch {
     ended: HashSet<SourceId>,
     /// Sources that have a command that must wait: none of their later ones may go before it.
     held: HashSet<SourceId>,
-    /// Whether its only command takes a turn of its own.
+    /// Whether its only command takes a batch of its own.
     alone: bool,
-    /// The only source that this turn is for, if it has turns of its own.
+    /// The only source that this batch is for, if it has batches of its own.
     apart: Option<SourceId>,
     bytes: usize,
     max_jobs: usize,
@@ -465,7 +465,7 @@ impl Bunch {
         self.ids.contains(&job.task.id) || self.ended.contains(&job.source) || self.held.contains(&job.source)
     }
 
-    /// Returns `true` if commands of this source must not be in one turn with those that are chosen.
+    /// Returns `true` if commands of this source must not be in one batch with those that are chosen.
     fn excludes(&self, source: SourceId, apart: bool, apart_may_begin: bool) -> bool {
         match self.apart {
             Some(only) => only != source,

@@ -1,9 +1,9 @@
 //! Reading at a moment.
 //!
 //! Commands that only read need no transaction of their own. One majority write marks a moment for all of them
-//! (the turn's commit, or the fence alone), and each then reads the snapshot of that moment: a state that a majority has,
+//! (the batch's commit, or the fence alone), and each then reads the snapshot of that moment: a state that a majority has,
 //! that holds everything answered before the moment, and that no later write can change. So reads run beside
-//! each other and beside the turns that follow, a slow one delays nobody, and the answers are those of an execution
+//! each other and beside the batches that follow, a slow one delays nobody, and the answers are those of an execution
 //! one after another at that moment. Nothing is recorded: a read that is sent again reads anew.
 
 use core::num::NonZero;
@@ -51,7 +51,7 @@ pub(super) struct Readers {
     /// The one place for reads that may have cost a primary.
     suspects: Arc<Shares>,
     slow: SlowReads,
-    /// Decodes the replies to slow reads, which may be large, where no socket and no turn has to wait for it.
+    /// Decodes the replies to slow reads, which may be large, where no socket and no batch has to wait for it.
     thread: Option<OwnThread>,
     /// Large replies that are written as text at a time.
     writing: Semaphore,

@@ -1,6 +1,6 @@
 //! The record of an executed command: the memory that makes it execute once.
 //!
-//! The records of a turn are one document, which costs MongoDB and its secondaries far less than one for each; a
+//! The records of a batch are one document, which costs MongoDB and its secondaries far less than one for each; a
 //! unique index on the ids in it keeps each from being recorded twice. It lies in one collection with
 //! the fence, the ledger, so that one round trip writes both.
 
@@ -142,7 +142,7 @@ pub(super) fn new(id: CommandId, fingerprints: &Fingerprints, reply: &RawDocumen
     Record { id, document }
 }
 
-/// The record of a command that is begun and cannot be in a transaction, and what it is about. Its turn has no
+/// The record of a command that is begun and cannot be in a transaction, and what it is about. Its batch has no
 /// other command.
 pub(super) fn begun(id: CommandId, fingerprints: &Fingerprints, about: &RawDocumentBuf) -> Record {
     let mut document = opening(id, fingerprints);

@@ -1,4 +1,4 @@
-//! The replies of a turn's commands, as they come in part by part.
+//! The replies of a batch's commands, as they come in part by part.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const MAX_TEXT_BYTES: usize = 4 * MAX_RESULT_BYTES;
 
 /// A command's reply.
 pub(super) struct Reply {
-    /// Which command of the turn.
+    /// Which command of the batch.
     pub(super) task: usize,
     /// Canonical Extended JSON.
     pub(super) text: RawJson,

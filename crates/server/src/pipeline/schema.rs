@@ -1,4 +1,4 @@
-//! Commands on collections and indexes, each a turn of its own.
+//! Commands on collections and indexes, each a batch of its own.
 //!
 //! MongoDB executes them outside transactions, so the fence and the record cannot be in one with them. Instead a
 //! command that changes something takes three steps:
@@ -27,6 +27,7 @@ use tokio::time::{Instant, sleep};
 
 use super::attempt::{Attempt, Fault, Stop};
 use super::backoff::Backoff;
+use super::batch::{Batch, Ended, result};
 use super::execute::{Allowance, collect, refused, remaining, without_gossip};
 use super::failure::{Failure, check_reply};
 use super::job::Task;
@@ -34,7 +35,6 @@ use super::lane::Lane;
 use super::record::{self, Pending};
 use super::replies::{Written, encode, write};
 use super::suspects::Run;
-use super::turn::{Ended, Turn, result};
 use super::{Answer, refusal};
 use crate::command::{CommandName, Kind, ParsedCommand, Part};
 use crate::database::codes::{MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND};
@@ -49,12 +49,12 @@ pub(super) fn only(tasks: &[Arc<Task>]) -> Option<(&ParsedCommand, &Part)> {
     Some((command, command.parts().first()?))
 }
 
-/// A turn with one command on collections or indexes.
-pub(super) struct SchemaTurn<'a> {
-    turn: Turn<'a>,
+/// A batch with one command on collections or indexes.
+pub(super) struct SchemaBatch<'a> {
+    batch: Batch<'a>,
     command: &'a ParsedCommand,
     part: &'a Part,
-    /// Whether this turn wrote the record that says *begun*.
+    /// Whether this batch wrote the record that says *begun*.
     began: bool,
     /// Whether MongoDB may have executed the command.
     sent: bool,
@@ -66,10 +66,10 @@ enum Change {
     Refused(MongoError),
 }
 
-impl<'a> SchemaTurn<'a> {
-    pub(super) fn new(turn: Turn<'a>, command: &'a ParsedCommand, part: &'a Part) -> Self {
+impl<'a> SchemaBatch<'a> {
+    pub(super) fn new(batch: Batch<'a>, command: &'a ParsedCommand, part: &'a Part) -> Self {
         Self {
-            turn,
+            batch,
             command,
             part,
             began: false,
@@ -81,16 +81,16 @@ impl<'a> SchemaTurn<'a> {
         let mut pause = Backoff::default();
         let mut first_try = true;
         loop {
-            let outcome = self.turn.state.outcome();
+            let outcome = self.batch.state.outcome();
             let deadline = self.task().deadline;
             if deadline <= Instant::now() {
                 return ended(Err(refusal::overdue(outcome)));
             }
-            if !first_try && *self.turn.stopped.borrow() && outcome == Outcome::NotExecuted {
+            if !first_try && *self.batch.stopped.borrow() && outcome == Outcome::NotExecuted {
                 return ended(Err(refusal::draining()));
             }
             first_try = false;
-            match self.turn.wait_for_primary(&[0]).await {
+            match self.batch.wait_for_primary(&[0]).await {
                 Ok(()) => {}
                 Err(Some(answer)) => return ended(Err(answer)),
                 Err(None) => continue,
@@ -99,10 +99,10 @@ impl<'a> SchemaTurn<'a> {
                 Ok(answer) => return ended(answer),
                 Err(stop) => stop,
             };
-            let outcome = self.turn.state.outcome();
+            let outcome = self.batch.state.outcome();
             match stop {
                 Stop::Again(reason) | Stop::Conflict { reason, .. } => {
-                    tracing::debug!(epoch = self.turn.epoch, reason, "running the command again");
+                    tracing::debug!(epoch = self.batch.epoch, reason, "running the command again");
                     let left = deadline.saturating_duration_since(Instant::now());
                     sleep(pause.next().min(left)).await;
                 }
@@ -110,7 +110,7 @@ impl<'a> SchemaTurn<'a> {
                 Stop::Fenced => {
                     return Ended {
                         fenced: true,
-                        ..ended(Err(refusal::fenced(self.turn.epoch, outcome)))
+                        ..ended(Err(refusal::fenced(self.batch.epoch, outcome)))
                     };
                 }
                 Stop::Overdue => return ended(Err(refusal::overdue(outcome))),
@@ -119,7 +119,7 @@ impl<'a> SchemaTurn<'a> {
                 Stop::Failed(fault) => {
                     let reason = fault.reason;
                     tracing::error!(
-                        epoch = self.turn.epoch,
+                        epoch = self.batch.epoch,
                         reason,
                         "a command on collections failed for no fault of its own"
                     );
@@ -165,7 +165,7 @@ impl<'a> SchemaTurn<'a> {
         let allowance = self.allowance();
         body.insert("maxTimeMS", allowance.millis());
         let mut beside = self.beside().await?;
-        let users = self.turn.database.users();
+        let users = self.batch.database.users();
         let run = self.runs();
         let listed = collect(&mut beside, users, &body, MAX_RESULT_BYTES).await;
         self.ended(run, &listed);
@@ -198,7 +198,7 @@ impl<'a> SchemaTurn<'a> {
         match self.change(&Target::from_document(begun), again).await? {
             Change::Done(reply) => {
                 let written = write(encode(&reply)?)?;
-                let record = record::complete(self.task().id, reply, self.turn.epoch);
+                let record = record::complete(self.task().id, reply, self.batch.epoch);
                 self.write_record(&record).await?;
                 self.commit().await?;
                 self.set_sent(false);
@@ -247,7 +247,7 @@ impl<'a> SchemaTurn<'a> {
 
         let mut beside = self.beside().await?;
         // Whoever was overdue has been told that nothing was executed, and that must stay true.
-        if self.turn.state.is_abandoned() {
+        if self.batch.state.is_abandoned() {
             return Err(Stop::Abandoned);
         }
         if !again && self.task().deadline <= Instant::now() {
@@ -255,7 +255,7 @@ impl<'a> SchemaTurn<'a> {
         }
         self.set_sent(true);
         let run = self.runs();
-        let made = beside.run_document(self.turn.database.users(), &body).await;
+        let made = beside.run_document(self.batch.database.users(), &body).await;
         self.ended(run, &made);
         match made {
             // The only error in a reply is that the majority is late.
@@ -276,13 +276,13 @@ impl<'a> SchemaTurn<'a> {
     async fn find_target(&self) -> Result<Target, Stop> {
         let find = doc! { "listCollections": 1, "filter": { "name": self.part.collection() } };
         let mut beside = self.beside().await?;
-        let users = self.turn.database.users();
+        let users = self.batch.database.users();
         match collect(&mut beside, users, &find, usize::MAX).await {
             Ok(mut listed) => Ok(Target::listed(&mut listed)),
             // MongoDB has no such name, or the name is not for the server's user.
             Err(Failure::Refused(error)) => {
                 let mut answer = refusal::mongo(error);
-                answer.outcome = self.turn.state.outcome();
+                answer.outcome = self.batch.state.outcome();
                 Err(Stop::Refused { task: 0, answer })
             }
             Err(other) => Err(other.into()),
@@ -290,8 +290,8 @@ impl<'a> SchemaTurn<'a> {
     }
 
     async fn write_record(&mut self, command: &Document) -> Result<(), Stop> {
-        let system = self.turn.database.system();
-        let reply = self.turn.lane.run_document(system, command).await?;
+        let system = self.batch.database.system();
+        let reply = self.batch.lane.run_document(system, command).await?;
         check_reply(&reply)?;
         match reply.get_i32("n") {
             Ok(1) => Ok(()),
@@ -302,9 +302,9 @@ impl<'a> SchemaTurn<'a> {
     }
 
     async fn open(&mut self) -> Result<(), Stop> {
-        self.turn.database.prepare().await?;
+        self.batch.database.prepare().await?;
         let time = remaining(self.task().deadline);
-        Ok(self.turn.lane.begin(time).await?)
+        Ok(self.batch.lane.begin(time).await?)
     }
 
     async fn commit(&mut self) -> Result<(), Stop> {
@@ -314,22 +314,22 @@ impl<'a> SchemaTurn<'a> {
 
     /// A session of its own, for what cannot be in the transaction.
     async fn beside(&self) -> Result<Lane, Stop> {
-        let client = self.turn.database.client();
+        let client = self.batch.database.client();
         let session = client.start_session().causal_consistency(false).await?;
         Ok(Lane::new(session))
     }
 
     fn transaction(&mut self) -> Attempt<'_> {
         Attempt {
-            database: self.turn.database,
-            suspects: self.turn.suspects,
-            settings: self.turn.settings,
-            epoch: self.turn.epoch,
-            lane: &mut *self.turn.lane,
-            stopped: self.turn.stopped,
-            state: self.turn.state,
-            merging: &mut *self.turn.merging,
-            tasks: self.turn.tasks,
+            database: self.batch.database,
+            suspects: self.batch.suspects,
+            settings: self.batch.settings,
+            epoch: self.batch.epoch,
+            lane: &mut *self.batch.lane,
+            stopped: self.batch.stopped,
+            state: self.batch.state,
+            merging: &mut *self.batch.merging,
+            tasks: self.batch.tasks,
             careful: true,
             settle: false,
         }
@@ -337,33 +337,33 @@ impl<'a> SchemaTurn<'a> {
 
     /// Records that MongoDB works on the command. The deadline alone limits it: a majority may need as long as the change.
     fn runs(&self) -> Run {
-        self.turn.state.set_running(vec![0], None);
-        self.turn.suspects.run([self.command].into_iter())
+        self.batch.state.set_running(vec![0], None);
+        self.batch.suspects.run([self.command].into_iter())
     }
 
     /// Records how that ended.
     fn ended<T>(&self, run: Run, reply: &Result<T, Failure>) {
         run.ends(reply);
-        self.turn.state.set_idle();
+        self.batch.state.set_idle();
     }
 
     fn set_sent(&mut self, sent: bool) {
         self.sent = sent;
-        self.turn.state.set_in_doubt(sent);
+        self.batch.state.set_in_doubt(sent);
     }
 
     fn allowance(&self) -> Allowance {
-        Allowance::new(self.part, self.task().deadline, self.turn.settings)
+        Allowance::new(self.part, self.task().deadline, self.batch.settings)
     }
 
     fn task(&self) -> &'a Task {
-        &self.turn.tasks[0]
+        &self.batch.tasks[0]
     }
 
     fn reply(&self, reply: Written) -> CommandResult {
         let pending = Pending {
             reply: reply.text,
-            epoch: self.turn.epoch,
+            epoch: self.batch.epoch,
             replayed: false,
         };
         result(self.task(), pending)

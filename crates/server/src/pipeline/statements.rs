@@ -88,7 +88,7 @@ impl FailedStatements {
         };
     }
 
-    /// Begins a turn under this primary. Forgets them if another primary judged them: the writes that it saw may have been
+    /// Begins a batch under this primary. Forgets them if another primary judged them: the writes that it saw may have been
     /// rolled back.
     pub(super) fn begin(&self, primary: u64) {
         let mut kept = self.lock();
@@ -252,7 +252,7 @@ mod tests {
         failed.begin(1);
         assert!(
             failed.are_there(),
-            "judged by the same primary in an earlier turn"
+            "judged by the same primary in an earlier batch"
         );
         failed.begin(2);
         assert!(!failed.are_there());

@@ -7,7 +7,7 @@
 //! - one that ran when the primary was lost is executed alone from then on. If a primary is lost once more while it runs, it
 //!   is refused for a while. If it ends well, it is no suspect any more.
 //!
-//! A server remembers what it has seen itself. A successor learns it anew, at the price of one abandoned turn.
+//! A server remembers what it has seen itself. A successor learns it anew, at the price of one abandoned batch.
 
 use core::time::Duration;
 use std::collections::HashMap;

@@ -9,41 +9,41 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
+use super::batch::{Batch, Ended};
+use super::batch_state::BatchState;
 use super::bet::Bet;
 use super::job::{Job, Notes, Reply, Task};
 use super::lane::Lane;
 use super::points::read_all_at;
-use super::schema::{self, SchemaTurn};
-use super::turn::{Ended, Turn};
-use super::turn_state::TurnState;
+use super::schema::{self, SchemaBatch};
 use super::{Answer, Settings, Shared, SourceId, refusal};
 use crate::command::ParsedCommand;
 use crate::database::Tenure;
 
-/// A turn that waits for commands begins when none has come for so long.
+/// A batch that waits for commands begins when none has come for so long.
 const GATHERING_GAP: Duration = Duration::from_millis(1);
-/// The longest a turn waits for commands, however many keep coming.
+/// The longest a batch waits for commands, however many keep coming.
 const GATHERING_TIME: Duration = Duration::from_millis(10);
 
-/// MongoDB stops a statement after its time, and a command at its deadline. A turn is abandoned when it goes on for this long
+/// MongoDB stops a statement after its time, and a command at its deadline. A batch is abandoned when it goes on for this long
 /// after the time of the statement in hand, or after the latest deadline in it: MongoDB works on something that it does not
 /// interrupt. More than the two seconds in which the driver notices that a primary is frozen, or that there is none.
 pub(super) const OVERRUN: Duration = Duration::from_secs(3);
-/// Time limit for the turn in hand when the server is told to leave. Less than the election's drain timeout.
+/// Time limit for the batch in hand when the server is told to leave. Less than the election's drain timeout.
 const LEAVE_TIME: Duration = Duration::from_secs(5);
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
     epoch: u64,
-    /// Absent while a turn works in it, and after the turn was abandoned.
+    /// Absent while a batch works in it, and after the batch was abandoned.
     lane: Option<Lane>,
     merging: Bet,
-    /// How many commands that write a turn begins with. Fewer than it may have after a turn had to be narrowed down.
+    /// How many commands that write a batch begins with. Fewer than it may have after a batch had to be narrowed down.
     limit: usize,
     gathering: Bet,
-    /// How many commands the next turn may have: those that wait and those that were just answered.
+    /// How many commands the next batch may have: those that wait and those that were just answered.
     expected: usize,
-    last_turn: Duration,
+    last_batch: Duration,
     stopped: watch::Receiver<bool>,
     /// Whether the task came to an end of its own; otherwise it panicked.
     orderly: bool,
@@ -55,18 +55,18 @@ impl Worker {
         Self {
             epoch,
             lane: Some(Lane::new(session)),
-            limit: shared.settings.turn,
+            limit: shared.settings.batch,
             shared,
             merging: Bet::default(),
             gathering: Bet::default(),
             expected: 0,
-            last_turn: Duration::ZERO,
+            last_batch: Duration::ZERO,
             stopped,
             orderly: false,
         }
     }
 
-    /// Takes turn after turn until it is stopped or fenced. Must not be aborted: the driver's futures are
+    /// Takes batch after batch until it is stopped or fenced. Must not be aborted: the driver's futures are
     /// not cancellation-safe.
     pub(super) async fn run(mut self) {
         tracing::info!(epoch = self.epoch, "executing commands");
@@ -79,7 +79,7 @@ impl Worker {
                 () = self.shared.queue.wait() => {}
             }
             self.gather().await;
-            if self.turn().await {
+            if self.batch().await {
                 break;
             }
         }
@@ -90,18 +90,18 @@ impl Worker {
     }
 
     /// Waits a moment for those who were just answered and may ask again, as long as they keep coming. Without it many
-    /// clients fall into two halves, each of which comes just too late for the other's turn. One client alone
+    /// clients fall into two halves, each of which comes just too late for the other's batch. One client alone
     /// is never kept waiting.
     async fn gather(&mut self) {
         if !self.gathering.is_on() {
-            return self.gathering.turn_ended();
+            return self.gathering.batch_ended();
         }
-        let expected = self.expected.min(self.shared.settings.turn);
+        let expected = self.expected.min(self.shared.settings.batch);
         if expected < 2 {
             return;
         }
         let queue = &self.shared.queue;
-        let longest = self.last_turn.div_f64(3.0).clamp(GATHERING_GAP, GATHERING_TIME);
+        let longest = self.last_batch.div_f64(3.0).clamp(GATHERING_GAP, GATHERING_TIME);
         let until = Instant::now() + longest;
         while queue.len() < expected && Instant::now() < until {
             if timeout(GATHERING_GAP, queue.arrival()).await.is_err() {
@@ -111,12 +111,12 @@ impl Worker {
         if queue.len() * 2 < expected {
             self.gathering.failed();
         } else {
-            self.gathering.turn_ended();
+            self.gathering.batch_ended();
         }
     }
 
-    /// One turn. Returns whether this epoch is over.
-    async fn turn(&mut self) -> bool {
+    /// One batch. Returns whether this epoch is over.
+    async fn batch(&mut self) -> bool {
         let Bunch {
             sources,
             notes,
@@ -131,12 +131,12 @@ impl Worker {
             return false;
         }
         let began = Instant::now();
-        self.shared.progress.turn_begins(began);
-        // Behind writes the reads are not answered yet when the turn ends.
+        self.shared.progress.batch_begins(began);
+        // Behind writes the reads are not answered yet when the batch ends.
         let answered = if writes > 0 { writes } else { tasks.len() };
         let mut replies: Vec<Option<Reply>> = replies.into_iter().map(Some).collect();
-        let ended = self.run_turn(&tasks, writes, &mut replies).await;
-        self.shared.progress.turn_ends(self.shared.queue.len() > 0);
+        let ended = self.run_batch(&tasks, writes, &mut replies).await;
+        self.shared.progress.batch_ends(self.shared.queue.len() > 0);
         let Some(ended) = ended else {
             return true;
         };
@@ -184,16 +184,16 @@ impl Worker {
             read_all_at(&self.shared, self.epoch, at, reads);
         }
         self.expected = self.shared.queue.len() + answered;
-        self.last_turn = began.elapsed();
+        self.last_batch = began.elapsed();
         self.shared.put_back(later);
-        // Behind the answers, so that nobody waits for it; before the next turn, so that a failed
+        // Behind the answers, so that nobody waits for it; before the next batch, so that a failed
         // transaction does not hold the fence.
         !self.tidy().await || fenced
     }
 
-    /// Adapts the following turns to what this one came to.
+    /// Adapts the following batches to what this one came to.
     fn learn(&mut self, ended: &Ended, sources: &[SourceId], took: Duration) {
-        // A source that has turns of its own narrows none of the others'.
+        // A source that has batches of its own narrows none of the others'.
         if self.shared.queue.last_was_apart() {
             if ended.at_fault.iter().any(|(_, tries)| *tries > 1) {
                 self.shared.queue.rest(took, Instant::now());
@@ -201,7 +201,7 @@ impl Worker {
         } else {
             self.limit = match ended.narrowed_to {
                 Some(fewer) => fewer.max(1),
-                None => self.limit.saturating_mul(2).min(self.shared.settings.turn),
+                None => self.limit.saturating_mul(2).min(self.shared.settings.batch),
             };
         }
         for (task, tries) in &ended.at_fault {
@@ -209,8 +209,8 @@ impl Worker {
         }
     }
 
-    /// Nothing if the turn was abandoned. Then all its commands have been answered, and this epoch is over.
-    async fn run_turn(
+    /// Nothing if the batch was abandoned. Then all its commands have been answered, and this epoch is over.
+    async fn run_batch(
         &mut self,
         tasks: &[Arc<Task>],
         writes: usize,
@@ -220,12 +220,12 @@ impl Worker {
         let mut merging = std::mem::take(&mut self.merging);
         let (shared, stopped) = (Arc::clone(&self.shared), self.stopped.clone());
         let (epoch, limit, all) = (self.epoch, self.limit, tasks.to_vec());
-        let state = Arc::new(TurnState::default());
+        let state = Arc::new(BatchState::default());
         let seen = Arc::clone(&state);
         lane.work_for(&state);
         // It owns everything that it works with, so that it can be left behind.
         let work = async move {
-            let turn = Turn {
+            let batch = Batch {
                 database: &shared.database,
                 suspects: &shared.suspects,
                 settings: &shared.settings,
@@ -239,8 +239,8 @@ impl Worker {
                 limit,
             };
             let ended = match schema::only(&all) {
-                Some((command, part)) => SchemaTurn::new(turn, command, part).run().await,
-                None => turn.run().await,
+                Some((command, part)) => SchemaBatch::new(batch, command, part).run().await,
+                None => batch.run().await,
             };
             (ended, lane, merging)
         };
@@ -265,7 +265,7 @@ impl Worker {
             lane.abort().await;
             lane
         };
-        let state = TurnState::default();
+        let state = BatchState::default();
         self.lane = self.watch_over(work.boxed(), &state, 0, &[], &mut []).await;
         self.lane.is_some()
     }
@@ -278,7 +278,7 @@ impl Worker {
     async fn watch_over<T: Send + 'static>(
         &self,
         mut work: BoxFuture<'static, T>,
-        state: &TurnState,
+        state: &BatchState,
         writes: usize,
         tasks: &[Arc<Task>],
         replies: &mut [Option<Reply>],
@@ -342,11 +342,11 @@ impl Worker {
         }
     }
 
-    /// Answers every command of a turn that MongoDB does not end, and keeps the turn from committing. A command that alone is
+    /// Answers every command of a batch that MongoDB does not end, and keeps the batch from committing. A command that alone is
     /// at fault gets the error that MongoDB owes it. `late`: MongoDB has had more time than it was given.
     fn abandon(
         &self,
-        state: &TurnState,
+        state: &BatchState,
         writes: usize,
         tasks: &[Arc<Task>],
         replies: &mut [Option<Reply>],
@@ -359,7 +359,7 @@ impl Worker {
             epoch = self.epoch,
             commands = tasks.len(),
             running = running.tasks.len(),
-            "abandoning a turn that MongoDB does not end: the next epoch goes on without it"
+            "abandoning a batch that MongoDB does not end: the next epoch goes on without it"
         );
         let commands = running.tasks.iter().filter_map(|task| tasks[*task].command());
         // A server that leaves does not wait for a statement that has time left, and blames none for that.
@@ -385,11 +385,13 @@ impl Worker {
         }
     }
 
-    /// The commands of the next turn, without those whose time is up or that nobody waits for.
+    /// The commands of the next batch, without those whose time is up or that nobody waits for.
     fn take(&self) -> Bunch {
         self.shared.answer_overdue();
-        let Settings { turn, turn_bytes, .. } = self.shared.settings;
-        let jobs = self.shared.queue.take(turn, turn_bytes).into_iter();
+        let Settings {
+            batch, batch_bytes, ..
+        } = self.shared.settings;
+        let jobs = self.shared.queue.take(batch, batch_bytes).into_iter();
         let (wanted, abandoned): (Vec<_>, Vec<_>) = jobs.partition(|job| !job.is_abandoned());
         for job in abandoned {
             job.answer(Err(refusal::abandoned()), &self.shared.counts);
@@ -414,7 +416,7 @@ impl Worker {
     }
 }
 
-/// The commands of a turn: first those for the transaction, then those that read at the moment of its commit.
+/// The commands of a batch: first those for the transaction, then those that read at the moment of its commit.
 struct Bunch {
     sources: Vec<SourceId>,
     notes: Vec<Notes>,

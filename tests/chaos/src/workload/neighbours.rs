@@ -1,4 +1,4 @@
-//! Bad neighbours: commands that are at fault, or that only look so, in the same turns as everybody else's. Of each the right
+//! Bad neighbours: commands that are at fault, or that only look so, in the same batches as everybody else's. Of each the right
 //! answer is known.
 //!
 //! A command that writes also leaves its token, in a statement before the one at fault. So a command that was refused and has

@@ -161,9 +161,9 @@ async fn update() -> Result<()> {
         .send(r#"{"insert":"fine","documents":[{"a":0}]}"#, Some(30_000))
         .await?;
     let told = async {
-        let long = wait_until("/status to tell of a long turn", async || {
+        let long = wait_until("/status to tell of a long batch", async || {
             let status: Value = serde_json::from_str(&http_get(port, "/status", &[]).await?.body)?;
-            ensure!(tells_of_turn(&status), "it says {status}");
+            ensure!(tells_of_batch(&status), "it says {status}");
             Ok(())
         });
         let not_ready = wait_until("/readyz to say that nothing is executed", async || {
@@ -201,13 +201,13 @@ async fn update() -> Result<()> {
     ground.all_leave().await
 }
 
-/// Returns `true` if a field with `turn` in its name is a number above 0.
-fn tells_of_turn(status: &Value) -> bool {
+/// Returns `true` if a field with `batch` in its name is a number above 0.
+fn tells_of_batch(status: &Value) -> bool {
     match status {
         Value::Object(fields) => fields.iter().any(|(name, value)| {
-            name.contains("turn") && value.as_u64().is_some_and(|time| time > 0) || tells_of_turn(value)
+            name.contains("batch") && value.as_u64().is_some_and(|time| time > 0) || tells_of_batch(value)
         }),
-        Value::Array(items) => items.iter().any(tells_of_turn),
+        Value::Array(items) => items.iter().any(tells_of_batch),
         _ => false,
     }
 }

@@ -39,7 +39,7 @@ fn is_full(pushed: Result<(), NotTaken>) -> bool {
 }
 
 #[test]
-fn takes_in_order_and_no_id_twice_in_a_turn() {
+fn takes_in_order_and_no_id_twice_in_a_batch() {
     let queue = Queue::new(20, 100_000);
     let source = SourceId::new();
     assert_eq!(queue.push(job(source, 1, later())), Err(NotTaken::Closed));
@@ -124,7 +124,7 @@ fn many_greedy_sources_leave_room_before_any_is_served() {
 }
 
 #[test]
-fn a_turn_is_bounded_in_bytes_and_never_empty() {
+fn a_batch_is_bounded_in_bytes_and_never_empty() {
     let queue = open_queue(100, 1_000_000);
     let source = SourceId::new();
     for id in [1, 2, 3] {
@@ -254,22 +254,22 @@ impl Model {
             }
             taken.push(self.waiting.remove(0));
         }
-        let mut turn = 0;
-        while let Some(&source) = self.ring.get(turn) {
+        let mut index = 0;
+        while let Some(&source) = self.ring.get(index) {
             let at = self
                 .waiting
                 .iter()
                 .position(|entry| entry.source == source)
                 .unwrap();
             if repeated(&taken, &self.waiting[at]) {
-                turn += 1;
+                index += 1;
                 continue;
             }
             if !room(&taken, &self.waiting[at]) {
                 break;
             }
             taken.push(self.waiting.remove(at));
-            self.ring.remove(turn);
+            self.ring.remove(index);
             if self.waiting.iter().any(|entry| entry.source == source) {
                 self.ring.push(source);
             }
@@ -411,14 +411,14 @@ fn what_cannot_share_a_transaction_is_taken_so_that_it_need_not() {
         assert_eq!(queue.push(job), Ok(()));
     }
     assert_eq!(ids(&queue.take(9, 10_000)), [1, 5]);
-    // A change of collections has a turn of its own.
+    // A change of collections has a batch of its own.
     assert_eq!(ids(&queue.take(9, 10_000)), [2]);
     // After a command that can only read, its source waits: a write would put it into the transaction.
     assert_eq!(ids(&queue.take(9, 10_000)), [6, 3]);
     assert_eq!(ids(&queue.take(9, 10_000)), [4]);
 }
 
-/// Puts the only command of a queue back as one that needs a turn of its own.
+/// Puts the only command of a queue back as one that needs a batch of its own.
 fn put_back_apart(queue: &Queue) {
     let mut taken = queue.take(9, 100_000);
     for job in &mut taken {
@@ -428,7 +428,7 @@ fn put_back_apart(queue: &Queue) {
 }
 
 #[test]
-fn a_command_that_needs_a_turn_of_its_own_is_taken_without_the_commands_of_others() {
+fn a_command_that_needs_a_batch_of_its_own_is_taken_without_the_commands_of_others() {
     let queue = open_queue(100, 100_000);
     let [apart, other] = [SourceId::new(), SourceId::new()];
     assert_eq!(queue.push(job(apart, 1, later())), Ok(()));
@@ -446,7 +446,7 @@ fn a_command_that_needs_a_turn_of_its_own_is_taken_without_the_commands_of_other
 }
 
 #[test]
-fn every_other_turn_is_for_those_that_need_none_of_their_own() {
+fn every_other_batch_is_for_those_that_need_none_of_their_own() {
     let queue = open_queue(100, 100_000);
     let [apart, other] = [SourceId::new(), SourceId::new()];
     assert_eq!(queue.push(job(apart, 1, later())), Ok(()));
@@ -468,13 +468,13 @@ fn every_other_turn_is_for_those_that_need_none_of_their_own() {
         )
         .unwrap();
     assert_eq!(queue.push(job(other, 11, later())), Ok(()));
-    assert_eq!(ids(&queue.take(9, 100_000)), [11], "the turn before was apart");
+    assert_eq!(ids(&queue.take(9, 100_000)), [11], "the batch before was apart");
     assert_eq!(ids(&queue.take(9, 100_000)), [1]);
     assert_eq!(ids(&queue.take(9, 100_000)), [2]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_turn_that_failed_others_have_nine_times_as_long() {
+async fn after_a_batch_that_failed_others_have_nine_times_as_long() {
     let queue = open_queue(10, 100_000);
     let [apart, other] = [SourceId::new(), SourceId::new()];
     let took = Duration::from_millis(20);

@@ -44,7 +44,7 @@ pub(super) async fn recovery() -> Result<Recovery> {
     let mut bad = to_coordinator(&ports).await?;
     let began = Instant::now();
     let burning = tokio::spawn(async move { ask(&mut bad, &burn, Some(DEADLINE_MS)).await });
-    // So that the others' write is not in the same turn.
+    // So that the others' write is not in the same batch.
     sleep(Duration::from_millis(100)).await;
     let served = wait_until("somebody's write to be executed", async || {
         let mut other = to_coordinator(&ports).await?;

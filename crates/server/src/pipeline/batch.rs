@@ -1,4 +1,4 @@
-//! One turn: commands in, answers out, one committed transaction in between.
+//! One batch: commands in, answers out, one committed transaction in between.
 //!
 //! The transaction is written out by hand instead of with the driver's convenience method, because every
 //! try has to look again at the fence, at the ids, at the deadlines and at whether to go on at all.
@@ -7,15 +7,15 @@
 //! the transaction is aborted and the next try is careful. A command that failed is then left out and is
 //! answered with its error once that try has committed: so an error, too, is an answer from a
 //! state of the data that a majority has, under an epoch that was the newest. If a second command fails, only
-//! those before it are tried once more, which is known to succeed, and the rest waits for the next turn: however many
+//! those before it are tried once more, which is known to succeed, and the rest waits for the next batch: however many
 //! fail, no command runs more than a few times.
 //!
 //! A command with `ordered: false` is run again without the statement that failed, as often as that finds another one: see
-//! [`statements`](super::statements). It does so alone, and after a while in turns of its own.
+//! [`statements`](super::statements). It does so alone, and after a while in batches of its own.
 //!
 //! Some failures name no command: at the commit, at the records, at a reply that nobody expected. Then the first half of
 //! the commands is tried alone, and half of that, until the try succeeds or holds one command. A command that fails alone
-//! twice, while the fence without it commits, is at fault. The following turns begin with as many commands as succeeded and
+//! twice, while the fence without it commits, is at fault. The following batches begin with as many commands as succeeded and
 //! double that, so one bad command among n costs at most 2·log2(n) + 3 tries more.
 
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::attempt::{Attempt, Committed, Rejected, Stop};
 use super::backoff::Backoff;
+use super::batch_state::BatchState;
 use super::bet::Bet;
 use super::conflicts::Conflicts;
 use super::job::Task;
@@ -34,19 +35,18 @@ use super::lane::Lane;
 use super::lessons::{Lessons, TRIES_ALONE};
 use super::record::Pending;
 use super::suspects::Suspects;
-use super::turn_state::TurnState;
 use super::{Answer, Settings, refusal};
 use crate::database::Database;
 
-/// One run through the commands of a turn.
-pub(super) struct Turn<'a> {
+/// One run through the commands of a batch.
+pub(super) struct Batch<'a> {
     pub(super) database: &'a Database,
     pub(super) suspects: &'a Arc<Suspects>,
     pub(super) settings: &'a Settings,
     pub(super) epoch: u64,
     pub(super) lane: &'a mut Lane,
     pub(super) stopped: &'a watch::Receiver<bool>,
-    pub(super) state: &'a TurnState,
+    pub(super) state: &'a BatchState,
     pub(super) merging: &'a mut Bet,
     /// The commands to execute in the transaction and, after them, those that are read when it has committed.
     pub(super) tasks: &'a [Arc<Task>],
@@ -56,13 +56,13 @@ pub(super) struct Turn<'a> {
     pub(super) limit: usize,
 }
 
-/// How a turn ended.
+/// How a batch ended.
 #[derive(Default)]
 pub(super) struct Ended {
     /// One for each command, in their order. Those without an answer have had no effect: the ones to read may be read
-    /// at [`moment`](Self::moment), the others wait for another turn.
+    /// at [`moment`](Self::moment), the others wait for another batch.
     pub(super) answers: Vec<Option<Answer>>,
-    /// When the turn was committed, by MongoDB's clock.
+    /// When the batch was committed, by MongoDB's clock.
     pub(super) moment: Option<Timestamp>,
     /// Whether a later epoch has been granted.
     pub(super) fenced: bool,
@@ -70,11 +70,11 @@ pub(super) struct Ended {
     pub(super) narrowed_to: Option<usize>,
     /// Commands that made a try fail, by their place, and how many tries that cost the others.
     pub(super) at_fault: Vec<(usize, u32)>,
-    /// A command that meets conflicts: it waits for a turn without others.
+    /// A command that meets conflicts: it waits for a batch without others.
     pub(super) yields: Option<usize>,
 }
 
-impl Turn<'_> {
+impl Batch<'_> {
     pub(super) async fn run(mut self) -> Ended {
         let mut answers: Vec<Option<Answer>> = self.tasks.iter().map(|_| None).collect();
         let mut lessons = Lessons {
@@ -106,10 +106,10 @@ impl Turn<'_> {
             }
             if writes.is_empty() && !all_writes.is_empty() {
                 if self.state.outcome() == Outcome::NotExecuted {
-                    // They wait for the next turn.
+                    // They wait for the next batch.
                     return lessons.end(answers, None);
                 }
-                // They may have been committed, which this turn must find out.
+                // They may have been committed, which this batch must find out.
                 lessons.end = self.writes;
                 continue;
             }
@@ -131,7 +131,7 @@ impl Turn<'_> {
                 .await;
             match tried {
                 Ok(committed) => {
-                    self.merging.turn_ended();
+                    self.merging.batch_ended();
                     for (task, answer) in committed.answers {
                         answers[task] = Some(answer.map(|reply| result(&self.tasks[task], reply)));
                     }
@@ -139,7 +139,7 @@ impl Turn<'_> {
                 }
                 Err(Stop::Refused { task, answer }) => lessons.reject(task, answer, 1),
                 Err(Stop::Statement { task, failed }) => {
-                    let in_time = began.elapsed() < self.settings.turn_time;
+                    let in_time = began.elapsed() < self.settings.batch_time;
                     let learned = lessons.statement_failed(&to_run, task);
                     let failed = failed.filter(|_| learned);
                     let is_remembered = failed.is_some();
@@ -147,7 +147,7 @@ impl Turn<'_> {
                         self.tasks[task].failed.add(failed);
                     }
                     if is_remembered && !in_time && self.state.outcome() == Outcome::NotExecuted {
-                        // The others go first. It goes on in a turn of its own with what was learned.
+                        // The others go first. It goes on in a batch of its own with what was learned.
                         lessons.yields = Some(task);
                         return lessons.end(answers, None);
                     }
@@ -239,7 +239,7 @@ impl Turn<'_> {
     /// The commands of these that the next try executes.
     fn to_run(&self, writes: &[usize], rejected: &Rejected) -> Vec<usize> {
         let is_rejected = |task: &usize| rejected.commands.iter().any(|(other, _)| other == task);
-        // A question before a write of the same source waits for the next turn.
+        // A question before a write of the same source waits for the next batch.
         let is_command = |task: &usize| self.tasks[*task].command().is_some();
         let to_run = writes.iter().copied();
         to_run

@@ -1,4 +1,4 @@
-//! The state of a turn, as the executor sees it from outside while the turn is under way.
+//! The state of a batch, as the executor sees it from outside while the batch is under way.
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
@@ -11,10 +11,10 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use super::refusal;
 
-/// Shared by the turn and the executor, which polls the turn. Both are in one task, so neither changes it while the other
-/// looks, until the turn is abandoned.
+/// Shared by the batch and the executor, which polls the batch. Both are in one task, so neither changes it while the other
+/// looks, until the batch is abandoned.
 #[derive(Debug, Default)]
-pub(super) struct TurnState {
+pub(super) struct BatchState {
     in_doubt: AtomicBool,
     abandoned: AtomicBool,
     conflicts: AtomicBool,
@@ -24,7 +24,7 @@ pub(super) struct TurnState {
 /// A statement that MongoDB works on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Running {
-    /// The commands that the statement is part of, by their place in the turn.
+    /// The commands that the statement is part of, by their place in the batch.
     pub(super) tasks: Vec<usize>,
     /// Time in which MongoDB must answer each message of the statement. Absent where the deadlines alone count.
     time: Option<Duration>,
@@ -44,8 +44,8 @@ impl Running {
     }
 }
 
-impl TurnState {
-    /// The outcome of a command of the turn that gets no reply.
+impl BatchState {
+    /// The outcome of a command of the batch that gets no reply.
     pub(super) fn outcome(&self) -> Outcome {
         if self.in_doubt.load(Ordering::Relaxed) {
             Outcome::Unknown
@@ -62,17 +62,17 @@ impl TurnState {
         self.in_doubt.store(in_doubt, Ordering::Relaxed);
     }
 
-    /// Records that every command of the turn has been answered and that nothing may be committed any more.
+    /// Records that every command of the batch has been answered and that nothing may be committed any more.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
     }
 
-    /// Returns `true` if the turn must not commit.
+    /// Returns `true` if the batch must not commit.
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::SeqCst)
     }
 
-    /// Records that the turn has met many write conflicts.
+    /// Records that the batch has met many write conflicts.
     pub(super) fn set_conflicts(&self) {
         self.conflicts.store(true, Ordering::Relaxed);
     }
@@ -113,7 +113,7 @@ impl TurnState {
     }
 
     /// Waits until MongoDB has gone on with a statement for longer than `overrun` after its time. Its time is read anew at
-    /// each poll, so this must be polled after the turn. May be dropped at any time.
+    /// each poll, so this must be polled after the batch. May be dropped at any time.
     pub(super) async fn overruns(&self, overrun: Duration) {
         let mut sleep = pin!(sleep_until(Instant::now()));
         poll_fn(|context| {
