@@ -63,17 +63,17 @@ pub struct Fence {
 struct State {
     /// Held while a claim is under way: claims of one server follow one another.
     claiming: tokio::sync::Mutex<()>,
-    granted: Mutex<Option<Tenure>>,
+    granted: Mutex<Option<Term>>,
 }
 
 /// The right to commit under an epoch, until a later one is claimed.
 #[derive(Debug)]
-pub(crate) struct Tenure {
+pub(crate) struct Term {
     epoch: u64,
     session: ClientSession,
 }
 
-impl Tenure {
+impl Term {
     /// The epoch and the session the fence names: the only one to work in under this epoch.
     pub(crate) fn into_parts(self) -> (u64, ClientSession) {
         (self.epoch, self.session)
@@ -121,7 +121,7 @@ impl Fence {
         };
         let claim = tokio::spawn(async move {
             let _one_at_a_time = fence.state.claiming.lock().await;
-            let tenure = match fence.claim_to_the_end(&claimant).await {
+            let term = match fence.claim_to_the_end(&claimant).await {
                 Err(ClaimError::MongoDb(error)) => {
                     let refused = Err::<(), Error>(error.clone());
                     fence.database.report_access(&refused);
@@ -130,8 +130,8 @@ impl Fence {
                 claimed => claimed?,
             };
             fence.database.report_access(&Ok(()));
-            let epoch = tenure.epoch;
-            *fence.granted() = Some(tenure);
+            let epoch = term.epoch;
+            *fence.granted() = Some(term);
             Ok(epoch)
         });
         claim.await.unwrap_or(Err(ClaimError::CutShort))
@@ -167,16 +167,16 @@ impl Fence {
         newest.ok_or(ClaimError::NoEpoch)
     }
 
-    /// The tenure of an epoch claimed here, once.
-    pub(crate) fn take(&self, epoch: u64) -> Option<Tenure> {
-        self.granted().take_if(|tenure| tenure.epoch == epoch)
+    /// The term of an epoch claimed here, once.
+    pub(crate) fn take(&self, epoch: u64) -> Option<Term> {
+        self.granted().take_if(|term| term.epoch == epoch)
     }
 
-    fn granted(&self) -> std::sync::MutexGuard<'_, Option<Tenure>> {
+    fn granted(&self) -> std::sync::MutexGuard<'_, Option<Term>> {
         self.state.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn claim_to_the_end(&self, claimant: &Claimant) -> Result<Tenure, ClaimError> {
+    async fn claim_to_the_end(&self, claimant: &Claimant) -> Result<Term, ClaimError> {
         let deadline = Instant::now() + CLAIM_TIMEOUT;
         let mut pause = Duration::from_millis(5);
         loop {
@@ -185,7 +185,7 @@ impl Fence {
                     let epoch = granted.get("epoch").and_then(Bson::as_i64);
                     let epoch = epoch.and_then(|epoch| u64::try_from(epoch).ok());
                     let epoch = epoch.ok_or(ClaimError::NoEpoch)?;
-                    return Ok(Tenure { epoch, session });
+                    return Ok(Term { epoch, session });
                 }
                 Err(error) if may_pass(&error) && Instant::now() + pause < deadline => {
                     tracing::debug!(%error, "claiming again");

@@ -29,7 +29,7 @@ use tokio::sync::{OnceCell, watch};
 
 pub(crate) use access::watch_access;
 pub(crate) use assist::assist;
-pub(crate) use fence::Tenure;
+pub(crate) use fence::Term;
 pub use fence::{ClaimError, Fence};
 pub use health::Health;
 use health::Observer;

@@ -25,16 +25,16 @@ use bson::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::attempt::{Attempt, Committed, Rejected, Stop};
+use super::adaptive_switch::AdaptiveSwitch;
 use super::backoff::Backoff;
 use super::batch_state::BatchState;
-use super::bet::Bet;
-use super::conflicts::Conflicts;
 use super::job::Task;
-use super::lane::Lane;
-use super::lessons::{Lessons, TRIES_ALONE};
 use super::record::Pending;
+use super::retry_state::{RetryState, TRIES_ALONE};
 use super::suspects::Suspects;
+use super::transaction::{Committed, Rejected, Transaction, TransactionError};
+use super::transaction_session::TransactionSession;
+use super::write_conflicts::WriteConflicts;
 use super::{Answer, Settings, refusal};
 use crate::database::Database;
 
@@ -44,10 +44,10 @@ pub(super) struct Batch<'a> {
     pub(super) suspects: &'a Arc<Suspects>,
     pub(super) settings: &'a Settings,
     pub(super) epoch: u64,
-    pub(super) lane: &'a mut Lane,
+    pub(super) session: &'a mut TransactionSession,
     pub(super) stopped: &'a watch::Receiver<bool>,
     pub(super) state: &'a BatchState,
-    pub(super) merging: &'a mut Bet,
+    pub(super) merging: &'a mut AdaptiveSwitch,
     /// The commands to execute in the transaction and, after them, those that are read when it has committed.
     pub(super) tasks: &'a [Arc<Task>],
     /// How many of them are for the transaction.
@@ -58,7 +58,7 @@ pub(super) struct Batch<'a> {
 
 /// How a batch ended.
 #[derive(Default)]
-pub(super) struct Ended {
+pub(super) struct BatchResult {
     /// One for each command, in their order. Those without an answer have had no effect: the ones to read may be read
     /// at [`moment`](Self::moment), the others wait for another batch.
     pub(super) answers: Vec<Option<Answer>>,
@@ -75,18 +75,18 @@ pub(super) struct Ended {
 }
 
 impl Batch<'_> {
-    pub(super) async fn run(mut self) -> Ended {
+    pub(super) async fn run(mut self) -> BatchResult {
         let mut answers: Vec<Option<Answer>> = self.tasks.iter().map(|_| None).collect();
-        let mut lessons = Lessons {
+        let mut retry = RetryState {
             end: self.writes.min(self.limit),
-            ..Lessons::default()
+            ..RetryState::default()
         };
-        lessons.begin(self.tasks);
+        retry.begin(self.tasks);
         let primary = self.database.health().borrow().primaries;
         self.tasks.iter().for_each(|task| task.failed.begin(primary));
         let began = Instant::now();
         let mut pause = Backoff::default();
-        let mut conflicts = Conflicts::default();
+        let mut conflicts = WriteConflicts::default();
         let mut first_try = true;
         loop {
             self.answer_overdue(&mut answers, Duration::ZERO);
@@ -97,37 +97,37 @@ impl Batch<'_> {
             let writes: Vec<usize> = all_writes
                 .iter()
                 .copied()
-                .filter(|task| *task < lessons.end)
+                .filter(|task| *task < retry.end)
                 .collect();
             let reads = open(&answers, self.writes..self.tasks.len());
             let all: Vec<usize> = all_writes.iter().chain(&reads).copied().collect();
             if all.is_empty() || self.state.is_abandoned() {
-                return lessons.end(answers, None);
+                return retry.end(answers, None);
             }
             if writes.is_empty() && !all_writes.is_empty() {
                 if self.state.outcome() == Outcome::NotExecuted {
                     // They wait for the next batch.
-                    return lessons.end(answers, None);
+                    return retry.end(answers, None);
                 }
                 // They may have been committed, which this batch must find out.
-                lessons.end = self.writes;
+                retry.end = self.writes;
                 continue;
             }
             if !first_try && *self.stopped.borrow() && self.state.outcome() == Outcome::NotExecuted {
-                return self.give_up(lessons, answers, &refusal::draining());
+                return self.give_up(retry, answers, &refusal::draining());
             }
             first_try = false;
             if let Err(answer) = self.wait_for_primary(&all).await {
                 if let Some(answer) = answer {
-                    return self.give_up(lessons, answers, &answer);
+                    return self.give_up(retry, answers, &answer);
                 }
                 continue;
             }
 
-            let to_run = self.to_run(&writes, &lessons.rejected);
+            let to_run = self.to_run(&writes, &retry.rejected);
             let settle = self.state.outcome() == Outcome::Unknown || conflicts.are_many();
             let tried = self
-                .attempt(&writes, to_run.clone(), settle, &all_writes, &mut lessons)
+                .run_transaction(&writes, to_run.clone(), settle, &all_writes, &mut retry)
                 .await;
             match tried {
                 Ok(committed) => {
@@ -135,12 +135,12 @@ impl Batch<'_> {
                     for (task, answer) in committed.answers {
                         answers[task] = Some(answer.map(|reply| result(&self.tasks[task], reply)));
                     }
-                    return lessons.end(answers, committed.at);
+                    return retry.end(answers, committed.at);
                 }
-                Err(Stop::Refused { task, answer }) => lessons.reject(task, answer, 1),
-                Err(Stop::Statement { task, failed }) => {
+                Err(TransactionError::Refused { task, answer }) => retry.reject(task, answer, 1),
+                Err(TransactionError::Statement { task, failed }) => {
                     let in_time = began.elapsed() < self.settings.batch_time;
-                    let learned = lessons.statement_failed(&to_run, task);
+                    let learned = retry.statement_failed(&to_run, task);
                     let failed = failed.filter(|_| learned);
                     let is_remembered = failed.is_some();
                     if let Some(failed) = failed {
@@ -148,28 +148,28 @@ impl Batch<'_> {
                     }
                     if is_remembered && !in_time && self.state.outcome() == Outcome::NotExecuted {
                         // The others go first. It goes on in a batch of its own with what was learned.
-                        lessons.yields = Some(task);
-                        return lessons.end(answers, None);
+                        retry.yields = Some(task);
+                        return retry.end(answers, None);
                     }
                 }
-                Err(Stop::Repeated) => lessons.careful = true,
-                Err(Stop::Unsettled) => {}
-                Err(Stop::Fenced) => {
+                Err(TransactionError::Repeated) => retry.careful = true,
+                Err(TransactionError::Unsettled) => {}
+                Err(TransactionError::Fenced) => {
                     let fenced = refusal::fenced(self.epoch, self.state.outcome());
-                    return Ended {
+                    return BatchResult {
                         fenced: true,
-                        ..self.give_up(lessons, answers, &fenced)
+                        ..self.give_up(retry, answers, &fenced)
                     };
                 }
-                Err(Stop::Abandoned) => return lessons.end(answers, None),
+                Err(TransactionError::Abandoned) => return retry.end(answers, None),
                 // A command's time is up a moment before its deadline is.
-                Err(Stop::Overdue) => self.answer_overdue(&mut answers, SLACK),
-                Err(stop @ (Stop::Again(_) | Stop::Conflict { .. })) => {
+                Err(TransactionError::Overdue) => self.answer_overdue(&mut answers, SLACK),
+                Err(stop @ (TransactionError::Again(_) | TransactionError::Conflict { .. })) => {
                     tracing::debug!(epoch = self.epoch, ?stop, "running the transaction again");
-                    if let Stop::Conflict { task, .. } = stop {
-                        conflicts.met_another(self.database, self.lane).await;
+                    if let TransactionError::Conflict { task, .. } = stop {
+                        conflicts.met_another(self.database, self.session).await;
                         // Which looks at the fence first: what is in the way may be a successor's.
-                        lessons.careful |= conflicts.are_many();
+                        retry.careful |= conflicts.are_many();
                         if conflicts.are_many() {
                             self.state.set_conflicts();
                         }
@@ -177,11 +177,11 @@ impl Batch<'_> {
                             && to_run.len() > 1
                             && self.state.outcome() == Outcome::NotExecuted
                         {
-                            lessons.at_fault.push((task, 1));
+                            retry.at_fault.push((task, 1));
                             self.tasks[task].set_conflict();
-                            return Ended {
+                            return BatchResult {
                                 yields: Some(task),
-                                ..lessons.end(answers, None)
+                                ..retry.end(answers, None)
                             };
                         }
                     } else {
@@ -190,37 +190,37 @@ impl Batch<'_> {
                         }
                     }
                     // What was refused may have been refused by a primary that is none any more.
-                    lessons.rejected = Rejected::default();
+                    retry.rejected = Rejected::default();
                     let settled = self.state.outcome() == Outcome::NotExecuted;
-                    lessons.careful |= !settled;
-                    let before = lessons.narrowed_to;
-                    let yields = lessons.fails_again(&to_run);
-                    if lessons.narrowed_to != before {
+                    retry.careful |= !settled;
+                    let before = retry.narrowed_to;
+                    let yields = retry.fails_again(&to_run);
+                    if retry.narrowed_to != before {
                         // Fewer commands are tried now, and others should not wait for long pauses.
                         pause = Backoff::default();
                     }
                     if yields && settled {
-                        lessons.at_fault.push((to_run[0], TRIES_ALONE));
+                        retry.at_fault.push((to_run[0], TRIES_ALONE));
                         if conflicts.are_many() {
                             self.tasks[to_run[0]].set_conflict();
                         }
-                        return Ended {
+                        return BatchResult {
                             yields: Some(to_run[0]),
-                            ..lessons.end(answers, None)
+                            ..retry.end(answers, None)
                         };
                     }
                     let latest = all.iter().map(|task| self.tasks[*task].deadline).max();
                     let latest = latest.unwrap_or_else(Instant::now);
                     sleep(pause.next().min(latest.saturating_duration_since(Instant::now()))).await;
                 }
-                Err(Stop::Failed(fault)) => {
+                Err(TransactionError::Failed(fault)) => {
                     tracing::debug!(
                         epoch = self.epoch,
                         ?fault,
                         commands = to_run.len(),
                         "a try has failed"
                     );
-                    if let Some(fault) = lessons.narrow_down(&to_run, fault) {
+                    if let Some(fault) = retry.narrow_down(&to_run, fault) {
                         let reason = fault.reason;
                         tracing::error!(
                             epoch = self.epoch,
@@ -228,7 +228,7 @@ impl Batch<'_> {
                             "a transaction failed for no fault of a command"
                         );
                         let failed = refusal::internal(self.state.outcome(), reason);
-                        return self.give_up(lessons, answers, &failed);
+                        return self.give_up(retry, answers, &failed);
                     }
                     sleep(pause.next()).await;
                 }
@@ -247,35 +247,35 @@ impl Batch<'_> {
             .collect()
     }
 
-    async fn attempt(
+    async fn run_transaction(
         &mut self,
         writes: &[usize],
         to_run: Vec<usize>,
         settle: bool,
         open: &[usize],
-        lessons: &mut Lessons,
-    ) -> Result<Committed, Stop> {
-        let mut attempt = Attempt {
+        retry: &mut RetryState,
+    ) -> Result<Committed, TransactionError> {
+        let mut transaction = Transaction {
             database: self.database,
             suspects: self.suspects,
             settings: self.settings,
             epoch: self.epoch,
-            lane: self.lane,
+            session: self.session,
             stopped: self.stopped,
             state: self.state,
             merging: self.merging,
             tasks: self.tasks,
-            careful: lessons.careful,
+            careful: retry.careful,
             settle,
         };
         if writes.is_empty() {
-            let at = Some(attempt.mark().await?);
+            let at = Some(transaction.mark().await?);
             let answers = Vec::new();
             return Ok(Committed { answers, at });
         }
-        let rejected = &mut lessons.rejected;
+        let rejected = &mut retry.rejected;
         rejected.commands.retain(|(task, _)| writes.contains(task));
-        attempt.commit_all(to_run, rejected, open).await
+        transaction.commit_all(to_run, rejected, open).await
     }
 
     fn answer_overdue(&self, answers: &mut [Option<Answer>], slack: Duration) {
@@ -327,7 +327,12 @@ impl Batch<'_> {
         Err(Some(refusal::unavailable(self.state.outcome(), &reason)))
     }
 
-    fn give_up(&self, lessons: Lessons, mut answers: Vec<Option<Answer>>, frame: &ErrorFrame) -> Ended {
+    fn give_up(
+        &self,
+        retry: RetryState,
+        mut answers: Vec<Option<Answer>>,
+        frame: &ErrorFrame,
+    ) -> BatchResult {
         for (task, answer) in answers.iter_mut().enumerate() {
             answer.get_or_insert_with(|| {
                 let mut frame = frame.clone();
@@ -337,7 +342,7 @@ impl Batch<'_> {
                 Err(frame)
             });
         }
-        lessons.end(answers, None)
+        retry.end(answers, None)
     }
 }
 

@@ -8,7 +8,7 @@ use mongodb::Database;
 use tokio::time::Instant;
 
 use super::failure::{Failure, check_reply};
-use super::lane::Lane;
+use super::transaction_session::TransactionSession;
 use super::{Settings, refusal};
 use crate::command::{CommandName, Part, is_by_distance};
 use crate::database::codes::MAX_TIME_EXPIRED;
@@ -20,7 +20,7 @@ const FIRST_BATCH: i32 = 1_000;
 const COUNTED_AT_A_TIME: i32 = 10_000;
 
 /// Fields of a reply that are between the driver and MongoDB, not part of the answer.
-const GOSSIP: [&str; 9] = [
+const DRIVER_FIELDS: [&str; 9] = [
     "$clusterTime",
     "operationTime",
     "electionId",
@@ -34,13 +34,13 @@ const GOSSIP: [&str; 9] = [
 
 /// How long MongoDB may work on a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Allowance {
+pub(super) struct TimeLimit {
     time: Duration,
     /// Whether the client or the server's cap set it, not the command's deadline.
     is_limit: bool,
 }
 
-impl Allowance {
+impl TimeLimit {
     /// The shortest of what the deadline leaves, what the client asks for and what the server allows.
     pub(super) fn new(part: &Part, deadline: Instant, settings: &Settings) -> Self {
         let remaining = remaining(deadline);
@@ -76,10 +76,10 @@ pub(super) fn remaining(deadline: Instant) -> Duration {
 
 /// Runs one part and gives MongoDB's reply. Outside a transaction `read_concern` says at which moment it reads.
 pub(super) async fn execute(
-    lane: &mut Lane,
+    session: &mut TransactionSession,
     users: &Database,
     part: &Part,
-    allowance: Allowance,
+    time_limit: TimeLimit,
     read_concern: Option<&Document>,
 ) -> Result<Document, Failure> {
     let mut body = part.to_send();
@@ -103,19 +103,19 @@ pub(super) async fn execute(
         }
         _ => false,
     };
-    body.insert("maxTimeMS", allowance.millis());
+    body.insert("maxTimeMS", time_limit.millis());
     if let Some(read_concern) = read_concern {
         body.insert("readConcern", read_concern.clone());
     }
     let reply = if by_distance {
-        count(lane, users, &body).await
+        count(session, users, &body).await
     } else if cursor {
-        collect(lane, users, &body, MAX_RESULT_BYTES).await
+        collect(session, users, &body, MAX_RESULT_BYTES).await
     } else {
-        run(lane, users, &body).await
+        run(session, users, &body).await
     };
-    let reply = reply.map_err(|failure| allowance.judge(failure))?;
-    Ok(without_gossip(match part.name() {
+    let reply = reply.map_err(|failure| time_limit.judge(failure))?;
+    Ok(without_driver_fields(match part.name() {
         CommandName::Count if !by_distance => as_count(reply),
         _ => reply,
     }))
@@ -123,27 +123,31 @@ pub(super) async fn execute(
 
 /// Runs several parts merged into one command.
 pub(super) async fn execute_merged(
-    lane: &mut Lane,
+    session: &mut TransactionSession,
     users: &Database,
     mut command: Document,
-    allowance: Allowance,
+    time_limit: TimeLimit,
 ) -> Result<Document, Failure> {
-    command.insert("maxTimeMS", allowance.millis());
-    run(lane, users, &command)
+    command.insert("maxTimeMS", time_limit.millis());
+    run(session, users, &command)
         .await
-        .map_err(|failure| allowance.judge(failure))
+        .map_err(|failure| time_limit.judge(failure))
 }
 
-async fn run(lane: &mut Lane, users: &Database, command: &Document) -> Result<Document, Failure> {
-    let reply = lane.run_document(users, command).await?;
+async fn run(
+    session: &mut TransactionSession,
+    users: &Database,
+    command: &Document,
+) -> Result<Document, Failure> {
+    let reply = session.run_document(users, command).await?;
     check_reply(&reply)?;
     Ok(reply)
 }
 
-pub(super) fn without_gossip(reply: Document) -> Document {
+pub(super) fn without_driver_fields(reply: Document) -> Document {
     let answer = reply
         .into_iter()
-        .filter(|(field, _)| !GOSSIP.contains(&field.as_str()));
+        .filter(|(field, _)| !DRIVER_FIELDS.contains(&field.as_str()));
     answer.collect()
 }
 
@@ -162,13 +166,13 @@ pub(super) fn refused(failure: Failure, place: Option<usize>) -> Result<ErrorFra
 
 /// Runs a command that opens a cursor, and gathers all its batches into the first.
 pub(super) async fn collect(
-    lane: &mut Lane,
+    session: &mut TransactionSession,
     database: &Database,
     command: &Document,
     max_bytes: usize,
 ) -> Result<Document, Failure> {
     let collection = command.values().next().cloned().unwrap_or(Bson::Null);
-    let mut reply = lane.run_document(database, command).await?;
+    let mut reply = session.run_document(database, command).await?;
     let mut batch = CursorBatch::read(&mut reply, "firstBatch")?;
     let mut documents = Vec::new();
     let mut bytes = 0;
@@ -179,7 +183,7 @@ pub(super) async fn collect(
             if batch.cursor != 0 {
                 // In a transaction it would end with that; elsewhere it would stay for minutes.
                 let kill = doc! { "killCursors": collection, "cursors": [batch.cursor] };
-                let _ = lane.run_document(database, &kill).await;
+                let _ = session.run_document(database, &kill).await;
             }
             return Err(Failure::TooLarge);
         }
@@ -187,7 +191,7 @@ pub(super) async fn collect(
             break;
         }
         let get_more = doc! { "getMore": batch.cursor, "collection": collection.clone() };
-        let mut next = lane.run_document(database, &get_more).await?;
+        let mut next = session.run_document(database, &get_more).await?;
         batch = CursorBatch::read(&mut next, "nextBatch")?;
     }
     let whole = doc! { "firstBatch": documents, "id": 0_i64, "ns": batch.namespace };
@@ -232,14 +236,18 @@ impl CursorBatch {
 }
 
 /// Runs a command that opens a cursor, and gives the number of its documents as the reply of `count`.
-async fn count(lane: &mut Lane, database: &Database, command: &Document) -> Result<Document, Failure> {
+async fn count(
+    session: &mut TransactionSession,
+    database: &Database,
+    command: &Document,
+) -> Result<Document, Failure> {
     let collection = command.values().next().cloned().unwrap_or(Bson::Null);
-    let mut reply = lane.run_document(database, command).await?;
+    let mut reply = session.run_document(database, command).await?;
     let mut batch = CursorBatch::read(&mut reply, "firstBatch")?;
     let mut n = batch.documents.len();
     while batch.cursor != 0 {
         let get_more = doc! { "getMore": batch.cursor, "collection": collection.clone(), "batchSize": COUNTED_AT_A_TIME };
-        let mut next = lane.run_document(database, &get_more).await?;
+        let mut next = session.run_document(database, &get_more).await?;
         batch = CursorBatch::read(&mut next, "nextBatch")?;
         n += batch.documents.len();
     }

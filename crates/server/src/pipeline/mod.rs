@@ -16,33 +16,31 @@
 //! is never taken back, and all answers are those of an execution one after another: within a batch the writes
 //! of all connections first and then their reads, except that commands of one connection keep their order.
 
-mod attempt;
+mod adaptive_switch;
 mod backoff;
 mod batch;
 mod batch_state;
-mod bet;
 mod bookings;
 mod code_names;
-mod conflicts;
+mod drain_rate;
 mod error_details;
 mod execute;
+mod executor;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod inserted_ids;
 mod job;
-mod lane;
-mod lessons;
 mod merge;
-mod pace;
 mod penalties;
-mod points;
+mod point_reads;
 mod progress;
 mod queue;
 mod reads;
 mod record;
 mod refusal;
 mod replies;
+mod retry_state;
 mod schema;
 mod shares;
 mod slow_reads;
@@ -50,7 +48,9 @@ mod source;
 mod statements;
 mod stored_reply;
 mod suspects;
-mod tenure;
+mod transaction;
+mod transaction_session;
+mod write_conflicts;
 mod write_errors;
 
 use core::time::Duration;
@@ -65,13 +65,13 @@ use tokio::time::Instant;
 
 use crate::command::ParsedCommand;
 use crate::database::{Database, Fence};
+use executor::Executor;
 use job::{Counts, Job};
 use progress::Progress;
 use queue::{NotTaken, Queue};
 use reads::Readers;
 pub use source::SourceId;
 use suspects::Suspects;
-use tenure::Worker;
 
 /// For how long after it was made an id is accepted. Replies are kept longer than that, so an id is never
 /// executed again because it was forgotten.
@@ -168,7 +168,7 @@ struct Shared {
     fenced: watch::Sender<Option<u64>>,
 }
 
-/// A tenure that was begun and not yet seen to its end.
+/// A term that was begun and not yet seen to its end.
 #[derive(Debug)]
 struct Running {
     stop: watch::Sender<bool>,
@@ -216,7 +216,7 @@ impl Pipeline {
         }
     }
 
-    /// Begins to execute commands under an epoch that was claimed from the fence. A tenure that is under way
+    /// Begins to execute commands under an epoch that was claimed from the fence. A term that is under way
     /// ends first, as with [`retire`](Self::retire).
     ///
     /// It ends by itself when a later epoch is found granted; [`fenced`](Self::fenced) tells.
@@ -226,11 +226,11 @@ impl Pipeline {
     pub async fn lead(&self, epoch: u64) -> Result<(), NotClaimed> {
         let mut running = self.running.lock().await;
         self.end(&mut running).await;
-        let tenure = self.shared.fence.take(epoch).ok_or(NotClaimed { epoch })?;
+        let term = self.shared.fence.take(epoch).ok_or(NotClaimed { epoch })?;
         let (stop, stopped) = watch::channel(false);
-        let worker = Worker::new(Arc::clone(&self.shared), tenure, stopped);
+        let executor = Executor::new(Arc::clone(&self.shared), term, stopped);
         self.shared.queue.open();
-        let task = tokio::spawn(worker.run());
+        let task = tokio::spawn(executor.run());
         *running = Some(Running { stop, task });
         Ok(())
     }
@@ -242,7 +242,7 @@ impl Pipeline {
         self.end(&mut running).await;
     }
 
-    /// Stays valid if it is dropped: the next call waits for the same tenure.
+    /// Stays valid if it is dropped: the next call waits for the same term.
     async fn end(&self, running: &mut Option<Running>) {
         for job in self.shared.queue.close() {
             job.answer(Err(refusal::draining()), &self.shared.counts);

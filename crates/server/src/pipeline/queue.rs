@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::bookings::Bookings;
+use super::drain_rate::DrainRate;
 use super::job::Job;
-use super::pace::Pace;
 use super::penalties::Penalties;
 use super::source::SourceId;
 
@@ -81,10 +81,10 @@ impl Queue {
         let now = Instant::now();
         let booked = waiting.bookings.take(job.task.id, now);
         if !self.admits(&mut waiting, &job, booked, now) {
-            let (own, each) = (waiting.own(job.source), waiting.pace.time_for(1, now));
+            let (own, each) = (waiting.own(job.source), waiting.drain_rate.time_for(1, now));
             let retry_after = if own > 0 && waiting.len < self.max_jobs {
                 // Others have places left: this source waits for itself.
-                waiting.pace.pause_for(own, now)
+                waiting.drain_rate.pause_for(own, now)
             } else {
                 waiting.bookings.book(job.task.id, job.source.group(), each, now)
             };
@@ -186,7 +186,9 @@ impl Queue {
         }
         let others_wait = waiting.len > 0;
         if !bunch.jobs.is_empty() {
-            waiting.pace.batch(Instant::now(), bunch.jobs.len(), others_wait);
+            waiting
+                .drain_rate
+                .batch(Instant::now(), bunch.jobs.len(), others_wait);
         }
         bunch.jobs
     }
@@ -269,7 +271,7 @@ struct Waiting {
     first_place: Place,
     len: usize,
     memory: usize,
-    pace: Pace,
+    drain_rate: DrainRate,
     bookings: Bookings,
     penalties: Penalties,
     /// Whether the last batch was one for a single source.

@@ -17,15 +17,15 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::execute::{Allowance, collect, execute, refused, take_documents};
+use super::execute::{TimeLimit, collect, execute, refused, take_documents};
+use super::executor::OVERRUN;
 use super::failure::Failure;
 use super::job::{Job, Task, Work};
-use super::lane::Lane;
 use super::record::{self, Known};
 use super::replies::{Written, encode, whole, write};
 use super::shares::{Place, Shares};
 use super::slow_reads::SlowReads;
-use super::tenure::OVERRUN;
+use super::transaction_session::TransactionSession;
 use super::{Answer, Shared, SourceId, refusal};
 use crate::database::Fence;
 use crate::own_thread::OwnThread;
@@ -55,7 +55,7 @@ pub(super) struct Readers {
     thread: Option<OwnThread>,
     /// Large replies that are written as text at a time.
     writing: Semaphore,
-    pub(super) pace: ReadPace,
+    pub(super) drain_rate: ReadPace,
     left_behind: Seldom,
 }
 
@@ -70,7 +70,7 @@ impl Readers {
                 .inspect_err(|error| tracing::warn!(%error, "slow reads have no thread of their own"))
                 .ok(),
             writing: Semaphore::new(available_parallelism().map_or(1, NonZero::get)),
-            pace: ReadPace::default(),
+            drain_rate: ReadPace::default(),
             left_behind: Seldom::default(),
         }
     }
@@ -160,7 +160,7 @@ pub(super) fn read_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, job: Job)
 
 /// Answers that too many reads are under way.
 pub(super) fn no_place(shared: &Shared, job: Job) {
-    let retry_after = shared.readers.pace.retry_after();
+    let retry_after = shared.readers.drain_rate.retry_after();
     job.answer(Err(refusal::overloaded(retry_after)), &shared.counts);
 }
 
@@ -197,7 +197,7 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
     };
     let answer = match found {
         Ok(Ok(Found::Fate(fate))) => {
-            shared.readers.pace.done();
+            shared.readers.drain_rate.done();
             return reply.tell(fate);
         }
         Ok(Ok(Found::Reply(reply))) => answer_with(&task, epoch, Ok(reply)),
@@ -220,7 +220,7 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
         Ok(Err(NotFound::Ever(error))) => Err(error),
         Err(error) => Err(failed(&error)),
     };
-    shared.readers.pace.done();
+    shared.readers.drain_rate.done();
     shared.note(&answer);
     reply.answer(&task, Some(epoch), answer, &shared.counts);
 }
@@ -339,10 +339,10 @@ struct Reader {
 }
 
 /// Gives a session to read in, at whatever moment.
-pub(super) async fn reading_lane(shared: &Shared) -> Result<Lane, Failure> {
+pub(super) async fn reading_lane(shared: &Shared) -> Result<TransactionSession, Failure> {
     let session = shared.database.client().start_session();
     // What a causally consistent one adds to a command would contradict the moment.
-    Ok(Lane::new(session.causal_consistency(false).await?))
+    Ok(TransactionSession::new(session.causal_consistency(false).await?))
 }
 
 impl Reader {
@@ -398,10 +398,10 @@ impl Reader {
         {
             return Err(NotFound::Yet("it must be read alone from now on".to_owned()));
         }
-        let mut lane = reading_lane(shared).await?;
-        self.session.set(Some(lane.session_id().clone()));
+        let mut session = reading_lane(shared).await?;
+        self.session.set(Some(session.session_id().clone()));
         let began = Instant::now();
-        let read = self.find_in(&mut lane).await;
+        let read = self.find_in(&mut session).await;
         self.session.set(None);
         // The time of one that has to begin again was lost elsewhere.
         if let Some(command) = command
@@ -421,22 +421,22 @@ impl Reader {
         found
     }
 
-    async fn find_in(&self, lane: &mut Lane) -> Result<Read, NotFound> {
+    async fn find_in(&self, session: &mut TransactionSession) -> Result<Read, NotFound> {
         let (shared, task) = (&self.shared, &self.task);
         let moment = moment(self.at);
         let command = match &task.work {
             Work::Execute(command) => command,
             Work::TellFate => {
-                let known = find_known(shared, lane, moment, task.id).await?;
+                let known = find_known(shared, session, moment, task.id).await?;
                 return Ok(Read::Fate(fate(task.id, self.waits, known)));
             }
         };
         let mut replies = Vec::new();
         for (place, part) in command.parts().iter().enumerate() {
-            let allowance = Allowance::new(part, task.deadline, &shared.settings);
+            let time_limit = TimeLimit::new(part, task.deadline, &shared.settings);
             let users = shared.database.users();
             let run = shared.suspects.run([command].into_iter());
-            let reply = execute(lane, users, part, allowance, Some(&moment)).await;
+            let reply = execute(session, users, part, time_limit, Some(&moment)).await;
             run.ends(&reply);
             match reply {
                 Ok(reply) => replies.push(reply),
@@ -457,13 +457,13 @@ impl Reader {
 /// What was known of a command at this moment.
 async fn find_known(
     shared: &Shared,
-    lane: &mut Lane,
+    session: &mut TransactionSession,
     moment: Document,
     id: CommandId,
 ) -> Result<Option<Known>, Failure> {
     let mut find = record::find([id].into_iter());
     find.insert("readConcern", moment);
-    let mut found = collect(lane, shared.database.system(), &find, usize::MAX).await?;
+    let mut found = collect(session, shared.database.system(), &find, usize::MAX).await?;
     Ok(record::read(take_documents(&mut found)).remove(&id.as_bytes()[..]))
 }
 

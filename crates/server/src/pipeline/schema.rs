@@ -25,16 +25,16 @@ use bellwether_protocol::{CommandResult, MAX_RESULT_BYTES, MongoError, Outcome};
 use bson::{Document, doc};
 use tokio::time::{Instant, sleep};
 
-use super::attempt::{Attempt, Fault, Stop};
 use super::backoff::Backoff;
-use super::batch::{Batch, Ended, result};
-use super::execute::{Allowance, collect, refused, remaining, without_gossip};
+use super::batch::{Batch, BatchResult, result};
+use super::execute::{TimeLimit, collect, refused, remaining, without_driver_fields};
 use super::failure::{Failure, check_reply};
 use super::job::Task;
-use super::lane::Lane;
 use super::record::{self, Pending};
 use super::replies::{Written, encode, write};
 use super::suspects::Run;
+use super::transaction::{Fault, Transaction, TransactionError};
+use super::transaction_session::TransactionSession;
 use super::{Answer, refusal};
 use crate::command::{CommandName, Kind, ParsedCommand, Part};
 use crate::database::codes::{MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND};
@@ -77,7 +77,7 @@ impl<'a> SchemaBatch<'a> {
         }
     }
 
-    pub(super) async fn run(mut self) -> Ended {
+    pub(super) async fn run(mut self) -> BatchResult {
         let mut pause = Backoff::default();
         let mut first_try = true;
         loop {
@@ -95,28 +95,30 @@ impl<'a> SchemaBatch<'a> {
                 Err(Some(answer)) => return ended(Err(answer)),
                 Err(None) => continue,
             }
-            let stop = match self.attempt().await {
+            let stop = match self.try_once().await {
                 Ok(answer) => return ended(answer),
                 Err(stop) => stop,
             };
             let outcome = self.batch.state.outcome();
             match stop {
-                Stop::Again(reason) | Stop::Conflict { reason, .. } => {
+                TransactionError::Again(reason) | TransactionError::Conflict { reason, .. } => {
                     tracing::debug!(epoch = self.batch.epoch, reason, "running the command again");
                     let left = deadline.saturating_duration_since(Instant::now());
                     sleep(pause.next().min(left)).await;
                 }
-                Stop::Repeated | Stop::Unsettled | Stop::Statement { .. } => {}
-                Stop::Fenced => {
-                    return Ended {
+                TransactionError::Repeated
+                | TransactionError::Unsettled
+                | TransactionError::Statement { .. } => {}
+                TransactionError::Fenced => {
+                    return BatchResult {
                         fenced: true,
                         ..ended(Err(refusal::fenced(self.batch.epoch, outcome)))
                     };
                 }
-                Stop::Overdue => return ended(Err(refusal::overdue(outcome))),
-                Stop::Refused { answer, .. } => return ended(Err(answer)),
-                Stop::Abandoned => return ended(Err(refusal::overdue(outcome))),
-                Stop::Failed(fault) => {
+                TransactionError::Overdue => return ended(Err(refusal::overdue(outcome))),
+                TransactionError::Refused { answer, .. } => return ended(Err(answer)),
+                TransactionError::Abandoned => return ended(Err(refusal::overdue(outcome))),
+                TransactionError::Failed(fault) => {
                     let reason = fault.reason;
                     tracing::error!(
                         epoch = self.batch.epoch,
@@ -129,7 +131,7 @@ impl<'a> SchemaBatch<'a> {
         }
     }
 
-    async fn attempt(&mut self) -> Result<Answer, Stop> {
+    async fn try_once(&mut self) -> Result<Answer, TransactionError> {
         if matches!(
             self.part.name(),
             CommandName::ListCollections | CommandName::ListIndexes
@@ -156,21 +158,21 @@ impl<'a> SchemaBatch<'a> {
     }
 
     /// What there is, as a transaction that holds the fence sees it.
-    async fn list(&mut self) -> Result<Answer, Stop> {
+    async fn list(&mut self) -> Result<Answer, TransactionError> {
         self.open().await?;
         self.transaction().write_ledger(&[]).await?;
         let mut body = self.part.body().clone();
         // In one batch, unless it is too large anyway.
         body.insert("cursor", doc! { "batchSize": i32::MAX });
-        let allowance = self.allowance();
-        body.insert("maxTimeMS", allowance.millis());
+        let time_limit = self.time_limit();
+        body.insert("maxTimeMS", time_limit.millis());
         let mut beside = self.beside().await?;
         let users = self.batch.database.users();
         let run = self.runs();
         let listed = collect(&mut beside, users, &body, MAX_RESULT_BYTES).await;
         self.ended(run, &listed);
-        let listed = listed.map_err(|failure| allowance.judge(failure));
-        let listed = listed.and_then(|reply| write(encode(&without_gossip(reply))?));
+        let listed = listed.map_err(|failure| time_limit.judge(failure));
+        let listed = listed.and_then(|reply| write(encode(&without_driver_fields(reply))?));
         let answer = match listed {
             Ok(written) => Ok(self.reply(written)),
             Err(failure) => Err(refused(failure, None)?),
@@ -180,7 +182,7 @@ impl<'a> SchemaBatch<'a> {
     }
 
     /// Writes that the command is begun, and on what.
-    async fn begin(&mut self) -> Result<(), Stop> {
+    async fn begin(&mut self) -> Result<(), TransactionError> {
         let target = self.find_target().await?;
         let id = self.task().id;
         let fingerprints = self.command.fingerprints();
@@ -192,7 +194,7 @@ impl<'a> SchemaBatch<'a> {
     }
 
     /// Executes the command and stores its reply.
-    async fn carry_out(&mut self, begun: &Document) -> Result<Answer, Stop> {
+    async fn carry_out(&mut self, begun: &Document) -> Result<Answer, TransactionError> {
         let again = self.sent || !self.began;
         self.set_sent(again);
         match self.change(&Target::from_document(begun), again).await? {
@@ -221,7 +223,7 @@ impl<'a> SchemaBatch<'a> {
     }
 
     /// Lets MongoDB make the change. `again`: it may have been made before.
-    async fn change(&mut self, begun: &Target, again: bool) -> Result<Change, Stop> {
+    async fn change(&mut self, begun: &Target, again: bool) -> Result<Change, TransactionError> {
         let mut body = self.part.body().clone();
         let now = self.find_target().await?;
         if self.part.name() == CommandName::Drop && again && now.is_other_than(begun) {
@@ -240,18 +242,18 @@ impl<'a> SchemaBatch<'a> {
             // MongoDB would wait for every member, also for one that is down.
             body.insert("commitQuorum", "majority");
         }
-        let allowance = self.allowance();
-        body.insert("maxTimeMS", allowance.millis());
-        let majority = doc! { "w": "majority", "wtimeout": allowance.millis() };
+        let time_limit = self.time_limit();
+        body.insert("maxTimeMS", time_limit.millis());
+        let majority = doc! { "w": "majority", "wtimeout": time_limit.millis() };
         body.insert("writeConcern", majority);
 
         let mut beside = self.beside().await?;
         // Whoever was overdue has been told that nothing was executed, and that must stay true.
         if self.batch.state.is_abandoned() {
-            return Err(Stop::Abandoned);
+            return Err(TransactionError::Abandoned);
         }
         if !again && self.task().deadline <= Instant::now() {
-            return Err(Stop::Overdue);
+            return Err(TransactionError::Overdue);
         }
         self.set_sent(true);
         let run = self.runs();
@@ -260,10 +262,12 @@ impl<'a> SchemaBatch<'a> {
         match made {
             // The only error in a reply is that the majority is late.
             Ok(reply) => match check_reply(&reply) {
-                Ok(()) => Ok(Change::Done(without_gossip(reply))),
-                Err(_) => Err(Stop::Again("a majority does not have the change yet".to_owned())),
+                Ok(()) => Ok(Change::Done(without_driver_fields(reply))),
+                Err(_) => Err(TransactionError::Again(
+                    "a majority does not have the change yet".to_owned(),
+                )),
             },
-            Err(Failure::Refused(error)) if error.code == MAX_TIME_EXPIRED => Err(Stop::Overdue),
+            Err(Failure::Refused(error)) if error.code == MAX_TIME_EXPIRED => Err(TransactionError::Overdue),
             Err(Failure::Refused(error)) if again && now.shows_done(self.part, error.code) => {
                 Ok(Change::Done(doc! { "ok": 1.0 }))
             }
@@ -273,7 +277,7 @@ impl<'a> SchemaBatch<'a> {
     }
 
     /// The collection or view of the command's name, as it is now.
-    async fn find_target(&self) -> Result<Target, Stop> {
+    async fn find_target(&self) -> Result<Target, TransactionError> {
         let find = doc! { "listCollections": 1, "filter": { "name": self.part.collection() } };
         let mut beside = self.beside().await?;
         let users = self.batch.database.users();
@@ -283,49 +287,49 @@ impl<'a> SchemaBatch<'a> {
             Err(Failure::Refused(error)) => {
                 let mut answer = refusal::mongo(error);
                 answer.outcome = self.batch.state.outcome();
-                Err(Stop::Refused { task: 0, answer })
+                Err(TransactionError::Refused { task: 0, answer })
             }
             Err(other) => Err(other.into()),
         }
     }
 
-    async fn write_record(&mut self, command: &Document) -> Result<(), Stop> {
+    async fn write_record(&mut self, command: &Document) -> Result<(), TransactionError> {
         let system = self.batch.database.system();
-        let reply = self.batch.lane.run_document(system, command).await?;
+        let reply = self.batch.session.run_document(system, command).await?;
         check_reply(&reply)?;
         match reply.get_i32("n") {
             Ok(1) => Ok(()),
-            _ => Err(Stop::Failed(Fault::other(
+            _ => Err(TransactionError::Failed(Fault::other(
                 "the record of a command that was begun is gone",
             ))),
         }
     }
 
-    async fn open(&mut self) -> Result<(), Stop> {
+    async fn open(&mut self) -> Result<(), TransactionError> {
         self.batch.database.prepare().await?;
         let time = remaining(self.task().deadline);
-        Ok(self.batch.lane.begin(time).await?)
+        Ok(self.batch.session.begin(time).await?)
     }
 
-    async fn commit(&mut self) -> Result<(), Stop> {
+    async fn commit(&mut self) -> Result<(), TransactionError> {
         let deadline = self.task().deadline;
         self.transaction().commit(deadline).await
     }
 
     /// A session of its own, for what cannot be in the transaction.
-    async fn beside(&self) -> Result<Lane, Stop> {
+    async fn beside(&self) -> Result<TransactionSession, TransactionError> {
         let client = self.batch.database.client();
         let session = client.start_session().causal_consistency(false).await?;
-        Ok(Lane::new(session))
+        Ok(TransactionSession::new(session))
     }
 
-    fn transaction(&mut self) -> Attempt<'_> {
-        Attempt {
+    fn transaction(&mut self) -> Transaction<'_> {
+        Transaction {
             database: self.batch.database,
             suspects: self.batch.suspects,
             settings: self.batch.settings,
             epoch: self.batch.epoch,
-            lane: &mut *self.batch.lane,
+            session: &mut *self.batch.session,
             stopped: self.batch.stopped,
             state: self.batch.state,
             merging: &mut *self.batch.merging,
@@ -352,8 +356,8 @@ impl<'a> SchemaBatch<'a> {
         self.batch.state.set_in_doubt(sent);
     }
 
-    fn allowance(&self) -> Allowance {
-        Allowance::new(self.part, self.task().deadline, self.batch.settings)
+    fn time_limit(&self) -> TimeLimit {
+        TimeLimit::new(self.part, self.task().deadline, self.batch.settings)
     }
 
     fn task(&self) -> &'a Task {
@@ -370,10 +374,10 @@ impl<'a> SchemaBatch<'a> {
     }
 }
 
-fn ended(answer: Answer) -> Ended {
-    Ended {
+fn ended(answer: Answer) -> BatchResult {
+    BatchResult {
         answers: vec![Some(answer)],
-        ..Ended::default()
+        ..BatchResult::default()
     }
 }
 

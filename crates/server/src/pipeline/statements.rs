@@ -10,10 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bson::{Bson, Document, doc};
 use mongodb::Database;
 
-use super::execute::{Allowance, execute, without_gossip};
+use super::execute::{TimeLimit, execute, without_driver_fields};
 use super::failure::{Failure, check_reply};
 use super::job::Task;
-use super::lane::Lane;
+use super::transaction_session::TransactionSession;
 use super::write_errors::{self, TOLD_IN_FULL};
 use crate::command::{CommandName, Part};
 use crate::database::cleaned;
@@ -107,10 +107,10 @@ impl FailedStatements {
     /// Runs the statements of an unordered part that have not failed.
     async fn run_others(
         &self,
-        lane: &mut Lane,
+        session: &mut TransactionSession,
         users: &Database,
         part: &Part,
-        allowance: Allowance,
+        time_limit: TimeLimit,
     ) -> Result<Ran, Failure> {
         let places = {
             let failed = self.lock();
@@ -121,18 +121,18 @@ impl FailedStatements {
             return Ok(Ran::Whole(reply_with(reply, &places, &self.lock().errors)));
         }
         let mut command = part.to_send_only(&places);
-        command.insert("maxTimeMS", allowance.millis());
-        let reply = lane.run_document(users, &command).await;
-        let reply = reply.map_err(|failure| allowance.judge(failure))?;
+        command.insert("maxTimeMS", time_limit.millis());
+        let reply = session.run_document(users, &command).await;
+        let reply = reply.map_err(|failure| time_limit.judge(failure))?;
         match check_reply(&reply) {
             Ok(()) => Ok(Ran::Whole(reply_with(
-                without_gossip(reply),
+                without_driver_fields(reply),
                 &places,
                 &self.lock().errors,
             ))),
             Err(failure) => match failed_statement(&failure, &reply, &places) {
                 Some(failed) => Ok(Ran::Failed(failed)),
-                None => Err(allowance.judge(failure)),
+                None => Err(time_limit.judge(failure)),
             },
         }
     }
@@ -144,16 +144,18 @@ impl FailedStatements {
 /// # Errors
 /// A failure that is not the fault of one statement of such a command.
 pub(super) async fn run(
-    lane: &mut Lane,
+    session: &mut TransactionSession,
     users: &Database,
     task: &Task,
     part: &Part,
-    allowance: Allowance,
+    time_limit: TimeLimit,
 ) -> Result<Ran, Failure> {
     if task.is_unordered() {
-        task.failed.run_others(lane, users, part, allowance).await
+        task.failed.run_others(session, users, part, time_limit).await
     } else {
-        execute(lane, users, part, allowance, None).await.map(Ran::Whole)
+        execute(session, users, part, time_limit, None)
+            .await
+            .map(Ran::Whole)
     }
 }
 

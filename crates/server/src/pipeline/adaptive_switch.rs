@@ -1,12 +1,12 @@
 /// Something that usually pays and costs when it does not: after a failure it is left out of the next batch, and of twice as
 /// many after each further one.
 #[derive(Debug, Default)]
-pub(super) struct Bet {
+pub(super) struct AdaptiveSwitch {
     suspended_for: u32,
     next_suspension: u32,
 }
 
-impl Bet {
+impl AdaptiveSwitch {
     /// Whether to try it in this batch.
     pub(super) fn is_on(&self) -> bool {
         self.suspended_for == 0
@@ -31,23 +31,23 @@ mod tests {
 
     #[test]
     fn pauses_longer_each_time_it_fails() {
-        let mut bet = Bet::default();
+        let mut switch = AdaptiveSwitch::default();
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            bet.failed();
+            switch.failed();
             let mut batches = 0;
-            while !bet.is_on() {
-                bet.batch_ended();
+            while !switch.is_on() {
+                switch.batch_ended();
                 batches += 1;
             }
             pauses.push(batches);
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64]);
         for _ in 0..10 {
-            bet.batch_ended();
+            switch.batch_ended();
         }
-        bet.failed();
-        bet.batch_ended();
-        assert!(bet.is_on());
+        switch.failed();
+        switch.batch_ended();
+        assert!(switch.is_on());
     }
 }

@@ -14,14 +14,14 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
 
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct DrainRate {
     per_second: f64,
     /// The batch under way, if others waited when it began: only then is the time until the next batch the time
     /// this one took, and not time in which there was nothing to do.
     busy: Option<(Instant, usize)>,
 }
 
-impl Default for Pace {
+impl Default for DrainRate {
     fn default() -> Self {
         Self {
             per_second: FIRST_GUESS,
@@ -30,7 +30,7 @@ impl Default for Pace {
     }
 }
 
-impl Pace {
+impl DrainRate {
     /// A batch begins with so many commands, and others wait or do not.
     pub(super) fn batch(&mut self, now: Instant, commands: usize, others_wait: bool) {
         if let Some((began, commands)) = self.busy {
@@ -65,33 +65,36 @@ mod tests {
     #[test]
     fn follows_the_batches_and_ignores_idle_time() {
         let mut now = Instant::now();
-        let mut pace = Pace::default();
+        let mut drain_rate = DrainRate::default();
         for _ in 0..100 {
-            pace.batch(now, 50, true);
+            drain_rate.batch(now, 50, true);
             now += Duration::from_millis(100);
         }
-        pace.batch(now, 50, false);
-        let busy = pace.pause_for(1_000, now);
+        drain_rate.batch(now, 50, false);
+        let busy = drain_rate.pause_for(1_000, now);
         assert!((1_900..2_100).contains(&busy.as_millis()), "{busy:?}");
 
         now += Duration::from_secs(3_600);
-        assert_eq!(pace.pause_for(1_000, now), busy);
-        pace.batch(now, 1, true);
-        assert_eq!(pace.pause_for(1_000, now), busy);
+        assert_eq!(drain_rate.pause_for(1_000, now), busy);
+        drain_rate.batch(now, 1, true);
+        assert_eq!(drain_rate.pause_for(1_000, now), busy);
     }
 
     #[test]
     fn a_batch_that_hangs_is_noticed_and_the_answer_is_bounded() {
         let began = Instant::now();
-        let mut pace = Pace::default();
-        assert_eq!(pace.pause_for(1, began), BOUNDS.0);
-        pace.batch(began, 10, true);
-        assert_eq!(pace.pause_for(100, began), Duration::from_millis(100));
+        let mut drain_rate = DrainRate::default();
+        assert_eq!(drain_rate.pause_for(1, began), BOUNDS.0);
+        drain_rate.batch(began, 10, true);
+        assert_eq!(drain_rate.pause_for(100, began), Duration::from_millis(100));
         assert_eq!(
-            pace.pause_for(20, began + Duration::from_secs(1)),
+            drain_rate.pause_for(20, began + Duration::from_secs(1)),
             Duration::from_secs(2)
         );
-        assert_eq!(pace.pause_for(20, began + Duration::from_secs(60)), BOUNDS.1);
-        assert_eq!(pace.pause_for(0, began), BOUNDS.0);
+        assert_eq!(
+            drain_rate.pause_for(20, began + Duration::from_secs(60)),
+            BOUNDS.1
+        );
+        assert_eq!(drain_rate.pause_for(0, began), BOUNDS.0);
     }
 }

@@ -9,21 +9,21 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use super::batch::{Batch, Ended};
+use super::adaptive_switch::AdaptiveSwitch;
+use super::batch::{Batch, BatchResult};
 use super::batch_state::BatchState;
-use super::bet::Bet;
 use super::job::{Job, Notes, Reply, Task};
-use super::lane::Lane;
-use super::points::read_all_at;
+use super::point_reads::read_all_at;
 use super::schema::{self, SchemaBatch};
+use super::transaction_session::TransactionSession;
 use super::{Answer, Settings, Shared, SourceId, refusal};
 use crate::command::ParsedCommand;
-use crate::database::Tenure;
+use crate::database::Term;
 
 /// A batch that waits for commands begins when none has come for so long.
-const GATHERING_GAP: Duration = Duration::from_millis(1);
+const LINGER_GAP: Duration = Duration::from_millis(1);
 /// The longest a batch waits for commands, however many keep coming.
-const GATHERING_TIME: Duration = Duration::from_millis(10);
+const LINGER_TIME: Duration = Duration::from_millis(10);
 
 /// MongoDB stops a statement after its time, and a command at its deadline. A batch is abandoned when it goes on for this long
 /// after the time of the statement in hand, or after the latest deadline in it: MongoDB works on something that it does not
@@ -32,15 +32,15 @@ pub(super) const OVERRUN: Duration = Duration::from_secs(3);
 /// Time limit for the batch in hand when the server is told to leave. Less than the election's drain timeout.
 const LEAVE_TIME: Duration = Duration::from_secs(5);
 
-pub(super) struct Worker {
+pub(super) struct Executor {
     shared: Arc<Shared>,
     epoch: u64,
     /// Absent while a batch works in it, and after the batch was abandoned.
-    lane: Option<Lane>,
-    merging: Bet,
+    session: Option<TransactionSession>,
+    merging: AdaptiveSwitch,
     /// How many commands that write a batch begins with. Fewer than it may have after a batch had to be narrowed down.
     limit: usize,
-    gathering: Bet,
+    lingering: AdaptiveSwitch,
     /// How many commands the next batch may have: those that wait and those that were just answered.
     expected: usize,
     last_batch: Duration,
@@ -49,16 +49,16 @@ pub(super) struct Worker {
     orderly: bool,
 }
 
-impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, tenure: Tenure, stopped: watch::Receiver<bool>) -> Self {
-        let (epoch, session) = tenure.into_parts();
+impl Executor {
+    pub(super) fn new(shared: Arc<Shared>, term: Term, stopped: watch::Receiver<bool>) -> Self {
+        let (epoch, session) = term.into_parts();
         Self {
             epoch,
-            lane: Some(Lane::new(session)),
+            session: Some(TransactionSession::new(session)),
             limit: shared.settings.batch,
             shared,
-            merging: Bet::default(),
-            gathering: Bet::default(),
+            merging: AdaptiveSwitch::default(),
+            lingering: AdaptiveSwitch::default(),
             expected: 0,
             last_batch: Duration::ZERO,
             stopped,
@@ -78,7 +78,7 @@ impl Worker {
                 _ = stopped.wait_for(|stopped| *stopped) => break,
                 () = self.shared.queue.wait() => {}
             }
-            self.gather().await;
+            self.linger().await;
             if self.batch().await {
                 break;
             }
@@ -92,26 +92,26 @@ impl Worker {
     /// Waits a moment for those who were just answered and may ask again, as long as they keep coming. Without it many
     /// clients fall into two halves, each of which comes just too late for the other's batch. One client alone
     /// is never kept waiting.
-    async fn gather(&mut self) {
-        if !self.gathering.is_on() {
-            return self.gathering.batch_ended();
+    async fn linger(&mut self) {
+        if !self.lingering.is_on() {
+            return self.lingering.batch_ended();
         }
         let expected = self.expected.min(self.shared.settings.batch);
         if expected < 2 {
             return;
         }
         let queue = &self.shared.queue;
-        let longest = self.last_batch.div_f64(3.0).clamp(GATHERING_GAP, GATHERING_TIME);
+        let longest = self.last_batch.div_f64(3.0).clamp(LINGER_GAP, LINGER_TIME);
         let until = Instant::now() + longest;
         while queue.len() < expected && Instant::now() < until {
-            if timeout(GATHERING_GAP, queue.arrival()).await.is_err() {
+            if timeout(LINGER_GAP, queue.arrival()).await.is_err() {
                 break;
             }
         }
         if queue.len() * 2 < expected {
-            self.gathering.failed();
+            self.lingering.failed();
         } else {
-            self.gathering.batch_ended();
+            self.lingering.batch_ended();
         }
     }
 
@@ -146,7 +146,7 @@ impl Worker {
             self.be_fenced();
         }
         self.learn(&ended, &sources, began.elapsed());
-        let Ended {
+        let BatchResult {
             answers,
             moment,
             fenced,
@@ -192,7 +192,7 @@ impl Worker {
     }
 
     /// Adapts the following batches to what this one came to.
-    fn learn(&mut self, ended: &Ended, sources: &[SourceId], took: Duration) {
+    fn learn(&mut self, ended: &BatchResult, sources: &[SourceId], took: Duration) {
         // A source that has batches of its own narrows none of the others'.
         if self.shared.queue.last_was_apart() {
             if ended.at_fault.iter().any(|(_, tries)| *tries > 1) {
@@ -215,14 +215,14 @@ impl Worker {
         tasks: &[Arc<Task>],
         writes: usize,
         replies: &mut [Option<Reply>],
-    ) -> Option<Ended> {
-        let mut lane = self.lane.take()?;
+    ) -> Option<BatchResult> {
+        let mut session = self.session.take()?;
         let mut merging = std::mem::take(&mut self.merging);
         let (shared, stopped) = (Arc::clone(&self.shared), self.stopped.clone());
         let (epoch, limit, all) = (self.epoch, self.limit, tasks.to_vec());
         let state = Arc::new(BatchState::default());
         let seen = Arc::clone(&state);
-        lane.work_for(&state);
+        session.work_for(&state);
         // It owns everything that it works with, so that it can be left behind.
         let work = async move {
             let batch = Batch {
@@ -230,7 +230,7 @@ impl Worker {
                 suspects: &shared.suspects,
                 settings: &shared.settings,
                 epoch,
-                lane: &mut lane,
+                session: &mut session,
                 stopped: &stopped,
                 state: &state,
                 merging: &mut merging,
@@ -242,12 +242,12 @@ impl Worker {
                 Some((command, part)) => SchemaBatch::new(batch, command, part).run().await,
                 None => batch.run().await,
             };
-            (ended, lane, merging)
+            (ended, session, merging)
         };
-        let (ended, lane, merging) = self
+        let (ended, session, merging) = self
             .watch_over(work.boxed(), &seen, writes, tasks, replies)
             .await?;
-        self.lane = Some(lane);
+        self.session = Some(session);
         self.merging = merging;
         Some(ended)
     }
@@ -258,16 +258,16 @@ impl Worker {
         if !self.shared.database.health().borrow().available {
             return true;
         }
-        let Some(mut lane) = self.lane.take() else {
+        let Some(mut session) = self.session.take() else {
             return false;
         };
         let work = async move {
-            lane.abort().await;
-            lane
+            session.abort().await;
+            session
         };
         let state = BatchState::default();
-        self.lane = self.watch_over(work.boxed(), &state, 0, &[], &mut []).await;
-        self.lane.is_some()
+        self.session = self.watch_over(work.boxed(), &state, 0, &[], &mut []).await;
+        self.session.is_some()
     }
 
     /// Lets `work` run to its end and meanwhile answers every command whose deadline passes, in hand or waiting.
@@ -458,7 +458,7 @@ impl Bunch {
     }
 }
 
-impl Drop for Worker {
+impl Drop for Executor {
     /// A pipeline without its task must not take commands, and its server must not stay coordinator.
     fn drop(&mut self) {
         if !self.orderly {

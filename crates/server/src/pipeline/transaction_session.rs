@@ -1,4 +1,4 @@
-//! A session, and the transactions in it: a tenure works in one, and every read in one of its own.
+//! A session, and the transactions in it: a term works in one, and every read in one of its own.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::failure::{CommitFailure, Failure};
 use crate::database::Fence;
 
 /// None of its futures may be dropped before it ends: the driver's are not cancellation-safe.
-pub(super) struct Lane {
+pub(super) struct TransactionSession {
     session: ClientSession,
     transaction: Transaction,
     /// The batch that works here, which is told of each message.
@@ -29,7 +29,7 @@ enum Transaction {
     InDoubt,
 }
 
-impl Lane {
+impl TransactionSession {
     pub(super) fn new(session: ClientSession) -> Self {
         Self {
             session,

@@ -14,7 +14,7 @@ use bellwether_protocol::MAX_RESULT_BYTES;
 use bson::{Bson, RawDocumentBuf, Timestamp, doc};
 use tokio::time::{Instant, timeout_at};
 
-use super::execute::{Allowance, collect, take_documents};
+use super::execute::{TimeLimit, collect, take_documents};
 use super::failure::Failure;
 use super::job::{Job, Task};
 use super::reads::{answer_with, convert, moment, no_place, read_at, reading_lane};
@@ -90,7 +90,7 @@ async fn read_points(
         for (key, job) in &points {
             if let Some((part, id)) = point(&job.task) {
                 asked.insert(key.clone(), id.clone());
-                times.push(Allowance::new(part, job.task.deadline, &shared.settings));
+                times.push(TimeLimit::new(part, job.task.deadline, &shared.settings));
             }
         }
         let time = times.into_iter().min();
@@ -113,7 +113,7 @@ async fn read_points(
             Some(reply) => {
                 let (_, _, task, sender) = job.into_parts();
                 let answer = answer_with(&task, epoch, convert(&shared, reply.clone()).await);
-                shared.readers.pace.done();
+                shared.readers.drain_rate.done();
                 shared.note(&answer);
                 sender.answer(&task, Some(epoch), answer, &shared.counts);
             }
@@ -128,11 +128,11 @@ async fn find_all(
     at: Timestamp,
     collection: String,
     asked: HashMap<Key, Bson>,
-    time: Option<Allowance>,
+    time: Option<TimeLimit>,
     run: Run,
 ) -> Result<HashMap<Key, RawDocumentBuf>, Failure> {
     let _permit = shared.readers.running(SourceId::SEVERAL).await;
-    let mut lane = reading_lane(&shared).await?;
+    let mut session = reading_lane(&shared).await?;
     let ids: Vec<Bson> = asked.values().cloned().collect();
     let mut find = doc! {
         "find": collection,
@@ -143,7 +143,7 @@ async fn find_all(
     if let Some(time) = time {
         find.insert("maxTimeMS", time.millis());
     }
-    let reply = collect(&mut lane, shared.database.users(), &find, MAX_RESULT_BYTES).await;
+    let reply = collect(&mut session, shared.database.users(), &find, MAX_RESULT_BYTES).await;
     run.ends(&reply);
     let mut reply = reply?;
     let documents = take_documents(&mut reply);

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lane::Lane;
+use super::transaction_session::TransactionSession;
 use crate::database::{Database, Fence};
 
 /// Fewer are met in passing: with those who write to the same data by other ways.
@@ -19,23 +19,23 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// The conflicts of one batch.
 #[derive(Debug, Default)]
-pub(super) struct Conflicts {
+pub(super) struct WriteConflicts {
     count: u32,
     ended_at: Option<Instant>,
 }
 
-impl Conflicts {
+impl WriteConflicts {
     pub(super) fn are_many(&self) -> bool {
         self.count >= PATIENCE
     }
 
     /// Must not be dropped before it ends: the driver's futures are not cancellation-safe.
-    pub(super) async fn met_another(&mut self, database: &Database, lane: &Lane) {
+    pub(super) async fn met_another(&mut self, database: &Database, session: &TransactionSession) {
         self.count += 1;
         if !self.are_many() || self.ended_at.is_some_and(|at| at.elapsed() < PAUSE) {
             return;
         }
-        if let Err(error) = Fence::end_earlier_sessions(database, lane.session_id()).await {
+        if let Err(error) = Fence::end_earlier_sessions(database, session.session_id()).await {
             tracing::debug!(%error, "the sessions of earlier epochs could not be ended");
         }
         self.ended_at = Some(Instant::now());

@@ -10,18 +10,18 @@ use mongodb::error::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::adaptive_switch::AdaptiveSwitch;
 use super::backoff::Backoff;
 use super::batch_state::BatchState;
-use super::bet::Bet;
-use super::execute::{Allowance, collect, execute_merged, refused, remaining, take_documents};
+use super::execute::{TimeLimit, collect, execute_merged, refused, remaining, take_documents};
 use super::failure::{CommitFailure, Failure};
 use super::job::Task;
-use super::lane::Lane;
 use super::merge::{Merged, Slot, Step, plan};
 use super::record::{Known, Pending, Record, Sealed};
 use super::replies::{Replies, Reply};
 use super::statements::{FailedStatement, Ran};
 use super::suspects::{Run, Suspects};
+use super::transaction_session::TransactionSession;
 use super::{Settings, record, refusal, statements};
 use crate::command::{Kind, ParsedCommand};
 use crate::database::Database;
@@ -34,15 +34,15 @@ const MARK_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_RECORD_BYTES: usize = 8 * 1024 * 1024;
 
 /// One try.
-pub(super) struct Attempt<'a> {
+pub(super) struct Transaction<'a> {
     pub(super) database: &'a Database,
     pub(super) suspects: &'a Arc<Suspects>,
     pub(super) settings: &'a Settings,
     pub(super) epoch: u64,
-    pub(super) lane: &'a mut Lane,
+    pub(super) session: &'a mut TransactionSession,
     pub(super) stopped: &'a watch::Receiver<bool>,
     pub(super) state: &'a BatchState,
-    pub(super) merging: &'a mut Bet,
+    pub(super) merging: &'a mut AdaptiveSwitch,
     /// All commands of the batch.
     pub(super) tasks: &'a [Arc<Task>],
     /// Whether the ids are looked up first. Without it the records' uniqueness finds a repeated id, too, but
@@ -106,7 +106,7 @@ pub(super) struct Committed {
 
 /// Why a try did not end with a commit.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum TransactionError {
     /// Try again from the start.
     Again(String),
     /// The same, once another transaction has ended that is in the way.
@@ -137,7 +137,7 @@ pub(super) enum Stop {
     Abandoned,
 }
 
-impl From<Failure> for Stop {
+impl From<Failure> for TransactionError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Transient(reason) | Failure::Disconnected(reason) => Self::Again(reason),
@@ -151,42 +151,42 @@ impl From<Failure> for Stop {
     }
 }
 
-impl From<Error> for Stop {
+impl From<Error> for TransactionError {
     fn from(error: Error) -> Self {
         Failure::from(error).into()
     }
 }
 
-impl Attempt<'_> {
+impl Transaction<'_> {
     /// Marks a moment at which this epoch was the newest: a majority write of the fence. What is read at the
     /// time it returns has seen everything that was answered before the call.
-    pub(super) async fn mark(&mut self) -> Result<Timestamp, Stop> {
+    pub(super) async fn mark(&mut self) -> Result<Timestamp, TransactionError> {
         self.database.prepare().await?;
         let mut mark = record::seal(self.epoch, &[]);
         let wait = i64::try_from(MARK_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
         let majority = bson::rawdoc! { "w": "majority", "wtimeout": wait };
         mark.append(bson::cstr!("writeConcern"), majority);
         mark.append(bson::cstr!("maxTimeMS"), wait);
-        // The session of the lane must not be in a transaction any more: it would be waited for.
-        self.lane.abort().await;
+        // The session must not be in a transaction any more: MongoDB would wait for the end of it.
+        self.session.abort().await;
         let marked = self.database.system().run_raw_command(mark).await;
         let reply = marked
             .map_err(Failure::from)
             .and_then(|reply| Ok((record::sealed(&reply, false)?, reply)));
         let reply = match reply {
-            Ok((Sealed::Fenced, _)) => return Err(Stop::Fenced),
+            Ok((Sealed::Fenced, _)) => return Err(TransactionError::Fenced),
             Ok((_, reply)) => reply,
             // It took too long, or the majority did.
             Err(Failure::Refused(error))
                 if [MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT].contains(&error.code) =>
             {
-                return Err(Stop::Again(error.message));
+                return Err(TransactionError::Again(error.message));
             }
             Err(other) => return Err(other.into()),
         };
         match reply.get("operationTime") {
             Some(Bson::Timestamp(at)) => Ok(*at),
-            _ => Err(Stop::Failed(Fault::other(
+            _ => Err(TransactionError::Failed(Fault::other(
                 "MongoDB's reply does not say its time",
             ))),
         }
@@ -200,7 +200,7 @@ impl Attempt<'_> {
         mut to_run: Vec<usize>,
         rejected: &mut Rejected,
         open: &[usize],
-    ) -> Result<Committed, Stop> {
+    ) -> Result<Committed, TransactionError> {
         self.database.prepare().await?;
         let mut all: Vec<usize> = to_run.iter().copied().chain(rejected.tasks()).collect();
         all.sort_unstable();
@@ -209,13 +209,13 @@ impl Attempt<'_> {
             known = self.look_up_and_commit(open).await?;
             if known.len() == open.len() {
                 self.state.set_in_doubt(false);
-                let at = self.lane.operation_time();
+                let at = self.session.operation_time();
                 let answers = self.answers_of(known);
                 return Ok(Committed { answers, at });
             }
         }
         let latest = self.latest_deadline(&all);
-        self.lane.begin(remaining(latest)).await?;
+        self.session.begin(remaining(latest)).await?;
         if self.careful && !self.settle {
             known = self.look_up(&all).await?;
         }
@@ -251,17 +251,17 @@ impl Attempt<'_> {
         answers.extend(errors.map(|(task, error)| (*task, Err(error.clone()))));
 
         if self.state.is_abandoned() {
-            return Err(Stop::Abandoned);
+            return Err(TransactionError::Abandoned);
         }
         // A command that was overdue has been answered that nothing was executed, and that must stay true.
         let now = Instant::now();
         if answers.iter().any(|(task, _)| self.tasks[*task].deadline <= now) {
-            return Err(Stop::Overdue);
+            return Err(TransactionError::Overdue);
         }
         self.state.set_in_doubt(true);
         self.commit(latest).await?;
         self.state.set_in_doubt(false);
-        let at = self.lane.operation_time();
+        let at = self.session.operation_time();
         Ok(Committed { answers, at })
     }
 
@@ -279,9 +279,9 @@ impl Attempt<'_> {
     }
 
     /// Finds the records of these commands in a transaction of its own, which settles whether a commit in doubt has happened.
-    async fn look_up_and_commit(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
+    async fn look_up_and_commit(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, TransactionError> {
         let latest = self.latest_deadline(tasks);
-        self.lane.begin(remaining(latest)).await?;
+        self.session.begin(remaining(latest)).await?;
         let known = self.hold_and_look_up(tasks).await?;
         self.commit(latest).await?;
         // A record that is found may be that of the commit in doubt; then its commands are not answered yet.
@@ -293,17 +293,26 @@ impl Attempt<'_> {
 
     /// Writes the fence, which excludes every earlier transaction that might still commit, and finds the records of these
     /// commands.
-    pub(super) async fn hold_and_look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
+    pub(super) async fn hold_and_look_up(
+        &mut self,
+        tasks: &[usize],
+    ) -> Result<Vec<(usize, Known)>, TransactionError> {
         self.write_ledger(&[]).await?;
         self.look_up(tasks).await
     }
 
     /// Finds the records of these commands.
-    async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, Stop> {
+    async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, TransactionError> {
         // A read-only command is never recorded.
         let writes = tasks.iter().filter(|task| !self.tasks[**task].only_reads());
         let ids = writes.map(|task| self.tasks[*task].id);
-        let mut found = collect(self.lane, self.database.system(), &record::find(ids), usize::MAX).await?;
+        let mut found = collect(
+            self.session,
+            self.database.system(),
+            &record::find(ids),
+            usize::MAX,
+        )
+        .await?;
         let mut known = record::read(take_documents(&mut found));
         let known = tasks
             .iter()
@@ -313,7 +322,7 @@ impl Attempt<'_> {
 
     /// Runs the commands. Returns the replies of those it came to, in order: the others wait for another batch when this
     /// one has taken long enough.
-    async fn run(&mut self, open: &[usize]) -> Result<Vec<Reply>, Stop> {
+    async fn run(&mut self, open: &[usize]) -> Result<Vec<Reply>, TransactionError> {
         let tasks = self.tasks;
         let slots = open.iter().flat_map(|&task| {
             let parts = tasks[task].command().map_or(&[][..], |command| command.parts());
@@ -326,7 +335,7 @@ impl Attempt<'_> {
         let mut replies = Replies::new(tasks);
         for step in plan(slots, self.merging.is_on()) {
             if self.state.is_abandoned() {
-                return Err(Stop::Abandoned);
+                return Err(TransactionError::Abandoned);
             }
             let enough = began.elapsed() > self.settings.batch_time || replies.bytes() > MAX_RECORD_BYTES;
             if enough && replies.is_between_commands() {
@@ -334,16 +343,16 @@ impl Attempt<'_> {
             }
             match step {
                 Step::One(slot) => {
-                    let allowance = self.allowance(slot);
-                    let run = self.runs(vec![slot.task], allowance);
+                    let time_limit = self.time_limit(slot);
+                    let run = self.runs(vec![slot.task], time_limit);
                     let users = self.database.users();
                     let ran =
-                        statements::run(self.lane, users, &tasks[slot.task], slot.part, allowance).await;
+                        statements::run(self.session, users, &tasks[slot.task], slot.part, time_limit).await;
                     self.ended(run, &ran);
                     let reply = match ran.map_err(|failure| of_part(failure, slot, tasks))? {
                         Ran::Whole(reply) => reply,
                         Ran::Failed(failed) => {
-                            return Err(Stop::Statement {
+                            return Err(TransactionError::Statement {
                                 task: slot.task,
                                 failed: Some(failed),
                             });
@@ -367,14 +376,14 @@ impl Attempt<'_> {
     }
 
     /// Runs several parts as one command and gives the reply of each.
-    async fn run_merged(&mut self, merged: &Merged<'_>) -> Result<Vec<Document>, Stop> {
-        let allowances = merged.slots().map(|slot| self.allowance(slot));
-        let Some(allowance) = allowances.min() else {
+    async fn run_merged(&mut self, merged: &Merged<'_>) -> Result<Vec<Document>, TransactionError> {
+        let time_limits = merged.slots().map(|slot| self.time_limit(slot));
+        let Some(time_limit) = time_limits.min() else {
             return Ok(Vec::new());
         };
         let users = self.database.users();
-        let run = self.runs(merged.slots().map(|slot| slot.task).collect(), allowance);
-        let reply = execute_merged(self.lane, users, merged.command(), allowance).await;
+        let run = self.runs(merged.slots().map(|slot| slot.task).collect(), time_limit);
+        let reply = execute_merged(self.session, users, merged.command(), time_limit).await;
         self.ended(run, &reply);
         match reply {
             Ok(reply) => {
@@ -385,7 +394,7 @@ impl Attempt<'_> {
             Err(Failure::Refused(mut error)) => {
                 if let Some((slot, index)) = error.index.and_then(|index| merged.locate(index)) {
                     if self.tasks[slot.task].is_unordered() {
-                        return Err(Stop::Statement {
+                        return Err(TransactionError::Statement {
                             task: slot.task,
                             failed: None,
                         });
@@ -397,21 +406,21 @@ impl Attempt<'_> {
             // Whose time it was that ran out is not known.
             Err(Failure::OutOfTime) => {
                 self.merging.failed();
-                return Err(Stop::Overdue);
+                return Err(TransactionError::Overdue);
             }
             // Unmerged the try names the command that meets it.
             Err(Failure::Conflict(_)) => {}
             Err(other) => return Err(other.into()),
         }
         self.merging.failed();
-        Err(Stop::Unsettled)
+        Err(TransactionError::Unsettled)
     }
 
     /// Records that MongoDB works on these commands.
-    fn runs(&self, tasks: Vec<usize>, allowance: Allowance) -> Run {
+    fn runs(&self, tasks: Vec<usize>, time_limit: TimeLimit) -> Run {
         let commands = tasks.iter().filter_map(|task| self.tasks[*task].command());
         let run = self.suspects.run(commands);
-        self.state.set_running(tasks, Some(allowance.time()));
+        self.state.set_running(tasks, Some(time_limit.time()));
         run
     }
 
@@ -421,33 +430,33 @@ impl Attempt<'_> {
         self.state.set_idle();
     }
 
-    fn allowance(&self, slot: Slot<'_>) -> Allowance {
-        Allowance::new(slot.part, self.tasks[slot.task].deadline, self.settings)
+    fn time_limit(&self, slot: Slot<'_>) -> TimeLimit {
+        TimeLimit::new(slot.part, self.tasks[slot.task].deadline, self.settings)
     }
 
     /// Writes the fence and these records.
-    pub(super) async fn write_ledger(&mut self, records: &[Record]) -> Result<(), Stop> {
+    pub(super) async fn write_ledger(&mut self, records: &[Record]) -> Result<(), TransactionError> {
         let seal = record::seal(self.epoch, records);
-        let reply = self.lane.run(self.database.system(), seal).await?;
+        let reply = self.session.run(self.database.system(), seal).await?;
         match record::sealed(&reply, !records.is_empty())? {
             Sealed::Done => Ok(()),
-            Sealed::Fenced => Err(Stop::Fenced),
-            Sealed::Repeated if self.careful => Err(Stop::Failed(Fault::other(
+            Sealed::Fenced => Err(TransactionError::Fenced),
+            Sealed::Repeated if self.careful => Err(TransactionError::Failed(Fault::other(
                 "the ledger holds a document under this id that is no record",
             ))),
-            Sealed::Repeated => Err(Stop::Repeated),
+            Sealed::Repeated => Err(TransactionError::Repeated),
         }
     }
 
     /// Commits, again and again while it is unknown whether it happened, there is time, and nobody waits who could find
     /// out sooner.
-    pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), Stop> {
+    pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), TransactionError> {
         let mut pause = Backoff::default();
         loop {
             if self.state.is_abandoned() {
-                return Err(Stop::Abandoned);
+                return Err(TransactionError::Abandoned);
             }
-            let Err(CommitFailure { in_doubt, failure }) = self.lane.commit().await else {
+            let Err(CommitFailure { in_doubt, failure }) = self.session.commit().await else {
                 return Ok(());
             };
             let in_time = Instant::now() < latest && !self.is_left_to_others();
@@ -455,7 +464,7 @@ impl Attempt<'_> {
                 tracing::debug!(epoch = self.epoch, ?failure, "committing again");
                 sleep(pause.next()).await;
             } else if in_doubt {
-                return Err(Stop::Again(failure.to_string()));
+                return Err(TransactionError::Again(failure.to_string()));
             } else {
                 // Also where a successor, or this server's own next claim, has ended the session.
                 return Err(failure.into());
@@ -477,7 +486,7 @@ impl Rejected {
 }
 
 /// What a failure within one part means for the batch.
-fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Arc<Task>]) -> Stop {
+fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Arc<Task>]) -> TransactionError {
     // The cache holds everything that the transaction has written, not the writes of this part alone.
     if let Failure::Refused(error) = &failure
         && error.code == TRANSACTION_TOO_LARGE_FOR_CACHE
@@ -486,11 +495,11 @@ fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Arc<Task>]) -> Stop {
     }
     if let Failure::Conflict(reason) = failure {
         let task = Some(slot.task);
-        return Stop::Conflict { reason, task };
+        return TransactionError::Conflict { reason, task };
     }
     let is_list = tasks[slot.task].command().is_some_and(ParsedCommand::is_list);
     match refused(failure, is_list.then_some(slot.index)) {
-        Ok(answer) => Stop::Refused {
+        Ok(answer) => TransactionError::Refused {
             task: slot.task,
             answer,
         },

@@ -6,13 +6,13 @@ use bellwether_protocol::ErrorFrame;
 use bson::Timestamp;
 
 use super::Answer;
-use super::attempt::{Fault, Rejected};
-use super::batch::Ended;
+use super::batch::BatchResult;
 use super::job::Task;
+use super::transaction::{Fault, Rejected};
 
 /// What the tries so far have taught.
 #[derive(Default)]
-pub(super) struct Lessons {
+pub(super) struct RetryState {
     pub(super) careful: bool,
     pub(super) rejected: Rejected,
     /// Commands from here on wait for another batch.
@@ -37,7 +37,7 @@ const FAILURES_ALONE: u32 = 2;
 /// A transaction without commands that fails this many times is nobody's fault.
 const FAILURES_OF_NONE: u32 = 3;
 
-impl Lessons {
+impl RetryState {
     /// Learns from earlier batches: a command of which statements have failed before is alone.
     pub(super) fn begin(&mut self, tasks: &[Arc<Task>]) {
         let before = tasks[..self.end].iter().position(|task| task.failed.are_there());
@@ -125,14 +125,14 @@ impl Lessons {
         self.failures = 0;
     }
 
-    pub(super) fn end(self, answers: Vec<Option<Answer>>, moment: Option<Timestamp>) -> Ended {
-        Ended {
+    pub(super) fn end(self, answers: Vec<Option<Answer>>, moment: Option<Timestamp>) -> BatchResult {
+        BatchResult {
             narrowed_to: self.narrowed_to,
             at_fault: self.at_fault,
             yields: self.yields,
             answers,
             moment,
-            ..Ended::default()
+            ..BatchResult::default()
         }
     }
 }
