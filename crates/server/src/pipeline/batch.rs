@@ -18,41 +18,25 @@
 //! twice, while the fence without it commits, is at fault. The following batches begin with as many commands as succeeded and
 //! double that, so one bad command among n costs at most 2·log2(n) + 3 tries more.
 
-use std::sync::Arc;
-
 use bellwether_protocol::{CommandResult, ErrorFrame, Outcome};
 use bson::Timestamp;
-use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::adaptive_switch::AdaptiveSwitch;
 use super::backoff::Backoff;
-use super::batch_state::BatchState;
+use super::batch_context::BatchContext;
 use super::job::Task;
 use super::record::Pending;
 use super::retry_state::{RetryState, TRIES_ALONE};
-use super::suspects::Suspects;
 use super::transaction::{Committed, Rejected, Transaction, TransactionError};
-use super::transaction_session::TransactionSession;
 use super::write_conflicts::WriteConflicts;
-use super::{Answer, Settings, refusal};
-use crate::database::Database;
+use super::{Answer, refusal};
 
 /// One run through the commands of a batch.
 pub(super) struct Batch<'a> {
-    pub(super) database: &'a Database,
-    pub(super) suspects: &'a Arc<Suspects>,
-    pub(super) settings: &'a Settings,
-    pub(super) epoch: u64,
-    pub(super) session: &'a mut TransactionSession,
-    pub(super) stopped: &'a watch::Receiver<bool>,
-    pub(super) state: &'a BatchState,
-    pub(super) merging: &'a mut AdaptiveSwitch,
-    /// The commands to execute in the transaction and, after them, those that are read when it has committed.
-    pub(super) tasks: &'a [Arc<Task>],
-    /// How many of them are for the transaction.
+    pub(super) context: BatchContext<'a>,
+    /// The number of its commands that are for the transaction.
     pub(super) writes: usize,
-    /// How many of these the first try may have.
+    /// The number of these that the first try may have at most.
     pub(super) limit: usize,
 }
 
@@ -76,14 +60,17 @@ pub(super) struct BatchResult {
 
 impl Batch<'_> {
     pub(super) async fn run(mut self) -> BatchResult {
-        let mut answers: Vec<Option<Answer>> = self.tasks.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<Answer>> = self.context.tasks.iter().map(|_| None).collect();
         let mut retry = RetryState {
             end: self.writes.min(self.limit),
             ..RetryState::default()
         };
-        retry.begin(self.tasks);
-        let primary = self.database.health().borrow().primaries;
-        self.tasks.iter().for_each(|task| task.failed.begin(primary));
+        retry.begin(self.context.tasks);
+        let primary = self.context.database.health().borrow().primaries;
+        self.context
+            .tasks
+            .iter()
+            .for_each(|task| task.failed.begin(primary));
         let began = Instant::now();
         let mut pause = Backoff::default();
         let mut conflicts = WriteConflicts::default();
@@ -99,13 +86,13 @@ impl Batch<'_> {
                 .copied()
                 .filter(|task| *task < retry.end)
                 .collect();
-            let reads = open(&answers, self.writes..self.tasks.len());
+            let reads = open(&answers, self.writes..self.context.tasks.len());
             let all: Vec<usize> = all_writes.iter().chain(&reads).copied().collect();
-            if all.is_empty() || self.state.is_abandoned() {
+            if all.is_empty() || self.context.state.is_abandoned() {
                 return retry.end(answers, None);
             }
             if writes.is_empty() && !all_writes.is_empty() {
-                if self.state.outcome() == Outcome::NotExecuted {
+                if self.context.state.outcome() == Outcome::NotExecuted {
                     // They wait for the next batch.
                     return retry.end(answers, None);
                 }
@@ -113,7 +100,10 @@ impl Batch<'_> {
                 retry.end = self.writes;
                 continue;
             }
-            if !first_try && *self.stopped.borrow() && self.state.outcome() == Outcome::NotExecuted {
+            if !first_try
+                && *self.context.stopped.borrow()
+                && self.context.state.outcome() == Outcome::NotExecuted
+            {
                 return self.give_up(retry, answers, &refusal::draining());
             }
             first_try = false;
@@ -125,28 +115,28 @@ impl Batch<'_> {
             }
 
             let to_run = self.to_run(&writes, &retry.rejected);
-            let settle = self.state.outcome() == Outcome::Unknown || conflicts.are_many();
+            let settle = self.context.state.outcome() == Outcome::Unknown || conflicts.are_many();
             let tried = self
                 .run_transaction(&writes, to_run.clone(), settle, &all_writes, &mut retry)
                 .await;
             match tried {
                 Ok(committed) => {
-                    self.merging.batch_ended();
+                    self.context.merging.batch_ended();
                     for (task, answer) in committed.answers {
-                        answers[task] = Some(answer.map(|reply| result(&self.tasks[task], reply)));
+                        answers[task] = Some(answer.map(|reply| result(&self.context.tasks[task], reply)));
                     }
                     return retry.end(answers, committed.at);
                 }
                 Err(TransactionError::Refused { task, answer }) => retry.reject(task, answer, 1),
                 Err(TransactionError::Statement { task, failed }) => {
-                    let in_time = began.elapsed() < self.settings.batch_time;
+                    let in_time = began.elapsed() < self.context.settings.batch_time;
                     let learned = retry.statement_failed(&to_run, task);
                     let failed = failed.filter(|_| learned);
                     let is_remembered = failed.is_some();
                     if let Some(failed) = failed {
-                        self.tasks[task].failed.add(failed);
+                        self.context.tasks[task].failed.add(failed);
                     }
-                    if is_remembered && !in_time && self.state.outcome() == Outcome::NotExecuted {
+                    if is_remembered && !in_time && self.context.state.outcome() == Outcome::NotExecuted {
                         // The others go first. It goes on in a batch of its own with what was learned.
                         retry.yields = Some(task);
                         return retry.end(answers, None);
@@ -155,7 +145,7 @@ impl Batch<'_> {
                 Err(TransactionError::Repeated) => retry.careful = true,
                 Err(TransactionError::Unsettled) => {}
                 Err(TransactionError::Fenced) => {
-                    let fenced = refusal::fenced(self.epoch, self.state.outcome());
+                    let fenced = refusal::fenced(self.context.epoch, self.context.state.outcome());
                     return BatchResult {
                         fenced: true,
                         ..self.give_up(retry, answers, &fenced)
@@ -165,20 +155,22 @@ impl Batch<'_> {
                 // A command's time is up a moment before its deadline is.
                 Err(TransactionError::Overdue) => self.answer_overdue(&mut answers, SLACK),
                 Err(stop @ (TransactionError::Again(_) | TransactionError::Conflict { .. })) => {
-                    tracing::debug!(epoch = self.epoch, ?stop, "running the transaction again");
+                    tracing::debug!(epoch = self.context.epoch, ?stop, "running the transaction again");
                     if let TransactionError::Conflict { task, .. } = stop {
-                        conflicts.met_another(self.database, self.session).await;
+                        conflicts
+                            .met_another(self.context.database, self.context.session)
+                            .await;
                         // Which looks at the fence first: what is in the way may be a successor's.
                         retry.careful |= conflicts.are_many();
                         if conflicts.are_many() {
-                            self.state.set_conflicts();
+                            self.context.state.set_conflicts();
                         }
                         if let Some(task) = task
                             && to_run.len() > 1
-                            && self.state.outcome() == Outcome::NotExecuted
+                            && self.context.state.outcome() == Outcome::NotExecuted
                         {
                             retry.at_fault.push((task, 1));
-                            self.tasks[task].set_conflict();
+                            self.context.tasks[task].set_conflict();
                             return BatchResult {
                                 yields: Some(task),
                                 ..retry.end(answers, None)
@@ -186,12 +178,12 @@ impl Batch<'_> {
                         }
                     } else {
                         for task in &to_run {
-                            self.tasks[*task].failed.forget();
+                            self.context.tasks[*task].failed.forget();
                         }
                     }
                     // What was refused may have been refused by a primary that is none any more.
                     retry.rejected = Rejected::default();
-                    let settled = self.state.outcome() == Outcome::NotExecuted;
+                    let settled = self.context.state.outcome() == Outcome::NotExecuted;
                     retry.careful |= !settled;
                     let before = retry.narrowed_to;
                     let yields = retry.fails_again(&to_run);
@@ -202,20 +194,20 @@ impl Batch<'_> {
                     if yields && settled {
                         retry.at_fault.push((to_run[0], TRIES_ALONE));
                         if conflicts.are_many() {
-                            self.tasks[to_run[0]].set_conflict();
+                            self.context.tasks[to_run[0]].set_conflict();
                         }
                         return BatchResult {
                             yields: Some(to_run[0]),
                             ..retry.end(answers, None)
                         };
                     }
-                    let latest = all.iter().map(|task| self.tasks[*task].deadline).max();
+                    let latest = all.iter().map(|task| self.context.tasks[*task].deadline).max();
                     let latest = latest.unwrap_or_else(Instant::now);
                     sleep(pause.next().min(latest.saturating_duration_since(Instant::now()))).await;
                 }
                 Err(TransactionError::Failed(fault)) => {
                     tracing::debug!(
-                        epoch = self.epoch,
+                        epoch = self.context.epoch,
                         ?fault,
                         commands = to_run.len(),
                         "a try has failed"
@@ -223,11 +215,11 @@ impl Batch<'_> {
                     if let Some(fault) = retry.narrow_down(&to_run, fault) {
                         let reason = fault.reason;
                         tracing::error!(
-                            epoch = self.epoch,
+                            epoch = self.context.epoch,
                             reason,
                             "a transaction failed for no fault of a command"
                         );
-                        let failed = refusal::internal(self.state.outcome(), reason);
+                        let failed = refusal::internal(self.context.state.outcome(), reason);
                         return self.give_up(retry, answers, &failed);
                     }
                     sleep(pause.next()).await;
@@ -240,7 +232,7 @@ impl Batch<'_> {
     fn to_run(&self, writes: &[usize], rejected: &Rejected) -> Vec<usize> {
         let is_rejected = |task: &usize| rejected.commands.iter().any(|(other, _)| other == task);
         // A question before a write of the same source waits for the next batch.
-        let is_command = |task: &usize| self.tasks[*task].command().is_some();
+        let is_command = |task: &usize| self.context.tasks[*task].command().is_some();
         let to_run = writes.iter().copied();
         to_run
             .filter(|task| is_command(task) && !is_rejected(task))
@@ -256,15 +248,7 @@ impl Batch<'_> {
         retry: &mut RetryState,
     ) -> Result<Committed, TransactionError> {
         let mut transaction = Transaction {
-            database: self.database,
-            suspects: self.suspects,
-            settings: self.settings,
-            epoch: self.epoch,
-            session: self.session,
-            stopped: self.stopped,
-            state: self.state,
-            merging: self.merging,
-            tasks: self.tasks,
+            context: &mut self.context,
             careful: retry.careful,
             settle,
         };
@@ -280,10 +264,10 @@ impl Batch<'_> {
 
     fn answer_overdue(&self, answers: &mut [Option<Answer>], slack: Duration) {
         let now = Instant::now() + slack;
-        for (index, (task, answer)) in self.tasks.iter().zip(answers).enumerate() {
+        for (index, (task, answer)) in self.context.tasks.iter().zip(answers).enumerate() {
             if answer.is_none() && task.deadline <= now {
                 let overdue = refusal::overdue(self.outcome_of(index));
-                *answer = Some(Err(self.state.explain(overdue)));
+                *answer = Some(Err(self.context.state.explain(overdue)));
             }
         }
     }
@@ -291,7 +275,7 @@ impl Batch<'_> {
     /// What is known of a command that gets no reply.
     fn outcome_of(&self, task: usize) -> Outcome {
         if task < self.writes {
-            self.state.outcome()
+            self.context.state.outcome()
         } else {
             Outcome::NotExecuted
         }
@@ -300,20 +284,22 @@ impl Batch<'_> {
     /// Waits until MongoDB has a primary, unless this server is to end its work: then the next coordinator looks for one.
     /// `Err(None)`: a deadline has passed meanwhile.
     pub(super) async fn wait_for_primary(&self, open: &[usize]) -> Result<(), Option<ErrorFrame>> {
-        let mut health = self.database.health();
-        let in_doubt = self.state.outcome() == Outcome::Unknown;
-        let open = open.iter().map(|task| &self.tasks[*task]);
+        let mut health = self.context.database.health();
+        let in_doubt = self.context.state.outcome() == Outcome::Unknown;
+        let open = open.iter().map(|task| &self.context.tasks[*task]);
         let deadline = open
             .clone()
             .map(|task| task.deadline)
             .min()
             .unwrap_or_else(Instant::now);
-        let patience = open.map(|task| task.submitted + self.settings.primary_wait).min();
+        let patience = open
+            .map(|task| task.submitted + self.context.settings.primary_wait)
+            .min();
         let until = match patience {
             Some(patience) if !in_doubt => patience.min(deadline),
             _ => deadline,
         };
-        let mut stopped = self.stopped.clone();
+        let mut stopped = self.context.stopped.clone();
         // Only channels are waited for here, no futures of the driver's.
         tokio::select! {
             biased;
@@ -324,7 +310,7 @@ impl Batch<'_> {
             }
         }
         let reason = health.borrow().error.clone().unwrap_or_default();
-        Err(Some(refusal::unavailable(self.state.outcome(), &reason)))
+        Err(Some(refusal::unavailable(self.context.state.outcome(), &reason)))
     }
 
     fn give_up(

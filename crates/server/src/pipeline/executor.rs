@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::adaptive_switch::AdaptiveSwitch;
 use super::batch::{Batch, BatchResult};
+use super::batch_context::BatchContext;
 use super::batch_state::BatchState;
 use super::job::{Job, Notes, Reply, Task};
 use super::point_reads::read_all_at;
@@ -225,7 +226,7 @@ impl Executor {
         session.work_for(&state);
         // It owns everything that it works with, so that it can be left behind.
         let work = async move {
-            let batch = Batch {
+            let context = BatchContext {
                 database: &shared.database,
                 suspects: &shared.suspects,
                 settings: &shared.settings,
@@ -235,6 +236,9 @@ impl Executor {
                 state: &state,
                 merging: &mut merging,
                 tasks: &all,
+            };
+            let batch = Batch {
+                context,
                 writes,
                 limit,
             };

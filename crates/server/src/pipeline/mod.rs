@@ -19,6 +19,7 @@
 mod adaptive_switch;
 mod backoff;
 mod batch;
+mod batch_context;
 mod batch_state;
 mod bookings;
 mod code_names;

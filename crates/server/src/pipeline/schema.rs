@@ -81,12 +81,12 @@ impl<'a> SchemaBatch<'a> {
         let mut pause = Backoff::default();
         let mut first_try = true;
         loop {
-            let outcome = self.batch.state.outcome();
+            let outcome = self.batch.context.state.outcome();
             let deadline = self.task().deadline;
             if deadline <= Instant::now() {
                 return ended(Err(refusal::overdue(outcome)));
             }
-            if !first_try && *self.batch.stopped.borrow() && outcome == Outcome::NotExecuted {
+            if !first_try && *self.batch.context.stopped.borrow() && outcome == Outcome::NotExecuted {
                 return ended(Err(refusal::draining()));
             }
             first_try = false;
@@ -99,10 +99,14 @@ impl<'a> SchemaBatch<'a> {
                 Ok(answer) => return ended(answer),
                 Err(stop) => stop,
             };
-            let outcome = self.batch.state.outcome();
+            let outcome = self.batch.context.state.outcome();
             match stop {
                 TransactionError::Again(reason) | TransactionError::Conflict { reason, .. } => {
-                    tracing::debug!(epoch = self.batch.epoch, reason, "running the command again");
+                    tracing::debug!(
+                        epoch = self.batch.context.epoch,
+                        reason,
+                        "running the command again"
+                    );
                     let left = deadline.saturating_duration_since(Instant::now());
                     sleep(pause.next().min(left)).await;
                 }
@@ -112,7 +116,7 @@ impl<'a> SchemaBatch<'a> {
                 TransactionError::Fenced => {
                     return BatchResult {
                         fenced: true,
-                        ..ended(Err(refusal::fenced(self.batch.epoch, outcome)))
+                        ..ended(Err(refusal::fenced(self.batch.context.epoch, outcome)))
                     };
                 }
                 TransactionError::Overdue => return ended(Err(refusal::overdue(outcome))),
@@ -121,7 +125,7 @@ impl<'a> SchemaBatch<'a> {
                 TransactionError::Failed(fault) => {
                     let reason = fault.reason;
                     tracing::error!(
-                        epoch = self.batch.epoch,
+                        epoch = self.batch.context.epoch,
                         reason,
                         "a command on collections failed for no fault of its own"
                     );
@@ -167,7 +171,7 @@ impl<'a> SchemaBatch<'a> {
         let time_limit = self.time_limit();
         body.insert("maxTimeMS", time_limit.millis());
         let mut beside = self.beside().await?;
-        let users = self.batch.database.users();
+        let users = self.batch.context.database.users();
         let run = self.runs();
         let listed = collect(&mut beside, users, &body, MAX_RESULT_BYTES).await;
         self.ended(run, &listed);
@@ -200,7 +204,7 @@ impl<'a> SchemaBatch<'a> {
         match self.change(&Target::from_document(begun), again).await? {
             Change::Done(reply) => {
                 let written = write(encode(&reply)?)?;
-                let record = record::complete(self.task().id, reply, self.batch.epoch);
+                let record = record::complete(self.task().id, reply, self.batch.context.epoch);
                 self.write_record(&record).await?;
                 self.commit().await?;
                 self.set_sent(false);
@@ -249,7 +253,7 @@ impl<'a> SchemaBatch<'a> {
 
         let mut beside = self.beside().await?;
         // Whoever was overdue has been told that nothing was executed, and that must stay true.
-        if self.batch.state.is_abandoned() {
+        if self.batch.context.state.is_abandoned() {
             return Err(TransactionError::Abandoned);
         }
         if !again && self.task().deadline <= Instant::now() {
@@ -257,7 +261,9 @@ impl<'a> SchemaBatch<'a> {
         }
         self.set_sent(true);
         let run = self.runs();
-        let made = beside.run_document(self.batch.database.users(), &body).await;
+        let made = beside
+            .run_document(self.batch.context.database.users(), &body)
+            .await;
         self.ended(run, &made);
         match made {
             // The only error in a reply is that the majority is late.
@@ -280,13 +286,13 @@ impl<'a> SchemaBatch<'a> {
     async fn find_target(&self) -> Result<Target, TransactionError> {
         let find = doc! { "listCollections": 1, "filter": { "name": self.part.collection() } };
         let mut beside = self.beside().await?;
-        let users = self.batch.database.users();
+        let users = self.batch.context.database.users();
         match collect(&mut beside, users, &find, usize::MAX).await {
             Ok(mut listed) => Ok(Target::listed(&mut listed)),
             // MongoDB has no such name, or the name is not for the server's user.
             Err(Failure::Refused(error)) => {
                 let mut answer = refusal::mongo(error);
-                answer.outcome = self.batch.state.outcome();
+                answer.outcome = self.batch.context.state.outcome();
                 Err(TransactionError::Refused { task: 0, answer })
             }
             Err(other) => Err(other.into()),
@@ -294,8 +300,8 @@ impl<'a> SchemaBatch<'a> {
     }
 
     async fn write_record(&mut self, command: &Document) -> Result<(), TransactionError> {
-        let system = self.batch.database.system();
-        let reply = self.batch.session.run_document(system, command).await?;
+        let system = self.batch.context.database.system();
+        let reply = self.batch.context.session.run_document(system, command).await?;
         check_reply(&reply)?;
         match reply.get_i32("n") {
             Ok(1) => Ok(()),
@@ -306,9 +312,9 @@ impl<'a> SchemaBatch<'a> {
     }
 
     async fn open(&mut self) -> Result<(), TransactionError> {
-        self.batch.database.prepare().await?;
+        self.batch.context.database.prepare().await?;
         let time = remaining(self.task().deadline);
-        Ok(self.batch.session.begin(time).await?)
+        Ok(self.batch.context.session.begin(time).await?)
     }
 
     async fn commit(&mut self) -> Result<(), TransactionError> {
@@ -318,22 +324,14 @@ impl<'a> SchemaBatch<'a> {
 
     /// A session of its own, for what cannot be in the transaction.
     async fn beside(&self) -> Result<TransactionSession, TransactionError> {
-        let client = self.batch.database.client();
+        let client = self.batch.context.database.client();
         let session = client.start_session().causal_consistency(false).await?;
         Ok(TransactionSession::new(session))
     }
 
-    fn transaction(&mut self) -> Transaction<'_> {
+    fn transaction(&mut self) -> Transaction<'_, 'a> {
         Transaction {
-            database: self.batch.database,
-            suspects: self.batch.suspects,
-            settings: self.batch.settings,
-            epoch: self.batch.epoch,
-            session: &mut *self.batch.session,
-            stopped: self.batch.stopped,
-            state: self.batch.state,
-            merging: &mut *self.batch.merging,
-            tasks: self.batch.tasks,
+            context: &mut self.batch.context,
             careful: true,
             settle: false,
         }
@@ -341,33 +339,33 @@ impl<'a> SchemaBatch<'a> {
 
     /// Records that MongoDB works on the command. The deadline alone limits it: a majority may need as long as the change.
     fn runs(&self) -> Run {
-        self.batch.state.set_running(vec![0], None);
-        self.batch.suspects.run([self.command].into_iter())
+        self.batch.context.state.set_running(vec![0], None);
+        self.batch.context.suspects.run([self.command].into_iter())
     }
 
     /// Records how that ended.
     fn ended<T>(&self, run: Run, reply: &Result<T, Failure>) {
         run.ends(reply);
-        self.batch.state.set_idle();
+        self.batch.context.state.set_idle();
     }
 
     fn set_sent(&mut self, sent: bool) {
         self.sent = sent;
-        self.batch.state.set_in_doubt(sent);
+        self.batch.context.state.set_in_doubt(sent);
     }
 
     fn time_limit(&self) -> TimeLimit {
-        TimeLimit::new(self.part, self.task().deadline, self.batch.settings)
+        TimeLimit::new(self.part, self.task().deadline, self.batch.context.settings)
     }
 
     fn task(&self) -> &'a Task {
-        &self.batch.tasks[0]
+        &self.batch.context.tasks[0]
     }
 
     fn reply(&self, reply: Written) -> CommandResult {
         let pending = Pending {
             reply: reply.text,
-            epoch: self.batch.epoch,
+            epoch: self.batch.context.epoch,
             replayed: false,
         };
         result(self.task(), pending)

@@ -7,12 +7,10 @@ use std::sync::Arc;
 use bellwether_protocol::{ErrorFrame, MongoError, Outcome};
 use bson::{Bson, Document, Timestamp};
 use mongodb::error::Error;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::adaptive_switch::AdaptiveSwitch;
 use super::backoff::Backoff;
-use super::batch_state::BatchState;
+use super::batch_context::BatchContext;
 use super::execute::{TimeLimit, collect, execute_merged, refused, remaining, take_documents};
 use super::failure::{CommitFailure, Failure};
 use super::job::Task;
@@ -20,11 +18,9 @@ use super::merge::{Merged, Slot, Step, plan};
 use super::record::{Known, Pending, Record, Sealed};
 use super::replies::{Replies, Reply};
 use super::statements::{FailedStatement, Ran};
-use super::suspects::{Run, Suspects};
-use super::transaction_session::TransactionSession;
-use super::{Settings, record, refusal, statements};
+use super::suspects::Run;
+use super::{record, refusal, statements};
 use crate::command::{Kind, ParsedCommand};
-use crate::database::Database;
 use crate::database::codes::{MAX_TIME_EXPIRED, TRANSACTION_TOO_LARGE_FOR_CACHE, WRITE_CONCERN_TIMEOUT};
 
 /// MongoDB stops a majority write of the fence after this time; it is then tried again.
@@ -34,17 +30,8 @@ const MARK_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_RECORD_BYTES: usize = 8 * 1024 * 1024;
 
 /// One try.
-pub(super) struct Transaction<'a> {
-    pub(super) database: &'a Database,
-    pub(super) suspects: &'a Arc<Suspects>,
-    pub(super) settings: &'a Settings,
-    pub(super) epoch: u64,
-    pub(super) session: &'a mut TransactionSession,
-    pub(super) stopped: &'a watch::Receiver<bool>,
-    pub(super) state: &'a BatchState,
-    pub(super) merging: &'a mut AdaptiveSwitch,
-    /// All commands of the batch.
-    pub(super) tasks: &'a [Arc<Task>],
+pub(super) struct Transaction<'c, 'a> {
+    pub(super) context: &'c mut BatchContext<'a>,
     /// Whether the ids are looked up first. Without it the records' uniqueness finds a repeated id, too, but
     /// nothing is learned from a command that fails: it may have been executed before.
     pub(super) careful: bool,
@@ -157,19 +144,19 @@ impl From<Error> for TransactionError {
     }
 }
 
-impl Transaction<'_> {
+impl Transaction<'_, '_> {
     /// Marks a moment at which this epoch was the newest: a majority write of the fence. What is read at the
     /// time it returns has seen everything that was answered before the call.
     pub(super) async fn mark(&mut self) -> Result<Timestamp, TransactionError> {
-        self.database.prepare().await?;
-        let mut mark = record::seal(self.epoch, &[]);
+        self.context.database.prepare().await?;
+        let mut mark = record::seal(self.context.epoch, &[]);
         let wait = i64::try_from(MARK_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
         let majority = bson::rawdoc! { "w": "majority", "wtimeout": wait };
         mark.append(bson::cstr!("writeConcern"), majority);
         mark.append(bson::cstr!("maxTimeMS"), wait);
         // The session must not be in a transaction any more: MongoDB would wait for the end of it.
-        self.session.abort().await;
-        let marked = self.database.system().run_raw_command(mark).await;
+        self.context.session.abort().await;
+        let marked = self.context.database.system().run_raw_command(mark).await;
         let reply = marked
             .map_err(Failure::from)
             .and_then(|reply| Ok((record::sealed(&reply, false)?, reply)));
@@ -201,21 +188,21 @@ impl Transaction<'_> {
         rejected: &mut Rejected,
         open: &[usize],
     ) -> Result<Committed, TransactionError> {
-        self.database.prepare().await?;
+        self.context.database.prepare().await?;
         let mut all: Vec<usize> = to_run.iter().copied().chain(rejected.tasks()).collect();
         all.sort_unstable();
         let mut known = Vec::new();
         if self.settle {
             known = self.look_up_and_commit(open).await?;
             if known.len() == open.len() {
-                self.state.set_in_doubt(false);
-                let at = self.session.operation_time();
+                self.context.state.set_in_doubt(false);
+                let at = self.context.session.operation_time();
                 let answers = self.answers_of(known);
                 return Ok(Committed { answers, at });
             }
         }
         let latest = self.latest_deadline(&all);
-        self.session.begin(remaining(latest)).await?;
+        self.context.session.begin(remaining(latest)).await?;
         if self.careful && !self.settle {
             known = self.look_up(&all).await?;
         }
@@ -235,13 +222,13 @@ impl Transaction<'_> {
         // Those from here on have not run. What was refused behind them was judged as if they had.
         let cut = to_run.get(replies.len()).copied().unwrap_or(usize::MAX);
         for reply in replies {
-            let task = &self.tasks[reply.task];
+            let task = &self.context.tasks[reply.task];
             if let Some(command) = task.command().filter(|command| command.kind() != Kind::Read) {
                 records.push(record::new(task.id, command.fingerprints(), &reply.stored));
             }
             let pending = Pending {
                 reply: reply.text,
-                epoch: self.epoch,
+                epoch: self.context.epoch,
                 replayed: false,
             };
             answers.push((reply.task, Ok(pending)));
@@ -250,29 +237,32 @@ impl Transaction<'_> {
         let errors = rejected.commands.iter().filter(|(task, _)| *task < cut);
         answers.extend(errors.map(|(task, error)| (*task, Err(error.clone()))));
 
-        if self.state.is_abandoned() {
+        if self.context.state.is_abandoned() {
             return Err(TransactionError::Abandoned);
         }
         // A command that was overdue has been answered that nothing was executed, and that must stay true.
         let now = Instant::now();
-        if answers.iter().any(|(task, _)| self.tasks[*task].deadline <= now) {
+        if answers
+            .iter()
+            .any(|(task, _)| self.context.tasks[*task].deadline <= now)
+        {
             return Err(TransactionError::Overdue);
         }
-        self.state.set_in_doubt(true);
+        self.context.state.set_in_doubt(true);
         self.commit(latest).await?;
-        self.state.set_in_doubt(false);
-        let at = self.session.operation_time();
+        self.context.state.set_in_doubt(false);
+        let at = self.context.session.operation_time();
         Ok(Committed { answers, at })
     }
 
     fn latest_deadline(&self, tasks: &[usize]) -> Instant {
-        let deadlines = tasks.iter().map(|task| self.tasks[*task].deadline);
+        let deadlines = tasks.iter().map(|task| self.context.tasks[*task].deadline);
         deadlines.max().unwrap_or_else(Instant::now)
     }
 
     fn answers_of(&self, known: Vec<(usize, Known)>) -> Vec<(usize, Result<Pending, ErrorFrame>)> {
         let answers = known.into_iter().filter_map(|(task, known)| {
-            let command = self.tasks[task].command()?;
+            let command = self.context.tasks[task].command()?;
             Some((task, known.answer(command.fingerprints())))
         });
         answers.collect()
@@ -281,12 +271,12 @@ impl Transaction<'_> {
     /// Finds the records of these commands in a transaction of its own, which settles whether a commit in doubt has happened.
     async fn look_up_and_commit(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, TransactionError> {
         let latest = self.latest_deadline(tasks);
-        self.session.begin(remaining(latest)).await?;
+        self.context.session.begin(remaining(latest)).await?;
         let known = self.hold_and_look_up(tasks).await?;
         self.commit(latest).await?;
         // A record that is found may be that of the commit in doubt; then its commands are not answered yet.
         if known.is_empty() {
-            self.state.set_in_doubt(false);
+            self.context.state.set_in_doubt(false);
         }
         Ok(known)
     }
@@ -304,11 +294,13 @@ impl Transaction<'_> {
     /// Finds the records of these commands.
     async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, TransactionError> {
         // A read-only command is never recorded.
-        let writes = tasks.iter().filter(|task| !self.tasks[**task].only_reads());
-        let ids = writes.map(|task| self.tasks[*task].id);
+        let writes = tasks
+            .iter()
+            .filter(|task| !self.context.tasks[**task].only_reads());
+        let ids = writes.map(|task| self.context.tasks[*task].id);
         let mut found = collect(
-            self.session,
-            self.database.system(),
+            self.context.session,
+            self.context.database.system(),
             &record::find(ids),
             usize::MAX,
         )
@@ -316,14 +308,14 @@ impl Transaction<'_> {
         let mut known = record::read(take_documents(&mut found));
         let known = tasks
             .iter()
-            .filter_map(|task| Some((*task, known.remove(&self.tasks[*task].id.as_bytes()[..])?)));
+            .filter_map(|task| Some((*task, known.remove(&self.context.tasks[*task].id.as_bytes()[..])?)));
         Ok(known.collect())
     }
 
     /// Runs the commands. Returns the replies of those it came to, in order: the others wait for another batch when this
     /// one has taken long enough.
     async fn run(&mut self, open: &[usize]) -> Result<Vec<Reply>, TransactionError> {
-        let tasks = self.tasks;
+        let tasks = self.context.tasks;
         let slots = open.iter().flat_map(|&task| {
             let parts = tasks[task].command().map_or(&[][..], |command| command.parts());
             parts
@@ -333,11 +325,12 @@ impl Transaction<'_> {
         });
         let began = Instant::now();
         let mut replies = Replies::new(tasks);
-        for step in plan(slots, self.merging.is_on()) {
-            if self.state.is_abandoned() {
+        for step in plan(slots, self.context.merging.is_on()) {
+            if self.context.state.is_abandoned() {
                 return Err(TransactionError::Abandoned);
             }
-            let enough = began.elapsed() > self.settings.batch_time || replies.bytes() > MAX_RECORD_BYTES;
+            let enough =
+                began.elapsed() > self.context.settings.batch_time || replies.bytes() > MAX_RECORD_BYTES;
             if enough && replies.is_between_commands() {
                 break;
             }
@@ -345,9 +338,15 @@ impl Transaction<'_> {
                 Step::One(slot) => {
                     let time_limit = self.time_limit(slot);
                     let run = self.runs(vec![slot.task], time_limit);
-                    let users = self.database.users();
-                    let ran =
-                        statements::run(self.session, users, &tasks[slot.task], slot.part, time_limit).await;
+                    let users = self.context.database.users();
+                    let ran = statements::run(
+                        self.context.session,
+                        users,
+                        &tasks[slot.task],
+                        slot.part,
+                        time_limit,
+                    )
+                    .await;
                     self.ended(run, &ran);
                     let reply = match ran.map_err(|failure| of_part(failure, slot, tasks))? {
                         Ran::Whole(reply) => reply,
@@ -381,9 +380,9 @@ impl Transaction<'_> {
         let Some(time_limit) = time_limits.min() else {
             return Ok(Vec::new());
         };
-        let users = self.database.users();
+        let users = self.context.database.users();
         let run = self.runs(merged.slots().map(|slot| slot.task).collect(), time_limit);
-        let reply = execute_merged(self.session, users, merged.command(), time_limit).await;
+        let reply = execute_merged(self.context.session, users, merged.command(), time_limit).await;
         self.ended(run, &reply);
         match reply {
             Ok(reply) => {
@@ -393,51 +392,61 @@ impl Transaction<'_> {
             }
             Err(Failure::Refused(mut error)) => {
                 if let Some((slot, index)) = error.index.and_then(|index| merged.locate(index)) {
-                    if self.tasks[slot.task].is_unordered() {
+                    if self.context.tasks[slot.task].is_unordered() {
                         return Err(TransactionError::Statement {
                             task: slot.task,
                             failed: None,
                         });
                     }
                     error.index = Some(index);
-                    return Err(of_part(Failure::Refused(error), slot, self.tasks));
+                    return Err(of_part(Failure::Refused(error), slot, self.context.tasks));
                 }
             }
             // Whose time it was that ran out is not known.
             Err(Failure::OutOfTime) => {
-                self.merging.failed();
+                self.context.merging.failed();
                 return Err(TransactionError::Overdue);
             }
             // Unmerged the try names the command that meets it.
             Err(Failure::Conflict(_)) => {}
             Err(other) => return Err(other.into()),
         }
-        self.merging.failed();
+        self.context.merging.failed();
         Err(TransactionError::Unsettled)
     }
 
     /// Records that MongoDB works on these commands.
     fn runs(&self, tasks: Vec<usize>, time_limit: TimeLimit) -> Run {
-        let commands = tasks.iter().filter_map(|task| self.tasks[*task].command());
-        let run = self.suspects.run(commands);
-        self.state.set_running(tasks, Some(time_limit.time()));
+        let commands = tasks
+            .iter()
+            .filter_map(|task| self.context.tasks[*task].command());
+        let run = self.context.suspects.run(commands);
+        self.context.state.set_running(tasks, Some(time_limit.time()));
         run
     }
 
     /// Records how that ended.
     fn ended<T>(&self, run: Run, reply: &Result<T, Failure>) {
         run.ends(reply);
-        self.state.set_idle();
+        self.context.state.set_idle();
     }
 
     fn time_limit(&self, slot: Slot<'_>) -> TimeLimit {
-        TimeLimit::new(slot.part, self.tasks[slot.task].deadline, self.settings)
+        TimeLimit::new(
+            slot.part,
+            self.context.tasks[slot.task].deadline,
+            self.context.settings,
+        )
     }
 
     /// Writes the fence and these records.
     pub(super) async fn write_ledger(&mut self, records: &[Record]) -> Result<(), TransactionError> {
-        let seal = record::seal(self.epoch, records);
-        let reply = self.session.run(self.database.system(), seal).await?;
+        let seal = record::seal(self.context.epoch, records);
+        let reply = self
+            .context
+            .session
+            .run(self.context.database.system(), seal)
+            .await?;
         match record::sealed(&reply, !records.is_empty())? {
             Sealed::Done => Ok(()),
             Sealed::Fenced => Err(TransactionError::Fenced),
@@ -453,15 +462,15 @@ impl Transaction<'_> {
     pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), TransactionError> {
         let mut pause = Backoff::default();
         loop {
-            if self.state.is_abandoned() {
+            if self.context.state.is_abandoned() {
                 return Err(TransactionError::Abandoned);
             }
-            let Err(CommitFailure { in_doubt, failure }) = self.session.commit().await else {
+            let Err(CommitFailure { in_doubt, failure }) = self.context.session.commit().await else {
                 return Ok(());
             };
             let in_time = Instant::now() < latest && !self.is_left_to_others();
             if in_doubt && in_time {
-                tracing::debug!(epoch = self.epoch, ?failure, "committing again");
+                tracing::debug!(epoch = self.context.epoch, ?failure, "committing again");
                 sleep(pause.next()).await;
             } else if in_doubt {
                 return Err(TransactionError::Again(failure.to_string()));
@@ -475,7 +484,7 @@ impl Transaction<'_> {
     /// Whether this server is to end its work and sees no primary. The next coordinator waits for that end, may see a
     /// primary itself, and finds there what became of the commit.
     fn is_left_to_others(&self) -> bool {
-        *self.stopped.borrow() && !self.database.health().borrow().available
+        *self.context.stopped.borrow() && !self.context.database.health().borrow().available
     }
 }
 

@@ -1,0 +1,29 @@
+//! Everything that a batch works with, and each of its transactions.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Settings;
+use super::adaptive_switch::AdaptiveSwitch;
+use super::batch_state::BatchState;
+use super::job::Task;
+use super::suspects::Suspects;
+use super::transaction_session::TransactionSession;
+use crate::database::Database;
+
+/// Borrowed from the executor for the time of one batch.
+pub(super) struct BatchContext<'a> {
+    pub(super) database: &'a Database,
+    pub(super) suspects: &'a Arc<Suspects>,
+    pub(super) settings: &'a Settings,
+    pub(super) epoch: u64,
+    pub(super) session: &'a mut TransactionSession,
+    /// Set when the server is told to leave.
+    pub(super) stopped: &'a watch::Receiver<bool>,
+    pub(super) state: &'a BatchState,
+    /// Decides on putting the statements of several commands into one.
+    pub(super) merging: &'a mut AdaptiveSwitch,
+    /// The commands of the transaction, then the reads of the moment of its commit.
+    pub(super) tasks: &'a [Arc<Task>],
+}
