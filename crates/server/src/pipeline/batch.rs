@@ -27,7 +27,8 @@ use super::batch_context::BatchContext;
 use super::job::Task;
 use super::record::Pending;
 use super::retry_state::{RetryState, TRIES_ALONE};
-use super::transaction::{Committed, Rejected, Transaction, TransactionError};
+use super::transaction::{Committed, Rejected, Transaction};
+use super::transaction_error::TransactionError;
 use super::write_conflicts::WriteConflicts;
 use super::{Answer, refusal};
 

@@ -1,9 +1,8 @@
 //! The task that executes commands under one epoch, from the claim to the end of it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
+use bellwether_protocol::{ErrorFrame, Outcome};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -11,14 +10,15 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::adaptive_switch::AdaptiveSwitch;
 use super::batch::{Batch, BatchResult};
+use super::batch_commands::BatchCommands;
 use super::batch_context::BatchContext;
 use super::batch_state::BatchState;
-use super::job::{Job, Notes, Reply, Task};
+use super::job::{Job, Reply, Task};
 use super::point_reads::read_all_at;
 use super::schema::{self, SchemaBatch};
+use super::shared::Shared;
 use super::transaction_session::TransactionSession;
-use super::{Answer, Settings, Shared, SourceId, refusal};
-use crate::command::ParsedCommand;
+use super::{Settings, SourceId, refusal};
 use crate::database::Term;
 
 /// A batch that waits for commands begins when none has come for so long.
@@ -118,7 +118,7 @@ impl Executor {
 
     /// One batch. Returns whether this epoch is over.
     async fn batch(&mut self) -> bool {
-        let Bunch {
+        let BatchCommands {
             sources,
             notes,
             tasks,
@@ -390,7 +390,7 @@ impl Executor {
     }
 
     /// The commands of the next batch, without those whose time is up or that nobody waits for.
-    fn take(&self) -> Bunch {
+    fn take(&self) -> BatchCommands {
         self.shared.answer_overdue();
         let Settings {
             batch, batch_bytes, ..
@@ -407,7 +407,7 @@ impl Executor {
             }
             job
         });
-        Bunch::sort(wanted.collect())
+        BatchCommands::sort(wanted.collect())
     }
 
     fn be_fenced(&self) {
@@ -420,92 +420,11 @@ impl Executor {
     }
 }
 
-/// The commands of a batch: first those for the transaction, then those that read at the moment of its commit.
-struct Bunch {
-    sources: Vec<SourceId>,
-    notes: Vec<Notes>,
-    tasks: Vec<Arc<Task>>,
-    replies: Vec<Reply>,
-    /// How many are for the transaction.
-    writes: usize,
-}
-
-impl Bunch {
-    /// Puts the reads behind the writes, where no write of the same source comes after them.
-    fn sort(jobs: Vec<Job>) -> Self {
-        let mut writers = HashSet::new();
-        let mut reads = Vec::new();
-        let mut writes = Vec::new();
-        for job in jobs.into_iter().rev() {
-            if job.task.only_reads() && !writers.contains(&job.source) {
-                reads.push(job);
-            } else {
-                writers.insert(job.source);
-                writes.push(job);
-            }
-        }
-        let mut bunch = Self {
-            sources: Vec::new(),
-            notes: Vec::new(),
-            tasks: Vec::new(),
-            replies: Vec::new(),
-            writes: writes.len(),
-        };
-        for job in writes.into_iter().rev().chain(reads.into_iter().rev()) {
-            let (source, notes, task, reply) = job.into_parts();
-            bunch.sources.push(source);
-            bunch.notes.push(notes);
-            bunch.tasks.push(task);
-            bunch.replies.push(reply);
-        }
-        bunch
-    }
-}
-
 impl Drop for Executor {
     /// A pipeline without its task must not take commands, and its server must not stay coordinator.
     fn drop(&mut self) {
         if !self.orderly {
             self.be_fenced();
-        }
-    }
-}
-
-impl Shared {
-    /// Puts commands back before all others; if the queue has been closed meanwhile, they are answered.
-    pub(super) fn put_back(&self, jobs: Vec<Job>) {
-        if jobs.is_empty() {
-            return;
-        }
-        if let Err(closed) = self.queue.put_back(jobs) {
-            for job in closed {
-                job.answer(Err(refusal::draining()), &self.counts);
-            }
-        }
-    }
-
-    /// MongoDB does not end the work on these commands. Where it has no primary, that is no fault of theirs.
-    pub(super) fn blame(&self, commands: &[&ParsedCommand]) {
-        if self.database.health().borrow().available {
-            self.suspects.abandoned(commands, Instant::now());
-        }
-    }
-
-    /// Notes that MongoDB has executed a command, or refused it.
-    pub(super) fn note(&self, answer: &Answer) {
-        let worked = match answer {
-            Ok(_) => true,
-            Err(error) => error.code == ErrorCode::Mongo,
-        };
-        if worked {
-            self.progress.executed(Instant::now());
-        }
-    }
-
-    fn answer_overdue(&self) {
-        for job in self.queue.take_overdue(Instant::now()) {
-            let overdue = Err(job.task.overdue());
-            job.answer(overdue, &self.counts);
         }
     }
 }

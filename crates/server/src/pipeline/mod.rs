@@ -19,6 +19,7 @@
 mod adaptive_switch;
 mod backoff;
 mod batch;
+mod batch_commands;
 mod batch_context;
 mod batch_state;
 mod bookings;
@@ -37,12 +38,14 @@ mod penalties;
 mod point_reads;
 mod progress;
 mod queue;
+mod readers;
 mod reads;
 mod record;
 mod refusal;
 mod replies;
 mod retry_state;
 mod schema;
+mod shared;
 mod shares;
 mod slow_reads;
 mod source;
@@ -50,6 +53,7 @@ mod statements;
 mod stored_reply;
 mod suspects;
 mod transaction;
+mod transaction_error;
 mod transaction_session;
 mod write_conflicts;
 mod write_errors;
@@ -70,7 +74,8 @@ use executor::Executor;
 use job::{Counts, Job};
 use progress::Progress;
 use queue::{NotTaken, Queue};
-use reads::Readers;
+use readers::Readers;
+use shared::Shared;
 pub use source::SourceId;
 use suspects::Suspects;
 
@@ -153,20 +158,6 @@ impl Default for Settings {
 pub struct Pipeline {
     shared: Arc<Shared>,
     running: Arc<Mutex<Option<Running>>>,
-}
-
-/// What the handles and the task that executes share.
-#[derive(Debug)]
-struct Shared {
-    database: Database,
-    fence: Fence,
-    settings: Settings,
-    queue: Queue,
-    readers: Readers,
-    counts: Counts,
-    progress: Progress,
-    suspects: Arc<Suspects>,
-    fenced: watch::Sender<Option<u64>>,
 }
 
 /// A term that was begun and not yet seen to its end.

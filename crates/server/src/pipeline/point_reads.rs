@@ -14,14 +14,15 @@ use bellwether_protocol::MAX_RESULT_BYTES;
 use bson::{Bson, RawDocumentBuf, Timestamp, doc};
 use tokio::time::{Instant, timeout_at};
 
+use super::SourceId;
 use super::execute::{TimeLimit, collect, take_documents};
 use super::failure::Failure;
 use super::job::{Job, Task};
-use super::reads::{answer_with, convert, moment, no_place, read_at, reading_lane};
+use super::reads::{answer_with, convert, moment, no_place, read_at, reading_session};
 use super::replies::encode;
+use super::shared::Shared;
 use super::shares::Place;
 use super::suspects::Run;
-use super::{Shared, SourceId};
 use crate::command::{CommandName, Part};
 
 /// As many documents are found at once.
@@ -132,7 +133,7 @@ async fn find_all(
     run: Run,
 ) -> Result<HashMap<Key, RawDocumentBuf>, Failure> {
     let _permit = shared.readers.running(SourceId::SEVERAL).await;
-    let mut session = reading_lane(&shared).await?;
+    let mut session = reading_session(&shared).await?;
     let ids: Vec<Bson> = asked.values().cloned().collect();
     let mut find = doc! {
         "find": collection,

@@ -22,8 +22,11 @@ use super::drain_rate::DrainRate;
 use super::job::Job;
 use super::penalties::Penalties;
 use super::source::SourceId;
+use selection::Selection;
 
-/// Which part of the queue is for sources that have nothing waiting.
+mod selection;
+
+/// The part of the queue, one in this many places, that is for sources that have nothing waiting.
 const RESERVED: usize = 8;
 
 /// A batch for one source that fails again and again is followed by this many times its own time for all others.
@@ -165,7 +168,7 @@ impl Queue {
     /// its source until then.
     pub(super) fn take(&self, max_jobs: usize, max_bytes: usize) -> Vec<Job> {
         let mut waiting = self.lock();
-        let mut bunch = Bunch {
+        let mut selection = Selection {
             jobs: Vec::new(),
             ids: HashSet::new(),
             ended: HashSet::new(),
@@ -177,20 +180,20 @@ impl Queue {
             max_bytes,
         };
         let now = Instant::now();
-        waiting.fill(&mut bunch, now);
-        if bunch.jobs.is_empty() && waiting.len > 0 && waiting.rests_until(now).is_none() {
+        waiting.fill(&mut selection, now);
+        if selection.jobs.is_empty() && waiting.len > 0 && waiting.rests_until(now).is_none() {
             // A command of the only source that waits is held up by one that needs a batch of its own.
             waiting.last_was_apart = false;
-            bunch.held.clear();
-            waiting.fill(&mut bunch, now);
+            selection.held.clear();
+            waiting.fill(&mut selection, now);
         }
         let others_wait = waiting.len > 0;
-        if !bunch.jobs.is_empty() {
+        if !selection.jobs.is_empty() {
             waiting
                 .drain_rate
-                .batch(Instant::now(), bunch.jobs.len(), others_wait);
+                .batch(Instant::now(), selection.jobs.len(), others_wait);
         }
-        bunch.jobs
+        selection.jobs
     }
 
     /// Returns `true` if the batch that was taken last is for one source only.
@@ -227,8 +230,8 @@ impl Queue {
         while let Some(first) = waiting.deadlines.first_entry()
             && first.key().0 <= now
         {
-            let ((_, place), source) = first.remove_entry();
-            overdue.extend(waiting.remove(source, place));
+            let ((_, sequence), source) = first.remove_entry();
+            overdue.extend(waiting.remove(source, sequence));
         }
         overdue
     }
@@ -254,21 +257,21 @@ impl Queue {
     }
 }
 
-/// A command's place in the order: places grow with arrival, and are negative for what was put back.
-type Place = i64;
+/// The position of a command in the order. It grows with arrival, and is negative for a command that was put back.
+type Sequence = i64;
 
 #[derive(Debug, Default)]
 struct Waiting {
     open: bool,
     /// What was put back. It comes before all lines.
-    returned: Line,
-    lines: HashMap<SourceId, Line>,
+    returned: SourceQueue,
+    lines: HashMap<SourceId, SourceQueue>,
     /// The sources that have a line, by when it is their turn.
     turns: BTreeMap<u64, SourceId>,
-    deadlines: BTreeMap<(Instant, Place), SourceId>,
+    deadlines: BTreeMap<(Instant, Sequence), SourceId>,
     last_turn: u64,
-    last_place: Place,
-    first_place: Place,
+    last_sequence: Sequence,
+    first_sequence: Sequence,
     len: usize,
     memory: usize,
     drain_rate: DrainRate,
@@ -282,30 +285,32 @@ struct Waiting {
 
 /// The waiting commands of one source. A line in [`Waiting::lines`] is never empty.
 #[derive(Debug, Default)]
-struct Line {
-    jobs: BTreeMap<Place, Job>,
+struct SourceQueue {
+    jobs: BTreeMap<Sequence, Job>,
     memory: usize,
     turn: u64,
 }
 
-impl Line {
-    fn first(&self) -> Option<(Place, &Job)> {
-        self.jobs.first_key_value().map(|(place, job)| (*place, job))
+impl SourceQueue {
+    fn first(&self) -> Option<(Sequence, &Job)> {
+        self.jobs
+            .first_key_value()
+            .map(|(sequence, job)| (*sequence, job))
     }
 
-    /// The place after this one.
-    fn after(&self, place: Place) -> Option<Place> {
-        let behind = (Bound::Excluded(place), Bound::Unbounded);
-        self.jobs.range(behind).next().map(|(place, _)| *place)
+    /// The next sequence after this one.
+    fn after(&self, sequence: Sequence) -> Option<Sequence> {
+        let behind = (Bound::Excluded(sequence), Bound::Unbounded);
+        self.jobs.range(behind).next().map(|(sequence, _)| *sequence)
     }
 
-    fn insert(&mut self, place: Place, job: Job) {
+    fn insert(&mut self, sequence: Sequence, job: Job) {
         self.memory += job.memory();
-        self.jobs.insert(place, job);
+        self.jobs.insert(sequence, job);
     }
 
-    fn remove(&mut self, place: Place) -> Option<Job> {
-        let job = self.jobs.remove(&place)?;
+    fn remove(&mut self, sequence: Sequence) -> Option<Job> {
+        let job = self.jobs.remove(&sequence)?;
         self.memory -= job.memory();
         Some(job)
     }
@@ -313,27 +318,27 @@ impl Line {
 
 impl Waiting {
     fn add(&mut self, job: Job) {
-        self.last_place += 1;
-        let place = self.last_place;
-        self.count_in(place, &job);
+        self.last_sequence += 1;
+        let sequence = self.last_sequence;
+        self.count_in(sequence, &job);
         let source = job.source;
-        self.lines.entry(source).or_default().insert(place, job);
+        self.lines.entry(source).or_default().insert(sequence, job);
         if self.lines[&source].jobs.len() == 1 {
             self.give_turn(source);
         }
     }
 
     fn add_before_all(&mut self, job: Job) {
-        self.first_place -= 1;
-        let place = self.first_place;
-        self.count_in(place, &job);
-        self.returned.insert(place, job);
+        self.first_sequence -= 1;
+        let sequence = self.first_sequence;
+        self.count_in(sequence, &job);
+        self.returned.insert(sequence, job);
     }
 
-    fn count_in(&mut self, place: Place, job: &Job) {
+    fn count_in(&mut self, sequence: Sequence, job: &Job) {
         self.len += 1;
         self.memory += job.memory();
-        self.deadlines.insert((job.task.deadline, place), job.source);
+        self.deadlines.insert((job.task.deadline, sequence), job.source);
     }
 
     /// Puts a source behind all others.
@@ -354,12 +359,12 @@ impl Waiting {
         job.notes.apart || self.penalties.is_apart(job.source, now)
     }
 
-    fn remove(&mut self, source: SourceId, place: Place) -> Option<Job> {
-        let job = if place < 0 {
-            self.returned.remove(place)?
+    fn remove(&mut self, source: SourceId, sequence: Sequence) -> Option<Job> {
+        let job = if sequence < 0 {
+            self.returned.remove(sequence)?
         } else {
             let line = self.lines.get_mut(&source)?;
-            let job = line.remove(place)?;
+            let job = line.remove(sequence)?;
             if line.jobs.is_empty() {
                 self.turns.remove(&line.turn);
                 self.lines.remove(&source);
@@ -368,54 +373,54 @@ impl Waiting {
         };
         self.len -= 1;
         self.memory -= job.memory();
-        self.deadlines.remove(&(job.task.deadline, place));
+        self.deadlines.remove(&(job.task.deadline, sequence));
         Some(job)
     }
 
-    fn fill(&mut self, bunch: &mut Bunch, now: Instant) {
+    fn fill(&mut self, selection: &mut Selection, now: Instant) {
         // Every other batch is for those that need none of their own, if there are any.
         let rests = self.rest_until.is_some_and(|rest| rest > now);
         let apart_may_begin = !rests && (!self.last_was_apart || self.all_are_apart(now));
         let mut is_full = false;
-        let mut next = self.returned.first().map(|(place, _)| place);
-        while let Some(place) = next {
-            next = self.returned.after(place);
-            let Some(job) = self.returned.jobs.get(&place) else {
+        let mut next = self.returned.first().map(|(sequence, _)| sequence);
+        while let Some(sequence) = next {
+            next = self.returned.after(sequence);
+            let Some(job) = self.returned.jobs.get(&sequence) else {
                 break;
             };
             let (source, apart) = (job.source, self.is_apart(job, now));
-            if bunch.must_wait(job) || bunch.excludes(source, apart, apart_may_begin) {
+            if selection.must_wait(job) || selection.excludes(source, apart, apart_may_begin) {
                 // Nothing of the same source may go before it.
-                bunch.held.insert(source);
+                selection.held.insert(source);
                 continue;
             }
-            if !bunch.has_room_for(job) {
+            if !selection.has_room_for(job) {
                 is_full = true;
                 break;
             }
-            bunch.extend(self.remove(source, place), apart);
+            selection.extend(self.remove(source, sequence), apart);
         }
         let mut held_up = Vec::new();
         while !is_full
             && let Some((turn, source)) = self.turns.pop_first()
-            && let Some((place, job)) = self.lines.get(&source).and_then(Line::first)
+            && let Some((sequence, job)) = self.lines.get(&source).and_then(SourceQueue::first)
         {
             let apart = self.is_apart(job, now);
-            if bunch.must_wait(job) || bunch.excludes(source, apart, apart_may_begin) {
+            if selection.must_wait(job) || selection.excludes(source, apart, apart_may_begin) {
                 held_up.push((turn, source));
                 continue;
             }
-            if !bunch.has_room_for(job) {
+            if !selection.has_room_for(job) {
                 self.turns.insert(turn, source);
                 break;
             }
-            bunch.extend(self.remove(source, place), apart);
+            selection.extend(self.remove(source, sequence), apart);
             self.give_turn(source);
         }
         // They keep their turn: it is not their fault alone.
         self.turns.extend(held_up);
-        if !bunch.jobs.is_empty() {
-            self.last_was_apart = bunch.apart.is_some();
+        if !selection.jobs.is_empty() {
+            self.last_was_apart = selection.apart.is_some();
         }
     }
 
@@ -440,61 +445,8 @@ impl Waiting {
                 return false;
             }
         }
-        let mut first_of_lines = self.lines.values().filter_map(Line::first);
+        let mut first_of_lines = self.lines.values().filter_map(SourceQueue::first);
         first_of_lines.all(|(_, job)| apart.contains(&job.source) || self.is_apart(job, now))
-    }
-}
-
-/// The commands of the next batch, as far as they are chosen.
-struct Bunch {
-    jobs: Vec<Job>,
-    ids: HashSet<CommandId>,
-    /// Sources whose last command here cannot be in a transaction: a write after it would put it into one.
-    ended: HashSet<SourceId>,
-    /// Sources that have a command that must wait: none of their later ones may go before it.
-    held: HashSet<SourceId>,
-    /// Whether its only command takes a batch of its own.
-    alone: bool,
-    /// The only source that this batch is for, if it has batches of its own.
-    apart: Option<SourceId>,
-    bytes: usize,
-    max_jobs: usize,
-    max_bytes: usize,
-}
-
-impl Bunch {
-    fn must_wait(&self, job: &Job) -> bool {
-        self.ids.contains(&job.task.id) || self.ended.contains(&job.source) || self.held.contains(&job.source)
-    }
-
-    /// Returns `true` if commands of this source must not be in one batch with those that are chosen.
-    fn excludes(&self, source: SourceId, apart: bool, apart_may_begin: bool) -> bool {
-        match self.apart {
-            Some(only) => only != source,
-            None if self.jobs.is_empty() => apart && !apart_may_begin,
-            None => apart,
-        }
-    }
-
-    fn has_room_for(&self, job: &Job) -> bool {
-        let together = !self.alone && !job.is_alone();
-        let fits = self.jobs.len() < self.max_jobs && self.bytes + job.bytes() <= self.max_bytes;
-        together && fits || self.jobs.is_empty()
-    }
-
-    fn extend(&mut self, job: Option<Job>, apart: bool) {
-        if let Some(job) = &job {
-            if self.jobs.is_empty() {
-                self.apart = apart.then_some(job.source);
-            }
-            self.bytes += job.bytes();
-            self.ids.insert(job.task.id);
-            self.alone = job.is_alone();
-            if job.task.only_beside() {
-                self.ended.insert(job.source);
-            }
-        }
-        self.jobs.extend(job);
     }
 }
 

@@ -6,14 +6,11 @@
 //! each other and beside the batches that follow, a slow one delays nobody, and the answers are those of an execution
 //! one after another at that moment. Nothing is recorded: a read that is sent again reads anew.
 
-use core::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::available_parallelism;
 
 use bellwether_protocol::{CommandFate, CommandId, CommandResult, ErrorFrame, MongoError, Outcome};
 use bson::{Document, RawDocumentBuf, Timestamp, doc};
-use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
 
@@ -23,13 +20,12 @@ use super::failure::Failure;
 use super::job::{Job, Task, Work};
 use super::record::{self, Known};
 use super::replies::{Written, encode, whole, write};
-use super::shares::{Place, Shares};
-use super::slow_reads::SlowReads;
+use super::shared::Shared;
+use super::shares::Place;
 use super::transaction_session::TransactionSession;
-use super::{Answer, Shared, SourceId, refusal};
+use super::{Answer, SourceId, refusal};
 use crate::database::Fence;
 use crate::own_thread::OwnThread;
-use crate::seldom::Seldom;
 
 /// Pause before a reader asks for another moment. It doubles each time.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -40,94 +36,6 @@ const MOMENTS: u32 = 5;
 const SMALL: usize = 16 * 1024;
 /// Time in which MongoDB stops a read by itself after its deadline.
 const STOPS_BY_ITSELF: Duration = Duration::from_millis(200);
-
-/// The bounds on reads that are under way.
-#[derive(Debug)]
-pub(super) struct Readers {
-    /// Places for reads that wait or run.
-    places: Arc<Shares>,
-    /// Places for reads that run.
-    running: Arc<Shares>,
-    /// The one place for reads that may have cost a primary.
-    suspects: Arc<Shares>,
-    slow: SlowReads,
-    /// Decodes the replies to slow reads, which may be large, where no socket and no batch has to wait for it.
-    thread: Option<OwnThread>,
-    /// Large replies that are written as text at a time.
-    writing: Semaphore,
-    pub(super) drain_rate: ReadPace,
-    left_behind: Seldom,
-}
-
-impl Readers {
-    pub(super) fn new(places: usize, running: usize, slow: usize) -> Self {
-        Self {
-            places: Shares::new(places),
-            running: Shares::new(running),
-            suspects: Shares::new(1),
-            slow: SlowReads::new(slow),
-            thread: OwnThread::start("slow-reads")
-                .inspect_err(|error| tracing::warn!(%error, "slow reads have no thread of their own"))
-                .ok(),
-            writing: Semaphore::new(available_parallelism().map_or(1, NonZero::get)),
-            drain_rate: ReadPace::default(),
-            left_behind: Seldom::default(),
-        }
-    }
-
-    /// Places for a find that serves this many commands, if there are as many.
-    pub(super) fn places(&self, count: usize) -> Option<Place> {
-        self.places.try_take_for_all(count)
-    }
-
-    /// Waits until one more may run; it does until this place is dropped.
-    pub(super) async fn running(&self, source: SourceId) -> Option<Place> {
-        self.running.take(source).await
-    }
-}
-
-/// How fast reads are answered, to tell refused ones when to come back.
-#[derive(Debug, Default)]
-pub(super) struct ReadPace(Mutex<Window>);
-
-#[derive(Debug, Default)]
-struct Window {
-    began: Option<Instant>,
-    answered: u32,
-    refused: u32,
-    /// Reads a second in the window before.
-    per_second: f64,
-}
-
-impl ReadPace {
-    pub(super) fn done(&self) {
-        self.window().answered += 1;
-    }
-
-    /// The pause after which as many reads have been answered as were refused in this window.
-    fn retry_after(&self) -> Duration {
-        let mut window = self.window();
-        window.refused += 1;
-        let per_second = window.per_second.max(f64::from(window.answered)).max(10.0);
-        let seconds = f64::from(window.refused) / per_second;
-        Duration::from_secs_f64(seconds).clamp(PAUSE, Duration::from_secs(30))
-    }
-
-    fn window(&self) -> std::sync::MutexGuard<'_, Window> {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let took = window.began.map(|began| now.saturating_duration_since(began));
-        if took.is_none_or(|took| took >= Duration::from_secs(1)) {
-            let took = took.unwrap_or_default().as_secs_f64().max(1.0);
-            *window = Window {
-                began: Some(now),
-                per_second: f64::from(window.answered) / took,
-                ..Window::default()
-            };
-        }
-        window
-    }
-}
 
 /// What a reader found.
 enum Found {
@@ -339,7 +247,7 @@ struct Reader {
 }
 
 /// Gives a session to read in, at whatever moment.
-pub(super) async fn reading_lane(shared: &Shared) -> Result<TransactionSession, Failure> {
+pub(super) async fn reading_session(shared: &Shared) -> Result<TransactionSession, Failure> {
     let session = shared.database.client().start_session();
     // What a causally consistent one adds to a command would contradict the moment.
     Ok(TransactionSession::new(session.causal_consistency(false).await?))
@@ -398,7 +306,7 @@ impl Reader {
         {
             return Err(NotFound::Yet("it must be read alone from now on".to_owned()));
         }
-        let mut session = reading_lane(shared).await?;
+        let mut session = reading_session(shared).await?;
         self.session.set(Some(session.session_id().clone()));
         let began = Instant::now();
         let read = self.find_in(&mut session).await;

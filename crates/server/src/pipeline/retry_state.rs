@@ -8,7 +8,8 @@ use bson::Timestamp;
 use super::Answer;
 use super::batch::BatchResult;
 use super::job::Task;
-use super::transaction::{Fault, Rejected};
+use super::transaction::Rejected;
+use super::transaction_error::Fault;
 
 /// What the tries so far have taught.
 #[derive(Default)]

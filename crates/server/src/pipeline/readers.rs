@@ -1,0 +1,105 @@
+//! Places for reads, so that no source has all of them.
+
+use core::num::NonZero;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Duration, Instant};
+
+use super::SourceId;
+use super::shares::{Place, Shares};
+use super::slow_reads::SlowReads;
+use crate::own_thread::OwnThread;
+use crate::seldom::Seldom;
+
+/// The shortest pause after which a refused read is sent again.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The bounds on reads that are under way.
+#[derive(Debug)]
+pub(super) struct Readers {
+    /// Places for reads that wait or run.
+    pub(super) places: Arc<Shares>,
+    /// Places for reads that run.
+    pub(super) running: Arc<Shares>,
+    /// The one place for reads that may have cost a primary.
+    pub(super) suspects: Arc<Shares>,
+    pub(super) slow: SlowReads,
+    /// Decodes the replies to slow reads, which may be large, where no socket and no batch has to wait for it.
+    pub(super) thread: Option<OwnThread>,
+    /// Large replies that are written as text at a time.
+    pub(super) writing: Semaphore,
+    pub(super) drain_rate: ReadRate,
+    pub(super) left_behind: Seldom,
+}
+
+impl Readers {
+    pub(super) fn new(places: usize, running: usize, slow: usize) -> Self {
+        Self {
+            places: Shares::new(places),
+            running: Shares::new(running),
+            suspects: Shares::new(1),
+            slow: SlowReads::new(slow),
+            thread: OwnThread::start("slow-reads")
+                .inspect_err(|error| tracing::warn!(%error, "slow reads have no thread of their own"))
+                .ok(),
+            writing: Semaphore::new(available_parallelism().map_or(1, NonZero::get)),
+            drain_rate: ReadRate::default(),
+            left_behind: Seldom::default(),
+        }
+    }
+
+    /// Places for a find that serves this many commands, if there are as many.
+    pub(super) fn places(&self, count: usize) -> Option<Place> {
+        self.places.try_take_for_all(count)
+    }
+
+    /// Waits until one more may run; it does until this place is dropped.
+    pub(super) async fn running(&self, source: SourceId) -> Option<Place> {
+        self.running.take(source).await
+    }
+}
+
+/// Rate at which reads are answered. A refused client is told to come back accordingly.
+#[derive(Debug, Default)]
+pub(super) struct ReadRate(Mutex<Window>);
+
+#[derive(Debug, Default)]
+struct Window {
+    began: Option<Instant>,
+    answered: u32,
+    refused: u32,
+    /// Reads a second in the window before.
+    per_second: f64,
+}
+
+impl ReadRate {
+    pub(super) fn done(&self) {
+        self.window().answered += 1;
+    }
+
+    /// The pause after which as many reads have been answered as were refused in this window.
+    pub(super) fn retry_after(&self) -> Duration {
+        let mut window = self.window();
+        window.refused += 1;
+        let per_second = window.per_second.max(f64::from(window.answered)).max(10.0);
+        let seconds = f64::from(window.refused) / per_second;
+        Duration::from_secs_f64(seconds).clamp(SHORTEST_PAUSE, Duration::from_secs(30))
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let took = window.began.map(|began| now.saturating_duration_since(began));
+        if took.is_none_or(|took| took >= Duration::from_secs(1)) {
+            let took = took.unwrap_or_default().as_secs_f64().max(1.0);
+            *window = Window {
+                began: Some(now),
+                per_second: f64::from(window.answered) / took,
+                ..Window::default()
+            };
+        }
+        window
+    }
+}
