@@ -10,7 +10,10 @@ use super::{DOCKER, KUBERNETES, files, has_extension};
 use crate::step::{root, say};
 
 /// Where the server's options are defined.
-const ARGS: [&str; 2] = ["crates/server/src/args.rs", "crates/server/src/args/limits.rs"];
+const ARGS: [&str; 2] = [
+    "crates/server/src/bin/bellwether-server/args.rs",
+    "crates/server/src/bin/bellwether-server/args/limits.rs",
+];
 
 /// What all their environment variables begin with.
 const PREFIX: &str = "BELLWETHER_";
