@@ -85,11 +85,12 @@ mod endpoint;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod log_throttle;
 mod newcomers;
 mod own_thread;
 mod peer;
 mod pipeline;
-mod seldom;
+
 mod server;
 
 /// The election, of which ids, numbers and timing in [`Config`] are.

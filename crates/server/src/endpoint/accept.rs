@@ -22,7 +22,7 @@ use super::lingering::Lingering;
 use super::overflow::Overflow;
 use super::places::{NoPlace, Place, Places};
 use crate::config::ClientLimits;
-use crate::seldom::Seldom;
+use crate::log_throttle::LogThrottle;
 
 /// For the head of a request, and for what of an answer waits to be taken.
 const BUFFER: usize = 16 * 1024;
@@ -36,7 +36,7 @@ pub(super) async fn serve(
 ) {
     let mut overflow = Overflow::new(&routers.health);
     let door = Door::new(routers.all, limits, stopped.clone());
-    let complaints = Complaints::default();
+    let rejections = RejectionLog::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -49,14 +49,14 @@ pub(super) async fn serve(
                 match places.take(from.ip()) {
                     Ok(place) => door.open(stream, from, place),
                     Err(no_place) => {
-                        complaints.refused(from, no_place);
+                        rejections.refused(from, no_place);
                         overflow.answer(stream, no_place);
                     }
                 }
             }
             Err(error) => {
                 // Out of file descriptors, most likely: time is what helps.
-                complaints.not_accepted(&error);
+                rejections.not_accepted(&error);
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -129,15 +129,15 @@ impl Door {
 
 /// What the log says of connections that are not served.
 #[derive(Default)]
-struct Complaints {
-    at_all: Seldom,
-    for_address: Seldom,
-    not_accepted: Seldom,
+struct RejectionLog {
+    at_all: LogThrottle,
+    for_address: LogThrottle,
+    not_accepted: LogThrottle,
 }
 
-impl Complaints {
+impl RejectionLog {
     fn refused(&self, from: SocketAddr, no_place: NoPlace) {
-        let (seldom, reason) = match no_place {
+        let (throttle, reason) = match no_place {
             NoPlace::AtAll => (
                 &self.at_all,
                 "refusing a client's connection: as many are open as --connections allows",
@@ -147,14 +147,14 @@ impl Complaints {
                 "refusing a client's connection: as many are open from its address as --connections-per-address allows",
             ),
         };
-        if let Some(unsaid) = seldom.admit() {
-            warn!(%from, unsaid, "{reason}");
+        if let Some(suppressed) = throttle.admit() {
+            warn!(%from, suppressed, "{reason}");
         }
     }
 
     fn not_accepted(&self, error: &io::Error) {
-        if let Some(unsaid) = self.not_accepted.admit() {
-            warn!(%error, unsaid, "cannot accept a client's connection");
+        if let Some(suppressed) = self.not_accepted.admit() {
+            warn!(%error, suppressed, "cannot accept a client's connection");
         }
     }
 }

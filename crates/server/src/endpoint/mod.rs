@@ -39,7 +39,7 @@ use crate::database::Database;
 use crate::peer::Directory;
 use crate::pipeline::Pipeline;
 use budget::Budget;
-use origin::TurnedAway;
+use origin::RefusalLog;
 pub(crate) use page::Page;
 use places::Places;
 use workers::Workers;
@@ -88,7 +88,7 @@ struct Context {
     replies: Arc<Budget>,
     places: Arc<Places>,
     workers: Arc<Workers>,
-    turned_away: Arc<TurnedAway>,
+    refusal_log: Arc<RefusalLog>,
 }
 
 /// Serves until `stopped` says so, then until every session has ended.
@@ -101,7 +101,7 @@ pub(crate) async fn serve(cluster: Arc<Cluster>, listener: TcpListener, stopped:
         replies: Budget::new(limits.reply_bytes),
         places: Places::new(limits, workers.share()),
         workers,
-        turned_away: Arc::default(),
+        refusal_log: Arc::default(),
     };
     let routers = Routers {
         all: all(&context),

@@ -28,7 +28,7 @@ use url::Host;
 use super::Context;
 use crate::config::AllowedOrigin;
 use crate::config::origin::{PageOrigin, is_loopback, parse_host, split_port};
-use crate::seldom::Seldom;
+use crate::log_throttle::LogThrottle;
 
 /// Prefix of the headers in which browsers describe a request, beside `Origin`.
 const FETCH_METADATA: &str = "sec-fetch-";
@@ -60,7 +60,7 @@ pub(super) async fn check(State(context): State<Context>, mut request: Request, 
         Err(refusal) => refusal,
     };
     let path = request.uri().path();
-    context.turned_away.complain(&refusal, request.headers(), path);
+    context.refusal_log.log(&refusal, request.headers(), path);
     // A browser hides from its page why a handshake failed. So the handshake succeeds, and the close frame says why.
     if path == "/v1" && request.headers().contains_key(header::UPGRADE) && refusal.is_for_pages() {
         request.extensions_mut().insert(refusal);
@@ -136,24 +136,24 @@ impl IntoResponse for Refusal {
 
 /// Log lines about pages that are turned away. Any page that a user visits can cause them.
 #[derive(Debug, Default)]
-pub(super) struct TurnedAway {
-    pages: Seldom,
-    names: Seldom,
+pub(super) struct RefusalLog {
+    pages: LogThrottle,
+    names: LogThrottle,
 }
 
-impl TurnedAway {
-    fn complain(&self, refusal: &Refusal, headers: &HeaderMap, path: &str) {
-        let (seldom, refused) = if refusal.is_for_pages() {
+impl RefusalLog {
+    fn log(&self, refusal: &Refusal, headers: &HeaderMap, path: &str) {
+        let (throttle, refused) = if refusal.is_for_pages() {
             (&self.pages, "a web page")
         } else {
             (&self.names, "a request")
         };
-        let Some(unsaid) = seldom.admit() else {
+        let Some(suppressed) = throttle.admit() else {
             return;
         };
         let host = headers.get(header::HOST).map(quoted).unwrap_or_default();
         let path = escaped(path.as_bytes(), MAX_QUOTED);
-        warn!(%host, %path, unsaid, "refusing {refused}: {refusal}");
+        warn!(%host, %path, suppressed, "refusing {refused}: {refusal}");
     }
 }
 

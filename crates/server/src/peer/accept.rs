@@ -17,16 +17,16 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tracing::{debug, warn};
 
-use super::complaints::Complaints;
 use super::conversation::{Conversation, Forged, Sessions};
 use super::frame::{Bytes, PeerChallenge, PeerHello, PeerProof, SUBPROTOCOL, SUBPROTOCOLS, to_json};
 use super::proof::{Hellos, Role};
 use super::refusal::Refusal;
+use super::rejection_log::RejectionLog;
 use super::{
     CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PeerSecrets, PeerSettings, QUEUE, Socket, browser,
 };
+use crate::log_throttle::LogThrottle;
 use crate::newcomers::{Newcomers, Settled};
-use crate::seldom::Seldom;
 
 /// Connections of all peers together, so that no one of them can take every file descriptor.
 const MAX_CONNECTIONS: usize = 1024;
@@ -39,9 +39,9 @@ pub(super) struct Acceptor {
     pub(super) directory: Directory,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) incoming: BTreeMap<ServerId, Incoming>,
-    pub(super) complaints: Complaints,
+    pub(super) rejections: RejectionLog,
     /// Limits the lines of the log about web pages.
-    pub(super) pages: Seldom,
+    pub(super) pages: LogThrottle,
 }
 
 /// A caller that has proven nothing yet.
@@ -61,14 +61,14 @@ impl Acceptor {
         // Dropping the set ends every connection in it.
         let mut connections = JoinSet::new();
         let mut strangers = Newcomers::new(MAX_STRANGERS);
-        let not_accepted = Seldom::default();
+        let not_accepted = LogThrottle::default();
         loop {
             match listener.accept().await {
                 Ok((stream, from)) => {
                     while connections.try_join_next().is_some() {}
                     if connections.len() >= MAX_CONNECTIONS {
                         let reason = "too many connections to the peer port, refusing another";
-                        acceptor.complaints.warn(None, from, reason);
+                        acceptor.rejections.warn(None, from, reason);
                         continue;
                     }
                     let known = Settled::default();
@@ -77,8 +77,8 @@ impl Acceptor {
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: time is what helps.
-                    if let Some(unsaid) = not_accepted.admit() {
-                        warn!(%error, unsaid, "cannot accept a peer's connection");
+                    if let Some(suppressed) = not_accepted.admit() {
+                        warn!(%error, suppressed, "cannot accept a peer's connection");
                     }
                     sleep(Duration::from_millis(100)).await;
                 }
@@ -141,7 +141,7 @@ impl Acceptor {
         let first = first.to_text().unwrap_or_default();
         let Ok(theirs) = serde_json::from_str::<PeerHello>(first) else {
             let reason = "a connection to the peer port that does not begin with a peer's hello";
-            self.complaints.warn(None, from, reason);
+            self.rejections.warn(None, from, reason);
             return None;
         };
         let ours = super::hello(&self.settings, &theirs.from);
@@ -210,15 +210,15 @@ impl Acceptor {
         let config = Some(super::websocket_config());
         let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, choose, config).await;
         if let Some(page) = page
-            && let Some(unsaid) = self.pages.admit()
+            && let Some(suppressed) = self.pages.admit()
         {
-            warn!(%from, page, unsaid, "refusing a web page: it has tried to connect to the peer port");
+            warn!(%from, page, suppressed, "refusing a web page: it has tried to connect to the peer port");
         }
         if let Some(spoken) = another_version {
             let reason = format!(
                 "refusing a peer: it speaks {spoken} and this server {SUBPROTOCOL}: run the same version on all servers"
             );
-            self.complaints.warn(None, from, &reason);
+            self.rejections.warn(None, from, &reason);
         }
         accepted
             .inspect_err(|error| debug!(%from, %error, "not a peer's handshake"))
@@ -288,7 +288,7 @@ impl Acceptor {
         refusal: &Refusal,
     ) {
         let reason = format!("refusing a peer: {}", refusal.reason);
-        self.complaints.warn(peer, from, &reason);
+        self.rejections.warn(peer, from, &reason);
         super::refuse(socket, refusal).await;
     }
 
@@ -298,7 +298,7 @@ impl Acceptor {
             && [Refusal::STRANGER, Refusal::UNPROVEN].contains(&close.code.into())
         {
             let reason = format!("refused by a peer: {}", close.reason);
-            self.complaints.warn(peer, from, &reason);
+            self.rejections.warn(peer, from, &reason);
         }
     }
 }

@@ -8,7 +8,7 @@
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
-use super::complaints::printable;
+use super::rejection_log::printable;
 
 /// Prefix of the headers in which newer browsers describe a request, beside `Origin`.
 const FETCH_METADATA: &str = "sec-fetch-";

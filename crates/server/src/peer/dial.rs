@@ -16,13 +16,13 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
 use tracing::{debug, info, warn};
 
-use super::complaints::printable;
 use super::conversation::{Conversation, Forged, Sessions};
 use super::frame::{
     Bytes, PeerChallenge, PeerHello, PeerProof, SUBPROTOCOL, SUBPROTOCOLS, to_json, without_secret,
 };
 use super::proof::{Hellos, Role};
 use super::refusal::Refusal;
+use super::rejection_log::printable;
 use super::{
     CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PING_EVERY, PeerSecrets, PeerSettings, Socket,
 };

@@ -11,7 +11,6 @@
 
 mod accept;
 mod browser;
-mod complaints;
 mod conversation;
 mod dial;
 mod directory;
@@ -22,6 +21,7 @@ mod incoming;
 mod proof;
 mod reception;
 mod refusal;
+mod rejection_log;
 mod secret;
 
 use core::time::Duration;
@@ -44,7 +44,7 @@ use incoming::Incoming;
 use refusal::Refusal;
 pub use secret::{PeerSecrets, PeerSecretsError};
 
-use crate::seldom::Seldom;
+use crate::log_throttle::LogThrottle;
 
 /// A message to a peer that does not read is dropped once this many wait for it.
 const QUEUE: usize = 64;
@@ -121,8 +121,8 @@ impl PeerTransport {
             directory: directory.clone(),
             events: events_tx,
             incoming: incoming_of,
-            complaints: complaints::Complaints::default(),
-            pages: Seldom::default(),
+            rejections: rejection_log::RejectionLog::default(),
+            pages: LogThrottle::default(),
         };
         accepting.spawn(acceptor.run(listener));
         (

@@ -10,8 +10,8 @@ use tokio::time::{Duration, Instant};
 use super::SourceId;
 use super::shares::{Place, Shares};
 use super::slow_reads::SlowReads;
+use crate::log_throttle::LogThrottle;
 use crate::own_thread::OwnThread;
-use crate::seldom::Seldom;
 
 /// The shortest pause after which a refused read is sent again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ pub(super) struct Readers {
     /// Large replies that are written as text at a time.
     pub(super) writing: Semaphore,
     pub(super) drain_rate: ReadRate,
-    pub(super) left_behind: Seldom,
+    pub(super) left_behind: LogThrottle,
 }
 
 impl Readers {
@@ -46,7 +46,7 @@ impl Readers {
                 .ok(),
             writing: Semaphore::new(available_parallelism().map_or(1, NonZero::get)),
             drain_rate: ReadRate::default(),
-            left_behind: Seldom::default(),
+            left_behind: LogThrottle::default(),
         }
     }
 

@@ -172,8 +172,8 @@ async fn end(
     {
         shared.blame(&[command]);
     }
-    if let Some(unsaid) = shared.readers.left_behind.admit() {
-        tracing::warn!(unsaid, "leaving a read behind that MongoDB does not end");
+    if let Some(suppressed) = shared.readers.left_behind.admit() {
+        tracing::warn!(suppressed, "leaving a read behind that MongoDB does not end");
     }
 }
 
