@@ -75,7 +75,7 @@ pub struct CommandCounts {
     pub not_executed: u64,
     /// Answered with an error whose outcome is `unknown`.
     pub unknown: u64,
-    /// Time since the turn in hand began, in milliseconds. Absent while nothing is executed.
+    /// Time since the batch in hand began, in milliseconds. Absent while nothing is executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_ms: Option<u64>,
 }

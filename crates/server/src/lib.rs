@@ -92,6 +92,7 @@ mod peer;
 mod pipeline;
 
 mod server;
+mod server_state;
 
 /// The election, of which ids, numbers and timing in [`Config`] are.
 pub use bellwether_election as election;

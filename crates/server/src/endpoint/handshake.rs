@@ -61,7 +61,7 @@ pub(super) async fn upgrade(
     tokio::spawn(async move {
         match upgrading.await {
             Ok(upgraded) => {
-                let limits = &context.cluster.config.limits;
+                let limits = &context.server.config.limits;
                 let stream = TokioIo::new(upgraded);
                 let mut socket = Socket::new(stream, limits.message_bytes, limits.send_timeout).await;
                 if let Some(Extension(refusal)) = refused {

@@ -12,7 +12,6 @@ mod origin;
 mod overflow;
 mod page;
 mod places;
-mod refusal;
 mod replies;
 mod session;
 mod site;
@@ -21,69 +20,29 @@ mod status;
 mod understand;
 mod workers;
 
-use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
 use axum::routing::{any, get};
-use bellwether_election::Election;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::config::Config;
-use crate::database::Database;
-use crate::peer::Directory;
-use crate::pipeline::Pipeline;
+use crate::server_state::ServerState;
 use budget::Budget;
 use origin::RefusalLog;
 pub(crate) use page::Page;
 use places::Places;
 use workers::Workers;
 
-/// What every part of the endpoint can ask.
-pub(crate) struct Cluster {
-    pub(crate) config: Config,
-    pub(crate) database: Database,
-    pub(crate) directory: Directory,
-    pub(crate) election: Election,
-    pub(crate) pipeline: Pipeline,
-    pub(crate) page: Option<Page>,
-    pub(crate) since: Since,
-}
-
-/// When the role last changed, in milliseconds since the Unix epoch.
-pub(crate) struct Since(AtomicU64);
-
-impl From<SystemTime> for Since {
-    fn from(time: SystemTime) -> Self {
-        Self(AtomicU64::new(unix_ms(time)))
-    }
-}
-
-impl Since {
-    pub(crate) fn set(&self, time: SystemTime) {
-        self.0.store(unix_ms(time), Ordering::Relaxed);
-    }
-
-    fn ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-fn unix_ms(time: SystemTime) -> u64 {
-    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What a handler can ask: the cluster, whether the server is leaving, room for replies, who is connected, threads for
-/// what takes long, and the log lines about pages that are turned away.
+/// The context of a request.
 #[derive(Clone)]
 struct Context {
-    cluster: Arc<Cluster>,
+    server: Arc<ServerState>,
+    page: Option<Page>,
+    /// Set when the server leaves.
     stopped: watch::Receiver<bool>,
     replies: Arc<Budget>,
     places: Arc<Places>,
@@ -92,11 +51,17 @@ struct Context {
 }
 
 /// Serves until `stopped` says so, then until every session has ended.
-pub(crate) async fn serve(cluster: Arc<Cluster>, listener: TcpListener, stopped: watch::Receiver<bool>) {
-    let limits = &cluster.config.limits;
+pub(crate) async fn serve(
+    server: Arc<ServerState>,
+    page: Option<Page>,
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+) {
+    let limits = &server.config.limits;
     let workers = Workers::new();
     let context = Context {
-        cluster: Arc::clone(&cluster),
+        server: Arc::clone(&server),
+        page,
         stopped: stopped.clone(),
         replies: Budget::new(limits.reply_bytes),
         places: Places::new(limits, workers.share()),
@@ -118,7 +83,7 @@ struct Routers {
 
 fn all(context: &Context) -> Router {
     let mut router = health().route("/v1", get(handshake::upgrade));
-    if let Some(page) = &context.cluster.page {
+    if let Some(page) = &context.page {
         router = router.fallback_service(any(page::serve).with_state(page.clone()));
     }
     with_headers(router, context)

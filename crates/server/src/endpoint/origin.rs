@@ -42,12 +42,12 @@ const MAX_REASON: usize = 123;
 const MAX_QUOTED: usize = 300;
 
 pub(super) async fn check(State(context): State<Context>, mut request: Request, next: Next) -> Response {
-    let cluster = &context.cluster;
-    let urls = cluster.directory.proven_urls();
+    let server = &context.server;
+    let urls = server.directory.proven_urls();
     let servers = urls.iter().filter_map(|url| AllowedOrigin::of_server(url));
     let servers: Vec<AllowedOrigin> = servers.collect();
-    let known = cluster.config.allowed_origins.iter().chain(&servers);
-    let on_loopback = cluster.config.listen.ip().is_loopback();
+    let known = server.config.allowed_origins.iter().chain(&servers);
+    let on_loopback = server.config.listen.ip().is_loopback();
     let refusal = match judge(request.headers(), known, on_loopback) {
         Ok(None) => return next.run(request).await,
         Ok(Some(origin)) => {

@@ -24,15 +24,16 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::debug;
 
+use super::Context;
 use super::ending::{End, Ending, bad_frame, text_of};
 use super::error_text;
 use super::replies::{Expected, Replies, no_room};
 use super::site::Site;
 use super::socket::{Event, Socket};
 use super::understand::{Arrived, Understood, parse, understand};
-use super::{Context, unix_ms};
 use crate::command::{Kind, ParsedCommand};
 use crate::pipeline::{RETENTION, SourceId};
+use crate::server_state::unix_ms;
 
 pub(super) struct Session {
     socket: Socket<TokioIo<Upgraded>>,
@@ -102,7 +103,7 @@ impl Session {
             let reason = format!("this server speaks the subprotocol {SUBPROTOCOL}");
             return ControlFlow::Break(Ending::because(CloseCode::UnsupportedProtocol, reason));
         }
-        let limit = self.context.cluster.config.limits.hello_timeout;
+        let limit = self.context.server.config.limits.hello_timeout;
         let deadline = Instant::now() + limit;
         let text = loop {
             match timeout_at(deadline, self.socket.next(true)).await {
@@ -135,13 +136,13 @@ impl Session {
     }
 
     fn welcome(&mut self, hello: &Hello) -> ControlFlow<End> {
-        let cluster = &self.context.cluster;
+        let server = &self.context.server;
         if let Some(expected) = &hello.cluster
-            && *expected != cluster.config.cluster
+            && *expected != server.config.cluster
         {
             // A cluster's name is no longer than that; what a client sends may be.
             let expected: String = expected.chars().take(64).collect();
-            let message = format!("this is cluster {:?}, not {expected:?}", cluster.config.cluster);
+            let message = format!("this is cluster {:?}, not {expected:?}", server.config.cluster);
             let error = ErrorFrame::new(ErrorCode::WrongCluster, Outcome::NotExecuted, message)
                 .with_hint("check the list of servers");
             let code = CloseCode::WrongCluster;
@@ -149,14 +150,14 @@ impl Session {
         }
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let ok = HelloOk {
-            cluster: cluster.config.cluster.clone(),
-            server: cluster.config.id.to_string(),
-            role: cluster.role_name(),
-            epoch: cluster.epoch(),
-            coordinator: cluster.coordinator_hint(),
+            cluster: server.config.cluster.clone(),
+            server: server.config.id.to_string(),
+            role: server.role_name(),
+            epoch: server.epoch(),
+            coordinator: server.coordinator_hint(),
             server_time_ms: unix_ms(SystemTime::now()),
             limits: Limits {
-                max_message_bytes: cluster.config.limits.message_bytes as u64,
+                max_message_bytes: server.config.limits.message_bytes as u64,
                 max_depth: MAX_DEPTH as u64,
                 max_result_bytes: MAX_RESULT_BYTES as u64,
                 max_deadline_ms: millis(MAX_DEADLINE),
@@ -168,8 +169,8 @@ impl Session {
     }
 
     async fn converse(&mut self) -> End {
-        let cluster = Arc::clone(&self.context.cluster);
-        let limits = &cluster.config.limits;
+        let server = Arc::clone(&self.context.server);
+        let limits = &server.config.limits;
         let mut ping = interval(limits.ping_every);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.tick().await;
@@ -238,7 +239,7 @@ impl Session {
 
     /// Returns `true` if another command of this connection may begin.
     fn has_room(&self) -> bool {
-        let limits = &self.context.cluster.config.limits;
+        let limits = &self.context.server.config.limits;
         self.outstanding.len() < limits.outstanding
             && self.socket.unsent() + self.replies.expected() <= limits.connection_reply_bytes
     }
@@ -290,17 +291,17 @@ impl Session {
         });
         let (queued, expected) = match taken {
             Ok((command, expected)) => {
-                let pipeline = &self.context.cluster.pipeline;
+                let pipeline = &self.context.server.pipeline;
                 (pipeline.submit(self.source, id, command, deadline), expected)
             }
             Err(refusal) => (Err(refusal), None),
         };
         let answer = answer(queued);
-        let cluster = Arc::clone(&self.context.cluster);
+        let server = Arc::clone(&self.context.server);
         async move {
             let answer = match answer.await {
                 Ok(result) => Answer::new(ServerFrame::Result(result), done),
-                Err(error) => Answer::error(cluster.explained(error).for_command(id)),
+                Err(error) => Answer::error(server.explained(error).for_command(id)),
             };
             Answer { expected, ..answer }
         }
@@ -309,10 +310,10 @@ impl Session {
 
     /// The answer to a question, as soon as there is one.
     fn ask(&self, id: CommandId, deadline: Instant) -> BoxFuture<'static, Answer> {
-        let cluster = &self.context.cluster;
-        let asked = match cluster.refusal() {
+        let server = &self.context.server;
+        let asked = match server.refusal() {
             Some(refusal) => Err(refusal),
-            None => cluster.pipeline.outcome(self.source, id, deadline),
+            None => server.pipeline.outcome(self.source, id, deadline),
         };
         let answer = answer(asked);
         async move {

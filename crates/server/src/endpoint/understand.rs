@@ -11,9 +11,10 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::Context;
 use super::site::Site;
-use super::{Cluster, Context};
 use crate::command::ParsedCommand;
+use crate::server_state::ServerState;
 
 /// Messages up to this size, in bytes, are read at once: that takes less than a millisecond, and a thread of its own
 /// would cost the client more than it spares the others.
@@ -55,12 +56,12 @@ pub(super) fn understand(
     site: &Arc<Site>,
     message: Arrived,
 ) -> BoxFuture<'static, Understood> {
-    let cluster = Arc::clone(&context.cluster);
+    let server = Arc::clone(&context.server);
     if message.text.len() <= SHORT {
-        return ready(read(&cluster, &message)).boxed();
+        return ready(read(&server, &message)).boxed();
     }
     let (workers, site) = (Arc::clone(&context.workers), Arc::clone(site));
-    async move { workers.run(&site, move || read(&cluster, &message)).await }.boxed()
+    async move { workers.run(&site, move || read(&server, &message)).await }.boxed()
 }
 
 /// The frame that a message holds.
@@ -75,7 +76,7 @@ pub(super) async fn parse(
     context.workers.run(site, move || ClientFrame::parse(&text)).await
 }
 
-fn read(cluster: &Cluster, message: &Arrived) -> Understood {
+fn read(server: &ServerState, message: &Arrived) -> Understood {
     let deadline = |asked_ms: Option<u64>| {
         let asked = asked_ms.map_or(DEFAULT_DEADLINE, Duration::from_millis);
         message.at + asked.min(MAX_DEADLINE)
@@ -85,9 +86,9 @@ fn read(cluster: &Cluster, message: &Arrived) -> Understood {
             id: command.id,
             deadline: deadline(command.deadline_ms),
             // Elsewhere it may be allowed.
-            command: match cluster.refusal() {
+            command: match server.refusal() {
                 Some(refusal) => Err(refusal),
-                None => ParsedCommand::parse(&command.command, &cluster.config.vocabulary()),
+                None => ParsedCommand::parse(&command.command, &server.config.vocabulary()),
             },
         },
         Ok(ClientFrame::Outcome(OutcomeQuery { id, deadline_ms })) => Understood::Outcome {

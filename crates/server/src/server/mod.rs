@@ -1,30 +1,32 @@
 //! A server: the election, the pipeline and the endpoint, put together.
 
+mod tasks;
+
 use core::fmt;
 use core::future::Future;
-use core::mem::discriminant;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bellwether_election::{Arbiter, Claim, Election, Epoch, Member, Number, Role, ServerId};
+use bellwether_election::{Arbiter, Claim, Election, Epoch, Member, Number, Role};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::assistant;
 use crate::client_url;
 use crate::config::{Config, ConfigError};
 use crate::database::{self, ClaimError, ConnectError, Database, Fence};
-use crate::endpoint::{self, Cluster, Page};
+use crate::endpoint::{self, Page};
 use crate::own_thread::OwnThread;
 use crate::peer::{Directory, Flush, PeerSettings, PeerTransport};
 use crate::pipeline::Pipeline;
+use crate::server_state::ServerState;
 
 /// How long the last messages to the peers may take when a server leaves.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,7 +35,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that has taken its ports and joined the election. It serves nobody until it [runs](Self::run).
 pub struct Server {
-    cluster: Arc<Cluster>,
+    state: Arc<ServerState>,
+    page: Option<Page>,
     listener: TcpListener,
     client_address: SocketAddr,
     peer_address: SocketAddr,
@@ -45,7 +48,7 @@ pub struct Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("id", &self.cluster.config.id)
+            .field("id", &self.state.config.id)
             .field("client_address", &self.client_address)
             .field("peer_address", &self.peer_address)
             .finish_non_exhaustive()
@@ -155,17 +158,17 @@ impl Server {
             let election = Election::start(timing, me, peers, transport, arbiter);
             (election.map_err(ConfigError::from)?, flush)
         };
-        let cluster = Cluster {
+        let state = ServerState {
             config,
             database,
             directory,
             election,
             pipeline,
-            page,
-            since: SystemTime::now().into(),
+            role_changed_at: SystemTime::now().into(),
         };
         Ok(Self {
-            cluster: Arc::new(cluster),
+            state: Arc::new(state),
+            page,
             listener,
             client_address,
             peer_address,
@@ -186,14 +189,14 @@ impl Server {
 
     /// The server's role, now and at every change.
     pub fn role(&self) -> watch::Receiver<Role> {
-        self.cluster.election.role()
+        self.state.election.role()
     }
 
     /// The server's pipeline, for commands of the program it is embedded in. It refuses them unless this
     /// server is coordinator. When to lead and to retire is the server's to say. Where the future of
     /// [`run`](Self::run) is dropped, drop this too: what is left of the server would go on to lead.
     pub fn pipeline(&self) -> Pipeline {
-        self.cluster.pipeline.clone()
+        self.state.pipeline.clone()
     }
 
     /// Serves until `shutdown` completes, then leaves in order: the command in hand is finished, the office
@@ -202,42 +205,46 @@ impl Server {
     /// Dropping the future instead is like a crash: nothing committed is lost, and another server takes over.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
-            cluster,
+            state,
+            page,
             listener,
             flush,
             election_thread,
             ..
         } = self;
         let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(keep_pipeline_in_step(Arc::clone(&cluster)));
-        tasks.spawn(report_fitness(
-            cluster.election.clone(),
-            cluster.database.clone(),
-            cluster.directory.clone(),
+        let mut running = JoinSet::new();
+        running.spawn(tasks::keep_pipeline_in_step(Arc::clone(&state)));
+        running.spawn(tasks::report_fitness(
+            state.election.clone(),
+            state.database.clone(),
+            state.directory.clone(),
         ));
-        tasks.spawn(report_fencing(cluster.election.clone(), cluster.pipeline.clone()));
-        tasks.spawn(watch_since(Arc::clone(&cluster)));
-        tasks.spawn(database::watch_access(cluster.database.clone()));
-        tasks.spawn(report_trouble(cluster.database.clone()));
-        if cluster.config.assist_failover {
-            let election = cluster.election.clone();
-            let pipeline = cluster.pipeline.clone();
+        running.spawn(tasks::report_fencing(
+            state.election.clone(),
+            state.pipeline.clone(),
+        ));
+        running.spawn(tasks::note_role_changes(Arc::clone(&state)));
+        running.spawn(database::watch_access(state.database.clone()));
+        running.spawn(tasks::report_trouble(state.database.clone()));
+        if state.config.assist_failover {
+            let election = state.election.clone();
+            let pipeline = state.pipeline.clone();
             let leads = move || assistant::assists(&election.view()) && !pipeline.may_have_caused_a_loss();
-            tasks.spawn(database::assist(cluster.database.clone(), leads));
+            running.spawn(database::assist(state.database.clone(), leads));
         }
-        let endpoint = tokio::spawn(endpoint::serve(Arc::clone(&cluster), listener, stopped));
+        let endpoint = tokio::spawn(endpoint::serve(Arc::clone(&state), page, listener, stopped));
 
         shutdown.await;
         info!("leaving: finishing the command in hand and handing over");
-        cluster.election.leave().await;
+        state.election.leave().await;
         stop.send_replace(true);
         flush.wait(FLUSH_TIMEOUT).await;
         election_thread.end().await;
         if tokio::time::timeout(DRAIN_TIMEOUT, endpoint).await.is_err() {
             warn!("some clients did not take their answers in time");
         }
-        cluster.pipeline.retire().await;
+        state.pipeline.retire().await;
         info!("left");
     }
 }
@@ -283,127 +290,5 @@ impl Arbiter for FenceArbiter {
             .unwrap_or(Err(ClaimError::CutShort))
             .map(Epoch)
             .map(Some)
-    }
-}
-
-/// The pipeline leads exactly while this server is coordinator.
-async fn keep_pipeline_in_step(cluster: Arc<Cluster>) {
-    let Cluster {
-        election, pipeline, ..
-    } = &*cluster;
-    let mut role = election.role();
-    loop {
-        let now = role.borrow_and_update().clone();
-        match now {
-            Role::Coordinator { epoch } => {
-                if let Err(error) = pipeline.lead(epoch.0).await {
-                    // Another claim of this server has taken its place; its epoch follows.
-                    warn!(%error, "cannot begin to lead");
-                    election.step_down(epoch);
-                }
-            }
-            Role::Draining { epoch, .. } => {
-                pipeline.retire().await;
-                election.drained(epoch);
-            }
-            _ => pipeline.retire().await,
-        }
-        if role.changed().await.is_err() {
-            return pipeline.retire().await;
-        }
-    }
-}
-
-/// A server that sees no primary does not stand, nor does one that the others refuse.
-async fn report_fitness(election: Election, database: Database, directory: Directory) {
-    let mut health = database.health();
-    let mut reception = directory.reception();
-    let mut role = election.role();
-    let mut said_shut_out = None;
-    loop {
-        if matches!(
-            *role.borrow_and_update(),
-            Role::Coordinator { .. } | Role::Follower { .. }
-        ) {
-            directory.accepted();
-        }
-        let available = health.borrow_and_update().available;
-        let shut_out = reception.borrow_and_update().shut_out();
-        if said_shut_out != shut_out {
-            match &shut_out {
-                Some(why) => warn!("{why}"),
-                None => info!("no longer refused by all: it may stand"),
-            }
-            said_shut_out.clone_from(&shut_out);
-        }
-        election.set_fit(available && shut_out.is_none());
-        // Only what changes fitness matters; the topology changes for many other reasons.
-        let changed = tokio::select! {
-            changed = health.wait_for(|health| health.available != available) => changed.is_ok(),
-            changed = reception.wait_for(|reception| reception.shut_out() != shut_out) => changed.is_ok(),
-            changed = role.changed() => match changed {
-                Ok(()) => true,
-                Err(_) => return,
-            },
-        };
-        if !changed {
-            return error!("the watch on what makes this server fit has ended");
-        }
-    }
-}
-
-/// Writes to the log what trouble there is with MongoDB, at each change of its kind.
-async fn report_trouble(database: Database) {
-    let mut health = database.health();
-    let mut said = None;
-    loop {
-        let now = health.borrow_and_update().clone();
-        let kind = now.trouble.as_ref().map(discriminant);
-        if said != Some(kind) {
-            match now.error {
-                None => info!(primary = now.primary, "MongoDB has a primary"),
-                Some(error) if now.available => warn!(error, "MongoDB cannot commit"),
-                Some(error) if now.primary.is_some() => warn!(error, "MongoDB refuses this server"),
-                Some(error) => warn!(error, "MongoDB has no reachable primary"),
-            }
-            said = Some(kind);
-        }
-        if health.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn report_fencing(election: Election, pipeline: Pipeline) {
-    let mut fenced = pipeline.fenced();
-    while fenced.changed().await.is_ok() {
-        let epoch = *fenced.borrow_and_update();
-        if let Some(epoch) = epoch {
-            warn!(
-                epoch,
-                "a newer coordinator has been granted an epoch: stepping down"
-            );
-            election.step_down(Epoch(epoch));
-        }
-    }
-}
-
-async fn watch_since(cluster: Arc<Cluster>) {
-    let mut role = cluster.election.role();
-    while role.changed().await.is_ok() {
-        role.borrow_and_update();
-        cluster.since.set(SystemTime::now());
-    }
-}
-
-impl Cluster {
-    /// The coordinator this server knows, itself included.
-    pub(crate) fn coordinator(&self) -> Option<ServerId> {
-        match &*self.election.role().borrow() {
-            Role::Follower { coordinator } => Some(coordinator.rank.id.clone()),
-            Role::Coordinator { .. } => Some(self.config.id.clone()),
-            Role::Draining { successor, .. } => successor.clone(),
-            _ => None,
-        }
     }
 }
