@@ -86,9 +86,9 @@ mod endpoint;
 #[doc(hidden)]
 pub mod fuzzing;
 mod log_throttle;
-mod newcomers;
 mod own_thread;
 mod peer;
+mod pending_connections;
 mod pipeline;
 
 mod server;

@@ -18,9 +18,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::Routers;
-use super::lingering::Lingering;
-use super::overflow::Overflow;
-use super::places::{NoPlace, Place, Places};
+use super::connection_limit::{ConnectionLimit, ConnectionPermit, LimitReached};
+use super::lingering_close::LingeringClose;
+use super::reject::Rejector;
 use crate::config::ClientLimits;
 use crate::log_throttle::LogThrottle;
 
@@ -30,12 +30,12 @@ const BUFFER: usize = 16 * 1024;
 pub(super) async fn serve(
     listener: TcpListener,
     routers: Routers,
-    places: &Arc<Places>,
+    connection_limit: &Arc<ConnectionLimit>,
     limits: &ClientLimits,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut overflow = Overflow::new(&routers.health);
-    let door = Door::new(routers.all, limits, stopped.clone());
+    let mut rejector = Rejector::new(&routers.health);
+    let http_connections = HttpConnections::new(routers.all, limits, stopped.clone());
     let rejections = RejectionLog::default();
     loop {
         let accepted = tokio::select! {
@@ -46,11 +46,11 @@ pub(super) async fn serve(
             Ok((stream, from)) => {
                 // Answers are small and awaited one by one.
                 let _ = stream.set_nodelay(true);
-                match places.take(from.ip()) {
-                    Ok(place) => door.open(stream, from, place),
-                    Err(no_place) => {
-                        rejections.refused(from, no_place);
-                        overflow.answer(stream, no_place);
+                match connection_limit.take(from.ip()) {
+                    Ok(permit) => http_connections.open(stream, from, permit),
+                    Err(limit_reached) => {
+                        rejections.refused(from, limit_reached);
+                        rejector.answer(stream, limit_reached);
                     }
                 }
             }
@@ -62,12 +62,12 @@ pub(super) async fn serve(
         }
     }
     drop(listener);
-    // Every connection, upgraded ones too, holds a place until it ends.
-    places.all_free().await;
+    // Every connection, upgraded ones too, holds a permit until it ends.
+    connection_limit.all_free().await;
 }
 
-/// Serves connections that have a place.
-struct Door {
+/// Serves connections that have a permit.
+struct HttpConnections {
     http: http1::Builder,
     router: Router,
     stopped: watch::Receiver<bool>,
@@ -77,7 +77,7 @@ struct Door {
     more_time: Duration,
 }
 
-impl Door {
+impl HttpConnections {
     fn new(router: Router, limits: &ClientLimits, stopped: watch::Receiver<bool>) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
@@ -92,14 +92,14 @@ impl Door {
         }
     }
 
-    fn open(&self, stream: TcpStream, from: SocketAddr, place: Place) {
+    fn open(&self, stream: TcpStream, from: SocketAddr, permit: ConnectionPermit) {
         let router = TowerToHyperService::new(self.router.clone());
-        let site = place.site();
+        let site = permit.site();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Arc::clone(&site));
             router.call(request)
         });
-        let stream = TokioIo::new(Lingering::new(stream, place));
+        let stream = TokioIo::new(LingeringClose::new(stream, permit));
         let connection = self.http.serve_connection(stream, service).with_upgrades();
         let mut stopped = self.stopped.clone();
         let (time, more_time) = (self.time, self.more_time);
@@ -114,7 +114,7 @@ impl Door {
                 Ok(result) => Ok(result),
                 Err(()) => {
                     connection.as_mut().graceful_shutdown();
-                    // Or who takes no answer would keep its place for ever.
+                    // A client that takes no answer must not keep its permit.
                     timeout(more_time, connection).await
                 }
             };
@@ -130,20 +130,20 @@ impl Door {
 /// What the log says of connections that are not served.
 #[derive(Default)]
 struct RejectionLog {
-    at_all: LogThrottle,
-    for_address: LogThrottle,
+    of_server: LogThrottle,
+    of_address: LogThrottle,
     not_accepted: LogThrottle,
 }
 
 impl RejectionLog {
-    fn refused(&self, from: SocketAddr, no_place: NoPlace) {
-        let (throttle, reason) = match no_place {
-            NoPlace::AtAll => (
-                &self.at_all,
+    fn refused(&self, from: SocketAddr, limit_reached: LimitReached) {
+        let (throttle, reason) = match limit_reached {
+            LimitReached::Server => (
+                &self.of_server,
                 "refusing a client's connection: as many are open as --connections allows",
             ),
-            NoPlace::ForAddress => (
-                &self.for_address,
+            LimitReached::Address => (
+                &self.of_address,
                 "refusing a client's connection: as many are open from its address as --connections-per-address allows",
             ),
         };

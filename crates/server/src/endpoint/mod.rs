@@ -1,18 +1,18 @@
 //! What clients connect to: WebSocket at `/v1`, health and status, and the page.
 
 mod accept;
-mod budget;
+mod connection_limit;
 mod ending;
 mod error_text;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod handshake;
-mod lingering;
+mod lingering_close;
 mod origin;
-mod overflow;
 mod page;
-mod places;
+mod reject;
 mod replies;
+mod reply_budget;
 mod session;
 mod site;
 mod socket;
@@ -31,10 +31,10 @@ use tokio::sync::watch;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::server_state::ServerState;
-use budget::Budget;
+use connection_limit::ConnectionLimit;
 use origin::RefusalLog;
 pub(crate) use page::Page;
-use places::Places;
+use reply_budget::ReplyBudget;
 use workers::Workers;
 
 /// The context of a request.
@@ -44,8 +44,8 @@ struct Context {
     page: Option<Page>,
     /// Set when the server leaves.
     stopped: watch::Receiver<bool>,
-    replies: Arc<Budget>,
-    places: Arc<Places>,
+    replies: Arc<ReplyBudget>,
+    connection_limit: Arc<ConnectionLimit>,
     workers: Arc<Workers>,
     refusal_log: Arc<RefusalLog>,
 }
@@ -63,8 +63,8 @@ pub(crate) async fn serve(
         server: Arc::clone(&server),
         page,
         stopped: stopped.clone(),
-        replies: Budget::new(limits.reply_bytes),
-        places: Places::new(limits, workers.share()),
+        replies: ReplyBudget::new(limits.reply_bytes),
+        connection_limit: ConnectionLimit::new(limits, workers.share()),
         workers,
         refusal_log: Arc::default(),
     };
@@ -72,10 +72,10 @@ pub(crate) async fn serve(
         all: all(&context),
         health: with_headers(health(), &context),
     };
-    accept::serve(listener, routers, &context.places, limits, stopped).await;
+    accept::serve(listener, routers, &context.connection_limit, limits, stopped).await;
 }
 
-/// What is answered: on connections that have a place, and on those that have none.
+/// The routes for connections with a permit, and those for connections without one.
 struct Routers {
     all: Router,
     health: Router,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 
-use super::budget::{Budget, Held, SMALL};
+use super::reply_budget::{ReplyBudget, Reservation, SMALL};
 
 /// How long to stay away when too many replies wait to be taken: about as long as those who take theirs need.
 const ROOM_AGAIN: Duration = Duration::from_secs(1);
@@ -14,7 +14,7 @@ const ROOM_AGAIN: Duration = Duration::from_secs(1);
 const FIRST_REPLY: usize = 64 * 1024;
 
 pub(super) struct Replies {
-    budget: Arc<Budget>,
+    reply_budget: Arc<ReplyBudget>,
     group: u64,
     /// Bytes that the replies to reads under way are expected to take.
     expected: usize,
@@ -26,13 +26,13 @@ pub(super) struct Replies {
 pub(super) struct Expected {
     /// Bytes of the connection's own share.
     bytes: usize,
-    held: Held,
+    held: Reservation,
 }
 
 impl Replies {
-    pub(super) fn new(budget: &Arc<Budget>, group: u64) -> Self {
+    pub(super) fn new(reply_budget: &Arc<ReplyBudget>, group: u64) -> Self {
         Self {
-            budget: Arc::clone(budget),
+            reply_budget: Arc::clone(reply_budget),
             group,
             expected: 0,
             last: None,
@@ -51,7 +51,7 @@ impl Replies {
     pub(super) fn expect(&mut self, unsent: usize) -> Result<Expected, ErrorFrame> {
         // Nothing is known of the first one, and it must not be refused for what it may not need.
         let hold = self.last.unwrap_or(SMALL);
-        let Some(held) = self.budget.hold(hold, unsent + self.expected, self.group) else {
+        let Some(held) = self.reply_budget.hold(hold, unsent + self.expected, self.group) else {
             // The next read may have a short reply, and must not be refused for the last one's, too.
             self.last = None;
             return Err(no_room(Outcome::NotExecuted));
@@ -62,7 +62,7 @@ impl Replies {
     }
 
     /// Turns what was expected into what it is: `size` bytes. Nothing if there is no room for that.
-    pub(super) fn settle(&mut self, expected: Expected, size: usize, unsent: usize) -> Option<Held> {
+    pub(super) fn settle(&mut self, expected: Expected, size: usize, unsent: usize) -> Option<Reservation> {
         self.expected -= expected.bytes;
         expected.held.instead(size, unsent + self.expected)
     }
@@ -73,8 +73,8 @@ impl Replies {
     }
 
     /// Takes room for an answer that was not expected. Nothing if there is none.
-    pub(super) fn hold(&self, size: usize, unsent: usize) -> Option<Held> {
-        self.budget.hold(size, unsent + self.expected, self.group)
+    pub(super) fn hold(&self, size: usize, unsent: usize) -> Option<Reservation> {
+        self.reply_budget.hold(size, unsent + self.expected, self.group)
     }
 }
 
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn the_next_reply_is_expected_to_be_like_the_last() {
-        let budget = Budget::new(1_000_000);
-        let mut replies = Replies::new(&budget, 1);
+        let reply_budget = ReplyBudget::new(1_000_000);
+        let mut replies = Replies::new(&reply_budget, 1);
         let first = replies.expect(0).unwrap();
         assert_eq!(replies.expected(), FIRST_REPLY);
         replies.learn(300_000);
@@ -118,10 +118,10 @@ mod tests {
 
     #[test]
     fn a_long_reply_refuses_one_read_and_not_those_after_it() {
-        let budget = Budget::new(1_000_000);
-        let mut replies = Replies::new(&budget, 1);
+        let reply_budget = ReplyBudget::new(1_000_000);
+        let mut replies = Replies::new(&reply_budget, 1);
         replies.learn(900_000);
-        let _others = budget.hold(999_000, 0, 2).unwrap();
+        let _others = reply_budget.hold(999_000, 0, 2).unwrap();
         let refusal = replies.expect(0).err().unwrap();
         assert_eq!(
             (refusal.code, refusal.outcome),

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use super::budget::Held;
+use super::reply_budget::Reservation;
 
 /// A long message is sent in parts of this size (RFC 6455, section 5.4). The socket's own buffer grows to the
 /// largest part it was given and never shrinks, and there is one for each connection.
@@ -46,8 +46,8 @@ pub(super) struct Socket<S> {
 enum Outgoing {
     Text {
         text: Bytes,
-        /// Held until the client has taken the text.
-        _held: Option<Held>,
+        /// Reservation until the client has taken the text.
+        _held: Option<Reservation>,
     },
     Control(Message),
 }
@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Sends a text message when all before it are taken, and holds what is held for it until then.
-    pub(super) fn put(&mut self, text: String, held: Option<Held>) {
+    pub(super) fn put(&mut self, text: String, held: Option<Reservation>) {
         self.unsent += text.len();
         self.put_behind(Outgoing::Text {
             text: text.into(),

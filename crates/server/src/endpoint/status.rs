@@ -43,5 +43,5 @@ pub(super) async fn readyz(State(context): State<Context>) -> Response {
 }
 
 pub(super) async fn status(State(context): State<Context>) -> Json<Status> {
-    Json(context.server.status(context.places.counts()))
+    Json(context.server.status(context.connection_limit.counts()))
 }

@@ -26,7 +26,7 @@ use super::{
     CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PeerSecrets, PeerSettings, QUEUE, Socket, browser,
 };
 use crate::log_throttle::LogThrottle;
-use crate::newcomers::{Newcomers, Settled};
+use crate::pending_connections::{Authenticated, PendingConnections};
 
 /// Connections of all peers together, so that no one of them can take every file descriptor.
 const MAX_CONNECTIONS: usize = 1024;
@@ -60,7 +60,7 @@ impl Acceptor {
         let acceptor = Arc::new(self);
         // Dropping the set ends every connection in it.
         let mut connections = JoinSet::new();
-        let mut strangers = Newcomers::new(MAX_STRANGERS);
+        let mut strangers = PendingConnections::new(MAX_STRANGERS);
         let not_accepted = LogThrottle::default();
         loop {
             match listener.accept().await {
@@ -71,7 +71,7 @@ impl Acceptor {
                         acceptor.rejections.warn(None, from, reason);
                         continue;
                     }
-                    let known = Settled::default();
+                    let known = Authenticated::default();
                     let task = connections.spawn(Arc::clone(&acceptor).serve(stream, from, known.clone()));
                     strangers.add(task, known);
                 }
@@ -86,7 +86,7 @@ impl Acceptor {
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr, known: Settled) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr, known: Authenticated) {
         let accepted = timeout(CONNECT_TIMEOUT, self.greet(stream, from)).await;
         let Ok(Some(mut conversation)) = accepted else {
             return;

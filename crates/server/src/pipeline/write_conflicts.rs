@@ -13,7 +13,7 @@ use super::transaction_session::TransactionSession;
 use crate::database::{Database, Fence};
 
 /// Fewer are met in passing: with those who write to the same data by other ways.
-const PATIENCE: u32 = 3;
+const MANY: u32 = 3;
 /// A session is not ended more often.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -26,7 +26,7 @@ pub(super) struct WriteConflicts {
 
 impl WriteConflicts {
     pub(super) fn are_many(&self) -> bool {
-        self.count >= PATIENCE
+        self.count >= MANY
     }
 
     /// Must not be dropped before it ends: the driver's futures are not cancellation-safe.

@@ -1,4 +1,4 @@
-//! Who may be connected: so many at a time, and so many of them from one address.
+//! The limits on open connections: of all clients, and of one address.
 
 use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv6Addr};
@@ -14,13 +14,13 @@ use super::site::Site;
 use crate::config::{AddressRange, ClientLimits};
 
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ConnectionLimit {
     max: usize,
     max_per_address: Option<usize>,
     shared: Vec<AddressRange>,
     taken: watch::Sender<Taken>,
     refused: AtomicU64,
-    /// How much work one source may have under way: see [`Site::new`].
+    /// Limit for the work that one source may have under way: see [`Site::new`].
     at_work: usize,
     groups: RandomState,
     /// Connections from shared addresses so far.
@@ -41,32 +41,32 @@ struct Here {
     site: Arc<Site>,
 }
 
-/// Why a connection has no place.
+/// The limit that leaves no permit for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoPlace {
-    /// All are taken.
-    AtAll,
-    /// Its address has as many as it may have.
-    ForAddress,
+pub(super) enum LimitReached {
+    /// Of the server.
+    Server,
+    /// Of the client's address.
+    Address,
 }
 
-/// A connection's place, until this is dropped.
+/// The right to keep one connection open. Dropping it frees the right for another connection.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct ConnectionPermit {
+    connection_limit: Arc<ConnectionLimit>,
     address: IpAddr,
     site: Arc<Site>,
 }
 
-impl Place {
+impl ConnectionPermit {
     /// The source that the connection counts as.
     pub(super) fn site(&self) -> Arc<Site> {
         Arc::clone(&self.site)
     }
 }
 
-impl Places {
-    /// `at_work` is how much work one source may have under way: see [`Site::new`].
+impl ConnectionLimit {
+    /// `at_work` limits the work that one source may have under way: see [`Site::new`].
     pub(super) fn new(limits: &ClientLimits, at_work: usize) -> Arc<Self> {
         Arc::new(Self {
             max: limits.connections,
@@ -80,7 +80,7 @@ impl Places {
         })
     }
 
-    pub(super) fn take(self: &Arc<Self>, from: IpAddr) -> Result<Place, NoPlace> {
+    pub(super) fn take(self: &Arc<Self>, from: IpAddr) -> Result<ConnectionPermit, LimitReached> {
         let address = same_for_one_client(from);
         let shared = self.shared.iter().any(|range| range.contains(from));
         let max_per_address = self.max_per_address.filter(|_| !shared);
@@ -88,14 +88,14 @@ impl Places {
             let number = self.of_shared.fetch_add(1, Ordering::Relaxed);
             Site::new(self.groups.hash_one((address, number)), self.at_work)
         });
-        let mut result = Err(NoPlace::AtAll);
+        let mut result = Err(LimitReached::Server);
         self.taken.send_if_modified(|taken| {
             let here = taken.by_address.get(&address).map_or(0, |here| here.count);
             if taken.all >= self.max {
                 return false;
             }
             if max_per_address.is_some_and(|max| here >= max) {
-                result = Err(NoPlace::ForAddress);
+                result = Err(LimitReached::Address);
                 return false;
             }
             taken.all += 1;
@@ -110,14 +110,14 @@ impl Places {
         if result.is_err() {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
-        result.map(|site| Place {
-            places: Arc::clone(self),
+        result.map(|site| ConnectionPermit {
+            connection_limit: Arc::clone(self),
             address,
             site,
         })
     }
 
-    /// Returns when no place is taken.
+    /// Waits until all connections have ended.
     pub(super) async fn all_free(&self) {
         // The sender is here, so it cannot fail.
         let _ = self.taken.subscribe().wait_for(|taken| taken.all == 0).await;
@@ -131,9 +131,9 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.places.taken.send_modify(|taken| {
+        self.connection_limit.taken.send_modify(|taken| {
             taken.all -= 1;
             if let Some(here) = taken.by_address.get_mut(&self.address) {
                 here.count -= 1;
@@ -157,14 +157,14 @@ fn same_for_one_client(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn places(max: usize, max_per_address: Option<usize>, shared: &[&str]) -> Arc<Places> {
+    fn connection_limit(max: usize, max_per_address: Option<usize>, shared: &[&str]) -> Arc<ConnectionLimit> {
         let limits = ClientLimits {
             connections: max,
             connections_per_address: max_per_address,
             shared_addresses: shared.iter().map(|range| range.parse().unwrap()).collect(),
             ..ClientLimits::default()
         };
-        Places::new(&limits, 1)
+        ConnectionLimit::new(&limits, 1)
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -173,51 +173,63 @@ mod tests {
 
     #[test]
     fn one_address_leaves_places_to_others() {
-        let places = places(3, Some(2), &[]);
-        let first = places.take(ip("10.0.0.1")).unwrap();
-        let _second = places.take(ip("10.0.0.1")).unwrap();
-        assert_eq!(places.take(ip("10.0.0.1")).unwrap_err(), NoPlace::ForAddress);
-        let _other = places.take(ip("10.0.0.2")).unwrap();
-        assert_eq!(places.take(ip("10.0.0.3")).unwrap_err(), NoPlace::AtAll);
+        let connection_limit = connection_limit(3, Some(2), &[]);
+        let first = connection_limit.take(ip("10.0.0.1")).unwrap();
+        let _second = connection_limit.take(ip("10.0.0.1")).unwrap();
+        assert_eq!(
+            connection_limit.take(ip("10.0.0.1")).unwrap_err(),
+            LimitReached::Address
+        );
+        let _other = connection_limit.take(ip("10.0.0.2")).unwrap();
+        assert_eq!(
+            connection_limit.take(ip("10.0.0.3")).unwrap_err(),
+            LimitReached::Server
+        );
         drop(first);
-        let _again = places.take(ip("10.0.0.1")).unwrap();
-        assert_eq!(places.counts(), ConnectionCounts { open: 3, refused: 2 });
+        let _again = connection_limit.take(ip("10.0.0.1")).unwrap();
+        assert_eq!(
+            connection_limit.counts(),
+            ConnectionCounts { open: 3, refused: 2 }
+        );
     }
 
     #[test]
     fn nothing_is_kept_of_who_has_left() {
-        let places = places(1_000, Some(2), &[]);
+        let connection_limit = connection_limit(1_000, Some(2), &[]);
         for n in 0..1_000_u32 {
-            drop(places.take(IpAddr::from(n.to_be_bytes())).unwrap());
+            drop(connection_limit.take(IpAddr::from(n.to_be_bytes())).unwrap());
         }
-        assert!(places.taken.borrow().by_address.is_empty());
-        assert_eq!(places.counts().open, 0);
+        assert!(connection_limit.taken.borrow().by_address.is_empty());
+        assert_eq!(connection_limit.counts().open, 0);
     }
 
     #[test]
     fn a_64_of_ipv6_is_one_address_and_ipv4_has_two_names() {
-        let places = places(100, Some(1), &[]);
-        let _one = places.take(ip("2001:db8:0:1::1")).unwrap();
-        assert!(places.take(ip("2001:db8:0:1:ffff::2")).is_err());
-        let _next = places.take(ip("2001:db8:0:2::1")).unwrap();
-        let _four = places.take(ip("10.0.0.1")).unwrap();
-        assert!(places.take(ip("::ffff:10.0.0.1")).is_err());
-        let _other_four = places.take(ip("::ffff:10.0.0.2")).unwrap();
+        let connection_limit = connection_limit(100, Some(1), &[]);
+        let _one = connection_limit.take(ip("2001:db8:0:1::1")).unwrap();
+        assert!(connection_limit.take(ip("2001:db8:0:1:ffff::2")).is_err());
+        let _next = connection_limit.take(ip("2001:db8:0:2::1")).unwrap();
+        let _four = connection_limit.take(ip("10.0.0.1")).unwrap();
+        assert!(connection_limit.take(ip("::ffff:10.0.0.1")).is_err());
+        let _other_four = connection_limit.take(ip("::ffff:10.0.0.2")).unwrap();
     }
 
     #[test]
     fn a_shared_address_has_the_limit_of_all_only() {
-        let places = places(3, Some(1), &["10.0.0.0/8", "::1"]);
+        let connection_limit = connection_limit(3, Some(1), &["10.0.0.0/8", "::1"]);
         let _proxy: Vec<_> = ["10.1.2.3", "::ffff:10.1.2.3", "::1"]
-            .map(|address| places.take(ip(address)).unwrap())
+            .map(|address| connection_limit.take(ip(address)).unwrap())
             .into();
-        assert_eq!(places.take(ip("10.1.2.3")).unwrap_err(), NoPlace::AtAll);
+        assert_eq!(
+            connection_limit.take(ip("10.1.2.3")).unwrap_err(),
+            LimitReached::Server
+        );
     }
 
     #[test]
     fn connections_of_an_address_are_one_source_unless_it_is_shared() {
-        let places = places(100, None, &["10.9.0.0/16"]);
-        let group = |address: &str| places.take(ip(address)).unwrap().site().group();
+        let connection_limit = connection_limit(100, None, &["10.9.0.0/16"]);
+        let group = |address: &str| connection_limit.take(ip(address)).unwrap().site().group();
         assert_eq!(group("10.0.0.1"), group("10.0.0.1"), "also when it comes again");
         assert_ne!(group("10.0.0.1"), group("10.0.0.2"));
         assert_eq!(group("2001:db8:0:1::1"), group("2001:db8:0:1::2"));
@@ -226,8 +238,10 @@ mod tests {
 
     #[test]
     fn none_is_no_limit() {
-        let places = places(1_000, None, &[]);
-        let taken: Vec<_> = (0..1_000).map(|_| places.take(ip("10.0.0.1"))).collect();
+        let connection_limit = connection_limit(1_000, None, &[]);
+        let taken: Vec<_> = (0..1_000)
+            .map(|_| connection_limit.take(ip("10.0.0.1")))
+            .collect();
         assert!(taken.iter().all(Result::is_ok));
     }
 }

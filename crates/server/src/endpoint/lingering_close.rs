@@ -14,17 +14,17 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::places::Place;
+use super::connection_limit::ConnectionPermit;
 
 /// How long a client may take to notice that nobody listens any more.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A connection with its place among those allowed; it keeps the place until it is closed.
-pub(super) struct Lingering(Option<(TcpStream, Place)>);
+/// A connection that keeps its permit until the lingering close has ended.
+pub(super) struct LingeringClose(Option<(TcpStream, ConnectionPermit)>);
 
-impl Lingering {
-    pub(super) fn new(stream: TcpStream, place: Place) -> Self {
-        Self(Some((stream, place)))
+impl LingeringClose {
+    pub(super) fn new(stream: TcpStream, permit: ConnectionPermit) -> Self {
+        Self(Some((stream, permit)))
     }
 
     /// The stream is there until the drop takes it.
@@ -36,15 +36,15 @@ impl Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl Drop for LingeringClose {
     fn drop(&mut self) {
-        if let Some((stream, place)) = self.0.take()
+        if let Some((stream, permit)) = self.0.take()
             && let Ok(runtime) = Handle::try_current()
         {
             runtime.spawn(async move {
                 // Too slow is the client's loss.
                 let _ = timeout(LINGER, until_closed(stream)).await;
-                drop(place);
+                drop(permit);
             });
         }
     }
@@ -58,13 +58,13 @@ pub(super) async fn until_closed(mut stream: TcpStream) -> Result<()> {
     Ok(())
 }
 
-impl AsyncRead for Lingering {
+impl AsyncRead for LingeringClose {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         self.stream()?.poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Lingering {
+impl AsyncWrite for LingeringClose {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         self.stream()?.poll_write(cx, buf)
     }

@@ -1,7 +1,7 @@
-//! How many bytes of replies may be under way to clients, on all connections together.
+//! The limit on the bytes of replies that are under way to clients, on all connections together.
 //!
-//! A read's reply is counted from before the read begins, by what the connection's last one took; so what finds no room
-//! is refused before MongoDB has worked on it.
+//! The reply to a read is counted before the read begins, by the size of the connection's last reply. So a read without
+//! room for its reply is refused before MongoDB has worked on it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) const SMALL: usize = 1024;
 
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct ReplyBudget {
     max: usize,
     used: Mutex<Used>,
 }
@@ -22,15 +22,15 @@ struct Used {
     by_group: HashMap<u64, usize>,
 }
 
-/// Bytes that are held until this is dropped.
+/// Bytes that are reserved until this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
-    budget: Arc<Budget>,
+pub(super) struct Reservation {
+    reply_budget: Arc<ReplyBudget>,
     group: u64,
     pub(super) bytes: usize,
 }
 
-impl Budget {
+impl ReplyBudget {
     pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
             max,
@@ -43,14 +43,14 @@ impl Budget {
     /// As in the queue, a connection may hold as much as is still free, so that a few that read slowly leave
     /// room for the others. The same holds for all connections of a group together. One reply each of them may hold
     /// whenever it fits.
-    pub(super) fn hold(self: &Arc<Self>, bytes: usize, own: usize, group: u64) -> Option<Held> {
+    pub(super) fn hold(self: &Arc<Self>, bytes: usize, own: usize, group: u64) -> Option<Reservation> {
         let mut used = self.used();
         if !used.fits(self.max, bytes, own, group) {
             return None;
         }
         used.add(group, bytes);
-        Some(Held {
-            budget: Arc::clone(self),
+        Some(Reservation {
+            reply_budget: Arc::clone(self),
             group,
             bytes,
         })
@@ -61,13 +61,13 @@ impl Budget {
     }
 }
 
-impl Held {
+impl Reservation {
     /// Holds another number of bytes instead, for a connection that holds `own` besides; nothing if there is no room.
     pub(super) fn instead(self, bytes: usize, own: usize) -> Option<Self> {
-        let (budget, group) = (Arc::clone(&self.budget), self.group);
-        let mut used = budget.used();
+        let (reply_budget, group) = (Arc::clone(&self.reply_budget), self.group);
+        let mut used = reply_budget.used();
         used.remove(group, self.bytes);
-        let fits = bytes <= self.bytes || used.fits(budget.max, bytes, own, group);
+        let fits = bytes <= self.bytes || used.fits(reply_budget.max, bytes, own, group);
         let mut held = self;
         held.bytes = if fits { bytes } else { 0 };
         used.add(group, held.bytes);
@@ -76,9 +76,9 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.used().remove(self.group, self.bytes);
+        self.reply_budget.used().remove(self.group, self.bytes);
     }
 }
 
@@ -114,45 +114,48 @@ mod tests {
 
     #[test]
     fn gives_back_and_leaves_room_for_others() {
-        let budget = Budget::new(100_000);
-        let first = budget.hold(40_000, 0, 1).unwrap();
-        assert!(budget.hold(40_000, first.bytes, 1).is_none(), "more than is free");
-        let second = budget.hold(20_000, first.bytes, 1);
+        let reply_budget = ReplyBudget::new(100_000);
+        let first = reply_budget.hold(40_000, 0, 1).unwrap();
+        assert!(
+            reply_budget.hold(40_000, first.bytes, 1).is_none(),
+            "more than is free"
+        );
+        let second = reply_budget.hold(20_000, first.bytes, 1);
         assert!(second.is_some());
-        let other = budget.hold(40_000, 0, 2).unwrap();
-        assert!(budget.hold(2_000, 0, 3).is_none(), "full");
-        assert!(budget.hold(SMALL, other.bytes, 2).is_some(), "small");
+        let other = reply_budget.hold(40_000, 0, 2).unwrap();
+        assert!(reply_budget.hold(2_000, 0, 3).is_none(), "full");
+        assert!(reply_budget.hold(SMALL, other.bytes, 2).is_some(), "small");
         drop(second);
-        assert!(budget.hold(20_000, 0, 3).is_some());
+        assert!(reply_budget.hold(20_000, 0, 3).is_some());
     }
 
     #[test]
     fn many_connections_of_one_group_leave_room_for_others() {
-        let budget = Budget::new(100_000);
-        let greedy: Vec<_> = (0..100).map_while(|_| budget.hold(10_000, 0, 1)).collect();
+        let reply_budget = ReplyBudget::new(100_000);
+        let greedy: Vec<_> = (0..100).map_while(|_| reply_budget.hold(10_000, 0, 1)).collect();
         assert_eq!(greedy.len(), 5, "as much as is still free");
-        assert!(budget.hold(40_000, 0, 2).is_some(), "for another group");
+        assert!(reply_budget.hold(40_000, 0, 2).is_some(), "for another group");
         drop(greedy);
-        assert_eq!(budget.used().all, 0);
-        assert!(budget.used().by_group.is_empty());
+        assert_eq!(reply_budget.used().all, 0);
+        assert!(reply_budget.used().by_group.is_empty());
     }
 
     #[test]
     fn an_expectation_becomes_the_size() {
-        let budget = Budget::new(100_000);
-        let expected = budget.hold(SMALL, 0, 1).unwrap();
+        let reply_budget = ReplyBudget::new(100_000);
+        let expected = reply_budget.hold(SMALL, 0, 1).unwrap();
         let larger = expected.instead(90_000, 0).unwrap();
-        assert_eq!(budget.used().all, 90_000);
+        assert_eq!(reply_budget.used().all, 90_000);
         let smaller = larger.instead(60_000, 50_000).unwrap();
         assert_eq!(
-            (smaller.bytes, budget.used().all),
+            (smaller.bytes, reply_budget.used().all),
             (60_000, 60_000),
             "less always fits"
         );
-        let other = budget.hold(SMALL, 0, 2).unwrap();
+        let other = reply_budget.hold(SMALL, 0, 2).unwrap();
         assert!(other.instead(50_000, 0).is_none(), "no room");
         assert_eq!(
-            budget.used().all,
+            reply_budget.used().all,
             60_000,
             "nothing is held for what found no room"
         );

@@ -1,0 +1,84 @@
+//! The answer to a connection beyond the connection limit: HTTP 503. Its client then tries the next server at once.
+//!
+//! Health and status are answered nevertheless. Otherwise an orchestrator would take a full server for a dead one and
+//! restart it. An attacker who floods the server with connections may want just that.
+
+use core::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::connection_limit::LimitReached;
+use super::lingering_close::until_closed;
+use crate::pending_connections::{Authenticated, PendingConnections};
+
+/// Number of connections answered at a time. A newer one replaces the oldest, which gets no answer.
+const MAX: usize = 256;
+/// Time limit for a request of a few hundred bytes and the answer.
+const TIME_LIMIT: Duration = Duration::from_secs(2);
+/// The request's head, and what of the answer waits to be taken.
+const BUFFER: usize = 8 * 1024;
+
+pub(super) struct Rejector {
+    http: http1::Builder,
+    of_server: Router,
+    of_address: Router,
+    answered: PendingConnections,
+}
+
+impl Rejector {
+    /// Rejects all requests but those of the router `health`.
+    pub(super) fn new(health: &Router) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(TIME_LIMIT)
+            .max_buf_size(BUFFER)
+            .keep_alive(false);
+        let with = |limit_reached: LimitReached| {
+            health
+                .clone()
+                .fallback(move || async move { refusal(limit_reached) })
+        };
+        Self {
+            http,
+            of_server: with(LimitReached::Server),
+            of_address: with(LimitReached::Address),
+            answered: PendingConnections::new(MAX),
+        }
+    }
+
+    pub(super) fn answer(&mut self, stream: TcpStream, limit_reached: LimitReached) {
+        let router = match limit_reached {
+            LimitReached::Server => &self.of_server,
+            LimitReached::Address => &self.of_address,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let answered = async move {
+            if let Ok(parts) = connection.without_shutdown().await {
+                let _ = until_closed(parts.io.into_inner()).await;
+            }
+        };
+        let task = tokio::spawn(async move { drop(timeout(TIME_LIMIT, answered).await) });
+        self.answered.add(task.abort_handle(), Authenticated::default());
+    }
+}
+
+/// 503 and not 429, also where it is the client's address that has too many: one behind the same proxy as others
+/// has done nothing wrong, and clients go on to the next server after a 5xx only.
+fn refusal(limit_reached: LimitReached) -> Response {
+    let text = match limit_reached {
+        LimitReached::Server => "this server is at its connection limit; try another server\n",
+        LimitReached::Address => {
+            "this address is at its connection limit on this server; close a connection, or try another server\n"
+        }
+    };
+    let again = [(header::RETRY_AFTER, "1"), (header::CACHE_CONTROL, "no-store")];
+    (StatusCode::SERVICE_UNAVAILABLE, again, text).into_response()
+}
