@@ -42,7 +42,7 @@ impl ServerState {
                 format!("no coordinator, since MongoDB has no reachable primary: {error}")
             }
             Some(error) => format!("no coordinator, since it cannot work with MongoDB: {error}"),
-            None => match self.directory.reception().borrow().shut_out() {
+            None => match self.directory.admission().borrow().shut_out() {
                 Some(why) => format!("no coordinator is known: {why}"),
                 None => "no coordinator: an election is under way".to_owned(),
             },
@@ -83,12 +83,12 @@ impl ServerState {
     pub(crate) fn status(&self, connections: ConnectionCounts) -> Status {
         let view = self.election.view();
         let health = self.database.health().borrow().clone();
-        let reception = self.directory.reception();
+        let admission = self.directory.admission();
         let peer = |peer: PeerView| PeerStatus {
             url: self.directory.url(&peer.id),
             number: peer.member.map(|member| member.rank.number.to_string()),
             connected: peer.connected,
-            error: reception.borrow().refusal(&peer.id).map(str::to_owned),
+            error: admission.borrow().refusal(&peer.id).map(str::to_owned),
             server: peer.id.to_string(),
         };
         Status {

@@ -17,13 +17,13 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tracing::{debug, warn};
 
-use super::conversation::{Conversation, Forged, Sessions};
+use super::connection::{BadMac, Connection, Sessions};
 use super::frame::{Bytes, PeerChallenge, PeerHello, PeerProof, SUBPROTOCOL, SUBPROTOCOLS, to_json};
-use super::proof::{Hellos, Role};
+use super::proof::{Role, Transcript};
 use super::refusal::Refusal;
 use super::rejection_log::RejectionLog;
 use super::{
-    CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PeerSecrets, PeerSettings, QUEUE, Socket, browser,
+    CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, InboundLink, PeerSecrets, PeerSettings, QUEUE, Socket, browser,
 };
 use crate::log_throttle::LogThrottle;
 use crate::pending_connections::{Authenticated, PendingConnections};
@@ -38,7 +38,7 @@ pub(super) struct Acceptor {
     pub(super) settings: Arc<PeerSettings>,
     pub(super) directory: Directory,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) incoming: BTreeMap<ServerId, Incoming>,
+    pub(super) inbound: BTreeMap<ServerId, InboundLink>,
     pub(super) rejections: RejectionLog,
     /// Limits the lines of the log about web pages.
     pub(super) pages: LogThrottle,
@@ -88,25 +88,25 @@ impl Acceptor {
 
     async fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr, known: Authenticated) {
         let accepted = timeout(CONNECT_TIMEOUT, self.greet(stream, from)).await;
-        let Ok(Some(mut conversation)) = accepted else {
+        let Ok(Some(mut connection)) = accepted else {
             return;
         };
         known.set();
         self.directory.accepted();
-        let peer = conversation.peer.clone();
+        let peer = connection.peer.clone();
         // What there is to say to this peer while it cannot be dialled.
         let (outbox, mut messages) = mpsc::channel(QUEUE);
-        if let Some(incoming) = self.incoming.get(&peer) {
-            incoming.is(outbox);
+        if let Some(inbound) = self.inbound.get(&peer) {
+            inbound.attach(outbox);
         }
         let mut heard = Instant::now();
         loop {
             let frame = tokio::select! {
-                Some(message) = messages.recv() => match conversation.say(&message).await {
+                Some(message) = messages.recv() => match connection.send(&message).await {
                     Ok(()) => continue,
                     Err(error) => return debug!(%peer, %error, "the peer's connection ended"),
                 },
-                frame = timeout_at(heard + IDLE_TIMEOUT, conversation.socket.next()) => frame,
+                frame = timeout_at(heard + IDLE_TIMEOUT, connection.socket.next()) => frame,
             };
             let frame = match frame {
                 Err(_) => return debug!(%peer, "nothing heard on the peer's connection, closing it"),
@@ -118,12 +118,12 @@ impl Acceptor {
                 Ok(Some(Ok(frame))) => frame,
             };
             heard = Instant::now();
-            let message = match conversation.read(&frame) {
+            let message = match connection.read(&frame) {
                 Ok(Some(message)) => message,
                 Ok(None) => continue,
-                Err(Forged) => {
+                Err(BadMac) => {
                     let refusal = Refusal::forged(&peer);
-                    let socket = &mut conversation.socket;
+                    let socket = &mut connection.socket;
                     return self.refuse(Some(&peer), from, socket, &refusal).await;
                 }
             };
@@ -135,7 +135,7 @@ impl Acceptor {
     }
 
     /// The handshake. `None` if the connection is not one of ours; the log says why.
-    async fn greet(&self, stream: TcpStream, from: SocketAddr) -> Option<Conversation> {
+    async fn greet(&self, stream: TcpStream, from: SocketAddr) -> Option<Connection> {
         let mut socket = self.upgrade(stream, from).await?;
         let first = socket.next().await?.ok()?;
         let first = first.to_text().unwrap_or_default();
@@ -169,7 +169,7 @@ impl Acceptor {
             Ok(sessions) => {
                 self.directory
                     .set(&theirs.from, theirs.client_url.as_deref(), sessions.is_some());
-                Some(Conversation {
+                Some(Connection {
                     peer: theirs.from,
                     socket,
                     sessions,
@@ -243,7 +243,7 @@ impl Acceptor {
             self.hear_out(known.then_some(caller.id), caller.from, close.as_ref());
             return None;
         }
-        let challenged = Hellos {
+        let challenged = Transcript {
             dialler: caller.first,
             acceptor: &challenge,
         };
@@ -269,15 +269,15 @@ impl Acceptor {
             return Some(Err(refusal.after_proof()));
         }
         let our_hello = to_json(ours);
-        let hellos = Hellos {
+        let transcript = Transcript {
             dialler: caller.first,
             acceptor: &our_hello,
         };
-        let proof = Bytes(hellos.prove(secret, Role::Acceptor));
+        let proof = Bytes(transcript.prove(secret, Role::Acceptor));
         socket.feed(Frame::text(our_hello.as_str())).await.ok()?;
         let proof = to_json(&PeerProof { proof });
         socket.send(Frame::text(proof)).await.ok()?;
-        Some(Ok(Sessions::new(hellos, secret, Role::Acceptor)))
+        Some(Ok(Sessions::new(transcript, secret, Role::Acceptor)))
     }
 
     async fn refuse(

@@ -16,15 +16,15 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
 use tracing::{debug, info, warn};
 
-use super::conversation::{Conversation, Forged, Sessions};
+use super::connection::{BadMac, Connection, Sessions};
 use super::frame::{
     Bytes, PeerChallenge, PeerHello, PeerProof, SUBPROTOCOL, SUBPROTOCOLS, to_json, without_secret,
 };
-use super::proof::{Hellos, Role};
+use super::proof::{Role, Transcript};
 use super::refusal::Refusal;
 use super::rejection_log::printable;
 use super::{
-    CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, Incoming, PING_EVERY, PeerSecrets, PeerSettings, Socket,
+    CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, InboundLink, PING_EVERY, PeerSecrets, PeerSettings, Socket,
 };
 
 /// Short, because a process that is being torn down resets a connection or two before its port refuses them.
@@ -39,7 +39,7 @@ pub(super) struct Dialler {
     pub(super) settings: Arc<PeerSettings>,
     pub(super) directory: Directory,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) incoming: Incoming,
+    pub(super) inbound: InboundLink,
 }
 
 #[derive(Debug, Error)]
@@ -66,13 +66,13 @@ impl Dialler {
         let mut brief_in_a_row = 0_u32;
         loop {
             match self.connect_in_time(&mut messages, &mut reported).await {
-                Ok(conversation) => {
+                Ok(connection) => {
                     complaint.clear();
                     self.directory.linked(&self.peer);
                     info!(peer = %self.peer, address = %self.address, "link up");
                     self.report(&mut reported, Link::Up).await;
                     let began = Instant::now();
-                    let end = self.converse(conversation, &mut messages).await;
+                    let end = self.converse(connection, &mut messages).await;
                     if messages.is_closed() {
                         return;
                     }
@@ -111,7 +111,7 @@ impl Dialler {
 
     /// What is to be reported while the peer is not dialled: whether there is another way to it, and else `link`.
     async fn report_undialled(&self, reported: &mut Option<Link>, link: Link) {
-        let link = if self.incoming.is_there() { Link::Up } else { link };
+        let link = if self.inbound.is_there() { Link::Up } else { link };
         self.report(reported, link).await;
     }
 
@@ -145,7 +145,7 @@ impl Dialler {
         &self,
         messages: &mut mpsc::Receiver<Message>,
         reported: &mut Option<Link>,
-    ) -> Result<Conversation, DialError> {
+    ) -> Result<Connection, DialError> {
         let connected = timeout(CONNECT_TIMEOUT, self.connect());
         let takes_long = sleep(DIALLED_FIRST);
         tokio::pin!(connected, takes_long);
@@ -158,11 +158,11 @@ impl Dialler {
                     otherwise = true;
                     self.report_undialled(reported, Link::Down).await;
                 }
-                () = self.incoming.begins_or_ends(), if otherwise => {
+                () = self.inbound.begins_or_ends(), if otherwise => {
                     self.report_undialled(reported, Link::Down).await;
                 }
-                Some(message) = messages.recv(), if otherwise && self.incoming.is_there() => {
-                    self.incoming.say(message);
+                Some(message) = messages.recv(), if otherwise && self.inbound.is_there() => {
+                    self.inbound.send(message);
                 }
             }
         }
@@ -181,19 +181,19 @@ impl Dialler {
         loop {
             tokio::select! {
                 () = &mut pause => return Ok(()),
-                () = self.incoming.calls() => return Ok(()),
-                () = self.incoming.begins_or_ends() => {
-                    if !self.incoming.is_there() {
+                () = self.inbound.dialled_in() => return Ok(()),
+                () = self.inbound.begins_or_ends() => {
+                    if !self.inbound.is_there() {
                         self.report(reported, Link::Down).await;
                     }
                     return Ok(());
                 }
-                message = messages.recv() => self.incoming.say(message.ok_or(())?),
+                message = messages.recv() => self.inbound.send(message.ok_or(())?),
             }
         }
     }
 
-    async fn connect(&self) -> Result<Conversation, DialError> {
+    async fn connect(&self) -> Result<Connection, DialError> {
         let stream = TcpStream::connect(&self.address)
             .await
             .map_err(|error| match error.kind() {
@@ -226,7 +226,7 @@ impl Dialler {
             Ok((theirs, sessions)) => {
                 let url = theirs.client_url.as_deref();
                 self.directory.set(&self.peer, url, sessions.is_some());
-                Ok(Conversation {
+                Ok(Connection {
                     peer: self.peer.clone(),
                     socket,
                     sessions,
@@ -251,7 +251,7 @@ impl Dialler {
         if self.parse::<PeerChallenge>(&challenge)?.nonce.is_none() {
             return Ok(Err(without_secret(&self.peer, &ours.from)));
         }
-        let challenged = Hellos {
+        let challenged = Transcript {
             dialler: our_hello,
             acceptor: &challenge,
         };
@@ -259,12 +259,12 @@ impl Dialler {
         socket.send(Frame::text(to_json(&PeerProof { proof }))).await?;
         let their_hello = self.next_text(socket).await?;
         let their_proof = self.next_text(socket).await?;
-        let hellos = Hellos {
+        let transcript = Transcript {
             dialler: our_hello,
             acceptor: &their_hello,
         };
         let proven = serde_json::from_str::<PeerProof>(&their_proof)
-            .is_ok_and(|theirs| hellos.proven(secret, Role::Acceptor, &theirs.proof.0));
+            .is_ok_and(|theirs| transcript.proven(secret, Role::Acceptor, &theirs.proof.0));
         if !proven {
             return Ok(Err(Refusal::unproven(
                 format!(
@@ -278,7 +278,10 @@ impl Dialler {
         if let Err(refusal) = self.identify(ours, &theirs) {
             return Ok(Err(refusal.after_proof()));
         }
-        Ok(Ok((theirs, Some(Sessions::new(hellos, secret, Role::Dialler)))))
+        Ok(Ok((
+            theirs,
+            Some(Sessions::new(transcript, secret, Role::Dialler)),
+        )))
     }
 
     /// Checks that what answers is the peer that is dialled.
@@ -331,11 +334,7 @@ impl Dialler {
     }
 
     /// Talks until the connection ends, and returns why it did.
-    async fn converse(
-        &self,
-        mut conversation: Conversation,
-        messages: &mut mpsc::Receiver<Message>,
-    ) -> String {
+    async fn converse(&self, mut connection: Connection, messages: &mut mpsc::Receiver<Message>) -> String {
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -343,10 +342,10 @@ impl Dialler {
             let frame = tokio::select! {
                 message = messages.recv() => {
                     let Some(message) = message else {
-                        let _ = timeout(CONNECT_TIMEOUT, conversation.socket.close(None)).await;
+                        let _ = timeout(CONNECT_TIMEOUT, connection.socket.close(None)).await;
                         return "this server is leaving".to_owned();
                     };
-                    if let Err(error) = conversation.say(&message).await {
+                    if let Err(error) = connection.send(&message).await {
                         return error.to_string();
                     }
                     continue;
@@ -355,12 +354,12 @@ impl Dialler {
                     if heard.elapsed() > IDLE_TIMEOUT {
                         return format!("nothing heard for {IDLE_TIMEOUT:?}");
                     }
-                    if let Err(error) = conversation.socket.send(Frame::Ping(Vec::new().into())).await {
+                    if let Err(error) = connection.socket.send(Frame::Ping(Vec::new().into())).await {
                         return error.to_string();
                     }
                     continue;
                 }
-                frame = conversation.socket.next() => frame,
+                frame = connection.socket.next() => frame,
             };
             let frame = match frame {
                 Some(Ok(Frame::Close(Some(close)))) if !close.reason.is_empty() => {
@@ -372,16 +371,16 @@ impl Dialler {
             };
             heard = Instant::now();
             // The peer talks on the connection it has dialled itself, and here only while it has none.
-            match conversation.read(&frame) {
+            match connection.read(&frame) {
                 Ok(None) => {}
                 Ok(Some(message)) => {
                     let from = self.peer.clone();
                     // An error means that the election has ended, and the last of what it has sent is still to be said.
                     let _ = self.events.send(Event::Message { from, message }).await;
                 }
-                Err(Forged) => {
+                Err(BadMac) => {
                     let refusal = Refusal::forged(&self.peer);
-                    super::refuse(&mut conversation.socket, &refusal).await;
+                    super::refuse(&mut connection.socket, &refusal).await;
                     return refusal.reason;
                 }
             }

@@ -4,13 +4,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bellwether_election::ServerId;
 use tokio::sync::watch;
 
-use super::reception::Reception;
+use super::admission::Admission;
 
 /// What is known of the servers: where clients reach each, as they have said themselves, and how they receive this one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     urls: Arc<RwLock<BTreeMap<ServerId, ClientUrl>>>,
-    reception: Arc<watch::Sender<Reception>>,
+    admission: Arc<watch::Sender<Admission>>,
 }
 
 /// The address at which clients reach a server.
@@ -48,26 +48,26 @@ impl Directory {
     }
 
     /// How the others receive this server, now and at every change.
-    pub(crate) fn reception(&self) -> watch::Receiver<Reception> {
-        self.reception.subscribe()
+    pub(crate) fn admission(&self) -> watch::Receiver<Admission> {
+        self.admission.subscribe()
     }
 
     /// Another server has shown that this one is one of theirs, or this one leads or follows as such.
     pub(crate) fn accepted(&self) {
-        self.reception.send_modify(Reception::accept);
+        self.admission.send_modify(Admission::accept);
     }
 
     pub(super) fn linked(&self, peer: &ServerId) {
-        self.reception.send_modify(|reception| reception.link(peer));
+        self.admission.send_modify(|admission| admission.link(peer));
     }
 
     pub(super) fn refused(&self, peer: &ServerId, reason: &str) {
-        self.reception
-            .send_if_modified(|reception| reception.refuse(peer, reason));
+        self.admission
+            .send_if_modified(|admission| admission.refuse(peer, reason));
     }
 
     pub(super) fn gone(&self, peer: &ServerId) {
-        self.reception
-            .send_if_modified(|reception| reception.forget(peer));
+        self.admission
+            .send_if_modified(|admission| admission.forget(peer));
     }
 }

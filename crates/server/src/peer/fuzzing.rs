@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::frame::{PeerChallenge, PeerHello, PeerProof, to_json};
-use super::proof::{BYTES, Hellos, Role, Session};
+use super::proof::{BYTES, Role, Session, Transcript};
 use super::{PeerSecrets, PeerSecretsError};
 use crate::client_url;
 
@@ -125,16 +125,16 @@ fn tells_nothing(error: &PeerSecretsError) {
     assert!(SAID.contains(&said.as_str()), "{said}");
 }
 
-/// Two servers exchange hellos, proofs and signed messages, and somebody on the path does what the bytes say.
+/// Two servers exchange transcript, proofs and signed messages, and somebody on the path does what the bytes say.
 pub fn peer_session(data: &[u8]) {
     let mut script = Script(data);
     let (dialler, acceptor) = (script.text(), script.text());
-    let hellos = Hellos {
+    let transcript = Transcript {
         dialler: &dialler,
         acceptor: &acceptor,
     };
     let others = (script.text(), script.text());
-    let others = Hellos {
+    let others = Transcript {
         dialler: &others.0,
         acceptor: &others.1,
     };
@@ -145,18 +145,18 @@ pub fn peer_session(data: &[u8]) {
         Role::Acceptor
     };
     let differ = Differ {
-        hellos: (others.dialler, others.acceptor) != (hellos.dialler, hellos.acceptor),
+        transcript: (others.dialler, others.acceptor) != (transcript.dialler, transcript.acceptor),
         secrets: another != secret,
     };
 
-    let proof = hellos.prove(&secret, role);
-    assert!(hellos.proven(&secret, role, &proof));
-    assert!(!hellos.proven(&secret, role.other(), &proof));
-    assert_eq!(hellos.proven(&another, role, &proof), !differ.secrets);
-    assert_eq!(others.proven(&secret, role, &proof), !differ.hellos);
+    let proof = transcript.prove(&secret, role);
+    assert!(transcript.proven(&secret, role, &proof));
+    assert!(!transcript.proven(&secret, role.other(), &proof));
+    assert_eq!(transcript.proven(&another, role, &proof), !differ.secrets);
+    assert_eq!(others.proven(&secret, role, &proof), !differ.transcript);
     let mut altered = proof;
     altered[usize::from(script.byte()) % BYTES] ^= 1 << (script.byte() % 8);
-    assert!(!hellos.proven(&secret, role, &altered));
+    assert!(!transcript.proven(&secret, role, &altered));
 
     let messages: Vec<String> = (0..script.byte() % 5).map(|_| script.text()).collect();
     let seal = |mut session: Session| {
@@ -165,17 +165,17 @@ pub fn peer_session(data: &[u8]) {
             .map(|message| session.seal(message))
             .collect::<Vec<_>>()
     };
-    let sealed = seal(hellos.session(&secret, role));
+    let sealed = seal(transcript.session(&secret, role));
     let foreign = [
-        (true, seal(hellos.session(&secret, role.other()))),
-        (differ.secrets, seal(hellos.session(&another, role))),
-        (differ.hellos, seal(others.session(&secret, role))),
+        (true, seal(transcript.session(&secret, role.other()))),
+        (differ.secrets, seal(transcript.session(&another, role))),
+        (differ.transcript, seal(others.session(&secret, role))),
     ];
     for (differs, foreign) in &foreign {
         assert!(!differs || foreign.iter().all(|frame| !sealed.contains(frame)));
     }
 
-    let mut session = hellos.session(&secret, role);
+    let mut session = transcript.session(&secret, role);
     let mut passed = 0;
     let mut broken = false;
     while !script.0.is_empty() {
@@ -195,7 +195,7 @@ pub fn peer_session(data: &[u8]) {
 }
 
 struct Differ {
-    hellos: bool,
+    transcript: bool,
     secrets: bool,
 }
 

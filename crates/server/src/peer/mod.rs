@@ -10,16 +10,16 @@
 //! signed: see `proof`. Until the dialler has, the acceptor tells it no name; and no web page gets that far: see `browser`.
 
 mod accept;
+mod admission;
 mod browser;
-mod conversation;
+mod connection;
 mod dial;
 mod directory;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod incoming;
+mod inbound_link;
 mod proof;
-mod reception;
 mod refusal;
 mod rejection_log;
 mod secret;
@@ -40,7 +40,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
 pub(crate) use directory::Directory;
 use frame::{Bytes, PeerHello};
-use incoming::Incoming;
+use inbound_link::InboundLink;
 use refusal::Refusal;
 pub use secret::{PeerSecrets, PeerSecretsError};
 
@@ -102,25 +102,25 @@ impl PeerTransport {
         let mut incoming_of = BTreeMap::new();
         for (peer, address) in &settings.peers {
             let (outbox, messages) = mpsc::channel(QUEUE);
-            let incoming = Incoming::default();
+            let inbound = InboundLink::default();
             let dialler = dial::Dialler {
                 peer: peer.clone(),
                 address: address.clone(),
                 settings: Arc::clone(&settings),
                 directory: directory.clone(),
                 events: events_tx.clone(),
-                incoming: incoming.clone(),
+                inbound: inbound.clone(),
             };
             dialling.spawn(dialler.run(messages));
             outboxes.insert(peer.clone(), outbox);
-            incoming_of.insert(peer.clone(), incoming);
+            incoming_of.insert(peer.clone(), inbound);
         }
         let mut accepting = JoinSet::new();
         let acceptor = accept::Acceptor {
             settings,
             directory: directory.clone(),
             events: events_tx,
-            incoming: incoming_of,
+            inbound: incoming_of,
             rejections: rejection_log::RejectionLog::default(),
             pages: LogThrottle::default(),
         };

@@ -4,10 +4,10 @@
 //! that no two inputs look alike. Comparisons take the same time whatever differs.
 //!
 //! - The dialler's **proof** covers its hello and the acceptor's challenge, a fresh random nonce, exactly as they were
-//!   sent. The acceptor's covers both hellos: the cluster, both ids, the clients' addresses and the nonces of both sides. So
+//!   sent. The acceptor's covers both transcript: the cluster, both ids, the clients' addresses and the nonces of both sides. So
 //!   each is good for one connection and cannot be recorded for another. The label names the role, so that one side's
 //!   proof cannot be sent back as the other's.
-//! - A **session** key is made from the secret and the same hellos, one for either direction, and signs each message with
+//! - A **session** key is made from the secret and the same transcript, one for either direction, and signs each message with
 //!   its place on the connection: one that is altered, put in, repeated, moved or left out does not pass, nor does any
 //!   after it.
 //!
@@ -36,15 +36,15 @@ impl Role {
     }
 }
 
-/// The hellos of both sides, exactly as they were sent. In the dialler's proof the acceptor's challenge stands in place of
+/// The transcript of both sides, exactly as they were sent. In the dialler's proof the acceptor's challenge stands in place of
 /// its hello, since the acceptor names nobody before that proof.
 #[derive(Clone, Copy)]
-pub(super) struct Hellos<'a> {
+pub(super) struct Transcript<'a> {
     pub(super) dialler: &'a str,
     pub(super) acceptor: &'a str,
 }
 
-impl Hellos<'_> {
+impl Transcript<'_> {
     /// What this side sends to show that it has the secret.
     pub(super) fn prove(&self, secret: &[u8], role: Role) -> [u8; BYTES] {
         self.signed(secret, proof_label(role))
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    const HELLOS: Hellos<'static> = Hellos {
+    const TRANSCRIPT: Transcript<'static> = Transcript {
         dialler: r#"{"from":"s1"}"#,
         acceptor: r#"{"from":"s2"}"#,
     };
@@ -174,7 +174,7 @@ mod tests {
     fn proofs_and_signatures_are_what_the_description_says() {
         let covered = |label: &str| {
             let mut input = Vec::new();
-            for part in [label, HELLOS.dialler, HELLOS.acceptor] {
+            for part in [label, TRANSCRIPT.dialler, TRANSCRIPT.acceptor] {
                 input.extend(u64::try_from(part.len()).unwrap().to_be_bytes());
                 input.extend(part.as_bytes());
             }
@@ -184,14 +184,17 @@ mod tests {
             (Role::Dialler, "bellwether-peer.v2 proof of the dialler"),
             (Role::Acceptor, "bellwether-peer.v2 proof of the acceptor"),
         ] {
-            assert_eq!(HELLOS.prove(SECRET, role), by_the_book(SECRET, &covered(label)));
+            assert_eq!(
+                TRANSCRIPT.prove(SECRET, role),
+                by_the_book(SECRET, &covered(label))
+            );
         }
         for (role, label) in [
             (Role::Dialler, "bellwether-peer.v2 messages of the dialler"),
             (Role::Acceptor, "bellwether-peer.v2 messages of the acceptor"),
         ] {
             let key = by_the_book(SECRET, &covered(label));
-            let mut session = HELLOS.session(SECRET, role);
+            let mut session = TRANSCRIPT.session(SECRET, role);
             for (place, message) in [(0_u64, "first"), (1, "second")] {
                 let signature = by_the_book(&key, &[&place.to_be_bytes(), message.as_bytes()].concat());
                 assert_eq!(session.seal(message), [&signature, message.as_bytes()].concat());
@@ -201,17 +204,17 @@ mod tests {
 
     #[test]
     fn a_proof_is_good_for_one_role_one_secret_and_one_pair_of_hellos() {
-        let proof = HELLOS.prove(SECRET, Role::Dialler);
-        assert!(HELLOS.proven(SECRET, Role::Dialler, &proof));
-        assert!(!HELLOS.proven(SECRET, Role::Acceptor, &proof));
-        assert!(!HELLOS.proven(&SECRET[1..], Role::Dialler, &proof));
-        let moved = Hellos {
+        let proof = TRANSCRIPT.prove(SECRET, Role::Dialler);
+        assert!(TRANSCRIPT.proven(SECRET, Role::Dialler, &proof));
+        assert!(!TRANSCRIPT.proven(SECRET, Role::Acceptor, &proof));
+        assert!(!TRANSCRIPT.proven(&SECRET[1..], Role::Dialler, &proof));
+        let moved = Transcript {
             dialler: r#"{"from":"s1"}{"#,
             acceptor: r#""from":"s2"}"#,
         };
-        let swapped = Hellos {
-            dialler: HELLOS.acceptor,
-            acceptor: HELLOS.dialler,
+        let swapped = Transcript {
+            dialler: TRANSCRIPT.acceptor,
+            acceptor: TRANSCRIPT.dialler,
         };
         for others in [moved, swapped] {
             assert!(!others.proven(SECRET, Role::Dialler, &proof));
@@ -219,20 +222,20 @@ mod tests {
         for byte in 0..BYTES {
             let mut altered = proof;
             altered[byte] ^= 1;
-            assert!(!HELLOS.proven(SECRET, Role::Dialler, &altered));
+            assert!(!TRANSCRIPT.proven(SECRET, Role::Dialler, &altered));
         }
     }
 
     #[test]
     fn messages_pass_once_and_in_their_order() {
         let sealed: Vec<Vec<u8>> = {
-            let mut session = HELLOS.session(SECRET, Role::Dialler);
+            let mut session = TRANSCRIPT.session(SECRET, Role::Dialler);
             ["one", "two", "three"]
                 .map(|message| session.seal(message))
                 .into()
         };
         let opens = |order: &[usize]| {
-            let mut session = HELLOS.session(SECRET, Role::Dialler);
+            let mut session = TRANSCRIPT.session(SECRET, Role::Dialler);
             order.iter().all(|index| session.open(&sealed[*index]).is_some())
         };
         assert!(opens(&[0, 1, 2]));
@@ -242,12 +245,15 @@ mod tests {
         // Nor does it go on after one that was put in, whether it has room for a signature or not, or in the place of another.
         for forged in [&b"forged"[..], &[0; 64]] {
             for next in &sealed {
-                let mut session = HELLOS.session(SECRET, Role::Dialler);
+                let mut session = TRANSCRIPT.session(SECRET, Role::Dialler);
                 assert_eq!(session.open(forged), None);
                 assert_eq!(session.open(next), None);
             }
         }
-        assert_eq!(HELLOS.session(&SECRET[1..], Role::Dialler).open(&sealed[0]), None);
-        assert_eq!(HELLOS.session(SECRET, Role::Acceptor).open(&sealed[0]), None);
+        assert_eq!(
+            TRANSCRIPT.session(&SECRET[1..], Role::Dialler).open(&sealed[0]),
+            None
+        );
+        assert_eq!(TRANSCRIPT.session(SECRET, Role::Acceptor).open(&sealed[0]), None);
     }
 }

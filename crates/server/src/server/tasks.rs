@@ -43,7 +43,7 @@ pub(super) async fn keep_pipeline_in_step(server: Arc<ServerState>) {
 /// A server that sees no primary does not stand, nor does one that the others refuse.
 pub(super) async fn report_fitness(election: Election, database: Database, directory: Directory) {
     let mut health = database.health();
-    let mut reception = directory.reception();
+    let mut admission = directory.admission();
     let mut role = election.role();
     let mut said_shut_out = None;
     loop {
@@ -54,7 +54,7 @@ pub(super) async fn report_fitness(election: Election, database: Database, direc
             directory.accepted();
         }
         let available = health.borrow_and_update().available;
-        let shut_out = reception.borrow_and_update().shut_out();
+        let shut_out = admission.borrow_and_update().shut_out();
         if said_shut_out != shut_out {
             match &shut_out {
                 Some(why) => warn!("{why}"),
@@ -66,7 +66,7 @@ pub(super) async fn report_fitness(election: Election, database: Database, direc
         // Only what changes fitness matters; the topology changes for many other reasons.
         let changed = tokio::select! {
             changed = health.wait_for(|health| health.available != available) => changed.is_ok(),
-            changed = reception.wait_for(|reception| reception.shut_out() != shut_out) => changed.is_ok(),
+            changed = admission.wait_for(|admission| admission.shut_out() != shut_out) => changed.is_ok(),
             changed = role.changed() => match changed {
                 Ok(()) => true,
                 Err(_) => return,

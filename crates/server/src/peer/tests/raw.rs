@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::super::Socket;
 use super::super::frame::{Bytes, PeerChallenge, PeerHello, PeerProof, SUBPROTOCOL, to_json};
-use super::super::proof::{Hellos, Role, Session};
+use super::super::proof::{Role, Session, Transcript};
 use super::id;
 
 pub(super) async fn dial(port: u16) -> Socket {
@@ -51,8 +51,8 @@ pub(super) fn hello(cluster: &str, from: &str, to: &str, nonce: Option<u8>) -> S
     })
 }
 
-pub(super) fn proof(hellos: Hellos<'_>, secret: &str, role: Role) -> String {
-    let proof = Bytes(hellos.prove(secret.as_bytes(), role));
+pub(super) fn proof(transcript: Transcript<'_>, secret: &str, role: Role) -> String {
+    let proof = Bytes(transcript.prove(secret.as_bytes(), role));
     to_json(&PeerProof { proof })
 }
 
@@ -109,17 +109,17 @@ pub(super) fn challenge(nonce: Option<u8>) -> String {
 /// A dialler's whole handshake with a server that has the secret. Its messages go through the session.
 pub(super) async fn greet(port: u16, from: &str, to: &str, secret: &str) -> (Socket, Session) {
     let (mut socket, [ours, challenge]) = be_challenged(port, from, to).await;
-    let challenged = Hellos {
+    let challenged = Transcript {
         dialler: &ours,
         acceptor: &challenge,
     };
     say(&mut socket, proof(challenged, secret, Role::Dialler)).await;
     let theirs = hear_text(&mut socket).await;
-    let hellos = Hellos {
+    let transcript = Transcript {
         dialler: &ours,
         acceptor: &theirs,
     };
     let proof: PeerProof = serde_json::from_str(&hear_text(&mut socket).await).unwrap();
-    assert!(hellos.proven(secret.as_bytes(), Role::Acceptor, &proof.proof.0));
-    (socket, hellos.session(secret.as_bytes(), Role::Dialler))
+    assert!(transcript.proven(secret.as_bytes(), Role::Acceptor, &proof.proof.0));
+    (socket, transcript.session(secret.as_bytes(), Role::Dialler))
 }

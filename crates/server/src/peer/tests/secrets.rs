@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::super::Socket;
 use super::super::frame::{PeerProof, to_json};
-use super::super::proof::{Hellos, Role};
+use super::super::proof::{Role, Transcript};
 use super::raw::{
     self, accept, be_challenged, dial, dial_speaking, greet, hear_close, hear_text, hello, say,
 };
@@ -77,7 +77,7 @@ async fn a_secret_is_replaced_without_a_gap() {
     until(&mut b, link(Link::Up)).await;
 }
 
-/// Hellos that are refused: cluster, sender and receiver, then the reason for a stranger and the reason in full.
+/// Transcript that are refused: cluster, sender and receiver, then the reason for a stranger and the reason in full.
 const REFUSED: [(&str, &str, &str, &str, &str); 4] = [
     (
         "elsewhere",
@@ -114,7 +114,7 @@ async fn who_proves_itself_and_is_refused_hears_why() {
         let ours = hello(cluster, from, to, Some(1));
         say(&mut socket, &ours).await;
         let challenge = hear_text(&mut socket).await;
-        let challenged = Hellos {
+        let challenged = Transcript {
             dialler: &ours,
             acceptor: &challenge,
         };
@@ -138,7 +138,7 @@ async fn who_proves_nothing_learns_no_name() {
         let read: serde_json::Value = serde_json::from_str(&challenge).unwrap();
         let keys: Vec<&String> = read.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["nonce"]);
-        let challenged = Hellos {
+        let challenged = Transcript {
             dialler: &ours,
             acceptor: &challenge,
         };
@@ -193,7 +193,7 @@ async fn another_version_is_told_this_one() {
 async fn a_recorded_handshake_is_of_no_use_again() {
     let (mut a, port) = lone_peer(Some(SECRET)).await;
     let (mut socket, [ours, challenge]) = be_challenged(port, "b", "a").await;
-    let challenged = Hellos {
+    let challenged = Transcript {
         dialler: &ours,
         acceptor: &challenge,
     };
@@ -201,11 +201,11 @@ async fn a_recorded_handshake_is_of_no_use_again() {
     say(&mut socket, &proof).await;
     let theirs = hear_text(&mut socket).await;
     hear_text(&mut socket).await;
-    let hellos = Hellos {
+    let transcript = Transcript {
         dialler: &ours,
         acceptor: &theirs,
     };
-    let mut session = hellos.session(SECRET.as_bytes(), Role::Dialler);
+    let mut session = transcript.session(SECRET.as_bytes(), Role::Dialler);
     let sealed = session.seal(&to_json(&message("b", Body::Query)));
     socket.send(Frame::binary(sealed.clone())).await.unwrap();
     until(&mut a, |event| matches!(event, Event::Message { .. })).await;
@@ -238,7 +238,7 @@ async fn a_proof_is_no_answer_to_itself() {
         say(&mut socket, &challenge).await;
         let proof = hear_text(&mut socket).await;
         let dialler: PeerProof = serde_json::from_str(&proof).unwrap();
-        let challenged = Hellos {
+        let challenged = Transcript {
             dialler: &theirs,
             acceptor: &challenge,
         };
@@ -249,14 +249,14 @@ async fn a_proof_is_no_answer_to_itself() {
             _ => hello("c", "b", "a", Some(2)),
         };
         say(&mut socket, &ours).await;
-        let hellos = Hellos {
+        let transcript = Transcript {
             dialler: &theirs,
             acceptor: &ours,
         };
         let answered = match answer {
             "its own" => proof,
             "none" => "{}".to_owned(),
-            _ => raw::proof(hellos, OTHER, Role::Acceptor),
+            _ => raw::proof(transcript, OTHER, Role::Acceptor),
         };
         say(&mut socket, answered).await;
         let (code, reason) = closed_without_names(&mut socket).await;

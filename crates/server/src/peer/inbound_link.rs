@@ -3,29 +3,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bellwether_election::Message;
 use tokio::sync::{Notify, mpsc};
 
-/// The connection that one peer has dialled to this server, as the task sees it that dials that peer.
+/// The connection that a peer has opened to this server. The task that dials this peer uses it until its own connection is
+/// open.
 #[derive(Clone, Default)]
-pub(super) struct Incoming(Arc<State>);
+pub(super) struct InboundLink(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    /// The newest one's, which may have ended.
+    /// The queue of the newest connection, which may have ended.
     outbox: Mutex<Option<mpsc::Sender<Message>>>,
-    /// Rung when the peer dials: then it is there, and to wait any longer before it is dialled would be idle.
+    /// Notified when the peer dials. The peer runs then, so this server need not wait before it dials back.
     doorbell: Notify,
     changed: Notify,
 }
 
-impl Incoming {
-    /// The peer has dialled, and takes messages from this queue.
-    pub(super) fn is(&self, outbox: mpsc::Sender<Message>) {
+impl InboundLink {
+    /// Attaches a new connection of the peer, which takes messages from this queue.
+    pub(super) fn attach(&self, outbox: mpsc::Sender<Message>) {
         *self.lock() = Some(outbox);
         self.0.doorbell.notify_one();
         self.0.changed.notify_one();
     }
 
-    /// Returns when the peer has dialled since this was last awaited to its end.
-    pub(super) async fn calls(&self) {
+    /// Waits until the peer has dialled since the last completed call. May be dropped at any time.
+    pub(super) async fn dialled_in(&self) {
         self.0.doorbell.notified().await;
     }
 
@@ -33,7 +34,7 @@ impl Incoming {
         self.lock().as_ref().is_some_and(|outbox| !outbox.is_closed())
     }
 
-    /// Returns when there is a connection that was not there, or the one that was has ended.
+    /// Waits until a connection was attached, or the attached one has ended.
     pub(super) async fn begins_or_ends(&self) {
         let outbox = self.lock().clone().filter(|outbox| !outbox.is_closed());
         let ended = async {
@@ -48,10 +49,10 @@ impl Incoming {
         }
     }
 
-    /// Says it on that connection; to nobody, if there is none.
-    pub(super) fn say(&self, message: Message) {
+    /// Sends a message on the attached connection. Drops the message if there is no connection.
+    pub(super) fn send(&self, message: Message) {
         if let Some(outbox) = &*self.lock() {
-            // A peer that does not read hears of the newest state later.
+            // The queue is full because the peer does not read. It learns the newest state later.
             let _ = outbox.try_send(message);
         }
     }

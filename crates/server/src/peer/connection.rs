@@ -1,4 +1,4 @@
-//! What two servers that know each other say on a connection, in either direction.
+//! A connection between two servers that have authenticated each other.
 
 use bellwether_election::{Message, ServerId};
 use futures_util::SinkExt;
@@ -7,55 +7,55 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tracing::debug;
 
 use super::frame::to_json;
-use super::proof::{Hellos, Role, Session};
+use super::proof::{Role, Session, Transcript};
 use super::{CONNECT_TIMEOUT, Socket};
 
-/// A connection on which both sides have shown who they are.
-pub(super) struct Conversation {
+/// A connection on which both sides have proven their identity.
+pub(super) struct Connection {
     pub(super) peer: ServerId,
     pub(super) socket: Socket,
-    /// If the servers have a secret.
+    /// Absent if the servers have no secret.
     pub(super) sessions: Option<Sessions>,
 }
 
-/// What signs this side's messages, and what checks the other's.
+/// The keys and counters that sign this side's messages and verify the other side's.
 pub(super) struct Sessions {
     own: Session,
     other: Session,
 }
 
-/// A frame that the peer has not sent, or not now.
+/// A frame whose message authentication code does not fit its place on the connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Forged;
+pub(super) struct BadMac;
 
 impl Sessions {
     /// `own` is this side's role.
-    pub(super) fn new(hellos: Hellos<'_>, secret: &[u8], own: Role) -> Self {
+    pub(super) fn new(transcript: Transcript<'_>, secret: &[u8], own: Role) -> Self {
         Self {
-            own: hellos.session(secret, own),
-            other: hellos.session(secret, own.other()),
+            own: transcript.session(secret, own),
+            other: transcript.session(secret, own.other()),
         }
     }
 }
 
-impl Conversation {
-    pub(super) async fn say(&mut self, message: &Message) -> Result<(), tungstenite::Error> {
+impl Connection {
+    pub(super) async fn send(&mut self, message: &Message) -> Result<(), tungstenite::Error> {
         let message = to_json(message);
         let frame = match &mut self.sessions {
             Some(sessions) => Frame::binary(sessions.own.seal(&message)),
             None => Frame::text(message),
         };
-        // A peer that takes nothing must not keep this side from hearing what it says.
+        // A peer that does not read must not keep this side from reading.
         let sent = timeout(CONNECT_TIMEOUT, self.socket.send(frame)).await;
         sent.unwrap_or(Err(tungstenite::Error::ConnectionClosed))
     }
 
-    /// The message in a frame, if it holds one that this server understands.
-    pub(super) fn read(&mut self, frame: &Frame) -> Result<Option<Message>, Forged> {
+    /// Returns the message in a frame, or `None` if the frame has none that this server understands.
+    pub(super) fn read(&mut self, frame: &Frame) -> Result<Option<Message>, BadMac> {
         let message = match (frame, &mut self.sessions) {
             (Frame::Text(text), None) => text.as_bytes(),
-            (Frame::Binary(sealed), Some(sessions)) => sessions.other.open(sealed).ok_or(Forged)?,
-            (Frame::Text(_) | Frame::Binary(_), _) => return Err(Forged),
+            (Frame::Binary(sealed), Some(sessions)) => sessions.other.open(sealed).ok_or(BadMac)?,
+            (Frame::Text(_) | Frame::Binary(_), _) => return Err(BadMac),
             _ => return Ok(None),
         };
         // A newer server may know more messages than this one.
