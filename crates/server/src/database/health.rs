@@ -9,8 +9,8 @@ use mongodb::event::sdam::{SdamEvent, TopologyDescription};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::failover::Members;
 use super::majority::Majority;
-use super::members::Members;
 use super::trouble::{Heard, Trouble};
 
 /// The state of the replica set, as known at this moment.

@@ -1,14 +1,11 @@
 //! MongoDB: the connection to it, what is known of its health, and the fence.
 
 mod access;
-mod assist;
-mod candidate;
 pub(crate) mod codes;
+mod failover;
 mod fence;
 mod health;
-mod losses;
 mod majority;
-mod members;
 mod message;
 mod privilege;
 mod trouble;
@@ -28,13 +25,12 @@ use thiserror::Error;
 use tokio::sync::{OnceCell, watch};
 
 pub(crate) use access::watch_access;
-pub(crate) use assist::assist;
+use failover::Members;
+pub(crate) use failover::{Losses, assist};
 pub(crate) use fence::Term;
 pub use fence::{ClaimError, Fence};
 pub use health::Health;
 use health::Observer;
-pub(crate) use losses::Losses;
-use members::Members;
 pub(crate) use message::cleaned;
 pub use trouble::Trouble;
 pub(crate) use utf8::decode_lossy;

@@ -6,12 +6,12 @@ use mongodb::options::ServerAddress;
 
 /// The replica set's members as the driver sees them at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Members {
+pub(in crate::database) struct Members {
     primary: Option<ServerAddress>,
     /// The last primary, from the moment it cannot be reached until another one is known.
-    pub(super) lost: Option<ServerAddress>,
+    pub(in crate::database) lost: Option<ServerAddress>,
     /// Those that follow, in order of their addresses.
-    pub(super) secondaries: Vec<ServerAddress>,
+    pub(in crate::database) secondaries: Vec<ServerAddress>,
 }
 
 /// What a member is to the driver.
@@ -26,7 +26,7 @@ enum Seen {
 
 impl Members {
     /// What follows from a new description.
-    pub(super) fn next(&self, topology: &TopologyDescription) -> Self {
+    pub(in crate::database) fn next(&self, topology: &TopologyDescription) -> Self {
         let servers = topology.servers();
         let seen = servers.iter().map(|(address, server)| {
             let seen = match server.server_type() {

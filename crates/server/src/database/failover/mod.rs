@@ -12,6 +12,10 @@
 //! Silence is no reason to ask. A primary that was paused or cut off may be serving others, and MongoDB's
 //! members judge that better than a client of theirs.
 
+mod candidate;
+mod losses;
+mod topology;
+
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -24,10 +28,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use super::candidate::{self, Candidate};
-use super::codes::UNAUTHORIZED;
-use super::members::Members;
-use super::{Database, losses, privilege};
+use super::{Database, privilege};
+use crate::database::codes::UNAUTHORIZED;
+use candidate::Candidate;
+pub(crate) use losses::Losses;
+pub(super) use topology::Members;
 
 /// How long secondaries may take to describe themselves. Those that take longer are not asked.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_millis(500);

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
-use super::members::Members;
+use super::topology::Members;
 
 /// Time for which a lost primary is looked at, and time limit for one connection to it.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    pub(super) fn new(members: watch::Receiver<Members>) -> Self {
+    pub(in crate::database) fn new(members: watch::Receiver<Members>) -> Self {
         Self { members, told: None }
     }
 
