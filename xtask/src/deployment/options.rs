@@ -11,7 +11,7 @@ use crate::step::{root, say};
 
 /// Where the server's options are defined.
 const ARGS: [&str; 2] = [
-    "crates/server/src/bin/bellwether-server/args.rs",
+    "crates/server/src/bin/bellwether-server/args/mod.rs",
     "crates/server/src/bin/bellwether-server/args/limits.rs",
 ];
 

@@ -94,9 +94,9 @@ impl StandIn {
 
     fn script(self) -> &'static str {
         match self {
-            Self::Mongo => include_str!("stand_in/mongo.sh"),
-            Self::Node => include_str!("stand_in/node.sh"),
-            Self::Rust => include_str!("stand_in/rust.sh"),
+            Self::Mongo => include_str!("mongo.sh"),
+            Self::Node => include_str!("node.sh"),
+            Self::Rust => include_str!("rust.sh"),
         }
     }
 

@@ -26,10 +26,10 @@ pub(crate) struct Options {
 
 /// What the browser loads besides the tests.
 const HARNESS: [(&str, &str); 4] = [
-    ("index.html", include_str!("browser_tests/harness/page.html")),
-    ("page.js", include_str!("browser_tests/harness/page.js")),
-    ("worker.js", include_str!("browser_tests/harness/worker.js")),
-    ("run.js", include_str!("browser_tests/harness/run.js")),
+    ("index.html", include_str!("harness/page.html")),
+    ("page.js", include_str!("harness/page.js")),
+    ("worker.js", include_str!("harness/worker.js")),
+    ("run.js", include_str!("harness/run.js")),
 ];
 
 /// Where the tests run. The client is for both, and only one of them has a window.
