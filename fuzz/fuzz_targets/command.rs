@@ -4,7 +4,7 @@ use allocation_counter::measure;
 use bellwether_fuzz::is_bounded;
 use bellwether_protocol::RawJson;
 use bellwether_server::fuzzing::{command, memory};
-use bellwether_server::{ParsedCommand, Vocabulary};
+use bellwether_server::{ParsedCommand, AllowedCommands};
 use libfuzzer_sys::fuzz_target;
 
 /// What one byte may take: most do as fields of one byte each.
@@ -23,9 +23,9 @@ fn takes_what_it_is_said_to(data: &[u8]) {
     else {
         return;
     };
-    let vocabulary = Vocabulary::default();
+    let allowed_commands = AllowedCommands::default();
     let mut parsed = None;
-    let used = measure(|| parsed = ParsedCommand::parse(&raw, &vocabulary).ok());
+    let used = measure(|| parsed = ParsedCommand::parse(&raw, &allowed_commands).ok());
     let Some(command) = parsed else {
         return is_bounded(&used, data.len() + COPIES, FACTOR);
     };

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bellwether_server::protocol::{CommandId, CommandResult, ErrorCode, ErrorFrame, RawJson};
-use bellwether_server::{Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary};
+use bellwether_server::{AllowedCommands, Database, Fence, ParsedCommand, Pipeline, Settings, SourceId};
 use bson::{Bson, Document, doc};
 use tokio::time::{Instant, timeout};
 
@@ -75,7 +75,7 @@ async fn execute(
 ) -> Result<CommandResult, Box<dyn Error>> {
     let text = Bson::from(command.clone()).into_canonical_extjson();
     let text = RawJson::object(&text.to_string())?;
-    let command = ParsedCommand::parse(&text, &Vocabulary::default())?;
+    let command = ParsedCommand::parse(&text, &AllowedCommands::default())?;
     // A source is served in turn with all others. A program that serves several clients gives each its own.
     let answer = pipeline.submit(SourceId::new(), id, command, in_a_while())?;
     // If there is no answer at all, it is unknown what became of the command: ask again under the same id.

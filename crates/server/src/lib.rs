@@ -38,7 +38,7 @@
 //! use std::time::{Duration, SystemTime, UNIX_EPOCH};
 //!
 //! use bellwether_server::protocol::{CommandId, RawJson};
-//! use bellwether_server::{Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary};
+//! use bellwether_server::{Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, AllowedCommands};
 //! use bson::{Bson, doc};
 //! use tokio::time::Instant;
 //!
@@ -50,7 +50,7 @@
 //! // Commands are read from Extended JSON, as clients send them.
 //! let insert = Bson::from(doc! { "insert": "notes", "documents": [{ "text": "hi" }] });
 //! let insert = RawJson::object(&insert.into_canonical_extjson().to_string())?;
-//! let insert = ParsedCommand::parse(&insert, &Vocabulary::default())?;
+//! let insert = ParsedCommand::parse(&insert, &AllowedCommands::default())?;
 //!
 //! let id = CommandId::mint(SystemTime::now().duration_since(UNIX_EPOCH)?, rand::random());
 //! let deadline = Instant::now() + Duration::from_secs(10);
@@ -99,7 +99,9 @@ pub use bellwether_election as election;
 /// Ids, answers and errors, as servers and clients exchange them.
 pub use bellwether_protocol as protocol;
 
-pub use command::{CommandName, Fingerprint, Kind, MAX_PARTS, ParsedCommand, Part, Vocabulary};
+pub use command::{
+    AllowedCommands, CommandName, Fingerprint, Kind, MAX_OPERATIONS, Operation, ParsedCommand,
+};
 pub use config::{
     AddressRange, AllowedOrigin, ClientLimits, Config, ConfigError, InvalidAddressRange, InvalidOrigin,
 };

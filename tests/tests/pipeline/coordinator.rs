@@ -2,7 +2,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{CommandId, ErrorFrame, RawJson};
-use bellwether_server::{Answer, Database, Fence, ParsedCommand, Pipeline, Settings, SourceId, Vocabulary};
+use bellwether_server::{
+    AllowedCommands, Answer, Database, Fence, ParsedCommand, Pipeline, Settings, SourceId,
+};
 use bellwether_tests::ReplicaSet;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -74,9 +76,9 @@ impl Coordinator {
 
 pub(crate) fn parse(command: &str) -> Result<ParsedCommand, ErrorFrame> {
     let raw = RawJson::object(command).expect("the test's command is JSON");
-    let mut vocabulary = Vocabulary::default();
-    vocabulary.schema = true;
-    ParsedCommand::parse(&raw, &vocabulary)
+    let mut allowed_commands = AllowedCommands::default();
+    allowed_commands.schema = true;
+    ParsedCommand::parse(&raw, &allowed_commands)
 }
 
 pub(crate) fn new_id() -> CommandId {

@@ -3,8 +3,8 @@
 use bson::{Bson, Document};
 use sha2::{Digest, Sha256};
 
+use super::allowed_commands::COMMON_OPTIONS;
 use super::list;
-use super::vocabulary::COMMON_OPTIONS;
 
 /// SHA-256 over the BSON bytes of a command document.
 pub type Fingerprint = [u8; 32];

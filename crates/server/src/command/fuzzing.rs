@@ -7,7 +7,9 @@ use bellwether_protocol::{ClientFrame, ErrorCode, ErrorFrame, MAX_DEPTH, Outcome
 use bson::{Bson, Document};
 use sha2::{Digest, Sha256};
 
-use super::{CommandName, Kind, MAX_PARTS, ParsedCommand, Part, Vocabulary, canonical, extjson};
+use super::{
+    AllowedCommands, CommandName, Kind, MAX_OPERATIONS, Operation, ParsedCommand, canonical, extjson,
+};
 
 /// The longest error there can be: a path of as many steps as a command has levels, and what is wrong at its end.
 const LONGEST_ERROR: usize = 32 * 1024;
@@ -53,8 +55,8 @@ pub fn command(data: &[u8]) {
     let Some(raw) = str::from_utf8(data).ok().and_then(|text| sent(&placed(text))) else {
         return;
     };
-    let narrow = ParsedCommand::parse(&raw, &Vocabulary::default());
-    match ParsedCommand::parse(&raw, &Vocabulary { schema: true }) {
+    let narrow = ParsedCommand::parse(&raw, &AllowedCommands::default());
+    match ParsedCommand::parse(&raw, &AllowedCommands { schema: true }) {
         Ok(command) => {
             match narrow {
                 Ok(same) => assert_eq!(same.fingerprint(), command.fingerprint()),
@@ -62,7 +64,7 @@ pub fn command(data: &[u8]) {
             }
             assert_eq!(
                 command.kind() == Kind::Schema,
-                ParsedCommand::parse(&raw, &Vocabulary::default()).is_err()
+                ParsedCommand::parse(&raw, &AllowedCommands::default()).is_err()
             );
             loses_nothing(&raw, &command);
             is_allowed(&command);
@@ -175,32 +177,32 @@ fn depth(document: &Document) -> usize {
 }
 
 fn is_allowed(command: &ParsedCommand) {
-    let parts = command.parts();
-    assert!((1..=MAX_PARTS).contains(&parts.len()));
-    assert!(command.is_list() || parts.len() == 1);
-    for part in parts {
-        let body = part.body();
+    let operations = command.operations();
+    assert!((1..=MAX_OPERATIONS).contains(&operations.len()));
+    assert!(command.is_list() || operations.len() == 1);
+    for operation in operations {
+        let body = operation.body();
         let (field, _) = body
             .iter()
             .next()
             .unwrap_or_else(|| panic!("a command without a name"));
-        assert!(field.eq_ignore_ascii_case(part.name().as_str()), "{field}");
+        assert!(field.eq_ignore_ascii_case(operation.name().as_str()), "{field}");
         assert!(OPTIONS.iter().all(|option| !body.contains_key(*option)), "{body}");
         assert!(
-            part.name() == CommandName::ListCollections || is_collection(part.collection()),
+            operation.name() == CommandName::ListCollections || is_collection(operation.collection()),
             "{body}"
         );
         let mut obeyed = Obeyed::default();
-        obeyed.command(part);
+        obeyed.command(operation);
         obeyed.is_allowed(body);
         if command.is_list() {
-            assert_ne!(part.kind(), Kind::Schema, "{body}");
+            assert_ne!(operation.kind(), Kind::Schema, "{body}");
             assert!(
-                command.kind() == Kind::Read || part.runs_in_transaction(),
+                command.kind() == Kind::Read || operation.runs_in_transaction(),
                 "{body}"
             );
         }
-        if part.runs_in_transaction() {
+        if operation.runs_in_transaction() {
             let mut stages = Obeyed::default();
             body.get("pipeline")
                 .into_iter()
@@ -222,9 +224,9 @@ struct Obeyed<'a> {
 }
 
 impl<'a> Obeyed<'a> {
-    fn command(&mut self, part: &'a Part) {
-        for (field, value) in part.body().iter().skip(1) {
-            match (part.name(), field.as_str()) {
+    fn command(&mut self, operation: &'a Operation) {
+        for (field, value) in operation.body().iter().skip(1) {
+            match (operation.name(), field.as_str()) {
                 (_, "comment") | (CommandName::Insert, "documents") => {}
                 (CommandName::FindAndModify, "update") => self.update(value),
                 (CommandName::Update, "updates") => {

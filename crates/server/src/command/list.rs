@@ -6,16 +6,16 @@
 
 use bson::{Bson, Document, doc};
 
+use super::allowed_commands::{AllowedCommands, COMMON_OPTIONS, check_option};
 use super::name::Kind;
-use super::part::{Part, take_max_time};
+use super::operation::{Operation, take_max_time};
 use super::refusal::{Refusal, bad_command, not_allowed};
-use super::vocabulary::{COMMON_OPTIONS, Vocabulary, check_option};
 
 /// The field that makes a command a list.
 pub(super) const NAME: &str = "transaction";
 
 /// Most commands in one list. Each may cost a round trip to MongoDB while later commands wait.
-pub const MAX_PARTS: usize = 100;
+pub const MAX_OPERATIONS: usize = 100;
 
 /// Largest comment of a list, in bytes of BSON.
 const MAX_COMMENT_BYTES: usize = 1024;
@@ -24,7 +24,10 @@ pub(super) fn is_list(body: &Document) -> bool {
     body.keys().next().is_some_and(|name| name == NAME)
 }
 
-pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Vec<Part>, Refusal> {
+pub(super) fn read(
+    mut body: Document,
+    allowed_commands: &AllowedCommands,
+) -> Result<Vec<Operation>, Refusal> {
     for field in body.keys().skip(1) {
         check_option(NAME, &[], &COMMON_OPTIONS, field)?;
     }
@@ -43,27 +46,27 @@ pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Vec<Pa
     }
     check_count(commands.len())?;
     let commands = commands.into_iter().enumerate();
-    let parts: Result<Vec<Part>, Refusal> = commands
+    let operations: Result<Vec<Operation>, Refusal> = commands
         .map(|(index, command)| {
-            let part = part(command, vocabulary);
-            let mut part = part.map_err(|refusal| refusal.inside_item(index).inside(NAME))?;
-            part.inherit(comment.as_ref(), max_time);
-            Ok(part)
+            let operation = operation(command, allowed_commands);
+            let mut operation = operation.map_err(|refusal| refusal.inside_item(index).inside(NAME))?;
+            operation.inherit(comment.as_ref(), max_time);
+            Ok(operation)
         })
         .collect();
-    let parts = parts?;
-    check_together(&parts)?;
-    Ok(parts)
+    let operations = operations?;
+    check_together(&operations)?;
+    Ok(operations)
 }
 
 /// Refuses a list of so many commands if they are too many.
 pub(super) fn check_count(commands: usize) -> Result<(), Refusal> {
-    if commands <= MAX_PARTS {
+    if commands <= MAX_OPERATIONS {
         return Ok(());
     }
-    Err(not_allowed(format!("more than {MAX_PARTS} commands are too many"))
+    Err(not_allowed(format!("more than {MAX_OPERATIONS} commands are too many"))
         .with_hint(format!(
-            "put at most {MAX_PARTS} commands into one list; one insert, update or delete takes many documents or statements"
+            "put at most {MAX_OPERATIONS} commands into one list; one insert, update or delete takes many documents or statements"
         ))
         .inside(NAME))
 }
@@ -87,9 +90,12 @@ fn check_comment(comment: Option<&Bson>) -> Result<(), Refusal> {
 }
 
 /// A list that writes is a transaction; one that only reads has a snapshot, which allows more.
-fn check_together(parts: &[Part]) -> Result<(), Refusal> {
-    let writes = parts.iter().any(|part| part.kind() == Kind::Write);
-    match parts.iter().position(|part| !part.runs_in_transaction()) {
+fn check_together(operations: &[Operation]) -> Result<(), Refusal> {
+    let writes = operations.iter().any(|operation| operation.kind() == Kind::Write);
+    match operations
+        .iter()
+        .position(|operation| !operation.runs_in_transaction())
+    {
         Some(index) if writes => Err(not_allowed("this pipeline cannot be in a list that writes")
             .with_hint("send it alone: MongoDB does not run $unionWith in a transaction")
             .inside_item(index)
@@ -98,27 +104,27 @@ fn check_together(parts: &[Part]) -> Result<(), Refusal> {
     }
 }
 
-fn part(command: Bson, vocabulary: &Vocabulary) -> Result<Part, Refusal> {
+fn operation(command: Bson, allowed_commands: &AllowedCommands) -> Result<Operation, Refusal> {
     let Bson::Document(body) = command else {
         return Err(bad_command("it is not a command").with_hint("a command is a document"));
     };
     if is_list(&body) {
         return Err(not_allowed("a list in a list").with_hint("put the commands of both into one list"));
     }
-    let part = Part::read(body, vocabulary)?;
-    if part.is_unordered() {
+    let operation = Operation::read(body, allowed_commands)?;
+    if operation.is_unordered() {
         return Err(not_allowed("false is not possible in a list")
             .with_hint(
                 "leave ordered away: a list is executed whole or not at all; or send the command alone",
             )
             .inside("ordered"));
     }
-    if part.kind() == Kind::Schema {
+    if operation.kind() == Kind::Schema {
         return Err(
-            not_allowed(format!("{} cannot be in a list", part.name())).with_hint(
+            not_allowed(format!("{} cannot be in a list", operation.name())).with_hint(
                 "send it alone: MongoDB does not change or list collections and indexes in a transaction",
             ),
         );
     }
-    Ok(part)
+    Ok(operation)
 }

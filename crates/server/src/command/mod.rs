@@ -4,41 +4,41 @@
 //! fields, the command and its options, and operators that would run code or write behind the pipeline's
 //! back. What MongoDB itself checks well (types of options, unknown operators) is left to MongoDB.
 
+mod allowed_commands;
 mod count;
 mod extjson;
 mod fingerprint;
-mod footprint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod list;
+mod memory;
 mod minted;
 mod name;
+mod operation;
 mod operators;
-mod options;
 mod outline;
-mod part;
 mod refusal;
+mod refused_options;
 mod schema;
-mod vocabulary;
 pub(crate) mod write_extjson;
 
 use bellwether_protocol::{ErrorFrame, RawJson};
 
+pub use allowed_commands::AllowedCommands;
 pub(crate) use count::is_by_distance;
 pub(crate) use extjson::canonical;
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::Fingerprints;
-pub use list::MAX_PARTS;
+pub use list::MAX_OPERATIONS;
 pub(crate) use minted::{MAX_STATEMENTS, MintedIds, has_id};
 pub use name::{CommandName, Kind};
-pub use part::Part;
+pub use operation::Operation;
 use refusal::{Refusal, bad_command};
-pub use vocabulary::Vocabulary;
 
 /// A command that passed every check: one MongoDB command, or a list of them to be executed as one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParsedCommand {
-    parts: Vec<Part>,
+    operations: Vec<Operation>,
     list: bool,
     fingerprints: Fingerprints,
     bytes: usize,
@@ -50,13 +50,13 @@ impl ParsedCommand {
     ///
     /// # Errors
     /// An error frame with the outcome `not_executed` that names the field at fault and what to do.
-    pub fn parse(raw: &RawJson, vocabulary: &Vocabulary) -> Result<Self, ErrorFrame> {
-        read(raw.as_str(), vocabulary).map_err(Refusal::into_frame)
+    pub fn parse(raw: &RawJson, allowed_commands: &AllowedCommands) -> Result<Self, ErrorFrame> {
+        read(raw.as_str(), allowed_commands).map_err(Refusal::into_frame)
     }
 
     /// The MongoDB commands to execute, in this order: one, or those of a list. There is always one.
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
     }
 
     /// Whether it is a list. A list of one command is a list, too: its reply is a list of one reply.
@@ -66,14 +66,18 @@ impl ParsedCommand {
 
     /// How it is executed. A list only reads if all its commands do.
     pub fn kind(&self) -> Kind {
-        let other = self.parts.iter().map(Part::kind).find(|kind| *kind != Kind::Read);
+        let other = self
+            .operations
+            .iter()
+            .map(Operation::kind)
+            .find(|kind| *kind != Kind::Read);
         other.unwrap_or(Kind::Read)
     }
 
     /// Whether MongoDB executes all of it in one transaction. What only reads and answers false here can still
     /// be executed as snapshot reads.
     pub fn runs_in_transaction(&self) -> bool {
-        self.parts.iter().all(Part::runs_in_transaction)
+        self.operations.iter().all(Operation::runs_in_transaction)
     }
 
     /// The fingerprint of the document as the client sent it, without every `maxTimeMS` and `comment`.
@@ -98,20 +102,20 @@ impl ParsedCommand {
 
     /// What the command is called in logs: its name, or `transaction` for a list.
     pub fn name(&self) -> &'static str {
-        match self.parts.first() {
-            Some(part) if !self.list => part.name().as_str(),
+        match self.operations.first() {
+            Some(operation) if !self.list => operation.name().as_str(),
             _ => list::NAME,
         }
     }
 
     /// The collection that logs name with it: its first command's.
     pub fn collection(&self) -> &str {
-        self.parts.first().map_or("", Part::collection)
+        self.operations.first().map_or("", Operation::collection)
     }
 }
 
-fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
-    outline::check(text, vocabulary)?;
+fn read(text: &str, allowed_commands: &AllowedCommands) -> Result<ParsedCommand, Refusal> {
+    outline::check(text, allowed_commands)?;
     let body = extjson::parse(text)?;
     let encoded = body
         .to_vec()
@@ -119,14 +123,14 @@ fn read(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, Refusal> {
     let list = list::is_list(&body);
     let fingerprints = Fingerprints::of(&body, &encoded)
         .map_err(|error| bad_command(format!("the command cannot be written as BSON: {error}")))?;
-    let parts = if list {
-        list::read(body, vocabulary)?
+    let operations = if list {
+        list::read(body, allowed_commands)?
     } else {
-        vec![Part::read(body, vocabulary)?]
+        vec![Operation::read(body, allowed_commands)?]
     };
     Ok(ParsedCommand {
-        memory: footprint::of(&parts),
-        parts,
+        memory: memory::of(&operations),
+        operations,
         list,
         fingerprints,
         bytes: encoded.len(),

@@ -8,9 +8,9 @@
 
 use bson::{Bson, Document};
 
+use super::allowed_commands::check_collection;
 use super::name::CommandName;
 use super::refusal::{Refusal, not_allowed};
-use super::vocabulary::check_collection;
 
 /// What MongoDB itself calls code that comes from `mapReduce`, and whatever else is between its own servers.
 const INTERNAL: &str = "$_";

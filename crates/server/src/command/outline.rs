@@ -1,18 +1,18 @@
 //! The outermost fields of a long command, looked at in its text: most wrong commands are refused by them, before any of
 //! their values are built. A text of 1 MiB can hold half a million values.
 
+use super::allowed_commands::{AllowedCommands, COMMON_OPTIONS, check_option, options};
 use super::list;
 use super::name::CommandName;
-use super::part::unknown;
+use super::operation::unknown;
 use super::refusal::Refusal;
-use super::vocabulary::{COMMON_OPTIONS, Vocabulary, check_option, options};
 
 /// Shorter texts are read whole at once, in bytes.
 const LONG: usize = 16 * 1024;
 
 /// Checks the command's name, its options, and how many commands a list has. What is not found here is found later:
 /// names with escapes, and whether the text is JSON at all.
-pub(super) fn check(text: &str, vocabulary: &Vocabulary) -> Result<(), Refusal> {
+pub(super) fn check(text: &str, allowed_commands: &AllowedCommands) -> Result<(), Refusal> {
     if text.len() < LONG {
         return Ok(());
     }
@@ -28,7 +28,7 @@ pub(super) fn check(text: &str, vocabulary: &Vocabulary) -> Result<(), Refusal> 
                 if name.contains('\\') {
                     return Ok(());
                 }
-                outline.field(name, vocabulary)?;
+                outline.field(name, allowed_commands)?;
             }
             at = end;
         } else {
@@ -68,7 +68,7 @@ enum Command {
 }
 
 impl Outline {
-    fn field(&mut self, name: &str, vocabulary: &Vocabulary) -> Result<(), Refusal> {
+    fn field(&mut self, name: &str, allowed_commands: &AllowedCommands) -> Result<(), Refusal> {
         self.commands = None;
         match self.command {
             None if name == list::NAME => {
@@ -76,8 +76,8 @@ impl Outline {
                 self.commands = Some(1);
             }
             None => {
-                let command = CommandName::from_field(name).ok_or_else(|| unknown(name, vocabulary))?;
-                vocabulary.check_name(command)?;
+                let command = CommandName::from_field(name).ok_or_else(|| unknown(name, allowed_commands))?;
+                allowed_commands.check_name(command)?;
                 self.command = Some(Command::Alone(command));
             }
             Some(Command::List) => check_option(list::NAME, &[], &COMMON_OPTIONS, name)?,
@@ -118,7 +118,7 @@ mod tests {
     /// Behind the fault comes what is no JSON: it is not looked at any more.
     fn refused(start: &str) -> String {
         let text = format!("{start}{}", "#".repeat(LONG));
-        check(&text, &Vocabulary::default())
+        check(&text, &AllowedCommands::default())
             .err()
             .map(|refusal| refusal.into_frame().message)
             .unwrap_or_default()
@@ -154,7 +154,7 @@ mod tests {
     fn a_long_command_is_refused_as_a_short_one_is() {
         let parse = |text: &str| {
             let raw = RawJson::object(text).unwrap();
-            ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap_err()
+            ParsedCommand::parse(&raw, &AllowedCommands::default()).unwrap_err()
         };
         for (start, end) in [
             (r#"{"find":"c","nonsense":["#, "]}"),

@@ -2,8 +2,8 @@
 
 use bson::{Bson, Document};
 
+use super::allowed_commands::{check_collection, check_option};
 use super::refusal::{Refusal, bad_command};
-use super::vocabulary::{check_collection, check_option};
 
 /// What an index may be given, besides its key. A `storageEngine` is for MongoDB's operator.
 pub(super) const INDEX: [&str; 17] = [

@@ -13,7 +13,7 @@ use bellwether_election::{Number, ServerId};
 use thiserror::Error;
 
 use crate::client_url;
-use crate::command::Vocabulary;
+use crate::command::AllowedCommands;
 use crate::peer::PeerSecrets;
 use crate::pipeline::Settings;
 pub use limits::{AddressRange, ClientLimits, InvalidAddressRange};
@@ -169,8 +169,8 @@ impl Config {
     }
 
     /// The commands clients may send.
-    pub fn vocabulary(&self) -> Vocabulary {
-        Vocabulary { schema: self.schema }
+    pub fn allowed_commands(&self) -> AllowedCommands {
+        AllowedCommands { schema: self.schema }
     }
 
     /// Checks that the values can work together.

@@ -88,7 +88,7 @@ fn read(server: &ServerState, message: &Arrived) -> Understood {
             // Elsewhere it may be allowed.
             command: match server.refusal() {
                 Some(refusal) => Err(refusal),
-                None => ParsedCommand::parse(&command.command, &server.config.vocabulary()),
+                None => ParsedCommand::parse(&command.command, &server.config.allowed_commands()),
             },
         },
         Ok(ClientFrame::Outcome(OutcomeQuery { id, deadline_ms })) => Understood::Outcome {

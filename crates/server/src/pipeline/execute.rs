@@ -1,4 +1,4 @@
-//! Running one part of a command, in a transaction or at a moment, and the shape of its reply.
+//! Running one operation of a command, in a transaction or at a moment, and the shape of its reply.
 
 use core::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::failure::{Failure, check_reply};
 use super::transaction_session::TransactionSession;
 use super::{Settings, refusal};
-use crate::command::{CommandName, Part, is_by_distance};
+use crate::command::{CommandName, Operation, is_by_distance};
 use crate::database::codes::MAX_TIME_EXPIRED;
 
 /// How many documents MongoDB sends at first; most results need no second round trip.
@@ -32,7 +32,7 @@ const DRIVER_FIELDS: [&str; 9] = [
     "atClusterTime",
 ];
 
-/// How long MongoDB may work on a part.
+/// How long MongoDB may work on an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TimeLimit {
     time: Duration,
@@ -42,9 +42,9 @@ pub(super) struct TimeLimit {
 
 impl TimeLimit {
     /// The shortest of what the deadline leaves, what the client asks for and what the server allows.
-    pub(super) fn new(part: &Part, deadline: Instant, settings: &Settings) -> Self {
+    pub(super) fn new(operation: &Operation, deadline: Instant, settings: &Settings) -> Self {
         let remaining = remaining(deadline);
-        let limit = part
+        let limit = operation
             .max_time()
             .map_or(settings.command_time, |own| own.min(settings.command_time));
         let is_limit = limit < remaining;
@@ -60,7 +60,7 @@ impl TimeLimit {
         i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
-    /// What it means that MongoDB stopped the part.
+    /// What it means that MongoDB stopped the operation.
     pub(super) fn judge(self, failure: Failure) -> Failure {
         match failure {
             Failure::Refused(error) if error.code == MAX_TIME_EXPIRED && !self.is_limit => Failure::OutOfTime,
@@ -74,17 +74,17 @@ pub(super) fn remaining(deadline: Instant) -> Duration {
     remaining.max(Duration::from_millis(1))
 }
 
-/// Runs one part and gives MongoDB's reply. Outside a transaction `read_concern` says at which moment it reads.
+/// Runs one operation and gives MongoDB's reply. Outside a transaction `read_concern` says at which moment it reads.
 pub(super) async fn execute(
     session: &mut TransactionSession,
     users: &Database,
-    part: &Part,
+    operation: &Operation,
     time_limit: TimeLimit,
     read_concern: Option<&Document>,
 ) -> Result<Document, Failure> {
-    let mut body = part.to_send();
-    let by_distance = part.name() == CommandName::Count && body.get("query").is_some_and(is_by_distance);
-    let cursor = match part.name() {
+    let mut body = operation.to_send();
+    let by_distance = operation.name() == CommandName::Count && body.get("query").is_some_and(is_by_distance);
+    let cursor = match operation.name() {
         CommandName::Find => {
             body.insert("batchSize", FIRST_BATCH);
             true
@@ -115,13 +115,13 @@ pub(super) async fn execute(
         run(session, users, &body).await
     };
     let reply = reply.map_err(|failure| time_limit.judge(failure))?;
-    Ok(without_driver_fields(match part.name() {
+    Ok(without_driver_fields(match operation.name() {
         CommandName::Count if !by_distance => as_count(reply),
         _ => reply,
     }))
 }
 
-/// Runs several parts merged into one command.
+/// Runs several operations merged into one command.
 pub(super) async fn execute_merged(
     session: &mut TransactionSession,
     users: &Database,
@@ -151,7 +151,7 @@ pub(super) fn without_driver_fields(reply: Document) -> Document {
     answer.collect()
 }
 
-/// The error frame for a part that was refused, or the failure if it is not the part's fault. `place` is the part's place
+/// The error frame for an operation that was refused, or the failure if it is not the operation's fault. `place` is the operation's place
 /// in a list.
 pub(super) fn refused(failure: Failure, place: Option<usize>) -> Result<ErrorFrame, Failure> {
     match failure {

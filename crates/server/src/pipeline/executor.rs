@@ -243,7 +243,7 @@ impl Executor {
                 limit,
             };
             let ended = match schema::only(&all) {
-                Some((command, part)) => SchemaBatch::new(batch, command, part).run().await,
+                Some((command, operation)) => SchemaBatch::new(batch, command, operation).run().await,
                 None => batch.run().await,
             };
             (ended, session, merging)

@@ -5,16 +5,16 @@
 
 use bson::{Bson, Document, doc};
 
-use crate::command::{MAX_STATEMENTS, MintedIds, Part, has_id};
+use crate::command::{MAX_STATEMENTS, MintedIds, Operation, has_id};
 
 const FIELD: &str = "insertedIds";
 const FIRST: &str = "first";
 /// Pairs: the place of a document, and the number of documents from there on.
 const STRETCHES: &str = "stretches";
 
-/// Adds the ids to the reply that MongoDB has given to a part, in the form in which they are stored.
-pub(super) fn add(part: &Part, reply: &mut Document) {
-    let (Some(ids), Ok(documents)) = (part.minted_ids(), part.body().get_array("documents")) else {
+/// Adds the ids to the reply that MongoDB has given to an operation, in the form in which they are stored.
+pub(super) fn add(operation: &Operation, reply: &mut Document) {
+    let (Some(ids), Ok(documents)) = (operation.minted_ids(), operation.body().get_array("documents")) else {
         return;
     };
     let failed: Vec<usize> = reply
@@ -83,14 +83,14 @@ mod tests {
     use bellwether_protocol::RawJson;
 
     use super::*;
-    use crate::command::{ParsedCommand, Vocabulary};
+    use crate::command::{AllowedCommands, ParsedCommand};
 
     fn insert(text: &str) -> ParsedCommand {
-        ParsedCommand::parse(&RawJson::object(text).unwrap(), &Vocabulary::default()).unwrap()
+        ParsedCommand::parse(&RawJson::object(text).unwrap(), &AllowedCommands::default()).unwrap()
     }
 
     fn replied(command: &ParsedCommand, mut reply: Document) -> (Document, Document) {
-        add(&command.parts()[0], &mut reply);
+        add(&command.operations()[0], &mut reply);
         let stored = reply.clone();
         unfold(&mut reply);
         (stored, reply)
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn the_reply_names_the_ids_that_were_minted() {
         let command = insert(r#"{"insert":"c","documents":[{},{"_id":7},{"a":1},{"b":1},{"c":1}]}"#);
-        let ids = command.parts()[0].minted_ids().unwrap();
+        let ids = command.operations()[0].minted_ids().unwrap();
         let (stored, sent) = replied(&command, doc! { "n": 5, "ok": 1.0 });
         let entry = |place: i32| doc! { "index": place, "_id": ids.id(place.unsigned_abs()) };
         assert_eq!(

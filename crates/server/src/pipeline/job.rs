@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::statements::FailedStatements;
 use super::{Answer, SourceId, refusal};
-use crate::command::{Kind, ParsedCommand, Part};
+use crate::command::{Kind, Operation, ParsedCommand};
 
 /// A command or a question that waits, and who waits for its answer.
 #[derive(Debug)]
@@ -173,8 +173,9 @@ impl Task {
 
     /// Returns `true` if a statement that fails leaves the others to be executed.
     pub(super) fn is_unordered(&self) -> bool {
-        self.command()
-            .is_some_and(|command| !command.is_list() && command.parts().iter().all(Part::is_unordered))
+        self.command().is_some_and(|command| {
+            !command.is_list() && command.operations().iter().all(Operation::is_unordered)
+        })
     }
 
     /// Whether it takes a batch of its own: MongoDB does not execute it in a transaction, and it may not only read.

@@ -23,7 +23,7 @@ use super::replies::encode;
 use super::shared::Shared;
 use super::shares::Place;
 use super::suspects::Run;
-use crate::command::{CommandName, Part};
+use crate::command::{CommandName, Operation};
 
 /// As many documents are found at once.
 const MAX_POINTS: usize = 200;
@@ -47,12 +47,12 @@ pub(super) fn read_all_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, jobs:
         command.is_some_and(|command| shared.suspects.check(command, now) != Ok(false))
     };
     for job in jobs {
-        let Some((part, id)) = point(&job.task).filter(|_| !is_suspect(&job.task)) else {
+        let Some((operation, id)) = point(&job.task).filter(|_| !is_suspect(&job.task)) else {
             read_at(shared, epoch, at, job);
             continue;
         };
         let key = key(id);
-        let group = groups.entry(part.collection().to_owned()).or_default();
+        let group = groups.entry(operation.collection().to_owned()).or_default();
         if group.admits(&key) {
             group.jobs.push((key, job));
         } else {
@@ -89,9 +89,9 @@ async fn read_points(
         let mut asked = HashMap::new();
         let mut times = Vec::new();
         for (key, job) in &points {
-            if let Some((part, id)) = point(&job.task) {
+            if let Some((operation, id)) = point(&job.task) {
                 asked.insert(key.clone(), id.clone());
-                times.push(TimeLimit::new(part, job.task.deadline, &shared.settings));
+                times.push(TimeLimit::new(operation, job.task.deadline, &shared.settings));
             }
         }
         let time = times.into_iter().min();
@@ -174,16 +174,16 @@ async fn find_all(
 }
 
 /// The document that a read is after, if it is a plain find by `_id` alone.
-fn point(task: &Task) -> Option<(&Part, &Bson)> {
+fn point(task: &Task) -> Option<(&Operation, &Bson)> {
     let command = task.command()?;
-    let [part] = command.parts() else {
+    let [operation] = command.operations() else {
         return None;
     };
-    if command.is_list() || part.name() != CommandName::Find || part.max_time().is_some() {
+    if command.is_list() || operation.name() != CommandName::Find || operation.max_time().is_some() {
         return None;
     }
     let mut id = None;
-    for (option, value) in part.body().iter().skip(1) {
+    for (option, value) in operation.body().iter().skip(1) {
         match (option.as_str(), value) {
             ("filter", Bson::Document(filter)) if filter.len() == 1 => id = Some(filter.get("_id")?),
             ("limit", Bson::Int32(1..) | Bson::Int64(1..)) => {}
@@ -203,7 +203,7 @@ fn point(task: &Task) -> Option<(&Part, &Bson)> {
             | Bson::DateTime(_)
             | Bson::Boolean(_)
     );
-    is_value.then_some((part, id))
+    is_value.then_some((operation, id))
 }
 
 fn key(id: &Bson) -> Key {

@@ -340,11 +340,11 @@ impl Reader {
             }
         };
         let mut replies = Vec::new();
-        for (place, part) in command.parts().iter().enumerate() {
-            let time_limit = TimeLimit::new(part, task.deadline, &shared.settings);
+        for (place, operation) in command.operations().iter().enumerate() {
+            let time_limit = TimeLimit::new(operation, task.deadline, &shared.settings);
             let users = shared.database.users();
             let run = shared.suspects.run([command].into_iter());
-            let reply = execute(session, users, part, time_limit, Some(&moment)).await;
+            let reply = execute(session, users, operation, time_limit, Some(&moment)).await;
             run.ends(&reply);
             match reply {
                 Ok(reply) => replies.push(reply),

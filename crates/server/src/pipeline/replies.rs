@@ -1,4 +1,4 @@
-//! The replies of a batch's commands, as they come in part by part.
+//! The replies of a batch's commands, as they come in operation by operation.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::job::Task;
 use super::merge::Slot;
 use super::{inserted_ids, stored_reply};
-use crate::command::Part;
+use crate::command::Operation;
 use crate::command::write_extjson::{WriteError, write_canonical};
 
 /// Longest reply as text, in bytes. Extended JSON can take six times the bytes of BSON, for text of control characters.
@@ -36,7 +36,7 @@ pub(super) struct Replies<'t> {
     tasks: &'t [Arc<Task>],
     whole: Vec<Reply>,
     /// Of the command that is not complete yet.
-    parts: Vec<Document>,
+    operations: Vec<Document>,
     bytes: usize,
 }
 
@@ -45,24 +45,24 @@ impl<'t> Replies<'t> {
         Self {
             tasks,
             whole: Vec::new(),
-            parts: Vec::new(),
+            operations: Vec::new(),
             bytes: 0,
         }
     }
 
-    /// Adds the reply to the next part.
+    /// Adds the reply to the next operation.
     pub(super) fn push(&mut self, slot: Slot<'_>, mut reply: Document) -> Result<(), Failure> {
-        inserted_ids::add(slot.part, &mut reply);
-        self.parts.push(reply);
+        inserted_ids::add(slot.operation, &mut reply);
+        self.operations.push(reply);
         let Some(command) = self.tasks[slot.task].command() else {
             return Ok(());
         };
-        if slot.index + 1 < command.parts().len() {
+        if slot.index + 1 < command.operations().len() {
             return Ok(());
         }
-        let document = whole(command.is_list(), std::mem::take(&mut self.parts));
-        let is_folded = |part: &Part| part.minted_ids().is_some() || part.is_unordered();
-        let (text, stored) = if command.parts().iter().any(is_folded) {
+        let document = whole(command.is_list(), std::mem::take(&mut self.operations));
+        let is_folded = |operation: &Operation| operation.minted_ids().is_some() || operation.is_unordered();
+        let (text, stored) = if command.operations().iter().any(is_folded) {
             let stored = stored_reply::fold(document);
             // What is sent first is made of what is stored, as a replay is.
             let encoded = encode(&stored)?;
@@ -82,7 +82,7 @@ impl<'t> Replies<'t> {
 
     /// Whether every command that was begun is complete, and there is one.
     pub(super) fn is_between_commands(&self) -> bool {
-        self.parts.is_empty() && !self.whole.is_empty()
+        self.operations.is_empty() && !self.whole.is_empty()
     }
 
     /// The size of what is stored of the complete replies, in bytes of BSON.
@@ -95,12 +95,12 @@ impl<'t> Replies<'t> {
     }
 }
 
-/// The reply to a whole command from those to its parts.
-pub(super) fn whole(is_list: bool, mut parts: Vec<Document>) -> Document {
+/// The reply to a whole command from those to its operations.
+pub(super) fn whole(is_list: bool, mut operations: Vec<Document>) -> Document {
     if is_list {
-        doc! { "results": parts, "ok": 1.0 }
+        doc! { "results": operations, "ok": 1.0 }
     } else {
-        parts.pop().unwrap_or_default()
+        operations.pop().unwrap_or_default()
     }
 }
 

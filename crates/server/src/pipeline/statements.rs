@@ -15,7 +15,7 @@ use super::failure::{Failure, check_reply};
 use super::job::Task;
 use super::transaction_session::TransactionSession;
 use super::write_errors::{self, TOLD_IN_FULL};
-use crate::command::{CommandName, Part};
+use crate::command::{CommandName, Operation};
 use crate::database::cleaned;
 use crate::database::codes::{MAX_TIME_EXPIRED, TRANSACTION_TOO_LARGE_FOR_CACHE};
 
@@ -104,23 +104,23 @@ impl FailedStatements {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs the statements of an unordered part that have not failed.
+    /// Runs the statements of an unordered operation that have not failed.
     async fn run_others(
         &self,
         session: &mut TransactionSession,
         users: &Database,
-        part: &Part,
+        operation: &Operation,
         time_limit: TimeLimit,
     ) -> Result<Ran, Failure> {
         let places = {
             let failed = self.lock();
-            part.places_without(|place| failed.errors.contains_key(&place))
+            operation.places_without(|place| failed.errors.contains_key(&place))
         };
         if places.is_empty() && self.are_there() {
-            let reply = nothing_done(part.name());
+            let reply = nothing_done(operation.name());
             return Ok(Ran::Whole(reply_with(reply, &places, &self.lock().errors)));
         }
-        let mut command = part.to_send_only(&places);
+        let mut command = operation.to_send_only(&places);
         command.insert("maxTimeMS", time_limit.millis());
         let reply = session.run_document(users, &command).await;
         let reply = reply.map_err(|failure| time_limit.judge(failure))?;
@@ -138,7 +138,7 @@ impl FailedStatements {
     }
 }
 
-/// Runs one part of a command in a transaction. Of a command with `ordered: false` it runs the statements that have not failed
+/// Runs one operation of a command in a transaction. Of a command with `ordered: false` it runs the statements that have not failed
 /// in an earlier try.
 ///
 /// # Errors
@@ -147,13 +147,15 @@ pub(super) async fn run(
     session: &mut TransactionSession,
     users: &Database,
     task: &Task,
-    part: &Part,
+    operation: &Operation,
     time_limit: TimeLimit,
 ) -> Result<Ran, Failure> {
     if task.is_unordered() {
-        task.failed.run_others(session, users, part, time_limit).await
+        task.failed
+            .run_others(session, users, operation, time_limit)
+            .await
     } else {
-        execute(session, users, part, time_limit, None)
+        execute(session, users, operation, time_limit, None)
             .await
             .map(Ran::Whole)
     }

@@ -14,8 +14,8 @@ pub(super) fn fold(mut reply: Document) -> Document {
 /// Brings a stored reply into the form in which it is sent.
 pub(super) fn unfold(mut reply: Document) -> Document {
     unfold_one(&mut reply);
-    if let Ok(parts) = reply.get_array_mut("results") {
-        parts
+    if let Ok(operations) = reply.get_array_mut("results") {
+        operations
             .iter_mut()
             .filter_map(Bson::as_document_mut)
             .for_each(unfold_one);

@@ -213,11 +213,11 @@ mod tests {
     use bellwether_protocol::{ErrorCode, RawJson};
 
     use super::*;
-    use crate::command::Vocabulary;
+    use crate::command::AllowedCommands;
 
     fn command(collection: &str) -> ParsedCommand {
         let raw = RawJson::object(&format!(r#"{{"find":"{collection}"}}"#)).unwrap();
-        ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap()
+        ParsedCommand::parse(&raw, &AllowedCommands::default()).unwrap()
     }
 
     #[test]

@@ -227,11 +227,14 @@ impl Transaction<'_, '_> {
     async fn run(&mut self, open: &[usize]) -> Result<Vec<Reply>, TransactionError> {
         let tasks = self.context.tasks;
         let slots = open.iter().flat_map(|&task| {
-            let parts = tasks[task].command().map_or(&[][..], |command| command.parts());
-            parts
-                .iter()
-                .enumerate()
-                .map(move |(index, part)| Slot { task, index, part })
+            let operations = tasks[task]
+                .command()
+                .map_or(&[][..], |command| command.operations());
+            operations.iter().enumerate().map(move |(index, operation)| Slot {
+                task,
+                index,
+                operation,
+            })
         });
         let began = Instant::now();
         let mut replies = Replies::new(tasks);
@@ -253,7 +256,7 @@ impl Transaction<'_, '_> {
                         self.context.session,
                         users,
                         &tasks[slot.task],
-                        slot.part,
+                        slot.operation,
                         time_limit,
                     )
                     .await;
@@ -272,8 +275,8 @@ impl Transaction<'_, '_> {
                         .map_err(|failure| of_part(failure, slot, tasks))?;
                 }
                 Step::Merged(merged) => {
-                    let parts = self.run_merged(&merged).await?;
-                    for (slot, reply) in merged.slots().zip(parts) {
+                    let operations = self.run_merged(&merged).await?;
+                    for (slot, reply) in merged.slots().zip(operations) {
                         replies
                             .push(slot, reply)
                             .map_err(|failure| of_part(failure, slot, tasks))?;
@@ -284,7 +287,7 @@ impl Transaction<'_, '_> {
         Ok(replies.finish())
     }
 
-    /// Runs several parts as one command and gives the reply of each.
+    /// Runs several operations as one command and gives the reply of each.
     async fn run_merged(&mut self, merged: &Merged<'_>) -> Result<Vec<Document>, TransactionError> {
         let time_limits = merged.slots().map(|slot| self.time_limit(slot));
         let Some(time_limit) = time_limits.min() else {
@@ -296,8 +299,8 @@ impl Transaction<'_, '_> {
         self.ended(run, &reply);
         match reply {
             Ok(reply) => {
-                if let Some(parts) = merged.split(&reply) {
-                    return Ok(parts);
+                if let Some(operations) = merged.split(&reply) {
+                    return Ok(operations);
                 }
             }
             Err(Failure::Refused(mut error)) => {
@@ -343,7 +346,7 @@ impl Transaction<'_, '_> {
 
     fn time_limit(&self, slot: Slot<'_>) -> TimeLimit {
         TimeLimit::new(
-            slot.part,
+            slot.operation,
             self.context.tasks[slot.task].deadline,
             self.context.settings,
         )

@@ -101,9 +101,9 @@ impl From<MongoError> for Fault {
     }
 }
 
-/// Returns the error of a transaction in which this part of a command failed.
+/// Returns the error of a transaction in which this operation of a command failed.
 pub(super) fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Arc<Task>]) -> TransactionError {
-    // The cache holds everything that the transaction has written, not the writes of this part alone.
+    // The cache holds everything that the transaction has written, not the writes of this operation alone.
     if let Failure::Refused(error) = &failure
         && error.code == TRANSACTION_TOO_LARGE_FOR_CACHE
     {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use bellwether_server::Vocabulary;
+use bellwether_server::AllowedCommands;
 use serde_json::Value;
 
 use super::all;
@@ -25,10 +25,10 @@ fn every_option_has_a_row() -> Result<()> {
             }
         }
     }
-    let mut vocabulary = Vocabulary::default();
-    vocabulary.schema = true;
+    let mut allowed_commands = AllowedCommands::default();
+    allowed_commands.schema = true;
     let mut missing = Vec::new();
-    for (command, options) in vocabulary.options() {
+    for (command, options) in allowed_commands.options() {
         let used = |option: &str| seen.contains(&(command.to_owned(), option.to_owned()));
         let unused = options.into_iter().filter(|option| !used(option));
         missing.extend(unused.map(|option| format!("{command}.{option}")));

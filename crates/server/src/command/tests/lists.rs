@@ -1,7 +1,7 @@
 use bellwether_protocol::ErrorCode;
 
 use super::{parse, refusal};
-use crate::command::{CommandName, Kind, MAX_PARTS};
+use crate::command::{CommandName, Kind, MAX_OPERATIONS};
 
 #[test]
 fn a_list_is_one_command_of_several() {
@@ -16,9 +16,9 @@ fn a_list_is_one_command_of_several() {
         ("transaction", "a", Kind::Write)
     );
     let names: Vec<_> = list
-        .parts()
+        .operations()
         .iter()
-        .map(|part| (part.name(), part.collection()))
+        .map(|operation| (operation.name(), operation.collection()))
         .collect();
     assert_eq!(
         names,
@@ -29,15 +29,15 @@ fn a_list_is_one_command_of_several() {
         ]
     );
     let comments: Vec<_> = list
-        .parts()
+        .operations()
         .iter()
-        .map(|part| part.body().get_str("comment").unwrap())
+        .map(|operation| operation.body().get_str("comment").unwrap())
         .collect();
     assert_eq!(comments, ["own", "all", "all"]);
     let times: Vec<_> = list
-        .parts()
+        .operations()
         .iter()
-        .map(|part| part.max_time().unwrap().as_millis())
+        .map(|operation| operation.max_time().unwrap().as_millis())
         .collect();
     assert_eq!(times, [100, 5, 100]);
 
@@ -108,8 +108,14 @@ fn a_wrong_list_is_refused_with_the_place() {
             vec![r#"{"find":"c"}"#; count].join(",")
         )
     };
-    assert_eq!(parse(&many(MAX_PARTS)).unwrap().parts().len(), MAX_PARTS);
-    assert_eq!(refusal(&many(MAX_PARTS + 1)).code, ErrorCode::CommandNotAllowed);
+    assert_eq!(
+        parse(&many(MAX_OPERATIONS)).unwrap().operations().len(),
+        MAX_OPERATIONS
+    );
+    assert_eq!(
+        refusal(&many(MAX_OPERATIONS + 1)).code,
+        ErrorCode::CommandNotAllowed
+    );
 }
 
 #[test]
@@ -138,10 +144,10 @@ fn what_runs_in_no_transaction_is_for_lists_that_only_read() {
 #[test]
 fn every_copy_of_a_comment_takes_memory() {
     let list = |comment: &str| {
-        let commands = vec![r#"{"find":"a"}"#; MAX_PARTS].join(",");
+        let commands = vec![r#"{"find":"a"}"#; MAX_OPERATIONS].join(",");
         parse(&format!(r#"{{"transaction":[{commands}],"comment":{comment}}}"#)).unwrap()
     };
     let arrays = format!("[{}]", vec!["[]"; 100].join(","));
     let added = list(&arrays).memory() - list("0").memory();
-    assert!(added > MAX_PARTS * 100 * size_of::<bson::Bson>(), "{added}");
+    assert!(added > MAX_OPERATIONS * 100 * size_of::<bson::Bson>(), "{added}");
 }

@@ -10,7 +10,7 @@ use bellwether_protocol::{ErrorCode, MAX_DEPTH, Outcome};
 use super::*;
 
 fn parse(text: &str) -> Result<ParsedCommand, ErrorFrame> {
-    parse_with(text, &Vocabulary::default())
+    parse_with(text, &AllowedCommands::default())
 }
 
 /// Also what is no object: a frame may hold anything.
@@ -19,8 +19,8 @@ fn raw(text: &str) -> RawJson {
     json.into()
 }
 
-fn parse_with(text: &str, vocabulary: &Vocabulary) -> Result<ParsedCommand, ErrorFrame> {
-    ParsedCommand::parse(&raw(text), vocabulary)
+fn parse_with(text: &str, allowed_commands: &AllowedCommands) -> Result<ParsedCommand, ErrorFrame> {
+    ParsedCommand::parse(&raw(text), allowed_commands)
 }
 
 #[track_caller]
@@ -59,7 +59,9 @@ fn the_eight_commands_pass_with_their_options() {
 fn order_is_kept_and_max_time_is_taken_out() {
     let command =
         parse(r#"{"find":"c","maxTimeMS":250,"sort":{"10":1,"2":-1,"b":1,"a":1},"filter":{}}"#).unwrap();
-    let [command] = command.parts() else { panic!("one") };
+    let [command] = command.operations() else {
+        panic!("one")
+    };
     assert_eq!(command.max_time(), Some(Duration::from_millis(250)));
     assert_eq!(
         command.body().keys().collect::<Vec<_>>(),
@@ -68,7 +70,7 @@ fn order_is_kept_and_max_time_is_taken_out() {
     let sort = command.body().get_document("sort").unwrap();
     assert_eq!(sort.keys().collect::<Vec<_>>(), ["10", "2", "b", "a"]);
     assert_eq!(
-        parse(r#"{"find":"c","maxTimeMS":0}"#).unwrap().parts()[0].max_time(),
+        parse(r#"{"find":"c","maxTimeMS":0}"#).unwrap().operations()[0].max_time(),
         None
     );
     for wrong in [r#""1""#, "-1", "1.5", "null"] {

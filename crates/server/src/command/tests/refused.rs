@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
-use crate::command::{Refusal, Vocabulary, read};
+use crate::command::{AllowedCommands, Refusal, read};
 
 /// Around an operator, these change nothing: MongoDB looks into them.
 fn wrapped(value: &Value, wrapper: u8) -> Value {
@@ -79,7 +79,7 @@ fn operator() -> impl Strategy<Value = &'static str> {
 }
 
 fn parse(command: &Value) -> Result<(), Refusal> {
-    read(&command.to_string(), &Vocabulary { schema: true }).map(drop)
+    read(&command.to_string(), &AllowedCommands { schema: true }).map(drop)
 }
 
 fn valid_command() -> impl Strategy<Value = String> {
@@ -150,14 +150,14 @@ proptest! {
 
     #[test]
     fn any_text_is_answered(text in any::<String>()) {
-        let _ = read(&text, &Vocabulary { schema: true });
+        let _ = read(&text, &AllowedCommands { schema: true });
     }
 
     #[test]
     fn any_splice_of_fragments_is_answered(text in fragments()) {
         let inside = format!(r#"{{"find":"c","filter":{{"x":{text}}}}}"#);
         for text in [text, inside] {
-            let _ = read(&text, &Vocabulary { schema: true });
+            let _ = read(&text, &AllowedCommands { schema: true });
         }
     }
 
@@ -173,6 +173,6 @@ proptest! {
             text.splice(start..end, put.chars());
         }
         let text: String = text.into_iter().collect();
-        let _ = read(&text, &Vocabulary { schema: true });
+        let _ = read(&text, &AllowedCommands { schema: true });
     }
 }

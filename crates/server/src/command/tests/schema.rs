@@ -1,11 +1,11 @@
 use bellwether_protocol::ErrorCode;
 
 use super::{parse_with, refusal};
-use crate::command::{Kind, Vocabulary};
+use crate::command::{AllowedCommands, Kind};
 
 #[test]
 fn schema_commands_are_behind_a_switch() {
-    let vocabulary = Vocabulary { schema: true };
+    let allowed_commands = AllowedCommands { schema: true };
     for text in [
         r#"{"listCollections":1,"nameOnly":true}"#,
         r#"{"listIndexes":"c"}"#,
@@ -18,19 +18,19 @@ fn schema_commands_are_behind_a_switch() {
         assert_eq!(frame.code, ErrorCode::CommandNotAllowed, "{text}");
         assert!(frame.hint.is_some_and(|hint| hint.contains("--allow-schema")));
         assert_eq!(
-            parse_with(text, &vocabulary).unwrap().kind(),
+            parse_with(text, &allowed_commands).unwrap().kind(),
             Kind::Schema,
             "{text}"
         );
         let listed = format!(r#"{{"transaction":[{text}]}}"#);
-        let frame = parse_with(&listed, &vocabulary).expect_err(text);
+        let frame = parse_with(&listed, &allowed_commands).expect_err(text);
         assert_eq!(frame.code, ErrorCode::CommandNotAllowed, "{text}");
     }
 }
 
 #[test]
 fn what_a_collection_and_an_index_may_be_given() {
-    let vocabulary = Vocabulary { schema: true };
+    let allowed_commands = AllowedCommands { schema: true };
     for text in [
         r#"{"create":"c","collation":{"locale":"de"},"validator":{"a":{"$gt":1}},"validationLevel":"strict","validationAction":"error"}"#,
         r#"{"create":"c","validator":{"$jsonSchema":{"required":["a"]}},"comment":"x","maxTimeMS":50}"#,
@@ -43,9 +43,9 @@ fn what_a_collection_and_an_index_may_be_given() {
         r#"{"listIndexes":"c","cursor":{}}"#,
     ] {
         assert!(
-            parse_with(text, &vocabulary).is_ok(),
+            parse_with(text, &allowed_commands).is_ok(),
             "{text}: {:?}",
-            parse_with(text, &vocabulary)
+            parse_with(text, &allowed_commands)
         );
     }
     for (text, says) in [
@@ -80,7 +80,7 @@ fn what_a_collection_and_an_index_may_be_given() {
         (r#"{"dropDatabase":1}"#, "dropDatabase"),
         (r#"{"renameCollection":"app.c","to":"app.d"}"#, "renameCollection"),
     ] {
-        let frame = parse_with(text, &vocabulary).expect_err(text);
+        let frame = parse_with(text, &allowed_commands).expect_err(text);
         assert_eq!(frame.code, ErrorCode::CommandNotAllowed, "{text}");
         assert!(frame.message.contains(says), "{frame:?}");
     }
@@ -91,7 +91,7 @@ fn what_a_collection_and_an_index_may_be_given() {
         r#"{"listCollections":"c"}"#,
         r#"{"drop":1}"#,
     ] {
-        let frame = parse_with(text, &vocabulary).expect_err(text);
+        let frame = parse_with(text, &allowed_commands).expect_err(text);
         assert_eq!(frame.code, ErrorCode::BadCommand, "{text}");
     }
 }

@@ -10,19 +10,19 @@ use std::collections::HashMap;
 
 use bson::{Bson, Document, doc};
 
-use crate::command::{CommandName, Part};
+use crate::command::{CommandName, Operation};
 
 /// MongoDB takes 100,000 statements in one command; a merged one stays well below.
 const MAX_STATEMENTS: usize = 10_000;
 
-/// One part of one command of a batch.
+/// One operation of one command of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot<'t> {
     /// Which command of the batch.
     pub(super) task: usize,
-    /// Which part of it.
+    /// The index of the operation in its command.
     pub(super) index: usize,
-    pub(super) part: &'t Part,
+    pub(super) operation: &'t Operation,
 }
 
 /// What is sent to MongoDB at once.
@@ -32,7 +32,7 @@ pub(super) enum Step<'t> {
     Merged(Merged<'t>),
 }
 
-/// Several parts that are sent as one command.
+/// Several operations that are sent as one command.
 #[derive(Debug)]
 pub(super) struct Merged<'t> {
     name: CommandName,
@@ -40,11 +40,11 @@ pub(super) struct Merged<'t> {
     members: Vec<(Slot<'t>, usize)>,
 }
 
-/// Puts parts together where that changes no reply, and keeps their order.
+/// Merges operations where that changes no reply, and keeps their order.
 pub(super) fn plan<'t>(slots: impl IntoIterator<Item = Slot<'t>>, merge: bool) -> Vec<Step<'t>> {
     let mut stretches: Vec<(Vec<(Slot<'t>, usize)>, usize)> = Vec::new();
     for slot in slots {
-        let statements = if merge { mergeable(slot.part) } else { None };
+        let statements = if merge { mergeable(slot.operation) } else { None };
         let count = statements.map_or(0, <[Bson]>::len);
         match stretches.last_mut() {
             Some((members, total))
@@ -53,7 +53,7 @@ pub(super) fn plan<'t>(slots: impl IntoIterator<Item = Slot<'t>>, merge: bool) -
                     && *total + count <= MAX_STATEMENTS
                     && members
                         .last()
-                        .is_some_and(|(last, _)| alike(last.part, slot.part)) =>
+                        .is_some_and(|(last, _)| alike(last.operation, slot.operation)) =>
             {
                 members.push((slot, count));
                 *total += count;
@@ -64,33 +64,33 @@ pub(super) fn plan<'t>(slots: impl IntoIterator<Item = Slot<'t>>, merge: bool) -
     let steps = stretches.into_iter().map(|(members, _)| match &members[..] {
         [(slot, _)] => Step::One(*slot),
         _ => Step::Merged(Merged {
-            name: members[0].0.part.name(),
+            name: members[0].0.operation.name(),
             members,
         }),
     });
     steps.collect()
 }
 
-fn alike(one: &Part, other: &Part) -> bool {
+fn alike(one: &Operation, other: &Operation) -> bool {
     one.name() == other.name() && one.collection() == other.collection()
 }
 
-/// The statements of a part that may be sent together with others.
-fn mergeable(part: &Part) -> Option<&[Bson]> {
-    let (field, statements) = part.statements()?;
+/// The statements of an operation that may be sent together with others.
+fn mergeable(operation: &Operation) -> Option<&[Bson]> {
+    let (field, statements) = operation.statements()?;
     let plain =
-        part.body().iter().skip(1).all(|(option, value)| {
+        operation.body().iter().skip(1).all(|(option, value)| {
             option == field || option == "ordered" && matches!(value, Bson::Boolean(_))
         });
-    // A limit of its own is the part's alone.
-    if !plain || part.max_time().is_some() {
+    // A limit of its own is the operation's alone.
+    if !plain || operation.max_time().is_some() {
         return None;
     }
     let matches_one_at_most = |statement: &Bson| {
         let Bson::Document(statement) = statement else {
             return false;
         };
-        match part.name() {
+        match operation.name() {
             CommandName::Update => {
                 matches!(statement.get("multi"), None | Some(Bson::Boolean(false)))
                     && matches!(statement.get("upsert"), None | Some(Bson::Boolean(_)))
@@ -112,18 +112,18 @@ impl<'t> Merged<'t> {
     pub(super) fn command(&self) -> Document {
         let mut command = Document::new();
         if let Some((slot, _)) = self.members.first() {
-            let field = slot.part.statements().map_or("", |(field, _)| field);
+            let field = slot.operation.statements().map_or("", |(field, _)| field);
             let statements = self.statements();
             let statements: Vec<Bson> = statements
-                .map(|(part, place, statement)| part.statement(place, statement))
+                .map(|(operation, place, statement)| operation.statement(place, statement))
                 .collect();
-            command.insert(self.name.as_str(), slot.part.collection());
+            command.insert(self.name.as_str(), slot.operation.collection());
             command.insert(field, statements);
         }
         command
     }
 
-    /// The part a statement belongs to, and its place there.
+    /// The operation that a statement belongs to, and its place there.
     pub(super) fn locate(&self, statement: i32) -> Option<(Slot<'t>, i32)> {
         let mut rest = usize::try_from(statement).ok()?;
         for (slot, count) in &self.members {
@@ -135,7 +135,7 @@ impl<'t> Merged<'t> {
         None
     }
 
-    /// The reply each part would have got on its own, or nothing if this reply does not say.
+    /// The reply each operation would have got on its own, or nothing if this reply does not say.
     pub(super) fn split(&self, reply: &Document) -> Option<Vec<Document>> {
         let statements: usize = self.members.iter().map(|(_, count)| count).sum();
         let mut upserted = upserted(reply)?;
@@ -189,13 +189,15 @@ impl<'t> Merged<'t> {
         Some(replies.collect())
     }
 
-    /// All statements, each with its part and its place there.
-    fn statements(&self) -> impl Iterator<Item = (&'t Part, usize, &'t Bson)> {
+    /// All statements, each with its operation and its place there.
+    fn statements(&self) -> impl Iterator<Item = (&'t Operation, usize, &'t Bson)> {
         self.members.iter().flat_map(|(slot, _)| {
-            let part = slot.part;
-            let statements = part.statements().map_or(&[][..], |(_, statements)| statements);
+            let operation = slot.operation;
+            let statements = operation
+                .statements()
+                .map_or(&[][..], |(_, statements)| statements);
             let places = statements.iter().enumerate();
-            places.map(move |(place, statement)| (part, place, statement))
+            places.map(move |(place, statement)| (operation, place, statement))
         })
     }
 }

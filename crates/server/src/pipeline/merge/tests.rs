@@ -1,30 +1,34 @@
 use bellwether_protocol::RawJson;
 
 use super::*;
-use crate::command::{ParsedCommand, Vocabulary};
+use crate::command::{AllowedCommands, ParsedCommand};
 
 fn commands(texts: &[&str]) -> Vec<ParsedCommand> {
     let read = |text: &&str| {
         let raw = RawJson::object(text).unwrap();
-        ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap()
+        ParsedCommand::parse(&raw, &AllowedCommands::default()).unwrap()
     };
     texts.iter().map(read).collect()
 }
 
 fn slots(commands: &[ParsedCommand]) -> Vec<Slot<'_>> {
-    let parts = |(task, command): (usize, &'_ ParsedCommand)| (task, command.parts().len());
-    let places: Vec<(usize, usize)> = commands.iter().enumerate().map(parts).collect();
+    let operations = |(task, command): (usize, &'_ ParsedCommand)| (task, command.operations().len());
+    let places: Vec<(usize, usize)> = commands.iter().enumerate().map(operations).collect();
     let mut slots = Vec::new();
-    for (task, parts) in places {
-        for index in 0..parts {
-            let part = &commands[task].parts()[index];
-            slots.push(Slot { task, index, part });
+    for (task, operations) in places {
+        for index in 0..operations {
+            let operation = &commands[task].operations()[index];
+            slots.push(Slot {
+                task,
+                index,
+                operation,
+            });
         }
     }
     slots
 }
 
-/// The places of the parts that are sent together.
+/// The places of the operations that are sent together.
 fn sent_together(texts: &[&str]) -> Vec<Vec<(usize, usize)>> {
     let commands = commands(texts);
     let steps = plan(slots(&commands), true);

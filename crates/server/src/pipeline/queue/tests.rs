@@ -2,7 +2,7 @@ use bellwether_protocol::{CommandId, RawJson};
 use proptest::prelude::*;
 
 use super::*;
-use crate::command::{ParsedCommand, Vocabulary};
+use crate::command::{AllowedCommands, ParsedCommand};
 
 fn job(source: SourceId, id: u8, deadline: Instant) -> Job {
     sized_job(source, id, deadline, 0)
@@ -16,7 +16,7 @@ fn sized_job(source: SourceId, id: u8, deadline: Instant, padding: usize) -> Job
 fn job_of(source: SourceId, id: u8, deadline: Instant, text: &str) -> Job {
     let raw = RawJson::object(text).unwrap();
     let id = CommandId::mint(Duration::ZERO, [id; 10]);
-    let command = ParsedCommand::parse(&raw, &Vocabulary { schema: true }).unwrap();
+    let command = ParsedCommand::parse(&raw, &AllowedCommands { schema: true }).unwrap();
     Job::execute(source, id, command, deadline).0
 }
 
@@ -141,7 +141,7 @@ fn many_tiny_values_take_more_than_their_bytes_and_fit_an_empty_queue() {
         let values = vec![r#"{"":0}"#; values].join(",");
         let text = format!(r#"{{"find":"c","comment":[{values}]}}"#);
         let raw = RawJson::object(&text).unwrap();
-        ParsedCommand::parse(&raw, &Vocabulary::default()).unwrap()
+        ParsedCommand::parse(&raw, &AllowedCommands::default()).unwrap()
     };
     let id = CommandId::mint(Duration::ZERO, [1; 10]);
     let job = |values| Job::execute(SourceId::new(), id, tiny(values), later()).0;

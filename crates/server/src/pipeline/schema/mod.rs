@@ -37,24 +37,24 @@ use super::transaction::Transaction;
 use super::transaction_error::{Fault, TransactionError};
 use super::transaction_session::TransactionSession;
 use super::{Answer, refusal};
-use crate::command::{CommandName, Kind, ParsedCommand, Part};
+use crate::command::{CommandName, Kind, Operation, ParsedCommand};
 use crate::database::codes::{MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND};
 use target::Target;
 
 /// The command on collections or indexes that is all there is to do in these tasks.
-pub(super) fn only(tasks: &[Arc<Task>]) -> Option<(&ParsedCommand, &Part)> {
+pub(super) fn only(tasks: &[Arc<Task>]) -> Option<(&ParsedCommand, &Operation)> {
     let [task] = tasks else {
         return None;
     };
     let command = task.command().filter(|command| command.kind() == Kind::Schema)?;
-    Some((command, command.parts().first()?))
+    Some((command, command.operations().first()?))
 }
 
 /// A batch with one command on collections or indexes.
 pub(super) struct SchemaBatch<'a> {
     batch: Batch<'a>,
     command: &'a ParsedCommand,
-    part: &'a Part,
+    operation: &'a Operation,
     /// Whether this batch wrote the record that says *begun*.
     began: bool,
     /// Whether MongoDB may have executed the command.
@@ -68,11 +68,11 @@ enum Change {
 }
 
 impl<'a> SchemaBatch<'a> {
-    pub(super) fn new(batch: Batch<'a>, command: &'a ParsedCommand, part: &'a Part) -> Self {
+    pub(super) fn new(batch: Batch<'a>, command: &'a ParsedCommand, operation: &'a Operation) -> Self {
         Self {
             batch,
             command,
-            part,
+            operation,
             began: false,
             sent: false,
         }
@@ -138,7 +138,7 @@ impl<'a> SchemaBatch<'a> {
 
     async fn try_once(&mut self) -> Result<Answer, TransactionError> {
         if matches!(
-            self.part.name(),
+            self.operation.name(),
             CommandName::ListCollections | CommandName::ListIndexes
         ) {
             return self.list().await;
@@ -166,7 +166,7 @@ impl<'a> SchemaBatch<'a> {
     async fn list(&mut self) -> Result<Answer, TransactionError> {
         self.open().await?;
         self.transaction().write_ledger(&[]).await?;
-        let mut body = self.part.body().clone();
+        let mut body = self.operation.body().clone();
         // In one batch, unless it is too large anyway.
         body.insert("cursor", doc! { "batchSize": i32::MAX });
         let time_limit = self.time_limit();
@@ -229,9 +229,9 @@ impl<'a> SchemaBatch<'a> {
 
     /// Lets MongoDB make the change. `again`: it may have been made before.
     async fn change(&mut self, begun: &Target, again: bool) -> Result<Change, TransactionError> {
-        let mut body = self.part.body().clone();
+        let mut body = self.operation.body().clone();
         let now = self.find_target().await?;
-        if self.part.name() == CommandName::Drop && again && now.is_other_than(begun) {
+        if self.operation.name() == CommandName::Drop && again && now.is_other_than(begun) {
             return Ok(if begun.is_nothing() {
                 Change::Refused(nothing_to_drop())
             } else {
@@ -239,11 +239,11 @@ impl<'a> SchemaBatch<'a> {
             });
         }
         if let Some(uuid) = begun.uuid()
-            && self.part.name() != CommandName::Create
+            && self.operation.name() != CommandName::Create
         {
             body.insert("collectionUUID", uuid.clone());
         }
-        if self.part.name() == CommandName::CreateIndexes {
+        if self.operation.name() == CommandName::CreateIndexes {
             // MongoDB would wait for every member, also for one that is down.
             body.insert("commitQuorum", "majority");
         }
@@ -275,7 +275,7 @@ impl<'a> SchemaBatch<'a> {
                 )),
             },
             Err(Failure::Refused(error)) if error.code == MAX_TIME_EXPIRED => Err(TransactionError::Overdue),
-            Err(Failure::Refused(error)) if again && now.shows_done(self.part, error.code) => {
+            Err(Failure::Refused(error)) if again && now.shows_done(self.operation, error.code) => {
                 Ok(Change::Done(doc! { "ok": 1.0 }))
             }
             Err(Failure::Refused(error)) => Ok(Change::Refused(error)),
@@ -285,7 +285,7 @@ impl<'a> SchemaBatch<'a> {
 
     /// The collection or view of the command's name, as it is now.
     async fn find_target(&self) -> Result<Target, TransactionError> {
-        let find = doc! { "listCollections": 1, "filter": { "name": self.part.collection() } };
+        let find = doc! { "listCollections": 1, "filter": { "name": self.operation.collection() } };
         let mut beside = self.beside().await?;
         let users = self.batch.context.database.users();
         match collect(&mut beside, users, &find, usize::MAX).await {
@@ -356,7 +356,7 @@ impl<'a> SchemaBatch<'a> {
     }
 
     fn time_limit(&self) -> TimeLimit {
-        TimeLimit::new(self.part, self.task().deadline, self.batch.context.settings)
+        TimeLimit::new(self.operation, self.task().deadline, self.batch.context.settings)
     }
 
     fn task(&self) -> &'a Task {

@@ -3,7 +3,7 @@
 
 use bson::{Bson, Document, doc};
 
-use crate::command::{CommandName, Part};
+use crate::command::{CommandName, Operation};
 use crate::database::codes::{
     COLLECTION_UUID_MISMATCH, INDEX_NOT_FOUND, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND,
 };
@@ -73,9 +73,9 @@ impl Target {
     }
 
     /// Whether an error of this code, while this is the target, means that the command was executed before.
-    pub(super) fn shows_done(&self, part: &Part, code: i32) -> bool {
-        match part.name() {
-            CommandName::Create => code == NAMESPACE_EXISTS && self.is_as_asked(part.body()),
+    pub(super) fn shows_done(&self, operation: &Operation, code: i32) -> bool {
+        match operation.name() {
+            CommandName::Create => code == NAMESPACE_EXISTS && self.is_as_asked(operation.body()),
             CommandName::Drop => [NAMESPACE_NOT_FOUND, COLLECTION_UUID_MISMATCH].contains(&code),
             CommandName::DropIndexes => {
                 [NAMESPACE_NOT_FOUND, COLLECTION_UUID_MISMATCH, INDEX_NOT_FOUND].contains(&code)

@@ -7,7 +7,7 @@ use core::mem::size_of;
 
 use bson::{Bson, Document, doc};
 
-use super::part::Part;
+use super::operation::Operation;
 
 /// A map's entry: the hash, the key, the value, and the place in the index.
 const ENTRY: usize = 2 * size_of::<usize>() + size_of::<String>() + size_of::<Bson>();
@@ -18,13 +18,13 @@ const FEWEST: usize = 4;
 /// What an allocation takes beside what it is for, or with that if it is small.
 const ALLOCATION: usize = 32;
 
-/// An upper estimate, in bytes, of what the parts of a command take. It is made of them and not of what the client sent,
+/// An upper estimate, in bytes, of what the operations of a command take. It is made of them and not of what the client sent,
 /// because each command of a list has a copy of the list's comment.
-pub(super) fn of(parts: &Vec<Part>) -> usize {
-    let each = parts
+pub(super) fn of(operations: &Vec<Operation>) -> usize {
+    let each = operations
         .iter()
-        .map(|part| text(part.collection()) + structure(part.body()));
-    ALLOCATION + parts.capacity() * size_of::<Part>() + each.sum::<usize>()
+        .map(|operation| text(operation.collection()) + structure(operation.body()));
+    ALLOCATION + operations.capacity() * size_of::<Operation>() + each.sum::<usize>()
 }
 
 fn structure(document: &Document) -> usize {

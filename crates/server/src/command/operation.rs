@@ -4,15 +4,15 @@ use core::time::Duration;
 
 use bson::{Bson, Document};
 
+use super::allowed_commands::{self, AllowedCommands};
 use super::minted::MintedIds;
 use super::name::{CommandName, Kind};
 use super::refusal::{Refusal, bad_command, not_allowed};
-use super::vocabulary::{self, Vocabulary};
 use super::{count, list, operators};
 
 /// One MongoDB command that passed every check.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
+pub struct Operation {
     name: CommandName,
     collection: String,
     body: Document,
@@ -21,10 +21,10 @@ pub struct Part {
     minted_ids: Option<MintedIds>,
 }
 
-impl Part {
-    pub(super) fn read(mut body: Document, vocabulary: &Vocabulary) -> Result<Self, Refusal> {
-        let (name, collection) = name_and_collection(&body, vocabulary)?;
-        vocabulary::check_options(name, &body)?;
+impl Operation {
+    pub(super) fn read(mut body: Document, allowed_commands: &AllowedCommands) -> Result<Self, Refusal> {
+        let (name, collection) = name_and_collection(&body, allowed_commands)?;
+        allowed_commands::check_options(name, &body)?;
         operators::check(name, &body)?;
         let max_time = take_max_time(&mut body)?;
         if name == CommandName::Count {
@@ -158,15 +158,18 @@ impl Part {
     }
 }
 
-fn name_and_collection(body: &Document, vocabulary: &Vocabulary) -> Result<(CommandName, String), Refusal> {
+fn name_and_collection(
+    body: &Document,
+    allowed_commands: &AllowedCommands,
+) -> Result<(CommandName, String), Refusal> {
     let Some((field, target)) = body.iter().next() else {
         return Err(bad_command("the command is empty")
             .with_hint(r#"write for example {"find": "notes", "filter": {}}"#));
     };
     let Some(name) = CommandName::from_field(field) else {
-        return Err(unknown(field, vocabulary));
+        return Err(unknown(field, allowed_commands));
     };
-    vocabulary.check_name(name)?;
+    allowed_commands.check_name(name)?;
     if name == CommandName::ListCollections {
         return match target {
             Bson::Int32(1) | Bson::Int64(1) => Ok((name, String::new())),
@@ -182,15 +185,15 @@ fn name_and_collection(body: &Document, vocabulary: &Vocabulary) -> Result<(Comm
             )),
         );
     };
-    vocabulary::check_collection(collection).map_err(|refusal| refusal.inside(name.as_str()))?;
+    allowed_commands::check_collection(collection).map_err(|refusal| refusal.inside(name.as_str()))?;
     Ok((name, collection.clone()))
 }
 
 /// Why a command whose first field is this one is refused.
-pub(super) fn unknown(field: &str, vocabulary: &Vocabulary) -> Refusal {
+pub(super) fn unknown(field: &str, allowed_commands: &AllowedCommands) -> Refusal {
     not_allowed(format!("{field:?} is not a command this server executes")).with_hint(format!(
         "the command's name is its first field, one of {}, {}",
-        vocabulary.names().join(", "),
+        allowed_commands.names().join(", "),
         list::NAME
     ))
 }

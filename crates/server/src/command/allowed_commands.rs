@@ -3,19 +3,19 @@
 use bson::{Bson, Document};
 
 use super::name::{CommandName, Kind};
-use super::options::reason_against;
 use super::refusal::{Refusal, bad_command, not_allowed};
+use super::refused_options::reason_against;
 use super::schema;
 
 /// Which commands a server takes from its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Vocabulary {
+pub struct AllowedCommands {
     /// Whether clients may list, create and drop collections and indexes.
     pub schema: bool,
 }
 
-impl Vocabulary {
+impl AllowedCommands {
     /// The names of its commands.
     pub(super) fn names(&self) -> Vec<&'static str> {
         let all = CommandName::ALL.into_iter();
