@@ -3,7 +3,7 @@
 //! The transaction is written out by hand instead of with the driver's convenience method, because every
 //! try has to look again at the fence, at the ids, at the deadlines and at whether to go on at all.
 //!
-//! The first try is hopeful: it looks no id up, since hardly any was executed before. If one was, or if a command fails,
+//! The first try is optimistic: it looks no id up, since hardly any was executed before. If one was, or if a command fails,
 //! the transaction is aborted and the next try is careful. A command that failed is then left out and is
 //! answered with its error once that try has committed: so an error, too, is an answer from a
 //! state of the data that a majority has, under an epoch that was the newest. If a second command fails, only
@@ -25,7 +25,7 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 use super::backoff::Backoff;
 use super::batch_context::BatchContext;
 use super::job::Task;
-use super::record::Pending;
+use super::record::UncommittedReply;
 use super::retry_state::{RetryState, TRIES_ALONE};
 use super::transaction::{Committed, Rejected, Transaction};
 use super::transaction_error::TransactionError;
@@ -338,7 +338,7 @@ impl Batch<'_> {
 const SLACK: Duration = Duration::from_millis(20);
 
 /// The answer to a command that was executed.
-pub(super) fn result(task: &Task, reply: Pending) -> CommandResult {
+pub(super) fn result(task: &Task, reply: UncommittedReply) -> CommandResult {
     CommandResult {
         id: task.id,
         epoch: reply.epoch,

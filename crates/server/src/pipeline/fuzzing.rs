@@ -15,7 +15,7 @@ pub fn mongodb_reply(data: &[u8]) {
     };
     let _ = check_reply(&document);
     for with_records in [false, true] {
-        let _ = record::sealed(&document, with_records);
+        let _ = record::ledger_result(&document, with_records);
     }
     let id = CommandId::mint(core::time::Duration::from_secs(1_795_000_000), [7; 10]);
     reaches_the_client(id, document.clone());

@@ -18,7 +18,7 @@ use super::execute::{TimeLimit, collect, execute, refused, take_documents};
 use super::executor::OVERRUN;
 use super::failure::Failure;
 use super::job::{Job, Task, Work};
-use super::record::{self, Known};
+use super::record::{self, StoredRecord};
 use super::replies::{Written, encode, whole, write};
 use super::shared::Shared;
 use super::shares::Place;
@@ -368,14 +368,14 @@ async fn find_known(
     session: &mut TransactionSession,
     moment: Document,
     id: CommandId,
-) -> Result<Option<Known>, Failure> {
+) -> Result<Option<StoredRecord>, Failure> {
     let mut find = record::find([id].into_iter());
     find.insert("readConcern", moment);
     let mut found = collect(session, shared.database.system(), &find, usize::MAX).await?;
     Ok(record::read(take_documents(&mut found)).remove(&id.as_bytes()[..]))
 }
 
-fn fate(id: CommandId, waits: bool, known: Option<Known>) -> CommandFate {
+fn fate(id: CommandId, waits: bool, known: Option<StoredRecord>) -> CommandFate {
     match known {
         Some(known) => known.fate(id),
         None => CommandFate {

@@ -16,8 +16,8 @@ use crate::command::{Fingerprints, canonical};
 use crate::database::codes::DUPLICATE_KEY;
 use crate::database::{Fence, LEDGER, RECORDED_IDS};
 
-/// What is known of a command that was executed before.
-pub(super) struct Known {
+/// The record of a command that was executed before, as it was read from the ledger.
+pub(super) struct StoredRecord {
     fingerprint: Vec<u8>,
     /// Absent if it is the same, and from records of version 0.1.0.
     command_fingerprint: Option<Vec<u8>>,
@@ -29,25 +29,25 @@ pub(super) struct Known {
 }
 
 /// An answer that waits for its commit.
-pub(super) struct Pending {
+pub(super) struct UncommittedReply {
     /// Canonical Extended JSON.
     pub(super) reply: RawJson,
     pub(super) epoch: u64,
     pub(super) replayed: bool,
 }
 
-impl Known {
+impl StoredRecord {
     fn is_of(&self, fingerprints: &Fingerprints) -> bool {
         fingerprints.match_record(&self.fingerprint, self.command_fingerprint.as_deref())
     }
 
     /// What a command with these fingerprints is answered.
-    pub(super) fn answer(self, fingerprints: &Fingerprints) -> Result<Pending, ErrorFrame> {
+    pub(super) fn answer(self, fingerprints: &Fingerprints) -> Result<UncommittedReply, ErrorFrame> {
         if !self.is_of(fingerprints) {
             return Err(refusal::id_reused());
         }
         match self.reply.map(stored_reply::unfold).map(canonical) {
-            Some(Ok(reply)) => Ok(Pending {
+            Some(Ok(reply)) => Ok(UncommittedReply {
                 reply,
                 epoch: self.epoch,
                 replayed: true,
@@ -103,7 +103,7 @@ pub(super) fn find(ids: impl Iterator<Item = CommandId>) -> Document {
 
 /// The records among what [`find`] found. A document that is not one was put there by hand; the command's own
 /// record will then collide with it, which is an error and not a second execution.
-pub(super) fn read(documents: Vec<Bson>) -> HashMap<Vec<u8>, Known> {
+pub(super) fn read(documents: Vec<Bson>) -> HashMap<Vec<u8>, StoredRecord> {
     let records = documents.into_iter().filter_map(|document| match document {
         Bson::Document(document) => record(document),
         _ => None,
@@ -111,7 +111,7 @@ pub(super) fn read(documents: Vec<Bson>) -> HashMap<Vec<u8>, Known> {
     records.collect()
 }
 
-fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
+fn record(mut document: Document) -> Option<(Vec<u8>, StoredRecord)> {
     let Some(Bson::Binary(id)) = document.remove("id") else {
         return None;
     };
@@ -123,7 +123,7 @@ fn record(mut document: Document) -> Option<(Vec<u8>, Known)> {
         Some(Bson::Document(begun)) => Some(begun),
         _ => None,
     };
-    let known = Known {
+    let known = StoredRecord {
         fingerprint: document.get_binary_generic("fingerprint").ok()?.clone(),
         command_fingerprint: document.get_binary_generic(COMMAND_FINGERPRINT).ok().cloned(),
         epoch: u64::try_from(document.get_i64("epoch").ok()?).ok()?,
@@ -194,7 +194,7 @@ pub(super) struct Record {
 }
 
 /// The command that writes the fence and these records.
-pub(super) fn seal(epoch: u64, records: &[Record]) -> RawDocumentBuf {
+pub(super) fn ledger_command(epoch: u64, records: &[Record]) -> RawDocumentBuf {
     let mut statements = RawArrayBuf::new();
     statements.push(Fence::hold(epoch));
     if let Some(first) = records.first() {
@@ -215,9 +215,9 @@ pub(super) fn seal(epoch: u64, records: &[Record]) -> RawDocumentBuf {
     rawdoc! { "update": LEDGER, "updates": statements }
 }
 
-/// What the reply to [`seal`] says.
+/// The result of a [`ledger_command`].
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Sealed {
+pub(super) enum LedgerWrite {
     Done,
     /// A later epoch has been granted.
     Fenced,
@@ -225,9 +225,9 @@ pub(super) enum Sealed {
     Repeated,
 }
 
-pub(super) fn sealed(reply: &Document, with_records: bool) -> Result<Sealed, Failure> {
+pub(super) fn ledger_result(reply: &Document, with_records: bool) -> Result<LedgerWrite, Failure> {
     match check_reply(reply) {
-        Err(Failure::Refused(error)) if error.code == DUPLICATE_KEY => return Ok(Sealed::Repeated),
+        Err(Failure::Refused(error)) if error.code == DUPLICATE_KEY => return Ok(LedgerWrite::Repeated),
         checked => checked?,
     }
     // The records' document matches or is inserted, so the rest is the fence.
@@ -236,11 +236,11 @@ pub(super) fn sealed(reply: &Document, with_records: bool) -> Result<Sealed, Fai
         .get_array("upserted")
         .is_ok_and(|upserted| !upserted.is_empty());
     Ok(if !held {
-        Sealed::Fenced
+        LedgerWrite::Fenced
     } else if inserted == with_records {
-        Sealed::Done
+        LedgerWrite::Done
     } else {
-        Sealed::Repeated
+        LedgerWrite::Repeated
     })
 }
 
@@ -260,14 +260,14 @@ mod tests {
         let upserted =
             |n: i32| doc! { "n": n, "upserted": [{ "index": 1, "_id": 1 }], "nModified": 1, "ok": 1.0 };
         let plain = |n: i32| doc! { "n": n, "nModified": 1, "ok": 1.0 };
-        let read = |reply, with_records| sealed(&reply, with_records).unwrap();
-        assert_eq!(read(plain(1), false), Sealed::Done);
-        assert_eq!(read(plain(0), false), Sealed::Fenced);
-        assert_eq!(read(upserted(2), true), Sealed::Done);
-        assert_eq!(read(upserted(1), true), Sealed::Fenced);
-        assert_eq!(read(plain(2), true), Sealed::Repeated);
+        let read = |reply, with_records| ledger_result(&reply, with_records).unwrap();
+        assert_eq!(read(plain(1), false), LedgerWrite::Done);
+        assert_eq!(read(plain(0), false), LedgerWrite::Fenced);
+        assert_eq!(read(upserted(2), true), LedgerWrite::Done);
+        assert_eq!(read(upserted(1), true), LedgerWrite::Fenced);
+        assert_eq!(read(plain(2), true), LedgerWrite::Repeated);
         let error = |code: i32| doc! { "n": 1, "writeErrors": [{ "index": 1, "code": code, "errmsg": "x" }], "ok": 1.0 };
-        assert_eq!(read(error(DUPLICATE_KEY), true), Sealed::Repeated);
-        assert!(sealed(&error(121), true).is_err());
+        assert_eq!(read(error(DUPLICATE_KEY), true), LedgerWrite::Repeated);
+        assert!(ledger_result(&error(121), true).is_err());
     }
 }

@@ -74,7 +74,7 @@ impl RetryState {
         if !self.rejected.commands.is_empty() {
             self.end = task + 1;
         }
-        self.rejected.hopeful |= !self.careful;
+        self.rejected.optimistic |= !self.careful;
         self.rejected.commands.push((task, answer));
         self.careful = true;
         self.at_fault.push((task, cost));

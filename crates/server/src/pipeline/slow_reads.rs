@@ -23,11 +23,11 @@ const MAX_REMEMBERED: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct SlowReads {
     places: Arc<Shares>,
-    known: Mutex<Known>,
+    known: Mutex<StoredRecord>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct StoredRecord {
     sources: HashMap<SourceId, Instant>,
     bodies: HashMap<Fingerprint, Instant>,
 }
@@ -70,7 +70,7 @@ impl SlowReads {
         is_recent(known.sources.get(&source)) || is_recent(known.bodies.get(body))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, StoredRecord> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

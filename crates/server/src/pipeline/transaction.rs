@@ -11,7 +11,7 @@ use super::batch_context::BatchContext;
 use super::execute::{TimeLimit, collect, execute_merged, remaining, take_documents};
 use super::failure::{CommitFailure, Failure};
 use super::merge::{Merged, Slot, Step, plan};
-use super::record::{Known, Pending, Record, Sealed};
+use super::record::{LedgerWrite, Record, StoredRecord, UncommittedReply};
 use super::replies::{Replies, Reply};
 use super::statements::Ran;
 use super::suspects::Run;
@@ -43,13 +43,13 @@ pub(super) struct Transaction<'c, 'a> {
 pub(super) struct Rejected {
     pub(super) commands: Vec<(usize, ErrorFrame)>,
     /// Whether some were judged in a try that had not looked the ids up.
-    pub(super) hopeful: bool,
+    pub(super) optimistic: bool,
 }
 
 /// What was committed.
 pub(super) struct Committed {
     /// The commands that are settled, by their place, and how.
-    pub(super) answers: Vec<(usize, Result<Pending, ErrorFrame>)>,
+    pub(super) answers: Vec<(usize, Result<UncommittedReply, ErrorFrame>)>,
     /// MongoDB's time of the commit: what is read at it has seen everything answered before the batch began.
     pub(super) at: Option<Timestamp>,
 }
@@ -59,7 +59,7 @@ impl Transaction<'_, '_> {
     /// time it returns has seen everything that was answered before the call.
     pub(super) async fn mark(&mut self) -> Result<Timestamp, TransactionError> {
         self.context.database.prepare().await?;
-        let mut mark = record::seal(self.context.epoch, &[]);
+        let mut mark = record::ledger_command(self.context.epoch, &[]);
         let wait = i64::try_from(MARK_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
         let majority = bson::rawdoc! { "w": "majority", "wtimeout": wait };
         mark.append(bson::cstr!("writeConcern"), majority);
@@ -69,9 +69,9 @@ impl Transaction<'_, '_> {
         let marked = self.context.database.system().run_raw_command(mark).await;
         let reply = marked
             .map_err(Failure::from)
-            .and_then(|reply| Ok((record::sealed(&reply, false)?, reply)));
+            .and_then(|reply| Ok((record::ledger_result(&reply, false)?, reply)));
         let reply = match reply {
-            Ok((Sealed::Fenced, _)) => return Err(TransactionError::Fenced),
+            Ok((LedgerWrite::Fenced, _)) => return Err(TransactionError::Fenced),
             Ok((_, reply)) => reply,
             // It took too long, or the majority did.
             Err(Failure::Refused(error))
@@ -116,7 +116,7 @@ impl Transaction<'_, '_> {
         if self.careful && !self.settle {
             known = self.look_up(&all).await?;
         }
-        if !known.is_empty() && rejected.hopeful {
+        if !known.is_empty() && rejected.optimistic {
             // They were judged in a state in which a command had been executed twice: judge anew.
             *rejected = Rejected::default();
             to_run = all;
@@ -136,7 +136,7 @@ impl Transaction<'_, '_> {
             if let Some(command) = task.command().filter(|command| command.kind() != Kind::Read) {
                 records.push(record::new(task.id, command.fingerprints(), &reply.stored));
             }
-            let pending = Pending {
+            let pending = UncommittedReply {
                 reply: reply.text,
                 epoch: self.context.epoch,
                 replayed: false,
@@ -170,7 +170,10 @@ impl Transaction<'_, '_> {
         deadlines.max().unwrap_or_else(Instant::now)
     }
 
-    fn answers_of(&self, known: Vec<(usize, Known)>) -> Vec<(usize, Result<Pending, ErrorFrame>)> {
+    fn answers_of(
+        &self,
+        known: Vec<(usize, StoredRecord)>,
+    ) -> Vec<(usize, Result<UncommittedReply, ErrorFrame>)> {
         let answers = known.into_iter().filter_map(|(task, known)| {
             let command = self.context.tasks[task].command()?;
             Some((task, known.answer(command.fingerprints())))
@@ -179,7 +182,10 @@ impl Transaction<'_, '_> {
     }
 
     /// Finds the records of these commands in a transaction of its own, which settles whether a commit in doubt has happened.
-    async fn look_up_and_commit(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, TransactionError> {
+    async fn look_up_and_commit(
+        &mut self,
+        tasks: &[usize],
+    ) -> Result<Vec<(usize, StoredRecord)>, TransactionError> {
         let latest = self.latest_deadline(tasks);
         self.context.session.begin(remaining(latest)).await?;
         let known = self.hold_and_look_up(tasks).await?;
@@ -196,13 +202,13 @@ impl Transaction<'_, '_> {
     pub(super) async fn hold_and_look_up(
         &mut self,
         tasks: &[usize],
-    ) -> Result<Vec<(usize, Known)>, TransactionError> {
+    ) -> Result<Vec<(usize, StoredRecord)>, TransactionError> {
         self.write_ledger(&[]).await?;
         self.look_up(tasks).await
     }
 
     /// Finds the records of these commands.
-    async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, Known)>, TransactionError> {
+    async fn look_up(&mut self, tasks: &[usize]) -> Result<Vec<(usize, StoredRecord)>, TransactionError> {
         // A read-only command is never recorded.
         let writes = tasks
             .iter()
@@ -354,19 +360,19 @@ impl Transaction<'_, '_> {
 
     /// Writes the fence and these records.
     pub(super) async fn write_ledger(&mut self, records: &[Record]) -> Result<(), TransactionError> {
-        let seal = record::seal(self.context.epoch, records);
+        let ledger_command = record::ledger_command(self.context.epoch, records);
         let reply = self
             .context
             .session
-            .run(self.context.database.system(), seal)
+            .run(self.context.database.system(), ledger_command)
             .await?;
-        match record::sealed(&reply, !records.is_empty())? {
-            Sealed::Done => Ok(()),
-            Sealed::Fenced => Err(TransactionError::Fenced),
-            Sealed::Repeated if self.careful => Err(TransactionError::Failed(Fault::other(
+        match record::ledger_result(&reply, !records.is_empty())? {
+            LedgerWrite::Done => Ok(()),
+            LedgerWrite::Fenced => Err(TransactionError::Fenced),
+            LedgerWrite::Repeated if self.careful => Err(TransactionError::Failed(Fault::other(
                 "the ledger holds a document under this id that is no record",
             ))),
-            Sealed::Repeated => Err(TransactionError::Repeated),
+            LedgerWrite::Repeated => Err(TransactionError::Repeated),
         }
     }
 

@@ -30,7 +30,7 @@ use super::batch::{Batch, BatchResult, result};
 use super::execute::{TimeLimit, collect, refused, remaining, without_driver_fields};
 use super::failure::{Failure, check_reply};
 use super::job::Task;
-use super::record::{self, Pending};
+use super::record::{self, UncommittedReply};
 use super::replies::{Written, encode, write};
 use super::suspects::Run;
 use super::transaction::Transaction;
@@ -364,7 +364,7 @@ impl<'a> SchemaBatch<'a> {
     }
 
     fn reply(&self, reply: Written) -> CommandResult {
-        let pending = Pending {
+        let pending = UncommittedReply {
             reply: reply.text,
             epoch: self.batch.context.epoch,
             replayed: false,
