@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bellwether_protocol::{ClientFrame, Command, ErrorCode, Hello, HelloOk, OutcomeQuery, RoleName};
+use bellwether_protocol::{ClientFrame, Command, ErrorCode, Hello, HelloOk, Outcome, OutcomeQuery, RoleName};
 
 use super::{Alarm, Asked, FIRST_LOOK, Request, Run, Verdict};
 use crate::attempt::{Action, Happened, deadline_ms};
@@ -118,8 +118,12 @@ where
 
     /// Returns `true` if the command can go on under another id, as the server refused the time in this one.
     pub(super) fn forgets_id(&mut self, end: &TryEnd) -> bool {
-        matches!(end, TryEnd::Refused(frame) if frame.code == ErrorCode::IdExpired)
-            && self.progress.forget_id()
+        // With another outcome, the try with this id may have had its effect: under another one it would happen twice.
+        let had_no_effect = matches!(
+            end,
+            TryEnd::Refused(frame) if frame.code == ErrorCode::IdExpired && frame.outcome == Outcome::NotExecuted
+        );
+        had_no_effect && self.progress.forget_id()
     }
 
     /// Where among the waiting servers the one stands that a server names as the coordinator. Only the first

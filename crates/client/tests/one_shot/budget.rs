@@ -156,6 +156,14 @@ async fn another_id_is_made_while_no_try_can_have_had_an_effect() {
     );
     assert_eq!(network.arrived().len(), 2);
 
+    // A server that does not rule out an effect is not sent the command under another id.
+    for outcome in [Outcome::Unknown, Outcome::Executed] {
+        let network = Network::new(&[("a", &[Does::Fails(ErrorCode::IdExpired, outcome)])]);
+        let failure = network.run(network.one_shot()).await.unwrap_err();
+        assert_eq!((failure.stop, failure.outcome), (Stop::Refused, outcome));
+        assert_eq!(network.arrived().len(), 1);
+    }
+
     // An id that the caller gave stays.
     let id = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e".parse().unwrap();
     let network = Network::new(&[("a", &[Does::Executes])]);
