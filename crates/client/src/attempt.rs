@@ -154,7 +154,11 @@ fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> 
         }
         Ok(ServerFrame::Fate(fate)) if id == Some(fate.id) => Done::Replied(Box::new(Reply::Fate(fate))),
         Ok(ServerFrame::Error(frame)) if answers(&frame, id) => {
-            return Some(Err(TryEnd::Refused(Arc::new(frame))));
+            let frame = Arc::new(frame);
+            return Some(Err(match id {
+                Some(_) => TryEnd::Refused(frame),
+                None => TryEnd::HelloRefused(frame),
+            }));
         }
         Ok(_) | Err(FrameError::UnknownType(_)) => return None,
         Err(error) => {

@@ -88,7 +88,12 @@ impl Failure {
         if self.stop == Stop::NoUse {
             return Cause::NoUse;
         }
-        let reached = last(|end| matches!(end, TryEnd::NotCoordinator { .. } | TryEnd::Refused(_)));
+        let reached = last(|end| {
+            matches!(
+                end,
+                TryEnd::NotCoordinator { .. } | TryEnd::HelloRefused(_) | TryEnd::Refused(_)
+            )
+        });
         match reached {
             Some(_) => Cause::NoCoordinator,
             None => Cause::NobodyReached,

@@ -66,7 +66,7 @@ impl Try {
             TryEnd::Cancelled => 6,
             TryEnd::Refused(_) => 5,
             end if end.is_about_origin() => 4,
-            TryEnd::WrongCluster { .. } => 4,
+            TryEnd::WrongCluster { .. } | TryEnd::HelloRefused(_) => 4,
             TryEnd::NotCoordinator { .. } => 3,
             TryEnd::Closed(_) | TryEnd::BadEndpoint(_) => 2,
             TryEnd::HelloTimeout | TryEnd::ConnectTimeout | TryEnd::Unreachable(_) => 1,
@@ -112,7 +112,10 @@ pub enum TryEnd {
         /// The server's limit, in bytes.
         limit: u64,
     },
-    /// The server answered with an error.
+    /// The server answered the hello with an error, so it was not sent the command. The error is about the connection:
+    /// another server may accept it.
+    HelloRefused(Arc<ErrorFrame>),
+    /// The server answered the command, or the question, with an error.
     Refused(Arc<ErrorFrame>),
     /// The server was asked and no answer came. If it was sent the command, that may or may not have been
     /// executed.
@@ -157,7 +160,7 @@ impl TryEnd {
             Self::NotCoordinator { .. } => ErrorCode::NotCoordinator.as_str(),
             Self::WrongCluster { .. } => ErrorCode::WrongCluster.as_str(),
             Self::TooLarge { .. } => "too_large",
-            Self::Refused(frame) => frame.code.as_str(),
+            Self::HelloRefused(frame) | Self::Refused(frame) => frame.code.as_str(),
             Self::Lost(_) => "lost",
             Self::Cancelled => "cancelled",
             Self::Overtaken => "overtaken",
@@ -168,7 +171,7 @@ impl TryEnd {
     pub fn coordinator(&self) -> Option<&CoordinatorHint> {
         match self {
             Self::NotCoordinator { coordinator, .. } => coordinator.as_ref(),
-            Self::Refused(frame) => frame.coordinator.as_ref(),
+            Self::HelloRefused(frame) | Self::Refused(frame) => frame.coordinator.as_ref(),
             _ => None,
         }
     }
@@ -206,7 +209,7 @@ impl TryEnd {
     pub(crate) fn is_about_cluster(&self) -> bool {
         match self {
             Self::WrongCluster { .. } => true,
-            Self::Refused(frame) => frame.code == ErrorCode::WrongCluster,
+            Self::HelloRefused(frame) | Self::Refused(frame) => frame.code == ErrorCode::WrongCluster,
             Self::Closed(closed) => closed.known() == Some(CloseCode::WrongCluster),
             _ => false,
         }
@@ -223,16 +226,13 @@ impl TryEnd {
     /// Whether the same server would say the same again, however long one waits.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
-            Self::BadEndpoint(_) | Self::WrongCluster { .. } => true,
-            Self::Refused(frame) => frame.code == ErrorCode::WrongCluster,
+            Self::BadEndpoint(_) => true,
+            end if end.is_about_cluster() => true,
+            Self::HelloRefused(frame) => frame.code.what_next() == WhatNext::GiveUp,
             Self::Closed(closed) => {
                 matches!(
                     closed.known(),
-                    Some(
-                        CloseCode::WrongCluster
-                            | CloseCode::OriginNotAllowed
-                            | CloseCode::UnsupportedProtocol
-                    )
+                    Some(CloseCode::OriginNotAllowed | CloseCode::UnsupportedProtocol)
                 )
             }
             _ => false,
@@ -270,7 +270,7 @@ impl TryEnd {
                 let rest = [&*decimal(*limit), " bytes at most; the command takes ", &bytes].concat();
                 ("accepts ", Some(rest))
             }
-            Self::Refused(frame) => match &frame.mongo {
+            Self::HelloRefused(frame) | Self::Refused(frame) => match &frame.mongo {
                 Some(mongo) => ("MongoDB refused it: ", Some(mongo.text())),
                 None => (frame.code.as_str(), Some([": ", &*frame.message].concat())),
             },

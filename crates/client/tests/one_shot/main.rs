@@ -2,6 +2,7 @@
 
 mod budget;
 mod errors;
+mod greeting;
 mod looking;
 mod network;
 mod order;
