@@ -15,9 +15,9 @@ use crate::{Closed, ConnectError, Connection, Lost, OneShot, Platform, TryEnd};
 /// Saying goodbye is a courtesy; nobody waits for it longer than this.
 pub(crate) const GOODBYE: Duration = Duration::from_millis(100);
 
-/// How much earlier than the client the server shall stop, so that its last word still arrives: a tenth of
-/// the time, at most this.
-const WAY_BACK: Duration = Duration::from_millis(250);
+/// The server gets a tenth of the time less than the client has, and at most this less. Its answer at the end of its time
+/// needs that to arrive: the server ends its transaction, and a way round the world takes a third of a second.
+pub(crate) const WAY_BACK: Duration = Duration::from_millis(500);
 
 /// Something that takes time.
 pub(crate) struct Task<C> {

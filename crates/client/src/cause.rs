@@ -250,6 +250,9 @@ impl Failure {
             Cause::Refused(tried) if is_id_reused(tried) => {
                 "With this id, send exactly the text that was sent first; a new command needs an id of its own.".into()
             }
+            Cause::Refused(tried) if matches!(tried.end, TryEnd::Lost(_)) => {
+                "The client and the server do not understand each other: use versions that belong together.".into()
+            }
             Cause::Refused(_) => "Correct the command and send it again.".into(),
             Cause::NeededLonger(None) => {
                 ["Raise ", self.given.option, ", or make the command cheaper: an index, a limit."].concat()

@@ -74,6 +74,30 @@ impl Closed {
         }
     }
 
+    /// Returns `true` if the server closed the connection for a fault of the client. These codes are the protocol's own, so no
+    /// proxy sends them.
+    pub(crate) fn blames_the_client(&self) -> bool {
+        matches!(
+            self.known(),
+            Some(CloseCode::BadFrame | CloseCode::HelloRequired | CloseCode::TooMany)
+        )
+    }
+
+    /// Returns `true` if this end of a connection says that the command sent on it was not executed. Codes below 4000
+    /// never do: something between client and server may send them while the server executes the command.
+    pub(crate) fn rules_out_execution(&self) -> bool {
+        matches!(
+            self.known(),
+            Some(CloseCode::BadFrame | CloseCode::HelloRequired | CloseCode::Timeout)
+        )
+    }
+
+    /// Returns `true` if the connection would end like this again for the command that was sent on it. The message, or its
+    /// reply, was too long for something on the way, or the client is at fault.
+    pub(crate) fn is_final(&self) -> bool {
+        self.blames_the_client() || self.known() == Some(CloseCode::TooBig)
+    }
+
     pub(crate) fn known(&self) -> Option<CloseCode> {
         self.code.and_then(CloseCode::from_code)
     }

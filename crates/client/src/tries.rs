@@ -34,6 +34,7 @@ impl Try {
         let outcome = match &self.end {
             TryEnd::Executed => Outcome::Executed,
             TryEnd::Refused(frame) if self.sent => frame.outcome,
+            TryEnd::Lost(Lost::Closed(closed)) if closed.rules_out_execution() => Outcome::NotExecuted,
             _ if self.sent => Outcome::Unknown,
             _ => Outcome::NotExecuted,
         };
@@ -61,7 +62,7 @@ impl Try {
             TryEnd::Executed | TryEnd::Answered => 9,
             TryEnd::Refused(_) if self.end.what_next() == WhatNext::GiveUp => 8,
             TryEnd::TooLarge { .. } => 8,
-            end if end.is_too_big() => 8,
+            TryEnd::Lost(Lost::Closed(closed)) if closed.is_final() => 8,
             TryEnd::Lost(_) => 7,
             TryEnd::Cancelled => 6,
             TryEnd::Refused(_) => 5,
@@ -180,7 +181,7 @@ impl TryEnd {
     pub(crate) fn what_next(&self) -> WhatNext {
         match self {
             Self::Executed | Self::Answered | Self::Cancelled | Self::TooLarge { .. } => WhatNext::GiveUp,
-            end if end.is_too_big() => WhatNext::GiveUp,
+            Self::Lost(Lost::Closed(closed)) if closed.is_final() => WhatNext::GiveUp,
             // It had all the time there was, or all that a server gives to one command.
             end if end.needed_longer() => WhatNext::GiveUp,
             // Executed, and only its reply found no room: the stored one can be had a moment later.
@@ -190,11 +191,6 @@ impl TryEnd {
             Self::Refused(frame) => frame.code.what_next(),
             _ => WhatNext::TryNextServer,
         }
-    }
-
-    /// Returns `true` if the server, or a proxy before it, found the message too long and did not read it.
-    pub(crate) fn is_too_big(&self) -> bool {
-        matches!(self, Self::Lost(Lost::Closed(closed)) if closed.known() == Some(CloseCode::TooBig))
     }
 
     /// Returns `true` if the server worked on the command for all the time it had, and it had no effect.
@@ -230,10 +226,11 @@ impl TryEnd {
             end if end.is_about_cluster() => true,
             Self::HelloRefused(frame) => frame.code.what_next() == WhatNext::GiveUp,
             Self::Closed(closed) => {
-                matches!(
-                    closed.known(),
-                    Some(CloseCode::OriginNotAllowed | CloseCode::UnsupportedProtocol)
-                )
+                closed.blames_the_client()
+                    || matches!(
+                        closed.known(),
+                        Some(CloseCode::OriginNotAllowed | CloseCode::UnsupportedProtocol)
+                    )
             }
             _ => false,
         }

@@ -265,7 +265,7 @@ async fn the_message_is_too_long() {
         "Nothing was changed. Correct the command and send it again.",
     );
     // As a proxy with a smaller limit does it: it may be the reply that it found too long.
-    let network = Network::new(&[("a", &[Does::FindsTooLong]), ("b", &[Does::Executes])]);
+    let network = Network::new(&[("a", &[Does::HangsUp(1009)]), ("b", &[Does::Executes])]);
     let unread = network.run(network.one_shot()).await.unwrap_err();
     assert_eq!((unread.stop, unread.outcome), (Stop::Refused, Outcome::Unknown));
     let id = unread.id.expect("it was sent").text();
@@ -276,6 +276,16 @@ async fn the_message_is_too_long() {
             "An earlier try may or may not have had its effect. This answer does not say, and the next would be the same: ask what became of the id {id}."
         ),
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_blames_the_client() {
+    says(
+        &[&[Does::HangsUp(4400)]],
+        "not executed: ws://a:1/v1 was asked, but no answer came: the server did not understand the client (close code 4400)",
+        "Nothing was changed. The client and the server do not understand each other: use versions that belong together.",
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The one-shot logic on a scripted network.
 
 mod budget;
+mod closing;
 mod errors;
 mod greeting;
 mod looking;

@@ -26,8 +26,8 @@ pub(crate) enum Does {
     LosesReply,
     /// Takes the command and never answers.
     GoesSilent,
-    /// Closes with 1009 when the command arrives, without having read it.
-    FindsTooLong,
+    /// Closes with this code when the command arrives, and does not answer.
+    HangsUp(u16),
     /// Answers the command as if it had been asked what became of it.
     AnswersAnother,
     /// Answers the hello with this error.

@@ -167,9 +167,9 @@ impl Wire {
                 epoch: None,
                 result: None,
             })),
-            Does::FindsTooLong => {
+            Does::HangsUp(code) => {
                 let closed = Closed {
-                    code: Some(1009),
+                    code: Some(code),
                     reason: String::new(),
                 };
                 self.inbox
