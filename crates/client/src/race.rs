@@ -5,6 +5,7 @@
 
 mod handing_over;
 mod looking;
+mod passes;
 
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -17,16 +18,7 @@ use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task};
 use crate::clock::Clock;
 use crate::progress::Progress;
 use crate::{CommandText, Event, Lost, OneShot, Platform, Stop, TryEnd};
-
-/// An election takes some tens or hundreds of milliseconds, so the first pauses between passes are short.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-
-/// A cluster that comes back is found this much later at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// With less time than this no further pass is begun: a command sent that late would most likely only turn
-/// `not_executed` into `unknown`.
-const SHORTEST_PASS: Duration = Duration::from_millis(100);
+use passes::{FIRST_PAUSE, Pass};
 
 /// The limit for a connect grows with the passes up to this many times the first one. A browser that has seen
 /// many connects fail delays further ones by up to 5 s (Chromium), which counts as connecting: of 6 s, one is
@@ -98,32 +90,10 @@ struct Asked {
     rest: Vec<usize>,
 }
 
-/// What the tries of one pass came to.
-struct Pass {
-    hinted: bool,
-    any_ended: bool,
-    all_lasting: bool,
-    /// How many servers named a coordinator that is not on the list.
-    unlisted: usize,
-    retry_after: Duration,
-}
-
 enum Next<C> {
     Step(Happened<C>),
     Probe(Happened<C>),
     Alarm,
-}
-
-impl Pass {
-    fn new() -> Self {
-        Self {
-            hinted: false,
-            any_ended: false,
-            all_lasting: true,
-            unlisted: 0,
-            retry_after: Duration::ZERO,
-        }
-    }
 }
 
 /// The server that answered and what, or why there is no answer.
@@ -277,23 +247,6 @@ where
         Box::pin((self.perform)(self.shot, self.clock, task))
     }
 
-    /// A pass over the list, in order, without the servers at which a slow try is still under way.
-    fn begin_pass(&mut self) -> Option<Verdict> {
-        let pass = self.progress.next_pass();
-        (self.on_event)(Event::Pass { pass });
-        if self.clock.is_over() {
-            return Some(Err(Stop::Deadline));
-        }
-        self.pass = Pass::new();
-        self.proceed_with_all()
-    }
-
-    fn proceed_with_all(&mut self) -> Option<Verdict> {
-        let free = |server: &usize| !self.progress.is_open(*server);
-        self.waiting = self.order.iter().copied().filter(free).collect();
-        self.proceed()
-    }
-
     /// Starts the next server as soon as all tries under way have had their time; after the last one comes the
     /// pause, even if some are still under way: those who have answered may be asked again meanwhile.
     fn proceed(&mut self) -> Option<Verdict> {
@@ -334,33 +287,6 @@ where
         self.set_alarm(Alarm::Start, self.shot.stagger);
     }
 
-    fn end_pass(&mut self, some_under_way: bool) -> Option<Verdict> {
-        if self.pass.all_lasting && !some_under_way {
-            return Some(Err(Stop::NoUse));
-        }
-        if self.is_unlisted_for_long() {
-            return Some(Err(Stop::NotListed));
-        }
-        let remaining = self.clock.remaining();
-        if remaining < SHORTEST_PASS {
-            if !some_under_way {
-                return Some(Err(Stop::Deadline));
-            }
-            self.set_alarm(Alarm::Pass, remaining);
-            return None;
-        }
-        let random = self.shot.platform.random();
-        let own_pause = jittered(self.pause, random).min(remaining / 2);
-        // Not before the server says that it is of use, unless there is no time for that.
-        let retry_after = self.pass.retry_after;
-        let asked_pause = (retry_after / 2 + jittered(retry_after, random)).min(remaining - SHORTEST_PASS);
-        let pause = own_pause.max(asked_pause);
-        (self.on_event)(Event::Pausing { pause });
-        self.set_alarm(Alarm::Pass, pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        None
-    }
-
     fn ended(
         &mut self,
         server: usize,
@@ -390,7 +316,11 @@ where
         let hint = self.hinted_by(&end);
         self.pass.account_for(&end);
         self.note_coordinator(&end);
+        let room = end.is_overloaded().then(|| end.retry_after());
         self.end_try(server, Some(end));
+        if let Some(asked_for) = room {
+            return self.wait_for_room(server, asked_for);
+        }
         if let Some((Alarm::Pass | Alarm::Look, _)) = self.alarm {
             return None;
         }
@@ -429,17 +359,4 @@ where
         }
         self.progress
     }
-}
-
-impl Pass {
-    fn account_for(&mut self, end: &TryEnd) {
-        self.any_ended = true;
-        self.all_lasting &= end.is_lasting();
-        self.retry_after = self.retry_after.max(end.retry_after());
-    }
-}
-
-/// Half of the pause, and a random part of the other half, so that clients do not come back in step.
-fn jittered(pause: Duration, random: [u8; 10]) -> Duration {
-    pause / 2 + pause / 2 * u32::from(random[0]) / 255
 }

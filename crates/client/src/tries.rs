@@ -185,7 +185,7 @@ impl TryEnd {
             // It had all the time there was, or all that a server gives to one command.
             end if end.needed_longer() => WhatNext::GiveUp,
             // Executed, and only its reply found no room: the stored one can be had a moment later.
-            Self::Refused(frame) if frame.code == ErrorCode::Overloaded => WhatNext::TryNextServer,
+            end if end.is_overloaded() => WhatNext::TryNextServer,
             // Executed, but without a reply to show: nobody can do better.
             Self::Refused(frame) if frame.outcome == Outcome::Executed => WhatNext::GiveUp,
             Self::Refused(frame) => frame.code.what_next(),
@@ -211,11 +211,16 @@ impl TryEnd {
         }
     }
 
-    /// How long the server asked to stay away.
-    pub(crate) fn retry_after(&self) -> Duration {
+    /// Returns `true` if the server has no room for the command, or for its reply, at this moment.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        matches!(self, Self::Refused(frame) if frame.code == ErrorCode::Overloaded)
+    }
+
+    /// The time after which the server asked the client to come back.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused(frame) => Duration::from_millis(frame.retry_after_ms.unwrap_or_default()),
-            _ => Duration::ZERO,
+            Self::Refused(frame) => frame.retry_after_ms.map(Duration::from_millis),
+            _ => None,
         }
     }
 

@@ -166,7 +166,7 @@ async fn the_origin_is_not_allowed() {
 async fn the_coordinator_could_not() {
     says(
         &[&[Does::IsOverloaded(500)], &[Does::Follows(Some(A))]],
-        "not executed: ws://a:1/v1 had no room for it within 8.9 s (14 passes over the list)",
+        "not executed: ws://a:1/v1 had no room for it within 8.9 s (21 passes over the list)",
         "Nothing was changed. Send it again later: the servers have more commands than they can execute.",
     )
     .await;

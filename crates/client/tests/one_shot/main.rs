@@ -7,6 +7,7 @@ mod greeting;
 mod looking;
 mod network;
 mod order;
+mod overload;
 mod passing;
 mod racing;
 mod random;

@@ -344,34 +344,6 @@ async fn cancelling_says_whether_the_command_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overloaded_server_is_left_alone_for_as_long_as_it_asks() {
-    let network = Network::new(&[
-        ("a", &[Does::Follows(Some(B))]),
-        ("b", &[Does::IsOverloaded(2_000), Does::Executes]),
-    ]);
-    assert!(network.run(network.one_shot()).await.is_ok());
-    assert_eq!(network.asked(), "a b a b");
-    let elapsed = network.elapsed();
-    assert!((2_000..3_500).contains(&elapsed.as_millis()), "{elapsed:?}");
-
-    // It asks for more time than there is: the last moment is used.
-    let network = Network::new(&[("a", &[Does::IsOverloaded(3_600_000), Does::Executes])]);
-    assert!(network.run(network.one_shot()).await.is_ok());
-    assert!(network.elapsed() < Duration::from_secs(9));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reply_without_room_is_asked_for_again() {
-    let without_room = Does::Fails(ErrorCode::Overloaded, Outcome::Executed);
-    let network = Network::new(&[("a", &[without_room.clone(), Does::Executes])]);
-    assert!(network.run(network.one_shot()).await.is_ok());
-
-    let network = Network::new(&[("a", &[without_room, Does::GoesSilent])]);
-    let failure = network.run(network.one_shot()).await.unwrap_err();
-    assert_eq!(failure.outcome, Outcome::Executed);
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_became_of_a_command_is_asked_along_the_list() {
     let network = Network::new(&[
         ("a", &[Does::Refuses]),

@@ -1,0 +1,125 @@
+//! The passes over the list, one after the other: the beginning of each, its end, and the pause after it.
+
+use core::time::Duration;
+
+use super::{Alarm, Run, Verdict};
+use crate::attempt::Happened;
+use crate::{Event, Platform, Stop, TryEnd};
+
+/// An election takes some tens or hundreds of milliseconds, so the first pauses between passes are short.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// A cluster that comes back is found this much later at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// With less time than this no further pass is begun: a command sent that late would most likely only turn
+/// `not_executed` into `unknown`.
+const SHORTEST_PASS: Duration = Duration::from_millis(100);
+
+/// What the tries of one pass came to.
+pub(super) struct Pass {
+    pub(super) hinted: bool,
+    pub(super) any_ended: bool,
+    all_lasting: bool,
+    /// How many servers named a coordinator that is not on the list.
+    pub(super) unlisted: usize,
+}
+
+impl Pass {
+    pub(super) fn new() -> Self {
+        Self {
+            hinted: false,
+            any_ended: false,
+            all_lasting: true,
+            unlisted: 0,
+        }
+    }
+
+    pub(super) fn account_for(&mut self, end: &TryEnd) {
+        self.any_ended = true;
+        self.all_lasting &= end.is_lasting();
+    }
+}
+
+impl<'a, P, F, S> Run<'a, P, F, S>
+where
+    P: Platform,
+    F: FnMut(Event<'_>),
+    S: Future<Output = Happened<P::Connection>>,
+{
+    /// A pass over the list, in order, without the servers at which a slow try is still under way.
+    pub(super) fn begin_pass(&mut self) -> Option<Verdict> {
+        let pass = self.progress.next_pass();
+        (self.on_event)(Event::Pass { pass });
+        if self.clock.is_over() {
+            return Some(Err(Stop::Deadline));
+        }
+        self.pass = Pass::new();
+        self.proceed_with_all()
+    }
+
+    pub(super) fn proceed_with_all(&mut self) -> Option<Verdict> {
+        let free = |server: &usize| !self.progress.is_open(*server);
+        self.waiting = self.order.iter().copied().filter(free).collect();
+        self.proceed()
+    }
+
+    pub(super) fn end_pass(&mut self, some_under_way: bool) -> Option<Verdict> {
+        if self.pass.all_lasting && !some_under_way {
+            return Some(Err(Stop::NoUse));
+        }
+        if self.is_unlisted_for_long() {
+            return Some(Err(Stop::NotListed));
+        }
+        let remaining = self.clock.remaining();
+        if remaining < SHORTEST_PASS {
+            if !some_under_way {
+                return Some(Err(Stop::Deadline));
+            }
+            self.set_alarm(Alarm::Pass, remaining);
+            return None;
+        }
+        let pause = self.own_pause();
+        self.rest(pause);
+        None
+    }
+
+    /// Ends the pass at the coordinator that has no room for the command at this moment: no other server executes commands.
+    /// The next pass begins with this server, after the time that it asks for. That time has no random part, because each
+    /// command is told one of its own. It is an estimate, and the coordinator may change: a part of the time that is left is
+    /// kept for another try.
+    pub(super) fn wait_for_room(&mut self, server: usize, asked_for: Option<Duration>) -> Option<Verdict> {
+        self.waiting.clear();
+        self.unlisted_since = None;
+        if let Some(at) = self.order.iter().position(|other| *other == server) {
+            self.order[..=at].rotate_right(1);
+        }
+        let remaining = self.clock.remaining();
+        if remaining < SHORTEST_PASS {
+            return Some(Err(Stop::Deadline));
+        }
+        let pause = match asked_for {
+            Some(time) => time.max(FIRST_PAUSE).min(remaining / 2),
+            None => self.own_pause(),
+        };
+        self.rest(pause);
+        None
+    }
+
+    /// The pause where no server asks for one. It is longer each time.
+    fn own_pause(&mut self) -> Duration {
+        let pause = jittered(self.pause, self.shot.platform.random());
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        pause.min(self.clock.remaining() / 2)
+    }
+
+    fn rest(&mut self, pause: Duration) {
+        (self.on_event)(Event::Pausing { pause });
+        self.set_alarm(Alarm::Pass, pause);
+    }
+}
+
+/// Half of the pause, and a random part of the other half, so that clients do not come back in step.
+fn jittered(pause: Duration, random: [u8; 10]) -> Duration {
+    pause / 2 + pause / 2 * u32::from(random[0]) / 255
+}
