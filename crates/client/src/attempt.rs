@@ -19,6 +19,9 @@ pub(crate) const GOODBYE: Duration = Duration::from_millis(100);
 /// needs that to arrive: the server ends its transaction, and a way round the world takes a third of a second.
 pub(crate) const WAY_BACK: Duration = Duration::from_millis(500);
 
+/// The pause between two connects that look for a sign of life.
+const PROBE_AGAIN: Duration = Duration::from_millis(500);
+
 /// Something that takes time.
 pub(crate) struct Task<C> {
     /// For which server; goodbyes and pauses are for none.
@@ -35,8 +38,9 @@ pub(crate) enum Action {
     Wait,
     /// Open a connection to the server at this position.
     Connect(usize),
-    /// Open a connection to the server at this position, send it this hello and wait for its answer.
-    Greet(usize, String),
+    /// Look for a sign of life of the server at this position: connect to it, again and again if need be, send it this hello
+    /// and wait for its answer.
+    Probe(usize, String),
     /// Send this message and wait for its answer: that to a command or question with this id, or to a hello.
     Ask(String, Option<CommandId>),
     /// Close the connection.
@@ -96,16 +100,20 @@ async fn act<P: Platform>(
     action: Action,
 ) -> Result<Done, TryEnd> {
     match (action, connection) {
-        (action @ (Action::Connect(server) | Action::Greet(server, _)), connection) => {
-            let open = match shot.platform.connect(&shot.servers[server]).await {
-                Ok(open) => connection.insert(open),
-                Err(ConnectError::Unreachable(detail)) => return Err(TryEnd::Unreachable(detail)),
-                Err(ConnectError::BadEndpoint(detail)) => return Err(TryEnd::BadEndpoint(detail)),
+        (Action::Connect(server), connection) => {
+            *connection = Some(shot.platform.connect(&shot.servers[server]).await?);
+            Ok(Done::Connected)
+        }
+        (Action::Probe(server, hello), connection) => {
+            let open = loop {
+                match shot.platform.connect(&shot.servers[server]).await {
+                    Ok(open) => break connection.insert(open),
+                    Err(error @ ConnectError::NoRoom(_)) => return Err(error.into()),
+                    // Nobody is there at this moment: that is no sign of life, and no proof of its absence either.
+                    Err(_) => shot.platform.sleep(PROBE_AGAIN).await,
+                }
             };
-            match action {
-                Action::Greet(_, hello) => ask(open, hello, None).await,
-                _ => Ok(Done::Connected),
-            }
+            ask(open, hello, None).await
         }
         (Action::Ask(message, id), Some(connection)) => ask(connection, message, id).await,
         (Action::Part, connection) => {

@@ -50,8 +50,12 @@ pub enum ConnectError {
     /// Nothing answers at this address. A moment later something may.
     #[error("{0}")]
     Unreachable(String),
-    /// Something answers, but it is not a WebSocket that speaks `bellwether.v1`, or this platform cannot
-    /// speak to it. Asking again would not help.
+    /// The server is there and has no room for another connection at this moment: it answers HTTP 503. A platform that
+    /// cannot tell this from `Unreachable` says `Unreachable`.
+    #[error("{0}")]
+    NoRoom(String),
+    /// Something answers that is no WebSocket or does not speak `bellwether.v1`, it refuses this client, or this platform
+    /// cannot speak to it. Asking again would not help.
     #[error("{0}")]
     BadEndpoint(String),
 }

@@ -109,13 +109,6 @@ impl Progress {
         }
     }
 
-    /// The server that was asked is alive.
-    pub(crate) fn alive(&mut self, position: usize) {
-        if let Some(open) = self.open_at(position) {
-            open.tried.end = TryEnd::Lost(Lost::StillWorking);
-        }
-    }
-
     /// How the try at that server ends if its time is up.
     pub(crate) fn out_of_time(&self, position: usize) -> TryEnd {
         let open = self.open.iter().find(|open| open.position == position);
@@ -177,15 +170,13 @@ impl Progress {
         open.find(|position| Some(*position) != except)
     }
 
-    /// Ends the try under way at that server: so, or because the time is up.
-    pub(crate) fn end(&mut self, position: usize, end: Option<TryEnd>, now: Duration) -> Option<&Try> {
+    /// Ends the try under way at that server.
+    pub(crate) fn end(&mut self, position: usize, end: TryEnd, now: Duration) -> Option<&Try> {
         let index = self.open.iter().position(|open| open.position == position)?;
         let open = self.open.remove(index);
         let mut ended = open.tried;
         ended.took = now.saturating_sub(open.started);
-        if let Some(end) = end {
-            ended.end = end;
-        }
+        ended.end = end;
         self.account_for(&ended);
         self.latest.retain(|earlier| earlier.url != ended.url);
         self.latest.push(ended);

@@ -86,6 +86,8 @@ struct Asked {
     since: Duration,
     /// Whether other servers are greeted meanwhile. As long as it is not silent for long, they are left alone.
     others_greeted: bool,
+    /// The begin of the greeting that looks for a sign of life and has found none yet.
+    probed_since: Option<Duration>,
     /// The servers with which the pass goes on if it comes to nothing here.
     rest: Vec<usize>,
 }
@@ -211,7 +213,7 @@ where
                 }
             },
             Some(Err(end)) => Err(end),
-            None => Err(self.progress.out_of_time(server)),
+            None => Err(self.out_of_time(server)),
         };
         self.ended(server, connection, answer)
     }
@@ -300,7 +302,7 @@ where
             Err(end) if end.what_next() == WhatNext::TryNextServer || self.forgets_id(&end) => end,
             decided => {
                 while let Some(other) = self.progress.first_open(Some(server)) {
-                    self.end_try(other, Some(TryEnd::Overtaken));
+                    self.end_try(other, TryEnd::Overtaken);
                 }
                 let (end, verdict) = match (decided, self.request) {
                     (Ok(reply), Request::Execute(_)) => (TryEnd::Executed, Ok((server, reply))),
@@ -308,7 +310,7 @@ where
                     (Err(end), Request::Execute(_)) if end.needed_longer() => (end, Err(Stop::NeededLonger)),
                     (Err(end), _) => (end, Err(Stop::Refused)),
                 };
-                self.end_try(server, Some(end));
+                self.end_try(server, end);
                 return Some(verdict);
             }
         };
@@ -317,7 +319,7 @@ where
         self.pass.account_for(&end);
         self.note_coordinator(&end);
         let room = end.is_overloaded().then(|| end.retry_after());
-        self.end_try(server, Some(end));
+        self.end_try(server, end);
         if let Some(asked_for) = room {
             return self.wait_for_room(server, asked_for);
         }
@@ -337,8 +339,8 @@ where
         None
     }
 
-    /// Records that the try at this server is over: so, or because the time is up.
-    fn end_try(&mut self, server: usize, end: Option<TryEnd>) {
+    /// Records that the try at this server is over.
+    fn end_try(&mut self, server: usize, end: TryEnd) {
         if let Some(tried) = self.progress.end(server, end, self.clock.now()) {
             (self.on_event)(Event::Ended { server, tried });
         }
@@ -348,7 +350,11 @@ where
     pub(crate) async fn finish(mut self, verdict: &Verdict) -> Progress {
         let cancelled = matches!(verdict, Err(Stop::Cancelled));
         while let Some(server) = self.progress.first_open(None) {
-            self.end_try(server, cancelled.then_some(TryEnd::Cancelled));
+            let end = match cancelled {
+                true => TryEnd::Cancelled,
+                false => self.out_of_time(server),
+            };
+            self.end_try(server, end);
         }
         self.asked = None;
         self.alarm = None;

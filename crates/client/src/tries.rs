@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bellwether_protocol::json::decimal;
 use bellwether_protocol::{CloseCode, CoordinatorHint, ErrorCode, ErrorFrame, Outcome, RoleName, WhatNext};
 
-use crate::{Closed, ServerUrl};
+use crate::{Closed, ConnectError, ServerUrl};
 
 /// One try at one server.
 #[derive(Clone, Debug)]
@@ -145,6 +145,15 @@ pub enum Lost {
         /// The new coordinator's epoch.
         epoch: u64,
     },
+}
+
+impl From<ConnectError> for TryEnd {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Unreachable(detail) | ConnectError::NoRoom(detail) => Self::Unreachable(detail),
+            ConnectError::BadEndpoint(detail) => Self::BadEndpoint(detail),
+        }
+    }
 }
 
 impl TryEnd {

@@ -84,6 +84,7 @@ where
             epoch: hello.epoch,
             since: self.clock.now(),
             others_greeted: false,
+            probed_since: None,
             rest: core::mem::take(&mut self.waiting),
         });
         self.begin(Some(server), connection, Action::Ask(message, Some(id)), limit);
@@ -103,7 +104,7 @@ where
         self.steps.retain(|(of, _)| *of != Some(server));
         let end = TryEnd::Lost(Lost::Superseded { epoch });
         self.pass.account_for(&end);
-        self.end_try(server, Some(end));
+        self.end_try(server, end);
     }
 
     /// If that server has the command, it has it no longer, and the pass goes on where it was.

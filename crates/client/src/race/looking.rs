@@ -28,11 +28,12 @@ where
         asked.others_greeted = true;
         let server = asked.server;
         if self.probe.is_none() {
+            asked.probed_since = Some(self.clock.now());
             // The longest a connect may take: a browser that delays it must not make the server look dead.
             let connect = self.shot.connect_timeout.saturating_mul(LONGEST_CONNECT);
             let limit = connect.saturating_add(self.shot.hello_timeout);
-            let greet = Action::Greet(server, self.hello());
-            self.probe = Some(self.step(Some(server), None, greet, limit));
+            let probe = Action::Probe(server, self.hello());
+            self.probe = Some(self.step(Some(server), None, probe, limit));
         }
         self.pass.hinted = false;
         self.proceed_with_all()
@@ -43,7 +44,7 @@ where
         if happened.connection.is_some() {
             self.begin(None, happened.connection, Action::Part, GOODBYE);
         }
-        let asked = self.asked.as_ref()?;
+        let asked = self.asked.as_mut()?;
         let server = asked.server;
         let end = match happened.end {
             // It was started anew, and the connection to its predecessor is dead without a sign.
@@ -53,18 +54,31 @@ where
                 let epoch = hello.epoch.unwrap_or_default();
                 TryEnd::Lost(Lost::Superseded { epoch })
             }
-            Some(Ok(_)) => {
-                self.progress.alive(server);
+            // It greets, refuses the hello, or has no room for a second connection: in any case it is there.
+            Some(_) => {
+                asked.probed_since = None;
                 return None;
             }
-            // Somebody answers at the address: it has no room, or a proxy does not reach it. That is no silence.
-            Some(Err(_)) => return None,
             None if self.clock.is_over() => return None,
             None => TryEnd::Lost(Lost::Silence),
         };
         // This closes the connection; no goodbye would be heard.
         self.steps.retain(|(of, _)| *of != Some(server));
         self.ended(server, None, Err(end))
+    }
+
+    /// Returns the end of the try at that server if its time is up. A server that had the command fell silent if it has
+    /// not answered a greeting for as long as a hello may take; else it was at work.
+    pub(super) fn out_of_time(&self, server: usize) -> TryEnd {
+        let since = self.asked.as_ref().and_then(|asked| asked.probed_since);
+        let is_silent = since.is_some_and(|since| {
+            let unanswered = self.clock.now().saturating_sub(since);
+            unanswered >= self.shot.hello_timeout
+        });
+        match self.progress.out_of_time(server) {
+            TryEnd::Lost(Lost::Silence) if !is_silent => TryEnd::Lost(Lost::StillWorking),
+            end => end,
+        }
     }
 
     /// Notes which coordinator a server names, if it is not on the list.

@@ -84,12 +84,60 @@ async fn a_server_that_fell_silent_late_is_given_up_at_a_later_look() {
 
 #[tokio::test(start_paused = true)]
 async fn an_address_that_answers_is_not_silent() {
-    for answer in [Does::Refuses, Does::Closes(1013), Does::Follows(None)] {
+    for answer in [
+        Does::HasNoRoom,
+        Does::Closes(1013),
+        Does::RefusesHello(ErrorCode::Draining),
+        Does::Follows(None),
+    ] {
         let slow = Does::Executes.answering_in(12_000);
         let network = Network::new(&[("a", &[slow, answer.clone()])]);
         let shot = network.one_shot().deadline(HALF_A_MINUTE);
         network.run(shot).await.unwrap();
         assert_eq!(network.arrived().len(), 1, "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_where_nobody_is_gives_no_sign_of_life() {
+    // The process is gone, and so is every trace of the connection to it.
+    let back = Does::Refuses.until(10_000, Does::Executes);
+    let network = Network::new(&[("a", &[Does::GoesSilent, back])]);
+    let shot = network.one_shot().deadline(HALF_A_MINUTE);
+    network.run(shot).await.unwrap();
+    assert_eq!(network.arrived().len(), 2);
+
+    // It is back before the time is over: it may be the same process, and keeps the command.
+    let back = Does::Refuses.until(5_000, Does::Follows(None));
+    let slow = Does::Executes.answering_in(12_000);
+    let network = Network::new(&[("a", &[slow, back])]);
+    let shot = network.one_shot().deadline(HALF_A_MINUTE);
+    network.run(shot).await.unwrap();
+    assert_eq!(network.arrived().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_of_life_counts_until_the_next_one_is_missing() {
+    let slow = || Does::Follows(None).greeting_in(700);
+    for (later, millis, lost) in [
+        (Does::SaysNothing, 7_000, Lost::Silence),
+        (Does::Refuses, 7_000, Lost::Silence),
+        (Does::SwallowsConnect, 7_000, Lost::Silence),
+        (slow(), 7_000, Lost::StillWorking),
+        // A greeting is on its way.
+        (slow(), 4_500, Lost::StillWorking),
+        // Nobody has asked yet.
+        (slow(), 600, Lost::StillWorking),
+    ] {
+        let probed = Does::Follows(None).until(3_000, later.clone());
+        let network = Network::new(&[("a", &[Does::GoesSilent, probed])]);
+        let shot = network.one_shot().deadline(Duration::from_millis(millis));
+        let failure = network.run(shot).await.unwrap_err();
+        assert_eq!(
+            (failure.stop, failure.outcome),
+            (Stop::Deadline, Outcome::Unknown)
+        );
+        assert_eq!(failure.tries[0].end, TryEnd::Lost(lost), "{later:?} {millis}");
     }
 }
 

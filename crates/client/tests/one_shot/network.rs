@@ -158,6 +158,7 @@ impl Platform for Network {
         tokio::time::sleep(Duration::from_millis(1 + slowness.connect)).await;
         match does {
             Does::Refuses => Err(ConnectError::Unreachable("connection refused".into())),
+            Does::HasNoRoom => Err(ConnectError::NoRoom("it answered HTTP 503".into())),
             Does::SwallowsConnect => core::future::pending().await,
             does => Ok(Wire {
                 network: self.clone(),

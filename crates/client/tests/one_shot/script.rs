@@ -10,6 +10,8 @@ pub(crate) const NOW: u64 = 1_795_000_000_000;
 pub(crate) enum Does {
     /// Nothing listens.
     Refuses,
+    /// Answers that there is no room for another connection.
+    HasNoRoom,
     /// The connection is never opened and never refused.
     SwallowsConnect,
     /// The connection opens; then nothing.
