@@ -11,8 +11,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -61,13 +61,7 @@ impl Platform for Native {
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         match tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await {
             Ok((socket, _)) => Ok(NativeConnection(socket)),
-            Err(Error::Http(response)) if response.status().is_server_error() => Err(
-                ConnectError::Unreachable(format!("it answered HTTP {}", response.status())),
-            ),
-            Err(Error::Http(response)) => Err(ConnectError::BadEndpoint(format!(
-                "it answered HTTP {}",
-                response.status()
-            ))),
+            Err(Error::Http(response)) => Err(refused(response.status())),
             Err(Error::Io(error)) => Err(unreachable(error)),
             // The server went away in the middle of the handshake, as one that is just stopping does.
             Err(error @ Error::Protocol(ProtocolError::HandshakeIncomplete)) => {
@@ -87,6 +81,18 @@ impl Platform for Native {
 
     fn random(&self) -> [u8; 10] {
         rand::random()
+    }
+}
+
+/// The meaning of an HTTP answer without an upgrade. Only two are lasting refusals: a server answers 403 to an origin and
+/// 421 to a name that it was not told of. All others change without a hand at the client: a proxy answers 404 or 502 while its
+/// servers start, 429 to too many requests, and 301 until it is told of the path.
+fn refused(status: StatusCode) -> ConnectError {
+    let detail = format!("it answered HTTP {status}");
+    match status {
+        StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => ConnectError::BadEndpoint(detail),
+        StatusCode::SERVICE_UNAVAILABLE => ConnectError::NoRoom(detail),
+        _ => ConnectError::Unreachable(detail),
     }
 }
 

@@ -4,9 +4,10 @@ use core::time::Duration;
 
 use bellwether_client::native::Native;
 use bellwether_client::{
-    Closed, CommandText, ConnectError, Connection, OneShot, Platform, ServerList, ServerUrl,
+    Closed, CommandText, ConnectError, Connection, OneShot, Platform, ServerList, ServerUrl, Stop,
 };
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -104,6 +105,67 @@ async fn says_why_there_is_no_connection() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("no TLS"), "{error}");
+}
+
+/// Answers each request with this HTTP status, without an upgrade.
+async fn answer_http(status: &'static str) -> ServerUrl {
+    let (listener, url) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nLocation: /elsewhere\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn only_two_answers_of_http_are_lasting() {
+    for status in [
+        "200 OK",
+        "301 Moved Permanently",
+        "400 Bad Request",
+        "401 Unauthorized",
+        "403 Forbidden",
+        "404 Not Found",
+        "421 Misdirected Request",
+        "426 Upgrade Required",
+        "429 Too Many Requests",
+        "500 Internal Server Error",
+        "502 Bad Gateway",
+        "503 Service Unavailable",
+    ] {
+        let error = Native::new()
+            .connect(&answer_http(status).await)
+            .await
+            .unwrap_err();
+        let number = &status[..3];
+        assert!(error.to_string().contains(number), "{error}");
+        let is_right = match number {
+            "403" | "421" => matches!(error, ConnectError::BadEndpoint(_)),
+            "503" => matches!(error, ConnectError::NoRoom(_)),
+            _ => matches!(error, ConnectError::Unreachable(_)),
+        };
+        assert!(is_right, "{status}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_http_refuses_is_tried_again_unless_that_lasts() {
+    let command: CommandText = r#"{"find":"notes"}"#.parse().unwrap();
+    for (status, stop) in [
+        ("403 Forbidden", Stop::NoUse),
+        ("421 Misdirected Request", Stop::NoUse),
+        ("404 Not Found", Stop::Deadline),
+        ("429 Too Many Requests", Stop::Deadline),
+        ("503 Service Unavailable", Stop::Deadline),
+    ] {
+        let servers = ServerList::new([answer_http(status).await]).unwrap();
+        let shot = OneShot::new(Native::new(), servers).deadline(Duration::from_millis(300));
+        let failure = shot.execute(&command, |_| {}).await.unwrap_err();
+        assert_eq!(failure.stop, stop, "{status}: {failure}");
+    }
 }
 
 #[tokio::test]
