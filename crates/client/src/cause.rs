@@ -12,8 +12,13 @@ use crate::{Failure, Lost, Stop, Try, TryEnd};
 enum Cause<'a> {
     /// A server's answer is final.
     Refused(&'a Try),
-    /// The server had the command for all the time there was. With the limit, if it is the server's own.
-    NeededLonger(Option<Duration>),
+    /// The server had the command for all the time there was.
+    NeededLonger {
+        /// The limit for one try, if it is the server's own.
+        limit: Option<Duration>,
+        /// The newest try that a server ended itself for this reason.
+        said: Option<&'a Try>,
+    },
     /// The server that had the command gave no sign of life any more, and none took its place.
     FellSilent(&'a Try),
     /// The coordinator had no room until the time was over.
@@ -37,7 +42,7 @@ impl Failure {
     fn cause(&self) -> Cause<'_> {
         match self.stop {
             Stop::Cancelled => return Cause::Cancelled,
-            Stop::NeededLonger => return Cause::NeededLonger(self.servers_limit()),
+            Stop::NeededLonger => return self.needed_longer(),
             Stop::Refused => {
                 if let Some(tried) = self.telling_try() {
                     return Cause::Refused(tried);
@@ -54,7 +59,7 @@ impl Failure {
                 _ => false,
             };
             if last(worked).is_some() {
-                return Cause::NeededLonger(self.servers_limit());
+                return self.needed_longer();
             }
             if let Some(tried) = last(|end| matches!(end, TryEnd::Lost(_))) {
                 return match tried.end {
@@ -100,9 +105,13 @@ impl Failure {
         }
     }
 
-    /// The longest deadline a server allows, if the caller gave more.
-    fn servers_limit(&self) -> Option<Duration> {
-        self.longest_deadline.filter(|limit| *limit < self.given.deadline)
+    fn needed_longer(&self) -> Cause<'_> {
+        let said =
+            |tried: &&Try| matches!(&tried.end, TryEnd::Refused(frame) if frame.code == ErrorCode::Deadline);
+        Cause::NeededLonger {
+            limit: self.longest_deadline.filter(|limit| *limit < self.given.deadline),
+            said: self.tries.iter().rfind(said),
+        }
     }
 
     /// The outcome and the reason in one line.
@@ -136,20 +145,20 @@ impl Failure {
                 .concat()
             }
             Cause::Refused(tried) => [tried.url.as_str(), " ", &tried.end.text()].concat(),
-            Cause::NeededLonger(None) => [
-                "MongoDB needed longer than the ",
-                &readable(self.given.deadline),
-                " of ",
-                self.given.option,
-                ", for this command or those before it",
-            ]
-            .concat(),
-            Cause::NeededLonger(Some(limit)) => [
-                "MongoDB needed longer than the ",
-                &readable(limit),
-                " that the servers allow, for this command or those before it",
-            ]
-            .concat(),
+            Cause::NeededLonger { limit, said } => {
+                let whose = match limit {
+                    None => [&*readable(self.given.deadline), " of ", self.given.option].concat(),
+                    Some(limit) => readable(limit) + " that the servers allow for one try",
+                };
+                let said = said.map(|tried| ["; ", tried.url.as_str(), " ", &tried.end.text()].concat());
+                [
+                    "MongoDB needed longer than the ",
+                    &whose,
+                    ", for this command or those before it",
+                    &said.unwrap_or_default(),
+                ]
+                .concat()
+            }
             Cause::FellSilent(tried) => [
                 tried.url.as_str(),
                 " fell silent, and no other server became coordinator",
@@ -232,7 +241,7 @@ impl Failure {
             .concat();
         }
         let longer = match self.cause() {
-            Cause::NeededLonger(None) => [" Raise ", self.given.option, " for that."].concat(),
+            Cause::NeededLonger { limit: None, .. } => [" Raise ", self.given.option, " for that."].concat(),
             _ => String::new(),
         };
         [
@@ -254,15 +263,26 @@ impl Failure {
                 "The client and the server do not understand each other: use versions that belong together.".into()
             }
             Cause::Refused(_) => "Correct the command and send it again.".into(),
-            Cause::NeededLonger(None) => {
-                ["Raise ", self.given.option, ", or make the command cheaper: an index, a limit."].concat()
+            Cause::NeededLonger { limit, said } => {
+                let cheaper = match limit {
+                    None => [
+                        "Raise ",
+                        self.given.option,
+                        ", or make the command cheaper: an index, a limit.",
+                    ],
+                    Some(_) => [
+                        "A command that needs more than that by itself must be cheaper (an index, a limit) or divided; ",
+                        self.given.option,
+                        " does not change that.",
+                    ],
+                };
+                let hint = said.and_then(|tried| match &tried.end {
+                    TryEnd::Refused(frame) => frame.hint.as_ref(),
+                    _ => None,
+                });
+                let hint = hint.map(|hint| [" The server advises: ", hint, "."].concat());
+                [&cheaper.concat(), &*hint.unwrap_or_default()].concat()
             }
-            Cause::NeededLonger(Some(_)) => [
-                "To raise ",
-                self.given.option,
-                " does not help: make the command cheaper (an index, a limit) or divide it.",
-            ]
-            .concat(),
             Cause::NotListed(coordinator) => ["Add ", &named(coordinator), " to the list of servers."].concat(),
             Cause::OriginNotAllowed(_) => {
                 "Start the servers with --allow-origin and the origin of this page.".into()

@@ -38,8 +38,7 @@ pub struct Failure {
 pub enum Stop {
     /// The last server's answer is one that every server would give.
     Refused,
-    /// The server that had the command was given all the time there was, or all that servers allow, and that was not
-    /// enough.
+    /// The server that had the command was given all the time there was, and said that this was not enough.
     NeededLonger,
     /// The deadline has passed.
     Deadline,

@@ -158,7 +158,8 @@ impl<P: Platform> OneShot<P> {
     ///
     /// It is the command's deadline as well: a server that gets the command gets all the time that is left, up to what
     /// servers allow ([`Limits::max_deadline_ms`](bellwether_protocol::Limits)), and passes it on to MongoDB. A server
-    /// that is alive keeps the command until then. One that gives no sign of life is given up, and one that was replaced
+    /// that is alive keeps the command until then. If that was not enough and time is left, the command is sent again, with
+    /// the same id. A server that gives no sign of life is given up, and one that was replaced
     /// is not waited for either: see [`Lost`](crate::Lost).
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {

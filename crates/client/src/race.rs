@@ -12,7 +12,7 @@ use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use bellwether_protocol::{CommandId, WhatNext};
+use bellwether_protocol::CommandId;
 
 use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task};
 use crate::clock::Clock;
@@ -299,7 +299,7 @@ where
             self.begin(None, connection, Action::Part, GOODBYE);
         }
         let end = match answer {
-            Err(end) if end.what_next() == WhatNext::TryNextServer || self.forgets_id(&end) => end,
+            Err(end) if self.goes_on_after(&end) => end,
             decided => {
                 while let Some(other) = self.progress.first_open(Some(server)) {
                     self.end_try(other, TryEnd::Overtaken);

@@ -191,8 +191,6 @@ impl TryEnd {
         match self {
             Self::Executed | Self::Answered | Self::Cancelled | Self::TooLarge { .. } => WhatNext::GiveUp,
             Self::Lost(Lost::Closed(closed)) if closed.is_final() => WhatNext::GiveUp,
-            // It had all the time there was, or all that a server gives to one command.
-            end if end.needed_longer() => WhatNext::GiveUp,
             // Executed, and only its reply found no room: the stored one can be had a moment later.
             end if end.is_overloaded() => WhatNext::TryNextServer,
             // Executed, but without a reply to show: nobody can do better.

@@ -251,19 +251,28 @@ async fn a_read_that_nobody_answered_is_not_unknown() {
 }
 
 #[tokio::test]
-async fn an_error_names_the_option_to_raise() {
+async fn an_error_names_the_option_to_raise_and_what_the_server_said() {
     let server = coordinator(|command| {
-        let error = ErrorFrame::new(ErrorCode::Deadline, Outcome::NotExecuted, "too late");
+        let error = ErrorFrame::new(
+            ErrorCode::Deadline,
+            Outcome::NotExecuted,
+            "a conflict at every try",
+        );
+        let error = error.with_hint("split it");
         Some(ServerFrame::Error(error.for_command(command.id)))
     })
     .await;
-    let (code, _, stderr) = texts(&finish(bellwether(&["--servers", &server, INSERT])).await);
+    let arguments = ["--servers", &server, "--timeout", "300ms", INSERT];
+    let (code, _, stderr) = texts(&finish(bellwether(&arguments)).await);
     assert_eq!(code, Some(3), "{stderr}");
-    assert!(
-        stderr.contains("MongoDB needed longer than the 30.0 s of --timeout"),
-        "{stderr}"
-    );
-    assert!(stderr.contains("Raise --timeout"), "{stderr}");
+    for says in [
+        "MongoDB needed longer than the 300 ms of --timeout",
+        "deadline: a conflict at every try",
+        "Raise --timeout",
+        "The server advises: split it.",
+    ] {
+        assert!(stderr.contains(says), "{says}: {stderr}");
+    }
 }
 
 #[tokio::test]

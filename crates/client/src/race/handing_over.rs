@@ -2,10 +2,12 @@
 
 use core::time::Duration;
 
-use bellwether_protocol::{ClientFrame, Command, ErrorCode, Hello, HelloOk, Outcome, OutcomeQuery, RoleName};
+use bellwether_protocol::{
+    ClientFrame, Command, ErrorCode, Hello, HelloOk, Outcome, OutcomeQuery, RoleName, WhatNext,
+};
 
 use super::{Alarm, Asked, FIRST_LOOK, Request, Run, Verdict};
-use crate::attempt::{Action, Happened, deadline_ms};
+use crate::attempt::{Action, Happened, WAY_BACK, deadline_ms};
 use crate::{Event, Lost, Platform, TryEnd};
 
 impl<'a, P, F, S> Run<'a, P, F, S>
@@ -117,8 +119,17 @@ where
         }
     }
 
+    /// Returns `true` if another server, or the same one in another try, may do better.
+    pub(super) fn goes_on_after(&mut self, end: &TryEnd) -> bool {
+        if end.needed_longer() {
+            // Servers give less time to one try than some callers have. Else what is left now is only the way back.
+            return self.clock.remaining() > WAY_BACK;
+        }
+        end.what_next() == WhatNext::TryNextServer || self.forgets_id(end)
+    }
+
     /// Returns `true` if the command can go on under another id, as the server refused the time in this one.
-    pub(super) fn forgets_id(&mut self, end: &TryEnd) -> bool {
+    fn forgets_id(&mut self, end: &TryEnd) -> bool {
         // With another outcome, the try with this id may have had its effect: under another one it would happen twice.
         let had_no_effect = matches!(
             end,

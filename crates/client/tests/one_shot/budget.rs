@@ -142,6 +142,20 @@ async fn a_sign_of_life_counts_until_the_next_one_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_allows_less_time_is_sent_the_command_again() {
+    let late = Does::Fails(ErrorCode::Deadline, Outcome::NotExecuted).answering_in(60_000);
+    let network = Network::new(&[
+        ("a", &[late, Does::Executes.answering_in(30_000)]),
+        ("b", &[Does::Follows(Some(A))]),
+    ]);
+    let shot = network.one_shot().deadline(Duration::from_secs(300));
+    let executed = network.run(shot).await.unwrap();
+    assert_eq!(executed.url.as_str(), A);
+    let arrived = network.arrived();
+    assert_eq!((arrived.len(), arrived[0].1), (2, arrived[1].1), "one id");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_was_started_anew_is_sent_the_command_again() {
     let network = Network::new(&[("a", &[Does::GoesSilent, Does::Executes.in_epoch(8)])]);
     let executed = network.run(network.one_shot()).await.unwrap();

@@ -60,8 +60,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) cluster: Option<String>,
 
-    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or m. A server may allow
-    /// less, 60s by default
+    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or m. A server gives
+    /// one try 60s at most by default; further tries use the rest
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
 
