@@ -1,88 +1,25 @@
 //! The program `bellwether`, against a server that follows a script.
 
+mod scripted;
+
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use bellwether_protocol::{
-    ClientFrame, CommandFate, CommandId, CommandResult, ErrorCode, ErrorFrame, HelloOk, Limits, MongoError,
-    Outcome, RawJson, RoleName, ServerFrame,
+    ClientFrame, CommandFate, CommandId, CommandResult, ErrorCode, ErrorFrame, MongoError, Outcome, RawJson,
+    ServerFrame,
 };
-use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpListener;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
-const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
-
-fn bellwether(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
-    command
-        .args(arguments)
-        .env_remove("BELLWETHER_SERVERS")
-        .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-async fn finish(command: Command) -> Output {
-    let mut command = tokio::process::Command::from(command);
-    command.output().await.expect("the program starts")
-}
-
-fn texts(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
+use scripted::{INSERT, bellwether, finish, hello_ok, message, serve, texts};
 
 /// A coordinator that answers every command with `answer`, or hangs up where that is nothing.
 async fn coordinator(answer: fn(bellwether_protocol::Command) -> Option<ServerFrame>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let address = listener.local_addr().expect("it is bound").to_string();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let accept = |request: &Request, mut response: Response| {
-                let offered = request.headers()["sec-websocket-protocol"].clone();
-                response.headers_mut().insert("sec-websocket-protocol", offered);
-                Ok(response)
-            };
-            let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, accept).await else {
-                continue;
-            };
-            while let Some(Ok(Message::Text(text))) = socket.next().await {
-                let reply = match ClientFrame::parse(&text) {
-                    Ok(ClientFrame::Hello(_)) => Some(hello_ok()),
-                    Ok(ClientFrame::Command(command)) => answer(command),
-                    Ok(ClientFrame::Outcome(query)) => Some(fate(query.id)),
-                    Err(_) => None,
-                };
-                let Some(reply) = reply else { break };
-                let _ = socket.send(Message::text(reply.to_json())).await;
-            }
-        }
-    });
-    address
-}
-
-fn hello_ok() -> ServerFrame {
-    let limits = Limits {
-        max_message_bytes: 1 << 20,
-        max_depth: 100,
-        max_result_bytes: 1 << 22,
-        max_deadline_ms: 60_000,
-        retention_ms: 86_400_000,
+    let answer = move |frame| match frame {
+        ClientFrame::Hello(_) => Some(ServerFrame::HelloOk(hello_ok())),
+        ClientFrame::Command(command) => answer(command),
+        ClientFrame::Outcome(query) => Some(fate(query.id)),
     };
-    ServerFrame::HelloOk(HelloOk {
-        cluster: "demo".into(),
-        server: "s1".into(),
-        role: RoleName::Coordinator,
-        epoch: Some(1),
-        coordinator: None,
-        server_time_ms: 1_795_000_000_000,
-        limits,
-    })
+    serve(move |frame| answer(frame).as_ref().map(message)).await
 }
 
 fn reply(command: bellwether_protocol::Command) -> Option<ServerFrame> {

@@ -1,20 +1,19 @@
 //! Nothing that a server says reaches the terminal of who runs `bellwether` as it is: it could clear the screen, forge
 //! lines or hide text.
 
-use std::process::{Command, Output, Stdio};
+mod scripted;
 
 use bellwether_protocol::{
     ClientFrame, CommandFate, CommandId, CommandResult, CoordinatorHint, ErrorCode, ErrorFrame, HelloOk,
-    Limits, MongoError, Outcome, RawJson, RoleName, ServerFrame,
+    MongoError, Outcome, RawJson, RoleName, ServerFrame,
 };
-use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
+use scripted::{INSERT, bellwether, finish, hello_ok, message, serve, texts};
+
 const ID: &str = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d01";
 
 /// Clears the screen, rings, colours (in C1), forges a line, turns the direction of text, deletes.
@@ -25,49 +24,19 @@ const HOSTILE: &str =
 type Answer = fn(Option<CommandId>) -> Message;
 
 async fn server(answer: Answer) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let address = listener.local_addr().expect("it is bound").to_string();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let accept = |request: &Request, mut response: Response| {
-                let offered = request.headers()["sec-websocket-protocol"].clone();
-                response.headers_mut().insert("sec-websocket-protocol", offered);
-                Ok(response)
-            };
-            let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, accept).await else {
-                continue;
-            };
-            while let Some(Ok(Message::Text(text))) = socket.next().await {
-                let id = match ClientFrame::parse(&text) {
-                    Ok(ClientFrame::Command(command)) => Some(command.id),
-                    Ok(ClientFrame::Outcome(query)) => Some(query.id),
-                    _ => None,
-                };
-                let _ = socket.send(answer(id)).await;
-            }
-        }
-    });
-    address
-}
-
-async fn run(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
-    command
-        .args(arguments)
-        .env_remove("BELLWETHER_SERVERS")
-        .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut command = tokio::process::Command::from(command);
-    command.output().await.expect("the program starts")
+    serve(move |frame| {
+        Some(answer(match frame {
+            ClientFrame::Hello(_) => None,
+            ClientFrame::Command(command) => Some(command.id),
+            ClientFrame::Outcome(query) => Some(query.id),
+        }))
+    })
+    .await
 }
 
 /// Everything printed, which must hold nothing that a terminal obeys, and no forged line.
 async fn printed(arguments: &[&str]) -> (String, String) {
-    let output = run(arguments).await;
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
-    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    let (_, stdout, stderr) = texts(&finish(bellwether(arguments)).await);
     for c in [stdout.chars(), stderr.chars()].into_iter().flatten() {
         let obeyed = c.is_control() && c != '\n'
             || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -80,26 +49,13 @@ async fn printed(arguments: &[&str]) -> (String, String) {
     (stdout, stderr)
 }
 
-fn frame(frame: &ServerFrame) -> Message {
-    Message::text(frame.to_json())
-}
-
 fn hello(cluster: &str, role: RoleName, coordinator: Option<CoordinatorHint>) -> Message {
-    let limits = Limits {
-        max_message_bytes: 1 << 20,
-        max_depth: 100,
-        max_result_bytes: 1 << 22,
-        max_deadline_ms: 60_000,
-        retention_ms: 86_400_000,
-    };
-    frame(&ServerFrame::HelloOk(HelloOk {
+    message(&ServerFrame::HelloOk(HelloOk {
         cluster: cluster.into(),
         server: HOSTILE.into(),
         role,
-        epoch: Some(1),
         coordinator,
-        server_time_ms: 1_795_000_000_000,
-        limits,
+        ..hello_ok()
     }))
 }
 
@@ -121,7 +77,7 @@ fn error(id: Option<CommandId>, code: ErrorCode) -> Message {
     if code == ErrorCode::Mongo {
         error.mongo = Some(MongoError::new(11000, HOSTILE, HOSTILE));
     }
-    frame(&ServerFrame::Error(error))
+    message(&ServerFrame::Error(error))
 }
 
 fn close() -> Message {
@@ -141,7 +97,7 @@ fn hostile_json() -> String {
 
 fn reply(id: CommandId) -> Message {
     let result = RawJson::object(&hostile_json()).expect("this is JSON");
-    frame(&ServerFrame::Result(CommandResult {
+    message(&ServerFrame::Result(CommandResult {
         id,
         epoch: 1,
         replayed: false,
@@ -215,7 +171,7 @@ async fn a_reply_keeps_its_value() {
 async fn what_became_of_a_command_is_shown_the_same_way() {
     let answer: Answer = |id| {
         id.map_or_else(coordinator, |id| {
-            frame(&ServerFrame::Fate(CommandFate {
+            message(&ServerFrame::Fate(CommandFate {
                 id,
                 outcome: Outcome::Executed,
                 epoch: Some(1),
