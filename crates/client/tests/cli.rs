@@ -260,3 +260,33 @@ async fn what_became_of_a_command_is_asked_by_its_id() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_exit_code_is_the_same_where_nobody_reads_what_is_printed() {
+    let replies = coordinator(reply).await;
+    let refuses = coordinator(refusal).await;
+    let hangs_up = coordinator(|_| None).await;
+    for (arguments, exit) in [
+        (&["--servers", &replies, "-v", INSERT] as &[&str], 0),
+        (&["--servers", &refuses, "-v", INSERT], 1),
+        (&["--servers", &refuses, "--unknown", INSERT], 2),
+        (&["--servers", "h", INSERT], 2),
+        (
+            &["--servers", "127.0.0.1:1", "--timeout", "200ms", "-v", INSERT],
+            3,
+        ),
+        (&["--servers", &hangs_up, "--timeout", "200ms", "-v", INSERT], 4),
+        (&["--help"], 0),
+        (&["--version"], 0),
+    ] {
+        let unread = || {
+            let (reader, writer) = std::io::pipe().expect("there are pipes");
+            drop(reader);
+            writer
+        };
+        let mut command = bellwether(arguments);
+        command.stdout(unread()).stderr(unread());
+        let output = finish(command).await;
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}");
+    }
+}

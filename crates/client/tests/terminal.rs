@@ -205,3 +205,44 @@ async fn neither_http_nor_files_reach_the_terminal() {
     let (_, stderr) = printed(&["--servers-file", &file, INSERT]).await;
     assert!(stderr.contains("\\u001b[2J"), "{stderr}");
 }
+
+#[tokio::test]
+async fn no_argument_reaches_the_terminal_as_it_is() {
+    let option = format!("--{HOSTILE}");
+    let assigned = format!("--timeout={HOSTILE}");
+    let in_one_line = HOSTILE.replace(['\r', '\n'], "");
+    for arguments in [
+        &["--servers", "h:1", INSERT, HOSTILE] as &[&str],
+        &["--servers", HOSTILE, INSERT],
+        &["--servers", "h:1", &option, INSERT],
+        &["--servers", "h:1", &assigned, INSERT],
+        &["--servers", "h:1", "--timeout", HOSTILE, INSERT],
+        &["--servers", "h:1", "--timeout", &in_one_line, INSERT],
+        &["--servers", "h:1", "--id", HOSTILE, INSERT],
+        &["--servers", "h:1", "--id", &in_one_line, INSERT],
+        &["--servers", "h:1", "--file", HOSTILE],
+        &["--servers-file", HOSTILE, INSERT],
+        &["--servers", "h:1", "outcome", HOSTILE],
+        &["--servers", "h:1", "outcome", ID, HOSTILE],
+    ] {
+        let (stdout, stderr) = printed(arguments).await;
+        assert_eq!(stdout, "");
+        assert!(stderr.contains("[2J"), "the argument is shown, escaped: {stderr}");
+        assert_eq!(finish(bellwether(arguments)).await.status.code(), Some(2));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_argument_that_is_not_utf_8_is_an_error_like_others() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    for arguments in [&["--servers", "h:1"] as &[&str], &["--servers", "h:1", "--id"]] {
+        let mut command = bellwether(arguments);
+        command.arg(OsStr::from_bytes(b"\xff\x1b[2J"));
+        let (code, stdout, stderr) = texts(&finish(command).await);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+        assert!(!stderr.contains('\u{1b}'), "{stderr:?}");
+    }
+}

@@ -1,8 +1,13 @@
 use core::time::Duration;
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bellwether_client::CommandId;
 use clap::{Parser, Subcommand};
+
+use crate::report::Exit;
+use crate::terminal::{escaped, tell};
 
 const AFTER_HELP: &str = "\
 Servers are taken from --servers, else --servers-file, else the environment variable BELLWETHER_SERVERS, else
@@ -86,6 +91,31 @@ pub(crate) enum Question {
         /// The command's id
         id: CommandId,
     },
+}
+
+impl Arguments {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// The exit code, once the help or what is wrong was printed.
+    pub(crate) fn read() -> Result<Self, Exit> {
+        let given: Vec<OsString> = env::args_os().collect();
+        Self::try_parse_from(&given).map_err(|error| {
+            if !error.use_stderr() {
+                // Help and version hold nothing of the arguments. A pipe that nobody reads is none of their concern.
+                let _ = error.print();
+                return Exit::Executed;
+            }
+            // An error quotes arguments: a line break in one could forge a line, and clap leaves out what looks like a colour.
+            // With escaped arguments the error is the same, unless they are right then.
+            let safe = given.iter().map(|argument| escaped(&argument.to_string_lossy()));
+            let error = Self::try_parse_from(safe).err().unwrap_or(error);
+            for line in error.render().to_string().lines() {
+                tell(line);
+            }
+            Exit::Usage
+        })
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

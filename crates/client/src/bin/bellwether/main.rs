@@ -11,13 +11,15 @@ use std::process::ExitCode;
 
 use bellwether_client::native::Native;
 use bellwether_client::{CommandId, CommandText, OneShot, ServerList};
-use clap::Parser;
 
 use arguments::{Arguments, Question};
 use report::Exit;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit.into(),
+    };
     let (servers, request) = match prepare(&arguments) {
         Ok(prepared) => prepared,
         Err(problem) => {

@@ -1,16 +1,12 @@
 //! The only way to the terminal. Characters that a terminal obeys never reach it: a server, MongoDB or a document could
 //! otherwise clear the screen, forge lines or hide text.
 
-#![allow(
-    clippy::print_stderr,
-    reason = "everything else in this program prints through this module"
-)]
-
 use std::io::{self, Write};
 
-/// Writes one line to standard error. Control characters in the text are written as `\u001b`, line breaks as well.
+/// Writes one line to standard error. Control characters in the text are written as `\u001b`, line breaks as well. Standard
+/// error that nobody reads any more changes nothing: the exit code still says what became of the command.
 pub(crate) fn tell(line: &str) {
-    eprintln!("{}", escaped(line));
+    let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
 }
 
 /// Writes a JSON value and a line end to standard output. The value stays the same: characters that a terminal obeys
@@ -34,7 +30,8 @@ fn is_obeyed(c: char) -> bool {
     c.is_control() || changes_direction
 }
 
-fn escaped(text: &str) -> String {
+/// The same text with `\u001b` in place of each character that a terminal obeys.
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if is_obeyed(c) {
