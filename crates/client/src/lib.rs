@@ -48,7 +48,9 @@ pub mod readable;
 mod server_list;
 mod tries;
 
-pub use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, HelloOk, Outcome, RawJson};
+pub use bellwether_protocol::{
+    CommandId, ErrorCode, ErrorFrame, HelloOk, MongoError, MongoErrorDetails, Outcome, RawJson,
+};
 
 pub use attempt::Reply;
 pub use command::{CommandText, NotACommand};

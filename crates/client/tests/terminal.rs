@@ -5,7 +5,7 @@ mod scripted;
 
 use bellwether_protocol::{
     ClientFrame, CommandFate, CommandId, CommandResult, CoordinatorHint, ErrorCode, ErrorFrame, HelloOk,
-    MongoError, Outcome, RawJson, RoleName, ServerFrame,
+    MongoError, MongoErrorDetails, Outcome, RawJson, RoleName, ServerFrame,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -245,4 +245,39 @@ async fn an_argument_that_is_not_utf_8_is_an_error_like_others() {
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
         assert!(!stderr.contains('\u{1b}'), "{stderr:?}");
     }
+}
+
+#[tokio::test]
+async fn details_of_an_error_are_shown_and_hold_nothing_that_a_terminal_obeys() {
+    let answer: Answer = |id| {
+        id.map_or_else(coordinator, |id| {
+            let json = |text: &str| Some(RawJson::from_trusted(text.into()));
+            let mut details = MongoErrorDetails::default();
+            details.err_info =
+                json(r#"{"failingDocumentId":{"$numberInt":"1"},"details":{"operatorName":"$jsonSchema"}}"#);
+            details.key_pattern = json(r#"{"email":{"$numberInt":"1"}}"#);
+            details.key_value = json(&format!("{{\"email\":{}}}", hostile_json()));
+            details.write_errors = json(r#"[{"index":{"$numberInt":"0"},"errmsg":"no"}]"#);
+            let mut mongo = MongoError::new(11000, "DuplicateKey", "duplicate key");
+            mongo.details = Some(Box::new(details));
+            let mut error = ErrorFrame::new(ErrorCode::Mongo, Outcome::NotExecuted, "refused");
+            error.mongo = Some(mongo);
+            message(&ServerFrame::Error(error.for_command(id)))
+        })
+    };
+    let server = server(answer).await;
+    let (_, stderr) = printed(&["--servers", &server, INSERT]).await;
+    for shown in [
+        "errInfo: {",
+        "\"operatorName\": \"$jsonSchema\"",
+        "keyPattern: {\"email\": {\"$numberInt\": \"1\"}}",
+        "keyValue: {",
+        "\\u001b[2J",
+        "\\u009b31m",
+        "writeErrors: [{\"index\": {\"$numberInt\": \"0\"}, \"errmsg\": \"no\"}]",
+    ] {
+        assert!(stderr.contains(shown), "{shown}: {stderr}");
+    }
+    let (_, stderr) = printed(&["--servers", &server, "--relaxed", INSERT]).await;
+    assert!(stderr.contains("keyPattern: {\"email\": 1}"), "{stderr}");
 }

@@ -281,6 +281,21 @@ pub struct MongoErrorDetails {
     pub write_errors: Option<RawJson>,
 }
 
+impl MongoErrorDetails {
+    /// The parts that MongoDB sent, with MongoDB's names for them.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &RawJson)> {
+        let parts = [
+            ("errInfo", &self.err_info),
+            ("keyPattern", &self.key_pattern),
+            ("keyValue", &self.key_value),
+            ("writeErrors", &self.write_errors),
+        ];
+        parts
+            .into_iter()
+            .filter_map(|(name, part)| Some((name, part.as_ref()?)))
+    }
+}
+
 impl MongoError {
     /// An error with nothing but the compulsory fields.
     pub fn new(code: i32, code_name: impl Into<String>, message: impl Into<String>) -> Self {

@@ -1,6 +1,8 @@
 use std::process::ExitCode;
 
-use bellwether_client::{ErrorCode, Event, Executed, Failure, Fate, Outcome, RawJson, readable};
+use bellwether_client::{
+    ErrorCode, Event, Executed, Failure, Fate, MongoErrorDetails, Outcome, RawJson, readable,
+};
 
 use crate::arguments::Arguments;
 use crate::terminal::{print_json, tell};
@@ -68,14 +70,18 @@ pub(crate) fn fate(arguments: &Arguments, fate: &Fate) -> Exit {
     }
 }
 
-fn print(arguments: &Arguments, result: &RawJson) {
-    let text = if arguments.raw {
-        result.as_str().to_owned()
+fn laid_out(arguments: &Arguments, json: &RawJson) -> String {
+    if arguments.raw {
+        json.as_str().to_owned()
     } else if arguments.relaxed {
-        readable::pretty_relaxed(result)
+        readable::pretty_relaxed(json)
     } else {
-        readable::pretty(result)
-    };
+        readable::pretty(json)
+    }
+}
+
+fn print(arguments: &Arguments, result: &RawJson) {
+    let text = laid_out(arguments, result);
     // The command has had its effect, also if nobody reads the reply any more.
     if let Err(error) = print_json(&text) {
         tell(&format!(
@@ -88,6 +94,7 @@ pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
     for (at, line) in failure.lines().iter().enumerate() {
         tell(&[if at == 0 { "bellwether: " } else { "" }, line].concat());
     }
+    tell_details(arguments, failure);
     match (failure.outcome, failure.id) {
         (Outcome::Executed, _) => Exit::Executed,
         (Outcome::NotExecuted, _) if failure.code() == ErrorCode::IdReused.as_str() => Exit::Usage,
@@ -113,6 +120,15 @@ pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
             }
         }
         (Outcome::Unknown, None) => Exit::Unknown,
+    }
+}
+
+/// Prints the parts of MongoDB's error that are meant for programs, such as the rule that a document breaks.
+fn tell_details(arguments: &Arguments, failure: &Failure) {
+    let details = failure.mongo().and_then(|mongo| mongo.details.as_deref());
+    for (name, value) in details.into_iter().flat_map(MongoErrorDetails::parts) {
+        let text = format!("{name}: {}", laid_out(arguments, value));
+        text.lines().for_each(tell);
     }
 }
 
