@@ -21,8 +21,8 @@ pub(crate) struct Progress {
     unsettled: Option<Box<Try>>,
     /// The tries under way, in the order in which they began; at most one at a server.
     open: Vec<Open>,
-    /// The ids of all servers that have introduced themselves.
-    met: Vec<String>,
+    /// The ids of all servers that have introduced themselves, each with its position on the list.
+    met: Vec<(String, usize)>,
     /// The coordinator that the servers named last, if none of those met on the list is it.
     unlisted: Option<CoordinatorHint>,
     /// The longest deadline that the server allows which was asked last.
@@ -96,9 +96,8 @@ impl Progress {
         if let Some(open) = self.open_at(position) {
             open.tried.server = Some(server.to_owned());
         }
-        if !self.has_met(server) {
-            self.met.push(server.to_owned());
-        }
+        self.met.retain(|(_, at)| *at != position);
+        self.met.push((server.to_owned(), position));
     }
 
     /// The server is asked; `sent` says whether it is sent the command.
@@ -141,9 +140,10 @@ impl Progress {
         forgets
     }
 
-    /// Returns `true` if a server of this id has introduced itself.
-    pub(crate) fn has_met(&self, server: &str) -> bool {
-        self.met.iter().any(|met| met == server)
+    /// Returns the position on the list at which a server of this id has introduced itself last.
+    pub(crate) fn met_at(&self, server: &str) -> Option<usize> {
+        let met = self.met.iter().rfind(|(met, _)| met == server);
+        met.map(|(_, position)| *position)
     }
 
     pub(crate) fn names_unlisted(&mut self, coordinator: Option<CoordinatorHint>) {
@@ -205,7 +205,7 @@ impl Progress {
 
     pub(crate) fn into_failure(self, stop: Stop, now: Duration, given: Given) -> Failure {
         let unlisted = self.unlisted.clone();
-        let unlisted = unlisted.filter(|coordinator| !self.has_met(&coordinator.server));
+        let unlisted = unlisted.filter(|coordinator| self.met_at(&coordinator.server).is_none());
         Failure {
             only_reads: self.only_reads,
             unlisted,

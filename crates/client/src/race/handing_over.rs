@@ -144,7 +144,7 @@ where
         if self.pass.hinted {
             return None;
         }
-        let hinted = self.shot.servers.position(end.coordinator()?.url.as_deref()?)?;
+        let hinted = self.position_of(end.coordinator()?)?;
         self.waiting.iter().position(|server| *server == hinted)
     }
 

@@ -83,17 +83,20 @@ where
 
     /// Notes which coordinator a server names, if it is not on the list.
     pub(super) fn note_coordinator(&mut self, end: &TryEnd) {
-        let unlisted = end.coordinator().filter(|hint| self.is_unlisted(hint)).cloned();
+        let is_unlisted = |hint: &&CoordinatorHint| self.position_of(hint).is_none();
+        let unlisted = end.coordinator().filter(is_unlisted).cloned();
         if unlisted.is_some() {
             self.pass.unlisted += 1;
             self.progress.names_unlisted(unlisted);
         }
     }
 
-    /// A server can be on the list under another address than the one that the others know.
-    fn is_unlisted(&self, hint: &CoordinatorHint) -> bool {
-        let is_listed = |url: &str| self.shot.servers.position(url).is_some();
-        !hint.url.as_deref().is_some_and(is_listed) && !self.progress.has_met(&hint.server)
+    /// Returns the position on the list of the coordinator that a server names. It can be on the list under another address
+    /// than the one that the others know: then its id tells, once it has introduced itself.
+    pub(super) fn position_of(&self, hint: &CoordinatorHint) -> Option<usize> {
+        let listed = |url: &str| self.shot.servers.position(url);
+        let by_address = hint.url.as_deref().and_then(listed);
+        by_address.or_else(|| self.progress.met_at(&hint.server))
     }
 
     /// Returns `true` if all servers of the list have named coordinators that are not on it, in every pass for some

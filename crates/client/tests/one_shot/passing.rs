@@ -52,6 +52,17 @@ async fn a_hint_is_followed_once_in_a_pass() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hint_to_another_address_of_a_server_leads_there_by_its_id() {
+    // The coordinator s9 is on the list as s9:1, and the others know it under another address.
+    let follows: &[Does] = &[Does::Follows(Some("ws://10.0.0.9:1/v1"))];
+    let elected = [Does::Follows(None), Does::Executes];
+    let network = Network::new(&[("a", follows), ("b", follows), ("s9", &elected)]);
+    let executed = network.run(network.one_shot()).await.unwrap();
+    assert_eq!(network.asked(), "a b s9 a s9");
+    assert!(executed.tries.last().unwrap().hinted);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_that_steps_down_sends_the_client_on() {
     let network = Network::new(&[
         (
