@@ -37,6 +37,19 @@ async fn only_codes_of_the_protocol_rule_out_an_effect() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_proxy_says_hides_no_effect() {
+    for code in codes().filter(|code| *code < 4000) {
+        let network = Network::new(&[("a", &[Does::LosesReplyWith(code), Does::Refuses])]);
+        let failure = network.run(network.one_shot()).await.unwrap_err();
+        assert_eq!(
+            (failure.outcome, network.executions()),
+            (Outcome::Unknown, 1),
+            "{code}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_that_the_next_try_would_have_too_is_final() {
     for code in codes() {
         let network = Network::new(&[("a", &[Does::HangsUp(code)]), ("b", &[Does::Executes])]);

@@ -13,6 +13,9 @@ use crate::{A, B, C};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const HINTS: [&str; 4] = [A, B, C, "ws://z:1/v1"];
+/// Close codes that proxies send, whatever the server does.
+const PROXY_CODES: [u16; 7] = [1000, 1001, 1002, 1007, 1009, 1011, 1012];
+const CODES: [u16; 9] = [1002, 1009, 1012, 1013, 4400, 4401, 4403, 4408, 4429];
 const DEADLINE: Duration = Duration::from_secs(12);
 
 fn does() -> impl Strategy<Value = Does> {
@@ -20,13 +23,20 @@ fn does() -> impl Strategy<Value = Does> {
         Just(Does::Refuses),
         Just(Does::SwallowsConnect),
         Just(Does::SaysNothing),
-        Just(Does::Closes(1013)),
+        Just(Does::HasNoRoom),
+        prop::sample::select(&CODES).prop_map(Does::Closes),
+        prop::sample::select(&CODES).prop_map(Does::HangsUp),
+        prop::sample::select(&PROXY_CODES).prop_map(Does::LosesReplyWith),
+        Just(Does::RefusesHello(ErrorCode::BadFrame)),
+        Just(Does::RefusesHello(ErrorCode::Draining)),
         Just(Does::IsElsewhere),
         prop::option::of(prop::sample::select(&HINTS)).prop_map(Does::Follows),
         Just(Does::Executes),
         Just(Does::LosesReply),
         Just(Does::GoesSilent),
-        Just(Does::IsOverloaded(300)),
+        prop::sample::select(&[0, 300, 30_000]).prop_map(Does::IsOverloaded),
+        Just(Does::Fails(ErrorCode::Overloaded, Outcome::NotExecuted)),
+        Just(Does::Fails(ErrorCode::Deadline, Outcome::NotExecuted)),
         Just(Does::Announces(ErrorCode::Draining)),
         Just(Does::Fails(ErrorCode::Fenced, Outcome::Unknown)),
         Just(Does::Fails(ErrorCode::NotCoordinator, Outcome::NotExecuted)),

@@ -26,6 +26,8 @@ pub(crate) enum Does {
     Executes,
     /// Executes the command, and the connection breaks before the reply.
     LosesReply,
+    /// Executes the command, and the connection is closed with this code before the reply.
+    LosesReplyWith(u16),
     /// Takes the command and never answers.
     GoesSilent,
     /// Closes with this code when the command arrives, and does not answer.

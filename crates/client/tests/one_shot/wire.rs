@@ -167,13 +167,10 @@ impl Wire {
                 epoch: None,
                 result: None,
             })),
-            Does::HangsUp(code) => {
-                let closed = Closed {
-                    code: Some(code),
-                    reason: String::new(),
-                };
-                self.inbox
-                    .push_back((self.ready(self.slowness.answer), Err(closed)));
+            Does::HangsUp(code) => self.hang_up(code),
+            Does::LosesReplyWith(code) => {
+                self.execute(id);
+                self.hang_up(code);
             }
             Does::LosesReply => {
                 self.execute(id);
@@ -205,6 +202,16 @@ impl Wire {
             }
             _ => {}
         }
+    }
+
+    /// Closes the connection with this code in place of an answer.
+    fn hang_up(&mut self, code: u16) {
+        let closed = Closed {
+            code: Some(code),
+            reason: String::new(),
+        };
+        let ready = self.ready(self.slowness.answer);
+        self.inbox.push_back((ready, Err(closed)));
     }
 
     /// Says what became of the command, or does what else the script has.
