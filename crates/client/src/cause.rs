@@ -259,8 +259,11 @@ impl Failure {
             Cause::Refused(tried) if is_id_reused(tried) => {
                 "With this id, send exactly the text that was sent first; a new command needs an id of its own.".into()
             }
-            Cause::Refused(tried) if matches!(tried.end, TryEnd::Lost(_)) => {
+            Cause::Refused(tried) if tried.end.blames_the_client() => {
                 "The client and the server do not understand each other: use versions that belong together.".into()
+            }
+            Cause::Refused(tried) if matches!(tried.end, TryEnd::Lost(_)) => {
+                "Ask for less, or raise the limit of the proxy that found the message too long.".into()
             }
             Cause::Refused(_) => "Correct the command and send it again.".into(),
             Cause::NeededLonger { limit, said } => {
@@ -280,7 +283,7 @@ impl Failure {
                     TryEnd::Refused(frame) => frame.hint.as_ref(),
                     _ => None,
                 });
-                let hint = hint.map(|hint| [" The server advises: ", hint, "."].concat());
+                let hint = hint.map(|hint| [" The server advises: ", hint.trim_end_matches('.'), "."].concat());
                 [&cheaper.concat(), &*hint.unwrap_or_default()].concat()
             }
             Cause::NotListed(coordinator) => ["Add ", &named(coordinator), " to the list of servers."].concat(),

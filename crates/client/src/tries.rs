@@ -248,6 +248,11 @@ impl TryEnd {
         }
     }
 
+    /// Returns `true` if the server had the command and closed the connection for a fault of the client.
+    pub(crate) fn blames_the_client(&self) -> bool {
+        matches!(self, Self::Lost(Lost::Closed(closed)) if closed.blames_the_client())
+    }
+
     /// Returns `true` if the server does not let pages of this origin connect. Its reason names the option that does.
     pub(crate) fn is_about_origin(&self) -> bool {
         matches!(self, Self::Closed(closed) if closed.known() == Some(CloseCode::OriginNotAllowed))

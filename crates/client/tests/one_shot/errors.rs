@@ -285,6 +285,17 @@ async fn the_message_is_too_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_reply_to_a_read_is_too_long_for_a_proxy() {
+    let find: CommandText = r#"{"find":"notes"}"#.parse().unwrap();
+    let failure = failure(&[&[Does::HangsUp(1009)]], &find, |shot| shot).await;
+    check(
+        &failure,
+        "not executed: ws://a:1/v1 was asked, but no answer came: the message was too large for it (close code 1009)",
+        "Nothing was changed: the command only reads. Ask for less, or raise the limit of the proxy that found the message too long.",
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_server_blames_the_client() {
     says(
         &[&[Does::HangsUp(4400)]],
