@@ -100,20 +100,22 @@ async fn act<P: Platform>(
     action: Action,
 ) -> Result<Done, TryEnd> {
     match (action, connection) {
-        (Action::Connect(server), connection) => {
-            *connection = Some(shot.platform.connect(&shot.servers[server]).await?);
-            Ok(Done::Connected)
-        }
-        (Action::Probe(server, hello), connection) => {
+        (action @ (Action::Connect(server) | Action::Probe(server, _)), connection) => {
+            // One place that connects, for both: its future is long, and a page loads it once.
             let open = loop {
-                match shot.platform.connect(&shot.servers[server]).await {
-                    Ok(open) => break connection.insert(open),
-                    Err(error @ ConnectError::NoRoom(_)) => return Err(error.into()),
+                match (shot.platform.connect(&shot.servers[server]).await, &action) {
+                    (Ok(open), _) => break connection.insert(open),
+                    (Err(error), Action::Connect(_)) | (Err(error @ ConnectError::NoRoom(_)), _) => {
+                        return Err(error.into());
+                    }
                     // Nobody is there at this moment: that is no sign of life, and no proof of its absence either.
-                    Err(_) => shot.platform.sleep(PROBE_AGAIN).await,
+                    _ => shot.platform.sleep(PROBE_AGAIN).await,
                 }
             };
-            ask(open, hello, None).await
+            match action {
+                Action::Probe(_, hello) => ask(open, hello, None).await,
+                _ => Ok(Done::Connected),
+            }
         }
         (Action::Ask(message, id), Some(connection)) => ask(connection, message, id).await,
         (Action::Part, connection) => {

@@ -283,7 +283,7 @@ impl Failure {
                     TryEnd::Refused(frame) => frame.hint.as_ref(),
                     _ => None,
                 });
-                let hint = hint.map(|hint| [" The server advises: ", hint.trim_end_matches('.'), "."].concat());
+                let hint = hint.map(|hint| [" The server advises: ", hint, "."].concat());
                 [&cheaper.concat(), &*hint.unwrap_or_default()].concat()
             }
             Cause::NotListed(coordinator) => ["Add ", &named(coordinator), " to the list of servers."].concat(),

@@ -96,8 +96,9 @@ impl Progress {
         if let Some(open) = self.open_at(position) {
             open.tried.server = Some(server.to_owned());
         }
-        self.met.retain(|(_, at)| *at != position);
-        self.met.push((server.to_owned(), position));
+        if self.met_at(server) != Some(position) {
+            self.met.push((server.to_owned(), position));
+        }
     }
 
     /// The server is asked; `sent` says whether it is sent the command.
