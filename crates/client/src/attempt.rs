@@ -10,7 +10,7 @@ use bellwether_protocol::{
 use futures_util::future::{Either, pending, select};
 
 use crate::clock::Clock;
-use crate::{Closed, ConnectError, Connection, Lost, OneShot, Platform, TryEnd};
+use crate::{Closed, Connection, Lost, OneShot, Platform, TryEnd};
 
 /// Saying goodbye is a courtesy; nobody waits for it longer than this.
 pub(crate) const GOODBYE: Duration = Duration::from_millis(100);
@@ -18,9 +18,6 @@ pub(crate) const GOODBYE: Duration = Duration::from_millis(100);
 /// The server gets a tenth of the time less than the client has, and at most this less. Its answer at the end of its time
 /// needs that to arrive: the server ends its transaction, and a way round the world takes a third of a second.
 pub(crate) const WAY_BACK: Duration = Duration::from_millis(500);
-
-/// The pause between two connects that look for a sign of life.
-const PROBE_AGAIN: Duration = Duration::from_millis(500);
 
 /// Something that takes time.
 pub(crate) struct Task<C> {
@@ -38,9 +35,8 @@ pub(crate) enum Action {
     Wait,
     /// Open a connection to the server at this position.
     Connect(usize),
-    /// Look for a sign of life of the server at this position: connect to it, again and again if need be, send it this hello
-    /// and wait for its answer.
-    Probe(usize, String),
+    /// Open a connection to the server at this position, send it this hello and wait for its answer.
+    Greet(usize, String),
     /// Send this message and wait for its answer: that to a command or question with this id, or to a hello.
     Ask(String, Option<CommandId>),
     /// Close the connection.
@@ -100,20 +96,11 @@ async fn act<P: Platform>(
     action: Action,
 ) -> Result<Done, TryEnd> {
     match (action, connection) {
-        (action @ (Action::Connect(server) | Action::Probe(server, _)), connection) => {
+        (action @ (Action::Connect(server) | Action::Greet(server, _)), connection) => {
             // One place that connects, for both: its future is long, and a page loads it once.
-            let open = loop {
-                match (shot.platform.connect(&shot.servers[server]).await, &action) {
-                    (Ok(open), _) => break connection.insert(open),
-                    (Err(error), Action::Connect(_)) | (Err(error @ ConnectError::NoRoom(_)), _) => {
-                        return Err(error.into());
-                    }
-                    // Nobody is there at this moment: that is no sign of life, and no proof of its absence either.
-                    _ => shot.platform.sleep(PROBE_AGAIN).await,
-                }
-            };
+            let open = connection.insert(shot.platform.connect(&shot.servers[server]).await?);
             match action {
-                Action::Probe(_, hello) => ask(open, hello, None).await,
+                Action::Greet(_, hello) => ask(open, hello, None).await,
                 _ => Ok(Done::Connected),
             }
         }

@@ -272,19 +272,16 @@ impl Failure {
                         "Raise ",
                         self.given.option,
                         ", or make the command cheaper: an index, a limit.",
-                    ],
-                    Some(_) => [
-                        "A command that needs more than that by itself must be cheaper (an index, a limit) or divided; ",
-                        self.given.option,
-                        " does not change that.",
-                    ],
+                    ]
+                    .concat(),
+                    Some(_) => "A command that needs longer by itself must be cheaper (an index, a limit) or divided.".into(),
                 };
                 let hint = said.and_then(|tried| match &tried.end {
                     TryEnd::Refused(frame) => frame.hint.as_ref(),
                     _ => None,
                 });
                 let hint = hint.map(|hint| [" The server advises: ", hint, "."].concat());
-                [&cheaper.concat(), &*hint.unwrap_or_default()].concat()
+                cheaper + &hint.unwrap_or_default()
             }
             Cause::NotListed(coordinator) => ["Add ", &named(coordinator), " to the list of servers."].concat(),
             Cause::OriginNotAllowed(_) => {

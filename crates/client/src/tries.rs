@@ -70,7 +70,7 @@ impl Try {
             TryEnd::WrongCluster { .. } | TryEnd::HelloRefused(_) => 4,
             TryEnd::NotCoordinator { .. } => 3,
             TryEnd::Closed(_) | TryEnd::BadEndpoint(_) => 2,
-            TryEnd::HelloTimeout | TryEnd::ConnectTimeout | TryEnd::Unreachable(_) => 1,
+            TryEnd::HelloTimeout | TryEnd::ConnectTimeout | TryEnd::Unreachable(_) | TryEnd::NoRoom(_) => 1,
             TryEnd::Overtaken => 0,
         }
     }
@@ -86,6 +86,8 @@ pub enum TryEnd {
     Answered,
     /// Nothing answers at the address.
     Unreachable(String),
+    /// The server has no room for another connection.
+    NoRoom(String),
     /// The connection was not open in time.
     ConnectTimeout,
     /// Something answers at the address, but not a Bellwether server this client can speak to.
@@ -150,7 +152,8 @@ pub enum Lost {
 impl From<ConnectError> for TryEnd {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Unreachable(detail) | ConnectError::NoRoom(detail) => Self::Unreachable(detail),
+            ConnectError::Unreachable(detail) => Self::Unreachable(detail),
+            ConnectError::NoRoom(detail) => Self::NoRoom(detail),
             ConnectError::BadEndpoint(detail) => Self::BadEndpoint(detail),
         }
     }
@@ -162,7 +165,7 @@ impl TryEnd {
         match self {
             Self::Executed => "executed",
             Self::Answered => "answered",
-            Self::Unreachable(_) => "unreachable",
+            Self::Unreachable(_) | Self::NoRoom(_) => "unreachable",
             Self::ConnectTimeout => "connect_timeout",
             Self::BadEndpoint(_) => "bad_endpoint",
             Self::HelloTimeout => "hello_timeout",
@@ -265,7 +268,7 @@ impl TryEnd {
         let (text, detail) = match self {
             Self::Executed => ("executed it", None),
             Self::Answered => ("said what became of it", None),
-            Self::Unreachable(detail) => ("not reachable: ", Some(detail.clone())),
+            Self::Unreachable(detail) | Self::NoRoom(detail) => ("not reachable: ", Some(detail.clone())),
             Self::ConnectTimeout => ("did not accept a connection in time", None),
             Self::BadEndpoint(detail) => ("not a Bellwether server: ", Some(detail.clone())),
             Self::HelloTimeout => (

@@ -1,5 +1,6 @@
 //! A server that has the command is silent: is it alive, and do the others know better?
 
+use core::pin::Pin;
 use core::time::Duration;
 
 use bellwether_protocol::{CoordinatorHint, RoleName};
@@ -7,6 +8,9 @@ use bellwether_protocol::{CoordinatorHint, RoleName};
 use super::{LONGEST_CONNECT, Run, Verdict};
 use crate::attempt::{Action, Done, GOODBYE, Happened};
 use crate::{Event, Lost, Platform, TryEnd};
+
+/// The pause between two connects that look for a sign of life.
+const PROBE_AGAIN: Duration = Duration::from_millis(500);
 
 /// Servers that name a coordinator which is not on the list are believed after this time. They name a dead one until another
 /// is elected, and that one needs a primary: MongoDB takes up to 12 s to elect one.
@@ -29,17 +33,25 @@ where
         let server = asked.server;
         if self.probe.is_none() {
             asked.probed_since = Some(self.clock.now());
-            // The longest a connect may take: a browser that delays it must not make the server look dead.
-            let connect = self.shot.connect_timeout.saturating_mul(LONGEST_CONNECT);
-            let limit = connect.saturating_add(self.shot.hello_timeout);
-            let probe = Action::Probe(server, self.hello());
-            self.probe = Some(self.step(Some(server), None, probe, limit));
+            self.probe = self.greeting(server, self.probe_limit());
         }
         self.pass.hinted = false;
         self.proceed_with_all()
     }
 
-    /// The second greeting of the server that has the command has come to an end.
+    /// The time in which a server that has the command must give a sign of life: the longest that a connect and a hello may
+    /// take. A browser that delays a connect must not make the server look dead.
+    fn probe_limit(&self) -> Duration {
+        let connect = self.shot.connect_timeout.saturating_mul(LONGEST_CONNECT);
+        connect.saturating_add(self.shot.hello_timeout)
+    }
+
+    fn greeting(&self, server: usize, limit: Duration) -> Option<Pin<Box<S>>> {
+        let greet = Action::Greet(server, self.hello());
+        Some(self.step(Some(server), None, greet, limit))
+    }
+
+    /// The second greeting of the server that has the command, or the pause before another one, has come to an end.
     pub(super) fn probed(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
         if happened.connection.is_some() {
             self.begin(None, happened.connection, Action::Part, GOODBYE);
@@ -54,13 +66,27 @@ where
                 let epoch = hello.epoch.unwrap_or_default();
                 TryEnd::Lost(Lost::Superseded { epoch })
             }
+            // Nobody is there at this moment: that is no sign of life, and no proof of its absence either.
+            Some(Err(TryEnd::Unreachable(_) | TryEnd::BadEndpoint(_))) => {
+                self.probe = Some(self.step(Some(server), None, Action::Wait, PROBE_AGAIN));
+                return None;
+            }
             // It greets, refuses the hello, or has no room for a second connection: in any case it is there.
             Some(_) => {
                 asked.probed_since = None;
                 return None;
             }
-            None if self.clock.is_over() => return None,
-            None => TryEnd::Lost(Lost::Silence),
+            None => {
+                let since = asked.probed_since.unwrap_or_default();
+                let left = since
+                    .saturating_add(self.probe_limit())
+                    .saturating_sub(self.clock.now());
+                if !left.is_zero() {
+                    self.probe = self.greeting(server, left);
+                    return None;
+                }
+                TryEnd::Lost(Lost::Silence)
+            }
         };
         // This closes the connection; no goodbye would be heard.
         self.steps.retain(|(of, _)| *of != Some(server));

@@ -9,6 +9,9 @@ use crate::{Event, Platform, Stop, TryEnd};
 /// An election takes some tens or hundreds of milliseconds, so the first pauses between passes are short.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
+/// No pause is shorter: half of the first, as its random part may be nothing.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
 /// A cluster that comes back is found this much later at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -71,6 +74,23 @@ where
         if self.is_unlisted_for_long() {
             return Some(Err(Stop::NotListed));
         }
+        self.rest(None, some_under_way)
+    }
+
+    /// Ends the pass at the coordinator that has no room for the command at this moment: no other server executes commands.
+    /// The next pass begins with this server.
+    pub(super) fn wait_for_room(&mut self, server: usize, asked_for: Option<Duration>) -> Option<Verdict> {
+        self.waiting.clear();
+        self.unlisted_since = None;
+        if let Some(at) = self.order.iter().position(|other| *other == server) {
+            self.order[..=at].rotate_right(1);
+        }
+        self.rest(asked_for, self.progress.first_open(None).is_some())
+    }
+
+    /// Pauses before the next pass. The time that an overloaded server asks for has no random part, because each command is
+    /// told one of its own. It is an estimate, and the coordinator may change: half of the time that is left is kept.
+    fn rest(&mut self, asked_for: Option<Duration>, some_under_way: bool) -> Option<Verdict> {
         let remaining = self.clock.remaining();
         if remaining < SHORTEST_PASS {
             if !some_under_way {
@@ -79,43 +99,15 @@ where
             self.set_alarm(Alarm::Pass, remaining);
             return None;
         }
-        let pause = self.own_pause();
-        self.rest(pause);
-        None
-    }
-
-    /// Ends the pass at the coordinator that has no room for the command at this moment: no other server executes commands.
-    /// The next pass begins with this server, after the time that it asks for. That time has no random part, because each
-    /// command is told one of its own. It is an estimate, and the coordinator may change: a part of the time that is left is
-    /// kept for another try.
-    pub(super) fn wait_for_room(&mut self, server: usize, asked_for: Option<Duration>) -> Option<Verdict> {
-        self.waiting.clear();
-        self.unlisted_since = None;
-        if let Some(at) = self.order.iter().position(|other| *other == server) {
-            self.order[..=at].rotate_right(1);
-        }
-        let remaining = self.clock.remaining();
-        if remaining < SHORTEST_PASS {
-            return Some(Err(Stop::Deadline));
-        }
-        let pause = match asked_for {
-            Some(time) => time.max(FIRST_PAUSE).min(remaining / 2),
-            None => self.own_pause(),
-        };
-        self.rest(pause);
-        None
-    }
-
-    /// The pause where no server asks for one. It is longer each time.
-    fn own_pause(&mut self) -> Duration {
-        let pause = jittered(self.pause, self.shot.platform.random());
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        pause.min(self.clock.remaining() / 2)
-    }
-
-    fn rest(&mut self, pause: Duration) {
+        let pause = asked_for.unwrap_or_else(|| {
+            let pause = jittered(self.pause, self.shot.platform.random());
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            pause
+        });
+        let pause = pause.max(SHORTEST_PAUSE).min(remaining / 2);
         (self.on_event)(Event::Pausing { pause });
         self.set_alarm(Alarm::Pass, pause);
+        None
     }
 }
 
