@@ -154,6 +154,7 @@ export class Attempt {
     now.id ??= error.id;
     const verdict = verdicts.failure(error, now);
     showVerdict(verdict);
+    if (error.mongo?.detailsText) this.#reply.showDetails(error.mongo.detailsText);
     showId(now.id);
     // A question without an answer leaves open what became of the command.
     const outcome = now.kind === "check" ? "unknown" : verdict.outcome;

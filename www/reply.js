@@ -28,14 +28,21 @@ export class Reply {
   }
 
   show(command, text) {
-    this.#text = text;
-    setText(byId("result-note"), summary(command, text));
-    this.#draw();
+    this.#put(text, summary(command, text));
+  }
+
+  /// Shows the details of an error of MongoDB, a document in canonical Extended JSON.
+  showDetails(text) {
+    this.#put(text, "Details of MongoDB's error");
   }
 
   clear() {
-    this.#text = "";
-    setText(byId("result-note"), "");
+    this.#put("", "");
+  }
+
+  #put(text, note) {
+    this.#text = text;
+    setText(byId("result-note"), note);
     this.#draw();
   }
 

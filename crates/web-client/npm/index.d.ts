@@ -175,6 +175,39 @@ export type ProgressEvent =
   /** The pass is over without a decision, and the next one begins after so many milliseconds. */
   | { readonly type: "pausing"; readonly ms: number };
 
+/** Details of an error of MongoDB, as {@link fromExtendedJson} reads them. Absent where MongoDB does not send them. */
+export interface ErrorDetails {
+  /** The reason of the refusal; for one, the rule of the collection's validation that a document breaks. */
+  readonly errInfo?: any;
+  /** The fields of the unique index that has the key already, such as `{ email: 1 }`. */
+  readonly keyPattern?: any;
+  /** The key that the unique index has already, such as `{ email: "a@example.org" }`. */
+  readonly keyValue?: any;
+}
+
+/** The error of one statement of an `insert`, `update` or `delete`, as MongoDB sends it. */
+export interface WriteError extends ErrorDetails {
+  /** The place of the statement in the command, counted from 0. */
+  readonly index: number;
+  readonly code: number;
+  readonly errmsg: string;
+}
+
+/** An error of MongoDB. A detail of more than 16 KiB is left out by the server. */
+export interface MongoError extends ErrorDetails {
+  readonly code: number;
+  readonly codeName: string;
+  readonly message: string;
+  /** Which statement of the command failed, counted from 0. */
+  readonly index?: number;
+  /** Which command of a list failed, counted from 0. */
+  readonly command?: number;
+  /** The errors of statements, if it is statements that failed. */
+  readonly writeErrors?: readonly WriteError[];
+  /** `errInfo`, `keyPattern`, `keyValue` and `writeErrors` as one document in canonical Extended JSON, as received. */
+  readonly detailsText?: string;
+}
+
 /** What a promise is rejected with: an error that says what became of the command. */
 export class BellwetherError extends Error {
   private constructor();
@@ -192,15 +225,7 @@ export class BellwetherError extends Error {
   /** The newest try at each server. */
   readonly tries: readonly Try[];
   /** What MongoDB said, if it refused the command. */
-  readonly mongo?: {
-    readonly code: number;
-    readonly codeName: string;
-    readonly message: string;
-    /** Which statement of the command failed, counted from 0. */
-    readonly index?: number;
-    /** Which command of a list failed, counted from 0. */
-    readonly command?: number;
-  };
+  readonly mongo?: MongoError;
   /** Where the command's text is wrong, counted from 1, for the code `bad_command` before anything was sent. */
   readonly line?: number;
   readonly column?: number;

@@ -80,7 +80,7 @@ async function ask(servers, command, options = {}) {
     const tell = (json, answered, resultText) => {
       const fields = JSON.parse(json);
       if (answered) resolve(withResult(fields, resultText));
-      else if (answered === false) reject(new BellwetherError(fields));
+      else if (answered === false) reject(new BellwetherError(withDetails(fields)));
       else notify(onEvent, fields);
     };
     try {
@@ -114,6 +114,16 @@ function notify(onEvent, event) {
 /** The module throws the fields of an error as text. */
 function thrown(error) {
   return typeof error === "string" ? new BellwetherError(JSON.parse(error)) : error;
+}
+
+/** Adds the details of MongoDB's error as values. */
+function withDetails(fields) {
+  try {
+    Object.assign(fields.mongo ?? {}, fromExtendedJson(fields.mongo?.detailsText ?? "{}"));
+  } catch {
+    // Nested too deep for JavaScript's own reader, as nothing in MongoDB is. The text has them.
+  }
+  return fields;
 }
 
 /** The reply as text and, read when it is first asked for, as a value. */

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use bellwether_client::{Answered, Event, Failure, NotACommand, Outcome, RawJson, Reply, Try};
+use bellwether_protocol::MongoErrorDetails;
 use bellwether_protocol::json::Object;
 
 use crate::browser::whole_millis;
@@ -66,12 +67,31 @@ pub(crate) fn failure(failure: &Failure) -> String {
             .text("message", &mongo.message);
         some_number(&mut said, "index", mongo.index);
         some_number(&mut said, "command", mongo.command);
+        if let Some(details) = &mongo.details {
+            said.text("detailsText", &details_text(details));
+        }
         json.raw("mongo", &said.finish());
     }
     json.text("reason", &failure.reason())
         .text("hint", &failure.hint())
         .raw("tries", &tries(&failure.tries))
         .finish()
+}
+
+/// The details of MongoDB's error as one document, as received.
+fn details_text(details: &MongoErrorDetails) -> String {
+    let mut json = Object::new();
+    for (name, detail) in [
+        ("errInfo", &details.err_info),
+        ("keyPattern", &details.key_pattern),
+        ("keyValue", &details.key_value),
+        ("writeErrors", &details.write_errors),
+    ] {
+        if let Some(detail) = detail {
+            json.raw(name, detail.as_str());
+        }
+    }
+    json.finish()
 }
 
 /// An error of the caller, found before anything was sent.

@@ -120,9 +120,21 @@ async function mistakes({ BellwetherError, execute, outcome, parseServers }, ser
   return {
     ...Object.fromEntries(told),
     mongo: [errors.duplicate.mongo.codeName, errors.duplicate.mongo.index],
+    details: detailsOf(errors.duplicate.mongo, _id),
     place: [errors.unbalanced.line, errors.unbalanced.column],
     path: errors.meaningless.path,
   };
+}
+
+/** Returns `true` for each detail of a duplicate key that is as MongoDB has sent it. */
+function detailsOf({ keyPattern, keyValue, writeErrors, detailsText }, _id) {
+  const [{ index, code, keyValue: inner }, ...more] = writeErrors;
+  return [
+    JSON.stringify(keyPattern) === '{"_id":1}',
+    keyValue._id === _id,
+    index === 1 && code === 11_000 && inner._id === _id && more.length === 0,
+    detailsText.startsWith('{"keyPattern":{"_id":{"$numberInt":"1"}},"keyValue":'),
+  ];
 }
 
 /** What a promise is rejected with. */

@@ -3,8 +3,8 @@
 import * as client from "bellwether-web-client";
 import {
   BellwetherError, execute, fromExtendedJson, init, outcome, parseServers, toExtendedJson,
-  type AskOptions, type ClientCode, type CommandDocument, type Executed, type ExecuteOptions, type Fate, type Outcome,
-  type ProgressEvent, type Try,
+  type AskOptions, type ClientCode, type CommandDocument, type ErrorDetails, type Executed, type ExecuteOptions, type Fate,
+  type MongoError, type Outcome, type ProgressEvent, type Try, type WriteError,
 } from "bellwether-web-client";
 
 // Everything the package exports, and nothing else.
@@ -87,6 +87,12 @@ function said(tried: Try): string {
     .join(" ");
 }
 
+function writeError({ index, code, errmsg, errInfo, keyValue }: WriteError): string {
+  return `${index.toFixed()} ${code.toFixed()} ${errmsg.trim()} ${String(errInfo?.failingDocumentId)} ${String(keyValue?.email)}`;
+}
+
+const fromMongodb: MongoError = { code: 121, codeName: "DocumentValidationFailure", message: "m", errInfo: {} };
+
 try {
   await execute(list, find);
 } catch (error) {
@@ -97,7 +103,12 @@ try {
   const mongo: number | undefined = error.mongo?.code;
   const place: (number | string | undefined)[] = [error.line, error.column, error.path];
   console.log(error.name, error.message, error.code, error.reason, error.hint, advice[what], id, mongo, place);
+  const details: [unknown, unknown, unknown, string | undefined] =
+    [error.mongo?.errInfo?.details, error.mongo?.keyPattern?.a, error.mongo?.keyValue?.a, error.mongo?.detailsText];
+  const statements: string[] | undefined = error.mongo?.writeErrors?.map(writeError);
+  console.log(details, statements);
   console.log(error.tries.map(said), error.mongo?.codeName, error.mongo?.message, error.mongo?.index, error.mongo?.command);
 }
 
+export const detailed: ErrorDetails = fromMongodb;
 export { epoch, fateText, replayed, since, texts, value };

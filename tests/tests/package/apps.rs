@@ -103,7 +103,7 @@ pub(crate) fn expected() -> Value {
             "elsewhere": "wrong_cluster not_executed",
             "unnamed": "bad_option not_executed",
             "unlisted": "bad_server not_executed",
-            "mongo": ["DuplicateKey", 1],
+            "mongo": ["DuplicateKey", 1], "details": [true, true, true, true],
             "place": [2, 8],
             "path": "deletes[0].q.owner",
         },

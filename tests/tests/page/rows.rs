@@ -214,6 +214,10 @@ pub(crate) async fn mongodb_refuses_a_duplicate_key(stage: &mut Stage) -> Result
     shown.expect("not_executed", &[(&stage.url(COORDINATOR), "mongo")])?;
     ensure!(shown.reason.contains("E11000"), "{shown:#?}");
     ensure!(shown.again.is_empty(), "{shown:#?}");
+    let details = page.text("#result").await?;
+    for detail in ["keyPattern", "keyValue", "_id", "same", "writeErrors"] {
+        ensure!(details.contains(detail), "no {detail} in {details}");
+    }
     Ok(())
 }
 

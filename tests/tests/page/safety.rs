@@ -47,7 +47,8 @@ pub(crate) async fn what_a_false_server_says_is_text(stage: &mut Stage) -> Resul
         hello["cluster"] = MARKUP.into();
         let error = json!({
             "type": "error", "id": frame["id"], "code": "mongo", "message": MARKUP, "hint": MARKUP,
-            "outcome": "not_executed", "mongo": { "code": 1, "code_name": MARKUP, "message": MARKUP },
+            "outcome": "not_executed",
+            "mongo": { "code": 1, "code_name": MARKUP, "message": MARKUP, "errInfo": { MARKUP: [MARKUP] } },
         });
         Some(if frame["type"] == "hello" { hello } else { error }.to_string())
     })
@@ -57,6 +58,11 @@ pub(crate) async fn what_a_false_server_says_is_text(stage: &mut Stage) -> Resul
     shown.expect("not_executed", &[(&refusing.url(), "mongo")])?;
     ensure!(shown.reason.contains("<b class=planted>"), "{shown:#?}");
     ensure!(shown.rows[0].text.contains("<b class=planted>"), "{shown:#?}");
+    let details = page.text("#result").await?;
+    ensure!(
+        details.contains("errInfo") && details.contains("<b class=planted>"),
+        "{details}"
+    );
     nothing_planted(&page).await?;
 
     let following = FalseServer::start(status.to_string(), move |_| {
