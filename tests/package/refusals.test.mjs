@@ -18,6 +18,8 @@ class Point {
   x = 1;
 }
 
+class Rootless extends null {}
+
 class Old {
   get _bsontype() {
     return "ObjectID";
@@ -45,7 +47,12 @@ test("what has no meaning is refused, whatever JSON makes of it", () => {
     [Promise.resolve(1), /of the class Promise/],
     [new URLSearchParams("a=1"), /of the class URLSearchParams/],
     [new Point(), /of the class Point/],
-    [Object.create({ inherited: 1 }), /of the class Object/],
+    [Object.create({ inherited: 1 }), /inherits from another object/],
+    [Object.create(Object.assign(Object.create(null), { inherited: 1 })), /inherits from another object/],
+    [Object.create(Object.create(Object.create(null))), /inherits from another object/],
+    [Object.create(Rootless.prototype), /of the class Rootless/],
+    [Object.assign(Object.create({ inherited: 1 }), { own: 1 }), /inherits from another object/],
+    [runInNewContext("Object.create({ inherited: 1 })"), /inherits from another object/],
     [[1].values(), /of the class Array Iterator/],
     [(function* () {})(), /of the class Generator/],
     [(function () { return arguments; })(1), /of the class Arguments/],
@@ -70,7 +77,18 @@ test("what has no meaning is refused, whatever JSON makes of it", () => {
     [{ [Symbol("ne")]: 5 }, /a field whose name is Symbol\(ne\)/],
     [{ _bsontype: "ObjectId", id: "507f1f77bcf86cd799439011" }, /a field _bsontype/],
     [new Old(), /too old/],
-    [Object.assign([1], { more: 2 }), /an array that has fields/],
+    [Object.assign([1], { more: 2 }), /of the class Array and has a field more/],
+    [Object.assign([1], { [Symbol("more")]: 2 }), /of the class Array and has a field Symbol\(more\)/],
+    [Object.assign(new Date(), { zone: "UTC" }), /of the class Date and has a field zone/],
+    [Object.assign(new Date(), { [Symbol("zone")]: 1 }), /of the class Date and has a field Symbol\(zone\)/],
+    [Object.assign(new Date(), { toJSON: () => "x" }), /of the class Date and has a field toJSON/],
+    [runInNewContext("Object.assign(new Date(), { zone: 1 })"), /of the class Date and has a field zone/],
+    [Object.assign(/a/, { options: "i" }), /of the class RegExp and has a field options/],
+    [Object.assign(new ArrayBuffer(2), { subType: 4 }), /of the class ArrayBuffer and has a field subType/],
+    [Object.assign(new SharedArrayBuffer(2), { subType: 4 }), /of the class SharedArrayBuffer and has a field subType/],
+    [Object.assign(new DataView(new ArrayBuffer(2)), { subType: 4 }), /of the class DataView and has a field subType/],
+    [Object.assign(new Number(5), { unit: "kg" }), /of the class Number and has a field unit/],
+    [Object.assign(new String("ab"), { lang: "en" }), /of the class String and has a field lang/],
     [new Proxy(new Date(), {}), /not a Date/],
     [new Proxy(new Map(), {}), /of the class Map/],
   ];

@@ -111,6 +111,50 @@ test("objects that say how they are written are taken at their word", () => {
   assert.equal(toExtendedJson([new Number(5), new String("a"), new Boolean(false), Object(5n)]), '[5,"a",false,{"$numberLong":"5"}]');
 });
 
+test("an object has the fields that JSON.stringify sees", () => {
+  const hidden = Object.defineProperties({ a: 1 }, { b: { value: 2 }, [Symbol("c")]: { value: 3 } });
+  const read = { get a() { return 1; } };
+  const bare = Object.assign(Object.create(null), { a: 1 });
+  // As Node.js makes them of a query string: of a class without a name and without fields.
+  const query = Object.assign(Object.create(Object.create(null)), { a: 1 });
+  for (const value of [hidden, read, bare, query, Object.freeze({ a: 1 })]) {
+    assert.equal(toExtendedJson(value), '{"a":1}');
+    assert.equal(JSON.stringify(value), '{"a":1}');
+  }
+});
+
+test("an object of a class that says how it is written may be an array or a Date", () => {
+  class Page extends Array {
+    toJSON() {
+      return { rows: [...this] };
+    }
+  }
+  class Day extends Date {
+    toExtendedJSON() {
+      return this.toISOString().slice(0, 10);
+    }
+  }
+  class Moment extends Date {}
+  assert.equal(toExtendedJson(Page.of(1, 2)), '{"rows":[1,2]}');
+  assert.equal(toExtendedJson([new Day(0)]), '["1970-01-01"]');
+  assert.equal(toExtendedJson(new Moment(5)), '{"$date":{"$numberLong":"5"}}');
+});
+
+test("a date that no Date holds comes back as it was, and is the same when it is sent again", () => {
+  const last = 8_640_000_000_000_000n;
+  for (const ms of [last + 1n, -last - 1n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 63n - 1n, -(2n ** 63n)]) {
+    const text = `{"at":{"$date":{"$numberLong":"${ms}"}}}`;
+    const read = fromExtendedJson(text);
+    assert.deepEqual(read, JSON.parse(text));
+    assert.equal(toExtendedJson(read), text);
+  }
+  for (const ms of [last, -last, 0n, -1n]) {
+    const text = `{"at":{"$date":{"$numberLong":"${ms}"}}}`;
+    assert.equal(fromExtendedJson(text).at.getTime(), Number(ms));
+    assert.equal(toExtendedJson(fromExtendedJson(text)), text);
+  }
+});
+
 test("Extended JSON is read into values of JavaScript", () => {
   const text = '{"int":{"$numberInt":"-5"},"double":{"$numberDouble":"1.5"},"none":{"$numberDouble":"NaN"},'
     + '"most":{"$numberDouble":"Infinity"},"safe":{"$numberLong":"9007199254740991"},'
@@ -139,7 +183,8 @@ test("what JavaScript has no value for stays as it is, and can be sent back", ()
 });
 
 test("what a server writes wrongly stays as it is", () => {
-  const text = '{"a":{"$numberLong":"x"},"b":{"$numberDouble":"x"},"c":{"$numberInt":"0x"},"d":{"$date":"x"},"e":{"$numberLong":true}}';
+  const text = '{"a":{"$numberLong":"x"},"b":{"$numberDouble":"x"},"c":{"$numberInt":"0x"},"d":{"$date":"x"},"e":{"$numberLong":true},'
+    + '"f":{"$numberInt":""},"g":{"$numberDouble":true},"h":{"$date":true},"i":{"$date":1.5},"j":{"$date":"5"},"k":{"$date":["2024-01-01"]}}';
   assert.deepEqual(fromExtendedJson(text), JSON.parse(text));
 });
 

@@ -85,16 +85,22 @@ function writeObject(value, at) {
   if (at.open.includes(value)) throw new Refused("contains itself");
   if (at.open.length === DEEPEST) throw new Refused(`is nested deeper than ${DEEPEST} levels`);
   at.open.push(value);
-  const written = Array.isArray(value) ? writeArray(value, at) : (!isPlain(value) && builtIn(value)) || writeFields(value, at);
+  const hasParts = isPlain(value) || Array.isArray(value) || typeof value.toExtendedJSON === "function";
+  const written = (!hasParts && builtIn(value)) || writeParts(value, at);
   at.open.pop();
   return written;
 }
 
-/** Returns `true` for an object of no class, of whatever realm. */
+/** Returns `true` for an object that has no class, of whatever realm, and inherits no fields. */
 function isPlain(value) {
   const prototype = Object.getPrototypeOf(value);
-  const isOfNoClass = prototype === null || Object.getPrototypeOf(prototype) === null;
-  return isOfNoClass && Object.prototype.toString.call(value) === "[object Object]";
+  return (prototype === null || isRoot(prototype)) && Object.prototype.toString.call(value) === "[object Object]";
+}
+
+/** Returns `true` for the `Object.prototype` of a realm, and for an empty object that inherits nothing. */
+function isRoot(prototype) {
+  if (Object.getPrototypeOf(prototype) !== null) return false;
+  return Object.hasOwn(prototype, "isPrototypeOf") || Reflect.ownKeys(prototype).length === 0;
 }
 
 /** Writes an object of a built-in class; `undefined` for all others. */
@@ -102,12 +108,14 @@ function builtIn(value) {
   const time = timeOf(value);
   if (time !== undefined) {
     if (Number.isNaN(time)) throw new Refused("is a Date that is no date", RangeError);
+    refuseFields(value);
     return `{"$date":{"$numberLong":"${time}"}}`;
   }
   const pattern = patternOf(value);
   if (pattern !== undefined) {
     const other = Array.from(value.flags).find((flag) => !OPTIONS.includes(flag));
     if (other) throw new Refused(`is a RegExp with the flag ${other}, which is no option in MongoDB; it takes i, m, s and u`);
+    refuseFields(value);
     return `{"$regularExpression":{"pattern":${textOf(unescaped(pattern, value.flags))},"options":"${value.flags}"}}`;
   }
   const bytes = bytesOf(value);
@@ -131,9 +139,26 @@ function bytesOf(value) {
     if (value.BYTES_PER_ELEMENT > 1) {
       throw new Refused(`is a ${nameOf(value)}; write its numbers with Array.from, or its bytes as a Uint8Array`);
     }
+    // The bytes of a typed array are fields as well: to look for others would take a text for each byte.
+    if (!value.BYTES_PER_ELEMENT) refuseFields(value);
     return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   }
-  return lengthOf(value) === undefined && sharedLengthOf(value) === undefined ? undefined : new Uint8Array(value);
+  if (lengthOf(value) === undefined && sharedLengthOf(value) === undefined) return undefined;
+  refuseFields(value);
+  return new Uint8Array(value);
+}
+
+/** Refuses an object that has fields beside its elements, of which it has `count`: MongoDB's value cannot hold them. */
+function refuseFields(value, count = 0) {
+  const name = Object.keys(value)[count] ?? symbolIn(value);
+  if (name !== undefined) {
+    throw new Refused(`is of the class ${nameOf(value)} and has a field ${String(name)}, which would be lost; write both as fields of an object`);
+  }
+}
+
+/** A field whose name is a symbol, if there is one. Like all fields that are not enumerable, a hidden one does not count. */
+function symbolIn(value) {
+  return Object.getOwnPropertySymbols(value).find((each) => Object.getOwnPropertyDescriptor(value, each)?.enumerable);
 }
 
 function base64(bytes) {
@@ -145,19 +170,20 @@ function base64(bytes) {
 function writeArray(array, at) {
   const written = [];
   for (let index = 0; index < array.length; index += 1) written.push(writePart(array, index, at));
-  if (Object.keys(array).length > array.length) throw new Refused("is an array that has fields as well");
+  refuseFields(array, array.length);
   return `[${written}]`;
 }
 
-function writeFields(value, at) {
+function writeParts(value, at) {
   if (Object.hasOwn(value, "_bsontype")) throw new Refused("has a field _bsontype, which is kept for the classes of the package bson");
   const convert = value.toExtendedJSON ?? (value._bsontype ? refuseOld() : value.toJSON);
   const isConverted = typeof convert === "function";
   // Canonical is meant by the argument. A toJSON gets its field's name.
   const other = isConverted ? convert.call(value, value.toExtendedJSON ? { relaxed: false } : String(at.path.at(-1) ?? "")) : value;
   if (other !== value) return write(other, at);
+  if (Array.isArray(value)) return writeArray(value, at);
   if (!isConverted && !isPlain(value)) return writeBoxed(value);
-  const symbol = Object.getOwnPropertySymbols(value).find((each) => Object.getOwnPropertyDescriptor(value, each)?.enumerable);
+  const symbol = symbolIn(value);
   if (symbol) throw new Refused(`has a field whose name is ${String(symbol)}, which is no name in MongoDB`);
   return `{${Object.keys(value).map((name) => `${JSON.stringify(name)}:${writePart(value, name, at)}`)}}`;
 }
@@ -177,8 +203,13 @@ function writePart(holder, name, at) {
 /** Writes what `new Number(1)` and the like hold. Other objects of a class have no meaning. */
 function writeBoxed(value) {
   const [, name] = /^\[object (String|Number|Boolean|BigInt)\]$/.exec(Object.prototype.toString.call(value)) ?? [];
-  if (name) return write(value.valueOf());
-  throw new Refused(`is an object of the class ${nameOf(value)}, which is no value in MongoDB; write a plain object, an array or text`);
+  if (name) {
+    refuseFields(value, name === "String" ? value.length : 0);
+    return write(value.valueOf());
+  }
+  const type = nameOf(value);
+  if (type === "Object") throw new Refused("inherits from another object, whose fields would be lost; write them as its own");
+  throw new Refused(`is an object of the class ${type}, which is no value in MongoDB; write a plain object, an array or text`);
 }
 
 function nameOf(value) {
@@ -201,11 +232,11 @@ export function fromExtendedJson(text) {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
     const [name, ...more] = Object.keys(value);
     const inner = value[name];
-    if (more.length > 0 || typeof inner === "object") return value;
+    if (more.length > 0 || (typeof inner !== "string" && name !== "$date")) return value;
     switch (name) {
       case "$numberInt":
       case "$numberDouble": {
-        const number = Number(inner);
+        const number = Number(inner || NaN);
         return Number.isNaN(number) && inner !== "NaN" ? value : number;
       }
       case "$numberLong": {
@@ -214,9 +245,12 @@ export function fromExtendedJson(text) {
         return Number.isSafeInteger(Number(long)) ? Number(long) : long;
       }
       case "$date": {
-        // Its number has been read by now. What no Date can hold stays as it is.
-        const date = new Date(typeof inner === "bigint" ? NaN : inner);
-        return Number.isNaN(date.getTime()) ? value : date;
+        // Its number has been read by now. If no Date can hold it, it is written as it was.
+        const isCount = typeof inner === "bigint" || Number.isSafeInteger(inner);
+        const isText = typeof inner === "string" && /^\d{4}-/.test(inner);
+        const date = new Date(isCount ? Number(inner) : isText ? inner : NaN);
+        if (!Number.isNaN(date.getTime())) return date;
+        return isCount ? { $date: { $numberLong: String(inner) } } : value;
       }
       default:
         return value;

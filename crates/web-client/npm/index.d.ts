@@ -45,7 +45,8 @@ export function parseServers(text: string): string[];
  * `toExtendedJSON` or `toJSON`. `NaN`, infinities, -0 and integers that are not safe are written as doubles.
  *
  * @throws {TypeError} for everything that has no meaning in MongoDB: `undefined`, functions, symbols, `Map`, `Set` and other objects of
- * a class, values that contain themselves or are nested deeper than 250 levels. Its `path` is the place in the value, such as
+ * a class, objects that inherit from another one, fields that somebody has put on a `Date` or `RegExp`, values that contain
+ * themselves or are nested deeper than 250 levels. Its `path` is the place in the value, such as
  * `deletes[0].q.owner`; empty for the value itself. Its `cause` is what a getter or method has thrown.
  * @throws {RangeError} with a `path` as well, for a `bigint` of more than 64 bits and a `Date` that is no date.
  */
@@ -53,7 +54,7 @@ export function toExtendedJson(value: unknown): string;
 
 /**
  * Reads MongoDB Extended JSON: 32-bit integers and doubles as `number`, 64-bit integers as `number` where that is
- * exact and as `bigint` where not, dates as `Date`. All else (`{ $oid: … }`, `{ $numberDecimal: … }`, …) stays the
+ * exact and as `bigint` where not, dates as `Date`, and as `{ $date: { $numberLong: "…" } }` beyond the years that a `Date` holds. All else (`{ $oid: … }`, `{ $numberDecimal: … }`, …) stays the
  * object it is, and can be sent back as such.
  */
 export function fromExtendedJson(text: string): unknown;
