@@ -223,6 +223,8 @@ function isoOf(value) {
 }
 
 function uuidOf(base64) {
+  // 16 bytes.
+  if (base64.length !== 24) return undefined;
   try {
     const hex = Array.from(atob(base64), (byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("");
     return hex.length === 32 && hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
@@ -247,8 +249,23 @@ export function unquoted(value) {
   return raw.includes("\\") ? JSON.parse(raw) : raw.slice(1, -1);
 }
 
+/// The text without the blanks between its parts. A regular expression would overflow the stack on a long string.
 function compact(raw) {
-  return raw.startsWith("{") ? raw.replace(/("(?:[^"\\]|\\.)*")|\s+/g, "$1") : raw;
+  if (!raw.startsWith("{")) return raw;
+  let [text, from] = ["", 0];
+  for (let at = 0; at < raw.length;) {
+    const char = raw.charCodeAt(at);
+    if (char === QUOTE) {
+      at = stringEnd(raw, at);
+    } else if (char > 0x20) {
+      at += 1;
+    } else {
+      text += raw.slice(from, at);
+      at = blank(raw, at);
+      from = at;
+    }
+  }
+  return text + raw.slice(from);
 }
 
 /// Returns `true` if the field that begins here is the only one and holds little, as in all documents that stand for one value.

@@ -15,12 +15,22 @@ export function commandName(command) {
   }
 }
 
+/// The most characters of a number that are shown. An integer of 64 bits has 20.
+const LONGEST_NUMBER = 20;
+
 /// Returns `true` if the command has no effect, whether it is executed or not. A list of such commands has none, either.
 export function onlyReads(command) {
   try {
     const { name, value } = first(read(command));
     if (unquoted(name) !== "transaction") return READS.has(unquoted(name));
-    return value.kind === "array" && [...value.parts()].every((part) => onlyReads(part.value.raw));
+    if (value.kind !== "array") return false;
+    let count = 0;
+    for (const part of value.parts()) {
+      // A list in a list is refused by the servers.
+      if (!READS.has(commandName(part.value.raw))) return false;
+      count += 1;
+    }
+    return count > 0;
   } catch {
     return false;
   }
@@ -33,7 +43,7 @@ function first(document) {
 /// For people; empty if there is nothing to say about it.
 export function summary(command, resultText) {
   const reply = read(resultText);
-  const number = (name) => digits(reply.field(name));
+  const number = (name) => short(digits(reply.field(name)));
   // One after another: to find a field, all fields before it are read.
   const list = (value) => (value?.kind === "array" ? value.count() : undefined);
   const documents = list(reply.field("cursor")?.field("firstBatch"));
@@ -57,6 +67,10 @@ export function summary(command, resultText) {
     default:
       return "";
   }
+}
+
+function short(number) {
+  return number?.length > LONGEST_NUMBER ? `${number.slice(0, LONGEST_NUMBER)}…` : number;
 }
 
 function several(count, name) {

@@ -2,7 +2,7 @@
 
 import { element, icon, setIcon, setText } from "./dom.js";
 import { milliseconds } from "./time.js";
-import { ended, underWay } from "./words.js";
+import { cut, ended, underWay } from "./words.js";
 
 const TICK_MS = 50;
 /// For who does not want things to move.
@@ -121,7 +121,7 @@ class Row {
   }
 
   greeted({ server, role }) {
-    setText(this.name, server);
+    setText(this.name, cut(server));
     this.show("greeted");
     if (role === "coordinator") setText(this.text, "as the coordinator");
   }
@@ -145,7 +145,7 @@ class Row {
     this.#set(tried.code, words);
     this.ms.removeAttribute("aria-hidden");
     setText(this.ms, milliseconds(tried.ms));
-    if (tried.server) setText(this.name, tried.server);
+    if (tried.server) setText(this.name, cut(tried.server));
   }
 
   finish() {

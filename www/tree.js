@@ -32,7 +32,7 @@ export class Tree {
 
   show(text, relaxed) {
     this.#relaxed = relaxed;
-    const rows = this.#top(read(text)).map((part, at, all) => this.#row({ ...part, level: 1, at, total: part.total ?? all.length }));
+    const rows = this.#top(read(text));
     this.#box.replaceChildren(...rows);
     if (rows.length > 0) rows[0].tabIndex = 0;
     this.#openFirst(rows);
@@ -45,8 +45,13 @@ export class Tree {
   /// The documents that were found come first; then all of the reply.
   #top(reply) {
     const batch = reply.field("cursor")?.field("firstBatch");
-    if (batch?.kind !== "array") return reply.kind === "leaf" ? [{ name: "", value: reply }] : [...reply.parts()];
-    return [{ name: "documents", value: batch, isPlain: true }, { name: "whole reply", value: reply, isPlain: true, isShut: true }];
+    if (batch?.kind === "array") {
+      const documents = { name: "documents", value: batch, isPlain: true, level: 1, at: 0, total: 2 };
+      const whole = { name: "whole reply", value: reply, isPlain: true, isShut: true, level: 1, at: 1, total: 2 };
+      return [this.#row(documents), this.#row(whole)];
+    }
+    if (reply.kind === "leaf") return [this.#row({ name: "", value: reply, level: 1, at: 0, total: 1 })];
+    return this.#next({ value: reply, parts: reply.parts(), count: reply.count(), level: 0 }, 0);
   }
 
   /// Opens level after level, as long as a whole level fits.
@@ -100,7 +105,8 @@ export class Tree {
   #name({ name, isPlain }) {
     if (isPlain) return element("span", "name plain", name);
     // A name stands without quotes where that is plain.
-    return element("span", "name", `${typeof name === "string" && /^"[\w$.-]+"$/.test(name) ? name.slice(1, -1) : name}:`);
+    const text = typeof name === "string" && /^"[\w$.-]+"$/.test(name) ? name.slice(1, -1) : String(name);
+    return element("span", "name", `${text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text}:`);
   }
 
   #leaf(node) {

@@ -3,7 +3,7 @@
 
 import { onlyReads } from "./summary.js";
 import { ago, milliseconds } from "./time.js";
-import { sentence } from "./words.js";
+import { cut, sentence } from "./words.js";
 
 export const NOTHING = verdict("none", "Nothing sent yet", "The outcome of a command appears here: executed, not executed, or unknown.");
 
@@ -89,12 +89,12 @@ function hintOf(error, outcome, kind, ways) {
     command === undefined ? "" : `It was command ${command + 1} of the list.`,
     index === undefined ? "" : `It was entry ${index + 1} of the command.`,
   ];
-  return [...place, error.hint].filter(Boolean).join(" ");
+  return [...place, cut(error.hint ?? "")].filter(Boolean).join(" ");
 }
 
 /// The server that answered, by its own name.
 export function nameOf({ server, tries }) {
-  return tries.find(({ url, server: name }) => url === server && name)?.server ?? server;
+  return cut(tries.find(({ url, server: name }) => url === server && name)?.server ?? server);
 }
 
 function lowered(text) {

@@ -1,5 +1,8 @@
 // What happened at one server, in a few words: for each code what a row is called, and what it means.
 
+/// The most characters of a text that are shown.
+const LONGEST_TEXT = 2000;
+
 /// Kind (which says shape and colour), title, explanation.
 const UNDER_WAY = {
   waiting: ["waiting", "Waiting", "for its turn"],
@@ -55,7 +58,7 @@ export function ended(tried) {
   const title = outcome === "unknown" && code === "cancelled" ? "Unknown" : end ?? (isRefusal ? "Refused" : OUTCOMES[outcome]);
   const explained = sent && code === "cancelled" ? "cancelled while it had the command"
     : Object.hasOwn(EXPLAINED, code) ? EXPLAINED[code] : undefined;
-  const parts = [explained ?? inOwnWords(tried.text, code), tried.hinted ? "asked next because another server named it" : ""];
+  const parts = [explained ?? inOwnWords(cut(tried.text), code), tried.hinted ? "asked next because another server named it" : ""];
   return { kind: kindOf(tried), title, text: parts.filter(Boolean).join("; ") };
 }
 
@@ -73,9 +76,15 @@ function inOwnWords(text, code) {
   return text.replace(`${code}: `, "").replace(/^is (.*); coordinator is (\S+?)( at .*)?$/, "$2 is").replace(/^is (a follower and .*|in an election.*|shutting down.*)$/, "it is $1");
 }
 
+/// The beginning of a text that may have megabytes: whatever a server says is shown in a line or two.
+export function cut(text) {
+  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
+}
+
 export function sentence(text) {
   if (!text) return "";
+  const shown = cut(text);
   // Addresses begin as they begin.
-  const capital = /^wss?:/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+  const capital = /^wss?:/.test(shown) ? shown : shown.charAt(0).toUpperCase() + shown.slice(1);
+  return /[.!?…]$/.test(capital) ? capital : `${capital}.`;
 }

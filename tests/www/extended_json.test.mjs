@@ -66,6 +66,24 @@ test("a date beyond what JavaScript can say stays as it is", () => {
   assert.equal(print(read('{"$date":{"$numberLong":"0"}}'), true), '{"$date":"1970-01-01T00:00:00.000Z"}');
 });
 
+test("a leaf of many megabytes is shown and printed", () => {
+  const bytes = "A".repeat(15_000_000);
+  const leaves = [
+    [`{ "$binary" : {"base64": "${bytes}", "subType": "00"} }`, `{"$binary":{"base64":"${bytes}","subType":"00"}}`],
+    [`{"$binary":{"base64":"${bytes}","subType":"04"}}`, `{"$binary":{"base64":"${bytes}","subType":"04"}}`],
+    [`{"$symbol": "${"\\\"".repeat(4_000_000)}"}`, `{"$symbol":"${"\\\"".repeat(4_000_000)}"}`],
+    [`{"$code"${" ".repeat(4_000_000)}: "f"}`, '{"$code":"f"}'],
+    [`{"$numberLong": "${"9".repeat(15_000_000)}"}`, `{"$numberLong":"${"9".repeat(15_000_000)}"}`],
+    [`"${"\\u00e9".repeat(1_000_000)}"`, `"${"\\u00e9".repeat(1_000_000)}"`],
+  ];
+  // Compared by hand: a report of a difference would take all memory.
+  for (const [text, expected] of leaves) {
+    assert.ok(shown(read(text), false).text === expected, text.slice(0, 40));
+    assert.ok(print(read(text), false) === expected, text.slice(0, 40));
+    assert.ok(shown(read(text), true).text.length > 0, text.slice(0, 40));
+  }
+});
+
 test("only what stands for one value is taken for one", () => {
   for (const text of ['{"$set":{"a":1}}', '{"$oid":"x","b":1}', '{"a":{"$oid":"x"}}', '{"$code":"f","$scope":{}}', "{}"]) {
     assert.equal(read(text).kind, "document", text);

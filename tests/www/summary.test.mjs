@@ -20,6 +20,19 @@ test("a reply in one line", () => {
   for (const [command, reply, expected] of cases) assert.equal(summary(command, reply), expected, command);
 });
 
+test("a number that has megabytes is cut", () => {
+  const digits = "9".repeat(5_000_000);
+  const line = summary('{"count":"c"}', `{"n":{"$numberLong":"${digits}"}}`);
+  assert.ok(line.length < 50, `${line.length} characters`);
+});
+
+test("lists in lists are looked at once", () => {
+  const levels = 5000;
+  assert.equal(onlyReads(`${'{"transaction":['.repeat(levels)}${"]}".repeat(levels)}`), false);
+  assert.equal(onlyReads('{"transaction":[{"transaction":[{"find":"c"}]}]}'), false);
+  assert.equal(onlyReads('{"transaction":[]}'), false);
+});
+
 test("a command's name is its first field", () => {
   assert.equal(commandName(' {\n "find" : "c", "insert": 1}'), "find");
   assert.equal(commandName("{}"), "");

@@ -6,7 +6,7 @@ import { lineAt, placeOf } from "../../www/editor.js";
 import { commandIn, linkTo } from "../../www/share.js";
 import { ago, lasted, milliseconds } from "../../www/time.js";
 import * as verdicts from "../../www/verdict.js";
-import { ended } from "../../www/words.js";
+import { ended, sentence } from "../../www/words.js";
 
 const tried = (more) => ({ url: "ws://a:1/v1", ms: 3, hinted: false, sent: false, outcome: "not_executed", text: "", ...more });
 
@@ -36,6 +36,18 @@ test("a row does not say twice that a server is not the coordinator", () => {
   assert.equal(text("is a follower; coordinator is s1 at ws://a:1/v1"), "s1 is");
   assert.equal(text("is a follower; coordinator is s1"), "s1 is");
   assert.equal(text("is in an election and knows no coordinator"), "it is in an election and knows no coordinator");
+});
+
+test("of a text that has megabytes the beginning is shown", () => {
+  const long = "a".repeat(5_000_000);
+  assert.ok(sentence(long).length < 2100);
+  // Each of these could be where the name of the coordinator begins.
+  const row = ended(tried({ code: "not_coordinator", text: `is ${"; coordinator is a at ".repeat(200_000)}\n` }));
+  assert.ok(row.text.length < 2100);
+  const { reason, hint } = verdicts.failure({ outcome: "not_executed", reason: long, hint: long }, { kind: "execute" });
+  assert.ok(reason.length < 2100 && hint.length < 2100);
+  const answer = { replayed: false, epoch: 1, server: "ws://a:1/v1", tries: [{ url: "ws://a:1/v1", server: long }] };
+  assert.ok(verdicts.executed(answer, 1).reason.length < 2100);
 });
 
 test("only an unsettled command is offered again", () => {

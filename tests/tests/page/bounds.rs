@@ -85,6 +85,44 @@ pub(crate) async fn of_a_large_reply_little_is_shown_at_first(stage: &mut Stage)
     Ok(())
 }
 
+/// More fields than a function of JavaScript takes arguments.
+const FIELDS: usize = 300_000;
+
+pub(crate) async fn of_a_reply_with_many_fields_some_are_shown(stage: &mut Stage) -> Result<()> {
+    let server = FalseServer::start("", |frame| {
+        if frame["type"] == "hello" {
+            let mut hello = hello_ok();
+            hello["role"] = "coordinator".into();
+            return Some(hello.to_string());
+        }
+        let fields: Vec<String> = (0..FIELDS).map(|field| format!(r#""f{field}":1"#)).collect();
+        let id = &frame["id"];
+        Some(format!(
+            r#"{{"type":"result","id":{id},"epoch":7,"replayed":false,"result":{{{}}}}}"#,
+            fields.join(",")
+        ))
+    })
+    .await?;
+    stage.expect_trouble_at(&server.url());
+    let page = stage.open_for(&[server.url()]).await?;
+    let shown = page.execute(r#"{"find":"notes"}"#).await?;
+    shown.expect("executed", &[(&server.url(), "executed")])?;
+    let result = page.text("#result").await?;
+    ensure!(result.contains("f0") && result.contains("f99"), "{result}");
+    ensure!(
+        result.contains("Show 100 more of 299900"),
+        "the rest is not offered: {result}"
+    );
+    page.run("document.querySelector('#result .more').click()", vec![])
+        .await?;
+    let result = page.text("#result").await?;
+    ensure!(
+        result.contains("f199") && result.contains("of 299800"),
+        "{result}"
+    );
+    Ok(())
+}
+
 pub(crate) async fn under_a_path_everything_is_asked_for_there(stage: &mut Stage) -> Result<()> {
     let proxy = PathProxy::start("/gate/s3", stage.cluster.servers[COORDINATOR].port).await?;
     let page = Page::open(&stage.browser, &proxy.page()).await?;

@@ -70,6 +70,7 @@ fn main() -> Result<ExitCode> {
         bounds:
             a_status_of_another_form_stops_nothing
             of_a_large_reply_little_is_shown_at_first
+            of_a_reply_with_many_fields_some_are_shown
             under_a_path_everything_is_asked_for_there;
         access:
             nothing_sent_yet
