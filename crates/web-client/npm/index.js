@@ -23,8 +23,6 @@ async function start(module) {
   if (typeof WebSocket !== "function") {
     throw refusal("no_websocket", "this runtime has no WebSocket", "Use a browser, Node.js 22 or newer, Deno or Bun.");
   }
-  // Node.js 22 has none. The module takes its listener off a socket by such an event of its own.
-  globalThis.CloseEvent ??= class CloseEvent extends Event { code = 0; reason = ""; wasClean = false; };
   try {
     const source = await module;
     await load(readFrom(source ?? new URL(MODULE, import.meta.url)) ?? (source && { module_or_path: source }));
@@ -70,12 +68,9 @@ export async function outcome(servers, id, options) {
 async function ask(servers, command, options = {}) {
   await init();
   const { timeoutMs = 30_000, id, cluster, first = coordinator, signal, onEvent } = options;
-  // Settles in any case: the module keeps what waits for it until then.
-  let stop;
-  const stopped = new Promise((resolve) => {
-    stop = resolve;
-  });
-  if (signal?.aborted) stop();
+  // The module puts a function here that ends the attempt, and takes it away at the end.
+  const attempt = {};
+  const stop = () => attempt.stop?.();
   const answer = new Promise((resolve, reject) => {
     const tell = (json, answered, resultText) => {
       const fields = JSON.parse(json);
@@ -84,11 +79,12 @@ async function ask(servers, command, options = {}) {
       else notify(onEvent, fields);
     };
     try {
-      wasm.start([servers].flat().join("\n"), command, timeoutMs, id, cluster, first, tell, stopped);
+      wasm.start([servers].flat().join("\n"), command, timeoutMs, id, cluster, first, tell, attempt);
     } catch (error) {
       reject(thrown(error));
     }
   });
+  if (signal?.aborted) stop();
   signal?.addEventListener("abort", stop);
   try {
     const answered = await answer;
@@ -96,7 +92,6 @@ async function ask(servers, command, options = {}) {
     return answered;
   } finally {
     signal?.removeEventListener("abort", stop);
-    stop();
   }
 }
 

@@ -1,16 +1,13 @@
 //! The browser as a platform of the client.
 
-use core::future::poll_fn;
-use core::pin::Pin;
 use core::time::Duration;
 
 use bellwether_client::{Closed, ConnectError, Connection, Platform, ServerUrl};
 use bellwether_protocol::SUBPROTOCOL;
-use futures_util::{Sink, StreamExt};
-use gloo_net::websocket::futures::WebSocket;
-use gloo_net::websocket::{Message, State, WebSocketError};
-use gloo_timers::future::TimeoutFuture;
 use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::socket::Socket;
+use crate::timer::Timer;
 
 /// Browsers keep the delay of a timer in 31 bits of milliseconds; beyond that it fires at once.
 const LONGEST_TIMER: u32 = 0x7fff_ffff;
@@ -33,11 +30,8 @@ impl Platform for Browser {
     type Connection = BrowserConnection;
 
     async fn connect(&self, server: &ServerUrl) -> Result<BrowserConnection, ConnectError> {
-        let mut socket = WebSocket::open_with_protocol(server.as_str(), SUBPROTOCOL)
-            .map_err(|error| ConnectError::BadEndpoint([&*error.name, ": ", &error.message].concat()))?;
-        // Ready means decided: open, or failed.
-        let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
-        if !matches!(socket.state(), State::Open) {
+        let socket = Socket::connect(server.as_str(), SUBPROTOCOL).map_err(ConnectError::BadEndpoint)?;
+        if !socket.is_opened().await {
             // A page is never told why: a refused connection, a refused handshake and a blocked one look alike.
             return Err(ConnectError::Unreachable(
                 "the connection could not be opened".into(),
@@ -55,7 +49,9 @@ impl Platform for Browser {
     async fn sleep(&self, duration: Duration) {
         let millis = u32::try_from(whole_millis(duration)).unwrap_or(LONGEST_TIMER);
         // Timers count whole milliseconds; rounding down would make a limit end before its time.
-        TimeoutFuture::new(millis.saturating_add(1).min(LONGEST_TIMER)).await;
+        Timer::start(millis.saturating_add(1).min(LONGEST_TIMER))
+            .over()
+            .await;
     }
 
     fn now(&self) -> Duration {
@@ -86,42 +82,18 @@ pub(crate) fn duration(millis: f64) -> Duration {
 }
 
 /// A connection of [`Browser`].
-pub struct BrowserConnection(WebSocket);
+pub struct BrowserConnection(Socket);
 
 impl Connection for BrowserConnection {
     async fn send(&mut self, text: String) -> Result<(), Closed> {
-        // On a closing socket a browser drops it without a word. What is received next says why it closed.
-        Pin::new(&mut self.0)
-            .start_send(Message::Text(text))
-            .map_err(|error| match error {
-                WebSocketError::MessageSendError(error) => {
-                    Closed::broken([&*error.name, ": ", &error.message].concat())
-                }
-                _ => Closed::default(),
-            })
+        self.0.send(&text).map_err(Closed::broken)
     }
 
     async fn recv(&mut self) -> Result<String, Closed> {
-        loop {
-            match self.0.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Err(WebSocketError::ConnectionClose(event))) => {
-                    // 1005 and 1006 are the browser's own: no code, and no close frame at all.
-                    let code = Some(event.code).filter(|code| ![1005, 1006].contains(code));
-                    return Err(Closed {
-                        code,
-                        reason: event.reason,
-                    });
-                }
-                // The close event that follows says more, and binary frames are none of this protocol's.
-                Some(Ok(Message::Bytes(_)) | Err(_)) => {}
-                None => return Err(Closed::default()),
-            }
-        }
+        self.0.recv().await
     }
 
     async fn close(self) {
-        // Fails only for codes a page may not send.
-        let _ = self.0.close(Some(1000), None);
+        self.0.close(1000);
     }
 }

@@ -3,11 +3,12 @@
 
 use bellwether_client::{BadServer, CommandId, CommandText, Event, OneShot, Request, ServerList};
 use bellwether_protocol::InvalidCommandId;
-use js_sys::{Function, Promise};
+use js_sys::Function;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::{Browser, duration};
+use crate::events::{Listener, Watched};
 use crate::values;
 
 /// Passes a command to each of the servers in turn until one executes it; or without a command, asks what became of
@@ -16,8 +17,7 @@ use crate::values;
 /// `tell` is called with each event as JSON, and at last with the answer, or the fields of an error, as JSON,
 /// with `true` or `false`, and with the reply, if there is one.
 ///
-/// `stopped` stops the attempt when it settles. It must settle in any case, at the latest when the attempt has ended: the
-/// memory of what waits for it is freed then, and not before.
+/// As long as the attempt lasts, `attempt` has a function `stop`, which ends it early; after that `stop` is null.
 ///
 /// # Errors
 /// An error's fields as JSON, if what is asked for makes no sense. `tell` is not called then.
@@ -34,7 +34,7 @@ pub fn start(
     cluster: Option<String>,
     first: Option<String>,
     tell: Function,
-    stopped: Promise,
+    attempt: JsValue,
 ) -> Result<(), JsValue> {
     let command = command.as_deref().map(str::parse).transpose();
     let command: Option<CommandText> = command.map_err(|error| values::command_error(&error))?;
@@ -49,17 +49,16 @@ pub fn start(
         }
         None => {}
     }
-    let stopped = JsFuture::from(stopped);
+    let (is_stopped, stop) = Watched::with_handler(|is_stopped: &mut bool, _| *is_stopped = true);
+    let listener = Listener::new(attempt, &["stop"], stop);
     spawn_local(async move {
+        let _listener = listener;
         let request = match (&command, id) {
             (Some(command), _) => Request::Execute(command),
             (None, Some(id)) => Request::Outcome(id),
             (None, None) => return,
         };
-        let stopped = async {
-            // With whatever it settles.
-            let _ = stopped.await;
-        };
+        let stopped = is_stopped.wait_for(|is_stopped| is_stopped.then_some(()));
         let on_event = |event: Event<'_>| say(&tell, &values::event(event), JsValue::UNDEFINED, None);
         match shot.pass_along(request, stopped, on_event).await {
             Ok(answered) => say(
