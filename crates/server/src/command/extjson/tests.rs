@@ -51,6 +51,27 @@ fn every_type_survives_in_canonical_form() {
     }
 }
 
+/// A reader that multiplies the digits by a power of ten, as serde_json does by itself, gets another last bit.
+#[test]
+fn doubles_keep_their_last_bit() {
+    for text in [
+        "31.245270191439438",
+        "121.48791951161945",
+        "0.9868011474609375",
+        "2.638344616030823e-256",
+        "1.7976931348623157e308",
+        "2.2250738585072011e-308",
+        "9007199254740993.0",
+    ] {
+        let expected: f64 = text.parse().unwrap();
+        for written in [text.to_owned(), format!(r#"{{"$numberDouble":"{text}"}}"#)] {
+            let read = parse(&format!(r#"{{"v":{written}}}"#)).unwrap();
+            let bits = read.get_f64("v").ok().map(f64::to_bits);
+            assert_eq!(bits, Some(expected.to_bits()), "{written}");
+        }
+    }
+}
+
 #[test]
 fn relaxed_form_means_the_same() {
     let relaxed = r#"{"i":1,"l":5000000000,"d":1.5,"e":1e2,"t":{"$date":"2026-11-22T10:00:00.123Z"},"u":{"$uuid":"0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e"}}"#;
