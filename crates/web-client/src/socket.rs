@@ -1,7 +1,7 @@
 //! A WebSocket whose events a task waits for.
 //!
-//! `gloo-net` has one as well. It also sends and reads bytes, is a stream and a sink, and has a channel for each socket: that would
-//! take more than a tenth of the module.
+//! `gloo-net` has one as well. It also sends and reads bytes, is a stream and a sink, and has a channel for each socket. With it
+//! and `gloo-timers` a page loads 3,700 bytes more.
 
 use std::collections::VecDeque;
 

@@ -19,11 +19,13 @@ type Program = Vec<OsString>;
 
 /// Arguments that were tried out; what counts is the size with gzip. To inline what is called once, and to keep what was
 /// computed before, makes the module shorter, but it then compresses less well.
-const WASM_OPT: [&str; 4] = [
+const WASM_OPT: [&str; 5] = [
     "-Oz",
     "--skip-pass=local-cse",
     "--converge",
     "--one-caller-inline-max-function-size=0",
+    // Tools read the list of features. Engines look at the code itself.
+    "--strip-target-features",
 ];
 
 /// What today's compiler emits by itself, and no more: all browsers have had it for years.

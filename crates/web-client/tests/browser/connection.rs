@@ -76,6 +76,14 @@ async fn a_close_frame_says_why() {
 }
 
 #[wasm_bindgen_test]
+async fn the_end_is_told_as_often_as_somebody_waits_for_it() {
+    let mut connection = connect("/closing").await;
+    for _ in 0..3 {
+        assert_eq!(connection.recv().await, Err(closed(1013, "no room")));
+    }
+}
+
+#[wasm_bindgen_test]
 async fn a_broken_connection_has_no_code() {
     let mut connection = connect("/broken").await;
     connection.send("hi".into()).await.unwrap();
