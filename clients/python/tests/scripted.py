@@ -10,6 +10,8 @@ from unittest import IsolatedAsyncioTestCase
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
 from websockets.typing import Subprotocol
 
 Frame = dict[str, Any]
@@ -67,6 +69,36 @@ async def silence_to_the_end(_: ServerConnection, __: Frame) -> None:
     end_of_time()
 
 
+async def refuses_in_the_end(socket: ServerConnection, frame: Frame) -> None:
+    """Answers when the time that the client gave is over."""
+    pass_time(frame["deadline_ms"] / 1000)
+    await error("draining")(socket, frame)
+
+
+def trickles(text: str, pieces: int, pause: float) -> Answer:
+    """Answers with a reply that comes in pieces, as on a slow way. No pong comes before its end."""
+
+    async def answer(socket: ServerConnection, frame: Frame) -> None:
+        said = {"type": "result", "id": frame["id"], "epoch": 1, "replayed": False, "result": {"text": text}}
+        message = WebSocketFrame(Opcode.TEXT, json.dumps(said).encode()).serialize(mask=False)
+        socket.transport.pause_reading()
+        for start in range(0, len(message), len(message) // pieces + 1):
+            socket.transport.write(message[start : start + len(message) // pieces + 1])
+            await asyncio.sleep(pause)
+        socket.transport.resume_reading()
+
+    return answer
+
+
+def raw(text: str) -> Answer:
+    """Answers with a text that need not be a frame."""
+
+    async def answer(socket: ServerConnection, _: Frame) -> None:
+        await socket.send(text)
+
+    return answer
+
+
 async def deafness(socket: ServerConnection, _: Frame) -> None:
     """Does not answer, and reads nothing more, as if the way to it were cut."""
     socket.transport.pause_reading()
@@ -84,8 +116,18 @@ class Server:
         self.clock_ms = 0
         self.hellos: list[Frame] = []
         self.frames: list[Frame] = []
+        self.texts: list[str | bytes] = []
+        self.connections: list[ServerConnection] = []
         self.times: list[float] = []
         self.greets = True
+        self.refusal: str | None = None
+        """The code of the error with which it answers each hello."""
+        self.slow_hellos = 0.0
+        """Seconds that pass at each hello."""
+        self.delay = 0.0
+        """Seconds before it greets."""
+        self.ungreeted: dict[int, float] = {}
+        """The hellos, counted from 1, that have no answer, and the seconds that pass at each."""
         self.last_hello = 1_000
         """At the next `hello` after this one, all time is over."""
         self.url = ""
@@ -112,14 +154,28 @@ class Server:
         return self
 
     async def _talk(self, socket: ServerConnection) -> None:
+        self.connections.append(socket)
         try:
             hello = json.loads(await socket.recv())
             self.hellos.append(hello)
             if len(self.hellos) > self.last_hello:
                 end_of_time()
                 self.greets = False
-            if not self.greets:
+            if self.refusal:
+                refused = {
+                    "type": "error",
+                    "code": self.refusal,
+                    "outcome": "not_executed",
+                    "message": "this is no hello",
+                }
+                await socket.send(json.dumps(refused))
+                return await socket.close(4400)
+            pass_time(self.slow_hellos)
+            ungreeted = self.ungreeted.get(len(self.hellos))
+            pass_time(ungreeted or 0.0)
+            if not self.greets or ungreeted is not None:
                 await socket.wait_closed()
+            await asyncio.sleep(self.delay)
             if hello.get("cluster", self.cluster) != self.cluster:
                 wrong = {
                     "type": "error",
@@ -142,6 +198,7 @@ class Server:
             }
             await socket.send(json.dumps(greeting))
             async for text in socket:
+                self.texts.append(text)
                 frame = json.loads(text)
                 self.frames.append(frame)
                 self.times.append(time.monotonic())
@@ -151,11 +208,16 @@ class Server:
             pass
 
 
-def end_of_time() -> None:
-    """Sets the clock of the event loop so far ahead that every deadline is over. No test waits for one."""
+def pass_time(seconds: float) -> None:
+    """Sets the clock of the event loop ahead."""
     loop = asyncio.get_running_loop()
-    ahead = loop.time() - time.monotonic() + 1_000
+    ahead = loop.time() - time.monotonic() + seconds
     loop.time = lambda: time.monotonic() + ahead  # type: ignore[method-assign]
+
+
+def end_of_time() -> None:
+    """Sets the clock so far ahead that every deadline is over. No test waits for one."""
+    pass_time(1_000)
 
 
 class ScriptedTestCase(IsolatedAsyncioTestCase):
@@ -169,3 +231,10 @@ class ScriptedTestCase(IsolatedAsyncioTestCase):
     async def start(self, *servers: Server) -> list[str]:
         """Starts the servers and gives their addresses."""
         return [(await server.serve(self.stack)).url for server in servers]
+
+    async def assert_all_closed(self, *servers: Server) -> None:
+        """Fails if a client has left a connection to one of the servers open."""
+        for server in servers:
+            for connection in server.connections:
+                async with asyncio.timeout(10):
+                    await connection.wait_closed()

@@ -53,6 +53,7 @@ class Values(TestCase):
 
     def test_a_frame_that_is_none_is_refused(self) -> None:
         texts: list[str | bytes] = ["", "[]", "1", '{"type":1}', "[" * 100_000, b'{"type":"result"}']
+        texts += ['{"type":"hello_ok","epoch":true}', '{"type":"hello_ok","limits":{"max_deadline_ms":"1"}}']
         for text in texts:
             with self.subTest(text[:20]), self.assertRaises(ValueError):
                 parse(text)

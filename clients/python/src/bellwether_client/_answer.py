@@ -1,6 +1,6 @@
 """Answers to a command, as the caller sees them."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -41,35 +41,33 @@ class Fate:
     """The reply, if the command was executed and its reply was kept."""
 
 
+@dataclass(eq=False)
 class CommandError(Exception):
-    """The command has no reply. `outcome` says what became of it."""
+    """The command has no reply. `outcome` says what became of it.
 
-    def __init__(
-        self,
-        message: str,
-        outcome: Outcome,
-        *,
-        id: str | None = None,
-        code: str | None = None,
-        hint: str | None = None,
-        mongo: dict[str, Any] | None = None,
-        servers: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.outcome = outcome
-        self.id = id
-        """The id of the command; `None` if no server was sent it."""
-        self.code = code
-        """The code of the server's error; `None` if the client itself gave up."""
-        self.hint = hint
-        self.mongo = mongo
-        """MongoDB's own error, if it refused the command."""
-        self.servers = servers or {}
-        """The last word of each server, by its address."""
+    As text, the error holds no character that a terminal obeys, even if a server sent some.
+    """
+
+    message: str
+    outcome: Outcome
+    _: KW_ONLY
+    id: str | None = None
+    """The id of the command; `None` if no server was sent it."""
+    code: str | None = None
+    """The code of the server's error; `None` if the client itself gave up."""
+    hint: str | None = None
+    mongo: dict[str, Any] | None = None
+    """MongoDB's own error, if it refused the command, with the types of the package `bson`."""
+    servers: dict[str, str] = field(default_factory=dict)
+    """The last word of each server, by its address."""
 
     def __str__(self) -> str:
         parts = [f"{self.message} (outcome: {self.outcome}{f', id: {self.id}' if self.id else ''})"]
         parts += [self.hint] if self.hint else []
         parts += [f"{address}: {said}" for address, said in self.servers.items()]
-        return "\n  ".join(parts)
+        return "\n  ".join(map(printable, parts))
+
+
+def printable(text: str) -> str:
+    """Escapes the characters of a text that a terminal obeys, or that it does not show, as `\\x1b`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

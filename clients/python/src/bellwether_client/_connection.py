@@ -5,15 +5,18 @@ import contextlib
 from typing import Self
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from ._frames import Frame, hello, parse
+from ._frames import FINAL, Frame, hello, parse
 
 HELLO_LIMIT = 1.0
 """Seconds a server has for `hello_ok`."""
 MAX_REPLY_BYTES = 64 << 20
 """The longest message that is taken. A server sends 17 MiB at most; a later version may send more."""
+
+REFUSALS = {4400, 4401, 4403, 4405, 4406, 4429}
+"""Close codes with which a server refuses this client."""
 
 
 class Lost(Exception):
@@ -28,26 +31,42 @@ class Lost(Exception):
         self.code, self.too_long, self.refused = code, too_long, refused
 
 
+class _Socket(ClientConnection):
+    heard = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = self.loop.time()
+        super().data_received(data)
+
+
+class _Connect(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Follows no redirect: only the list says where the servers are."""
+        return exc
+
+
 class Connection:
-    """A connection that the server has greeted."""
+    """A connection that the server has greeted. It is for one frame and its answer."""
 
     def __init__(self, socket: ClientConnection, greeting: Frame) -> None:
+        assert isinstance(socket, _Socket)
         self._socket = socket
         self.server: str = greeting["server"]
         self.role: str = greeting["role"]
-        self.epoch: int = greeting["epoch"] or 0
-        self.coordinator: Frame = greeting["coordinator"] or {}
+        self.epoch: int = greeting.get("epoch") or 0
+        self.coordinator: Frame = greeting.get("coordinator") or {}
         self.server_time_ms: int = greeting["server_time_ms"]
-        self.max_message_bytes = int(greeting["limits"]["max_message_bytes"])
-        self.max_deadline_ms = int(greeting["limits"]["max_deadline_ms"])
+        self.max_message_bytes: int = greeting["limits"]["max_message_bytes"]
+        self.max_deadline_ms: int = greeting["limits"]["max_deadline_ms"]
 
     @classmethod
     async def open(cls, url: str, cluster: str | None, connect_limit: float) -> Self:
         """Connects within `connect_limit` seconds, and greets the server. Raises `Lost`."""
         try:
             # The server offers no compression. Its own pings are answered by the library.
-            socket = await connect(
+            socket = await _Connect(
                 url,
+                create_connection=_Socket,
                 subprotocols=[Subprotocol("bellwether.v1")],
                 compression=None,
                 open_timeout=connect_limit,
@@ -61,13 +80,13 @@ class Connection:
             status = error.response.status_code
             raise Lost(f"it answers HTTP {status}", refused=status in (403, 421)) from error
         except Exception as error:
-            raise Lost(f"it cannot be reached: {error or 'no answer'}") from error
+            raise Lost(f"it cannot be reached: {str(error) or 'no answer'}") from error
         try:
             async with asyncio.timeout(HELLO_LIMIT):
                 await socket.send(hello(cluster))
                 frame = parse(await socket.recv())
             if frame["type"] == "error":
-                raise Lost(str(frame.get("message")), refused=frame.get("code") == "wrong_cluster")
+                raise Lost(str(frame.get("message")), refused=frame.get("code") in FINAL | {"wrong_cluster"})
             return cls(socket, frame)
         except BaseException as error:
             socket.transport.abort()
@@ -76,37 +95,43 @@ class Connection:
                     raise _lost(error) from error
                 case TimeoutError():
                     raise Lost("it does not greet") from error
-                case ValueError() | KeyError() | TypeError() | OverflowError():
-                    raise Lost(f"it does not speak bellwether.v1: {error}") from error
+                case Exception() if not isinstance(error, Lost):
+                    raise Lost(f"it does not speak bellwether.v1: {error!r}") from error
             raise
 
-    async def exchange(self, frame: str, id: str) -> Frame:
-        """Sends a frame and gives the first that carries its id. Raises `Lost`."""
+    @property
+    def heard(self) -> float:
+        """Gives the time, in seconds by the clock of the event loop, at which the last byte arrived, be it of a pong."""
+        return self._socket.heard
+
+    async def exchange(self, frame: str, id: str, answer_type: str) -> Frame:
+        """Sends a frame and gives the answer to it, an error or a frame of this type. Raises `Lost`."""
         belongs_to_all = None
         try:
             await self._socket.send(frame)
             while True:
                 answer = parse(await self._socket.recv())
-                if answer.get("id") == id and answer["type"] in ("result", "error", "fate"):
+                if answer.get("id") == id and answer["type"] in (answer_type, "error"):
                     return answer
-                if answer["type"] == "error" and "id" not in answer:
+                if answer["type"] == "error" and answer.get("id") is None:
                     belongs_to_all = str(answer.get("message"))
         except ConnectionClosed as error:
             raise _lost(error, belongs_to_all) from error
-        except ValueError as error:
-            raise Lost(str(error)) from error
+        except Exception as error:
+            # The library takes no message of very many fragments. Asked again, the server would send them again.
+            raise Lost(f"its answer cannot be read: {error}", too_long=isinstance(error, WebSocketException)) from error
 
-    async def answers_pings(self) -> None:
-        """Returns when the server has answered a ping. Raises `Lost`."""
-        try:
-            await (await self._socket.ping())
-        except ConnectionClosed as error:
-            raise _lost(error) from error
+    async def ping(self) -> None:
+        """Asks for a sign of life. `heard` changes when it comes."""
+        with contextlib.suppress(ConnectionClosed):
+            await self._socket.ping()
 
     async def close(self) -> None:
         """Says goodbye, and waits 0.25 s at most for the server to do so."""
-        with contextlib.suppress(ConnectionClosed, OSError):
+        try:
             await self._socket.close()
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Ends the connection without a word."""
@@ -119,7 +144,6 @@ def _lost(error: ConnectionClosed, said: str | None = None) -> Lost:
     received = None if too_long else error.rcvd
     code = received.code if received else None
     if said is None:
-        said = (
-            f"it closed the connection with {code} {received.reason}".rstrip() if received else "the connection ended"
-        )
-    return Lost(said, code, too_long=too_long, refused=code in (4403, 4405, 4406))
+        end = f"it closed the connection with {code} {received.reason}" if received else "the connection ended"
+        said = end.rstrip()
+    return Lost(said, code, too_long=too_long, refused=code in REFUSALS)

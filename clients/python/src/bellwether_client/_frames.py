@@ -25,10 +25,16 @@ _BSON: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepre
 
 _READS = {"find", "aggregate", "count", "distinct", "listCollections", "listIndexes"}
 
+# Errors at which a client stops.
+FINAL = {
+    "bad_command", "bad_frame", "command_not_allowed", "id_expired", "id_reused", "mongo", "reply_not_kept",
+    "result_too_large", "too_deep",
+}  # fmt: skip
+
 # The fields of a server's frames that are looked at, where they are not null.
 _FIELDS: dict[str, type] = {
     **dict.fromkeys(["type", "id", "code", "outcome", "message", "hint", "server", "role"], str),
-    **dict.fromkeys(["epoch", "server_time_ms", "retry_after_ms"], int),
+    **dict.fromkeys(["epoch", "server_time_ms", "retry_after_ms", "max_message_bytes", "max_deadline_ms"], int),
     **dict.fromkeys(["coordinator", "limits", "mongo"], dict),
 }
 
@@ -71,9 +77,12 @@ def parse(text: str | bytes) -> Frame:
         raise ValueError("a frame is nested too deeply") from error
     if not isinstance(text, str) or not isinstance(frame, dict) or "type" not in frame:
         raise ValueError("the server sent something that is not a frame")
-    for name, kind in _FIELDS.items():
-        if not isinstance(frame.get(name), kind | None):
-            raise ValueError(f"the server sent a frame with a wrong {name}")  # noqa: TRY004
+    limits = frame.get("limits")
+    for fields in [frame, limits] if isinstance(limits, dict) else [frame]:
+        for name, kind in _FIELDS.items():
+            # Exactly: `True` is an `int`, too.
+            if fields.get(name) is not None and type(fields[name]) is not kind:
+                raise ValueError(f"the server sent a frame with a wrong {name}")
     return frame
 
 

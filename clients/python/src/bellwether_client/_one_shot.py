@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._answer import CommandError, Fate, Outcome, Result
-from ._frames import command_text, decode, only_reads
+from ._frames import Frame, command_text, decode, only_reads
 from ._passing import Passing
 
 
@@ -19,30 +19,31 @@ async def execute(
     """Executes a MongoDB command once, whatever happens to the servers, and gives its reply.
 
     `servers` are all servers of the cluster, nearest first, as `host:port` or `ws://host:port/v1`. `deadline` is the time in
-    seconds for everything. `cluster` is the name of the cluster that is meant, if a wrong one shall be refused. `id` is given
-    only to go on with a command whose outcome is unknown: the command must then be the same.
+    seconds for everything, more than 0. `cluster` is the name of the cluster that is meant, if a wrong one shall be refused.
+    `id` is given only to go on with a command whose outcome is unknown: the command must then be the same.
 
-    Raises `CommandError`, whose `outcome` says what became of the command, and the errors of `bson.encode` for a command that
-    cannot be written. A task that is cancelled leaves the outcome of a write unknown.
+    Raises `CommandError`, whose `outcome` says what became of the command, `ValueError` for wrong arguments, and the errors
+    of `bson.encode` for a command that cannot be written. A task that is cancelled leaves the outcome of a write unknown.
     """
-    text = command_text(command)
     reads = only_reads(command)
+    server, answer = await execute_text(servers, command_text(command), reads, deadline, id, cluster)
+    try:
+        return Result(answer["id"], server, answer["epoch"], answer["replayed"], decode(answer["result"]))
+    except Exception as error:
+        outcome = Outcome.NOT_EXECUTED if reads else Outcome.EXECUTED
+        raise CommandError(f"the reply cannot be read: {error!r}", outcome, id=answer["id"]) from error
+
+
+async def execute_text(
+    servers: Iterable[str], text: str, reads: bool, deadline: float, id: str | None, cluster: str | None
+) -> tuple[str, Frame]:
+    """Executes a command that is one JSON object as text. Gives the id of the server that answered, and its `result`."""
 
     def frame(id: str, deadline_ms: int) -> str:
         # The text of the command stands in the frame as it is: its fields keep their order.
         return f'{{"type":"command","id":"{id}","deadline_ms":{deadline_ms},"command":{text}}}'
 
-    passing = Passing(servers, frame, deadline, cluster=cluster, id=id, reads=reads)
-    server, answer = await passing.run()
-    if answer["type"] != "result":
-        outcome = Outcome.NOT_EXECUTED if reads else Outcome.UNKNOWN
-        raise CommandError(f"{server} answered the command with a {answer['type']}", outcome, id=answer.get("id"))
-    try:
-        reply = decode(answer["result"])
-        return Result(answer["id"], server, answer["epoch"], answer["replayed"], reply)
-    except Exception as error:
-        outcome = Outcome.NOT_EXECUTED if reads else Outcome.EXECUTED
-        raise CommandError(f"the reply cannot be read: {error}", outcome, id=answer.get("id")) from error
+    return await Passing(servers, frame, "result", deadline, cluster, id, reads).run()
 
 
 async def ask(servers: Iterable[str], id: str, deadline: float = 30.0, *, cluster: str | None = None) -> Fate:
@@ -50,15 +51,15 @@ async def ask(servers: Iterable[str], id: str, deadline: float = 30.0, *, cluste
 
     The arguments are those of `execute`. An answer `NOT_EXECUTED` is final once the deadline of the last try is over.
 
-    Raises `CommandError` with the outcome `UNKNOWN` if nobody could say.
+    Raises `CommandError` with the outcome `UNKNOWN` if nobody could say, and `ValueError` for wrong arguments.
     """
 
     def frame(id: str, deadline_ms: int) -> str:
         return f'{{"type":"outcome","id":"{id}","deadline_ms":{deadline_ms}}}'
 
-    _, answer = await Passing(servers, frame, deadline, cluster=cluster, id=id).run()
+    _, answer = await Passing(servers, frame, "fate", deadline, cluster, id).run()
     try:
-        reply = decode(answer["result"]) if "result" in answer else None
+        reply = decode(answer["result"]) if answer.get("result") is not None else None
         return Fate(id, Outcome(answer["outcome"]), answer.get("epoch"), reply)
     except Exception as error:
-        raise CommandError(f"the answer cannot be read: {error}", Outcome.UNKNOWN, id=id) from error
+        raise CommandError(f"the answer cannot be read: {error!r}", Outcome.UNKNOWN, id=id) from error
