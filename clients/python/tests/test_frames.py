@@ -64,16 +64,25 @@ class Addresses(TestCase):
         for server, url in [
             ("127.0.0.1:7001", "ws://127.0.0.1:7001/v1"),
             ("LOCALHOST:7001", "ws://localhost:7001/v1"),
+            ("WS://Db_1.example:7001/", "ws://db_1.example:7001/v1"),
             ("[::1]:7001", "ws://[::1]:7001/v1"),
             ("wss://db.example", "wss://db.example:443/v1"),
             ("ws://h:1/s1/v1", "ws://h:1/s1/v1"),
         ]:
             self.assertEqual(address(server), url)
 
-    def test_what_is_none_is_refused(self) -> None:
-        for server in ["", "http://a", "ws://", ":7001", "h:port", "h:70000"]:
-            with self.subTest(server), self.assertRaises(ValueError):
-                address(server)
+    def test_an_error_names_what_is_wrong(self) -> None:
+        for problem, servers in {
+            "the scheme must be ws or wss": ["http://a:1", "://a:1"],
+            "the host is missing": ["", ":7001", "ws://", "ws://:1", "/v1"],
+            "the host is not a name or an address": ["a b:1", "a\n:1", "user:password@a:1", "[a]:1", "::1:1", "ä:1"],
+            "the port is missing": ["a", "[::1]", "a/v1"],
+            "the port is not a number from 1 to 65535": ["a:0", "a:99999", "a:-1", "a:", "a:x", "a:1 ", "a:1?x", "a:١"],
+            "the path holds a character that is not allowed there": ["ws://a/v1?x=1", "a:1/#x", "a:1/ ", "a:1/ä"],
+        }.items():
+            for server in servers:
+                with self.subTest(server), self.assertRaisesRegex(ValueError, f"{problem}; write host:port or"):
+                    address(server)
 
     def test_ids_are_in_the_order_of_their_time(self) -> None:
         self.assertLess(make_id(1), make_id(2))

@@ -318,7 +318,7 @@ class Nonsense(ScriptedTestCase):
         for deadline in (0.0, -1.0, float("inf"), float("nan")):
             with self.subTest(deadline), self.assertRaisesRegex(ValueError, "deadline"):
                 await execute(["127.0.0.1:1"], INSERT, deadline)
-        lists: list[list[str] | str] = [[], "127.0.0.1:1"]
+        lists: list[list[str] | str] = [[], "127.0.0.1:1", ["127.0.0.1:0"]]
         for servers in lists:
             with self.subTest(servers), self.assertRaisesRegex(ValueError, "server"):
                 await execute(servers, INSERT)

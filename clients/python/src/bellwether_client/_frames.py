@@ -1,10 +1,10 @@
 """Frames of `bellwether.v1`, as text and as values."""
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import bson
@@ -22,6 +22,10 @@ JSON = json_util.JSONOptions(
     tz_aware=True,
 )
 _BSON: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+
+_HOST = re.compile(r"\[[0-9a-f.:]*:[0-9a-f.:]*\]|[\w.-]+", re.ASCII | re.IGNORECASE)
+_PORT = re.compile(r"[0-9]{1,5}")
+_PATH = re.compile(r"[\w!$%&'()*+,\-./:;=@~]*", re.ASCII)
 
 _READS = {"find", "aggregate", "count", "distinct", "listCollections", "listIndexes"}
 
@@ -108,10 +112,20 @@ def address(server: str) -> str:
 
     Raises `ValueError` for a text that is no address.
     """
-    parts = urlsplit(server if "://" in server else f"ws://{server}")
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError(f"{server!r} is not the address of a server: write host:port or ws://host:port/v1")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = parts.port or (443 if parts.scheme == "wss" else 80)
-    path = parts.path if parts.path not in ("", "/") else "/v1"
-    return f"{parts.scheme}://{host}:{port}{path}"
+    scheme, _, rest = (server if "://" in server else f"ws://{server}").partition("://")
+    scheme = scheme.lower()
+    authority, _, path = rest.partition("/")
+    has_port = authority.rfind(":") > authority.rfind("]")
+    host, _, port = authority.rpartition(":") if has_port else (authority, "", "443" if scheme == "wss" else "80")
+    needed = {
+        "the scheme must be ws or wss": scheme in ("ws", "wss"),
+        "the host is missing": host,
+        "the host is not a name or an address": _HOST.fullmatch(host),
+        "the port is missing": has_port or "://" in server,
+        "the port is not a number from 1 to 65535": _PORT.fullmatch(port) and 0 < int(port) < 65_536,
+        "the path holds a character that is not allowed there": _PATH.fullmatch(path),
+    }
+    if problem := next((problem for problem, is_met in needed.items() if not is_met), None):
+        form = "write host:port or ws://host:port/v1"
+        raise ValueError(f"{server!r} is not the address of a server: {problem}; {form}")
+    return f"{scheme}://{host.lower()}:{int(port)}/{path or 'v1'}"
