@@ -9,7 +9,7 @@ from uuid import UUID
 
 import bson
 from bson import json_util
-from bson.binary import UuidRepresentation
+from bson.binary import UUID_SUBTYPE, Binary, UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 
 Frame = dict[str, Any]
@@ -17,11 +17,12 @@ Frame = dict[str, Any]
 # A reply may hold dates that `datetime` cannot: they come as `bson.datetime_ms.DatetimeMS`.
 JSON = json_util.JSONOptions(
     json_mode=json_util.JSONMode.CANONICAL,
-    uuid_representation=UuidRepresentation.STANDARD,
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     tz_aware=True,
 )
-_BSON: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+_WRITES: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+_EXACT: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
 
 _HOST = re.compile(r"\[[0-9a-f.:]*:[0-9a-f.:]*\]|[\w.-]+", re.ASCII | re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -44,18 +45,29 @@ _FIELDS: dict[str, type] = {
 
 
 def command_text(command: Mapping[str, Any]) -> str:
-    """Writes a command in canonical Extended JSON, its fields in their order.
+    """Writes a command in Extended JSON, its fields in their order.
+
+    A dictionary that is a value in Extended JSON, such as `{"$oid": "…"}` or `{"$uuid": "…"}`, is written as it is.
 
     Raises `bson.errors.BSONError`, `OverflowError`, `TypeError` or `ValueError` for a command that cannot be written: one
-    with a value that BSON does not have, such as a set, a key that is no text or an integer of more than 64 bits, and one
-    that Extended JSON cannot say, such as a document with a field `$oid`.
+    with a value that BSON does not have, such as a set, a key that is no text or an integer of more than 64 bits.
     """
-    # The JSON writer alone would turn a key such as 1 into "1", and would write integers of any size.
-    meant = bson.encode(command, codec_options=_BSON)
-    text = json_util.dumps(command, json_options=JSON, ensure_ascii=False, separators=(",", ":"))
-    if bson.encode(decode(json.loads(text)), codec_options=_BSON) != meant:
-        raise ValueError("the command has a field that Extended JSON takes for a type, such as $oid or $date")
-    return text
+    try:
+        # BSON decides the type of each value, as it does for PyMongo. The JSON writer alone would turn a key such as 1
+        # into "1", and would write integers of any size.
+        exact = bson.decode(bson.encode(command, codec_options=_WRITES), codec_options=_EXACT)
+        return json.dumps(_extended(exact), ensure_ascii=False, separators=(",", ":"))
+    except RecursionError as error:
+        raise ValueError("the command is nested too deeply: 100 levels are the most") from error
+
+
+def _extended(value: Any) -> Any:
+    """Gives what `json` writes as Extended JSON. An integer stays one, since `$timestamp` and `$minKey` take no other."""
+    if isinstance(value, dict):
+        return {field: _extended(inner) for field, inner in value.items()}
+    if isinstance(value, list):
+        return [_extended(inner) for inner in value]
+    return value if type(value) in (str, int, bool, type(None)) else json_util.default(value, JSON)
 
 
 def only_reads(command: Mapping[str, Any]) -> bool:
@@ -91,10 +103,25 @@ def parse(text: str | bytes) -> Frame:
 
 
 def decode(value: Any) -> Any:
-    """Gives the values of the package `bson` for a value in canonical Extended JSON."""
-    if isinstance(value, dict):
-        return json_util.object_hook({field: decode(inner) for field, inner in value.items()}, JSON)
-    return [decode(inner) for inner in value] if isinstance(value, list) else value
+    """Gives the values of the package `bson` for a value in canonical Extended JSON.
+
+    An object that only looks like a type, such as `{"$date": null}`, stays a dictionary.
+    """
+    if isinstance(value, list):
+        return [decode(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    fields = {field: decode(inner) for field, inner in value.items()}
+    # These make no type in the canonical form. A validator, for example, holds the operator `$regex`.
+    if "$regex" in fields or "$uuid" in fields:
+        return fields
+    try:
+        made = json_util.object_hook(fields.copy(), JSON)
+    except Exception:  # noqa: BLE001  `bson` raises many kinds for what is not the type.
+        return fields
+    # The package refuses a UUID that is not 16 bytes long. MongoDB does not.
+    is_uuid = isinstance(made, Binary) and made.subtype == UUID_SUBTYPE and len(made) == 16
+    return made.as_uuid() if is_uuid else made
 
 
 def make_id(time_ms: int) -> str:
