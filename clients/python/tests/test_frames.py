@@ -11,7 +11,7 @@ import bson
 import bson.datetime_ms
 from bson import json_util
 
-from bellwether_client._frames import address, command_text, decode, make_id, parse
+from bellwether_client._frames import address, check_text, command_text, decode, make_id, parse
 
 
 class Values(TestCase):
@@ -107,6 +107,10 @@ class Values(TestCase):
             binary = bson.Binary(data, subtype)
             came = decode(json.loads(command_text({"v": binary})))["v"]
             self.assertEqual((came, came.subtype), (binary, subtype))
+
+    def test_a_text_is_checked_and_not_read(self) -> None:
+        digits = "1" * 5000
+        self.assertEqual(check_text(f'{{"a":{digits},"b":1e999}}'), {"a": digits, "b": "1e999"})
 
     def test_a_frame_that_is_none_is_refused(self) -> None:
         texts: list[str | bytes] = ["", "[]", "1", '{"type":1}', "[" * 100_000, b'{"type":"result"}']

@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Never
 from uuid import UUID
 
 import bson
@@ -15,7 +15,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 Frame = dict[str, Any]
 
 # A reply may hold dates that `datetime` cannot: they come as `bson.datetime_ms.DatetimeMS`.
-JSON = json_util.JSONOptions(
+_JSON = json_util.JSONOptions(
     json_mode=json_util.JSONMode.CANONICAL,
     uuid_representation=UuidRepresentation.UNSPECIFIED,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
@@ -67,7 +67,27 @@ def _extended(value: Any) -> Any:
         return {field: _extended(inner) for field, inner in value.items()}
     if isinstance(value, list):
         return [_extended(inner) for inner in value]
-    return value if type(value) in (str, int, bool, type(None)) else json_util.default(value, JSON)
+    return value if type(value) in (str, int, bool, type(None)) else json_util.default(value, _JSON)
+
+
+def check_text(text: str) -> Mapping[str, Any]:
+    """Gives the fields of a command that is written in Extended JSON, without their types.
+
+    Raises `ValueError` if the text is not one JSON object in UTF-8. Everything else is the server's to judge.
+    """
+
+    def refuse(constant: str) -> Never:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        # Numbers of any size are the server's to judge.
+        fields = json.loads(text, parse_int=str, parse_float=str, parse_constant=refuse)
+        text.encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the command is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ValueError("the command is not a JSON object")  # noqa: TRY004
+    return fields
 
 
 def only_reads(command: Mapping[str, Any]) -> bool:
@@ -116,7 +136,7 @@ def decode(value: Any) -> Any:
     if "$regex" in fields or "$uuid" in fields:
         return fields
     try:
-        made = json_util.object_hook(fields.copy(), JSON)
+        made = json_util.object_hook(fields.copy(), _JSON)
     except Exception:  # noqa: BLE001  `bson` raises many kinds for what is not the type.
         return fields
     # The package refuses a UUID that is not 16 bytes long. MongoDB does not.
