@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from typing import Any
 
-from .scripted import ScriptedTestCase, Server, error, result
+from .scripted import ScriptedTestCase, Server, error, result, says
 
 FIND = '{"find": "notes"}'
 
@@ -71,6 +71,14 @@ class Terminal(ScriptedTestCase):
             status, out, err = await self.run_program("--servers", url, *wrong)
             self.assertEqual((status, out), (2, ""))
             self.assertTrue(all(line.isprintable() for line in err.split("\n")), err)
+
+    async def test_the_exit_status_says_what_became_of_the_command(self) -> None:
+        insert = '{"insert": "notes", "documents": [{}]}'
+        answers = [(error("mongo"), 1), (says("result", epoch=1), 3), (error("mongo", "unknown"), 4)]
+        for answer, expected in answers:
+            [url] = await self.start(Server("s1", answer))
+            status, out, err = await self.run_program("--servers", url, insert)
+            self.assertEqual((status, out), (expected, ""), err)
 
     async def test_a_reply_that_nobody_reads_was_executed(self) -> None:
         [url] = await self.start(Server("s1", result()))

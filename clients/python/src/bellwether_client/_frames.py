@@ -40,7 +40,8 @@ FINAL = {
 _FIELDS: dict[str, type] = {
     **dict.fromkeys(["type", "id", "code", "outcome", "message", "hint", "server", "role"], str),
     **dict.fromkeys(["epoch", "server_time_ms", "retry_after_ms", "max_message_bytes", "max_deadline_ms"], int),
-    **dict.fromkeys(["coordinator", "limits", "mongo"], dict),
+    **dict.fromkeys(["coordinator", "limits", "mongo", "result"], dict),
+    "replayed": bool,
 }
 
 

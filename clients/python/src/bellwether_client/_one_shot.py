@@ -27,23 +27,27 @@ async def execute(
     """
     reads = only_reads(command)
     server, answer = await execute_text(servers, command_text(command), reads, deadline, id, cluster)
-    try:
-        return Result(answer["id"], server, answer["epoch"], answer["replayed"], decode(answer["result"]))
-    except Exception as error:
-        outcome = Outcome.NOT_EXECUTED if reads else Outcome.EXECUTED
-        raise CommandError(f"the reply cannot be read: {error!r}", outcome, id=answer["id"]) from error
+    return Result(answer["id"], server, answer["epoch"], answer["replayed"], decode(answer["result"]))
 
 
 async def execute_text(
     servers: Iterable[str], text: str, reads: bool, deadline: float, id: str | None, cluster: str | None
 ) -> tuple[str, Frame]:
-    """Executes a command that is one JSON object as text. Gives the id of the server that answered, and its `result`."""
+    """Executes a command that is one JSON object as text. Gives the id of the server that answered, and its `result`.
+
+    Raises `CommandError`, and `ValueError` for wrong arguments.
+    """
 
     def frame(id: str, deadline_ms: int) -> str:
         # The text of the command stands in the frame as it is: its fields keep their order.
         return f'{{"type":"command","id":"{id}","deadline_ms":{deadline_ms},"command":{text}}}'
 
-    return await Passing(servers, frame, "result", deadline, cluster, id, reads).run()
+    server, answer = await Passing(servers, frame, "result", deadline, cluster, id, reads).run()
+    if missing := {"epoch", "replayed", "result"} - {name for name in answer if answer[name] is not None}:
+        outcome = Outcome.NOT_EXECUTED if reads else Outcome.EXECUTED
+        problem = f"the reply of {server} cannot be read: it has no {', '.join(sorted(missing))}"
+        raise CommandError(problem, outcome, id=answer["id"])
+    return server, answer
 
 
 async def ask(servers: Iterable[str], id: str, deadline: float = 30.0, *, cluster: str | None = None) -> Fate:

@@ -114,7 +114,12 @@ class Passing:
         # An id that is handed in was sent before, and nobody knows with which end.
         self._unsettled = self.id is not None
         self._may_make_another = self.id is None
-        self.id = None if self.id is None else str(UUID(self.id))
+        if self.id is not None:
+            try:
+                self.id = str(UUID(self.id))
+            except ValueError as error:
+                form = "give the UUID that an earlier error named, or that make_id made"
+                raise ValueError(f"{self.id!r} is not the id of a command: {form}") from error
 
     async def run(self) -> tuple[str, Frame]:
         """Gives the id of the server that answered, and its answer. Raises `CommandError`."""
