@@ -189,6 +189,7 @@ class Outcomes(ScriptedTestCase):
         with self.assertRaises(CommandError) as caught:
             await execute(await self.start(Server("s1", error("mongo", mongo=told))), INSERT)
         self.assertEqual(caught.exception.mongo, {"code": 11000, "index": 0, "keyValue": {"_id": 5}})
+        self.assertIn("'keyValue': {'_id': 5}", str(caught.exception))
 
     async def test_an_error_of_a_later_version_is_treated_by_its_outcome(self) -> None:
         self.assertEqual(await self.outcome(Server("s1", error("later", "unknown"))), Outcome.UNKNOWN)

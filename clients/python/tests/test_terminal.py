@@ -13,13 +13,13 @@ FIND = '{"find": "notes"}'
 
 
 class Terminal(ScriptedTestCase):
-    async def run_program(self, *arguments: str, stdout: int = PIPE) -> tuple[int | None, str, str]:
+    async def run_program(self, *arguments: str, stdout: int = PIPE, stderr: int = PIPE) -> tuple[int | None, str, str]:
         """Gives the exit status, and what the program prints to standard output and standard error."""
         program = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bellwether_client", *arguments, stdin=DEVNULL, stdout=stdout, stderr=PIPE
+            sys.executable, "-m", "bellwether_client", *arguments, stdin=DEVNULL, stdout=stdout, stderr=stderr
         )
         out, err = await program.communicate()
-        return program.returncode, (out or b"").decode(), err.decode()
+        return program.returncode, (out or b"").decode(), (err or b"").decode()
 
     async def test_the_text_is_sent_as_it_is(self) -> None:
         texts = [
@@ -80,10 +80,13 @@ class Terminal(ScriptedTestCase):
             status, out, err = await self.run_program("--servers", url, insert)
             self.assertEqual((status, out), (expected, ""), err)
 
-    async def test_a_reply_that_nobody_reads_was_executed(self) -> None:
-        [url] = await self.start(Server("s1", result()))
+    async def test_an_output_that_nobody_reads_changes_no_outcome(self) -> None:
+        [url] = await self.start(Server("s1", result(), error("mongo", "unknown")))
         reading, writing = os.pipe()
         os.close(reading)
         self.addCleanup(os.close, writing)
         status, _, err = await self.run_program("--servers", url, FIND, stdout=writing)
         self.assertEqual((status, err), (3, ""))
+        insert = '{"insert": "notes", "documents": [{}]}'
+        status, out, _ = await self.run_program("--servers", url, insert, stderr=writing)
+        self.assertEqual((status, out), (4, ""))

@@ -5,7 +5,7 @@ import asyncio
 import json
 import os
 import sys
-from typing import Never
+from typing import Never, TextIO
 
 from ._answer import CommandError, Outcome, printable
 from ._frames import check_text, only_reads
@@ -36,17 +36,25 @@ def main() -> int:
         _, answer = asyncio.run(execute_text(servers, text, reads, given.deadline, given.id, given.cluster))
         # No string holds a character that a terminal obeys: `json` escapes all but the last of ASCII.
         reply = json.dumps(answer["result"]).replace("\x7f", "\\u007f")
-        print(reply, flush=True)
+        return 0 if _print(reply, sys.stdout) else 3
     except CommandError as error:
-        print(error, file=sys.stderr)
+        _print(str(error), sys.stderr)
         return {Outcome.NOT_EXECUTED: 1, Outcome.EXECUTED: 3, Outcome.UNKNOWN: 4}[error.outcome]
     except ValueError as error:
         parser.error(str(error))
+
+
+def _print(text: str, stream: TextIO | None) -> bool:
+    """Prints a line. Returns `False` if nobody reads the stream."""
+    if stream is None:
+        return False
+    try:
+        print(text, file=stream, flush=True)
     except OSError:
-        # Nobody reads the reply. At its end, Python would try once more to write what it has kept.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 3
-    return 0
+        # At its end, Python would try once more to write what it has kept.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True
 
 
 if __name__ == "__main__":

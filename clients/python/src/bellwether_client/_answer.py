@@ -64,6 +64,7 @@ class CommandError(Exception):
     def __str__(self) -> str:
         parts = [f"{self.message} (outcome: {self.outcome}{f', id: {self.id}' if self.id else ''})"]
         parts += [self.hint] if self.hint else []
+        parts += [f"MongoDB says {self.mongo}"] if self.mongo else []
         parts += [f"{address}: {said}" for address, said in self.servers.items()]
         return "\n  ".join(map(printable, parts))
 
