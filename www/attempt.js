@@ -137,10 +137,10 @@ export class Attempt {
     this.#keep(now, { outcome: "executed", ms: Math.round(took), server: verdicts.nameOf(executed) }, executed.server);
   }
 
-  #learnt(now, fate) {
-    showVerdict(verdicts.fate(fate, now.command));
-    if (fate.resultText !== undefined) this.#reply.show(now.command, fate.resultText);
-    this.#keep(now, { outcome: fate.outcome, server: fate.outcome === "executed" ? verdicts.nameOf(fate) : undefined }, fate.server);
+  #learnt(now, outcomeResult) {
+    showVerdict(verdicts.outcomeResult(outcomeResult, now.command));
+    if (outcomeResult.resultText !== undefined) this.#reply.show(now.command, outcomeResult.resultText);
+    this.#keep(now, { outcome: outcomeResult.outcome, server: outcomeResult.outcome === "executed" ? verdicts.nameOf(outcomeResult) : undefined }, outcomeResult.server);
   }
 
   #failed(now, error) {

@@ -22,7 +22,7 @@ export function executed(answer, took) {
     "This is the reply of its first execution. It was not executed again.");
 }
 
-export function fate(answer, command) {
+export function outcomeResult(answer, command) {
   const { outcome, epoch, resultText } = answer;
   const by = nameOf(answer);
   if (outcome === "executed") {

@@ -163,11 +163,11 @@ async fn an_id_is_answered_as_it_was_sent() -> Result<()> {
     connection
         .send_text(ClientFrame::Outcome(query).to_json())
         .await?;
-    let ServerFrame::Fate(fate) = connection.receive().await? else {
-        bail!("expected a fate");
+    let ServerFrame::OutcomeResult(outcome_result) = connection.receive().await? else {
+        bail!("expected an outcome_result");
     };
     assert_eq!(
-        (fate.id.text(), fate.outcome),
+        (outcome_result.id.text(), outcome_result.outcome),
         (capital.text(), Outcome::Executed)
     );
     Ok(())

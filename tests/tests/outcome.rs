@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_client::native::Native;
 use bellwether_client::{OneShot, Outcome};
-use bellwether_protocol::{CommandFate, CommandId, ErrorCode, ErrorFrame, ServerFrame};
+use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, OutcomeResult, ServerFrame};
 use bellwether_tests::{Cluster, Connection, FailPoint, ReplicaSet, mint};
 use bson::doc;
 
@@ -19,7 +19,7 @@ async fn every_coordinator_tells_what_became_of_a_command() -> Result<()> {
     let (mut connection, hello) = Connection::greeted(&cluster.servers[first.coordinator].url()).await?;
     let id = mint(hello.server_time_ms);
 
-    let before = fate(&mut connection, id).await?;
+    let before = outcome_result(&mut connection, id).await?;
     assert_eq!((before.outcome, before.epoch), (Outcome::NotExecuted, None));
     assert!(before.result.is_none());
 
@@ -27,7 +27,7 @@ async fn every_coordinator_tells_what_became_of_a_command() -> Result<()> {
     let ServerFrame::Result(result) = connection.receive().await? else {
         bail!("it was not executed");
     };
-    let after = fate(&mut connection, id).await?;
+    let after = outcome_result(&mut connection, id).await?;
     assert_eq!(
         (after.outcome, after.epoch),
         (Outcome::Executed, Some(first.epoch))
@@ -47,14 +47,14 @@ async fn every_coordinator_tells_what_became_of_a_command() -> Result<()> {
         .await?;
     ensure!(matches!(connection.receive().await?, ServerFrame::Error(_)));
     assert_eq!(
-        fate(&mut connection, refused).await?.outcome,
+        outcome_result(&mut connection, refused).await?.outcome,
         Outcome::NotExecuted
     );
 
     // A follower does not know, and says who does.
     let follower = (first.coordinator + 1) % cluster.servers.len();
     let (mut elsewhere, _) = Connection::greeted(&cluster.servers[follower].url()).await?;
-    let error = no_fate(&mut elsewhere, id).await?;
+    let error = no_outcome_result(&mut elsewhere, id).await?;
     assert_eq!(
         (error.code, error.outcome),
         (ErrorCode::NotCoordinator, Outcome::Unknown)
@@ -62,7 +62,7 @@ async fn every_coordinator_tells_what_became_of_a_command() -> Result<()> {
     assert!(error.coordinator.is_some());
 
     // Nobody knows any more what became of an id this old.
-    let error = no_fate(&mut connection, mint(1_000_000_000_000)).await?;
+    let error = no_outcome_result(&mut connection, mint(1_000_000_000_000)).await?;
     assert_eq!(
         (error.code, error.outcome),
         (ErrorCode::IdExpired, Outcome::Unknown)
@@ -102,18 +102,26 @@ async fn while_a_command_waits_or_runs_it_is_not_called_executed() -> Result<()>
     connection.command(waits, INSERT).await?;
     other.ask(runs).await?;
 
-    let mut fates = Vec::new();
+    let mut outcome_results = Vec::new();
     for _ in 0..2 {
-        fates.push(told(other.receive().await?)?);
+        outcome_results.push(told(other.receive().await?)?);
     }
-    let of = |id: CommandId| fates.iter().find(|fate| fate.id == id).map(|fate| fate.outcome);
+    let of = |id: CommandId| {
+        outcome_results
+            .iter()
+            .find(|outcome_result| outcome_result.id == id)
+            .map(|outcome_result| outcome_result.outcome)
+    };
     // Questions are answered after the batch in hand, so the one that ran is known.
     assert_eq!(of(runs), Some(Outcome::Executed));
     ensure!(of(waits).is_some());
     for _ in 0..2 {
         ensure!(matches!(connection.receive().await?, ServerFrame::Result(_)));
     }
-    assert_eq!(fate(&mut other, waits).await?.outcome, Outcome::Executed);
+    assert_eq!(
+        outcome_result(&mut other, waits).await?.outcome,
+        Outcome::Executed
+    );
     Ok(())
 }
 
@@ -153,19 +161,19 @@ async fn an_unknown_outcome_is_settled_by_asking() -> Result<()> {
     Ok(())
 }
 
-async fn fate(connection: &mut Connection, id: CommandId) -> Result<CommandFate> {
+async fn outcome_result(connection: &mut Connection, id: CommandId) -> Result<OutcomeResult> {
     connection.ask(id).await?;
     told(connection.receive().await?)
 }
 
-fn told(frame: ServerFrame) -> Result<CommandFate> {
+fn told(frame: ServerFrame) -> Result<OutcomeResult> {
     match frame {
-        ServerFrame::Fate(fate) => Ok(fate),
-        other => bail!("expected a fate, not {other:?}"),
+        ServerFrame::OutcomeResult(outcome_result) => Ok(outcome_result),
+        other => bail!("expected an outcome_result, not {other:?}"),
     }
 }
 
-async fn no_fate(connection: &mut Connection, id: CommandId) -> Result<ErrorFrame> {
+async fn no_outcome_result(connection: &mut Connection, id: CommandId) -> Result<ErrorFrame> {
     connection.ask(id).await?;
     match connection.receive().await? {
         ServerFrame::Error(error) => Ok(error),

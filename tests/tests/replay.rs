@@ -85,12 +85,12 @@ async fn what_waits_here_is_not_denied() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let mut settings = Settings::default();
     settings.batch = 1;
-    let s1 = Coordinator::start_with(&set, "app_fate", settings).await?;
+    let s1 = Coordinator::start_with(&set, "app_outcome", settings).await?;
     s1.reply(r#"{"insert":"effects","documents":[{"key":"first"}]}"#)
         .await?;
 
     let commits = FailPoint::on(set.client(), "hangBeforeCommitingTxn", doc! {}).await?;
-    let look_ups = doc! { "ns": "app_fate_bellwether.ledger", "commands": ["aggregate", "find"] };
+    let look_ups = doc! { "ns": "app_outcome_bellwether.ledger", "commands": ["aggregate", "find"] };
     let look_ups = FailPoint::on(set.client(), "waitAfterCommandFinishesExecution", look_ups).await?;
     let (sender, asker) = (SourceId::new(), SourceId::new());
     let insert = |n: usize| parse(&append(&format!("{n}"), 0));
@@ -100,7 +100,7 @@ async fn what_waits_here_is_not_denied() -> Result<()> {
     // Sources take turns, so the question is between these two.
     let between = s1.pipeline.submit(sender, new_id(), insert(2)?, in_a_while())?;
     let command = s1.pipeline.submit(sender, id, insert(1)?, in_a_while())?;
-    let fate = s1.pipeline.outcome(asker, id, in_a_while())?;
+    let outcome_result = s1.pipeline.outcome(asker, id, in_a_while())?;
     commits.off().await?;
     before.await??;
     between.await??;
@@ -108,10 +108,13 @@ async fn what_waits_here_is_not_denied() -> Result<()> {
     command.await??;
     look_ups.off().await?;
 
-    let fate = fate.await??;
-    ensure!(fate.outcome != Outcome::NotExecuted, "it was executed: {fate:?}");
-    let fate = s1.pipeline.outcome(asker, id, in_a_while())?.await??;
-    assert_eq!(fate.outcome, Outcome::Executed);
+    let outcome_result = outcome_result.await??;
+    ensure!(
+        outcome_result.outcome != Outcome::NotExecuted,
+        "it was executed: {outcome_result:?}"
+    );
+    let outcome_result = s1.pipeline.outcome(asker, id, in_a_while())?.await??;
+    assert_eq!(outcome_result.outcome, Outcome::Executed);
     Ok(())
 }
 

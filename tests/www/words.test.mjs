@@ -89,16 +89,16 @@ test("what MongoDB refused is counted from one", () => {
   assert.equal(hint, "It was command 1 of the list. It was entry 2 of the command.");
 });
 
-test("a fate in words", () => {
-  const fate = (more) => ({ server: "ws://a:1/v1", tries: [{ url: "ws://a:1/v1", server: "s1" }], ...more });
-  const done = verdicts.fate(fate({ outcome: "executed", epoch: 3, resultText: "{}" }), '{"insert":"c"}');
+test("an outcome in words", () => {
+  const outcomeResult = (more) => ({ server: "ws://a:1/v1", tries: [{ url: "ws://a:1/v1", server: "s1" }], ...more });
+  const done = verdicts.outcomeResult(outcomeResult({ outcome: "executed", epoch: 3, resultText: "{}" }), '{"insert":"c"}');
   assert.equal(done.reason, "s1 says: it was executed in epoch 3.");
   assert.deepEqual(done.again, []);
-  const read = verdicts.fate(fate({ outcome: "not_executed" }), '{"find":"c"}');
+  const read = verdicts.outcomeResult(outcomeResult({ outcome: "not_executed" }), '{"find":"c"}');
   assert.match(read.hint, /only read/);
   assert.deepEqual(read.again, []);
-  assert.match(verdicts.fate(fate({ outcome: "not_executed" }), '{"insert":"c"}').hint, /same id/);
-  assert.equal(verdicts.fate(fate({ outcome: "unknown" }), "{}").outcome, "unknown");
+  assert.match(verdicts.outcomeResult(outcomeResult({ outcome: "not_executed" }), '{"insert":"c"}').hint, /same id/);
+  assert.equal(verdicts.outcomeResult(outcomeResult({ outcome: "unknown" }), "{}").outcome, "unknown");
 });
 
 test("a link holds the command and nothing else, and gives it back as it was", () => {

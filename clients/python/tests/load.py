@@ -42,10 +42,10 @@ async def client(number: int, servers: list[str], stop: asyncio.Event) -> None:
 
 async def settle(servers: list[str], command: dict[str, Any], id: str, told: list[str]) -> None:
     """Asks what became of a command, and executes it if it was not executed."""
-    fate = await ask(servers, id, PATIENT)
-    told.append(f"asked: {fate.outcome}")
+    outcome_result = await ask(servers, id, PATIENT)
+    told.append(f"asked: {outcome_result.outcome}")
     result = await execute(servers, command, PATIENT, id=id)
-    if fate.outcome is Outcome.EXECUTED and not result.replayed:
+    if outcome_result.outcome is Outcome.EXECUTED and not result.replayed:
         raise SystemExit(f"{id} was executed, and then once more: {told}")
 
 

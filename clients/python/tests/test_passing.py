@@ -336,10 +336,10 @@ class Asking(ScriptedTestCase):
     ID = "01a202eb-d594-7f1c-81ad-fe9a6f53dd9f"
 
     async def test_what_became_of_a_command(self) -> None:
-        executed = says("fate", outcome="executed", epoch=7, result={"n": {"$numberInt": "1"}})
-        s1 = Server("s1", says("fate", outcome="unknown"), executed)
-        fate = await ask(await self.start(s1), self.ID)
-        self.assertEqual((fate.outcome, fate.epoch, fate.reply), (Outcome.EXECUTED, 7, {"n": 1}))
+        executed = says("outcome_result", outcome="executed", epoch=7, result={"n": {"$numberInt": "1"}})
+        s1 = Server("s1", says("outcome_result", outcome="unknown"), executed)
+        outcome_result = await ask(await self.start(s1), self.ID)
+        self.assertEqual((outcome_result.outcome, outcome_result.epoch, outcome_result.reply), (Outcome.EXECUTED, 7, {"n": 1}))
         self.assertEqual([frame["type"] for frame in s1.frames], ["outcome", "outcome"])
 
     async def test_an_error_says_nothing_about_the_command(self) -> None:

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use bellwether_protocol::{
-    CommandFate, CommandId, CommandResult, ErrorFrame, FrameError, HelloOk, ServerFrame, WhatNext,
+    CommandId, CommandResult, ErrorFrame, FrameError, HelloOk, OutcomeResult, ServerFrame, WhatNext,
 };
 use futures_util::future::{Either, pending, select};
 
@@ -64,7 +64,7 @@ pub enum Reply {
     /// To a command.
     Result(CommandResult),
     /// To the question what became of one.
-    Fate(CommandFate),
+    OutcomeResult(OutcomeResult),
 }
 
 /// Does what there is to do. One function for every task: the futures under way have one type, so they can be
@@ -149,7 +149,9 @@ fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> 
         Ok(ServerFrame::Result(result)) if id == Some(result.id) => {
             Done::Replied(Box::new(Reply::Result(result)))
         }
-        Ok(ServerFrame::Fate(fate)) if id == Some(fate.id) => Done::Replied(Box::new(Reply::Fate(fate))),
+        Ok(ServerFrame::OutcomeResult(outcome_result)) if id == Some(outcome_result.id) => {
+            Done::Replied(Box::new(Reply::OutcomeResult(outcome_result)))
+        }
         Ok(ServerFrame::Error(frame)) if answers(&frame, id) => {
             let frame = Arc::new(frame);
             return Some(Err(match id {

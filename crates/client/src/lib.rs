@@ -56,7 +56,7 @@ pub use attempt::Reply;
 pub use command::{CommandText, NotACommand};
 pub use event::Event;
 pub use failure::{Failure, Stop};
-pub use one_shot::{Answered, Executed, Fate, OneShot};
+pub use one_shot::{Answered, Executed, OneShot, OutcomeResult};
 pub use platform::{Closed, ConnectError, Connection, Platform};
 pub use race::Request;
 pub use server_list::{BadServer, ServerList, ServerUrl};

@@ -50,7 +50,7 @@ pub struct Executed {
 
 /// What became of a command.
 #[derive(Clone, Debug)]
-pub struct Fate {
+pub struct OutcomeResult {
     /// The command's id.
     pub id: CommandId,
     /// What became of it until the server answered. [`Outcome::NotExecuted`] does not rule out that a try which
@@ -70,7 +70,7 @@ pub struct Fate {
 /// What a server answered, and how it came to that.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    /// The answer: to a command its result, to the question what became of one its fate.
+    /// The answer: to a command its result, to the question what became of one its outcome.
     pub reply: Reply,
     /// The address of the server that answered.
     pub url: ServerUrl,
@@ -232,7 +232,11 @@ impl<P: Platform> OneShot<P> {
     ///
     /// # Errors
     /// [`Failure`], with the outcome `unknown`, if nobody could say.
-    pub async fn outcome(&self, id: CommandId, on_event: impl FnMut(Event<'_>)) -> Result<Fate, Failure> {
+    pub async fn outcome(
+        &self,
+        id: CommandId,
+        on_event: impl FnMut(Event<'_>),
+    ) -> Result<OutcomeResult, Failure> {
         self.outcome_until(pending(), id, on_event).await
     }
 
@@ -245,19 +249,19 @@ impl<P: Platform> OneShot<P> {
         cancelled: impl Future<Output = ()>,
         id: CommandId,
         on_event: impl FnMut(Event<'_>),
-    ) -> Result<Fate, Failure> {
+    ) -> Result<OutcomeResult, Failure> {
         let request = Request::Outcome(id);
         let answered = self.pass_along(request, cancelled, on_event).await?;
-        let Reply::Fate(fate) = answered.reply else {
-            unreachable!("a question is answered with a fate")
+        let Reply::OutcomeResult(outcome_result) = answered.reply else {
+            unreachable!("a question is answered with an outcome_result")
         };
-        Ok(Fate {
-            id: fate.id,
-            outcome: fate.outcome,
-            epoch: fate.epoch,
+        Ok(OutcomeResult {
+            id: outcome_result.id,
+            outcome: outcome_result.outcome,
+            epoch: outcome_result.epoch,
             url: answered.url,
             tries: answered.tries,
-            result: fate.result,
+            result: outcome_result.result,
         })
     }
 

@@ -206,7 +206,9 @@ where
             Some(Ok(Done::Greeted(hello))) => return self.greeted(server, connection, hello),
             Some(Ok(Done::Parted)) => return None,
             Some(Ok(Done::Replied(reply))) => match (&*reply, self.request) {
-                (Reply::Result(_), Request::Execute(_)) | (Reply::Fate(_), Request::Outcome(_)) => Ok(reply),
+                (Reply::Result(_), Request::Execute(_)) | (Reply::OutcomeResult(_), Request::Outcome(_)) => {
+                    Ok(reply)
+                }
                 _ => {
                     let detail = "it answers what was not asked".into();
                     Err(TryEnd::Lost(Lost::Unreadable(detail)))

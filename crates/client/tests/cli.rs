@@ -6,8 +6,8 @@ use std::io::Write;
 use std::process::Stdio;
 
 use bellwether_protocol::{
-    ClientFrame, CommandFate, CommandId, CommandResult, ErrorCode, ErrorFrame, MongoError, Outcome, RawJson,
-    ServerFrame,
+    ClientFrame, CommandId, CommandResult, ErrorCode, ErrorFrame, MongoError, Outcome, OutcomeResult,
+    RawJson, ServerFrame,
 };
 
 use scripted::{INSERT, bellwether, finish, hello_ok, message, serve, texts};
@@ -17,7 +17,7 @@ async fn coordinator(answer: fn(bellwether_protocol::Command) -> Option<ServerFr
     let answer = move |frame| match frame {
         ClientFrame::Hello(_) => Some(ServerFrame::HelloOk(hello_ok())),
         ClientFrame::Command(command) => answer(command),
-        ClientFrame::Outcome(query) => Some(fate(query.id)),
+        ClientFrame::Outcome(query) => Some(outcome_result(query.id)),
     };
     serve(move |frame| answer(frame).as_ref().map(message)).await
 }
@@ -33,14 +33,14 @@ fn reply(command: bellwether_protocol::Command) -> Option<ServerFrame> {
 }
 
 /// Executed, if the id ends in 1; not, if in 2; else unknown.
-fn fate(id: CommandId) -> ServerFrame {
+fn outcome_result(id: CommandId) -> ServerFrame {
     let result = RawJson::object(r#"{"n":1}"#).ok();
     let (outcome, result) = match id.as_bytes()[15] {
         1 => (Outcome::Executed, result),
         2 => (Outcome::NotExecuted, None),
         _ => (Outcome::Unknown, None),
     };
-    ServerFrame::Fate(CommandFate {
+    ServerFrame::OutcomeResult(OutcomeResult {
         id,
         outcome,
         epoch: result.is_some().then_some(7),

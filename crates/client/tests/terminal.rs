@@ -4,8 +4,8 @@
 mod scripted;
 
 use bellwether_protocol::{
-    ClientFrame, CommandFate, CommandId, CommandResult, CoordinatorHint, ErrorCode, ErrorFrame, HelloOk,
-    MongoError, MongoErrorDetails, Outcome, RawJson, RoleName, ServerFrame,
+    ClientFrame, CommandId, CommandResult, CoordinatorHint, ErrorCode, ErrorFrame, HelloOk, MongoError,
+    MongoErrorDetails, Outcome, OutcomeResult, RawJson, RoleName, ServerFrame,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -171,7 +171,7 @@ async fn a_reply_keeps_its_value() {
 async fn what_became_of_a_command_is_shown_the_same_way() {
     let answer: Answer = |id| {
         id.map_or_else(coordinator, |id| {
-            message(&ServerFrame::Fate(CommandFate {
+            message(&ServerFrame::OutcomeResult(OutcomeResult {
                 id,
                 outcome: Outcome::Executed,
                 epoch: Some(1),

@@ -29,8 +29,8 @@ mod status;
 pub use close::{CloseCode, close_reason};
 pub use error::{ErrorCode, Outcome, WhatNext};
 pub use frame::{
-    ClientFrame, Command, CommandFate, CommandResult, CoordinatorHint, ErrorFrame, FrameError, Hello,
-    HelloOk, Limits, MongoError, MongoErrorDetails, OutcomeQuery, RoleName, ServerFrame,
+    ClientFrame, Command, CommandResult, CoordinatorHint, ErrorFrame, FrameError, Hello, HelloOk, Limits,
+    MongoError, MongoErrorDetails, OutcomeQuery, OutcomeResult, RoleName, ServerFrame,
 };
 pub use id::{CommandId, InvalidCommandId};
 pub use limits::{

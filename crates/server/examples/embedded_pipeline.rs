@@ -42,8 +42,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let again = execute(&pipeline, id, &insert).await?;
     println!("Again, replayed ({}): {}", again.replayed, again.result);
     // Without sending it again, one can ask what became of it.
-    let fate = pipeline.outcome(SourceId::new(), id, in_a_while())?.await??;
-    println!("What became of it: {}, in epoch {:?}", fate.outcome, fate.epoch);
+    let outcome_result = pipeline.outcome(SourceId::new(), id, in_a_while())?.await??;
+    println!(
+        "What became of it: {}, in epoch {:?}",
+        outcome_result.outcome, outcome_result.epoch
+    );
     let count = doc! { "count": "orders", "query": { "item": "tea" } };
     println!("Counted: {}", execute(&pipeline, mint()?, &count).await?.result);
 

@@ -30,7 +30,7 @@ export function execute(
  *
  * @throws {BellwetherError} with the outcome `unknown` if none could say.
  */
-export function outcome(servers: string | readonly string[], id: string, options?: AskOptions): Promise<Fate>;
+export function outcome(servers: string | readonly string[], id: string, options?: AskOptions): Promise<OutcomeResult>;
 
 /**
  * Reads a list of servers as people write it, and returns their full URLs, each place once. Needs {@link init}.
@@ -110,7 +110,7 @@ export interface Executed {
 }
 
 /** What became of a command somebody asked about. */
-export interface Fate {
+export interface OutcomeResult {
   /** The command's id. */
   readonly id: string;
   /**

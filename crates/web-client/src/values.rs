@@ -36,10 +36,10 @@ pub(crate) fn answered(answered: &Answered) -> String {
             .text("id", &result.id.text())
             .plain("epoch", result.epoch)
             .plain("replayed", result.replayed),
-        Reply::Fate(fate) => {
-            json.text("id", &fate.id.text())
-                .text("outcome", fate.outcome.as_str());
-            some_number(&mut json, "epoch", fate.epoch)
+        Reply::OutcomeResult(outcome_result) => {
+            json.text("id", &outcome_result.id.text())
+                .text("outcome", outcome_result.outcome.as_str());
+            some_number(&mut json, "epoch", outcome_result.epoch)
         }
     }
     .text("server", answered.url.as_str())
@@ -51,7 +51,7 @@ pub(crate) fn answered(answered: &Answered) -> String {
 pub(crate) fn result(answered: &Answered) -> Option<&str> {
     match &answered.reply {
         Reply::Result(result) => Some(result.result.as_str()),
-        Reply::Fate(fate) => fate.result.as_ref().map(RawJson::as_str),
+        Reply::OutcomeResult(outcome_result) => outcome_result.result.as_ref().map(RawJson::as_str),
     }
 }
 

@@ -40,11 +40,11 @@ async function outcomes({ execute, outcome }, servers, _id) {
   const command = { insert: "used", documents: [{ _id }] };
   const { id, replayed, epoch } = await execute(servers, command);
   const again = await execute(servers, command, { id });
-  const fate = await outcome(servers, id);
+  const outcomeResult = await outcome(servers, id);
   const never = await outcome(servers, id.replace(/.{12}$/, "000000000000"));
   return {
     replayed: [replayed, again.replayed],
-    fate: [fate.outcome, fate.result.n, fate.epoch === epoch],
+    outcomeResult: [outcomeResult.outcome, outcomeResult.result.n, outcomeResult.epoch === epoch],
     never: [never.outcome, never.result, never.resultText, never.epoch].map(String),
   };
 }

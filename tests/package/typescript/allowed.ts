@@ -3,7 +3,7 @@
 import * as client from "bellwether-web-client";
 import {
   BellwetherError, execute, fromExtendedJson, init, outcome, parseServers, toExtendedJson,
-  type AskOptions, type ClientCode, type CommandDocument, type ErrorDetails, type Executed, type ExecuteOptions, type Fate,
+  type AskOptions, type ClientCode, type CommandDocument, type ErrorDetails, type Executed, type ExecuteOptions, type OutcomeResult,
   type MongoError, type Outcome, type ProgressEvent, type Try, type WriteError,
 } from "bellwether-web-client";
 
@@ -51,9 +51,9 @@ const texts: string[] = [executed.id, executed.server, executed.resultText, firs
 const epoch: number = executed.epoch;
 const replayed: boolean = executed.replayed;
 
-const fate: Fate = await outcome(list, executed.id, maybe);
-const since: number | undefined = fate.epoch;
-const fateText: string | undefined = fate.resultText;
+const outcomeResult: OutcomeResult = await outcome(list, executed.id, maybe);
+const since: number | undefined = outcomeResult.epoch;
+const outcomeText: string | undefined = outcomeResult.resultText;
 
 const text: string = toExtendedJson({ n: 1n });
 const value: unknown = fromExtendedJson(text);
@@ -111,4 +111,4 @@ try {
 }
 
 export const detailed: ErrorDetails = fromMongodb;
-export { epoch, fateText, replayed, since, texts, value };
+export { epoch, outcomeText, replayed, since, texts, value };

@@ -32,11 +32,11 @@ const executed = await execute(servers, {});
 executed.id = "";
 // @ts-expect-error It was executed; there is no other outcome.
 executed.outcome;
-const fate = await outcome(servers, executed.id);
+const outcomeResult = await outcome(servers, executed.id);
 // @ts-expect-error It need not have been executed.
-fate.epoch.toFixed();
+outcomeResult.epoch.toFixed();
 // @ts-expect-error There is no such outcome.
-fate.outcome === "failed";
+outcomeResult.outcome === "failed";
 
 // @ts-expect-error Only the client makes these.
 const error = new BellwetherError();

@@ -80,7 +80,7 @@ impl Caller {
             let answer = self.connection.receive().await?;
             let whose = match &answer {
                 ServerFrame::Result(result) => Some(result.id),
-                ServerFrame::Fate(fate) => Some(fate.id),
+                ServerFrame::OutcomeResult(outcome_result) => Some(outcome_result.id),
                 ServerFrame::Error(error) => error.id,
                 ServerFrame::HelloOk(_) => None,
             };
@@ -116,7 +116,7 @@ impl Caller {
     }
 
     /// Asks what became of a command.
-    pub(crate) async fn fate(&mut self, id: CommandId) -> Result<ServerFrame> {
+    pub(crate) async fn outcome_result(&mut self, id: CommandId) -> Result<ServerFrame> {
         self.connection.ask(id).await?;
         self.answer(id).await
     }

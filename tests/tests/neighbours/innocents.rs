@@ -147,9 +147,9 @@ async fn turn(caller: &mut Caller, c: &str, row: usize, cycle: usize) -> Result<
     let reply = caller.reply(&count).await?;
     expect(&count, &reply, "/n/$numberInt", &next)?;
 
-    match caller.fate(id).await? {
-        ServerFrame::Fate(fate) if fate.outcome == Outcome::Executed => Ok(()),
-        other => anyhow::bail!("the fate of an executed insert is {}", shown(&other)),
+    match caller.outcome_result(id).await? {
+        ServerFrame::OutcomeResult(outcome_result) if outcome_result.outcome == Outcome::Executed => Ok(()),
+        other => anyhow::bail!("the outcome of an executed insert is {}", shown(&other)),
     }
 }
 

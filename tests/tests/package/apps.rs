@@ -78,7 +78,7 @@ pub(crate) fn expected() -> Value {
         },
         "outcomes": {
             "replayed": [false, true],
-            "fate": ["executed", 1, true],
+            "outcomeResult": ["executed", 1, true],
             "never": ["not_executed", "undefined", "undefined", "undefined"],
         },
         "aborts": {

@@ -94,9 +94,9 @@ async fn a_later_coordinator_names_the_same_ids() -> Result<()> {
         assert!(again.replayed);
         assert_eq!(again.result.as_str(), first.result.as_str());
         let asked = s2.pipeline.outcome(SourceId::new(), id, in_a_while())?;
-        let fate = asked.await??;
+        let outcome_result = asked.await??;
         assert_eq!(
-            fate.result.map(|reply| reply.as_str().to_owned()),
+            outcome_result.result.map(|reply| reply.as_str().to_owned()),
             Some(first.result.as_str().to_owned())
         );
         s1.pipeline.lead(s1.fence.claim("s1", "1").await?).await?;

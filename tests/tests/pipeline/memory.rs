@@ -1,13 +1,13 @@
 //! What is remembered of a command, and how one asks for it.
 
 use anyhow::Result;
-use bellwether_protocol::{CommandFate, CommandId, ErrorCode, ErrorFrame, Outcome};
+use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, Outcome, OutcomeResult};
 use bellwether_server::{MAX_STORED_REPLY, RETENTION, SourceId};
 use bellwether_tests::ReplicaSet;
 
 use crate::coordinator::{Coordinator, in_a_while, minted, new_id, now};
 
-async fn fate(server: &Coordinator, id: CommandId) -> Result<Result<CommandFate, ErrorFrame>> {
+async fn outcome_result(server: &Coordinator, id: CommandId) -> Result<Result<OutcomeResult, ErrorFrame>> {
     Ok(match server.pipeline.outcome(SourceId::new(), id, in_a_while()) {
         Ok(answer) => answer.await?,
         Err(error) => Err(error),
@@ -15,11 +15,11 @@ async fn fate(server: &Coordinator, id: CommandId) -> Result<Result<CommandFate,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_fate_of_a_command_can_be_asked() -> Result<()> {
+async fn the_outcome_of_a_command_can_be_asked() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
-    let s1 = Coordinator::start(&set, "app_fate").await?;
+    let s1 = Coordinator::start(&set, "app_outcome").await?;
     let id = new_id();
-    let never = fate(&s1, id).await??;
+    let never = outcome_result(&s1, id).await??;
     assert_eq!(
         (never.outcome, never.result.is_none()),
         (Outcome::NotExecuted, true)
@@ -34,8 +34,8 @@ async fn the_fate_of_a_command_can_be_asked() -> Result<()> {
     s1.send(read, r#"{"count":"c"}"#).await?;
 
     // By a later coordinator as well.
-    let s2 = Coordinator::start(&set, "app_fate").await?;
-    let executed = fate(&s2, id).await??;
+    let s2 = Coordinator::start(&set, "app_outcome").await?;
+    let executed = outcome_result(&s2, id).await??;
     assert_eq!(
         (executed.outcome, executed.epoch),
         (Outcome::Executed, Some(first.epoch))
@@ -43,18 +43,18 @@ async fn the_fate_of_a_command_can_be_asked() -> Result<()> {
     let reply = executed.result.map(|reply| reply.as_str().to_owned());
     assert_eq!(reply.as_deref(), Some(first.result.as_str()));
     for id in [refused, read] {
-        assert_eq!(fate(&s2, id).await??.outcome, Outcome::NotExecuted);
+        assert_eq!(outcome_result(&s2, id).await??.outcome, Outcome::NotExecuted);
     }
 
     // An error says nothing about the command.
-    let forgotten = fate(&s2, minted(now() - 2 * RETENTION))
+    let forgotten = outcome_result(&s2, minted(now() - 2 * RETENTION))
         .await?
         .expect_err("it is too old");
     assert_eq!(
         (forgotten.code, forgotten.outcome),
         (ErrorCode::IdExpired, Outcome::Unknown)
     );
-    let fenced = fate(&s1, id).await?.expect_err("it is fenced");
+    let fenced = outcome_result(&s1, id).await?.expect_err("it is fenced");
     assert_eq!(
         (fenced.code, fenced.outcome),
         (ErrorCode::Fenced, Outcome::Unknown)
@@ -80,8 +80,11 @@ async fn a_large_reply_is_given_once() -> Result<()> {
         (again.code, again.outcome),
         (ErrorCode::ReplyNotKept, Outcome::Executed)
     );
-    let fate = fate(&s1, id).await??;
-    assert_eq!((fate.outcome, fate.result.is_none()), (Outcome::Executed, true));
+    let outcome_result = outcome_result(&s1, id).await??;
+    assert_eq!(
+        (outcome_result.outcome, outcome_result.result.is_none()),
+        (Outcome::Executed, true)
+    );
     let found = s1.reply(r#"{"find":"c","projection":{"n":1}}"#).await?;
     assert_eq!(found["cursor"]["firstBatch"][0]["n"]["$numberInt"], "1");
     Ok(())

@@ -196,17 +196,17 @@ async fn a_repeated_drop_spares_a_later_collection() -> Result<()> {
     cut.short(id, drop, 1, doc! { "failCommands": ["commitTransaction"] })
         .await?;
 
-    let fate = s1
+    let outcome_result = s1
         .pipeline
         .outcome(SourceId::new(), id, in_a_while())?
         .await?
-        .context("fate 1")?;
-    assert_eq!(fate.outcome, Outcome::Unknown);
+        .context("outcome_result 1")?;
+    assert_eq!(outcome_result.outcome, Outcome::Unknown);
     s1.reply(r#"{"insert":"c","documents":[{"_id":"new"}]}"#).await?;
     assert!(!s1.send(id, drop).await.context("again")?.replayed);
     assert!(s1.send(id, drop).await?.replayed);
-    let fate = s1.pipeline.outcome(SourceId::new(), id, in_a_while())?.await??;
-    assert_eq!(fate.outcome, Outcome::Executed);
+    let outcome_result = s1.pipeline.outcome(SourceId::new(), id, in_a_while())?.await??;
+    assert_eq!(outcome_result.outcome, Outcome::Executed);
     assert_eq!(s1.reply(r#"{"count":"c"}"#).await?["n"]["$numberInt"], "1");
 
     // What was made by somebody else in between is not called this command's.

@@ -3,8 +3,8 @@
 It is written from `docs/protocol.md`, which describes the protocol `bellwether.v1`.
 """
 
-from ._answer import CommandError, Fate, Outcome, Result
+from ._answer import CommandError, Outcome, OutcomeResult, Result
 from ._frames import make_id
 from ._one_shot import ask, execute
 
-__all__ = ["CommandError", "Fate", "Outcome", "Result", "ask", "execute", "make_id"]
+__all__ = ["CommandError", "Outcome", "OutcomeResult", "Result", "ask", "execute", "make_id"]

@@ -31,7 +31,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Fate:
+class OutcomeResult:
     """The answer to `ask`."""
 
     id: str

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ._answer import CommandError, Fate, Outcome, Result
+from ._answer import CommandError, Outcome, OutcomeResult, Result
 from ._frames import Frame, command_text, decode, only_reads
 from ._passing import Passing
 
@@ -50,7 +50,7 @@ async def execute_text(
     return server, answer
 
 
-async def ask(servers: Iterable[str], id: str, deadline: float = 30.0, *, cluster: str | None = None) -> Fate:
+async def ask(servers: Iterable[str], id: str, deadline: float = 30.0, *, cluster: str | None = None) -> OutcomeResult:
     """Asks what became of the command with this id. Asking executes nothing.
 
     The arguments are those of `execute`. An answer `NOT_EXECUTED` is final once the deadline of the last try is over.
@@ -61,9 +61,9 @@ async def ask(servers: Iterable[str], id: str, deadline: float = 30.0, *, cluste
     def frame(id: str, deadline_ms: int) -> str:
         return f'{{"type":"outcome","id":"{id}","deadline_ms":{deadline_ms}}}'
 
-    _, answer = await Passing(servers, frame, "fate", deadline, cluster, id).run()
+    _, answer = await Passing(servers, frame, "outcome_result", deadline, cluster, id).run()
     try:
         reply = decode(answer["result"]) if answer.get("result") is not None else None
-        return Fate(id, Outcome(answer["outcome"]), answer.get("epoch"), reply)
+        return OutcomeResult(id, Outcome(answer["outcome"]), answer.get("epoch"), reply)
     except Exception as error:
         raise CommandError(f"the answer cannot be read: {error!r}", Outcome.UNKNOWN, id=id) from error

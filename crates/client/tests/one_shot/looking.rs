@@ -131,8 +131,11 @@ async fn a_quick_answer_is_not_doubted() {
 async fn a_question_is_handed_to_the_new_coordinator_as_well() {
     let id = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e".parse().unwrap();
     let network = Network::new(&[("a", &[Does::GoesSilent]), ("b", &[Does::Executes.in_epoch(8)])]);
-    let fate = network.one_shot().outcome(id, |_| {}).await.unwrap();
-    assert_eq!((fate.url.as_str(), fate.outcome), (B, Outcome::NotExecuted));
+    let outcome_result = network.one_shot().outcome(id, |_| {}).await.unwrap();
+    assert_eq!(
+        (outcome_result.url.as_str(), outcome_result.outcome),
+        (B, Outcome::NotExecuted)
+    );
     assert_eq!(network.elapsed().as_secs(), 1);
 }
 

@@ -368,23 +368,26 @@ async fn what_became_of_a_command_is_asked_along_the_list() {
     assert_eq!(failure.outcome, Outcome::Unknown);
     let id = failure.id.unwrap();
     let mut seen = Vec::new();
-    let fate = network
+    let outcome_result = network
         .one_shot()
         .outcome(id, |event| seen.push(names(&event)))
         .await
         .unwrap();
     assert_eq!(
-        (fate.id, fate.outcome, fate.epoch),
+        (outcome_result.id, outcome_result.outcome, outcome_result.epoch),
         (id, Outcome::Executed, Some(7))
     );
-    assert_eq!(fate.url.as_str(), C);
+    assert_eq!(outcome_result.url.as_str(), C);
     assert!(!seen.contains(&"sent"), "{seen:?}");
-    assert!(fate.tries.iter().all(|tried| !tried.sent));
+    assert!(outcome_result.tries.iter().all(|tried| !tried.sent));
     assert_eq!(network.executions(), 1);
 
     let never: CommandId = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e".parse().unwrap();
-    let fate = network.one_shot().outcome(never, |_| {}).await.unwrap();
-    assert_eq!((fate.outcome, fate.epoch), (Outcome::NotExecuted, None));
+    let outcome_result = network.one_shot().outcome(never, |_| {}).await.unwrap();
+    assert_eq!(
+        (outcome_result.outcome, outcome_result.epoch),
+        (Outcome::NotExecuted, None)
+    );
 }
 
 #[tokio::test(start_paused = true)]

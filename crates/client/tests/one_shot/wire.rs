@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bellwether_client::{Closed, CommandId, Connection, ErrorCode, ErrorFrame, Outcome};
 use bellwether_protocol::{
-    ClientFrame, CommandFate, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, RawJson,
+    ClientFrame, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, OutcomeResult, RawJson,
     RoleName, ServerFrame,
 };
 use tokio::time::Instant;
@@ -161,7 +161,7 @@ impl Wire {
                 self.say(ServerFrame::Error(error.for_command(id)));
             }
             Does::Executes => self.reply(id),
-            Does::AnswersAnother => self.say(ServerFrame::Fate(CommandFate {
+            Does::AnswersAnother => self.say(ServerFrame::OutcomeResult(OutcomeResult {
                 id,
                 outcome: Outcome::NotExecuted,
                 epoch: None,
@@ -220,7 +220,7 @@ impl Wire {
             return self.answer(id);
         }
         let executed = self.has_executed(id);
-        self.say(ServerFrame::Fate(CommandFate {
+        self.say(ServerFrame::OutcomeResult(OutcomeResult {
             id,
             outcome: if executed {
                 Outcome::Executed

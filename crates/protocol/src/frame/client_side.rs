@@ -3,8 +3,8 @@
 use super::unknown;
 use crate::json::{Fields, Object};
 use crate::{
-    ClientFrame, CommandFate, CommandId, CommandResult, CoordinatorHint, ErrorCode, ErrorFrame, FrameError,
-    HelloOk, Limits, MongoError, MongoErrorDetails, Outcome, RawJson, RoleName, ServerFrame,
+    ClientFrame, CommandId, CommandResult, CoordinatorHint, ErrorCode, ErrorFrame, FrameError, HelloOk,
+    Limits, MongoError, MongoErrorDetails, Outcome, OutcomeResult, RawJson, RoleName, ServerFrame,
 };
 
 impl ClientFrame {
@@ -50,7 +50,7 @@ impl ServerFrame {
         let (frame, read) = match kind.as_str() {
             "hello_ok" => ("hello_ok", Self::HelloOk(hello_ok(&fields))),
             "result" => ("result", Self::Result(result(&fields))),
-            "fate" => ("fate", Self::Fate(fate(&fields))),
+            "outcome_result" => ("outcome_result", Self::OutcomeResult(outcome_result(&fields))),
             "error" => ("error", Self::Error(error(&fields))),
             other => return Err(unknown(other)),
         };
@@ -109,8 +109,8 @@ fn result(fields: &Fields<'_>) -> CommandResult {
     }
 }
 
-fn fate(fields: &Fields<'_>) -> CommandFate {
-    CommandFate {
+fn outcome_result(fields: &Fields<'_>) -> OutcomeResult {
+    OutcomeResult {
         id: required_id(fields),
         outcome: outcome(fields),
         epoch: fields.some_number("epoch"),

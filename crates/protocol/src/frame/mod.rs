@@ -64,7 +64,7 @@ pub enum ServerFrame {
     /// A command's reply.
     Result(CommandResult),
     /// What became of a command somebody asked about.
-    Fate(CommandFate),
+    OutcomeResult(OutcomeResult),
     /// An error.
     Error(ErrorFrame),
 }
@@ -171,7 +171,7 @@ pub struct CommandResult {
 /// until then; a try that is still on its way, or a later one with the same id, may execute it after that.
 /// [`Outcome::Unknown`] says that it waits in the server's queue: ask again.
 #[derive(Clone, Debug)]
-pub struct CommandFate {
+pub struct OutcomeResult {
     /// The command's id.
     pub id: CommandId,
     /// What became of it.

@@ -162,20 +162,24 @@ fn a_question_and_its_answer_survive_the_way() {
     assert_eq!(ClientFrame::Outcome(query).to_json(), json);
 
     let body = r#"{"n":{"$numberInt":"1"},"z":0,"a":1}"#;
-    let executed = format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","epoch":7,"result":{body}}}"#);
-    let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&executed) else {
+    let executed =
+        format!(r#"{{"type":"outcome_result","id":"{ID}","outcome":"executed","epoch":7,"result":{body}}}"#);
+    let Ok(ServerFrame::OutcomeResult(outcome_result)) = ServerFrame::parse(&executed) else {
         panic!("{executed}")
     };
-    assert_eq!((fate.outcome, fate.epoch), (Outcome::Executed, Some(7)));
-    assert_eq!(fate.result.as_ref().unwrap().as_str(), body);
-    assert_eq!(ServerFrame::Fate(fate).to_json(), executed);
+    assert_eq!(
+        (outcome_result.outcome, outcome_result.epoch),
+        (Outcome::Executed, Some(7))
+    );
+    assert_eq!(outcome_result.result.as_ref().unwrap().as_str(), body);
+    assert_eq!(ServerFrame::OutcomeResult(outcome_result).to_json(), executed);
 
-    let never = format!(r#"{{"type":"fate","id":"{ID}","outcome":"not_executed"}}"#);
-    let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&never) else {
+    let never = format!(r#"{{"type":"outcome_result","id":"{ID}","outcome":"not_executed"}}"#);
+    let Ok(ServerFrame::OutcomeResult(outcome_result)) = ServerFrame::parse(&never) else {
         panic!("{never}")
     };
-    assert!(fate.epoch.is_none() && fate.result.is_none());
-    assert_eq!(ServerFrame::Fate(fate).to_json(), never);
+    assert!(outcome_result.epoch.is_none() && outcome_result.result.is_none());
+    assert_eq!(ServerFrame::OutcomeResult(outcome_result).to_json(), never);
 }
 
 #[test]
@@ -222,11 +226,12 @@ fn every_code_has_its_wire_name() {
 #[test]
 fn a_reply_is_never_read_however_deep_it_is() {
     let deep = format!("{}{}", "[".repeat(500_000), "]".repeat(500_000));
-    let json = format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","result":{{"a":{deep}}}}}"#);
-    let Ok(ServerFrame::Fate(fate)) = ServerFrame::parse(&json) else {
-        panic!("it is a fate")
+    let json =
+        format!(r#"{{"type":"outcome_result","id":"{ID}","outcome":"executed","result":{{"a":{deep}}}}}"#);
+    let Ok(ServerFrame::OutcomeResult(outcome_result)) = ServerFrame::parse(&json) else {
+        panic!("it is an outcome_result")
     };
-    assert_eq!(fate.result.unwrap().as_str().len(), deep.len() + 6);
+    assert_eq!(outcome_result.result.unwrap().as_str().len(), deep.len() + 6);
 }
 
 #[test]
@@ -238,7 +243,7 @@ fn a_server_that_talks_nonsense_is_told_apart_from_one_that_is_newer() {
         "{}",
         r#"{"type":1}"#,
         r#"{"type":null}"#,
-        r#"{"type":"fate"} x"#,
+        r#"{"type":"outcome_result"} x"#,
     ] {
         let read = ServerFrame::parse(json);
         assert!(matches!(read, Err(FrameError::NotAFrame(_))), "{json}: {read:?}");
@@ -246,11 +251,11 @@ fn a_server_that_talks_nonsense_is_told_apart_from_one_that_is_newer() {
     let newer = ServerFrame::parse(r#"{"type":"progress","x":[1,{"y":"\u00e4"}]}"#);
     assert_eq!(newer.unwrap_err(), FrameError::UnknownType("progress".into()));
     for json in [
-        format!(r#"{{"type":"fate","id":"{ID}"}}"#),
-        format!(r#"{{"type":"fate","id":"{ID}","outcome":"perhaps"}}"#),
-        r#"{"type":"fate","id":"1","outcome":"executed"}"#.to_owned(),
-        format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","epoch":1.5}}"#),
-        format!(r#"{{"type":"fate","id":"{ID}","outcome":"executed","epoch":-1}}"#),
+        format!(r#"{{"type":"outcome_result","id":"{ID}"}}"#),
+        format!(r#"{{"type":"outcome_result","id":"{ID}","outcome":"perhaps"}}"#),
+        r#"{"type":"outcome_result","id":"1","outcome":"executed"}"#.to_owned(),
+        format!(r#"{{"type":"outcome_result","id":"{ID}","outcome":"executed","epoch":1.5}}"#),
+        format!(r#"{{"type":"outcome_result","id":"{ID}","outcome":"executed","epoch":-1}}"#),
     ] {
         let read = ServerFrame::parse(&json);
         assert!(

@@ -318,9 +318,9 @@ impl Session {
         let answer = answer(asked);
         async move {
             match answer.await {
-                Ok(fate) => {
-                    let outcome = fate.outcome;
-                    Answer::new(ServerFrame::Fate(fate), outcome)
+                Ok(outcome_result) => {
+                    let outcome = outcome_result.outcome;
+                    Answer::new(ServerFrame::OutcomeResult(outcome_result), outcome)
                 }
                 Err(mut error) => {
                     // It was the question that was not answered; that says nothing about the command.
@@ -417,7 +417,7 @@ async fn answer<T>(
 fn id_of(frame: &ServerFrame) -> Option<CommandId> {
     match frame {
         ServerFrame::Result(result) => Some(result.id),
-        ServerFrame::Fate(fate) => Some(fate.id),
+        ServerFrame::OutcomeResult(outcome_result) => Some(outcome_result.id),
         ServerFrame::Error(error) => error.id,
         ServerFrame::HelloOk(_) => None,
     }

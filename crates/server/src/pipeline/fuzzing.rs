@@ -1,6 +1,6 @@
 //! What holds of every document that MongoDB gives back: a reply, or what is stored of a command.
 
-use bellwether_protocol::{CommandFate, CommandId, CommandResult, ServerFrame};
+use bellwether_protocol::{CommandId, CommandResult, OutcomeResult, ServerFrame};
 use bson::{Bson, Document, RawDocumentBuf, doc};
 
 use super::failure::check_reply;
@@ -22,7 +22,7 @@ pub fn mongodb_reply(data: &[u8]) {
     // As the record of a command, and as the reply in one.
     for stored in [document.clone(), stored(document)] {
         for (_, known) in record::read(vec![Bson::Document(stored)]) {
-            fate_reaches_the_client(known.fate(id));
+            outcome_result_reaches_the_client(known.outcome_result(id));
         }
     }
 }
@@ -53,10 +53,12 @@ fn reaches_the_client(id: CommandId, reply: Document) {
     }
 }
 
-fn fate_reaches_the_client(fate: CommandFate) {
-    let frame = ServerFrame::Fate(fate.clone()).to_json();
+fn outcome_result_reaches_the_client(outcome_result: OutcomeResult) {
+    let frame = ServerFrame::OutcomeResult(outcome_result.clone()).to_json();
     match ServerFrame::parse(&frame) {
-        Ok(ServerFrame::Fate(read)) => assert_eq!(format!("{read:?}"), format!("{fate:?}")),
+        Ok(ServerFrame::OutcomeResult(read)) => {
+            assert_eq!(format!("{read:?}"), format!("{outcome_result:?}"))
+        }
         other => panic!("{other:?}: {frame}"),
     }
 }

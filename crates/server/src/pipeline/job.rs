@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bellwether_protocol::{CommandCounts, CommandFate, CommandId, ErrorFrame, Outcome};
+use bellwether_protocol::{CommandCounts, CommandId, ErrorFrame, Outcome, OutcomeResult};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ pub(super) struct Job {
 pub(super) struct Notes {
     /// Whether the command needs a batch without others.
     pub(super) apart: bool,
-    /// Of a question: whether the command waited in the queue when its fate was asked.
+    /// Of a question: whether the command waited in the queue when its outcome was asked.
     pub(super) waits: bool,
     /// The number of moments at which MongoDB could not read.
     pub(super) lost_moments: u32,
@@ -50,17 +50,17 @@ pub(super) enum Work {
     /// Execute a command.
     Execute(ParsedCommand),
     /// Say what became of the command with this id.
-    TellFate,
+    FindOutcome,
 }
 
 /// What a question gets: what became of the command, or why that cannot be said.
-pub(super) type FateAnswer = Result<CommandFate, ErrorFrame>;
+pub(super) type OutcomeAnswer = Result<OutcomeResult, ErrorFrame>;
 
 /// Where an answer goes.
 #[derive(Debug)]
 pub(super) enum Reply {
     Answer(oneshot::Sender<Answer>),
-    Fate(oneshot::Sender<FateAnswer>),
+    OutcomeResult(oneshot::Sender<OutcomeAnswer>),
 }
 
 impl Job {
@@ -81,14 +81,14 @@ impl Job {
     }
 
     /// A question about a command.
-    pub(super) fn tell_fate(
+    pub(super) fn find_outcome(
         source: SourceId,
         id: CommandId,
         deadline: Instant,
-    ) -> (Self, oneshot::Receiver<FateAnswer>) {
+    ) -> (Self, oneshot::Receiver<OutcomeAnswer>) {
         let (sender, receiver) = oneshot::channel();
-        let task = Task::new(id, Work::TellFate, deadline);
-        let reply = Reply::Fate(sender);
+        let task = Task::new(id, Work::FindOutcome, deadline);
+        let reply = Reply::OutcomeResult(sender);
         (
             Self::from_parts(source, Notes::default(), Arc::new(task), reply),
             receiver,
@@ -114,7 +114,7 @@ impl Job {
     pub(super) fn is_abandoned(&self) -> bool {
         match &self.reply {
             Reply::Answer(sender) => sender.is_closed(),
-            Reply::Fate(sender) => sender.is_closed(),
+            Reply::OutcomeResult(sender) => sender.is_closed(),
         }
     }
 
@@ -167,7 +167,7 @@ impl Task {
     pub(super) fn command(&self) -> Option<&ParsedCommand> {
         match &self.work {
             Work::Execute(command) => Some(command),
-            Work::TellFate => None,
+            Work::FindOutcome => None,
         }
     }
 
@@ -203,7 +203,7 @@ impl Reply {
     pub(super) async fn abandoned(&mut self) {
         match self {
             Self::Answer(sender) => sender.closed().await,
-            Self::Fate(sender) => sender.closed().await,
+            Self::OutcomeResult(sender) => sender.closed().await,
         }
     }
 
@@ -212,7 +212,7 @@ impl Reply {
         let answer = answer.map_err(|frame| frame.for_command(task.id));
         let sender = match self {
             Self::Answer(sender) => sender,
-            Self::Fate(sender) => {
+            Self::OutcomeResult(sender) => {
                 if let Err(mut frame) = answer {
                     // The question was not answered; that says nothing of the command.
                     frame.outcome = Outcome::Unknown;
@@ -242,9 +242,9 @@ impl Reply {
     }
 
     /// Answers a question.
-    pub(super) fn tell(self, fate: CommandFate) {
-        if let Self::Fate(sender) = self {
-            let _ = sender.send(Ok(fate));
+    pub(super) fn tell(self, outcome_result: OutcomeResult) {
+        if let Self::OutcomeResult(sender) = self {
+            let _ = sender.send(Ok(outcome_result));
         }
     }
 }

@@ -62,7 +62,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bellwether_protocol::{CommandCounts, CommandFate, CommandId, CommandResult, ErrorFrame, Outcome};
+use bellwether_protocol::{CommandCounts, CommandId, CommandResult, ErrorFrame, Outcome, OutcomeResult};
 use thiserror::Error;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -296,8 +296,8 @@ impl Pipeline {
         source: SourceId,
         id: CommandId,
         deadline: Instant,
-    ) -> Result<oneshot::Receiver<Result<CommandFate, ErrorFrame>>, ErrorFrame> {
-        let (job, receiver) = Job::tell_fate(source, id, deadline);
+    ) -> Result<oneshot::Receiver<Result<OutcomeResult, ErrorFrame>>, ErrorFrame> {
+        let (job, receiver) = Job::find_outcome(source, id, deadline);
         match check_age(id, SystemTime::now()).and_then(|()| self.enqueue(job)) {
             Ok(()) => Ok(receiver),
             Err(mut refusal) => {

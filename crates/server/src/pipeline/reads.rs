@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bellwether_protocol::{CommandFate, CommandId, CommandResult, ErrorFrame, MongoError, Outcome};
+use bellwether_protocol::{CommandId, CommandResult, ErrorFrame, MongoError, Outcome, OutcomeResult};
 use bson::{Document, RawDocumentBuf, Timestamp, doc};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
@@ -40,13 +40,13 @@ const STOPS_BY_ITSELF: Duration = Duration::from_millis(200);
 /// What a reader found.
 enum Found {
     Reply(Written),
-    Fate(CommandFate),
+    OutcomeResult(OutcomeResult),
 }
 
 /// What MongoDB gave to a reader.
 enum Read {
     Reply(RawDocumentBuf),
-    Fate(CommandFate),
+    OutcomeResult(OutcomeResult),
 }
 
 /// Why a reader found nothing.
@@ -104,9 +104,9 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
         }
     };
     let answer = match found {
-        Ok(Ok(Found::Fate(fate))) => {
+        Ok(Ok(Found::OutcomeResult(outcome_result))) => {
             shared.readers.drain_rate.done();
-            return reply.tell(fate);
+            return reply.tell(outcome_result);
         }
         Ok(Ok(Found::Reply(reply))) => answer_with(&task, epoch, Ok(reply)),
         Ok(Err(NotFound::Yet(reason))) => {
@@ -323,7 +323,7 @@ impl Reader {
                 Ok(written) => Ok(Found::Reply(written)),
                 Err(failure) => Err(NotFound::Ever(refused(failure, None)?)),
             },
-            Read::Fate(fate) => Ok(Found::Fate(fate)),
+            Read::OutcomeResult(outcome_result) => Ok(Found::OutcomeResult(outcome_result)),
         };
         drop((place, slow, alone));
         found
@@ -334,9 +334,9 @@ impl Reader {
         let moment = moment(self.at);
         let command = match &task.work {
             Work::Execute(command) => command,
-            Work::TellFate => {
+            Work::FindOutcome => {
                 let known = find_known(shared, session, moment, task.id).await?;
-                return Ok(Read::Fate(fate(task.id, self.waits, known)));
+                return Ok(Read::OutcomeResult(outcome_result(task.id, self.waits, known)));
             }
         };
         let mut replies = Vec::new();
@@ -375,10 +375,10 @@ async fn find_known(
     Ok(record::read(take_documents(&mut found)).remove(&id.as_bytes()[..]))
 }
 
-fn fate(id: CommandId, waits: bool, known: Option<StoredRecord>) -> CommandFate {
+fn outcome_result(id: CommandId, waits: bool, known: Option<StoredRecord>) -> OutcomeResult {
     match known {
-        Some(known) => known.fate(id),
-        None => CommandFate {
+        Some(known) => known.outcome_result(id),
+        None => OutcomeResult {
             id,
             // One that waits may be executed at any time.
             outcome: if waits {

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use bellwether_protocol::{CommandFate, CommandId, ErrorFrame, Outcome, RawJson};
+use bellwether_protocol::{CommandId, ErrorFrame, Outcome, OutcomeResult, RawJson};
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
 
@@ -66,8 +66,8 @@ impl StoredRecord {
     }
 
     /// What became of a command that has a record.
-    pub(super) fn fate(self, id: CommandId) -> CommandFate {
-        CommandFate {
+    pub(super) fn outcome_result(self, id: CommandId) -> OutcomeResult {
+        OutcomeResult {
             id,
             outcome: if self.begun.is_some() {
                 Outcome::Unknown

@@ -240,11 +240,11 @@ async fn reads() -> Result<()> {
     .await?;
     for _ in 0..30 {
         innocent.reply(r#"{"find":"fine","filter":{"a":1}}"#).await?;
-        let fate = innocent.fate(known).await?;
+        let outcome_result = innocent.outcome_result(known).await?;
         ensure!(
-            matches!(&fate, ServerFrame::Fate(fate) if fate.outcome == Outcome::Executed),
+            matches!(&outcome_result, ServerFrame::OutcomeResult(outcome_result) if outcome_result.outcome == Outcome::Executed),
             "{}",
-            shown(&fate)
+            shown(&outcome_result)
         );
     }
     for (mut caller, id) in bad {

@@ -79,7 +79,7 @@ async fn run(arguments: &Arguments, servers: ServerList, request: &Request) -> E
         }
         Request::Outcome(id) => {
             let ended = shot.outcome_until(interrupted, *id, watch).await;
-            ended.map(|fate| report::fate(arguments, &fate))
+            ended.map(|outcome_result| report::outcome_result(arguments, &outcome_result))
         }
     };
     ended.unwrap_or_else(|failure| report::failure(arguments, &failure))

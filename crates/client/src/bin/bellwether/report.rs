@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use bellwether_client::{
-    ErrorCode, Event, Executed, Failure, Fate, MongoErrorDetails, Outcome, RawJson, readable,
+    ErrorCode, Event, Executed, Failure, MongoErrorDetails, Outcome, OutcomeResult, RawJson, readable,
 };
 
 use crate::arguments::Arguments;
@@ -40,14 +40,14 @@ pub(crate) fn executed(arguments: &Arguments, executed: &Executed) -> Exit {
     Exit::Executed
 }
 
-pub(crate) fn fate(arguments: &Arguments, fate: &Fate) -> Exit {
-    match fate.outcome {
+pub(crate) fn outcome_result(arguments: &Arguments, outcome_result: &OutcomeResult) -> Exit {
+    match outcome_result.outcome {
         Outcome::Executed => {
-            let epoch = fate
+            let epoch = outcome_result
                 .epoch
                 .map(|epoch| format!(" in epoch {epoch}"))
                 .unwrap_or_default();
-            match &fate.result {
+            match &outcome_result.result {
                 Some(result) => {
                     tell(&format!("executed{epoch}; this was the reply:"));
                     print(arguments, result);
@@ -59,7 +59,7 @@ pub(crate) fn fate(arguments: &Arguments, fate: &Fate) -> Exit {
         Outcome::NotExecuted => {
             tell(&format!(
                 "not executed until now; to have it executed, send it with: --id {}",
-                fate.id
+                outcome_result.id
             ));
             Exit::NotExecuted
         }

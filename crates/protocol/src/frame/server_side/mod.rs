@@ -6,7 +6,7 @@ mod received;
 use serde::Serialize;
 
 use crate::json::Object;
-use crate::{ClientFrame, CommandFate, FrameError, ServerFrame};
+use crate::{ClientFrame, FrameError, OutcomeResult, ServerFrame};
 
 fn text<T: Serialize>(frame: &T) -> String {
     serde_json::to_string(frame).unwrap_or_else(|error| {
@@ -38,15 +38,15 @@ impl ServerFrame {
                 .plain("replayed", frame.replayed)
                 .raw("result", frame.result.as_str())
                 .finish(),
-            Self::Fate(frame) => fate(frame),
+            Self::OutcomeResult(frame) => outcome_result(frame),
             Self::Error(frame) => text(frame),
         }
     }
 }
 
-fn fate(frame: &CommandFate) -> String {
+fn outcome_result(frame: &OutcomeResult) -> String {
     let mut json = Object::new();
-    json.text("type", "fate")
+    json.text("type", "outcome_result")
         .text("id", &frame.id.text())
         .text("outcome", frame.outcome.as_str());
     if let Some(epoch) = frame.epoch {
