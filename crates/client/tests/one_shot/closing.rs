@@ -37,7 +37,7 @@ async fn only_codes_of_the_protocol_rule_out_an_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_proxy_says_hides_no_effect() {
+async fn a_close_code_of_a_proxy_hides_no_effect() {
     for code in codes().filter(|code| *code < 4000) {
         let network = Network::new(&[("a", &[Does::LosesReplyWith(code), Does::Refuses])]);
         let failure = network.run(network.one_shot()).await.unwrap_err();
