@@ -1,12 +1,12 @@
 use core::fmt;
 
-/// Why a server closed a connection: the WebSocket close codes of `bellwether.v1`.
+/// Reasons why a server closed a connection: the WebSocket close codes of `bellwether.v1`.
 ///
-/// Codes below 4000 are those of RFC 6455, section 7.4.1; the others are this protocol's own.
+/// RFC 6455, section 7.4.1, defines the codes below 4000. This protocol defines the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseCode {
-    /// 1000: the conversation is over.
+    /// 1000: the client closed the connection.
     Normal,
     /// 1002: bytes that break the WebSocket protocol itself.
     ProtocolError,
@@ -20,14 +20,16 @@ pub enum CloseCode {
     Restart,
     /// 1013: the server has no room for another connection. Try another one.
     TryAgainLater,
-    /// 4400: a frame that is not JSON, of an unknown type, or about a command whose id cannot be read.
+    /// 4400: a frame that is not JSON, of an unknown type, or about a command whose id cannot be
+    /// read.
     BadFrame,
     /// 4401: a command before `hello`.
     HelloRequired,
     /// 4403: the client expected another cluster.
     WrongCluster,
-    /// 4405: the server does not let pages of this origin connect. The reason names the option `--allow-origin` and the
-    /// origin. Nothing was read and nothing was executed, and asking again does not help.
+    /// 4405: the server does not let pages of this origin connect. The reason names the option
+    /// `--allow-origin` and the origin. The server has read and executed nothing. Another attempt
+    /// does not help.
     OriginNotAllowed,
     /// 4406: the client does not offer the subprotocol `bellwether.v1`.
     UnsupportedProtocol,
@@ -38,7 +40,7 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
-    /// Every close code, in ascending order.
+    /// All close codes, in ascending order.
     pub const ALL: [CloseCode; 14] = [
         Self::Normal,
         Self::ProtocolError,
@@ -56,7 +58,7 @@ impl CloseCode {
         Self::TooMany,
     ];
 
-    /// The number that goes on the wire.
+    /// Returns the number on the wire.
     pub const fn code(self) -> u16 {
         match self {
             Self::Normal => 1000,
@@ -76,7 +78,7 @@ impl CloseCode {
         }
     }
 
-    /// The close code with this number, if it is one of this protocol's.
+    /// Returns the close code with this number, or `None` if this protocol has none.
     pub fn from_code(code: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.code() == code)
     }

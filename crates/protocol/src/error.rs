@@ -2,17 +2,17 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What became of a command. Every error says it.
+/// Effect of a command on the data. Every error states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// This attempt at it has had no effect and will have none. What an earlier one with the same id did, this does
-    /// not say.
+    /// This attempt has had no effect and will have none. An earlier attempt with the same id may
+    /// have had one.
     NotExecuted,
-    /// It may or may not have had its effect. Asking again with the same id settles it: the command runs if
-    /// it had not, and its first reply comes back if it had.
+    /// The command may or may not have had its effect. The same id, sent again, settles this. A
+    /// server executes the command if it was not executed, and otherwise sends the first reply.
     Unknown,
-    /// It has had its effect, once, and MongoDB has committed it to a majority.
+    /// The command has had its effect, once, and MongoDB has committed the effect to a majority.
     Executed,
 }
 
@@ -22,7 +22,7 @@ impl Outcome {
         all.into_iter().find(|outcome| outcome.as_str() == name)
     }
 
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotExecuted => "not_executed",
@@ -38,7 +38,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What a client should do about an error code.
+/// Next step of a client after an error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WhatNext {
     /// Pass the same command, with the same id, to the next server of the list.
@@ -68,35 +68,36 @@ pub enum ErrorCode {
     Deadline,
     /// The command is not a document in MongoDB Extended JSON, or repeats a field.
     BadCommand,
-    /// The command, or an option or operator in it, is not one this server passes on.
+    /// The server does not pass on this command, or an option or operator in it.
     CommandNotAllowed,
     /// The command is nested deeper than the limit.
     TooDeep,
-    /// The reply would be larger than the limit. Nothing was changed.
+    /// The reply would be larger than the limit. The command has changed nothing.
     ResultTooLarge,
     /// A command with another text was executed under this id.
     IdReused,
     /// The id's timestamp lies outside the time for which ids are remembered.
     IdExpired,
-    /// The command was executed before; its reply was larger than the server keeps, so it cannot be given
-    /// again.
+    /// The command was executed before. Its reply was larger than the server keeps, so the server
+    /// cannot repeat the reply.
     ReplyNotKept,
     /// MongoDB refused the command; the frame carries its code, name and message.
     Mongo,
-    /// The frame could not be understood. With an id, the fault concerns that command or question only; without one, the
-    /// connection is closed after it.
+    /// The server could not read the frame. With an id, the fault concerns that command or question
+    /// only. Without an id, the server then closes the connection.
     BadFrame,
-    /// The client expected another cluster; the connection is closed after it.
+    /// The client expected another cluster. The server then closes the connection.
     WrongCluster,
     /// A fault in the server itself.
     Internal,
-    /// A code this version of the crate does not know. Treat it by its `outcome` and try the next server.
+    /// A code that this version of the crate does not know. Treat the error by its `outcome` and
+    /// try the next server.
     #[serde(other)]
     Unrecognized,
 }
 
 impl ErrorCode {
-    /// Every code a server of this version sends.
+    /// All codes that a server of this version sends.
     pub const ALL: [ErrorCode; 18] = [
         Self::NotCoordinator,
         Self::NoCoordinator,
@@ -123,7 +124,7 @@ impl ErrorCode {
         known.unwrap_or(Self::Unrecognized)
     }
 
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotCoordinator => "not_coordinator",
@@ -148,7 +149,8 @@ impl ErrorCode {
         }
     }
 
-    /// Whether another server, or the same one a moment later, may answer differently.
+    /// Returns the client's next step. [`WhatNext::TryNextServer`] if another server, or the same
+    /// server a moment later, may answer differently.
     pub const fn what_next(self) -> WhatNext {
         match self {
             Self::NotCoordinator
@@ -173,9 +175,11 @@ impl ErrorCode {
         }
     }
 
-    /// Whether a server answers with this code only after it has looked the command's id up and not found
-    /// it, in a transaction under its own epoch. Such an answer settles every earlier attempt that ended
-    /// without one: none of them had an effect, and none can have one later.
+    /// Returns `true` if this code proves that earlier attempts had no effect. A server sends such
+    /// a code only after it has looked up the command's id, in a transaction under its own epoch.
+    ///
+    /// If it did not find the id, no earlier attempt without an answer had an effect, and none can
+    /// have an effect later.
     pub const fn settles_earlier_attempts(self) -> bool {
         matches!(self, Self::Mongo | Self::ResultTooLarge)
     }

@@ -1,5 +1,6 @@
-//! What holds of every text, frame or not. The fuzz targets call it with whatever the fuzzer makes up, and a test with
-//! the corpus: see `fuzz/README.md` in the repository. No part of the interface.
+//! Properties of every text, frame or not. The fuzz targets check them with the fuzzer's input, and
+//! a test checks them with the corpus: see `fuzz/README.md` in the repository. This module is no
+//! part of the interface.
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -7,13 +8,14 @@ use serde_json::{Map, Value};
 use crate::json::only_object;
 use crate::{ClientFrame, ErrorCode, ErrorFrame, Hello, Outcome, ServerFrame, Status};
 
-/// An error quotes what it is about, but not at any length: it goes back to whoever sent the text.
+/// Longest error, in bytes. An error may quote the text, but must stay short, because it goes back
+/// to the sender of the text.
 const LONGEST_ERROR: usize = 1300;
 
-/// A server reads this from a client.
+/// Reads `data` as a server reads a client's frame.
 ///
 /// # Panics
-/// If something does not hold.
+/// If a property does not hold.
 pub fn client_frame(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else {
         return;
@@ -36,7 +38,7 @@ pub fn client_frame(data: &[u8]) {
     }
 }
 
-/// Whatever a program calls itself, the server reads what was meant.
+/// Checks that the server reads a client's own name unchanged, for any name.
 fn says_any_text(text: &str) {
     let hello = Hello {
         client: text.to_owned(),
@@ -48,10 +50,10 @@ fn says_any_text(text: &str) {
     }
 }
 
-/// A client reads this from a server: a frame, or the answer to `GET /status`.
+/// Reads `data` as a client reads a server's frame, and as the answer to `GET /status`.
 ///
 /// # Panics
-/// If something does not hold.
+/// If a property does not hold.
 pub fn server_frame(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else {
         return;
@@ -71,7 +73,7 @@ pub fn server_frame(data: &[u8]) {
     }
 }
 
-/// Whatever a server says, the client reads what was meant.
+/// Checks that the client reads a server's error unchanged, for any text.
 fn hears_any_text(text: &str) {
     let error = ErrorFrame::new(ErrorCode::Mongo, Outcome::Unknown, text).with_hint(text);
     match ServerFrame::parse(&ServerFrame::Error(error.clone()).to_json()) {
@@ -80,8 +82,9 @@ fn hears_any_text(text: &str) {
     }
 }
 
-/// The client's own small JSON takes for an object what serde_json does. Between what serde_json reads and what it only
-/// passes over there is a difference: control characters in strings, strings that are no Unicode, deep nesting.
+/// Checks that the client's own small JSON accepts the same objects as serde_json. One difference
+/// is permitted. serde_json reads some values strictly and skips others: control characters in
+/// strings, invalid Unicode, deep nesting.
 fn one_object(text: &str) {
     match only_object(text) {
         Ok(object) => assert!(text.contains(object) && is_json(text), "{text}"),

@@ -11,21 +11,23 @@ use crate::json::push_hex;
 
 /// The id of a command: a UUID of version 7 (RFC 9562, section 5.7).
 ///
-/// The first 48 bits are the time it was made, in milliseconds since the Unix epoch. A server remembers ids
-/// for a limited time only; with the time inside the id it can tell an id it never saw from one it has
-/// forgotten, and refuse the second instead of executing it again.
+/// The first 48 bits are the time at which the id was made, in milliseconds since the Unix epoch. A
+/// server remembers ids for a limited time. The time inside the id distinguishes a new id from a
+/// forgotten id. The server refuses a forgotten id and does not execute the command again.
 ///
-/// Capital and small digits mean the same (RFC 9562, section 4), so ids that differ in nothing else are equal. An id is
-/// written as it was read, since a client may compare the text of an answer's id with the text that it has sent.
+/// Upper-case and lower-case digits mean the same (RFC 9562, section 4), so ids that differ only in
+/// case are equal. An id is written in the case in which it was read, since a client may compare
+/// texts.
 #[derive(Clone, Copy, Debug)]
 pub struct CommandId {
     uuid: Uuid,
-    /// One bit for each of the 32 digits, the first digit's highest: set if the digit was a capital.
+    /// One bit for each of the 32 digits, the first digit's highest: set if the digit was
+    /// upper-case.
     capitals: u32,
 }
 
 impl CommandId {
-    /// Stands in a frame that is thrown away, as its id was not readable.
+    /// Stands in a frame that the reader discards, because its id was not readable.
     pub(crate) const NIL: Self = Self {
         uuid: Uuid::nil(),
         capitals: 0,
@@ -33,8 +35,8 @@ impl CommandId {
 
     /// Makes an id from the server's time and 80 random bits, of which 74 are used.
     ///
-    /// `server_time` is the time since the Unix epoch as the server gave it in `hello_ok`, so that a client
-    /// with a wrong clock makes ids the server accepts.
+    /// `server_time` is the time since the Unix epoch, from the server's `hello_ok`. So a client
+    /// with a wrong clock makes ids that the server accepts.
     pub fn mint(server_time: Duration, random: [u8; 10]) -> Self {
         let millis = u64::try_from(server_time.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -43,7 +45,7 @@ impl CommandId {
         }
     }
 
-    /// When the id was made, as time since the Unix epoch.
+    /// Returns the time at which the id was made, since the Unix epoch.
     pub fn minted_at(self) -> Duration {
         let bytes = self.uuid.as_bytes();
         let millis = bytes[..6]
@@ -52,7 +54,7 @@ impl CommandId {
         Duration::from_millis(millis)
     }
 
-    /// The usual form: 8-4-4-4-12 digits, in capitals where they were read as capitals.
+    /// Returns the usual form: 8-4-4-4-12 digits, in the case in which they were read.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (at, byte) in self.uuid.as_bytes().iter().enumerate() {
@@ -76,13 +78,13 @@ impl CommandId {
         spelled.collect()
     }
 
-    /// The 16 bytes of the id.
+    /// Returns the 16 bytes of the id.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.uuid.as_bytes()
     }
 }
 
-/// The bit of an id's first digit.
+/// Returns the bit of an id's first digit.
 const FIRST_DIGIT: u32 = 1 << 31;
 
 impl PartialEq for CommandId {
@@ -128,7 +130,7 @@ impl fmt::Display for CommandId {
 pub struct InvalidCommandId(String);
 
 impl InvalidCommandId {
-    /// What is wrong.
+    /// Returns the fault as a text.
     pub fn text(&self) -> String {
         let such_as = "\" is not a UUID of version 7, such as 0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e";
         ["\"", &self.0, such_as].concat()
@@ -156,7 +158,8 @@ impl FromStr for CommandId {
     }
 }
 
-/// Reads the usual form only, 8-4-4-4-12 digits. The uuid crate reads five forms, which a page would have to load.
+/// Reads the usual form only, 8-4-4-4-12 digits. The uuid crate reads five forms, and a page would
+/// have to load its code.
 fn hyphenated(text: &[u8]) -> Option<CommandId> {
     let mut bytes = [0; 16];
     let mut digits = 0;

@@ -1,16 +1,19 @@
-//! What a Bellwether client and server say to each other.
+//! The language between Bellwether clients and servers.
 //!
-//! This crate holds the frames of the WebSocket subprotocol [`SUBPROTOCOL`], the error codes, the three
-//! outcomes a command can have, and the limits. It does no I/O, so the server, the native client and the
-//! browser client share it. `docs/protocol.md` in the repository describes the same protocol for people who
-//! write a client in another language; a test parses every example there with this crate.
+//! This crate holds the frames of the WebSocket subprotocol [`SUBPROTOCOL`], the error codes, the
+//! three outcomes of a command, and the limits. It does no I/O, so the server, the native client
+//! and the browser client share it.
 //!
-//! Commands and results are carried as [`RawJson`]: the text a user typed reaches the server unchanged, so the
-//! order of fields and the digits of 64-bit integers survive clients written in languages whose own JSON parser
-//! would lose them.
+//! `docs/protocol.md` in the repository describes the same protocol for authors of clients in other
+//! languages. A test parses every example of that document with this crate.
 //!
-//! A server reads and writes frames with serde_json. A client does so with the small code of [`json`], as every
-//! page has to load it; each side reads what the other wrote, so the tests hold the two against each other.
+//! [`RawJson`] carries commands and results as text, so the user's text reaches the server
+//! unchanged. Clients in other languages therefore keep the order of fields and the digits of
+//! 64-bit integers, even if their own JSON parser would lose them.
+//!
+//! A server reads and writes frames with serde_json. A client uses the small code of [`json`],
+//! because every page has to load it. Each side reads the frames of the other, and tests compare
+//! the two.
 
 #![deny(missing_docs)]
 
@@ -39,5 +42,5 @@ pub use limits::{
 pub use raw_json::RawJson;
 pub use status::{CommandCounts, ConnectionCounts, DatabaseStatus, PeerStatus, Status};
 
-/// The WebSocket subprotocol a client must offer and a server selects.
+/// The WebSocket subprotocol that a client must offer and a server selects.
 pub const SUBPROTOCOL: &str = "bellwether.v1";

@@ -1,90 +1,92 @@
-//! What `GET /status` answers.
+//! The answer to `GET /status`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{CoordinatorHint, RoleName};
 
-/// A server's view of itself and of the cluster.
+/// The cluster as one server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The cluster's name.
+    /// Name of the cluster.
     pub cluster: String,
-    /// This server's id.
+    /// Id of this server.
     pub server: String,
-    /// The version of the server program.
+    /// Version of the server program.
     pub version: String,
-    /// The number this server drew when it started, in decimal. Text, because a JSON number of 64 bits loses
-    /// digits in many languages.
+    /// The number that this server drew when it started, in decimal. A text, because a JSON number
+    /// of 64 bits loses digits in many languages.
     pub number: String,
-    /// This server's role.
+    /// Role of this server.
     pub role: RoleName,
-    /// Since when it has had this role, in milliseconds since the Unix epoch, by its own clock.
+    /// Start of the role, in milliseconds since the Unix epoch, by the server's own clock.
     pub since_ms: u64,
-    /// The newest epoch this server knows a coordinator of.
+    /// The newest epoch of a coordinator that this server knows.
     pub epoch: Option<u64>,
-    /// The coordinator this server knows.
+    /// The coordinator that this server knows.
     pub coordinator: Option<CoordinatorHint>,
     /// The other servers, in order of their ids.
     pub peers: Vec<PeerStatus>,
-    /// What this server knows of MongoDB.
+    /// State of MongoDB, as this server sees it.
     pub mongodb: DatabaseStatus,
-    /// Commands since this server started.
+    /// Numbers of commands since this server started.
     pub commands: CommandCounts,
-    /// Clients' connections.
+    /// Numbers of client connections.
     #[serde(default)]
     pub connections: ConnectionCounts,
 }
 
-/// Another server, as this one sees it.
+/// Another server, as this server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
-    /// Its id.
+    /// Id of the peer.
     pub server: String,
-    /// Its number, if it was ever heard of.
+    /// Number of the peer, if this server has received it.
     pub number: Option<String>,
-    /// Whether the link to it is up.
+    /// `true` if the link to the peer is up.
     pub connected: bool,
-    /// Where clients reach it, if it has said so.
+    /// URL for clients, if the peer has sent one.
     pub url: Option<String>,
-    /// Why there can be no link to it until somebody changes something: it refuses this server, or this server it.
+    /// Set when either server refuses the other. An operator must then change an option of one of
+    /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What a server knows of MongoDB.
+/// State of MongoDB, as a server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseStatus {
-    /// Whether a primary is known and answers.
+    /// `true` if a primary is known and answers.
     pub available: bool,
-    /// The primary's address.
+    /// Address of the primary.
     pub primary: Option<String>,
     /// The last error, while there is no primary.
     pub error: Option<String>,
 }
 
-/// Commands since a server started, by what became of them.
+/// Numbers of commands since a server started, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandCounts {
-    /// Waiting now.
+    /// Commands in the queue now.
     pub queued: u64,
-    /// Executed and committed.
+    /// Commands executed and committed.
     pub executed: u64,
-    /// Answered from a stored reply.
+    /// Commands answered from a stored reply.
     pub replayed: u64,
-    /// Answered with an error whose outcome is `not_executed`.
+    /// Commands answered with an error whose outcome is `not_executed`.
     pub not_executed: u64,
-    /// Answered with an error whose outcome is `unknown`.
+    /// Commands answered with an error whose outcome is `unknown`.
     pub unknown: u64,
-    /// Time since the batch in hand began, in milliseconds. Absent while nothing is executed.
+    /// Time since the current batch began, in milliseconds. Absent while no command is executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_ms: Option<u64>,
 }
 
-/// Clients' connections, over HTTP and WebSocket together.
+/// Numbers of client connections, over HTTP and WebSocket together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionCounts {
-    /// Open now.
+    /// Connections open now.
     pub open: u64,
-    /// Refused since the server started, since all places were taken or all that their address may have.
+    /// Connections refused since the server started, because a limit was reached: for all clients,
+    /// or for one address.
     pub refused: u64,
 }

@@ -1,4 +1,5 @@
-//! The client's side: what it sends is written, and what it is told is read, by the small code of [`json`](crate::json).
+//! The client's side: writes the client's frames and reads the server's, with the small code of
+//! [`json`](crate::json).
 
 use super::unknown;
 use crate::json::{Fields, Object};
@@ -8,7 +9,7 @@ use crate::{
 };
 
 impl ClientFrame {
-    /// The frame as JSON text.
+    /// Returns the frame as JSON text.
     pub fn to_json(&self) -> String {
         let mut json = Object::new();
         match self {
@@ -36,11 +37,10 @@ fn about(json: &mut Object, kind: &str, id: CommandId, deadline_ms: Option<u64>)
 }
 
 impl ServerFrame {
-    /// Reads a frame a server sent.
+    /// Reads a frame from a server. Never recurses into the reply, however deeply it is nested.
     ///
     /// # Errors
-    /// [`FrameError`] if the text is not such a frame. Never recurses into the reply, however deeply it is
-    /// nested.
+    /// [`FrameError`] if the text is not such a frame.
     pub fn parse(json: &str) -> Result<Self, FrameError> {
         let fields = Fields::read(json).map_err(|problem| FrameError::NotAFrame(problem.text()))?;
         let kind = fields.text("type");
@@ -65,7 +65,7 @@ impl ServerFrame {
     }
 }
 
-/// Stands in a frame that is thrown away, as its limits were not readable.
+/// Stands in a frame that the reader discards, because its limits were not readable.
 const NO_LIMITS: Limits = Limits {
     max_message_bytes: 0,
     max_depth: 0,

@@ -28,31 +28,32 @@ pub enum ClientFrame {
 /// The first frame of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// What program this is, for the server's log: a name and a version, such as `bellwether-cli/0.1.0`.
+    /// Name and version of the client program, for the server's log, such as
+    /// `bellwether-cli/0.1.0`.
     pub client: String,
-    /// The cluster the client means to talk to. The server refuses if it belongs to another.
+    /// Cluster that the client expects. A server of another cluster refuses the client.
     pub cluster: Option<String>,
 }
 
 /// A command to execute.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// The command's id: the same for every attempt at the same command.
+    /// Id of the command: the same for every attempt at the same command.
     pub id: CommandId,
-    /// Time limit for the server's work on it, in milliseconds from its arrival. Without it the server's default
-    /// holds; more than the server's maximum counts as the maximum.
+    /// Time limit for the server's work on the command, in milliseconds from its arrival. `None`
+    /// means the server's default. A value above the server's maximum counts as the maximum.
     pub deadline_ms: Option<u64>,
     /// The MongoDB command document in Extended JSON, as the user wrote it.
     pub command: RawJson,
 }
 
-/// A question: what became of the command with this id?
+/// A question for the outcome of the command with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutcomeQuery {
     /// The command's id.
     pub id: CommandId,
-    /// How long the server may take to find out, in milliseconds from the question's arrival. Without it the
-    /// server's default holds; more than the server's maximum counts as the maximum.
+    /// Time limit for the server to answer the question, in milliseconds from its arrival. `None`
+    /// means the server's default. A value above the server's maximum counts as the maximum.
     pub deadline_ms: Option<u64>,
 }
 
@@ -63,7 +64,7 @@ pub enum ServerFrame {
     HelloOk(HelloOk),
     /// A command's reply.
     Result(CommandResult),
-    /// What became of a command somebody asked about.
+    /// The outcome of a command: the answer to an [`OutcomeQuery`].
     OutcomeResult(OutcomeResult),
     /// An error.
     Error(ErrorFrame),
@@ -79,13 +80,13 @@ pub struct HelloOk {
     pub server: String,
     /// The server's role at this moment.
     pub role: RoleName,
-    /// The newest epoch the server knows a coordinator of.
+    /// The newest epoch of a coordinator that the server knows.
     pub epoch: Option<u64>,
     /// The coordinator the server knows, itself included.
     pub coordinator: Option<CoordinatorHint>,
     /// The server's clock, in milliseconds since the Unix epoch. Command ids are made from it.
     pub server_time_ms: u64,
-    /// What the server accepts.
+    /// The limits of the server.
     pub limits: Limits,
 }
 
@@ -102,7 +103,7 @@ pub enum RoleName {
     Electing,
     /// Was coordinator or follower and is leaving.
     Draining,
-    /// A role this version of the crate does not know: not the coordinator, as far as it can tell.
+    /// A role that this version of the crate does not know. The server is not the coordinator.
     #[serde(other)]
     Unrecognized,
 }
@@ -115,7 +116,7 @@ impl RoleName {
         known.unwrap_or(Self::Unrecognized)
     }
 
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Coordinator => "coordinator",
@@ -127,17 +128,17 @@ impl RoleName {
     }
 }
 
-/// Who the coordinator is, as far as the sender knows.
+/// The coordinator, as far as the sender knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoordinatorHint {
-    /// Its id.
+    /// Id of the coordinator.
     pub server: String,
-    /// Where clients reach it. A client follows it only to a server on its own list.
+    /// URL for clients. A client follows it only to a server on its own list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
 
-/// What a server accepts.
+/// Limits of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Longest message, in bytes.
@@ -148,7 +149,7 @@ pub struct Limits {
     pub max_result_bytes: u64,
     /// Longest deadline, in milliseconds.
     pub max_deadline_ms: u64,
-    /// For how long an id is remembered, in milliseconds.
+    /// Time for which the server remembers an id, in milliseconds.
     pub retention_ms: u64,
 }
 
@@ -159,26 +160,28 @@ pub struct CommandResult {
     pub id: CommandId,
     /// The epoch in which the command was executed.
     pub epoch: u64,
-    /// Whether this is the stored reply of an earlier execution.
+    /// `true` if this is the stored reply of an earlier execution.
     pub replayed: bool,
     /// MongoDB's reply document in canonical Extended JSON.
     pub result: RawJson,
 }
 
-/// What became of a command: the answer to [`OutcomeQuery`].
+/// The outcome of a command: the answer to an [`OutcomeQuery`].
 ///
-/// It speaks of the moment of the answer. [`Outcome::NotExecuted`] says that the command has had no effect
-/// until then; a try that is still on its way, or a later one with the same id, may execute it after that.
-/// [`Outcome::Unknown`] says that it waits in the server's queue: ask again.
+/// The outcome is that of the moment of the answer. [`Outcome::NotExecuted`] says that the command
+/// has had no effect until then. An attempt on its way, or a later attempt with the same id, may
+/// still execute the command. [`Outcome::Unknown`] says that the command waits in the server's
+/// queue: ask again.
 #[derive(Clone, Debug)]
 pub struct OutcomeResult {
     /// The command's id.
     pub id: CommandId,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The epoch in which it was executed, if it was.
+    /// The epoch in which the command was executed, if it was executed.
     pub epoch: Option<u64>,
-    /// Its reply in canonical Extended JSON, if it was executed and the reply was kept.
+    /// The reply in canonical Extended JSON, if the command was executed and the server kept the
+    /// reply.
     pub result: Option<RawJson>,
 }
 
@@ -187,32 +190,33 @@ pub struct OutcomeResult {
 #[serde(tag = "type", rename = "error")]
 #[error("{code}: {message}")]
 pub struct ErrorFrame {
-    /// The command it belongs to; absent if it belongs to the connection.
+    /// Id of the command, if the error belongs to a command and not to the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<CommandId>,
-    /// What went wrong, for programs.
+    /// The error, for programs.
     pub code: ErrorCode,
-    /// What went wrong, for people.
+    /// The error, for people.
     pub message: String,
-    /// What to do about it, for people.
+    /// The next step, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What became of the command.
+    /// The outcome of the command.
     pub outcome: Outcome,
-    /// The coordinator the server knows, where that helps.
+    /// The coordinator that the server knows, if that helps the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordinator: Option<CoordinatorHint>,
-    /// After how many milliseconds it is worth trying again here, for the code `overloaded`: an estimate from
-    /// how many commands wait and how fast they are answered.
+    /// Time after which another attempt at this server is worthwhile, in milliseconds, for the code
+    /// `overloaded`. The server estimates it from the length of its queue and the rate of its
+    /// answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// What MongoDB said, for the code `mongo`.
+    /// MongoDB's error, for the code `mongo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mongo: Option<MongoError>,
 }
 
 impl ErrorFrame {
-    /// An error with nothing but the compulsory fields.
+    /// Returns an error with the compulsory fields only.
     pub fn new(code: ErrorCode, outcome: Outcome, message: impl Into<String>) -> Self {
         Self {
             id: None,
@@ -226,14 +230,14 @@ impl ErrorFrame {
         }
     }
 
-    /// The same error for the command with this id.
+    /// Returns the same error for the command with this id.
     #[must_use]
     pub fn for_command(mut self, id: CommandId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// The same error with a sentence on what to do.
+    /// Returns the same error with a hint on the next step.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -246,14 +250,14 @@ impl ErrorFrame {
 pub struct MongoError {
     /// MongoDB's error code.
     pub code: i32,
-    /// MongoDB's name for it.
+    /// MongoDB's name for the error.
     pub code_name: String,
     /// MongoDB's message.
     pub message: String,
-    /// Which statement of the command failed, counted from 0, for write errors.
+    /// Index of the statement that failed, from 0, for write errors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<i32>,
-    /// Which command of a list failed, counted from 0, where a list was sent as one command.
+    /// Index of the command that failed, from 0, in a list of commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<u32>,
     /// MongoDB's details of the error for programs, if there are any.
@@ -261,13 +265,14 @@ pub struct MongoError {
     pub details: Option<Box<MongoErrorDetails>>,
 }
 
-/// Details of MongoDB's error for programs, in canonical Extended JSON, under MongoDB's own names. A server leaves out a part
-/// that is longer than 16 KiB.
+/// Details of MongoDB's error for programs, in canonical Extended JSON, under MongoDB's own names.
+/// A server leaves out a part that is longer than 16 KiB.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct MongoErrorDetails {
-    /// Why it is refused; for one, by which rule a document fails its collection's validation.
+    /// Details of the refusal, such as the rule by which a document fails its collection's
+    /// validation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub err_info: Option<RawJson>,
     /// The fields of the unique index that has the key already.
@@ -276,7 +281,7 @@ pub struct MongoErrorDetails {
     /// The key that the index has already.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_value: Option<RawJson>,
-    /// For write errors, the array of them.
+    /// The array of errors, for write errors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write_errors: Option<RawJson>,
 }
@@ -297,7 +302,7 @@ impl MongoErrorDetails {
 }
 
 impl MongoError {
-    /// An error with nothing but the compulsory fields.
+    /// Returns an error with the compulsory fields only.
     pub fn new(code: i32, code_name: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -309,7 +314,7 @@ impl MongoError {
         }
     }
 
-    /// The message, and the name and the number of the error.
+    /// Returns the message, with the name and the number of the error.
     pub fn text(&self) -> String {
         let sign = if self.code < 0 { "-" } else { "" };
         let code = decimal(self.code.unsigned_abs().into());
@@ -329,15 +334,16 @@ pub enum FrameError {
     BadFields {
         /// The frame's type.
         frame: &'static str,
-        /// The command it is about, if its id can be read.
+        /// The command that the frame is about, if its id is readable.
         id: Option<CommandId>,
-        /// What is wrong.
+        /// The fault.
         detail: String,
     },
 }
 
 impl FrameError {
-    /// The command that the frame is about, if its id can be read. Then the fault concerns this command only.
+    /// Returns the command that the frame is about, if its id is readable. The fault then concerns
+    /// this command only.
     pub fn id(&self) -> Option<CommandId> {
         match self {
             Self::NotAFrame(_) | Self::UnknownType(_) => None,
@@ -345,7 +351,7 @@ impl FrameError {
         }
     }
 
-    /// What is wrong.
+    /// Returns the fault as a text.
     pub fn text(&self) -> String {
         match self {
             Self::NotAFrame(detail) => ["not a JSON object with a \"type\": ", detail].concat(),
@@ -363,7 +369,7 @@ impl fmt::Display for FrameError {
 
 impl core::error::Error for FrameError {}
 
-/// What serde says is wrong may quote a whole field: what it begins with and how it ends is enough.
+/// Shortens the text of serde, which may quote a whole field. Keeps its beginning and its end.
 fn shortened(detail: String) -> String {
     const FIRST: usize = 200;
     const LAST: usize = 80;

@@ -1,8 +1,9 @@
-//! The little JSON a client needs: objects written field by field, and objects whose fields are looked up.
+//! The small part of JSON that a client needs: writes objects field by field, and reads fields of
+//! objects.
 //!
-//! A browser loads this code before it can send its first command, so it has to be small: serde_json alone
-//! would double what is loaded. Strings and numbers, where JSON is hard, are `hifijson`'s. Nothing here
-//! recurses, however deeply a text is nested, and no value is read that nobody asks for.
+//! The code must be small, because a browser loads it before its first command: serde_json alone is
+//! as large as all the rest. `hifijson` reads strings and numbers, the hard parts of JSON. Nothing
+//! here recurses, however deeply a text is nested, and no value is read without need.
 
 mod object;
 mod reader;
@@ -21,17 +22,17 @@ pub(crate) use object::push_hex;
 pub use object::{Object, Plain, decimal};
 use reader::Reader;
 
-/// Text that is not the JSON it should be.
+/// A text that is not the expected JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJson {
-    /// What is wrong.
+    /// The fault.
     pub problem: &'static str,
-    /// Where, in bytes from the start of the text, counted from 0.
+    /// Place of the fault, in bytes from the start of the text, from 0.
     pub at: usize,
 }
 
 impl NotJson {
-    /// What is wrong, and where.
+    /// Returns the fault and its place.
     pub fn text(&self) -> String {
         [self.problem, " at byte ", &decimal(self.at as u64)].concat()
     }
@@ -45,13 +46,14 @@ impl fmt::Display for NotJson {
 
 impl core::error::Error for NotJson {}
 
-/// The fields of a JSON object that was read. Of a name that comes twice, the last field counts.
+/// The fields of a JSON object that was read. If a name occurs twice, the last field counts.
 ///
-/// A field that is missing or holds something else than it should is read as empty or zero and remembered:
-/// [`bad_field`](Self::bad_field) names it. Looking once, at the end, keeps the code small.
+/// A field that is missing, or has a value of another kind, is read as empty or zero.
+/// [`bad_field`](Self::bad_field) then names the first such field. One check at the end keeps the
+/// code small.
 #[derive(Debug)]
 pub struct Fields<'a> {
-    /// Names and values as they stand there; names with their quotes.
+    /// Names and values as in the text; names with their quotes.
     fields: Vec<(&'a str, &'a str)>,
     bad: Rc<Cell<Option<&'static str>>>,
 }
@@ -60,7 +62,7 @@ impl<'a> Fields<'a> {
     /// Reads the fields of an object, and checks that the whole text is JSON.
     ///
     /// # Errors
-    /// [`NotJson`] if it is not, or is not an object.
+    /// [`NotJson`] if the text is not JSON, or is not an object.
     pub fn read(json: &'a str) -> Result<Self, NotJson> {
         Self::remembering(json, Rc::default())
     }
@@ -86,46 +88,46 @@ impl<'a> Fields<'a> {
         Ok(Self { fields, bad })
     }
 
-    /// The first field that was asked for and was not what it should be.
+    /// Returns the first field that was read and had no value of the expected kind.
     pub fn bad_field(&self) -> Option<&'static str> {
         self.bad.get()
     }
 
-    /// Remembers that this field is not what it should be.
+    /// Remembers that the value of this field is wrong.
     pub fn is_bad(&self, name: &'static str) {
         self.bad.set(self.bad.get().or(Some(name)));
     }
 
-    /// The field's text; `None` if it is not there or null.
+    /// Returns the field's text; `None` if the field is missing or null.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
         let is_it = |field: &str| unquoted(field).is_some_and(|field| field == name);
         let (_, value) = self.fields.iter().rev().find(|(field, _)| is_it(field))?;
         (*value != "null").then_some(value)
     }
 
-    /// A string that has to be there.
+    /// Returns a string that must be present.
     pub fn text(&self, name: &'static str) -> String {
         self.required(name, self.some_text(name))
     }
 
-    /// A string that may be missing.
+    /// Returns a string that may be missing.
     pub fn some_text(&self, name: &'static str) -> Option<String> {
         let json = self.raw(name)?;
         self.readable(name, unquoted(json))
     }
 
-    /// An integer that has to be there, from 0 on.
+    /// Returns an integer, 0 or more, that must be present.
     pub fn number(&self, name: &'static str) -> u64 {
         self.required(name, self.some_number(name))
     }
 
-    /// An integer that may be missing, from 0 on.
+    /// Returns an integer, 0 or more, that may be missing.
     pub fn some_number(&self, name: &'static str) -> Option<u64> {
         let json = self.raw(name)?;
         self.readable(name, number(json))
     }
 
-    /// An integer that may be missing; one of more than 32 bits counts as missing.
+    /// Returns an integer that may be missing. An integer of more than 32 bits counts as missing.
     pub fn some_integer(&self, name: &'static str) -> Option<i32> {
         let json = self.raw(name)?;
         let digits = json.strip_prefix('-').unwrap_or(json);
@@ -134,12 +136,12 @@ impl<'a> Fields<'a> {
         i32::try_from(if digits == json { size } else { -size }).ok()
     }
 
-    /// An integer of 32 bits that has to be there.
+    /// Returns an integer of 32 bits that must be present.
     pub fn integer(&self, name: &'static str) -> i32 {
         self.required(name, self.some_integer(name))
     }
 
-    /// `true` or `false`; it has to be there.
+    /// Returns `true` or `false`, which must be present.
     pub fn flag(&self, name: &'static str) -> bool {
         let flag = match self.raw(name) {
             Some("true") => Some(true),
@@ -149,7 +151,8 @@ impl<'a> Fields<'a> {
         self.required(name, flag)
     }
 
-    /// Reads an object in this one, which may be missing. What is bad there is remembered here as well.
+    /// Reads an object in this object, which may be missing. Its bad fields count as bad fields of
+    /// this object.
     pub fn some_object<T>(&self, name: &'static str, read: impl FnOnce(&Fields<'a>) -> T) -> Option<T> {
         let json = self.raw(name)?;
         let object = self.readable(name, Fields::remembering(json, self.bad.clone()).ok())?;
@@ -172,7 +175,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What a string of JSON says, without its quotes; `None` if it is none, or its escapes mean no character.
+/// Returns the value of a JSON string, given with its quotes. `None` if the text is no string, or
+/// an escape means no character.
 fn unquoted(json: &str) -> Option<String> {
     let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
     let mut text = String::new();
@@ -187,7 +191,7 @@ fn unquoted(json: &str) -> Option<String> {
     Some(text)
 }
 
-/// Reads digits, and nothing but digits.
+/// Reads a number of decimal digits only.
 fn number(json: &str) -> Option<u64> {
     json.bytes().try_fold(0_u64, |number, digit| {
         let digit = char::from(digit).to_digit(10)?;
@@ -195,8 +199,8 @@ fn number(json: &str) -> Option<u64> {
     })
 }
 
-/// Finds the first field of a JSON object: its name, and its value as it stands there. `None` if the text is no object
-/// or has no field.
+/// Finds the first field of a JSON object: its name, and the text of its value. `None` if the text
+/// is no object or has no field.
 pub fn first_field(object: &str) -> Option<(String, &str)> {
     let mut reader = Reader::new(object);
     reader.open_object().ok()?;
@@ -207,7 +211,7 @@ pub fn first_field(object: &str) -> Option<(String, &str)> {
     Some((name, reader.value().ok()?))
 }
 
-/// Finds the elements of a JSON array, as they stand there. `None` if the text is no array.
+/// Finds the elements of a JSON array, as texts. `None` if the text is no array.
 pub fn elements(array: &str) -> Option<Vec<&str>> {
     let mut reader = Reader::new(array);
     let mut elements = Vec::new();
@@ -228,10 +232,10 @@ pub fn elements(array: &str) -> Option<Vec<&str>> {
     }
 }
 
-/// Finds the one JSON object a text consists of, without the blanks around it.
+/// Finds the one JSON object in a text, without the white space around it.
 ///
 /// # Errors
-/// [`NotJson`] if the text is anything else.
+/// [`NotJson`] if the text is not one JSON object.
 pub fn only_object(text: &str) -> Result<&str, NotJson> {
     let mut reader = Reader::new(text);
     let object = reader.value()?;

@@ -1,11 +1,11 @@
-//! Writing objects, and numbers without `core::fmt`.
+//! Writes objects, and numbers without `core::fmt`.
 
 /// A JSON object under construction.
 #[derive(Clone, Debug)]
 pub struct Object(String);
 
 impl Object {
-    /// An object without fields.
+    /// Returns an object without fields.
     pub fn new() -> Self {
         Self(String::from("{"))
     }
@@ -31,14 +31,14 @@ impl Object {
         }
     }
 
-    /// Adds what is JSON already.
+    /// Adds a value that is JSON already.
     pub fn raw(&mut self, name: &str, json: &str) -> &mut Self {
         self.name(name);
         self.0.push_str(json);
         self
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn finish(&mut self) -> String {
         self.0.push('}');
         core::mem::take(&mut self.0)
@@ -59,10 +59,10 @@ impl Default for Object {
     }
 }
 
-/// A value of JSON that needs no quotes.
+/// A JSON value without quotes.
 #[derive(Clone, Copy, Debug)]
 pub enum Plain {
-    /// An integer from 0 on.
+    /// An integer, 0 or more.
     Number(u64),
     /// An integer below 0, without its sign.
     Negative(u64),
@@ -105,7 +105,7 @@ impl From<i32> for Plain {
     }
 }
 
-/// The digits of a number. `Display` would bring the code for all the ways in which a number can be written.
+/// Returns the digits of a number. `Display` would add the code for all formats of numbers.
 pub fn decimal(number: u64) -> String {
     let last = (number % 10) as u8;
     let mut digits = match number / 10 {

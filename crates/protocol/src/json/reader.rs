@@ -1,4 +1,4 @@
-//! Finding where values begin and end, and whether they are JSON.
+//! Finds the beginning and the end of values, and checks that they are JSON.
 
 use hifijson::Read as _;
 use hifijson::SliceLexer;
@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
         self.lexer.expect(SliceLexer::ws_peek, bracket).is_some()
     }
 
-    /// A field's name and the colon after it.
+    /// Reads a field's name and the colon after it.
     pub(super) fn name(&mut self) -> Result<&'a str, NotJson> {
         if self.lexer.ws_peek() != Some(b'"') {
             return Err(self.problem("expected a field's name in quotes"));
@@ -60,11 +60,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One value, whatever it is.
+    /// Reads one value of any kind.
     pub(super) fn value(&mut self) -> Result<&'a str, NotJson> {
         self.lexer.eat_whitespace();
         let start = self.at();
-        // For every open bracket, whether it is an object's.
+        // For each open bracket: `true` if it belongs to an object.
         let mut open = Vec::new();
         loop {
             match self.lexer.ws_peek() {
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string, whose first quote was seen, with its quotes.
+    /// Reads the rest of a string after its first quote. Returns the string with its quotes.
     fn string(&mut self) -> Result<&'a str, NotJson> {
         let start = self.at();
         self.take();
@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Nothing but blanks may follow.
+    /// Checks that only white space follows.
     pub(super) fn end(&mut self) -> Result<(), NotJson> {
         match self.lexer.ws_peek() {
             None => Ok(()),

@@ -1,5 +1,7 @@
-//! The server's side: what clients send is read, and what they are told is written, by serde_json. Frames that
-//! hold a reply are put together around it: it is JSON already, may be long, and need not be looked at again.
+//! The server's side: reads the client's frames and writes the server's, with serde_json.
+//!
+//! A reply is JSON already and may be long. So the frame is put together around its text, and the
+//! reply is not read again.
 
 mod received;
 
@@ -16,18 +18,17 @@ fn text<T: Serialize>(frame: &T) -> String {
 }
 
 impl ClientFrame {
-    /// Reads a frame a client sent.
+    /// Reads a frame from a client. Never recurses into the command, however deeply it is nested.
     ///
     /// # Errors
-    /// [`FrameError`] if the text is not such a frame. Never recurses into the command, however deeply it is
-    /// nested.
+    /// [`FrameError`] if the text is not such a frame.
     pub fn parse(json: &str) -> Result<Self, FrameError> {
         received::read(json)
     }
 }
 
 impl ServerFrame {
-    /// The frame as JSON text.
+    /// Returns the frame as JSON text.
     pub fn to_json(&self) -> String {
         match self {
             Self::HelloOk(frame) => text(frame),

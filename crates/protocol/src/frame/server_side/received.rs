@@ -1,5 +1,5 @@
-//! Reading a client's frame. Its fields are found first and read one by one after that, so that a fault in one of them can
-//! be reported under the frame's id.
+//! Reads a client's frame. Finds all fields first, and then reads each. So the server can report a
+//! fault in a field under the frame's id.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ pub(super) fn read(json: &str) -> Result<ClientFrame, FrameError> {
     }
 }
 
-/// A field that is not what it should be.
+/// A field with a wrong value.
 struct Wrong {
     id: Option<CommandId>,
     detail: String,
@@ -56,7 +56,7 @@ fn in_frame(frame: &'static str) -> impl Fn(Wrong) -> FrameError {
     move |Wrong { id, detail }| FrameError::BadFields { frame, id, detail }
 }
 
-/// The fields that a client's frames have, as they stand in the text. Others are ignored.
+/// The text of each field of a client's frame. Other fields are ignored.
 #[derive(Default)]
 struct Found<'a> {
     kind: Field<'a>,
@@ -79,7 +79,8 @@ impl<'a> Field<'a> {
         self.value = Some(value.get());
     }
 
-    /// The field's text. Of a field that stands there twice, nobody can know which one is meant.
+    /// Returns the field's text. A field that occurs twice is an error, because its meaning is
+    /// open.
     fn once(&self, name: &'static str) -> Result<Option<&'a str>, Wrong> {
         if self.is_repeated {
             return Err(Wrong::new(format!(
@@ -89,7 +90,7 @@ impl<'a> Field<'a> {
         Ok(self.value)
     }
 
-    /// The text of a field that may be missing, which `null` says, too.
+    /// Returns the text of a field that may be missing. `null` counts as missing.
     fn unless_null(&self, name: &'static str) -> Result<Option<&'a str>, Wrong> {
         Ok(self.once(name)?.filter(|value| *value != "null"))
     }
@@ -137,7 +138,8 @@ impl Found<'_> {
             .map_err(|error| Wrong::new(format!("the field `id`: {error}")))
     }
 
-    /// The deadline. More than fits is as much as the server allows, as every deadline above the server's maximum is.
+    /// Returns the deadline. A number that does not fit counts as the largest, because the server's
+    /// maximum is smaller in any case.
     fn deadline_ms(&self) -> Result<Option<u64>, Wrong> {
         let Some(digits) = self.deadline_ms.unless_null("deadline_ms")? else {
             return Ok(None);
@@ -154,7 +156,7 @@ impl Found<'_> {
 
 /// Reads a string.
 fn text<'a>(name: &'static str, json: Option<&'a str>) -> Result<Option<Cow<'a, str>>, Wrong> {
-    /// Borrows what has no escapes.
+    /// Borrows a string without escapes.
     #[derive(serde::Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     json.map(|json| match serde_json::from_str(json) {
