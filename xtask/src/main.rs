@@ -16,6 +16,7 @@ mod msrv;
 mod output;
 mod package;
 mod planted;
+mod prose;
 mod provision;
 mod screenshots;
 mod semver;
@@ -65,6 +66,8 @@ enum Task {
     Docs,
     /// Check licences, sources, duplicates and known vulnerabilities of all dependencies
     Deny,
+    /// Check the English of comments, documents and error texts: rules R1 to R10 of CONTRIBUTING.md
+    Prose(prose::Options),
     /// Check the Kubernetes manifests and the Compose files: their schemas, and the options they set
     Deployment,
     /// Compare the election crate's interface with an earlier one: what breaks a user needs another major version
@@ -137,6 +140,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Msrv => msrv::run().await,
         Task::Docs => docs::run().await,
         Task::Deny => deny::run().await,
+        Task::Prose(options) => prose::run(options).await,
         Task::Deployment => deployment::run().await,
         Task::Semver(options) => semver::run(options).await,
         Task::Miri => miri::run().await,

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::step::{cargo, run as run_step, run_and_read};
 use crate::{
-    browser_tests, chaos, containers, deny, deployment, docs, features, fuzz, msrv, package, planted,
+    browser_tests, chaos, containers, deny, deployment, docs, features, fuzz, msrv, package, planted, prose,
     provision, targets, web,
 };
 use report::{Report, Totals, failed_test};
@@ -33,6 +33,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         .check("format", run_step(&mut cargo(["fmt", "--all", "--check"])))
         .await;
     report.check("lints", lints()).await;
+    report.check("prose", prose::run(prose::Options::default())).await;
     report.check("features", features::run()).await;
     report.check("docs", docs::run()).await;
     report.check_if_possible("targets", targets::run()).await;
