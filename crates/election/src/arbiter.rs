@@ -4,18 +4,19 @@ use core::future::Future;
 
 use crate::{Claim, Epoch};
 
-/// Who grants epochs.
+/// The party that grants epochs.
 ///
-/// An arbiter that outlives the servers, such as a document in a database, makes epochs unique and growing
-/// across any crash, pause, partition or restart. Once it has granted an epoch it must grant only larger
-/// ones, and what the coordinator writes to must refuse smaller ones: that is what makes a coordinator harmless
-/// that was paused and does not know yet that it has been replaced.
+/// An arbiter that outlives the servers, such as a document in a database, makes epochs unique and
+/// growing. That holds across any crash, pause, partition or restart. After it has granted an epoch
+/// it must grant larger epochs only. The data store of the coordinator must refuse smaller epochs:
+/// that makes a paused and replaced coordinator harmless.
 ///
 /// # Example: a database
 ///
-/// Best is the database that the coordinator writes to anyway. Keep one record with the newest epoch, count it
-/// up to grant one, and make every transaction of the coordinator *write* that record under the condition that
-/// its epoch is still the newest. Only to read it is not enough where transactions see a snapshot.
+/// The best arbiter is the database to which the coordinator writes anyway. Keep one record with
+/// the newest epoch, and increment it to grant an epoch. Every transaction of the coordinator must
+/// *write* that record, under the condition that its own epoch is still the newest. A read alone is
+/// not enough if transactions see a snapshot.
 ///
 /// ```
 /// # use std::sync::{Arc, Mutex};
@@ -67,46 +68,54 @@ use crate::{Claim, Epoch};
 /// # Ok(()) }
 /// ```
 ///
-/// With MongoDB the grant is a `findAndModify` with `$inc` on one document and a majority write concern, the
-/// condition is `update {_id, epoch: mine} {$inc: {seq: 1}}` as the first statement of every transaction, which
-/// must match exactly one document, and what is confirmed is read linearizably. One thing more is needed
-/// there: a crashed coordinator's open transaction would hold up the next grant for up to a minute, so the
-/// document also names the session its holder works in, and whoever claims kills that session first.
+/// With MongoDB, the grant is a `findAndModify` with `$inc` on one document, with a majority write
+/// concern. The condition is `update {_id, epoch: mine} {$inc: {seq: 1}}` as the first statement of
+/// every transaction; it must match exactly one document. A confirmation is a linearizable read.
+///
+/// A crashed coordinator's open transaction could block the next grant for up to a minute. So the
+/// document also names the session of its holder, and the next claimant kills that session first.
 pub trait Arbiter: Send + Sync + 'static {
-    /// Why a claim failed. Its text goes to the log.
+    /// The error of a failed claim. Its text goes to the log.
     type Error: Display + Send;
 
-    /// Grants an epoch that is larger than every epoch granted before. [`Claim::above`] is the largest the
-    /// claimant knows of, for arbiters that have no memory of their own.
+    /// Grants an epoch that is larger than every epoch granted before. [`Claim::above`] is the
+    /// largest epoch that the claimant knows, for arbiters without a record of their own.
     ///
-    /// The future runs in a task of its own and is not dropped halfway, so it need not be cancel safe; it
-    /// should bound its own time. A grant that comes too late is used if it is still the newest.
+    /// The future runs in a task of its own and is not dropped halfway, so it need not be cancel
+    /// safe. It should limit its own time. A late grant is used if it is still the newest.
     fn claim(&self, claim: Claim) -> impl Future<Output = Result<Epoch, Self::Error>> + Send;
 
-    /// Returns `true` if `epoch` is the newest that was granted. Asked at every heartbeat interval with
-    /// [`Quorum::Arbiter`](crate::Quorum::Arbiter), once at a time, and never otherwise. Runs in a task of its own
-    /// like [`claim`](Self::claim).
+    /// Returns `true` if `epoch` is the newest that was granted. The server calls this at every
+    /// heartbeat interval with [`Quorum::Arbiter`](crate::Quorum::Arbiter), once at a time, and
+    /// never otherwise. Runs in a task of its own like [`claim`](Self::claim).
     fn confirm(&self, epoch: Epoch) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 
-    /// The newest epoch that was granted, [`Epoch::ZERO`] if none was, or `None` if this arbiter keeps no record.
+    /// Returns the newest epoch that was granted, [`Epoch::ZERO`] if none was, or `None` if this
+    /// arbiter keeps no record.
     ///
-    /// Asked once for each new larger epoch that a peer names, once at a time. If the newest is smaller, the peer has
-    /// made its epoch up, and the server forgets it. So the answer must not be older than the question: a grant that
-    /// was made known before `newest` was called must be in it. If this fails, the server goes on to believe its peers
-    /// and asks again after [`Config::claim_retry`](crate::Config::claim_retry). Runs in a task of its own like
-    /// [`claim`](Self::claim), and should bound its own time: it is not asked again before it has answered.
+    /// The server calls this once for each new larger epoch that a peer names, once at a time. If
+    /// the newest granted epoch is smaller, the peer has invented its epoch, and the server forgets
+    /// it. So the answer must not be older than the call: it must include every grant that was
+    /// published before the call.
     ///
-    /// By default there is no record, and peers are believed. An arbiter that can read its newest epoch should say it.
+    /// After an error, the server continues to believe its peers, and asks again after
+    /// [`Config::claim_retry`](crate::Config::claim_retry). Runs in a task of its own like
+    /// [`claim`](Self::claim). The future should limit its own time, because the server does not
+    /// ask again before it has answered.
+    ///
+    /// By default there is no record, and the server believes its peers. An arbiter that can read
+    /// its newest epoch should return it.
     fn newest(&self) -> impl Future<Output = Result<Option<Epoch>, Self::Error>> + Send {
         async { Ok(None) }
     }
 }
 
-/// Grants the epoch after the largest the claimant has heard of.
+/// Grants the epoch after the largest that the claimant knows.
 ///
-/// It protects from nothing: two servers that cannot hear each other are granted the same epoch, and after
-/// a restart of all servers epochs begin at one again. Use it where two coordinators at a time do no harm, with
-/// [`Quorum::Majority`](crate::Quorum::Majority), or in tests.
+/// This arbiter protects from nothing. Two servers that cannot reach each other are granted the
+/// same epoch, and after a restart of all servers epochs begin at one again. Use it where two
+/// coordinators at a time do no harm, with [`Quorum::Majority`](crate::Quorum::Majority), or in
+/// tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalArbiter;
 
@@ -117,7 +126,7 @@ impl Arbiter for LocalArbiter {
         Ok(claim.above.next())
     }
 
-    /// It has no memory, so it believes.
+    /// This arbiter has no record, so it confirms every epoch.
     async fn confirm(&self, _: Epoch) -> Result<bool, Infallible> {
         Ok(true)
     }

@@ -6,71 +6,77 @@ use crate::{Detection, Preemption, Quorum, Succession};
 
 /// The timing and the policies of an election. All servers of a cluster should have the same.
 ///
-/// [`Config::default`] suits servers in one data centre. For servers further apart set `heartbeat` to at
-/// least the round trip between the furthest two, and `timeout` to five times that.
+/// [`Config::default`] suits servers in one data centre. For servers further apart set `heartbeat`
+/// to at least the round trip between the furthest two, and `timeout` to five times that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
-    /// How often a follower sends a heartbeat to its coordinator. Default 100 ms; at least 1 ms.
+    /// Interval of a follower's heartbeats to its coordinator. Default 100 ms; at least 1 ms.
     ///
-    /// Choose a few round trips. A shorter interval costs messages and finds silent failures no sooner than
-    /// `timeout` allows.
+    /// Choose a few round trips. A shorter interval costs messages, and finds silent failures no
+    /// sooner than `timeout` allows.
     pub heartbeat: Duration,
 
-    /// How long a follower waits for a silent coordinator before it doubts it, at most (see
-    /// [`Detection`]). Default 500 ms; at least twice `heartbeat`, and three times with a quorum.
+    /// Longest silence of a coordinator before a follower suspects it (see [`Detection`]). Default
+    /// 500 ms; at least twice `heartbeat`, and three times with a quorum.
     ///
-    /// Choose longer than the longest pause you want to forgive: a stall of the process or its host, a lost
-    /// packet that must be sent again. A crash whose connection is refused is noticed at once, whatever this
-    /// is.
+    /// Choose a value above the longest pause that you want to tolerate: a stall of the process or
+    /// its host, or a lost packet. A follower notices a crash at once if the connection is refused,
+    /// whatever this value is.
     pub timeout: Duration,
 
-    /// How often a coordinator announces itself to peers it does not hear: those that are down, and those it
-    /// does not know to be back. It never gives up. Default 200 ms; at least `heartbeat`.
+    /// Interval at which a coordinator announces itself to peers that it does not hear: peers that
+    /// are down, and peers that may be back. It never stops. Default 200 ms; at least `heartbeat`.
     ///
-    /// Choose less than `timeout`: then a server that hears the coordinator but is not heard stays a follower.
-    /// It also bounds how long two coordinators go on after a partition has healed, where the transport does
-    /// not report links. Costs one message per silent peer.
+    /// Choose less than `timeout`: a server that hears the coordinator, but is not heard, then
+    /// stays a follower. Where the transport reports no links, this also limits how long two
+    /// coordinators continue after a partition has healed. Costs one message per silent peer.
     pub probe: Duration,
 
-    /// How long a server that just started looks for the others before it stands without them. Default 1 s.
+    /// Time for which a server that has just started looks for the others before it campaigns
+    /// without them. Default 1 s.
     ///
-    /// Choose longer than the servers' start-up times differ when you start them together; otherwise the
-    /// first one up becomes coordinator and hands over when a better one appears.
+    /// Choose a value above the difference of the start-up times of servers that you start
+    /// together. Otherwise the first server becomes coordinator, and hands over when a better one
+    /// appears.
     pub startup_grace: Duration,
 
-    /// How long to wait for the announcement of a server that said it stands, and the longest a claim with
-    /// the arbiter may take before others go on without it. Default 5 s.
+    /// Time limit for the announcement of a candidate, and for a claim with the arbiter before
+    /// others continue without it. Default 5 s.
     pub claim_timeout: Duration,
 
-    /// How long a server rests after the arbiter refused it or could not be reached. Default 500 ms; up to
-    /// half as much again is added at random, so that servers do not move in step. A server that loses the
-    /// office to one it does not hear stands again only after this, then after twice as long, and so on up to
-    /// sixteen times, so that two sides of a partition do not take it from each other without end.
+    /// Pause of a server after the arbiter has refused it or was unreachable. Default 500 ms. Up to
+    /// half of it is added at random, so that servers do not move in step.
+    ///
+    /// A server that steps down for a coordinator that it does not hear also waits for this time.
+    /// The next such pause is twice as long, and so on up to sixteen times. So two sides of a
+    /// partition do not take the leadership from each other without end.
     pub claim_retry: Duration,
 
-    /// The longest a coordinator that hands over may take to finish its work. After it the handover goes
-    /// ahead all the same. Default 10 s.
+    /// Time limit for a coordinator that hands over to finish its work. The handover then continues
+    /// in any case. Default 10 s.
     pub drain_timeout: Duration,
 
-    /// For how long a coordinator that is not fit watches a fit follower before it hands over to it. Default
-    /// 3 s. Choose longer than the servers differ in noticing one and the same fault.
+    /// Time for which a coordinator that is not fit watches a fit follower before it hands over.
+    /// Default 3 s. Choose a value above the difference with which servers notice the same fault.
     pub unfit_patience: Duration,
 
-    /// For how long a coordinator stays one when nobody is fit. Default 20 s. Choose longer than what the
-    /// coordinator depends on needs to recover by itself: giving up the epoch then would gain nothing.
+    /// Time for which a coordinator stays coordinator while no server is fit. Default 20 s. Choose
+    /// a value above the time in which the coordinator's database recovers by itself. To give up
+    /// the epoch during that time gains nothing.
     pub unfit_grace: Duration,
 
-    /// Whether a server with a larger rank takes over from a coordinator that works. Default: always.
+    /// The rule for a server with a larger rank than a working coordinator. Default: the server
+    /// takes over, always.
     pub preemption: Preemption,
 
-    /// Who has to agree before a server is coordinator, and has to be heard for it to stay one. Default:
-    /// nobody.
+    /// The servers that must agree before a server is coordinator, and that a coordinator must
+    /// hear. Default: none.
     pub quorum: Quorum,
 
-    /// What servers do when the coordinator is gone. Default: the next in line takes over.
+    /// The way in which servers replace a failed coordinator. Default: the next in line takes over.
     pub succession: Succession,
 
-    /// When a silent coordinator is doubted. Default: after `timeout`.
+    /// The moment at which servers suspect a silent coordinator. Default: after `timeout`.
     pub detection: Detection,
 }
 
@@ -109,17 +115,17 @@ pub enum ConfigError {
         /// The heartbeat interval given.
         heartbeat: Duration,
     },
-    /// Promises would run out before they can be renewed, also when nothing is lost.
+    /// Promises would expire before they can be renewed, even without a loss.
     #[error(
         "the timeout is {timeout:?}; with a quorum choose at least three times the heartbeat interval of {heartbeat:?} and a round trip"
     )]
     TimeoutTooShortForQuorum {
-        /// The timeout given.
+        /// The given timeout.
         timeout: Duration,
-        /// The heartbeat interval given.
+        /// The given heartbeat interval.
         heartbeat: Duration,
     },
-    /// A coordinator would announce itself to silent peers more often than it is sent heartbeats.
+    /// A coordinator would announce itself to silent peers more often than it receives heartbeats.
     #[error("the probe interval is {probe:?}; choose at least the heartbeat interval of {heartbeat:?}")]
     ProbeTooShort {
         /// The probe interval given.
@@ -145,7 +151,7 @@ impl Config {
     /// Checks that the values can work together.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first rule that the values break.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.heartbeat < Duration::from_millis(1) {
             return Err(ConfigError::HeartbeatTooShort(self.heartbeat));
@@ -159,7 +165,8 @@ impl Config {
         if timeout < heartbeat.saturating_mul(2) {
             return Err(ConfigError::TimeoutTooShort { timeout, heartbeat });
         }
-        // A promise is renewed by the answer to an answer, so it is two intervals old before it is renewed again.
+        // The answer to an answer renews a promise, so the promise is two intervals old before its
+        // renewal.
         if self.quorum != Quorum::None && timeout < heartbeat.saturating_mul(3) {
             return Err(ConfigError::TimeoutTooShortForQuorum { timeout, heartbeat });
         }

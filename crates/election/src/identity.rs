@@ -1,4 +1,4 @@
-//! Who is who: server ids, the numbers they draw, ranks and epochs.
+//! Server ids, numbers, ranks and epochs.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -28,13 +28,13 @@ impl<'de> serde::Deserialize<'de> for ServerId {
     }
 }
 
-/// The text cannot be a [`ServerId`].
+/// The error for a text that cannot be a [`ServerId`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a server id: use 1 to 64 of the characters A-Z a-z 0-9 . _ -")]
 pub struct InvalidServerId(String);
 
 impl ServerId {
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -64,9 +64,11 @@ impl fmt::Debug for ServerId {
     }
 }
 
-/// The large random number a server draws each time it starts. The largest becomes coordinator.
+/// The large random number that a server draws each time it starts. The largest becomes
+/// coordinator.
 ///
-/// Because it is drawn anew at every start it also tells two incarnations of one server apart.
+/// A server draws a new number at every start, so the number also distinguishes two incarnations of
+/// one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number(pub u64);
 
@@ -89,7 +91,7 @@ impl fmt::Display for Number {
     }
 }
 
-// As text: a JSON number of 64 bits loses digits in many languages.
+// A text, because a JSON number of 64 bits loses digits in many languages.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Number {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -105,12 +107,13 @@ impl<'de> serde::Deserialize<'de> for Number {
     }
 }
 
-/// Who wins: the larger priority, between equal ones the larger number, and between equal numbers the larger
-/// id. A total order, so two servers cannot tie.
+/// The order of servers: the larger priority wins, then the larger number, then the larger id. A
+/// total order, so two servers cannot tie.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rank {
-    /// Above the number: set it to prefer some servers to others whatever they draw. Usually 0.
+    /// Comes before the number: set it to prefer some servers to others, whatever they draw.
+    /// Usually 0.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
     pub priority: u8,
     /// The number drawn at this start.
@@ -138,11 +141,13 @@ impl fmt::Debug for Rank {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Member {
-    /// Its rank.
+    /// Rank of the server.
     pub rank: Rank,
-    /// Whether it could do the coordinator's work now. Servers that are not fit do not stand.
+    /// `true` if the server could do the coordinator's work now. Servers that are not fit do not
+    /// campaign.
     pub fit: bool,
-    /// An observer never stands and has no vote; it only learns who is coordinator.
+    /// `true` for an observer, which never campaigns and has no vote, and only learns the
+    /// coordinator.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_false"))]
     pub observer: bool,
 }
@@ -154,7 +159,7 @@ fn is_false(observer: &bool) -> bool {
 }
 
 impl Member {
-    /// A fit server of priority 0.
+    /// Returns a fit server of priority 0.
     pub fn new(id: ServerId, number: Number) -> Self {
         let rank = Rank {
             priority: 0,
@@ -168,53 +173,54 @@ impl Member {
         }
     }
 
-    /// The same with this priority: 0 to 255, the larger is preferred.
+    /// Returns the same server with this priority: 0 to 255. The larger priority wins.
     #[must_use]
     pub fn with_priority(mut self, priority: u8) -> Self {
         self.rank.priority = priority;
         self
     }
 
-    /// The same as an observer.
+    /// Returns the same server as an observer.
     #[must_use]
     pub fn as_observer(mut self) -> Self {
         self.observer = true;
         self
     }
 
-    /// The server's id.
+    /// Returns the server's id.
     pub fn id(&self) -> &ServerId {
         &self.rank.id
     }
 
-    /// Whether it could become coordinator now.
+    /// Returns `true` if the server could become coordinator now.
     pub fn stands(&self) -> bool {
         self.fit && !self.observer
     }
 }
 
-/// The line of succession: the servers a coordinator hears that could take its place, best rank first, at most
-/// [`Roster::LIMIT`] of them. Cloning is cheap: the members are shared.
+/// The line of succession: the servers that a coordinator hears and that could replace it. At most
+/// [`Roster::LIMIT`], best rank first. A clone is cheap: clones share the members.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Roster {
-    /// Grows with every change under one epoch, and is at least 1.
+    /// Version of the roster. Grows with every change under one epoch, and is at least 1.
     pub version: u64,
-    /// The first is the successor, the second the witness it waits for.
+    /// The members. The first is the successor; the second is the witness for which the successor
+    /// waits.
     pub members: Arc<[Member]>,
 }
 
 impl Roster {
-    /// As many servers would have to fail at once before the survivors do not know who is next. A bound keeps
-    /// the message small in a cluster of thousands.
+    /// Largest number of members. If this number of servers fails at once, the survivors do not
+    /// know the next. The limit keeps the message small in a cluster of thousands.
     pub const LIMIT: usize = 8;
 }
 
 /// The fencing token: every coordinator has one of its own, and a later one is larger.
 ///
-/// Hand it to whatever the coordinator writes to, and have that refuse writes under an epoch smaller than
-/// the largest it knows. An election alone cannot stop a coordinator that was paused and does not know it
-/// yet.
+/// Send it with every write of the coordinator. The data store must refuse writes under an epoch
+/// smaller than the largest that it knows. An election alone cannot stop a coordinator that was
+/// paused and does not know this yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(
     feature = "serde",
@@ -224,10 +230,10 @@ impl Roster {
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// Before the first coordinator.
+    /// The epoch before the first coordinator.
     pub const ZERO: Epoch = Epoch(0);
 
-    /// The epoch after this one.
+    /// Returns the next epoch.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -240,19 +246,19 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A coordinator and the epoch it was granted.
+/// A coordinator with the epoch that the arbiter has granted to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Incumbent {
-    /// Who it is.
+    /// Rank of the coordinator.
     pub rank: Rank,
-    /// Its epoch.
+    /// Epoch of the coordinator.
     pub epoch: Epoch,
 }
 
 impl Incumbent {
-    /// Whether this one stays when it meets `other`: the larger epoch, and between equal epochs (possible
-    /// only without a durable arbiter) the larger rank.
+    /// Returns `true` if this coordinator stays when it meets `other`. The larger epoch stays;
+    /// between equal epochs (possible only without a durable arbiter) the larger rank.
     pub fn outranks(&self, other: &Incumbent) -> bool {
         (self.epoch, &self.rank) > (other.epoch, &other.rank)
     }

@@ -1,42 +1,52 @@
 //! Leader election by the Bully algorithm, with fencing epochs, over any transport.
 //!
-//! Every server draws a large random number when it starts, and the largest becomes coordinator. The others
-//! send it heartbeats and, when it falls silent or its host refuses a connection, the next in rank takes over.
-//! Whoever wins asks an [`Arbiter`] for an [`Epoch`] and is coordinator from the moment it has one. Hand the
-//! epoch to whatever the coordinator writes to: it is what stops a coordinator that was paused or cut off and
-//! does not know yet that it has been replaced.
+//! Every server draws a large random number when it starts, and the largest becomes coordinator.
+//! The others send heartbeats to it. When the coordinator is silent, or its host refuses a
+//! connection, the next in rank takes over.
 //!
-//! # What is guaranteed
+//! The winner asks an [`Arbiter`] for an [`Epoch`], and is coordinator from the moment it has one.
+//! Send the epoch with every write of the coordinator. The epoch stops a coordinator that was
+//! paused or cut off, and does not know yet that it has been replaced.
 //!
-//! - With an arbiter that never grants an epoch twice, no two servers are coordinator in the same epoch, and a
-//!   later coordinator's epoch is larger, across any restarts.
-//! - With [`Quorum::Majority`], no two servers are coordinator at the same time as long as no clock runs a tenth
-//!   faster than another: a coordinator stops before those who supported it may support another. Time that passes while
-//!   the machine is suspended counts where the system tells of it: see `Election`.
-//! - With an arbiter that also says which epoch is the newest ([`Arbiter::newest`]), no server acts for long on an epoch
-//!   that it has not granted: a peer that makes one up costs an election, and no more.
-//! - When links hold still, the servers that can reach each other agree on one coordinator; by default it is
-//!   the fit server with the largest rank.
-//! - On every server, gaining and losing the office alternate strictly, and it is lost also when nobody follows.
+//! # Guarantees
 //!
-//! # What is not
+//! - With an arbiter that never grants an epoch twice, no two servers are coordinator in the same
+//!   epoch. A later coordinator's epoch is larger, across any restarts.
+//! - With [`Quorum::Majority`], no two servers are coordinator at the same time, as long as no
+//!   clock runs a tenth faster than another. A coordinator stops before its supporters may support
+//!   another server. Time during which the machine is suspended counts if the system reports it:
+//!   see `Election`.
+//! - With an arbiter that also returns its newest epoch ([`Arbiter::newest`]), no server acts for
+//!   long on an epoch that the arbiter has not granted. A peer that invents an epoch costs an
+//!   election, and no more.
+//! - Once links hold still, the servers that can reach each other agree on one coordinator. By
+//!   default it is the fit server with the largest rank.
+//! - On every server, the gain and the loss of the leadership alternate strictly. A coordinator
+//!   also loses it when no server follows.
 //!
-//! - With [`Quorum::None`], the default, two servers can both believe for a while that they are coordinator, under
-//!   different epochs; only a check of the epoch where the work is done tells them apart.
-//! - With [`LocalArbiter`], epochs are only as good as what the servers have told each other: a partition
-//!   yields a coordinator on either side until it heals, possibly under one and the same epoch, and a restart
-//!   of all servers begins at one again.
-//! - Peers are believed, but for the epochs they name, and these too with [`LocalArbiter`] or any other arbiter without
-//!   a record: there a peer that makes up a very large epoch stops the election until all servers restart. Who can send
-//!   messages as a peer can disturb the election for as long as it does; to authenticate peers is the transport's part.
+//! # Limits
+//!
+//! - With [`Quorum::None`], the default, two servers can both believe for a while that they are
+//!   coordinator, under different epochs. Only a check of the epoch in the data store distinguishes
+//!   them.
+//! - With [`LocalArbiter`], an epoch is only as good as the messages between servers. A partition
+//!   yields a coordinator on either side until it heals, possibly under the same epoch. After a
+//!   restart of all servers epochs begin at one again.
+//! - Servers believe their peers, except for epochs. With [`LocalArbiter`], or another arbiter
+//!   without a record, they believe epochs too. There a peer that invents a very large epoch stops
+//!   the election until all servers restart. Any program that can send messages as a peer can
+//!   disturb the election for as long as it does. The transport must authenticate peers.
 //!
 //! # Parts
 //!
-//! [`Elector`] is the whole algorithm as a state machine without clock, I/O or runtime; the crate is `no_std`
-//! with `alloc` when the feature `tokio` is off. The feature `tokio`, on by default, adds [`Election`], which runs
-//! an elector over a [`Transport`] and an [`Arbiter`]; [`memory`], a transport within one process, with faults; and
-//! [`conformance`], which tells the author of another transport what is wrong with it. [`Config`] has the timing
-//! and the policies: [`Preemption`], [`Quorum`], [`Succession`] and [`Detection`].
+//! [`Elector`] is the whole algorithm as a state machine without clock, I/O or runtime. The crate
+//! is `no_std` with `alloc` when the feature `tokio` is off. The feature `tokio`, on by default,
+//! adds three parts. [`Election`] runs an elector over a [`Transport`] and an [`Arbiter`].
+//! [`memory`] is a transport within one process, with faults. [`conformance`] tells the author of
+//! another transport its mistakes.
+//!
+//! [`Config`] has the timing and the policies: [`Preemption`], [`Quorum`], [`Succession`] and
+//! [`Detection`].
 #![cfg_attr(
     feature = "tokio",
     doc = r#"
@@ -68,7 +78,7 @@ for id in &ids {
 ```
 "#
 )]
-// Where there is nothing to link to, to what says which feature it takes.
+// Without the feature there is no item to link to, so these links lead to the name of the feature.
 #![cfg_attr(
     not(feature = "tokio"),
     doc = r#"

@@ -2,21 +2,22 @@ use core::time::Duration;
 
 use crate::{Epoch, Incumbent, Instant, Member, Roster, ServerId};
 
-/// What one server says to another.
+/// A message from one server to another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Message {
-    /// Who says it. The number tells incarnations apart: it changes when a server restarts.
+    /// The sender. Its number distinguishes incarnations: it changes when a server restarts.
     pub sender: Member,
-    /// What it says.
+    /// The content.
     pub body: Body,
 }
 
 /// The messages of the election.
 ///
-/// `Election`, `Answer` and `Coordinator` are those of the Bully algorithm (H. Garcia-Molina, "Elections in a
-/// Distributed Computing System", IEEE Transactions on Computers C-31(1), 1982). The others make it cheaper,
-/// so that a crash costs no round of elections, and calmer, so that one broken link deposes nobody.
+/// `Election`, `Answer` and `Coordinator` are those of the Bully algorithm (H. Garcia-Molina,
+/// "Elections in a Distributed Computing System", IEEE Transactions on Computers C-31(1), 1982).
+/// The others make it cheaper: a crash costs no round of elections. They also make it calmer: one
+/// broken link deposes no coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -25,77 +26,81 @@ pub struct Message {
 )]
 #[non_exhaustive]
 pub enum Body {
-    /// "Who is coordinator, and do you hear it?"
+    /// "Which coordinator do you know, and do you hear it?"
     Query,
-    /// The answer to `Query`, and to a `Heartbeat` that reached somebody who is not coordinator. Naming an
-    /// incumbent means: I hear it, or heard it within the timeout.
+    /// The answer to `Query`, and to a `Heartbeat` that reached a server that is not coordinator.
+    /// The sender names a coordinator if it hears it, or has heard it within the timeout.
     Known {
-        /// The coordinator the sender hears.
+        /// The coordinator that the sender hears.
         incumbent: Option<Incumbent>,
-        /// The largest epoch the sender knows any coordinator to have had. Tells an old word of a coordinator
-        /// about itself from a new one, and a server that has forgotten where epochs are.
+        /// The largest epoch of any coordinator that the sender knows. It distinguishes an old
+        /// message of a coordinator about itself from a new one. It also shows that a server has
+        /// forgotten the current epoch.
         epoch: Epoch,
     },
-    /// "Stand for election": to the server whose turn it is. From the second in the line of succession it
-    /// means "I have lost the coordinator too"; from a better-ranked server to the coordinator, "hand over to
-    /// me".
+    /// "Start an election", to the server next in line. From the second in the line of succession
+    /// it means "I have lost the coordinator too". From a better-ranked server to the coordinator
+    /// it means "hand over to me".
     Election,
-    /// "I stand": the sender of `Election` waits for the announcement.
+    /// "I am a candidate": the sender of `Election` waits for the announcement.
     Answer,
-    /// "I cannot": the sender of `Election` asks the next.
+    /// "I cannot": the sender of `Election` asks the next server.
     Decline,
-    /// "Vote for me", where a majority has to agree.
+    /// "Vote for me", where a majority must agree.
     Ballot {
-        /// The epoch the sender wants to be coordinator in.
+        /// The epoch for which the sender campaigns.
         epoch: Epoch,
     },
-    /// The answer to `Ballot`. A vote is a promise not to support anybody else for the length of the timeout.
+    /// The answer to `Ballot`. A vote is a promise to support no other server for the length of the
+    /// timeout.
     Vote {
-        /// The ballot's epoch; if not granted, the largest epoch the sender has promised anybody.
+        /// The ballot's epoch. If the vote is not granted: the largest epoch that the sender has
+        /// promised to any server.
         epoch: Epoch,
-        /// Whether the vote is given.
+        /// `true` if the sender gives its vote.
         granted: bool,
     },
     /// "I am coordinator."
     Coordinator {
-        /// The epoch granted to the sender.
+        /// The epoch that the arbiter has granted to the sender.
         epoch: Epoch,
-        /// When it was sent.
+        /// Time of sending.
         stamp: Stamp,
     },
-    /// From a follower to its coordinator.
+    /// A heartbeat of a follower to its coordinator.
     Heartbeat {
-        /// The epoch the follower follows.
+        /// Epoch of the coordinator.
         epoch: Epoch,
-        /// The version of the roster the follower has; 0 if none.
+        /// Version of the follower's roster; 0 if it has none.
         roster: u64,
-        /// The stamp of the last word of the coordinator, if the follower supports nobody else: the promise
-        /// not to do so for the length of the timeout from when it came.
+        /// The stamp of the coordinator's last message, if the follower supports no other server.
+        /// It promises not to do so for the length of the timeout, from the arrival of that
+        /// message.
         echo: Option<Stamp>,
     },
-    /// From the coordinator to a follower.
+    /// The coordinator's answer to a follower.
     HeartbeatAck {
-        /// The coordinator's epoch.
+        /// Epoch of the coordinator.
         epoch: Epoch,
-        /// When it was sent.
+        /// Time of sending.
         stamp: Stamp,
-        /// The line of succession, if the follower has another version of it.
+        /// The line of succession, if the follower has another version.
         roster: Option<Roster>,
     },
-    /// "I was coordinator and have stopped working." The successor is to take over.
+    /// "I was coordinator and have stopped working." The successor takes over.
     Handover {
-        /// The epoch that ends with this.
+        /// The epoch that ends.
         epoch: Epoch,
-        /// Votes and heartbeats up to this epoch promised the sender support for what ends with this. It may be
-        /// larger than `epoch`, since an arbiter need not grant the epoch that was voted on.
+        /// Votes and heartbeats up to this epoch promised support for the leadership that ends. It
+        /// may be larger than `epoch`, since an arbiter need not grant the epoch of the vote.
         releases: Epoch,
-        /// Whose turn it is.
+        /// The successor.
         successor: Option<ServerId>,
     },
 }
 
-/// When a coordinator sent something, in microseconds on its own clock. Only the coordinator itself can make
-/// sense of it.
+/// The time at which a coordinator sent a message, in microseconds on its own clock. Only that
+/// coordinator can interpret it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(
     feature = "serde",
@@ -109,7 +114,7 @@ impl Stamp {
         Self(u64::try_from(now.elapsed_since_origin().as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// Rounded down, which is the safe side for the length of a promise.
+    /// Rounds down, which is the safe side for the length of a promise.
     pub(crate) fn instant(self) -> Instant {
         Instant::since_origin(Duration::from_micros(self.0))
     }
