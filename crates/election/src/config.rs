@@ -133,7 +133,8 @@ pub enum ConfigError {
         /// The heartbeat interval given.
         heartbeat: Duration,
     },
-    /// The floor of adaptive detection leaves no room for one lost heartbeat, or lies above the timeout.
+    /// The floor of adaptive detection leaves no room for one lost heartbeat, or lies above the
+    /// timeout.
     #[error(
         "the floor of the detection is {floor:?}; choose at least twice the heartbeat interval of {heartbeat:?} and at most the timeout of {timeout:?}"
     )]

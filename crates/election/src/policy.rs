@@ -35,8 +35,8 @@ pub enum Quorum {
     /// More than half of the servers that are not observers. A coordinator that has not heard a
     /// majority for nine tenths of [`Config::timeout`](crate::Config::timeout) stops. Only after
     /// the whole timeout can another server be elected, so there are never two coordinators. That
-    /// holds as long as no clock runs more than a tenth faster than another, and every clock counts
-    /// the time during which its machine is suspended: see `Election`.
+    /// holds as long as no clock runs more than a tenth faster than another. Every clock must also
+    /// count the time during which its machine is suspended: see `Election`.
     ///
     /// Choose it when nothing else checks the epoch. The price: a minority has no coordinator.
     /// Also, servers replace a crashed coordinator after the timeout and not at once, because a

@@ -1,8 +1,9 @@
-//! The clock of an election: tokio's, and the time that the machine was suspended besides.
+//! The clock of an election: tokio's clock plus the time during which the machine was suspended.
 //!
-//! Tokio's clock is the system's monotonic one, which stands still on most systems while the machine is suspended. A
-//! promise runs out for everybody else meanwhile, so that time must count. On Linux and Android the boot-time clock goes
-//! on: it is ahead of the monotonic clock by the time of all suspensions since the boot.
+//! Tokio's clock is the system's monotonic clock, which on most systems stops while the machine is
+//! suspended. Promises expire on other machines meanwhile, so that time must count. On Linux and
+//! Android the boot-time clock continues. It is ahead of the monotonic clock by the time of all
+//! suspensions since the boot.
 
 use core::time::Duration;
 
@@ -20,7 +21,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that begins now.
+    /// Returns a clock that begins now.
     pub(crate) fn start(suspensions: Suspensions) -> Self {
         Self {
             origin: time::Instant::now(),
@@ -33,8 +34,8 @@ impl Clock {
         Instant::since_origin(self.origin.elapsed() + self.suspended())
     }
 
-    /// The moment on tokio's clock at which this one shows `at`, unless the machine is suspended before. For one that has
-    /// passed it is a moment that has passed.
+    /// Returns the moment on tokio's clock at which this clock shows `at`, unless the machine is
+    /// suspended before. A past moment stays a past moment.
     pub(crate) fn on_tokio(&self, at: Instant) -> time::Instant {
         self.origin + at.elapsed_since_origin().saturating_sub(self.suspended())
     }
@@ -44,10 +45,10 @@ impl Clock {
     }
 }
 
-/// Tells for how long the machine has been suspended.
+/// Reads the total time during which the machine has been suspended.
 #[derive(Clone, Debug)]
 pub(crate) enum Suspensions {
-    /// This machine, as its kernel says.
+    /// This machine, from its kernel.
     OfThisMachine,
     /// A machine that a test suspends.
     #[cfg(test)]
@@ -55,7 +56,7 @@ pub(crate) enum Suspensions {
 }
 
 impl Suspensions {
-    /// All suspensions since the boot; zero where the system does not tell.
+    /// Returns the time of all suspensions since the boot; zero if the system does not report it.
     fn total(&self) -> Duration {
         match self {
             Self::OfThisMachine => machine::suspended(),
@@ -71,8 +72,9 @@ mod machine {
 
     use rustix::time::{ClockId, clock_gettime};
 
-    /// This thread may be interrupted between the two readings. The order makes the result too small by that time then,
-    /// and the best of a few readings is too small by less than a microsecond.
+    /// The system may interrupt this thread between the two readings. Their order then makes the
+    /// result too small by the length of the interruption. The best of a few readings is too small
+    /// by less than a microsecond.
     const READINGS: usize = 3;
 
     pub(super) fn suspended() -> Duration {

@@ -1,4 +1,4 @@
-//! Being coordinator as a value that is held.
+//! Leadership as a value that the program holds.
 
 use alloc::sync::{Arc, Weak};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub struct Leadership {
     vitals: watch::Receiver<Vitals>,
     tenures: Arc<Tenures>,
     clock: Clock,
-    /// The last one given out.
+    /// Epoch of the last tenure that this receiver returned.
     last: Option<Epoch>,
 }
 
@@ -34,10 +34,11 @@ impl Leadership {
         }
     }
 
-    /// The next tenure, at once if one has begun that this receiver has not given out yet. `None` once the
-    /// election has ended.
+    /// Returns the next tenure, at once if one has begun that this receiver has not returned yet.
+    /// `None` once the election has ended.
     ///
-    /// Between two tenures that it gives out, the first has always been lost, though it may not have been
+    /// Before it returns a second tenure, the first has always been lost, though the program may
+    /// still hold it. Cancel safe.
     /// dropped yet. Cancel safe.
     pub async fn gained(&mut self) -> Option<Tenure> {
         loop {
@@ -58,10 +59,10 @@ impl Leadership {
     }
 }
 
-/// This server is coordinator, or was when this began.
+/// A term of this server as coordinator.
 ///
-/// Hold it for as long as work is done under its epoch. When the last copy of it is dropped the work counts as
-/// finished, which is what a hand-over waits for.
+/// Hold it while work is done under its epoch. When the program drops the last copy, the work
+/// counts as finished. A handover waits for that.
 #[derive(Clone, Debug)]
 pub struct Tenure {
     work: Arc<Work>,
@@ -71,15 +72,18 @@ pub struct Tenure {
 }
 
 impl Tenure {
-    /// The fencing token of everything that is done in this tenure.
+    /// Returns the epoch, the fencing token of all work in this tenure.
     pub fn epoch(&self) -> Epoch {
         self.work.epoch
     }
 
-    /// Returns `true` if this server is still coordinator under this epoch, as far as it knows, and has been agreed to
-    /// recently enough. It is not if the process or the machine was stopped for longer than
-    /// [`Config::timeout`](crate::Config::timeout): then it steps down in a moment. Ask before every piece of work. It can
-    /// be overtaken a moment later; only a check of the epoch where the work takes effect cannot.
+    /// Returns `true` if this server is still coordinator under this epoch, as far as it knows, and
+    /// its lease has not expired. Returns `false` if the process or the machine was stopped for
+    /// longer than [`Config::timeout`](crate::Config::timeout): the server then steps down in a
+    /// moment.
+    ///
+    /// Call this before every piece of work. The answer can be out of date a moment later. Only a
+    /// check of the epoch in the data store cannot.
     pub fn is_valid(&self) -> bool {
         let Vitals {
             valid_until,
@@ -88,23 +92,24 @@ impl Tenure {
         } = *self.vitals.borrow();
         let now = self.clock.now();
         let in_time = now <= trusted_until && valid_until.is_none_or(|until| now < until);
-        // A channel that is closed holds the last role for ever.
+        // A closed channel keeps the last role forever.
         let goes_on = self.role.has_changed().is_ok();
         goes_on && in_time && self.role.borrow().office() == Some(self.epoch())
     }
 
-    /// Until when it stays valid without hearing from anybody. See
+    /// Returns the moment at which the lease expires unless another server renews it. See
     /// [`Elector::valid_until`](crate::Elector::valid_until).
     ///
-    /// It is a moment on tokio's clock, which may stand still while the machine is suspended. So it comes nearer by
-    /// every suspension: ask anew for every piece of work, or ask [`is_valid`](Self::is_valid).
+    /// The moment is on tokio's clock, which may stop while the machine is suspended. Every
+    /// suspension brings it nearer. So call this again for every piece of work, or call
+    /// [`is_valid`](Self::is_valid).
     pub fn valid_until(&self) -> Option<Instant> {
         let valid_until = self.vitals.borrow().valid_until;
         valid_until.map(|at| self.clock.on_tokio(at))
     }
 
-    /// Waits until no new work may be begun: the office is being handed over, or is lost, or the election has
-    /// ended. Then finish what is begun and drop this. Cancel safe.
+    /// Waits until no new work may begin, because the server hands over, has lost the leadership,
+    /// or the election has ended. Then finish the current work and drop this value. Cancel safe.
     pub async fn ending(&self) {
         let coordinator = Role::Coordinator { epoch: self.epoch() };
         let mut role = self.role.clone();
@@ -112,15 +117,16 @@ impl Tenure {
         let _ = role.wait_for(|role| *role != coordinator).await;
     }
 
-    /// Waits until the office is lost, also when nobody follows. A hand-over gets there only when all copies
-    /// are dropped, or after [`Config::drain_timeout`](crate::Config::drain_timeout). Cancel safe.
+    /// Waits until the leadership is lost, also when no server follows. A handover gets there only
+    /// when all copies are dropped, or after
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout). Cancel safe.
     pub async fn lost(&self) {
         let mut role = self.role.clone();
         let _ = role.wait_for(|role| role.office() != Some(self.epoch())).await;
     }
 }
 
-/// Dropped when the last copy of a tenure is.
+/// Sends a notice when the last copy of a tenure is dropped.
 #[derive(Debug)]
 struct Work {
     epoch: Epoch,
@@ -136,7 +142,7 @@ impl Drop for Work {
     }
 }
 
-/// The tenures that are held at the moment.
+/// The tenures that the program holds at the moment.
 #[derive(Debug)]
 pub(super) struct Tenures {
     requests: mpsc::WeakUnboundedSender<Request>,
@@ -145,7 +151,8 @@ pub(super) struct Tenures {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// Somebody asked for tenures, so that nobody holding one means that nothing is being done.
+    /// `true` once the program has called for tenures. Without a held tenure, no work is then in
+    /// progress.
     in_use: bool,
     work: Weak<Work>,
 }
@@ -176,7 +183,7 @@ impl Tenures {
         work
     }
 
-    /// Whether a hand-over need not wait for anybody.
+    /// Returns `true` if a handover can begin without waiting.
     pub(super) fn nobody_works(&self, epoch: Epoch) -> bool {
         let held = self.lock();
         held.in_use && held.work.upgrade().is_none_or(|work| work.epoch != epoch)

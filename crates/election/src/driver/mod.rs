@@ -28,17 +28,21 @@ pub use self::leadership::{Leadership, Tenure};
 
 /// A running election: one server's part in it.
 ///
-/// Cheap to clone; all clones speak for the same server. The election runs in a task of its own until it is
-/// left, or until the last clone is dropped, which is like a crash: nothing is handed over.
+/// Cheap to clone; all clones act for the same server. The election runs in a task of its own until
+/// the server leaves it, or until the last clone is dropped. The latter is like a crash: the server
+/// does not hand over.
 ///
 /// # Suspended machines
 ///
-/// Time that passes while the machine is suspended counts on Linux and Android, where the boot-time clock is read, and
-/// on Windows, where the monotonic clock goes on by itself. A coordinator that wakes finds its lease run out before it
-/// says anything, and its [`Tenure`] is not valid from the first moment. On other systems, macOS among them, and where
-/// a virtual machine is paused from outside, no clock of the machine tells. There such a coordinator may take its tenure
-/// for valid for as long as it had left when it was suspended, up to [`Config::timeout`]: then only a check of the
-/// epoch where the work takes effect protects.
+/// Time during which the machine is suspended counts on Linux and Android, where the election reads
+/// the boot-time clock. It also counts on Windows, where the monotonic clock continues. When a
+/// coordinator wakes there, its lease has expired before it sends anything, and its [`Tenure`] is
+/// not valid from the first moment.
+///
+/// Other systems, such as macOS, report no suspension, and neither does a virtual machine that is
+/// paused from outside. There a coordinator may believe that its tenure is valid for the rest of
+/// its lease, up to [`Config::timeout`]. Only a check of the epoch in the data store then protects
+/// the data.
 #[derive(Clone, Debug)]
 pub struct Election {
     requests: mpsc::UnboundedSender<Request>,
@@ -54,19 +58,20 @@ pub struct Election {
 pub struct View {
     /// This server.
     pub member: Member,
-    /// Its role.
+    /// Role of this server.
     pub role: Role,
-    /// The largest epoch it knows any coordinator to have had.
+    /// The largest epoch of any coordinator that this server knows.
     pub epoch: Epoch,
     /// The other servers, in order of their ids.
     pub peers: Vec<PeerView>,
 }
 
-/// What changes with nearly every message, so that nobody should be woken for it.
+/// Values that change with nearly every message. No task should wake for them.
 #[derive(Clone, Copy, Debug)]
 struct Vitals {
     valid_until: Option<Instant>,
-    /// An elector that was called no more by then was stopped for so long that it gives up its office when it is.
+    /// An elector without a call until then was stopped for too long. It steps down at its next
+    /// call.
     trusted_until: Instant,
     counters: Counters,
 }
@@ -74,8 +79,9 @@ struct Vitals {
 impl Election {
     /// Starts an election. Must be called within a tokio runtime.
     ///
-    /// `me` is this server, with a number drawn for this start: [`Number::random`](crate::Number::random).
-    /// `peers` are the ids of all servers; its own may be among them.
+    /// `me` is this server, with a number drawn for this start:
+    /// [`Number::random`](crate::Number::random). `peers` are the ids of all servers, with or
+    /// without its own.
     ///
     /// # Errors
     /// If `config` cannot work.
@@ -101,7 +107,8 @@ impl Election {
         let span = info_span!("election", server = %me.rank.id);
         let number = me.rank.number;
         let (heartbeat, timeout) = (config.heartbeat, config.timeout);
-        // The elector moves between threads with its task, so it cannot hold the thread's own rng.
+        // The elector moves between threads with its task, so it cannot use the thread's own random
+        // number generator.
         let rng = SmallRng::from_rng(&mut rand::rng());
         let elector = Elector::new(config, me, peers, rng, Instant::default())?;
         let (requests, inbox) = mpsc::unbounded_channel();
@@ -140,29 +147,31 @@ impl Election {
         })
     }
 
-    /// The role now and every later one. A receiver that is slow sees only the newest; the epoch in it tells
-    /// whether something was missed. The channel closes when the election has ended.
+    /// Returns the role now and every later role. A slow receiver sees only the newest. The epoch
+    /// in the role shows if the receiver has missed a role. The channel closes when the election
+    /// has ended.
     pub fn role(&self) -> watch::Receiver<Role> {
         self.role.clone()
     }
 
-    /// This server's tenures as coordinator, one after another. Any number of these may be in use; each misses
-    /// no more than a tenure that began and ended while nobody waited.
+    /// Returns this server's tenures as coordinator, one after another. The program may use several
+    /// receivers. A receiver misses a tenure only if the tenure began and ended while the receiver
+    /// did not wait.
     pub fn leadership(&self) -> Leadership {
         Leadership::new(self)
     }
 
-    /// The election as this server sees it now.
+    /// Returns the election as this server sees it now.
     pub fn view(&self) -> View {
         self.view.borrow().clone()
     }
 
-    /// The view now and every later one.
+    /// Returns the view now and every later view.
     pub fn views(&self) -> watch::Receiver<View> {
         self.view.clone()
     }
 
-    /// What has happened so far, in numbers, for whatever metrics library is in use.
+    /// Returns counts of events so far, for any metrics library.
     pub fn counters(&self) -> Counters {
         self.vitals.borrow().counters
     }
@@ -193,23 +202,24 @@ impl Election {
         self.request(Request::StepDown(epoch));
     }
 
-    /// See [`Elector::drained`]. Not needed where [`leadership`](Self::leadership) is used: there the end of the
-    /// work is when the last [`Tenure`] is dropped.
+    /// See [`Elector::drained`]. Not needed with [`leadership`](Self::leadership): there the work
+    /// ends when the last [`Tenure`] is dropped.
     pub fn drained(&self, epoch: Epoch) {
         self.request(Request::Drained(epoch));
     }
 
-    /// Hands the coordinator's office over but stays in the election; see [`Elector::resign`]. Completes when
-    /// another server is coordinator. Dropping the future does not take the request back, and calling it again
-    /// meanwhile is the same request.
+    /// Hands over to another server, but stays in the election; see [`Elector::resign`]. Completes
+    /// when another server is coordinator. To drop the future does not cancel the request. A second
+    /// call in the meantime is the same request.
     ///
     /// # Errors
-    /// If this server is not coordinator or nobody could take over, and nothing has happened; or if the
-    /// successor failed and this server is coordinator again. Every one of them can be retried.
+    /// If this server is not coordinator, or no server could take over; then nothing has happened.
+    /// Also if the successor failed and this server is coordinator again. The program can retry
+    /// after each of these errors.
     pub async fn resign(&self) -> Result<(), ResignError> {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Resign(reply));
-        // An error means that the election has ended, and with it the office.
+        // An error means that the election has ended, and the leadership with it.
         let resigned = answer.await.unwrap_or(Err(ResignError::NotCoordinator))?;
         let mut role = self.role.clone();
         let settled = role
@@ -221,10 +231,10 @@ impl Election {
         }
     }
 
-    /// Leaves the election for good and waits until that is done; a coordinator drains and hands over first,
-    /// so somebody must answer [`Role::Draining`] meanwhile, or hold a [`Tenure`] no longer than needed.
-    /// Dropping the future does not take the request back. Afterwards the transport needs a moment to send
-    /// what was handed to it.
+    /// Leaves the election permanently, and waits until that is done. A coordinator drains and
+    /// hands over first. So the program must answer [`Role::Draining`] meanwhile, or hold a
+    /// [`Tenure`] no longer than needed. To drop the future does not cancel the request. Afterwards
+    /// the transport needs a moment to send its last messages.
     pub async fn leave(&self) {
         self.request(Request::Leave);
         let mut role = self.role.clone();
@@ -233,7 +243,7 @@ impl Election {
     }
 
     fn request(&self, request: Request) {
-        // An error means that the election has ended, and then there is nothing left to ask of it.
+        // An error means that the election has ended. No state is then left to report.
         let _ = self.requests.send(request);
     }
 }

@@ -23,19 +23,19 @@ pub(super) enum Request {
     RemovePeer(ServerId),
     StepDown(Epoch),
     Drained(Epoch),
-    /// Answered with the epoch that ends.
+    /// The answer is the epoch that ends.
     Resign(oneshot::Sender<Result<Epoch, ResignError>>),
     Leave,
 }
 
-/// What the arbiter was asked, and what it said; nothing if it could not be reached.
+/// A question to the arbiter, and its answer; `None` if the arbiter was unreachable.
 enum Answer {
     Claim(Option<Epoch>),
     Confirm(Epoch, Option<bool>),
     Newest(Newest),
 }
 
-/// Where the others learn of it.
+/// Channels that publish the state of the election.
 pub(super) struct Told {
     pub(super) role: watch::Sender<Role>,
     pub(super) view: watch::Sender<View>,
@@ -45,10 +45,10 @@ pub(super) struct Told {
 /// The rhythm of the election.
 #[derive(Clone, Copy)]
 pub(super) struct Pace {
-    /// The driver sleeps no longer than this. Its timers stand still while the machine is suspended, so that it looks at
-    /// the clock this soon after it wakes.
+    /// Longest sleep of the driver. Its timers stop while the machine is suspended. So the driver
+    /// looks at the clock within this time after the machine wakes.
     pub(super) heartbeat: Duration,
-    /// An elector that was not called for longer gives up its office.
+    /// An elector steps down after a longer time without a call.
     pub(super) timeout: Duration,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Driver<T, A> {
     pace: Pace,
     told: Told,
     viewed: u64,
-    /// When the elector was last told the time.
+    /// The last moment that the elector has received.
     called: Instant,
     tenures: Arc<Tenures>,
 }
@@ -137,7 +137,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
         }
     }
 
-    /// The time, for the elector to be told.
+    /// Returns the time for the elector.
     fn tell_time(&mut self) -> Instant {
         self.called = self.clock.now();
         self.called
@@ -152,7 +152,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
             Request::StepDown(epoch) => self.elector.step_down(now, epoch),
             Request::Drained(epoch) => self.elector.drained(now, epoch),
             Request::Resign(reply) => {
-                // Whoever asked may have stopped waiting for the answer.
+                // The caller may have stopped waiting for the answer.
                 let resigned = self.elector.resign(now);
                 let epoch = self.elector.role().office().unwrap_or_default();
                 let _ = reply.send(resigned.map(|()| epoch));

@@ -1,4 +1,4 @@
-//! Machines that are suspended: tokio's time stands still for them while real time goes on.
+//! Suspended machines: tokio's time stops for them while real time continues.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use crate::{Config, LocalArbiter, Member, Number, Quorum, ServerId, memory};
 
 const LONG: Duration = Duration::from_secs(120);
 
-/// A machine for each server, so that one can be suspended alone.
+/// A machine for each server, so that the test can suspend one alone.
 struct Cluster {
     machines: Vec<Arc<Mutex<Duration>>>,
     elections: Vec<Election>,
@@ -44,7 +44,7 @@ impl Cluster {
         }
     }
 
-    /// The server wakes after so long: for it no time of tokio's has passed.
+    /// The server wakes after this time, while no time has passed on its tokio clock.
     fn wake_after(&self, server: usize, suspended: Duration) {
         *self.machines[server].lock().expect("nobody panics with the lock") += suspended;
     }
@@ -58,7 +58,7 @@ impl Cluster {
     }
 }
 
-/// While it slept, the others may have elected another.
+/// While a coordinator slept, the others may have elected another.
 #[tokio::test(start_paused = true)]
 async fn a_tenure_is_over_at_the_moment_its_machine_wakes() {
     for quorum in [Quorum::Majority, Quorum::None, Quorum::Arbiter] {
@@ -67,7 +67,7 @@ async fn a_tenure_is_over_at_the_moment_its_machine_wakes() {
         sleep(Duration::from_secs(3)).await;
         assert!(tenure.is_valid());
         cluster.wake_after(0, Duration::from_secs(4));
-        // Nobody has been told anything yet, and no task has run.
+        // No server has sent a message yet, and no task has run.
         assert!(!tenure.is_valid(), "{quorum:?}");
         let now = tokio::time::Instant::now();
         assert!(
@@ -80,7 +80,7 @@ async fn a_tenure_is_over_at_the_moment_its_machine_wakes() {
     }
 }
 
-/// A suspension that is shorter than what is left of the lease harms nobody.
+/// A suspension that is shorter than the rest of the lease does no harm.
 #[tokio::test(start_paused = true)]
 async fn a_short_suspension_is_forgiven() {
     let cluster = Cluster::start(Quorum::Majority);
@@ -94,17 +94,17 @@ async fn a_short_suspension_is_forgiven() {
     assert!(tenure.is_valid(), "it is renewed");
 }
 
-/// A server without a coordinator that waits for long looks at the clock soon after it wakes.
+/// A server without a coordinator, in a long wait, looks at the clock soon after it wakes.
 #[tokio::test(start_paused = true)]
 async fn a_deadline_passes_while_the_machine_sleeps() {
     let cluster = Cluster::start(Quorum::None);
     let tenure = cluster.gained(0).await;
     sleep(Duration::from_secs(3)).await;
     let begun = tokio::time::Instant::now();
-    // All machines, as where somebody closes a laptop.
+    // All machines, as when a user closes a laptop.
     (0..3).for_each(|server| cluster.wake_after(server, Duration::from_secs(3600)));
     timeout(LONG, tenure.lost()).await.expect("it steps down");
-    // Virtual time: the heartbeat interval is when its next timer fires.
+    // Virtual time: the next timer fires after the heartbeat interval.
     assert!(
         begun.elapsed() <= Config::default().heartbeat,
         "{:?}",

@@ -1,9 +1,10 @@
-//! Asking for votes and giving them, where a majority has to agree.
+//! Requests for votes, and votes, where a majority must agree.
 //!
-//! A vote, like every heartbeat of a follower, is a promise to support nobody else for the length of the
-//! timeout. Two majorities share a server, and a server keeps one promise at a time, so no two coordinators
-//! hold unexpired promises of a majority each. Promises are kept in memory only, so a server that has just
-//! started makes none until all it may have made before have run out.
+//! A vote, like every heartbeat of a follower, is a promise to support no other server for the
+//! length of the timeout. Two majorities share a server, and a server keeps one promise at a time.
+//! So no two coordinators hold unexpired promises of a majority each. Promises are kept in memory
+//! only. A server that has just started therefore makes no promise until all its earlier promises
+//! have expired.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -15,7 +16,7 @@ use super::stand::Standing;
 use super::{Elector, State};
 use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, Rank, ServerId, Stamp};
 
-/// This server supports `to` and nobody else until then.
+/// A promise to support `to`, and no other server, until then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Promise {
     to: Rank,
@@ -23,13 +24,13 @@ pub(super) struct Promise {
     until: Instant,
 }
 
-/// What this server has promised in votes.
+/// Promises of this server in its votes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Promises {
     current: Option<Promise>,
-    /// The largest epoch voted for.
+    /// The largest epoch of a vote.
     epoch: Epoch,
-    /// No promise before this: what an earlier incarnation promised is not known.
+    /// No promise before this moment, because the promises of an earlier incarnation are not known.
     mute_until: Instant,
 }
 
@@ -42,7 +43,7 @@ impl Promises {
         }
     }
 
-    /// Until when supporting `rank` would break a promise.
+    /// Returns the moment until which support for `rank` would break a promise.
     fn bound_until(&self, now: Instant, rank: &Rank) -> Option<Instant> {
         let elsewhere = self.current.as_ref().filter(|promise| promise.to != *rank);
         let until = elsewhere.map_or(self.mute_until, |promise| promise.until.max(self.mute_until));
@@ -65,23 +66,23 @@ impl Promises {
         }
     }
 
-    /// The largest epoch voted for.
+    /// Returns the largest epoch of a vote.
     pub(super) fn largest(&self) -> Epoch {
         self.epoch
     }
 
-    /// Ballots begin again after this epoch. A promise that was given stays.
+    /// Ballots begin again after this epoch. A given promise stays.
     fn forget_beyond(&mut self, epoch: Epoch) {
         self.epoch = self.epoch.min(epoch);
     }
 
-    /// This server counts its vote for itself no more.
+    /// Ends this server's vote for itself.
     pub(super) fn release_own(&mut self, me: &Rank) {
         self.current.take_if(|promise| promise.to == *me);
     }
 
-    /// `rank` itself has said that it is not coordinator any more. A word that is older than the promise
-    /// releases nobody: it may have been under way for long.
+    /// Ends the promise to `rank`, which has said itself that it is not coordinator any more. A
+    /// message from before the promise ends nothing: it may be late.
     pub(super) fn release(&mut self, rank: &Rank, epoch: Epoch) {
         self.current
             .take_if(|promise| promise.to == *rank && promise.epoch <= epoch);
@@ -98,11 +99,11 @@ impl Promises {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Polling {
     epoch: Epoch,
-    /// When the ballot was sent first: the earliest any vote in it can have been given.
+    /// Time of the first request. No vote in this ballot can be older.
     since: Instant,
     again_at: Instant,
     until: Instant,
-    /// A ballot before this one was refused, so the next refusal has to wait.
+    /// `true` if the ballot before this one failed, so that the next failure must wait.
     repeated: bool,
     votes: BTreeSet<ServerId>,
 }
@@ -119,7 +120,7 @@ impl Polling {
     }
 }
 
-/// A ballot that was won.
+/// A ballot that this server has won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Won {
     pub(super) epoch: Epoch,
@@ -127,7 +128,7 @@ pub(super) struct Won {
 }
 
 impl<R: RngCore> Elector<R> {
-    /// It is this server's turn.
+    /// Campaigns, because it is this server's turn.
     pub(super) fn run_for_office(&mut self) {
         if self.config.quorum != Quorum::Majority {
             return self.claim(None);
@@ -136,7 +137,7 @@ impl<R: RngCore> Elector<R> {
         if let Some(until) = self.promises.bound_until(now, &self.me.rank) {
             return self.enter(State::Standing(Standing::Bound { until }));
         }
-        // What is won later than that leaves too little of the lease.
+        // A later election leaves too little of the lease.
         let until = now + self.config.timeout / 2;
         self.poll(until, false);
     }
@@ -174,7 +175,7 @@ impl<R: RngCore> Elector<R> {
             let until = polling.until;
             return self.poll(until, true);
         }
-        // Lost, or bound by a promise that has run out since.
+        // The request was lost, or a promise prevented the vote and has expired since.
         polling.again_at = now + self.config.heartbeat;
         let (epoch, votes) = (polling.epoch, polling.votes.clone());
         let ids: Vec<ServerId> = self.peers.reachable().cloned().collect();
@@ -189,7 +190,7 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         if self.me.observer {
-            // Its vote is not needed, which a candidate that has never heard of it cannot know.
+            // The candidate does not need its vote, but may not know that.
             let (epoch, granted) = (Epoch::ZERO, false);
             return self.send(peer, Body::Vote { epoch, granted });
         }
@@ -207,11 +208,12 @@ impl<R: RngCore> Elector<R> {
         };
         let withdrawn = !counted && matches!(self.state, State::Standing(Standing::Polling(_)));
         if !counted {
-            // Nobody counts this server's vote for itself any more, or it is withdrawn now: the larger rank wins.
+            // No ballot counts this server's vote for itself any more, or the server withdraws it
+            // now: the larger rank wins.
             self.promises.release_own(&self.me.rank);
         }
         if self.promises.bound_until(now, &sender.rank).is_some() {
-            // The candidate asks again, and the promise may have run out by then.
+            // The candidate asks again, and the promise may have expired by then.
             return;
         }
         let largest = self.seen.max(self.promises.largest());
@@ -220,7 +222,7 @@ impl<R: RngCore> Elector<R> {
             .current
             .as_ref()
             .is_some_and(|promise| promise.to == sender.rank);
-        // Under the same epoch only if the vote for this server itself is withdrawn for it.
+        // Under the same epoch only if this server withdraws its vote for itself.
         let again = given || (withdrawn && epoch > self.seen);
         if epoch < largest || (epoch == largest && !again) {
             return self.send(
@@ -247,7 +249,8 @@ impl<R: RngCore> Elector<R> {
         };
         if !granted && epoch >= polling.epoch {
             self.promises.epoch = self.promises.epoch.max(epoch);
-            // Once at once; after that no faster than the heartbeat, or two candidates drive each other on.
+            // The first time at once. After that no faster than the heartbeat, or two candidates
+            // push each other to ever larger epochs.
             if !polling.repeated {
                 let until = polling.until;
                 self.poll(until, true);
@@ -257,7 +260,7 @@ impl<R: RngCore> Elector<R> {
         if granted && epoch == polling.epoch && !sender.observer {
             polling.votes.insert(sender.rank.id.clone());
         }
-        // Also when one turns out to have no vote: then fewer are needed.
+        // An observer's answer counts here, too: the majority is then smaller.
         self.count_votes();
     }
 
@@ -282,7 +285,7 @@ impl<R: RngCore> Elector<R> {
         self.claim(Some(won));
     }
 
-    /// Somebody has driven the ballots to epochs that are far from any that was granted.
+    /// A server has pushed the ballots to epochs far above any granted epoch.
     pub(super) fn forget_ballots_beyond(&mut self, granted: Epoch) {
         self.promises.forget_beyond(granted);
         if matches!(self.state, State::Standing(Standing::Polling(_))) {
@@ -291,8 +294,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Notes a word of the coordinator itself, and gives the stamp to send back: if no other promise forbids
-    /// it, it promises the coordinator support from now on.
+    /// Notes a message of the coordinator itself, and returns the stamp for the answer. The stamp
+    /// promises support from now on. `None` if another promise forbids that.
     pub(super) fn support(&mut self, coordinator: &Incumbent, stamp: Stamp) -> Option<Stamp> {
         if self.config.quorum != Quorum::Majority || self.me.observer {
             return None;

@@ -1,4 +1,4 @@
-//! What has happened to an elector so far, in numbers.
+//! Counts of an elector's events.
 
 use core::time::Duration;
 
@@ -7,7 +7,8 @@ use rand::RngCore;
 use super::{Elector, Role, State};
 use crate::{Incumbent, Instant};
 
-/// Counts since the server started. All only grow, except the two durations, which are the newest ones.
+/// Counts since the server started. All only grow, except the two durations, which are the newest
+/// ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counters {
@@ -17,22 +18,22 @@ pub struct Counters {
     pub gained: u64,
     /// Times this server ceased to be coordinator. Equal to `gained` or one less.
     pub lost: u64,
-    /// Elections that ended with the coordinator they began with: it was doubted for nothing. Many of them
-    /// mean that the timeout is too short for the network or the load.
+    /// Elections that ended with the same coordinator: the suspicion was wrong. A large count means
+    /// that the timeout is too short for the network or the load.
     pub flaps: u64,
-    /// Times the arbiter had not granted an epoch that a peer had named.
+    /// Times that the arbiter had not granted an epoch that a peer had named.
     pub refuted: u64,
-    /// Messages handed to the transport.
+    /// Messages that the transport has received from this server.
     pub sent: u64,
     /// Messages received from peers.
     pub received: u64,
-    /// The last time a coordinator was given up: from its last word until then.
+    /// Time from the last message of the coordinator until this server gave it up, the last time.
     pub last_detection: Option<Duration>,
-    /// The last time a coordinator was replaced: from its last word until this server knew another.
+    /// Time from the last message of the coordinator until this server knew another, the last time.
     pub last_failover: Option<Duration>,
 }
 
-/// A coordinator that was given up and has not been replaced yet.
+/// A coordinator without a successor yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Loss {
     pub(super) incumbent: Incumbent,

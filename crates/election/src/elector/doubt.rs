@@ -1,9 +1,9 @@
-//! The coordinator is silent, or its host refused a connection: finding out whether it is gone, and whose turn
-//! it is.
+//! Suspicion of a coordinator that is silent, or whose host has refused a connection. The followers
+//! find out if it has failed, and which server is next.
 //!
-//! Everybody knows the line of succession. The first takes over, the second tells the first that it has lost
-//! the coordinator too, and the others wait. So for m survivors a crash costs one message and m − 1
-//! announcements, and one broken link costs nobody the office.
+//! All followers know the line of succession. The first takes over, the second reports to the first
+//! that it has lost the coordinator too, and the others wait. So for m survivors a crash costs one
+//! message and m − 1 announcements, and one broken link deposes no coordinator.
 
 use alloc::collections::BTreeSet;
 
@@ -17,22 +17,23 @@ use super::rebase::Rebase;
 use super::{Elector, State};
 use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, ServerId, Succession};
 
-/// So many peers are asked at most whether they hear the coordinator, each for a heartbeat interval.
+/// Largest number of witnesses. Each has a heartbeat interval to answer.
 const WITNESSES: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Doubt {
-    /// It is this server's turn, and the second in line should notice too before anybody is disturbed.
+    /// This server is next in line. It waits for the second in line to notice the failure too.
     Expecting { until: Instant },
-    /// That one did not, or there is none: a witness was asked.
+    /// The second in line did not notice the failure, or does not exist. This server has asked a
+    /// witness.
     Asking {
         witness: ServerId,
         asked: BTreeSet<ServerId>,
         until: Instant,
     },
-    /// It is another server's turn; its announcement is awaited.
+    /// Another server is next in line. This server waits for its announcement.
     Waiting { until: Instant },
-    /// A witness hears the coordinator: one broken link is no dead coordinator.
+    /// A witness hears the coordinator: only one link is broken.
     Assured { by: ServerId, until: Instant },
 }
 
@@ -56,7 +57,7 @@ impl Doubt {
     }
 }
 
-/// A peer has lost the coordinator that this server hears.
+/// A peer's report that it has lost the coordinator, which this server hears.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Testimony {
     from: ServerId,
@@ -71,11 +72,11 @@ impl Testimony {
 }
 
 impl<R: RngCore> Elector<R> {
-    /// When to begin to doubt the coordinator, or to go on with it.
+    /// Returns the moment at which this server suspects the coordinator, or acts on its suspicion.
     pub(super) fn doubt_deadline(&self, following: &Following) -> Instant {
         match &following.doubt {
             Some(doubt) => doubt.until(),
-            // Its answer to the first heartbeat takes a round trip.
+            // The coordinator's answer to the first heartbeat takes a round trip.
             None if following.by_hearsay => following.heard() + self.config.heartbeat * 2,
             None => following.heard() + self.patience.limit(&self.config),
         }
@@ -83,7 +84,8 @@ impl<R: RngCore> Elector<R> {
 
     pub(super) fn hears_coordinator(&self, following: &Following) -> bool {
         let silence = self.now.saturating_since(following.heard());
-        // A link that is lost may be the first sign of the end: no ground to vouch for anybody.
+        // A lost link may be the first sign of a failure, so this server does not confirm the
+        // coordinator.
         following.doubt.is_none()
             && !following.by_hearsay
             && silence < self.patience.limit(&self.config)
@@ -107,7 +109,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Begins, or begins again, to find out whether the coordinator is gone.
+    /// Begins to find out if the coordinator has failed, or begins again.
     fn doubt(&mut self) {
         let (now, timeout, heartbeat) = (self.now, self.config.timeout, self.config.heartbeat);
         let State::Following(following) = &mut self.state else {
@@ -143,7 +145,8 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         let report_to = first.filter(|_| is_me(second)).map(|first| first.rank.id.clone());
-        // Where votes are needed, the first may be bound for as long, and has to ask again then.
+        // With votes, a promise may bind the first in line for this time. It then has
+        // to ask again.
         let patience = match self.config.quorum {
             Quorum::Majority => timeout + heartbeat * 3,
             _ => timeout,
@@ -156,8 +159,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Asks the best-ranked peer not asked yet whether it hears the coordinator; with nobody left to ask,
-    /// stands.
+    /// Asks the best-ranked peer that was not asked yet if it hears the coordinator. Without such a
+    /// peer, campaigns.
     fn ask_witness(&mut self, mut asked: BTreeSet<ServerId>) {
         let State::Following(following) = &self.state else {
             return;
@@ -182,14 +185,14 @@ impl<R: RngCore> Elector<R> {
         self.send(&witness, Body::Query);
     }
 
-    /// The coordinator is gone: the others decide among themselves.
+    /// The coordinator has failed: the others decide among themselves.
     pub(super) fn stand_without(&mut self) {
         let State::Following(following) = &self.state else {
             return;
         };
         let lost = following.incumbent.rank.id.clone();
         self.counters.last_detection = Some(self.now.saturating_since(following.heard()));
-        // The classic algorithm asks it all the same, and waits for its answer.
+        // The classic algorithm asks the failed coordinator all the same, and waits for its answer.
         if self.config.succession == Succession::Direct {
             self.peers.pass_over(&lost, self.now + self.config.timeout);
         }
@@ -202,7 +205,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// A peer asks this server to stand although it follows a coordinator.
+    /// A peer asks this server to campaign, although this server follows a coordinator.
     pub(super) fn on_election_while_following(&mut self, sender: &Member) {
         let now = self.now;
         let State::Following(following) = &mut self.state else {
@@ -210,7 +213,7 @@ impl<R: RngCore> Elector<R> {
         };
         match &following.doubt {
             None => {
-                // This server may be about to notice as well, so it says nothing for a moment.
+                // This server may be about to notice the failure as well, so it sends nothing yet.
                 let from = sender.rank.id.clone();
                 following.testimony = Some(Testimony {
                     from,
@@ -218,18 +221,19 @@ impl<R: RngCore> Elector<R> {
                     answered: false,
                 });
             }
-            // Both have lost it, so nobody needs to be asked any more.
+            // Both servers have lost the coordinator, so they need no witness.
             Some(Doubt::Expecting { .. } | Doubt::Asking { .. }) => self.stand_without(),
             Some(Doubt::Waiting { .. }) => {
                 self.send(&sender.rank.id, Body::Answer);
                 self.stand_without();
             }
-            // Two have lost it and a third had not: does it hear it still?
+            // Two servers have lost the coordinator, and a third had not. Does the third still hear
+            // it?
             Some(Doubt::Assured { .. }) => self.ask_witness(BTreeSet::new()),
         }
     }
 
-    /// The coordinator is still heard some time after a peer lost it, which is then told so.
+    /// Answers a suspect report if this server still hears the coordinator some time later.
     pub(super) fn answer_testimony(&mut self) {
         let (now, heartbeat) = (self.now, self.config.heartbeat);
         let incumbent = self.heard_incumbent();
@@ -267,7 +271,8 @@ impl<R: RngCore> Elector<R> {
                 _ => {}
             },
             None if sender.rank == ours.rank => {
-                // The coordinator itself says that it is none any more, unless it said so before it was one.
+                // The coordinator itself says that it is not coordinator any more, unless the
+                // message is older than its term.
                 if epoch >= ours.epoch {
                     self.disbelieved = Some(ours.clone());
                     self.search();
@@ -286,7 +291,8 @@ impl<R: RngCore> Elector<R> {
         let State::Following(following) = &self.state else {
             return;
         };
-        // A refused connection is looked at again soon: the witness may be about to see it too.
+        // A refused connection deserves another check soon: the witness may be about to see the
+        // refusal too.
         let refused = self.peers.is_refused(&following.incumbent.rank.id);
         let again = if refused {
             self.config.heartbeat
@@ -306,7 +312,7 @@ impl<R: RngCore> Elector<R> {
         };
         match &following.doubt {
             None if is_coordinator => self.doubt(),
-            // Perhaps the one whose turn it was.
+            // The refused peer may be the server that was next in line.
             Some(Doubt::Waiting { .. } | Doubt::Expecting { .. }) if !is_coordinator => self.doubt(),
             Some(Doubt::Asking { witness, asked, .. }) if witness == peer => {
                 let asked = asked.clone();
@@ -316,12 +322,12 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Servers heard of within this span are taken to be alive.
+    /// Returns the time after which a silent server no longer counts as alive.
     pub(super) fn lately(&self) -> Duration {
         self.config.timeout * 3
     }
 
-    /// Peers that could be asked to stand.
+    /// Returns the peers that could campaign.
     pub(super) fn candidates(&self) -> impl Iterator<Item = &Member> {
         self.peers.candidates(self.now, self.lately())
     }

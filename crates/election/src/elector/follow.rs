@@ -1,4 +1,4 @@
-//! Following a coordinator that is heard.
+//! The follower's role.
 
 use alloc::collections::BTreeSet;
 
@@ -13,21 +13,22 @@ use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Preemption, Roster,
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Following {
     pub(super) incumbent: Incumbent,
-    /// When the coordinator was last heard.
+    /// Time of the last message from the coordinator.
     heard: Instant,
-    /// Others say that they hear it; itself it has not been heard yet.
+    /// `true` if others say that they hear the coordinator, but this server has not heard it yet.
     pub(super) by_hearsay: bool,
     beat_at: Instant,
-    /// When to ask the coordinator, whose rank is smaller, to hand over.
+    /// Time to ask the coordinator, whose rank is smaller, to hand over.
     challenge_at: Option<Instant>,
     pub(super) doubt: Option<Doubt>,
     /// The line of succession, as the coordinator last sent it.
     roster: Option<Roster>,
-    /// What to send back with the next heartbeat.
+    /// Stamp for the next heartbeat.
     echo: Option<Stamp>,
-    /// Peers that were told "I hear it". If that turns out wrong they are told so.
+    /// Peers that this server has told that it hears the coordinator. If that turns out wrong, it
+    /// tells them so.
     pub(super) vouched_to: BTreeSet<ServerId>,
-    /// A peer that says it has lost the coordinator, which this server still hears.
+    /// The report of a peer that has lost the coordinator, which this server still hears.
     pub(super) testimony: Option<Testimony>,
 }
 
@@ -46,7 +47,7 @@ impl Following {
         self.doubt = None;
     }
 
-    /// The silence is this server's own fault by that much.
+    /// Subtracts a delay of this server itself from the coordinator's silence.
     pub(super) fn forgive(&mut self, late: core::time::Duration) {
         self.heard = self.heard + late;
     }
@@ -99,7 +100,8 @@ impl<R: RngCore> Elector<R> {
         if self.me.rank < incumbent.rank || self.me.observer {
             return None;
         }
-        // Whoever resigned leaves the next coordinator alone; the one after that is another matter.
+        // A server that has resigned does not challenge the next coordinator, but does challenge
+        // later ones.
         if self
             .resigned_under
             .is_some_and(|handed_over| incumbent.epoch > handed_over)
@@ -146,7 +148,7 @@ impl<R: RngCore> Elector<R> {
         self.check_doubt();
     }
 
-    /// A change that the coordinator should know at once.
+    /// Sends a heartbeat at once, because the coordinator should know of a change.
     pub(super) fn beat_now(&mut self) {
         if let State::Following(following) = &mut self.state {
             following.beat_at = self.now;
@@ -154,7 +156,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The coordinator itself was heard.
+    /// Notes a message of the coordinator itself.
     pub(super) fn on_follower_heard(&mut self, stamp: Stamp) {
         let now = self.now;
         let State::Following(following) = &mut self.state else {
@@ -210,7 +212,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// A coordinator that speaks with another number has restarted: its incarnation is gone.
+    /// Notices a restart: a coordinator with another number is a new incarnation, and the old one
+    /// is gone.
     pub(super) fn notice_restart(&mut self, sender: &Member, body: &Body) {
         if let State::Following(following) = &self.state
             && following.incumbent.rank.id == sender.rank.id

@@ -1,4 +1,4 @@
-//! Being coordinator, and ceasing to be.
+//! The coordinator's role, and its end.
 
 use alloc::vec::Vec;
 
@@ -11,13 +11,13 @@ use super::stand::Standing;
 use super::{Elector, State};
 use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, Roster, ServerId, Stamp};
 
-/// What a coordinator has, to its last moment.
+/// State of a coordinator, until its last moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Office {
     pub(super) epoch: Epoch,
     pub(super) lease: Lease,
     roster: Roster,
-    /// What was known of the peers when the roster was made.
+    /// Revision of the peers at the time of the roster.
     roster_revision: Option<u64>,
 }
 
@@ -26,9 +26,9 @@ pub(super) struct Leading {
     pub(super) office: Office,
     pub(super) tick_at: Instant,
     announce_at: Instant,
-    /// Since when this server has not been fit.
+    /// Time since which this server has not been fit.
     unfit_since: Option<Instant>,
-    /// Since when, in addition, a follower has been.
+    /// Time since which a follower has been fit, while this server has not.
     outdone_since: Option<Instant>,
 }
 
@@ -44,13 +44,13 @@ pub(super) struct Draining {
 impl Office {
     fn rebase(&mut self, rebase: &Rebase, revision: u64) {
         self.lease.rebase(rebase);
-        // Only whether it is up to date matters, and now the peers count from zero.
+        // Only one fact matters: the roster is up to date. The peers now count from zero.
         self.roster_revision = self.roster_revision.filter(|known| *known == revision).map(|_| 0);
     }
 }
 
 impl Leading {
-    /// `revision` is what the revision of the peers was.
+    /// `revision` is the old revision of the peers.
     pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config, revision: u64) {
         self.office.rebase(rebase, revision);
         rebase.deadline(&mut self.tick_at);
@@ -65,7 +65,7 @@ impl Leading {
 }
 
 impl Draining {
-    /// `revision` is what the revision of the peers was.
+    /// `revision` is the old revision of the peers.
     pub(super) fn rebase(&mut self, rebase: &Rebase, revision: u64) {
         self.office.rebase(rebase, revision);
         rebase.deadline(&mut self.tick_at);
@@ -106,7 +106,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The office this server holds, drained or not.
+    /// Returns the state of this server's term as coordinator, while it drains too.
     pub(super) fn office(&mut self) -> Option<&mut Office> {
         match &mut self.state {
             State::Leading(leading) => Some(&mut leading.office),
@@ -128,8 +128,9 @@ impl<R: RngCore> Elector<R> {
         }
         leading.tick_at = now + self.config.heartbeat;
         if now >= leading.announce_at {
-            // Whoever missed the announcement; whoever is down, for ever, for it may come back; and on
-            // transports without links another coordinator, once a partition has healed.
+            // Announces itself to all silent peers. They may have missed the announcement, or may
+            // come back after a crash. On transports without links they may also be another
+            // coordinator, after a partition.
             leading.announce_at = now + self.config.probe;
             let epoch = leading.office.epoch;
             let silent: Vec<ServerId> = self.peers.silent(now, self.config.timeout).cloned().collect();
@@ -168,12 +169,12 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The best-ranked follower that could take over.
+    /// Returns the best-ranked follower that could take over.
     pub(super) fn successor(&self) -> Option<ServerId> {
         best(self.peers.successors(self.now, self.config.timeout))
     }
 
-    /// Stops taking work, for `successor` or else the best-ranked follower.
+    /// Stops accepting work, for `successor` or otherwise for the best-ranked follower.
     pub(super) fn drain(&mut self, successor: Option<ServerId>, leaving: bool) {
         let State::Leading(leading) = &self.state else {
             return;
@@ -207,16 +208,17 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The second phase: the work is done, the successor's turn begins.
+    /// Begins the second phase: the work is done, and the successor takes over.
     pub(super) fn hand_over(&mut self) {
         let State::Draining(draining) = &self.state else {
             return;
         };
         let (epoch, leaving) = (draining.office.epoch, draining.leaving);
-        // Its promise to itself ends with its office, so that it can vote for the next.
+        // The server's promise to itself ends with its term, so that it can vote for the next
+        // coordinator.
         self.promises.release_own(&self.me.rank);
         let releases = epoch.max(self.promises.largest());
-        // The one named may be gone by now.
+        // The named successor may have failed by now.
         let named = draining.successor.clone();
         let still_there = named.filter(|id| {
             let mut there = self.peers.successors(self.now, self.config.timeout);
@@ -240,7 +242,7 @@ impl<R: RngCore> Elector<R> {
             successor: successor.clone(),
         };
         match successor {
-            // Who has to vote is released from the promise to this server by its own word.
+            // This message releases each voter from its promise to this server.
             _ if self.config.quorum == Quorum::Majority => self.broadcast(&word),
             Some(peer) => self.send(&peer, word),
             None => {}
@@ -278,8 +280,8 @@ impl<R: RngCore> Elector<R> {
         );
     }
 
-    /// Brings the line of succession up to date if anything about the peers has changed, or if one in it has
-    /// fallen silent.
+    /// Updates the line of succession if any peer has changed, or if a member of the line is
+    /// silent.
     fn refresh_roster(&mut self) {
         let (now, timeout, revision) = (self.now, self.config.timeout, self.peers.revision());
         let (State::Leading(Leading { office, .. }) | State::Draining(Draining { office, .. })) =

@@ -1,4 +1,4 @@
-//! For how long a coordinator may call itself one without being told so again.
+//! The lease: the time for which a coordinator may act without another confirmation.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -11,11 +11,11 @@ use crate::{Config, Epoch, Instant, Quorum};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lease {
-    /// Nobody has to agree.
+    /// No server must agree.
     Unlimited,
-    /// A majority has promised to support nobody else until then.
+    /// A majority has promised to support no other server until then.
     Supported { until: Instant },
-    /// The arbiter has said that there is nobody newer; `asked` is when it was asked again.
+    /// The arbiter has confirmed the epoch. `asked` is the time of the next question.
     Confirmed { until: Instant, asked: Option<Instant> },
 }
 
@@ -42,20 +42,23 @@ impl Lease {
 }
 
 impl Config {
-    /// What a coordinator counts of a promise of the length of the timeout. The rest allows for clocks that
-    /// run at different rates: the coordinator's may be a tenth slower.
+    /// The part of a promise that a coordinator uses. The rest allows for clocks of different
+    /// rates: the coordinator's may be a tenth slower.
     pub(crate) fn lease(&self) -> Duration {
         self.timeout - self.timeout / 10
     }
 }
 
 impl<R: RngCore> Elector<R> {
-    /// Until when this server may act as coordinator without hearing anybody again. `None` if it is not
-    /// coordinator, or if it needs nobody's agreement. With [`Quorum::Majority`] no other server becomes
-    /// coordinator before that moment, as long as no clock runs more than a tenth slower than another. So hand in a clock
-    /// that goes on while the machine is suspended.
+    /// Returns the moment until which this server may act as coordinator without another message.
+    /// `None` if it is not coordinator, or needs no agreement.
     ///
-    /// Ask anew for every piece of work: it moves ahead while the others are heard.
+    /// With [`Quorum::Majority`] no other server becomes coordinator before that moment, as long as
+    /// no clock runs more than a tenth slower than another. So use a clock that counts the time
+    /// during which the machine is suspended.
+    ///
+    /// Call this again for every piece of work: the moment moves forward while the server hears the
+    /// others.
     pub fn valid_until(&self) -> Option<Instant> {
         match &self.state {
             State::Leading(leading) => leading.office.lease.until(),
@@ -64,19 +67,19 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// How many servers are more than half of those that vote.
+    /// Returns the number of servers that are more than half of the voters.
     pub(super) fn majority(&self) -> usize {
         let voters = self.peers.voters() + usize::from(!self.me.observer);
         voters / 2 + 1
     }
 
-    /// Until when a majority supports this server, itself included.
+    /// Returns the moment until which a majority supports this server, itself included.
     pub(super) fn supported_until(&mut self) -> Option<Instant> {
         let needed = self.majority() - 1;
         if needed == 0 {
             return Some(self.now + self.config.lease());
         }
-        // Kept from one time to the next so that a quiet second allocates nothing.
+        // Kept between calls, so that a quiet second allocates nothing.
         let mut supports: Vec<Instant> = core::mem::take(&mut self.supports);
         supports.clear();
         supports.extend(self.peers.supports());
@@ -86,7 +89,7 @@ impl<R: RngCore> Elector<R> {
         since.map(|since| since + self.config.lease())
     }
 
-    /// Renews the lease as far as it can be; if it has run out, stops being coordinator. True if it has.
+    /// Renews the lease as far as possible. Steps down and returns `true` if the lease has expired.
     pub(super) fn check_lease(&mut self) -> bool {
         let now = self.now;
         if matches!(
@@ -107,7 +110,7 @@ impl<R: RngCore> Elector<R> {
         lapsed
     }
 
-    /// Stops being coordinator at once: nobody is handed anything.
+    /// Steps down at once, without a handover.
     pub(super) fn abandon(&mut self) {
         self.promises.release_own(&self.me.rank);
         match &self.state {
@@ -116,7 +119,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Somebody who is not heard has the office. Each time in a row this server stands back for longer.
+    /// Steps down for a coordinator that this server does not hear. Waits longer before the next
+    /// campaign each time in a row.
     pub(super) fn be_overruled(&mut self) {
         let patience = self.config.claim_retry * 2_u32.pow(self.overruled.min(4));
         self.overruled += 1;
@@ -124,7 +128,7 @@ impl<R: RngCore> Elector<R> {
         self.abandon();
     }
 
-    /// Asks the arbiter once more, unless it still owes an answer.
+    /// Asks the arbiter once more, unless an answer is outstanding.
     pub(super) fn confirm(&mut self) {
         let now = self.now;
         if let Some(office) = self.office()
@@ -138,8 +142,9 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The arbiter has answered an [`Output::Confirm`]: whether `epoch` is still the newest, or nothing if it
-    /// could not be reached. Ignored if this server is not coordinator under that epoch any more.
+    /// Handles the arbiter's answer to an [`Output::Confirm`]: `true` if `epoch` is still the
+    /// newest, or `None` if the arbiter was unreachable. Ignored if this server is not coordinator
+    /// under that epoch any more.
     pub fn handle_confirmation(&mut self, now: Instant, epoch: Epoch, newest: Option<bool>) {
         self.advance(now);
         let lease = self.config.lease();
@@ -157,8 +162,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The lease a coordinator begins with, given since when it has been agreed to. `None` if that is too
-    /// long ago.
+    /// Returns the first lease of a coordinator, from the time of the agreement. `None` if that is
+    /// too long ago.
     pub(super) fn first_lease(&self, since: Instant) -> Option<Lease> {
         let until = since + self.config.lease();
         match self.config.quorum {

@@ -1,5 +1,5 @@
-//! The state machine. It takes messages, link hints, grants and the time, and yields messages to send, claims
-//! to make and changes of role. It reads no clock, does no I/O and allocates no timers.
+//! The state machine. Its inputs are messages, link hints, grants and the time. Its outputs are
+//! messages, claims and changes of role. It reads no clock, does no I/O and allocates no timers.
 
 mod ballot;
 mod counters;
@@ -46,11 +46,11 @@ enum State {
 
 /// One server's part in the election.
 ///
-/// Call a `handle_…` method or [`set_fit`](Self::set_fit), [`resign`](Self::resign) and the like when something
-/// happens, then take every [`Output`], then wait until [`poll_timeout`](Self::poll_timeout) for the next
-/// thing to happen. `now` must never go backwards.
+/// After each event, call a `handle_…` method, or [`set_fit`](Self::set_fit),
+/// [`resign`](Self::resign) and the like. Then take every [`Output`]. Then wait until
+/// [`poll_timeout`](Self::poll_timeout) for the next event. `now` must never go backwards.
 ///
-/// Equal electors behave alike for ever if they are given the same; that is what a model checker needs.
+/// Equal electors with equal inputs behave alike. A model checker needs that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Elector<R> {
     config: Config,
@@ -58,30 +58,33 @@ pub struct Elector<R> {
     me: Member,
     peers: Peers,
     state: State,
-    /// The largest epoch any coordinator is known to have had.
+    /// The largest epoch of any coordinator that this server knows.
     seen: Epoch,
     now: Instant,
-    /// When the claim was made that the arbiter has not answered yet.
+    /// Time of the claim that the arbiter has not answered yet.
     claim_asked: Option<Instant>,
-    /// Until then a better-ranked follower leaves the coordinator alone, because its last claim failed.
+    /// Time until which a better-ranked follower does not challenge the coordinator, because its
+    /// last claim failed.
     calm_until: Instant,
-    /// The epoch this server gave up of its own accord, until it is coordinator again.
+    /// The epoch that this server resigned from, until it is coordinator again.
     resigned_under: Option<Epoch>,
-    /// The epoch that came after, which it leaves alone.
+    /// The epoch after that, whose coordinator this server does not challenge.
     resigned_to: Option<Epoch>,
-    /// A coordinator that has said itself that it is none any more, or whose server has restarted. Others may
-    /// not know yet, so that only its own word makes this server follow it again.
+    /// A coordinator that has said itself that it has stepped down, or whose server has restarted.
+    /// Others may not know this yet. So this server follows that coordinator again only after a
+    /// message from it.
     disbelieved: Option<Incumbent>,
-    /// Times in a row that the office was lost to a coordinator that was not heard.
+    /// Times in a row that this server stepped down for a coordinator that it did not hear.
     overruled: u32,
-    /// Until then this server does not stand, because it was overruled.
+    /// Time until which this server does not campaign, because it stepped down for a newer
+    /// coordinator.
     yield_until: Instant,
     promises: Promises,
     trust: Trust,
     patience: Patience,
     loss: Option<Loss>,
     counters: Counters,
-    /// Grows with every change of what [`role`](Self::role) and [`peers`](Self::peers) say.
+    /// Grows with every change of [`role`](Self::role) and [`peers`](Self::peers).
     changes: u64,
     outputs: VecDeque<Output>,
     /// Scratch space of `supported_until`.
@@ -89,10 +92,10 @@ pub struct Elector<R> {
 }
 
 impl<R: RngCore> Elector<R> {
-    /// A server that has just started and knows nobody's state.
+    /// Returns a server that has just started and knows no peer's state.
     ///
-    /// `me` says who it is; its number should have been drawn at this start. `peers` are the ids of all other
-    /// servers, `me` itself may be among them.
+    /// `me` is this server, whose number should be new for this start. `peers` are the ids of all
+    /// other servers, with or without its own.
     ///
     /// # Errors
     /// If `config` cannot work.
@@ -106,7 +109,8 @@ impl<R: RngCore> Elector<R> {
         config.validate()?;
         let peers = Peers::new(peers.into_iter().filter(|peer| *peer != me.rank.id));
         let searching = Searching::at_start(now + config.startup_grace, now + config.timeout / 2);
-        // Clocks may differ in rate by a tenth, so a promise of another process may last that much longer.
+        // Clocks may differ in rate by a tenth, so a promise of another process may last that much
+        // longer.
         let mute_until = now + config.timeout + config.timeout / 10;
         let mut elector = Self {
             config,
@@ -134,18 +138,18 @@ impl<R: RngCore> Elector<R> {
         };
         elector.counters.elections = 1;
         elector.output(Output::Role(Role::Electing));
-        // Transports that have links say when there is one, and then it is asked again.
+        // A transport with links reports each link, and the server then asks again.
         elector.broadcast(&Body::Query);
         elector.check_search();
         Ok(elector)
     }
 
-    /// This server.
+    /// Returns this server.
     pub fn member(&self) -> &Member {
         &self.me
     }
 
-    /// The current role.
+    /// Returns the current role.
     pub fn role(&self) -> Role {
         match &self.state {
             State::Searching(_) | State::Standing(_) => Role::Electing,
@@ -163,35 +167,35 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The largest epoch any coordinator is known to have had. It falls back only when the arbiter says that it has not
-    /// granted that epoch: see [`handle_newest`](Self::handle_newest).
+    /// Returns the largest epoch of any coordinator that this server knows. It falls only when the
+    /// arbiter says that it has not granted that epoch: see [`handle_newest`](Self::handle_newest).
     pub fn seen_epoch(&self) -> Epoch {
         self.seen
     }
 
-    /// The peers, in order of their ids.
+    /// Returns the peers, in order of their ids.
     pub fn peers(&self) -> impl Iterator<Item = PeerView> + '_ {
         self.peers.views()
     }
 
-    /// What has happened so far, in numbers.
+    /// Returns counts of events so far.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Grows whenever [`role`](Self::role), [`member`](Self::member) or [`peers`](Self::peers) say something new,
-    /// so that a caller that shows them need not compare.
+    /// Returns a number that grows whenever [`role`](Self::role), [`member`](Self::member) or
+    /// [`peers`](Self::peers) change. So a caller that shows them need not compare them.
     pub fn revision(&self) -> u64 {
         self.changes + self.peers.revision()
     }
 
-    /// The next thing to do, if there is one.
+    /// Returns the next action for the caller, if there is one.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called if nothing happens before. It may move
-    /// after every call.
+    /// Returns the moment for [`handle_timeout`](Self::handle_timeout) if nothing happens before.
+    /// It may move after every call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let question = self.question_deadline();
         let next = match &self.state {
@@ -207,7 +211,7 @@ impl<R: RngCore> Elector<R> {
         question.into_iter().chain(next).min()
     }
 
-    /// Time has passed.
+    /// Handles the passage of time.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
         self.ask_newest();
@@ -221,7 +225,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// A message from a peer has arrived. Messages from strangers are ignored.
+    /// Handles a message from a peer. Messages from strangers are ignored.
     pub fn handle_message(&mut self, now: Instant, from: &ServerId, message: Message) {
         self.advance(now);
         if matches!(self.state, State::Left)
@@ -267,7 +271,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The transport has something to say about the link to a peer.
+    /// Handles the transport's report on the link to a peer.
     pub fn handle_link(&mut self, now: Instant, peer: &ServerId, link: Link) {
         self.advance(now);
         if !self.peers.set_link(peer, link) {
@@ -286,8 +290,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Moves the clock and notices when this process itself was stopped or starved. It then cannot know what it
-    /// missed, so it distrusts itself before it distrusts the others.
+    /// Moves the clock, and notices a stop of this process itself. After a stop the server may have
+    /// missed messages, so it distrusts itself before it distrusts the others.
     fn advance(&mut self, now: Instant) {
         let before = self.now;
         self.now = self.now.max(now);
@@ -296,7 +300,7 @@ impl<R: RngCore> Elector<R> {
         let late = self.now.saturating_since(due);
         match &mut self.state {
             State::Following(following) if gap > self.config.timeout => following.forgive_silence(self.now),
-            // Whatever kept this server from its own heartbeats may have kept it from hearing, too.
+            // The same stop may have kept this server from receiving messages.
             State::Following(following) if late > self.config.heartbeat => following.forgive(late),
             State::Leading(_) | State::Draining(_) if gap > self.config.timeout => self.abandon(),
             _ => {}

@@ -1,39 +1,40 @@
-//! What an elector says to its caller.
+//! Outputs of an elector, for its caller.
 
 use thiserror::Error;
 
 use crate::{Epoch, Incumbent, Member, Message, Rank, ServerId};
 
-/// What a server is in the election.
+/// The role of a server in the election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
-    /// It knows of no coordinator.
+    /// The server knows no coordinator.
     Electing,
-    /// It follows a coordinator.
+    /// The server follows a coordinator.
     Follower {
-        /// Whom it follows.
+        /// The coordinator.
         coordinator: Incumbent,
     },
-    /// It is coordinator.
+    /// The server is coordinator.
     Coordinator {
-        /// Its fencing token.
+        /// The epoch, its fencing token.
         epoch: Epoch,
     },
-    /// It is coordinator for the last time: finish the work in hand, start none, then report
-    /// [`Elector::drained`](crate::Elector::drained).
+    /// The server is coordinator for the last time. Finish the current work, start none, then
+    /// report [`Elector::drained`](crate::Elector::drained).
     Draining {
         /// The epoch that is about to end.
         epoch: Epoch,
-        /// Who comes next, if there is anyone.
+        /// The successor, if there is one.
         successor: Option<ServerId>,
     },
-    /// It has left the election and takes no further part.
+    /// The server has left the election permanently.
     Left,
 }
 
 impl Role {
-    /// The epoch of the server's own office: it is coordinator, though perhaps for the last time.
+    /// Returns the epoch of the server's own term: it is coordinator, though perhaps for the last
+    /// time.
     pub fn office(&self) -> Option<Epoch> {
         match self {
             Self::Coordinator { epoch } | Self::Draining { epoch, .. } => Some(*epoch),
@@ -42,28 +43,32 @@ impl Role {
     }
 }
 
-/// What the caller is to do. Take them from [`Elector::poll_output`](crate::Elector::poll_output) in order.
+/// An action for the caller. Take the actions from
+/// [`Elector::poll_output`](crate::Elector::poll_output) in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Output {
-    /// Send this message. It may be lost; nothing depends on its arrival.
+    /// Send this message. It may be lost: the election does not depend on its arrival.
     Send {
-        /// To whom.
+        /// Receiver of the message.
         to: ServerId,
-        /// What.
+        /// The message.
         message: Message,
     },
-    /// Ask the arbiter for an epoch and report with [`Elector::handle_claim`](crate::Elector::handle_claim). There
-    /// is never more than one unanswered.
+    /// Ask the arbiter for an epoch and report with
+    /// [`Elector::handle_claim`](crate::Elector::handle_claim). At most one such question is
+    /// unanswered.
     Claim(Claim),
-    /// Ask the arbiter whether this epoch is still the newest and report with
+    /// Ask the arbiter if this epoch is still the newest, and report with
     /// [`Elector::handle_confirmation`](crate::Elector::handle_confirmation). Only with
     /// [`Quorum::Arbiter`](crate::Quorum::Arbiter).
     Confirm(Epoch),
-    /// Ask the arbiter for the newest epoch that it has granted and report with
-    /// [`Elector::handle_newest`](crate::Elector::handle_newest). There is never more than one unanswered. Asked once
-    /// for each new larger epoch that a peer names; again, after a pause, while the arbiter cannot be reached or a peer
-    /// goes on to name an epoch that was refuted.
+    /// Ask the arbiter for the newest epoch that it has granted, and report with
+    /// [`Elector::handle_newest`](crate::Elector::handle_newest). At most one such question is
+    /// unanswered.
+    ///
+    /// The server asks once for each new larger epoch that a peer names. It asks again, after a
+    /// pause, while the arbiter is unreachable, or a peer repeats a refuted epoch.
     AskNewest,
     /// The role has changed.
     Role(Role),
@@ -74,31 +79,33 @@ pub enum Output {
 pub enum Newest {
     /// The newest epoch that it has granted; [`Epoch::ZERO`] if it has granted none.
     Epoch(Epoch),
-    /// It keeps no record of what it has granted, so peers are believed.
+    /// The arbiter keeps no record of its grants, so the server believes its peers.
     NotRecorded,
-    /// It could not be reached, so peers are believed until it can.
+    /// The arbiter was unreachable, so the server believes its peers until it answers.
     Unreachable,
 }
 
 /// A request for an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
-    /// Who asks.
+    /// Rank of the claimant.
     pub rank: Rank,
-    /// The largest epoch the claimant knows of, for arbiters without a record of their own: the one granted must be
-    /// larger. A peer may have made it up, so an arbiter with a record should ignore it.
+    /// The largest epoch that the claimant knows, for arbiters without a record of their own. They
+    /// must grant a larger epoch. A peer may have invented it, so an arbiter with a record should
+    /// ignore it.
     pub above: Epoch,
 }
 
-/// What a transport knows about the way to a peer. Hints only: they make the election faster, and it is
-/// correct without them.
+/// The state of the way to a peer, from the transport. Only a hint: it makes the election faster,
+/// and the election is correct without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Link {
-    /// Messages can be sent.
+    /// The transport can send messages.
     Up,
-    /// The connection is lost and the transport is trying again.
+    /// The connection is lost, and the transport tries again.
     Down,
-    /// The connection is lost and the peer's host refused another: nobody listens there any more.
+    /// The connection is lost, and the peer's host has refused another: no program listens there
+    /// any more.
     Refused,
 }
 
@@ -107,23 +114,24 @@ pub enum Link {
 pub struct PeerView {
     /// The peer's id.
     pub id: ServerId,
-    /// What it last said of itself.
+    /// The peer's last message about itself.
     pub member: Option<Member>,
-    /// Whether the link to it is up, as far as the transport has said.
+    /// `true` if the link to the peer is up, as far as the transport has reported.
     pub connected: bool,
 }
 
-/// Why a coordinator did not hand over its office.
+/// The error of a coordinator that has not handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ResignError {
-    /// There is nothing to hand over.
+    /// The server is not coordinator.
     #[error("this server is not coordinator")]
     NotCoordinator,
-    /// It stays coordinator; try again later.
+    /// The server stays coordinator; try again later.
     #[error("no follower could take over: none is heard that is fit and not an observer")]
     NoSuccessor,
-    /// It did hand over, the successor failed, and it is coordinator again under another epoch.
+    /// The server did hand over, the successor failed, and the server is coordinator again under
+    /// another epoch.
     #[error("the successor failed before it took over, and this server is coordinator again")]
     SuccessorFailed,
 }

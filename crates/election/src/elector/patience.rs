@@ -1,14 +1,14 @@
-//! How long to wait for a silent coordinator.
+//! The time limit for a silent coordinator.
 
 use core::time::Duration;
 
 use crate::{Config, Detection};
 
-/// Fewer gaps than this say nothing about a network.
+/// Smallest number of gaps that says something about a network.
 const ENOUGH: u8 = 8;
 
-/// The coordinator's rhythm as this server observes it: mean and mean deviation of the gaps between its
-/// answers, moving averages with the weights of RFC 6298 (section 2).
+/// The coordinator's rhythm as this server observes it: mean and mean deviation of the gaps between
+/// its answers. Both are moving averages with the weights of RFC 6298 (section 2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Patience {
     gaps: u8,
@@ -27,7 +27,7 @@ impl Patience {
         self.gaps = self.gaps.saturating_add(1).min(ENOUGH);
     }
 
-    /// Another coordinator, or another network: begin again.
+    /// Begins again, because the coordinator or the network is another.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }

@@ -6,11 +6,11 @@ use super::rebase::Rebase;
 use super::{Link, PeerView};
 use crate::{Instant, Member, ServerId};
 
-/// What is known of the other servers. Ordered, so that equal inputs give equal outputs.
+/// This server's knowledge of the other servers. Ordered, so that equal inputs give equal outputs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Peers {
     peers: BTreeMap<ServerId, Peer>,
-    /// Grows whenever what is known of a peer has changed.
+    /// Grows with every change of a peer.
     revision: u64,
 }
 
@@ -19,16 +19,17 @@ struct Peer {
     member: Option<Member>,
     link: Option<Link>,
     heard: Option<Instant>,
-    /// When the coordinator last said that it hears it.
+    /// Time of the coordinator's last message that it hears the peer.
     vouched: Option<Instant>,
-    /// Did not answer, or declined: not to be asked to stand before this.
+    /// Set when the peer did not answer, or declined: no request to campaign before this moment.
     passed_over_until: Option<Instant>,
-    /// From when its promise to support this server runs.
+    /// Start of the peer's promise to support this server.
     supported: Option<Instant>,
 }
 
 impl Peer {
-    /// A transport that knows no links never says anything about them, so silence counts as reachable.
+    /// Returns `true` if messages may reach the peer. A transport without links reports nothing,
+    /// which counts as reachable.
     fn reachable(&self) -> bool {
         matches!(self.link, None | Some(Link::Up))
     }
@@ -58,7 +59,7 @@ impl Peers {
         }
     }
 
-    /// False if it was there already.
+    /// Adds a peer. Returns `false` if it was present already.
     pub(super) fn add(&mut self, id: ServerId) -> bool {
         let Entry::Vacant(vacant) = self.peers.entry(id) else {
             return false;
@@ -68,7 +69,7 @@ impl Peers {
         true
     }
 
-    /// False if it was not there.
+    /// Removes a peer. Returns `false` if it was not present.
     pub(super) fn remove(&mut self, id: &ServerId) -> bool {
         let removed = self.peers.remove(id).is_some();
         self.revision += u64::from(removed);
@@ -87,7 +88,7 @@ impl Peers {
         })
     }
 
-    /// Notes that a message came. False if the sender is no peer.
+    /// Notes a message. Returns `false` if the sender is no peer.
     pub(super) fn heard(&mut self, now: Instant, timeout: Duration, sender: &Member) -> bool {
         let Some(peer) = self.peers.get_mut(&sender.rank.id) else {
             return false;
@@ -99,7 +100,7 @@ impl Peers {
                 .as_ref()
                 .is_some_and(|member| member.rank != sender.rank);
             if restarted {
-                // Another incarnation: what the old one promised or failed at is not its doing.
+                // The promises and failures of the old incarnation do not concern the new one.
                 (peer.supported, peer.passed_over_until) = (None, None);
             }
             peer.member = Some(sender.clone());
@@ -107,14 +108,16 @@ impl Peers {
         self.revision += u64::from(changed || !peer.heard_within(now, timeout));
         peer.heard = Some(now);
         if peer.link == Some(Link::Refused) {
-            // It speaks, so the refusal is out of date; whether there is a link, the transport will say.
+            // The peer sends messages, so the refusal is out of date. The transport reports the
+            // link.
             peer.link = None;
             self.revision += 1;
         }
         true
     }
 
-    /// Takes over what the coordinator says of a peer, unless the peer itself was heard lately.
+    /// Notes the coordinator's knowledge of a peer, unless this server has heard the peer itself
+    /// lately.
     pub(super) fn heard_of(&mut self, now: Instant, timeout: Duration, member: &Member) {
         if let Some(peer) = self.peers.get_mut(&member.rank.id) {
             peer.vouched = Some(now);
@@ -125,7 +128,7 @@ impl Peers {
         }
     }
 
-    /// False if there is no such peer.
+    /// Sets the state of a link. Returns `false` if there is no such peer.
     pub(super) fn set_link(&mut self, id: &ServerId, link: Link) -> bool {
         let Some(peer) = self.peers.get_mut(id) else {
             return false;
@@ -144,7 +147,7 @@ impl Peers {
         }
     }
 
-    /// A peer's promise runs from this moment on.
+    /// Starts the promise of a peer at this moment.
     pub(super) fn support(&mut self, id: &ServerId, from: Instant) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.supported = peer.supported.max(Some(from));
@@ -157,12 +160,13 @@ impl Peers {
         }
     }
 
-    /// From when the promises of the peers that have a vote run.
+    /// Returns the starts of the promises of all peers with a vote.
     pub(super) fn supports(&self) -> impl Iterator<Item = Instant> + '_ {
         self.voting().filter_map(|peer| peer.supported)
     }
 
-    /// How many peers have a vote. One that was never heard counts: it may be on the other side.
+    /// Returns the number of peers with a vote. A peer that was never heard counts: it may be on
+    /// the other side of a partition.
     pub(super) fn voters(&self) -> usize {
         self.voting().count()
     }
@@ -172,7 +176,7 @@ impl Peers {
         self.peers.values().filter(move |peer| !observes(peer))
     }
 
-    /// Whether messages may reach the peer, as far as the transport has said.
+    /// Returns `true` if messages may reach the peer, as far as the transport has reported.
     pub(super) fn is_reachable(&self, id: &ServerId) -> bool {
         self.peers.get(id).is_some_and(Peer::reachable)
     }
@@ -193,7 +197,7 @@ impl Peers {
         self.peers.keys()
     }
 
-    /// Peers a message may reach.
+    /// Returns the peers that a message may reach.
     pub(super) fn reachable(&self) -> impl Iterator<Item = &ServerId> {
         self.reachable_peers().map(|(id, _)| id)
     }
@@ -202,20 +206,22 @@ impl Peers {
         self.peers.iter().filter(|(_, peer)| peer.reachable())
     }
 
-    /// Peers that have not been heard within `span`, except those that the transport says nobody can reach.
+    /// Returns the peers that were silent for `span`, except for those that the transport cannot
+    /// reach.
     pub(super) fn silent(&self, now: Instant, span: Duration) -> impl Iterator<Item = &ServerId> {
         self.reachable_peers()
             .filter(move |(_, peer)| !peer.heard_within(now, span))
             .map(|(id, _)| id)
     }
 
-    /// Whoever might say whether it hears the coordinator, and whether it is known to have been alive lately.
+    /// Returns the possible witnesses. The first value is `true` if the peer was alive within
+    /// `span`.
     pub(super) fn witnesses(&self, now: Instant, span: Duration) -> impl Iterator<Item = (bool, &Member)> {
         self.reachable_peers()
             .filter_map(move |(_, peer)| Some((peer.alive_within(now, span), peer.member.as_ref()?)))
     }
 
-    /// Every server ever heard of, dead or alive, except those passed over.
+    /// Returns every server that was ever heard of, dead or alive, except those passed over.
     pub(super) fn known(&self, now: Instant) -> impl Iterator<Item = &Member> {
         self.peers
             .values()
@@ -223,7 +229,7 @@ impl Peers {
             .filter_map(|peer| peer.member.as_ref())
     }
 
-    /// Peers that could be asked to stand: alive within `span`, and not passed over.
+    /// Returns the peers that could campaign: alive within `span`, and not passed over.
     pub(super) fn candidates(&self, now: Instant, span: Duration) -> impl Iterator<Item = &Member> {
         self.reachable_peers()
             .filter(move |(_, peer)| !peer.is_passed_over(now))
@@ -232,7 +238,7 @@ impl Peers {
             .filter(|member| member.stands())
     }
 
-    /// Peers heard within `span` that could take over.
+    /// Returns the peers heard within `span` that could take over.
     pub(super) fn successors(&self, now: Instant, span: Duration) -> impl Iterator<Item = &Member> {
         self.reachable_peers()
             .filter(move |(_, peer)| peer.heard_within(now, span))
@@ -240,7 +246,7 @@ impl Peers {
             .filter(|member| member.stands())
     }
 
-    /// Returns what the revision was; it begins at zero again.
+    /// Returns the old revision. The revision begins at zero again.
     pub(super) fn rebase(&mut self, rebase: &Rebase) -> u64 {
         for peer in self.peers.values_mut() {
             rebase.within(&mut peer.heard, rebase.lately);
@@ -252,13 +258,13 @@ impl Peers {
     }
 }
 
-/// The one of these with the largest rank: the whole of the Bully algorithm's preference.
+/// Returns the member with the largest rank: the whole preference of the Bully algorithm.
 pub(super) fn best<'a>(members: impl Iterator<Item = &'a Member>) -> Option<ServerId> {
     let best = members.max_by(|a, b| a.rank.cmp(&b.rank))?;
     Some(best.rank.id.clone())
 }
 
-/// The two of these with the largest ranks, in order.
+/// Returns the two members with the largest ranks, in order.
 pub(super) fn best_two<'a>(
     members: impl Iterator<Item = &'a Member>,
 ) -> (Option<&'a Member>, Option<&'a Member>) {

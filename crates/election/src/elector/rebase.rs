@@ -1,5 +1,5 @@
-//! Moves an elector along the time axis, for model checkers: two electors in the same situation at different
-//! times become equal.
+//! Moves an elector along the time axis, for model checkers. Two electors in the same situation at
+//! different times become equal.
 
 use core::time::Duration;
 
@@ -8,15 +8,15 @@ use rand::RngCore;
 use super::{Counters, Elector, State};
 use crate::{Config, Detection, Instant, Quorum, Stamp};
 
-/// How far to move. Every state moves its own moments with it.
+/// The distance of the move. Every state moves its own moments.
 pub(super) struct Rebase {
     from: Instant,
     to: Instant,
-    /// Whoever is later than that has been paused, however much later it is.
+    /// Largest delay that matters. A longer delay means a pause of any length.
     pause: Duration,
-    /// How old a promise can be and still mean something.
+    /// Largest age of a promise that still matters.
     pub(super) promise: Duration,
-    /// How long ago a peer can have been heard and still count as alive.
+    /// Largest silence of a peer that still counts as alive.
     pub(super) lately: Duration,
 }
 
@@ -36,7 +36,7 @@ impl Rebase {
         }
     }
 
-    /// A moment at which this server acts by itself. How late it is matters, up to a pause.
+    /// Moves a moment at which this server acts by itself. Its delay matters, up to a pause.
     pub(super) fn deadline(&self, at: &mut Instant) {
         if *at < self.from {
             self.since(at, self.pause);
@@ -45,12 +45,12 @@ impl Rebase {
         }
     }
 
-    /// A moment from which on something is so. Once it has passed, it does not matter when.
+    /// Moves a moment from which on a state holds. A past moment loses its exact time.
     pub(super) fn not_before(&self, at: &mut Instant) {
         *at = self.to + at.saturating_since(self.from);
     }
 
-    /// The same where no such moment is as good as one that has passed.
+    /// Moves an optional moment of the same kind. A past moment becomes `None`.
     pub(super) fn until(&self, until: &mut Option<Instant>) {
         *until = until.filter(|at| *at > self.from);
         if let Some(at) = until {
@@ -58,13 +58,13 @@ impl Rebase {
         }
     }
 
-    /// A moment in the past. Beyond the horizon all moments are alike.
+    /// Moves a past moment. Beyond the horizon all moments are alike.
     pub(super) fn since(&self, at: &mut Instant, horizon: Duration) {
         let age = self.from.saturating_since(*at).min(horizon);
         *at = Instant::since_origin(self.to.elapsed_since_origin().saturating_sub(age));
     }
 
-    /// A moment in the past that means nothing beyond the horizon.
+    /// Moves a past moment that has no meaning beyond the horizon.
     pub(super) fn within(&self, at: &mut Option<Instant>, horizon: Duration) {
         *at = at.filter(|at| self.from.saturating_since(*at) < horizon);
         if let Some(at) = at {
@@ -80,14 +80,16 @@ impl Rebase {
 }
 
 impl<R: RngCore> Elector<R> {
-    /// Moves every moment this elector remembers so that `now` becomes `to`, makes moments that are too long ago
-    /// to matter alike, and forgets what only counts things. It then does at `to` what it would have done at
-    /// `now`, and electors in the same situation are equal and hash equal.
+    /// Moves every moment of this elector so that `now` becomes `to`. Makes moments alike that are
+    /// too old to matter, and resets the counts. The elector then does at `to` the same as it would
+    /// have done at `now`. Electors in the same situation become equal and hash equal.
     ///
-    /// For model checkers, which need a finite number of states; a program has no use for it. `now` must not be
-    /// before the last moment handed in, and `to` must be further from the origin than three times any duration
-    /// in the configuration. With [`Quorum::Majority`] it also moves what a follower sends back of its
-    /// coordinator's clock, so all clocks must be moved alike, and the stamps in messages too.
+    /// For model checkers, which need a finite number of states; a program has no use for it. `now`
+    /// must not be before the last moment that the elector has received. `to` must be further from
+    /// the origin than three times any duration in the configuration.
+    ///
+    /// With [`Quorum::Majority`] it also moves the coordinator's stamps that a follower returns. So
+    /// move all clocks alike, and the stamps in messages too.
     pub fn rebase(&mut self, now: Instant, to: Instant) {
         let rebase = Rebase::new(&self.config, self.lately(), now, to);
         let config = &self.config;
@@ -113,7 +115,7 @@ impl<R: RngCore> Elector<R> {
             self.patience.forget();
         }
         if let Some(loss) = &mut self.loss {
-            // Whom it has given up matters; since when is only counted.
+            // The identity of the failed coordinator matters. The time since then is only counted.
             loss.heard = to;
         }
         (self.counters, self.changes) = (Counters::default(), 0);

@@ -1,4 +1,4 @@
-//! What the caller asks of an elector of its own accord.
+//! Requests of the caller to an elector.
 
 use rand::RngCore;
 
@@ -7,11 +7,12 @@ use super::{Elector, ResignError, State};
 use crate::{Body, Epoch, Instant, ServerId};
 
 impl<R: RngCore> Elector<R> {
-    /// A server has been added to the cluster. It takes part as soon as it is heard. Ignored if it is known
-    /// already.
+    /// Adds a server to the cluster. It takes part as soon as this server has heard it. Ignored if
+    /// it is known already.
     ///
-    /// Tell every server, in any order, and with [`Quorum::Majority`](crate::Quorum::Majority) one addition or
-    /// removal at a time: only then do the majorities before and after share a server.
+    /// Call this on every server, in any order. With [`Quorum::Majority`](crate::Quorum::Majority)
+    /// make one addition or removal at a time: only then do the majorities before and after share a
+    /// server.
     pub fn add_peer(&mut self, now: Instant, id: ServerId) {
         self.advance(now);
         if id == self.me.rank.id || !self.peers.add(id.clone()) {
@@ -27,9 +28,10 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// A server has been taken out of the cluster for good: it is not listened to any more and, if it was the
-    /// coordinator, another is elected. Ignored if it is not known. To replace a server under the same id
-    /// nothing need be done: its number tells the new one from the old.
+    /// Removes a server from the cluster permanently. Its messages are ignored from now on. If it
+    /// was the coordinator, the others elect another. Ignored if it is not known. To replace a
+    /// server under the same id, no call is needed: its number distinguishes the new server from
+    /// the old one.
     pub fn remove_peer(&mut self, now: Instant, id: &ServerId) {
         self.advance(now);
         if !self.peers.remove(id) {
@@ -47,9 +49,10 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Says whether this server could do the coordinator's work now, for example whether it reaches its
-    /// database. A server that is not fit does not stand; a coordinator that is not fit hands over to a
-    /// follower that is, after [`Config::unfit_patience`](crate::Config::unfit_patience), and gives up after
+    /// Sets if this server could do the coordinator's work now, for example if it reaches its
+    /// database. A server that is not fit does not campaign. A coordinator that is not fit hands
+    /// over to a fit follower after [`Config::unfit_patience`](crate::Config::unfit_patience).
+    /// Without such a follower it steps down after
     /// [`Config::unfit_grace`](crate::Config::unfit_grace).
     pub fn set_fit(&mut self, now: Instant, fit: bool) {
         self.advance(now);
@@ -60,16 +63,16 @@ impl<R: RngCore> Elector<R> {
         self.changes += 1;
         match &self.state {
             State::Standing(Standing::Resting { .. }) if fit => self.search(),
-            // So that the others do not stand in the belief that this one cannot.
+            // Otherwise the others would campaign in the belief that this server cannot.
             State::Searching(_) if fit => self.broadcast(&Body::Query),
             State::Following(_) => self.beat_now(),
             _ => {}
         }
     }
 
-    /// Something the coordinator writes to has refused `epoch` as too old: another server has been granted a
-    /// newer one. Steps down at once. Ignored if this server is not coordinator under that epoch, so that
-    /// calling it twice does no harm.
+    /// Reports that the data store has refused `epoch` as too old: the arbiter has granted a newer
+    /// one. Steps down at once. Ignored if this server is not coordinator under that epoch, so a
+    /// second call does no harm.
     pub fn step_down(&mut self, now: Instant, epoch: Epoch) {
         self.advance(now);
         if self.office().is_some_and(|office| office.epoch == epoch) {
@@ -77,7 +80,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Leaves the election for good. A coordinator drains and hands over first; the role is
+    /// Leaves the election permanently. A coordinator drains and hands over first. The role is
     /// [`Role::Left`](crate::Role::Left) when that is done.
     pub fn leave(&mut self, now: Instant) {
         self.advance(now);
@@ -88,17 +91,18 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Hands the coordinator's office over to the best-ranked follower but stays in the election, and leaves
-    /// the next coordinator alone whatever its rank. If the successor fails before it has taken over, this
+    /// Hands over to the best-ranked follower, but stays in the election. Does not challenge the
+    /// next coordinator, whatever its rank. If the successor fails before it has taken over, this
     /// server may become coordinator again.
     ///
     /// # Errors
-    /// If this server is not coordinator, or no follower could take over. Nothing has happened then.
+    /// If this server is not coordinator, or no follower could take over. Nothing has happened
+    /// then.
     pub fn resign(&mut self, now: Instant) -> Result<(), ResignError> {
         self.advance(now);
         let epoch = match &self.state {
             State::Leading(leading) => leading.office.epoch,
-            // It is being handed over already.
+            // The handover has begun already.
             State::Draining(_) => return Ok(()),
             _ => return Err(ResignError::NotCoordinator),
         };
@@ -108,8 +112,9 @@ impl<R: RngCore> Elector<R> {
         Ok(())
     }
 
-    /// The work under `epoch` is finished and none will follow: the answer to [`Role::Draining`](crate::Role::Draining). Ignored in
-    /// every other role, so that calling it twice does no harm.
+    /// Reports that the work under `epoch` is finished and no more follows: the answer to
+    /// [`Role::Draining`](crate::Role::Draining). Ignored in every other role, so a second call
+    /// does no harm.
     pub fn drained(&mut self, now: Instant, epoch: Epoch) {
         self.advance(now);
         if matches!(&self.state, State::Draining(draining) if draining.office.epoch == epoch) {

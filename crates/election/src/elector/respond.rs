@@ -1,4 +1,4 @@
-//! Answers that depend on what this server is when it is asked.
+//! Answers that depend on the role of this server.
 
 use rand::RngCore;
 
@@ -7,7 +7,7 @@ use super::{Elector, State};
 use crate::{Body, Incumbent, Member, Preemption, ServerId, Stamp, Succession};
 
 impl<R: RngCore> Elector<R> {
-    /// The coordinator this server vouches for: itself, or the one it hears.
+    /// Returns the coordinator that this server confirms: itself, or the one that it hears.
     pub(super) fn heard_incumbent(&self) -> Option<Incumbent> {
         match &self.state {
             State::Following(following) if self.hears_coordinator(following) => {
@@ -28,7 +28,7 @@ impl<R: RngCore> Elector<R> {
             following.vouched_to.insert(peer.clone());
         }
         self.send_known(peer, incumbent);
-        // Whoever asks knows none itself.
+        // The sender of the query knows no coordinator itself.
         self.note_search_answer(sender);
     }
 
@@ -64,7 +64,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Whoever is asked says "I stand" and holds an election of its own.
+    /// The receiver of an `Election` answers "I am a candidate", and holds an election of its own.
     fn on_classic_election(&mut self, sender: &Member) {
         let peer = &sender.rank.id;
         if !self.me.stands() {
@@ -89,7 +89,8 @@ impl<R: RngCore> Elector<R> {
                 let heard = self.heard_incumbent();
                 self.send_known(&incumbent.rank.id, heard);
             }
-            // It has been replaced, or it has forgotten where epochs are.
+            // Another coordinator has replaced the sender, or the sender has forgotten the current
+            // epoch.
             None if incumbent.epoch < self.seen => self.send_known(&incumbent.rank.id, None),
             _ => self.follow(incumbent, Some(stamp)),
         }

@@ -1,4 +1,5 @@
-//! Without a coordinator: looking for one, then standing or asking a better-ranked server to stand.
+//! A server without a coordinator: searches for one, then campaigns or asks a better-ranked server
+//! to campaign.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -12,14 +13,14 @@ use super::rebase::Rebase;
 use super::{Claim, Elector, Output, State};
 use crate::{Body, Epoch, Incumbent, Instant, Member, ServerId, Succession};
 
-/// Everyone reachable has been asked who is coordinator.
+/// A query to all reachable peers for their coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Searching {
     until: Instant,
-    /// When to ask those again that have not answered: a message may be lost.
+    /// Time of the next query to silent peers: a message may be lost.
     again_at: Instant,
     answered: BTreeSet<ServerId>,
-    /// At start a peer that cannot be reached may just be starting too, so all of them are waited for.
+    /// At the start, an unreachable peer may be starting too, so this server waits for all peers.
     at_start: bool,
 }
 
@@ -43,22 +44,22 @@ impl Searching {
     }
 }
 
-/// There is no coordinator, and this server knows whose turn it is.
+/// There is no coordinator, and this server knows which server is next in line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Standing {
-    /// `Election` is sent; the answer is awaited.
+    /// `Election` is sent. This server waits for the answer.
     Asking { peer: ServerId, until: Instant },
-    /// `Election` is sent to all with a larger rank; any answer will do.
+    /// `Election` is sent to all with a larger rank. Any answer is enough.
     AskingAll { until: Instant },
-    /// The peer stands; its announcement is awaited.
+    /// The peer is a candidate. This server waits for its announcement.
     Awaiting { peer: ServerId, until: Instant },
-    /// A promise forbids to stand until then.
+    /// A promise forbids a campaign until then.
     Bound { until: Instant },
-    /// The others have been asked for their votes.
+    /// This server has asked the others for their votes.
     Polling(Polling),
-    /// The arbiter has been asked for an epoch.
+    /// This server has asked the arbiter for an epoch.
     Claiming { won: Option<Won> },
-    /// Nobody could; try again later.
+    /// No server could become coordinator. This server tries again later.
     Resting { until: Instant },
 }
 
@@ -94,7 +95,7 @@ impl Standing {
 }
 
 impl<R: RngCore> Elector<R> {
-    /// Asks everyone who is coordinator.
+    /// Asks all peers for their coordinator.
     pub(super) fn search(&mut self) {
         self.enter_search();
         self.check_search();
@@ -111,7 +112,8 @@ impl<R: RngCore> Elector<R> {
         self.broadcast(&Body::Query);
     }
 
-    /// Stands once everyone who could know a coordinator has said that they know none, or has had the time.
+    /// Campaigns once no peer can still name a coordinator: all have answered, or their time is
+    /// over.
     pub(super) fn check_search(&mut self) {
         let State::Searching(searching) = &self.state else {
             return;
@@ -142,8 +144,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The largest rank stands: this server, or it asks the one that should. Only that one is asked, where
-    /// the classic algorithm asks every better-ranked server.
+    /// Makes the server with the largest rank campaign: this server, or a peer, which it asks. It
+    /// asks that peer only, while the classic algorithm asks every better-ranked server.
     pub(super) fn stand(&mut self) {
         if self.config.succession == Succession::Classic {
             return self.stand_classic();
@@ -166,8 +168,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Every better-ranked server is asked, dead or alive unless it has declined lately, and each of them does
-    /// the same.
+    /// Asks every better-ranked server, dead or alive, unless it has declined lately. Each of them
+    /// does the same.
     fn stand_classic(&mut self) {
         let better: Vec<ServerId> = self
             .peers
@@ -188,12 +190,12 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Asks for an epoch, once at a time: a second grant would only end the tenure of the first.
+    /// Asks for an epoch, once at a time: a second grant would only end the term of the first.
     pub(super) fn claim(&mut self, won: Option<Won>) {
         self.enter(State::Standing(Standing::Claiming { won }));
         if self.claim_asked.is_none() {
             self.claim_asked = Some(self.now);
-            // An arbiter without a memory grants the epoch that was voted on.
+            // An arbiter without a record grants the epoch of the votes.
             let voted = won.map_or(Epoch::ZERO, |won| Epoch(won.epoch.0.saturating_sub(1)));
             let claim = Claim {
                 rank: self.me.rank.clone(),
@@ -203,7 +205,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The arbiter has answered a [`Claim`]: an epoch, or nothing if it refused or could not be reached.
+    /// Handles the arbiter's answer to a [`Claim`]: an epoch, or `None` if it refused or was
+    /// unreachable.
     pub fn handle_claim(&mut self, now: Instant, granted: Option<Epoch>) {
         self.advance(now);
         let asked = self.claim_asked.take().unwrap_or(self.now);
@@ -214,19 +217,19 @@ impl<R: RngCore> Elector<R> {
             State::Draining(_) | State::Left => None,
             State::Standing(Standing::Claiming { won: Some(won) }) => Some(won.since),
             _ if self.config.quorum == crate::Quorum::Majority => None,
-            // Also when this server has begun to follow somebody meanwhile: a newer grant has fenced that
-            // coordinator off already, so refusing it would leave the cluster without one.
+            // This holds also if this server follows a coordinator by now. The newer grant has
+            // fenced that coordinator, so a refusal would leave the cluster without one.
             _ => Some(asked),
         };
         let lease = agreed_since.and_then(|since| self.first_lease(since));
         match (granted, lease) {
             (Some(epoch), Some(lease)) if epoch > self.seen => return self.lead(epoch, lease),
-            // It comes too late to be of use, which says nothing of the next.
+            // The grant is too late for this claim. The next one may be in time.
             (Some(_), _) => {}
             (None, _) => self.calm_until = self.now + self.config.claim_timeout,
         }
         if matches!(self.state, State::Standing(Standing::Claiming { .. })) {
-            // Whoever waits for the announcement can ask the next.
+            // The peers that wait for the announcement can ask the next server.
             self.broadcast(&Body::Decline);
             self.rest(self.config.claim_retry);
         }
@@ -253,7 +256,7 @@ impl<R: RngCore> Elector<R> {
             Standing::Awaiting { peer, .. } => {
                 let (peer, until) = (peer.clone(), self.now + self.config.claim_timeout);
                 self.peers.pass_over(&peer, until);
-                // That took long enough for others to have come and gone.
+                // Other servers may have come and gone during that time.
                 self.search();
             }
             Standing::AskingAll { .. } if self.me.stands() => self.run_for_office(),
@@ -264,9 +267,10 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The sender names the coordinator it hears, if it hears one, and the largest epoch it knows of.
+    /// Handles a `Known`: the coordinator that the sender hears, if any, and the largest epoch that
+    /// it knows.
     pub(super) fn on_known(&mut self, sender: &Member, incumbent: Option<Incumbent>, epoch: Epoch) {
-        // A rank with this server's id is an earlier incarnation of it: gone.
+        // A rank with this server's id is an earlier incarnation of this server.
         let incumbent = incumbent
             .filter(|incumbent| incumbent.rank.id != self.me.rank.id)
             .filter(|incumbent| self.disbelieved.as_ref() != Some(incumbent));
@@ -280,7 +284,8 @@ impl<R: RngCore> Elector<R> {
                 };
                 match incumbent {
                     Some(incumbent) if incumbent.outranks(&ours) => self.follow(incumbent, None),
-                    // There has been a newer one, so whoever checks epochs accepts nothing from this server.
+                    // There has been a newer coordinator, so the data store accepts nothing from
+                    // this server.
                     _ if epoch > ours.epoch => {
                         self.seen = epoch;
                         self.abandon();
@@ -288,7 +293,8 @@ impl<R: RngCore> Elector<R> {
                     _ => {}
                 }
             }
-            // Whoever hears the one that was given up is about to lose it too; if not, the ballot fails.
+            // A peer that still hears the failed coordinator is about to lose it too. If not, the
+            // ballot fails.
             State::Standing(Standing::Polling(_) | Standing::Claiming { .. })
                 if self.gave_up(incumbent.as_ref()) => {}
             State::Searching(_) | State::Standing(_) => {

@@ -1,12 +1,15 @@
 //! `granted_epochs_only`: no server acts for long on an epoch that the arbiter has not granted.
 //!
-//! A larger epoch is believed at once, so that a takeover stays fast. Meanwhile the arbiter is asked for the newest epoch
-//! it has granted. If that one is smaller, the epoch was made up: this server forgets it everywhere and looks for a
-//! coordinator again. For a while afterwards it is wary: it handles a message that names an epoch unknown to it only
-//! after the arbiter has confirmed that epoch. Otherwise servers that were misled together would mislead each other again.
+//! The server believes a larger epoch at once, so that a takeover stays fast. Meanwhile it asks the
+//! arbiter for the newest granted epoch. If that epoch is smaller, a peer has invented the larger
+//! one. The server then forgets the invented epoch everywhere and searches for a coordinator again.
 //!
-//! Ballots and votes propose epochs that nobody has granted yet, a few above those that were granted. They are checked only
-//! where they are so far above that ballots would run out of numbers.
+//! For a while afterwards the server is wary. It handles a message with an unknown epoch only after
+//! the arbiter has confirmed that epoch. Otherwise servers with the same false belief would mislead
+//! each other again.
+//!
+//! Ballots and votes propose epochs that are not granted yet, a few above the granted ones. The
+//! server checks them only if they are far enough above to use up the numbers for ballots.
 
 use alloc::collections::BTreeMap;
 use core::mem;
@@ -17,11 +20,13 @@ use super::rebase::Rebase;
 use super::{Elector, Newest, Output, State};
 use crate::{Body, Epoch, Instant, Message, ServerId};
 
-/// A refuted epoch makes a server wary for this many times the time limit of a claim: 20 s by default.
+/// A refuted epoch makes a server wary for this many times the time limit of a claim: 20 s by
+/// default.
 const WARY_CLAIMS: u32 = 4;
 
-/// More ballots than any cluster holds: so far is a ballot from the newest epoch at most. Numbers of ballots that are
-/// further apart are never used twice, so that no vote is taken for another ballot's when a server begins again below.
+/// Largest distance of a ballot from the newest epoch: more ballots than any cluster holds. Numbers
+/// of ballots that are further apart are never used twice. So no vote counts for another ballot
+/// when a server begins again below.
 const BALLOTS: u64 = 1 << 32;
 
 /// This server's knowledge of the arbiter's grants.
@@ -38,12 +43,13 @@ pub(super) struct Trust {
     held: BTreeMap<ServerId, Held>,
 }
 
-/// An answer says nothing of epochs that were learned after the question: they may have been granted in between.
+/// An answer does not cover epochs that the server learned after the question: the arbiter may have
+/// granted them in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Question {
-    /// The largest epoch that this server believed when it asked.
+    /// The largest epoch that this server believed at the time of the question.
     seen: Epoch,
-    /// The same with the messages it held back.
+    /// The largest epoch of all, with the messages that it held back.
     named: Epoch,
 }
 
@@ -51,7 +57,7 @@ struct Question {
 struct Held {
     message: Message,
     epoch: Epoch,
-    /// The question under way was asked after this message came.
+    /// `true` if the current question came after this message.
     asked: bool,
 }
 
@@ -66,23 +72,24 @@ impl Trust {
         }
     }
 
-    /// The arbiter has granted this epoch.
+    /// Notes that the arbiter has granted this epoch.
     pub(super) fn note_granted(&mut self, epoch: Epoch) {
         self.granted = self.granted.max(epoch);
     }
 
-    /// Returns `true` if the arbiter must confirm a new epoch before this server believes it. That does not end while
-    /// messages wait for an answer that is under way.
+    /// Returns `true` if the arbiter must confirm a new epoch before this server believes it. That
+    /// lasts at least while messages wait for an answer.
     fn is_wary(&self, now: Instant) -> bool {
         self.wary_until.is_some_and(|until| until > now) || (self.question.is_some() && !self.held.is_empty())
     }
 
-    /// It is not listened to any more.
+    /// Forgets a peer that was removed.
     pub(super) fn forget_peer(&mut self, id: &ServerId) {
         self.held.remove(id);
     }
 
-    /// The moment of the next question, if there is one to ask. `named` is the largest epoch that was named.
+    /// Returns the moment of the next question, if there is one. `named` is the largest epoch that
+    /// peers have named.
     fn deadline(&self, named: Epoch) -> Option<Instant> {
         let due = self.question.is_none() && named > self.granted;
         due.then_some(self.ask_at)
@@ -103,7 +110,7 @@ impl Trust {
     }
 }
 
-/// The epoch that a message says to have been granted.
+/// Returns the epoch that must be granted if the message is true.
 fn named(body: &Body) -> Option<Epoch> {
     match body {
         Body::Known { incumbent, epoch } => {
@@ -116,18 +123,19 @@ fn named(body: &Body) -> Option<Epoch> {
     }
 }
 
-/// The least that must have been granted before somebody proposes this epoch.
+/// Returns the smallest epoch that must be granted before a server proposes this epoch.
 fn implied(proposed: Epoch) -> Epoch {
     Epoch(proposed.0.saturating_sub(BALLOTS))
 }
 
 impl<R: RngCore> Elector<R> {
-    /// Gives a message back if it may be handled now, and keeps it if the arbiter must confirm its epoch first.
+    /// Returns a message if this server may handle it now. Keeps it if the arbiter must confirm its
+    /// epoch first.
     pub(super) fn hold_if_wary(&mut self, message: Message) -> Option<Message> {
         let wary = self.trust.is_wary(self.now);
         let epoch = named(&message.body).filter(|epoch| wary && *epoch > self.trust.granted);
         let Some(epoch) = epoch else {
-            // Also where an earlier message is held back: this one is newer.
+            // This message replaces an earlier one that is held back.
             if !self.trust.held.is_empty() && named(&message.body).is_some() {
                 self.trust.held.remove(&message.sender.rank.id);
             }
@@ -142,19 +150,20 @@ impl<R: RngCore> Elector<R> {
         None
     }
 
-    /// The largest epoch that this server believes or was told to have been granted.
+    /// Returns the largest epoch that this server believes to be granted.
     pub(super) fn named_epoch(&self) -> Epoch {
         let held = self.trust.held.values().map(|held| held.epoch);
         let named = held.fold(self.seen, Epoch::max);
         named.max(implied(self.promises.largest()))
     }
 
-    /// The moment of the next question to the arbiter, if there is one to ask.
+    /// Returns the moment of the next question to the arbiter, if there is one.
     pub(super) fn question_deadline(&self) -> Option<Instant> {
         self.trust.deadline(self.named_epoch())
     }
 
-    /// Asks the arbiter about the epochs that peers have named, once at a time and not before the pause is over.
+    /// Asks the arbiter about the epochs that peers have named, once at a time and not before the
+    /// pause is over.
     pub(super) fn ask_newest(&mut self) {
         let due = self.question_deadline().is_some_and(|at| at <= self.now);
         if !due || matches!(self.state, State::Left) {
@@ -170,10 +179,10 @@ impl<R: RngCore> Elector<R> {
         self.output(Output::AskNewest);
     }
 
-    /// The arbiter has answered an [`Output::AskNewest`]. Ignored if nothing was asked.
+    /// Handles the arbiter's answer to an [`Output::AskNewest`]. Ignored without a question.
     ///
-    /// If it has not granted an epoch that was known when it was asked, this server forgets that epoch. A server that
-    /// followed its holder looks for a coordinator again.
+    /// If the arbiter has not granted an epoch that the server knew at the time of the question,
+    /// the server forgets that epoch. A follower of its coordinator searches for another.
     pub fn handle_newest(&mut self, now: Instant, newest: Newest) {
         self.advance(now);
         let question = self.trust.question.take();
@@ -192,7 +201,7 @@ impl<R: RngCore> Elector<R> {
     fn settle(&mut self, question: Question, newest: Epoch) {
         self.trust.note_granted(newest.min(question.named));
         let granted = self.trust.granted;
-        // It was learned after the question was asked, so it is asked about at once.
+        // The server learned this epoch after the question, so it asks again at once.
         let newer = self.seen > granted && self.seen > question.seen;
         if question.named > granted {
             self.counters.refuted += 1;
@@ -213,13 +222,13 @@ impl<R: RngCore> Elector<R> {
             } else if !held.asked {
                 self.trust.held.insert(peer, held);
             } else if matches!(held.message.body, Body::Known { .. }) {
-                // That one was misled. It knows no coordinator.
+                // That peer has a false belief. It knows no coordinator.
                 self.note_search_answer(&held.message.sender);
             }
         }
     }
 
-    /// No larger epoch has been granted.
+    /// Handles the answer that no larger epoch is granted.
     fn forget_beyond(&mut self, granted: Epoch) {
         self.seen = granted;
         self.changes += 1;
@@ -232,7 +241,8 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         if !following.by_hearsay {
-            // It said so itself. Others are asked to stand before it is.
+            // The coordinator itself has announced the invented epoch, so the search passes over
+            // it.
             let liar = following.incumbent.rank.id.clone();
             self.peers.pass_over(&liar, self.now + self.config.claim_timeout);
         }
