@@ -1,4 +1,4 @@
-//! What is said of a peer that is there, that is gone, that comes back?
+//! Checks of a transport's reports on a peer that is present, that ends, and that comes back.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -12,7 +12,7 @@ use crate::{Event, Link, Number, ServerId};
 
 pub(super) async fn alive<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<(), Fault> {
     cluster.connect(&[0, 1]).await?;
-    // Before they had found each other it may have been true.
+    // The report may have been true before the servers had found each other.
     let since = [0, 1].map(|server| cluster.events(server).len());
     cluster.pump_for(cluster.limits.quiet).await?;
     cluster.reach(&[0, 1]).await?;
@@ -34,8 +34,8 @@ pub(super) async fn gone<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<(),
     let since = cluster.events(0).len();
     cluster.stop(1).await?;
     let (began, patience) = (Instant::now(), cluster.limits.patience);
-    // What was already on its way may still be reported, and a listener may take its last connection while it
-    // closes. Then it must be quiet.
+    // A message on its way may still be reported, and a listener may take its last connection while
+    // it closes. After that no report may come.
     loop {
         let window = cluster.events(0).len();
         let message = cluster.message(0, 0);
@@ -74,7 +74,7 @@ pub(super) async fn link_again<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Resu
     cluster.connect(&[0, 1]).await?;
     let since = cluster.events(0).len();
     cluster.stop(1).await?;
-    // A transport without hints is never heard to say anything, so there is no point in waiting longer.
+    // A transport without hints never reports anything, so a longer wait is useless.
     for _ in 0..4 {
         if cluster.last_link(0, 1, since).is_none() {
             cluster.pump_for(cluster.limits.quiet).await?;

@@ -1,4 +1,4 @@
-//! A few servers' transports in the hands of a check.
+//! The transports of a few servers, under the control of a check.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -18,17 +18,17 @@ use super::samples::small;
 use super::{Fixture, Limits};
 use crate::{Event, Link, Message, Number, ServerId, Transport};
 
-/// How long to wait for a message before it is sent again.
+/// Time limit for a message before it is sent again.
 const RESEND: Duration = Duration::from_millis(50);
 
-/// Whether a message arrived; if not, what was seen instead.
+/// `Ok` if a message arrived; otherwise a description of the events instead.
 pub(super) type Delivered = Result<(), String>;
 
-/// Why a check does not pass.
+/// The reason of a check that does not pass.
 pub(super) enum Fault {
-    /// This is wrong.
+    /// The transport has this fault.
     Wrong(String),
-    /// It cannot be told, for this reason.
+    /// The check has no result, for this reason.
     Unclear(String),
 }
 
@@ -41,9 +41,9 @@ pub(super) struct Cluster<'f, F: Fixture> {
     pub(super) limits: Limits,
     pub(super) ids: Vec<ServerId>,
     servers: Vec<Server<F::Transport>>,
-    /// Numbers handed out to messages.
+    /// The last number that was given to a message.
     count: u64,
-    /// Whom the message with a number was for.
+    /// The receiver of each message, by its number.
     pub(super) addressees: BTreeMap<Number, usize>,
 }
 
@@ -53,7 +53,7 @@ struct Server<T> {
 }
 
 impl<'f, F: Fixture> Cluster<'f, F> {
-    /// A cluster of these servers, none of them started.
+    /// Returns a cluster of these servers, none of them started.
     pub(super) fn new(fixture: &'f mut F, limits: Limits, ids: Vec<ServerId>) -> Self {
         let server = |_: &ServerId| Server {
             transport: None,
@@ -76,7 +76,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         Ok(())
     }
 
-    /// Starts a server for somebody else to use.
+    /// Starts a server for use outside this cluster.
     pub(super) async fn start_apart(&mut self, server: usize) -> Result<F::Transport, Fault> {
         let starting = self.fixture.start(&self.ids[server], &self.ids);
         match timeout(self.limits.patience, starting).await {
@@ -132,12 +132,13 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         Ok(())
     }
 
-    /// Everything a server has heard of so far, oldest first.
+    /// Returns all events of a server so far, oldest first.
     pub(super) fn events(&self, server: usize) -> &[Event] {
         &self.servers[server].events
     }
 
-    /// The last word of a server on its link to another, among its events from the `since`th on.
+    /// Returns a server's last report on its link to another, from its events after the first
+    /// `since`.
     pub(super) fn last_link(&self, server: usize, peer: usize, since: usize) -> Option<Link> {
         let peer = &self.ids[peer];
         self.events(server)[since..]
@@ -154,13 +155,14 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         transport.ok_or_else(|| Fault::Unclear("the transport is gone".into()))
     }
 
-    /// A message that is unlike every other in this cluster. Its kind depends on `turn`.
+    /// Returns a message that differs from every other in this cluster. Its kind depends on `turn`.
     pub(super) fn message(&mut self, from: usize, turn: usize) -> Message {
         self.count += 1;
         small(&self.ids[from], self.count, turn)
     }
 
-    /// Sends from a thread of its own, so that a `send` that does not return stops only that thread.
+    /// Sends from a thread of its own, so that a `send` that does not return stops only that
+    /// thread.
     pub(super) async fn send_all(
         &mut self,
         from: usize,
@@ -179,7 +181,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
                 for message in messages {
                     transport.send(&to, message);
                 }
-                // Nobody waits any more if it took too long.
+                // The caller has stopped waiting if this took too long.
                 let _ = done.send(transport);
             });
         if let Err(error) = sending {
@@ -204,8 +206,8 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         self.send_all(from, to, [message]).await
     }
 
-    /// Sends a message again and again until it arrives, whoever it is said to be from. The inner error says
-    /// what was seen instead.
+    /// Sends a message again and again until it arrives, whatever its reported sender. The inner
+    /// error describes the events instead.
     pub(super) async fn deliver(&mut self, from: usize, to: usize) -> Result<Delivered, Fault> {
         self.count += 1;
         let number = self.count;
@@ -213,7 +215,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         self.deliver_one_of(from, to, variant).await
     }
 
-    /// The same, with what `message` makes at each turn.
+    /// Does the same with a new message from `message` at each turn.
     pub(super) async fn deliver_one_of(
         &mut self,
         from: usize,
@@ -257,7 +259,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         }))
     }
 
-    /// Reads all transports until something has happened to one of them, or until `limit` has passed.
+    /// Reads all transports until one of them has an event, or until `limit` has passed.
     pub(super) async fn pump(&mut self, limit: Duration) -> Result<(), Fault> {
         let readers = self.servers.iter_mut().enumerate();
         let mut readings: Vec<(usize, Reading<'_>)> = readers
@@ -287,7 +289,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         Ok(())
     }
 
-    /// Takes note of what a server's `recv` returned.
+    /// Notes the result of a server's `recv`.
     pub(super) fn record(&mut self, server: usize, event: Option<Event>) -> Result<(), Fault> {
         let Some(event) = event else {
             return wrong(format!(
@@ -299,7 +301,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         Ok(())
     }
 
-    /// Reads all transports for so long.
+    /// Reads all transports for this time.
     pub(super) async fn pump_for(&mut self, time: Duration) -> Result<(), Fault> {
         let end = Instant::now() + time;
         loop {
@@ -308,7 +310,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
                 return Ok(());
             }
             self.pump(rest).await?;
-            // A transport that always has something to report must not keep everything else from running.
+            // A transport that always has an event must not keep all other tasks from running.
             tokio::task::yield_now().await;
         }
     }

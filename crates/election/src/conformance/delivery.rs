@@ -1,4 +1,4 @@
-//! Does what is sent arrive, as it was sent, where it should and nowhere else?
+//! Checks that messages arrive unchanged, at their receiver and at no other server.
 
 use alloc::format;
 use alloc::string::String;
@@ -81,7 +81,7 @@ pub(super) async fn addressee<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Resul
         for (_, message) in messages(cluster.events(server)) {
             let sender = &message.sender.rank.id;
             let meant = cluster.addressees.get(&message.sender.rank.number);
-            // What comes back to its sender is another check's concern.
+            // Another check covers messages that return to their sender.
             if let Some(meant) = meant.filter(|meant| **meant != server && sender != own) {
                 let meant = &cluster.ids[*meant];
                 return wrong(format!("{own} received what {sender} had sent to {meant}"));
@@ -117,7 +117,7 @@ pub(super) async fn nowhere<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<
     Ok(())
 }
 
-/// The messages among the events, each with the sender that was reported.
+/// Returns the messages among the events, each with its reported sender.
 pub(super) fn messages(events: &[Event]) -> impl Iterator<Item = (&crate::ServerId, &Message)> {
     events.iter().filter_map(|event| match event {
         Event::Message { from, message } => Some((from, message)),

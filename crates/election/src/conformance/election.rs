@@ -1,4 +1,4 @@
-//! Does the election itself work over the transport?
+//! Checks that the election itself works over the transport.
 
 use alloc::format;
 use alloc::string::String;
@@ -45,7 +45,7 @@ fn context(when: &str) -> impl Fn(String) -> Fault + '_ {
 struct Server<T> {
     index: usize,
     election: Election,
-    /// Where the transport comes when the election has ended.
+    /// Receives each transport when its election has ended.
     back: oneshot::Receiver<T>,
 }
 
@@ -85,8 +85,8 @@ fn is_coordinator(election: &Election) -> bool {
     matches!(election.view().role, Role::Coordinator { .. })
 }
 
-/// Waits until one of the servers is coordinator and all others follow it, and it stays like that. The error says
-/// what they are instead.
+/// Waits until one of the servers is coordinator, all others follow it, and that is stable. The
+/// error names their roles instead.
 async fn settle<F: Fixture>(
     cluster: &Cluster<'_, F>,
     servers: &[Server<F::Transport>],
@@ -132,7 +132,7 @@ fn agree(views: &[(ServerId, Role)]) -> bool {
     })
 }
 
-/// A transport that is handed back when the election drops it, so that the fixture can stop it.
+/// A transport that returns when the election drops it, so that the fixture can stop it.
 struct Lent<T> {
     transport: Option<T>,
     back: Option<oneshot::Sender<T>>,
@@ -156,7 +156,7 @@ impl<T: Transport> Transport for Lent<T> {
 impl<T> Drop for Lent<T> {
     fn drop(&mut self) {
         if let (Some(transport), Some(back)) = (self.transport.take(), self.back.take()) {
-            // Nobody waits any more if it took too long.
+            // The caller has stopped waiting if this took too long.
             let _ = back.send(transport);
         }
     }

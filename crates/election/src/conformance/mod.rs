@@ -1,11 +1,11 @@
-//! Whether a [`Transport`] does what the election needs, found out by trying.
+//! Checks by experiment that a [`Transport`] has the properties that the election needs.
 //!
-//! Whoever writes a transport implements [`Fixture`], which makes and ends its endpoints, and calls [`check`].
-//! The [`Report`] names everything that was checked and says in words what is wrong.
+//! The author of a transport implements [`Fixture`], which makes and ends its endpoints, and calls
+//! [`check`]. The [`Report`] lists all checks and describes each fault in words.
 //!
-//! Loss is no fault: what may get lost is sent again. What the checks cannot see is how a transport takes bytes
-//! that no transport of its kind has sent, whether it keeps strangers out, and what it does on links that fail
-//! without a word; those need tests of their own.
+//! Loss is no fault: a check sends a message again if the message may get lost. Some properties are
+//! not checked: malformed bytes, protection against strangers, and links that fail silently. They
+//! need tests of their own.
 //!
 //! ```
 //! use bellwether_election::conformance::{self, Fixture, Limits};
@@ -54,20 +54,21 @@ use crate::{ServerId, Transport};
 
 /// Makes the endpoints of a transport.
 ///
-/// Every check has a small cluster of its own, with ids of its own, so that none can disturb the next.
+/// Every check has a small cluster with ids of its own, so that no check can disturb the next.
 pub trait Fixture {
-    /// The transport to be checked.
+    /// Type of the transport.
     type Transport: Transport;
 
-    /// Starts the server `id` of the cluster of `members`; `id` itself is among them. The others start before,
-    /// after, or not at all.
+    /// Starts the server `id` of the cluster of `members`, which include `id`. The others start
+    /// before, after, or not at all.
     ///
-    /// A server is started again after it was stopped, and then has to be where its peers look for it: at the
-    /// same address. A fixture for a network chooses an address for every member when it first hears of it.
+    /// A check stops a server and starts it again. The server must then have the same address,
+    /// where its peers look for it. A fixture for a network chooses an address for every member
+    /// when it first receives its id.
     fn start(&mut self, id: &ServerId, members: &[ServerId]) -> impl Future<Output = Self::Transport> + Send;
 
-    /// Ends a server as a crash of its process would: its sockets are closed, and nobody is at its address when
-    /// this returns. Dropping the transport is all that happens by default.
+    /// Ends a server as a crash of its process would: its sockets are closed, and no program is at
+    /// its address when this returns. The default drops the transport and does nothing else.
     fn stop(&mut self, id: &ServerId, transport: Self::Transport) -> impl Future<Output = ()> + Send {
         let _ = id;
         drop(transport);
@@ -75,25 +76,27 @@ pub trait Fixture {
     }
 }
 
-/// How far the checks go.
+/// Time limits and sizes of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long to wait for what must happen before it is taken as not happening. Default 30 s.
+    /// Time limit for an expected event. Default 30 s.
     ///
-    /// It costs time only where something is wrong, so choose it longer than the slowest machine could need.
+    /// It costs time only if the transport has a fault. So choose it longer than the slowest
+    /// machine could need.
     pub patience: Duration,
 
-    /// How long to watch for what must not happen. Default 300 ms. It is spent in full, about a dozen times.
+    /// Time during which a check watches for a forbidden event. Default 300 ms. The checks wait for
+    /// it in full, about a dozen times.
     ///
-    /// Choose a few times as long as the transport takes to find a peer again. A shorter watch sees less and
-    /// never blames a transport wrongly.
+    /// Choose a few times the time in which the transport finds a peer again. A shorter time
+    /// detects less, and never blames a correct transport.
     pub quiet: Duration,
 
-    /// How many messages of the largest kind, each about 1 KiB, are sent to a peer that does not read. Default
-    /// 20 000.
+    /// Number of messages of the largest kind, each about 1 KiB, for a peer that does not read.
+    /// Default 20 000.
     ///
-    /// Choose more than the transport and the sockets' buffers below it may keep: if all arrive, the transport
-    /// is said to keep whatever comes.
+    /// Choose more than the transport and the sockets' buffers below it may keep. If all arrive,
+    /// the report says that the transport keeps messages without a bound.
     pub flood: usize,
 }
 
@@ -107,13 +110,14 @@ impl Default for Limits {
     }
 }
 
-/// Makes all checks, one after another, and reports. It takes a few seconds if all is well.
+/// Makes all checks, one after another, and reports. Takes a few seconds for a correct transport.
 ///
-/// Must be called within a tokio runtime of either kind, with its clock running: on a paused one, time passes
-/// while a socket's data is on its way. A `send` that blocks or panics and a `recv` that panics are reported; a
-/// `recv` that blocks its thread hangs the runtime. The check that is being made is logged through `tracing`.
+/// Must be called within a tokio runtime of either kind, with its clock running: on a paused clock,
+/// time passes while a socket's data is on its way. The report includes a `send` that blocks or
+/// panics, and a `recv` that panics. A `recv` that blocks its thread hangs the runtime. `tracing`
+/// logs each check as it begins.
 ///
-/// Dropping the future stops the checks; what the fixture has made is dropped.
+/// To drop the future stops the checks, and drops the endpoints of the fixture.
 pub async fn check<F: Fixture>(mut fixture: F, limits: Limits) -> Report {
     let mut report = Report {
         findings: alloc::vec::Vec::new(),
@@ -121,7 +125,7 @@ pub async fn check<F: Fixture>(mut fixture: F, limits: Limits) -> Report {
     for check in Check::ALL {
         debug!(%check, "checking");
         let outcome = match report.failed().next() {
-            // Every other check would wait in vain and say the same.
+            // Every other check would wait in vain and report the same.
             Some(Check::Delivery) => Outcome::Skipped("messages do not arrive".into()),
             Some(_) if check == Check::Election => Outcome::Skipped("what failed above comes first".into()),
             _ => make(check, &mut fixture, limits).await,
@@ -145,7 +149,7 @@ async fn make<F: Fixture>(check: Check, fixture: &mut F, limits: Limits) -> Outc
 
 fn server_id(check: Check, name: &str) -> ServerId {
     let short = format!("{check:?}-{name}");
-    // Where the content matters, ids as long as they may be.
+    // Checks of the content use ids of the largest length.
     let text = if check == Check::Content {
         format!("{short:.<64}")
     } else {

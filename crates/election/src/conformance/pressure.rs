@@ -1,4 +1,5 @@
-//! What happens when messages come faster than they are read, and when reading is interrupted?
+//! Checks of a transport that receives messages faster than the server reads them, and of
+//! interrupted reads.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -17,12 +18,13 @@ use super::delivery::messages;
 use super::samples::largest;
 use crate::{Event, Message, Number, Transport};
 
-/// Few enough at a time that no transport has reason to lose any.
+/// Number of messages in a burst: too few for a transport to lose any.
 const BURST: usize = 8;
 const BURSTS: usize = 50;
-/// How long to wait for the rest of a burst before the next one goes out.
+/// Time limit for the rest of a burst before the next burst.
 const BURST_LIMIT: Duration = Duration::from_millis(500);
-/// Losing one message can happen to a datagram even on the loop-back. Losing more is no coincidence.
+/// A datagram can be lost by chance, even on the loopback device. More than one lost message is no
+/// chance.
 const FORGIVEN: usize = 1;
 
 pub(super) async fn full_queue<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<(), Fault> {
@@ -50,7 +52,8 @@ pub(super) async fn backlog<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<
     Ok(())
 }
 
-/// Sends more than anybody should keep, while nobody reads. Returns how much that was.
+/// Sends more messages than any transport should keep, while the receiver does not read. Returns
+/// their number.
 async fn flood<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<usize, Fault> {
     cluster.connect(&[0, 1]).await?;
     let flood = cluster.limits.flood;
@@ -82,7 +85,7 @@ pub(super) async fn cancellation<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Re
     Ok(())
 }
 
-/// How many messages are lost when they are sent in bursts and `recv` is left alone or cancelled all the time.
+/// Returns the number of messages lost from bursts, while `recv` is left alone or always cancelled.
 async fn lost<F: Fixture>(cluster: &mut Cluster<'_, F>, cancelled: bool) -> Result<usize, Fault> {
     let mut missing = BTreeSet::new();
     for burst in 0..BURSTS {
@@ -95,12 +98,12 @@ async fn lost<F: Fixture>(cluster: &mut Cluster<'_, F>, cancelled: bool) -> Resu
             break;
         }
     }
-    // Perhaps it is only late.
+    // The message may only be late.
     collect(cluster, &mut missing, cancelled, 4 * BURST_LIMIT).await?;
     Ok(missing.len())
 }
 
-/// A message that nothing else is equal to; every third is as large as can be, so that it comes in pieces.
+/// Returns a unique message. Every third has the largest size, so that it arrives in pieces.
 fn numbered<F: Fixture>(cluster: &mut Cluster<'_, F>, turn: usize) -> Message {
     let mut message = cluster.message(0, turn);
     if turn.is_multiple_of(3) {
@@ -122,7 +125,8 @@ async fn collect<F: Fixture>(
             break;
         }
         if cancelled {
-            // Twice out of three times at the first wait, where an event in hand is most easily lost.
+            // Two out of three times at the first wait, where a transport most easily loses an
+            // event that it has taken.
             let polls = [1, 2, 1, 3, 1, 6][turn % 6];
             if let Some(event) = poll_and_drop(cluster.transport(1)?, polls).await {
                 cluster.record(1, event)?;
@@ -139,7 +143,7 @@ async fn collect<F: Fixture>(
     Ok(())
 }
 
-/// Polls `recv` so many times, whether or not it has asked for it, and drops it.
+/// Polls `recv` this number of times, with or without a wake-up, and drops it.
 async fn poll_and_drop(transport: &mut impl Transport, polls: usize) -> Option<Option<Event>> {
     let mut reading = pin!(transport.recv());
     for _ in 0..polls {
@@ -147,7 +151,7 @@ async fn poll_and_drop(transport: &mut impl Transport, polls: usize) -> Option<O
         if let Poll::Ready(event) = poll {
             return Some(event);
         }
-        // Lets the transport's own tasks and the I/O go on.
+        // Lets the transport's own tasks and the I/O continue.
         yield_now().await;
     }
     None

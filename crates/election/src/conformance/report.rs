@@ -2,45 +2,48 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What a transport is checked for. `Display` says it in words.
+/// A property of a transport that a check covers. `Display` describes it in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Check {
     /// Messages arrive, in both directions.
     Delivery,
-    /// The sender that is reported is who sent the message, with three servers that all talk to each other, and
-    /// still after one of them was restarted.
+    /// The reported sender is the real sender, with three servers that all send to each other, and
+    /// also after one of them has restarted.
     Sender,
     /// Every kind of message arrives unchanged, the largest included.
     Content,
-    /// Nothing comes back to whoever sent it.
+    /// No message returns to its sender.
     Echo,
-    /// A message reaches nobody but the server it is for.
+    /// A message reaches its receiver and no other server.
     Addressee,
-    /// Sending to a stranger, to oneself or to a peer that is not there does no harm.
+    /// A message to a stranger, to the sender itself or to an absent peer does no harm.
     Nowhere,
-    /// `send` returns while the peer does not read, and when it reads again it gets what is sent then.
+    /// `send` returns while the peer does not read. When the peer reads again, it receives new
+    /// messages.
     FullQueue,
-    /// What is kept for a peer that does not read is bounded.
+    /// The transport keeps a bounded number of messages for a peer that does not read.
     Backlog,
     /// No event is lost when the future of `recv` is dropped.
     Cancellation,
-    /// A peer that is there and is heard is not reported as refused.
+    /// The transport does not report a present peer as refused.
     Alive,
-    /// A peer that has ended is not reported as up.
+    /// The transport does not report an ended peer as up.
     Gone,
-    /// A peer that comes back under the same id is reached again, and reaches the others.
+    /// A peer that comes back under the same id reaches the others, and they reach it.
     Return,
-    /// The link to a peer that came back is reported as up, if it was reported as lost.
+    /// The transport reports the link to a returned peer as up, if it had reported the link as
+    /// lost.
     LinkAgain,
-    /// What was sent to a peer while it was gone does not reach it when it comes back.
+    /// A message to a peer that was absent does not reach the peer after its return.
     Stale,
-    /// Three servers elect a coordinator over the transport, replace it when it crashes, and take it back.
+    /// Three servers elect a coordinator over the transport, replace it when it crashes, and accept
+    /// its return.
     Election,
 }
 
 impl Check {
-    /// All checks, in the order they are made.
+    /// All checks, in the order of their execution.
     pub const ALL: [Check; 15] = [
         Check::Delivery,
         Check::Sender,
@@ -82,19 +85,19 @@ impl fmt::Display for Check {
     }
 }
 
-/// How a check went.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The transport does what it should.
+    /// The transport has the property.
     Passed,
-    /// It does not; this is what was seen.
+    /// The transport lacks the property. The text describes the events.
     Failed(String),
-    /// It could not be told, for this reason. Mostly because of what another check has found.
+    /// The check has no result, for this reason. Mostly because another check has failed.
     Skipped(String),
 }
 
-/// How all checks went. `Display` has a line for each; as an error it says what is wrong.
+/// The results of all checks. `Display` has a line for each; as an error it lists the faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a report that nobody reads checks nothing"]
 pub struct Report {
@@ -102,12 +105,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// Every check and how it went, in the order they were made.
+    /// Returns every check and its result, in the order of execution.
     pub fn findings(&self) -> &[(Check, Outcome)] {
         &self.findings
     }
 
-    /// The checks that failed.
+    /// Returns the checks that failed.
     pub fn failed(&self) -> impl Iterator<Item = Check> + '_ {
         let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
         self.findings
@@ -116,18 +119,20 @@ impl Report {
             .map(|(check, _)| *check)
     }
 
-    /// The report as a result, for `?`.
+    /// Returns the report as a result, for `?`.
     ///
     /// # Errors
+    ///
     /// Unless every check has passed.
     pub fn into_result(self) -> Result<(), Report> {
         if self.all_passed() { Ok(()) } else { Err(self) }
     }
 
-    /// For a test: panics with the report unless every check has passed.
+    /// Panics with the report unless every check has passed. For tests.
     ///
     /// # Panics
-    /// See above.
+    ///
+    /// Unless every check has passed.
     #[track_caller]
     pub fn assert(self) {
         assert!(self.all_passed(), "the transport does not conform:\n{self}");

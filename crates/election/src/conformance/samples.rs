@@ -3,17 +3,18 @@ use alloc::vec::Vec;
 
 use crate::{Body, Epoch, Incumbent, Member, Message, Number, Roster, ServerId, Stamp};
 
-/// Messages of every kind from `sender`, with values at the ends of their ranges; among them the largest message
-/// there can be, whose ids all have 64 characters. The numbers of their senders differ, so that a message can
-/// be told from every other even if its body was damaged.
+/// Returns messages of every kind from `sender`, with values at the ends of their ranges. One is
+/// the largest possible message, whose ids all have 64 characters. The numbers of their senders
+/// differ, so each message is recognizable even if its body was damaged.
 ///
-/// They are for a test of a format: whatever reads what was written must be equal to it.
+/// They are for tests of a format: a message that was written and read must be equal to the
+/// original.
 pub fn samples(sender: &ServerId) -> Vec<Message> {
     let mut bodies = vec![Body::Query];
     while let Some(more) = bodies.last().map(following).filter(|more| !more.is_empty()) {
         bodies.extend(more);
     }
-    // Beyond what a floating-point number holds, for those that write numbers as such.
+    // Larger than a floating-point number holds, for formats that write numbers as such.
     let numbers = (0..).map(|below| Number(u64::MAX - below));
     let messages = numbers.zip(bodies).map(|(number, body)| Message {
         sender: Member::new(sender.clone(), number),
@@ -22,8 +23,8 @@ pub fn samples(sender: &ServerId) -> Vec<Message> {
     messages.collect()
 }
 
-/// The samples of the next kind; none after the last. Every kind has an arm of its own and no other arm catches
-/// it, so a new one does not compile before it has a place in this chain.
+/// Returns the samples of the next kind; none after the last. Every kind has an arm of its own, and
+/// no other arm catches it. So a new kind does not compile before it has a place in this chain.
 fn following(body: &Body) -> Vec<Body> {
     match body {
         Body::Query => vec![
@@ -88,7 +89,7 @@ fn following(body: &Body) -> Vec<Body> {
     }
 }
 
-/// The sample that takes the most bytes in any format that does not compress.
+/// Returns the sample with the most bytes in any format without compression.
 pub(super) fn largest(sender: &ServerId) -> Message {
     let mut samples = samples(sender);
     samples.sort_by_key(|message| match &message.body {
@@ -100,8 +101,8 @@ pub(super) fn largest(sender: &ServerId) -> Message {
     samples.pop().unwrap_or_else(|| plain(sender, 0))
 }
 
-/// A small message that its number tells from others. Its kind changes with `turn`, so that a transport that
-/// loses one kind still passes checks that are about something else.
+/// Returns a small message with a unique number. Its kind changes with `turn`. So a transport that
+/// loses one kind still passes checks of other properties.
 pub(super) fn small(sender: &ServerId, number: u64, turn: usize) -> Message {
     let mut message = plain(sender, number);
     message.body = match turn % 3 {
@@ -123,7 +124,7 @@ fn ends() -> [(Epoch, Stamp); 2] {
     [(Epoch::ZERO, Stamp(0)), (Epoch(u64::MAX), Stamp(u64::MAX))]
 }
 
-/// A member with an id of 64 characters, every permitted kind among them.
+/// Returns a member with an id of 64 characters, with every permitted kind of character.
 fn longest(index: usize) -> Member {
     let text = alloc::format!("{:A<60}._-{index}", "z0");
     let id = text

@@ -4,29 +4,32 @@ use core::time::Duration;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-/// What goes wrong with messages on their way. The default is nothing.
+/// Faults of messages on their way. The default is no fault.
 ///
-/// Reordering has no field of its own: it is what a range of delays does to messages sent close together.
+/// Reordering has no field of its own: a range of delays reorders messages that are sent close
+/// together.
 ///
-/// Hints about links are delayed like messages but never lost, doubled or reordered: they come from the
-/// server's own side.
+/// Hints about links are delayed like messages, but never lost, repeated or reordered: they come
+/// from the server's own side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Faults {
-    /// How likely a message is to be lost: from 0, the default, to 1. Values beyond count as the nearer end.
+    /// Probability that a message is lost: from 0, the default, to 1. A value outside counts as the
+    /// nearer end.
     ///
-    /// A few per cent show whether lost messages are made up for; at one half almost every exchange of two
-    /// messages fails, and servers take each other for dead.
+    /// A few per cent show if the program recovers lost messages. At one half, almost every
+    /// exchange of two messages fails, and servers assume that others have crashed.
     pub drop: f64,
 
-    /// How likely a message that is not lost is to arrive twice: from 0, the default, to 1. Values beyond count
-    /// as the nearer end. The copy has a delay of its own.
+    /// Probability that a message arrives twice, if it is not lost: from 0, the default, to 1. A
+    /// value outside counts as the nearer end. The copy has a delay of its own.
     pub duplicate: f64,
 
-    /// How long messages are under way, evenly spread over the range. Default none.
+    /// Delay of messages, evenly distributed over the range. Default none.
     ///
-    /// Choose half of a round trip for the start, and an end above the election's heartbeat interval to have
-    /// messages overtake each other; an end above its timeout makes it doubt live servers. Whole milliseconds:
-    /// tokio's timer rounds up to them. A range whose end is before its start counts as its start alone.
+    /// Choose half of a round trip for the start. With an end above the election's heartbeat
+    /// interval, messages overtake each other. With an end above its timeout, servers suspect live
+    /// servers. Use whole milliseconds, because tokio's timer rounds up to them. A range whose end
+    /// is before its start counts as its start alone.
     pub delay: RangeInclusive<Duration>,
 }
 
@@ -38,7 +41,7 @@ impl Faults {
         delay: Duration::ZERO..=Duration::ZERO,
     };
 
-    /// The delays of the copies of one message that arrive, none if it is lost.
+    /// Returns the delays of the copies of one message that arrive, none if the message is lost.
     pub(super) fn draw(&self, rng: &mut SmallRng) -> impl Iterator<Item = Duration> + use<> {
         let first = (rng.random::<f64>() >= self.drop).then(|| self.draw_delay(rng));
         let second = first.and_then(|_| (rng.random::<f64>() < self.duplicate).then(|| self.draw_delay(rng)));

@@ -1,18 +1,21 @@
-//! A transport within one process, with faults, for tests and for trying the election out.
+//! A transport within one process, with faults, for tests and experiments.
 //!
-//! A [`Network`] connects any number of [`Endpoint`]s. It carries every message at once until it is told
-//! otherwise, and can be told at any time, while elections run over it: [`Network::set_faults`] loses, delays,
-//! doubles and reorders messages, [`Network::partition`] and [`Network::cut`] keep servers apart,
-//! [`Network::freeze`] makes one fall silent, and dropping an [`Endpoint`] is a crash.
+//! A [`Network`] connects any number of [`Endpoint`]s. By default it delivers every message at
+//! once. A test can change that at any time, while elections run. [`Network::set_faults`] loses,
+//! delays, repeats and reorders messages. [`Network::partition`] and [`Network::cut`] separate
+//! servers. [`Network::freeze`] makes a server silent. To drop an [`Endpoint`] is a crash.
 //!
 //! # Repeatable runs
 //!
-//! Which message is lost and how long one takes depend on the seed and on the order of the calls, on nothing
-//! else. Under `#[tokio::test(start_paused = true)]`, where nothing takes time but waiting, the same calls in
-//! the same order give the same events in the same order. That holds for code that itself does the same every
-//! time. An [`Election`](crate::Election) does not quite: it adds random jitter to its pauses, and
-//! `tokio::select!` picks at random among what is ready. Whoever needs whole elections repeated exactly drives
-//! [`Elector`](crate::Elector)s, which read no clock and are handed their randomness.
+//! The seed and the order of the calls decide the fate of each message, and nothing else does.
+//! Under `#[tokio::test(start_paused = true)]`, where only waiting takes time, the same calls in
+//! the same order give the same events in the same order. That holds for code that is itself
+//! repeatable.
+//!
+//! An [`Election`](crate::Election) is not quite repeatable: it adds random jitter to its pauses,
+//! and `tokio::select!` picks at random among the ready branches. To repeat a whole election
+//! exactly, drive [`Elector`](crate::Elector)s, which read no clock and receive their randomness
+//! from the caller.
 //!
 //! # Example
 //!
@@ -51,7 +54,7 @@ pub use self::faults::Faults;
 use self::state::{Next, State};
 use crate::{Event, Message, ServerId, Transport};
 
-/// A server that does not read keeps this many events; further messages to it are lost.
+/// Largest number of events for a server that does not read. Further messages to it are lost.
 const MAX_WAITING: usize = 4096;
 
 /// Connects servers within one process. Clones are the same network.
@@ -61,21 +64,23 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network nobody has joined, without faults.
+    /// Returns a network without servers and faults.
     pub fn new() -> Self {
         Self::seeded(0)
     }
 
-    /// The same, with a seed for the faults to come. Equal seeds give equal faults.
+    /// Returns the same with a seed for later faults. Equal seeds give equal faults.
     pub fn seeded(seed: u64) -> Self {
         Self {
             state: Arc::new(Mutex::new(State::new(seed))),
         }
     }
 
-    /// Joins under this id, in place of whoever had it before; the transport of that one ends.
+    /// Joins under this id and replaces the endpoint that had the id before. The replaced transport
+    /// ends.
     ///
-    /// Dropping what is returned is like a crash: the others are told that the connection was refused.
+    /// To drop the returned endpoint is like a crash: the network reports a refused connection to
+    /// the others.
     pub fn join(&self, id: ServerId) -> Endpoint {
         let arrived = Arc::new(Notify::new());
         let incarnation = self.lock().join(&id, Arc::clone(&arrived));
@@ -87,55 +92,57 @@ impl Network {
         }
     }
 
-    /// What goes wrong with messages now.
+    /// Returns the current faults of messages.
     pub fn faults(&self) -> Faults {
         self.lock().faults.clone()
     }
 
-    /// Has this go wrong with messages from now on. What is under way already arrives as it would have.
+    /// Sets the faults of messages from now on. Messages on their way arrive as they would have
+    /// arrived before.
     pub fn set_faults(&self, faults: Faults) {
         self.lock().faults = faults;
     }
 
-    /// Keeps servers of different groups apart, in place of any partition before. Servers in no group form one
-    /// of their own. If an id is named twice, the later group counts.
+    /// Separates servers of different groups, and replaces any earlier partition. Servers in no
+    /// group form one of their own. If an id is named twice, the later group counts.
     ///
-    /// It is like a pulled cable: nobody is told, messages just do not arrive, and neither side learns of a
-    /// crash or restart on the other before the network heals. What is under way already still arrives.
+    /// The partition is like a pulled cable: the network reports nothing, and messages do not
+    /// arrive. Neither side learns of a crash or restart on the other before the network heals.
+    /// Messages on their way still arrive.
     pub fn partition<G>(&self, groups: impl IntoIterator<Item = G>)
     where
         G: IntoIterator<Item = ServerId>,
     {
         let mut state = self.lock();
         state.paths.partition(groups);
-        // A new partition may join what the old one kept apart.
+        // A new partition may join servers that the old one separated.
         state.tell_links();
     }
 
-    /// Loses every message from `from` to `to`, silently, until [`heal`](Self::heal). The other direction stays
-    /// as it is.
+    /// Loses every message from `from` to `to`, silently, until [`heal`](Self::heal). The other
+    /// direction stays as it is.
     pub fn cut(&self, from: &ServerId, to: &ServerId) {
         self.lock().paths.cut(from.clone(), to.clone());
     }
 
-    /// Ends the partition and all cuts, and tells everybody who has crashed or restarted unseen. Frozen servers
-    /// stay frozen and [`Faults`] stay as they are.
+    /// Ends the partition and all cuts. Reports each unseen crash or restart to all servers. Frozen
+    /// servers stay frozen and [`Faults`] stay as they are.
     pub fn heal(&self) {
         let mut state = self.lock();
         state.paths.heal();
         state.tell_links();
     }
 
-    /// Makes a server silent, as if its process hung: it receives nothing and nothing of it arrives, and
-    /// nobody is told. What was under way to it is lost.
+    /// Makes a server silent, as if its process hung. It receives nothing, none of its messages
+    /// arrive, and the network reports nothing. Messages on their way to it are lost.
     ///
-    /// The code that uses the endpoint is not stopped, only cut off: an election over it goes on alone. Dropping
-    /// the endpoint ends it as it would any other.
+    /// The code that uses the endpoint continues, only cut off: an election over it goes on alone.
+    /// To drop the endpoint ends it as usual.
     pub fn freeze(&self, id: &ServerId) {
         self.lock().freeze(id);
     }
 
-    /// Lets a frozen server go on.
+    /// Ends the silence of a frozen server.
     pub fn thaw(&self, id: &ServerId) {
         self.lock().thaw(id);
     }
@@ -151,13 +158,13 @@ impl Default for Network {
     }
 }
 
-/// One server's way into a [`Network`].
+/// One server's access to a [`Network`].
 ///
-/// When nobody reads it, it keeps some 4000 events and loses what arrives beyond.
+/// While the program does not read, the endpoint keeps some 4000 events and loses the others.
 #[derive(Debug)]
 pub struct Endpoint {
     id: ServerId,
-    /// Tells it from earlier and later endpoints of the same id.
+    /// Distinguishes this endpoint from earlier and later endpoints of the same id.
     incarnation: u64,
     network: Network,
     arrived: Arc<Notify>,
@@ -168,7 +175,7 @@ impl Transport for Endpoint {
         self.network.lock().send(&self.id, self.incarnation, to, &message);
     }
 
-    /// `None` once somebody else has joined under the same id.
+    /// Returns `None` once another endpoint has joined under the same id.
     async fn recv(&mut self) -> Option<Event> {
         loop {
             let next = self.network.lock().next(&self.id, self.incarnation);

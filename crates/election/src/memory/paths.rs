@@ -2,10 +2,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::ServerId;
 
-/// Who can reach whom.
+/// The servers that each server can reach.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    /// The group of every server that was put into one. All others are a group together.
+    /// The group of every server that is in a named group. All others form one group.
     groups: BTreeMap<ServerId, usize>,
     cuts: BTreeSet<(ServerId, ServerId)>,
     frozen: BTreeSet<ServerId>,
@@ -50,7 +50,8 @@ impl Paths {
             && !self.frozen.contains(to)
     }
 
-    /// Whether a connection could be made or refused: both need a word in either direction.
+    /// Returns `true` if the network could accept or refuse a connection: both need messages in
+    /// either direction.
     pub(super) fn lead_both_ways(&self, a: &ServerId, b: &ServerId) -> bool {
         self.lead(a, b) && self.lead(b, a)
     }

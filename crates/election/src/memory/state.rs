@@ -10,26 +10,27 @@ use tokio::time::Instant;
 use super::{Faults, MAX_WAITING, paths::Paths};
 use crate::{Event, Link, Message, ServerId};
 
-/// The network, as all its endpoints share it.
+/// State of the network, shared by all endpoints.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) paths: Paths,
     rng: SmallRng,
     mailboxes: BTreeMap<ServerId, Mailbox>,
-    /// Whoever has joined at any time: a connection to those who are gone is refused.
+    /// All servers that have ever joined: a connection to an absent one of them is refused.
     seen: BTreeSet<ServerId>,
-    /// Counts endpoints and events, to tell the one from the other and to keep the order of equal moments.
+    /// Counts endpoints and events, to distinguish endpoints and to keep the order of equal
+    /// moments.
     count: u64,
 }
 
 #[derive(Debug)]
 struct Mailbox {
     incarnation: u64,
-    /// By the moment of arrival.
+    /// Events by the moment of arrival.
     events: BTreeMap<(Instant, u64), Event>,
     arrived: Arc<Notify>,
-    /// What this server was last told about each peer.
+    /// The last report to this server about each peer.
     told: BTreeMap<ServerId, Told>,
 }
 
@@ -39,13 +40,13 @@ struct Told {
     at: Instant,
 }
 
-/// What a server's mailbox holds.
+/// The content of a server's mailbox.
 pub(super) enum Next {
     Event(Event),
-    /// Something is under way and arrives then.
+    /// A message is on its way and arrives then.
     At(Instant),
     Nothing,
-    /// The mailbox is somebody else's by now.
+    /// The mailbox belongs to a newer endpoint.
     Replaced,
 }
 
@@ -146,7 +147,7 @@ impl State {
         self.tell_links_of(id);
     }
 
-    /// Tells everybody what has changed unseen.
+    /// Reports each unseen change to all servers.
     pub(super) fn tell_links(&mut self) {
         let joined: Vec<ServerId> = self.mailboxes.keys().cloned().collect();
         for id in &joined {
@@ -174,7 +175,7 @@ impl State {
             return;
         }
         let delay = self.faults.draw_delay(&mut self.rng);
-        // Not before the hint that came before it.
+        // Not before the previous hint.
         let at = (Instant::now() + delay).max(told.map_or_else(Instant::now, |told| told.at));
         let link = if incarnation.is_some() {
             Link::Up

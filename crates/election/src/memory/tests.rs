@@ -18,7 +18,8 @@ fn message(from: &str, number: u64) -> Message {
     message
 }
 
-/// Everything that arrives until nothing has for an hour; on the paused clock that is at once.
+/// Returns all events until nothing has arrived for an hour. The paused clock passes that time at
+/// once.
 async fn drain(endpoint: &mut Endpoint) -> Vec<Event> {
     let mut events = Vec::new();
     while let Ok(Some(event)) = timeout(Duration::from_secs(3600), endpoint.recv()).await {
@@ -76,7 +77,7 @@ async fn delays_hold_a_message_back_and_let_others_overtake_it() {
     let began = Instant::now();
     send(&mut a, "b", 0..100);
     let first = numbers(&[b.recv().await.unwrap()]);
-    // The clock is paused, so these are the network's delays and nothing else.
+    // The clock is paused, so these are the network's own delays.
     assert!(began.elapsed() >= least);
     let mut arrived = first;
     while arrived.len() < 100 {
@@ -148,7 +149,7 @@ async fn a_partition_is_silent_until_it_heals() {
     for endpoint in &mut endpoints {
         drain(endpoint).await;
     }
-    // `c` and `d` are in no group, and so in one together.
+    // `c` and `d` are in no group, and so share one.
     network.partition([["a"], ["b"]].map(|group| group.map(id)));
     for (number, from) in endpoints.iter_mut().enumerate() {
         for to in ["a", "b", "c", "d"] {
@@ -160,7 +161,7 @@ async fn a_partition_is_silent_until_it_heals() {
         arrived.push(numbers(&drain(endpoint).await));
     }
     assert_eq!(arrived, [vec(&[0]), vec(&[1]), vec(&[2, 3]), vec(&[2, 3])]);
-    // Nobody hears of a crash and a restart on the other side …
+    // Neither side learns of a crash and a restart on the other side …
     endpoints.truncate(3);
     drop(endpoints.remove(1));
     let mut b = network.join(id("b"));
@@ -265,7 +266,7 @@ async fn elections_live_through_a_bad_network() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     network.set_faults(Faults::NONE);
     network.heal();
-    // Virtual time; a hang guard all the same.
+    // Virtual time; still a guard against a hang.
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let roles: Vec<Role> = elections.iter().map(|election| election.view().role).collect();
