@@ -12,8 +12,10 @@
 //! | [`passage`] | reads Markdown and cuts text into paragraphs and sentences |
 //! | [`rules`] | finds violations in a passage |
 //! | [`budget`], [`report`] | compare rates with budgets, and print both |
+//! | [`changes`] | finds the lines that changed since a commit |
 
 pub mod budget;
+pub mod changes;
 pub mod files;
 pub mod messages;
 pub mod passage;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use xtask_prose::budget::Budgets;
+use xtask_prose::changes::Changes;
 use xtask_prose::{files, measure};
 
 const BUDGETS: &str = "xtask/prose/budgets.toml";
@@ -20,6 +21,9 @@ struct Cli {
     /// Lower the budgets to the rates of today; budgets that are exceeded stay
     #[arg(long)]
     tighten: bool,
+    /// List the violations in lines that changed since this commit, without budgets
+    #[arg(long, value_name = "COMMIT")]
+    since: Option<String>,
     /// List all violations in these files and directories, without budgets
     paths: Vec<String>,
 }
@@ -40,14 +44,18 @@ fn run(cli: &Cli) -> Result<bool> {
     let root = root();
     let measured = measure(root)?;
     let mut out = io::stdout().lock();
-    if !cli.paths.is_empty() {
+    if !cli.paths.is_empty() || cli.since.is_some() {
+        let changes = cli.since.as_deref().map(|commit| Changes::since(root, commit));
+        let changes = changes.transpose()?;
         let paths = cli
             .paths
             .iter()
             .map(|path| path.trim_start_matches("./").trim_end_matches('/'));
         let paths: Vec<_> = paths.collect();
         for found in measured.findings() {
-            if paths.iter().any(|path| files::is_below(&found.path, path)) {
+            let (path, line) = (found.path.as_str(), found.finding.line);
+            let is_named = paths.is_empty() || paths.iter().any(|above| files::is_below(path, above));
+            if is_named && changes.as_ref().is_none_or(|changes| changes.contain(path, line)) {
                 writeln!(out, "{found}")?;
             }
         }
@@ -66,7 +74,7 @@ fn run(cli: &Cli) -> Result<bool> {
         let (part, rule) = (excess.part, excess.measure);
         writeln!(
             out,
-            "{} exceeds the budget of {} in {}: {} of {} per 1,000 lines; rewrite some of the places above",
+            "{} exceeds the budget of {} in {}: {} of {} per 1,000 lines; rewrite some of the places above; `cargo xtask prose --since main` lists new ones",
             rule.name(),
             part.name(),
             BUDGETS,
