@@ -23,6 +23,8 @@ async function start(module) {
   if (typeof WebSocket !== "function") {
     throw refusal("no_websocket", "this runtime has no WebSocket", "Use a browser, Node.js 22 or newer, Deno or Bun.");
   }
+  // Node.js 22 has none. The module takes its listener off a socket by such an event of its own.
+  globalThis.CloseEvent ??= class CloseEvent extends Event { code = 0; reason = ""; wasClean = false; };
   try {
     const source = await module;
     await load(readFrom(source ?? new URL(MODULE, import.meta.url)) ?? (source && { module_or_path: source }));

@@ -1,12 +1,16 @@
 //! The browser as a platform of the client.
 
+use core::future::poll_fn;
+use core::pin::Pin;
 use core::time::Duration;
 
 use bellwether_client::{Closed, ConnectError, Connection, Platform, ServerUrl};
 use bellwether_protocol::SUBPROTOCOL;
+use futures_util::{Sink, StreamExt};
+use gloo_net::websocket::futures::WebSocket;
+use gloo_net::websocket::{Message, State, WebSocketError};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::socket::Socket;
 use crate::timer::Timer;
 
 /// Browsers keep the delay of a timer in 31 bits of milliseconds; beyond that it fires at once.
@@ -30,8 +34,11 @@ impl Platform for Browser {
     type Connection = BrowserConnection;
 
     async fn connect(&self, server: &ServerUrl) -> Result<BrowserConnection, ConnectError> {
-        let socket = Socket::connect(server.as_str(), SUBPROTOCOL).map_err(ConnectError::BadEndpoint)?;
-        if !socket.is_opened().await {
+        let mut socket = WebSocket::open_with_protocol(server.as_str(), SUBPROTOCOL)
+            .map_err(|error| ConnectError::BadEndpoint([&*error.name, ": ", &error.message].concat()))?;
+        // Ready means decided: open, or failed.
+        let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
+        if !matches!(socket.state(), State::Open) {
             // A page is never told why: a refused connection, a refused handshake and a blocked one look alike.
             return Err(ConnectError::Unreachable(
                 "the connection could not be opened".into(),
@@ -82,18 +89,42 @@ pub(crate) fn duration(millis: f64) -> Duration {
 }
 
 /// A connection of [`Browser`].
-pub struct BrowserConnection(Socket);
+pub struct BrowserConnection(WebSocket);
 
 impl Connection for BrowserConnection {
     async fn send(&mut self, text: String) -> Result<(), Closed> {
-        self.0.send(&text).map_err(Closed::broken)
+        // On a closing socket a browser drops the text without an error. The next receive says why it closed.
+        Pin::new(&mut self.0)
+            .start_send(Message::Text(text))
+            .map_err(|error| match error {
+                WebSocketError::MessageSendError(error) => {
+                    Closed::broken([&*error.name, ": ", &error.message].concat())
+                }
+                _ => Closed::default(),
+            })
     }
 
     async fn recv(&mut self) -> Result<String, Closed> {
-        self.0.recv().await
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text),
+                Some(Err(WebSocketError::ConnectionClose(event))) => {
+                    // 1005 and 1006 are the browser's own: no code, and no close frame at all.
+                    let code = Some(event.code).filter(|code| ![1005, 1006].contains(code));
+                    return Err(Closed {
+                        code,
+                        reason: event.reason,
+                    });
+                }
+                // The close event that follows says more. This protocol has no binary frames.
+                Some(Ok(Message::Bytes(_)) | Err(_)) => {}
+                None => return Err(Closed::default()),
+            }
+        }
     }
 
     async fn close(self) {
-        self.0.close(1000);
+        // Fails only for codes a page may not send.
+        let _ = self.0.close(Some(1000), None);
     }
 }

@@ -27,8 +27,6 @@ mod events;
 #[cfg(target_arch = "wasm32")]
 mod execute;
 #[cfg(target_arch = "wasm32")]
-mod socket;
-#[cfg(target_arch = "wasm32")]
 mod timer;
 #[cfg(target_arch = "wasm32")]
 mod values;
