@@ -103,10 +103,14 @@ class Values(TestCase):
             self.assertEqual(decode({"validator": value}), {"validator": value})
 
     def test_binary_data_keeps_its_subtype(self) -> None:
-        for subtype, data in [(3, bytes(16)), (4, b"abc"), (0x80, b"")]:
-            binary = bson.Binary(data, subtype)
-            came = decode(json.loads(command_text({"v": binary})))["v"]
-            self.assertEqual((came, came.subtype), (binary, subtype))
+        for subtype, base64, data in [
+            ("03", "AQID", b"\x01\x02\x03"),
+            ("04", "AQID", b"\x01\x02\x03"),
+            ("80", "", b""),
+        ]:
+            came = decode({"v": {"$binary": {"base64": base64, "subType": subtype}}})["v"]
+            self.assertEqual(came, bson.Binary(data, int(subtype, 16)))
+        self.assertIn('"subType":"03"', command_text({"v": bson.Binary(bytes(16), 3)}))
 
     def test_a_text_is_checked_and_not_read(self) -> None:
         digits = "1" * 5000
