@@ -76,7 +76,7 @@ async def refuses_in_the_end(socket: ServerConnection, frame: Frame) -> None:
 
 
 def trickles(text: str, pieces: int, pause: float) -> Answer:
-    """Answers with a reply that comes in pieces, as on a slow way. No pong comes before its end."""
+    """Answers with a reply that comes in pieces, as on a slow network. No pong comes before its end."""
 
     async def answer(socket: ServerConnection, frame: Frame) -> None:
         said = {"type": "result", "id": frame["id"], "epoch": 1, "replayed": False, "result": {"text": text}}

@@ -40,7 +40,7 @@ class Silence(ScriptedTestCase):
         answer = await execute(await self.start(s1), INSERT)
         self.assertEqual([frame["id"] for frame in s1.frames], [answer.id] * 2)
 
-    async def test_a_long_reply_on_a_slow_way_is_waited_for(self) -> None:
+    async def test_a_long_reply_on_a_slow_network_is_waited_for(self) -> None:
         s1 = Server("s1", trickles("x" * 100_000, 8, 0.4))
         answer = await execute(await self.start(s1), FIND)
         self.assertEqual(len(answer.reply["text"]), 100_000)
@@ -55,7 +55,7 @@ class Silence(ScriptedTestCase):
         self.assertEqual([frame["id"] for frame in s1.frames], [answer.id] * 2)
 
     async def test_a_connection_after_a_dead_one_has_twice_the_time(self) -> None:
-        # A long command on a slow way leaves the server as silent as a dead connection does.
+        # A long command on a slow network leaves the server as silent as a dead connection does.
         async def slow(socket: ServerConnection, frame: Frame) -> None:
             socket.transport.pause_reading()
             await asyncio.sleep(2.5)
