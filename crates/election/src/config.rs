@@ -61,8 +61,8 @@ pub struct Config {
     pub unfit_patience: Duration,
 
     /// Time for which a coordinator stays coordinator while no server is fit. Default 20 s. Choose
-    /// a value above the time in which the coordinator's database recovers by itself. To give up
-    /// the epoch during that time gains nothing.
+    /// a value above the time in which the coordinator's database recovers by itself. Giving up the
+    /// epoch during that time gains nothing.
     pub unfit_grace: Duration,
 
     /// The rule for a server with a larger rank than a working coordinator. Default: the server

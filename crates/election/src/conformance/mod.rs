@@ -112,12 +112,12 @@ impl Default for Limits {
 
 /// Makes all checks, one after another, and reports. Takes a few seconds for a correct transport.
 ///
-/// Must be called within a tokio runtime of either kind, with its clock running: on a paused clock,
-/// time passes while a socket's data is on its way. The report includes a `send` that blocks or
-/// panics, and a `recv` that panics. A `recv` that blocks its thread hangs the runtime. `tracing`
-/// logs each check as it begins.
+/// Must be called within a tokio runtime of either kind. Its clock must run, because on a paused
+/// clock time passes while a socket's data is on its way. The report includes a `send` that blocks
+/// or panics, and a `recv` that panics. A `recv` that blocks its thread hangs the runtime.
+/// `tracing` logs each check as it begins.
 ///
-/// To drop the future stops the checks, and drops the endpoints of the fixture.
+/// Dropping the future stops the checks, and drops the endpoints of the fixture.
 pub async fn check<F: Fixture>(mut fixture: F, limits: Limits) -> Report {
     let mut report = Report {
         findings: alloc::vec::Vec::new(),

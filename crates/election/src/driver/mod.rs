@@ -209,8 +209,8 @@ impl Election {
     }
 
     /// Hands over to another server, but stays in the election; see [`Elector::resign`]. Completes
-    /// when another server is coordinator. To drop the future does not cancel the request. A second
-    /// call in the meantime is the same request.
+    /// when another server is coordinator. Dropping the future does not cancel the request. A
+    /// second call in the meantime is the same request.
     ///
     /// # Errors
     /// If this server is not coordinator, or no server could take over; then nothing has happened.
@@ -233,8 +233,8 @@ impl Election {
 
     /// Leaves the election permanently, and waits until that is done. A coordinator drains and
     /// hands over first. So the program must answer [`Role::Draining`] meanwhile, or hold a
-    /// [`Tenure`] no longer than needed. To drop the future does not cancel the request. Afterwards
-    /// the transport needs a moment to send its last messages.
+    /// [`Tenure`] no longer than needed. Dropping the future does not cancel the request.
+    /// Afterwards the transport needs a moment to send its last messages.
     pub async fn leave(&self) {
         self.request(Request::Leave);
         let mut role = self.role.clone();

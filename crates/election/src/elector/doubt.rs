@@ -145,8 +145,7 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         let report_to = first.filter(|_| is_me(second)).map(|first| first.rank.id.clone());
-        // With votes, a promise may bind the first in line for this time. It then has
-        // to ask again.
+        // With votes, a promise may bind the first in line for this time. It then has to ask again.
         let patience = match self.config.quorum {
             Quorum::Majority => timeout + heartbeat * 3,
             _ => timeout,

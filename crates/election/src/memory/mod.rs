@@ -3,11 +3,11 @@
 //! A [`Network`] connects any number of [`Endpoint`]s. By default it delivers every message at
 //! once. A test can change that at any time, while elections run. [`Network::set_faults`] loses,
 //! delays, repeats and reorders messages. [`Network::partition`] and [`Network::cut`] separate
-//! servers. [`Network::freeze`] makes a server silent. To drop an [`Endpoint`] is a crash.
+//! servers. [`Network::freeze`] makes a server silent. Dropping an [`Endpoint`] is like a crash.
 //!
 //! # Repeatable runs
 //!
-//! The seed and the order of the calls decide the fate of each message, and nothing else does.
+//! The seed and the order of the calls alone determine the loss and the delay of each message.
 //! Under `#[tokio::test(start_paused = true)]`, where only waiting takes time, the same calls in
 //! the same order give the same events in the same order. That holds for code that is itself
 //! repeatable.
@@ -79,7 +79,7 @@ impl Network {
     /// Joins under this id and replaces the endpoint that had the id before. The replaced transport
     /// ends.
     ///
-    /// To drop the returned endpoint is like a crash: the network reports a refused connection to
+    /// Dropping the returned endpoint is like a crash: the network reports a refused connection to
     /// the others.
     pub fn join(&self, id: ServerId) -> Endpoint {
         let arrived = Arc::new(Notify::new());
@@ -137,7 +137,7 @@ impl Network {
     /// arrive, and the network reports nothing. Messages on their way to it are lost.
     ///
     /// The code that uses the endpoint continues, only cut off: an election over it goes on alone.
-    /// To drop the endpoint ends it as usual.
+    /// Dropping the endpoint ends it as usual.
     pub fn freeze(&self, id: &ServerId) {
         self.lock().freeze(id);
     }
