@@ -1,4 +1,5 @@
-//! The inputs of a corpus, each fed to a check by an ordinary test: part of the tests of every crate that has checks.
+//! The inputs of a corpus, each fed to a check by an ordinary test: part of the tests of every
+//! crate that has checks.
 
 use std::path::Path;
 

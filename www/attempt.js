@@ -1,5 +1,5 @@
-// A command on its way, or a question what became of one: shown from its beginning to its verdict, and kept in the
-// history.
+// A command on its way, or a question what became of one: shown from its beginning to its verdict,
+// and kept in the history.
 
 import { loading } from "./client.js";
 import { byId } from "./dom.js";
@@ -16,8 +16,8 @@ export class Attempt {
   #trace;
   #reply;
   #onChange;
-  /// What is under way, or was last: {kind, command, id?, servers, cluster?, isRunning, …}. Kind is "execute", or
-  /// "check", which asks what became of a command and executes nothing.
+  /// What is under way, or was last: {kind, command, id?, servers, cluster?, isRunning, …}. Kind is
+  /// "execute", or "check", which asks what became of a command and executes nothing.
   #now = null;
 
   constructor({ storage, trace, reply, onChange }) {
@@ -46,7 +46,8 @@ export class Attempt {
     return this.#begin(way === "new" ? { kind, command } : { kind, command, id, cluster });
   }
 
-  /// A command of the history, at the servers it was sent to: others do not know its id, and would execute it again.
+  /// A command of the history, at the servers it was sent to: others do not know its id, and would
+  /// execute it again.
   settle({ command, id, cluster, servers }, way) {
     return this.#begin({ kind: way === "check" ? "check" : "execute", command, id, cluster, servers });
   }
@@ -116,7 +117,8 @@ export class Attempt {
     if (event.type !== "sent" || now.kind === "check") return;
     // Before the bytes leave: whatever happens to this page, the outcome can be asked for.
     if (now.id && now.id !== event.id) {
-      // No try with it had an effect. It must not be offered again: once its time has come it would be executed.
+      // No try with it had an effect. It must not be offered again: once its time has come it would
+      // be executed.
       const earlier = now.id;
       this.#storage.update((state) => settle(state, earlier, { outcome: "not_executed" }));
     }

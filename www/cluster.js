@@ -115,7 +115,8 @@ export function statusAddress(url) {
   return new URL("status", url.replace(/^ws/, "http")).href;
 }
 
-/// The parts of an answer that have the form of a status. Anything may answer at the address of a server.
+/// The parts of an answer that have the form of a status. Anything may answer at the address of a
+/// server.
 export function statusIn(found) {
   const server = text(found?.server);
   if (!server || !Array.isArray(found.peers)) throw new Error("no status of a Bellwether server");

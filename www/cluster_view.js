@@ -124,7 +124,8 @@ class Tile {
   }
 }
 
-/// How large the number is, of all it could have been. Drawn, since the policy allows no style in attributes.
+/// How large the number is, of all it could have been. Drawn, since the policy allows no style in
+/// attributes.
 class Bar {
   #fill = drawn("rect", { height: 3, rx: 0, class: "fill" });
 

@@ -1,4 +1,5 @@
-// What somebody has typed is never lost to a look at an example, at history or at a link: it can be picked again.
+// What somebody has typed is never lost to a look at an example, at history or at a link: it can be
+// picked again.
 
 import { element } from "./dom.js";
 

@@ -1,4 +1,5 @@
-// What the command's field does beyond a plain one: Enter keeps the indent. Tab leaves it, as everywhere.
+// What the command's field does beyond a plain one: Enter keeps the indent. Tab leaves it, as
+// everywhere.
 
 export function keepIndent(field) {
   field.addEventListener("keydown", (event) => {
@@ -18,7 +19,8 @@ export function lineAt(text, at) {
   return { indent: /[[{]\s*$/.test(line) ? `${own}  ` : own };
 }
 
-/// Where a line and a column, both counted from 1, are in the text. Columns count characters, not UTF-16 units.
+/// Where a line and a column, both counted from 1, are in the text. Columns count characters, not
+/// UTF-16 units.
 export function placeOf(text, line, column) {
   const lines = text.split("\n");
   const before = lines.slice(0, line - 1).reduce((sum, { length }) => sum + length + 1, 0);

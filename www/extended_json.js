@@ -1,5 +1,5 @@
-// Extended JSON read as text. JavaScript's own JSON would reorder fields named like numbers and round
-// integers beyond 2^53; and a reply can have 30 MB, of which a reader looks at a page.
+// Extended JSON read as text. JavaScript's own JSON would reorder fields named like numbers and
+// round integers beyond 2^53; and a reply can have 30 MB, of which a reader looks at a page.
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -19,7 +19,8 @@ const TYPES = new Set([
 /// A document that stands for one value has fewer marks in it: brackets, commas and strings.
 const MOST_MARKS = 1000;
 
-/// A value: its place in the text. Its end is looked for when it is needed, since that reads all of the value.
+/// A value: its place in the text. Its end is looked for when it is needed, since that reads all of
+/// the value.
 export class Value {
   #end;
 
@@ -124,7 +125,8 @@ export function shown(value, relaxed) {
   return (relaxed && READABLE[type]?.(value)) || { text: compact(raw), type: "other" };
 }
 
-/// The whole value with two spaces for each level, canonical or relaxed; undefined if that takes more than `most` characters.
+/// The whole value with two spaces for each level, canonical or relaxed; undefined if that takes
+/// more than `most` characters.
 export function print(value, relaxed, most = Infinity) {
   const out = [];
   let length = 0;
@@ -249,7 +251,8 @@ export function unquoted(value) {
   return raw.includes("\\") ? JSON.parse(raw) : raw.slice(1, -1);
 }
 
-/// The text without the blanks between its parts. A regular expression would overflow the stack on a long string.
+/// The text without the blanks between its parts. A regular expression would overflow the stack on
+/// a long string.
 function compact(raw) {
   if (!raw.startsWith("{")) return raw;
   let [text, from] = ["", 0];
@@ -268,7 +271,8 @@ function compact(raw) {
   return text + raw.slice(from);
 }
 
-/// Returns `true` if the field that begins here is the only one and holds little, as in all documents that stand for one value.
+/// Returns `true` if the field that begins here is the only one and holds little, as in all
+/// documents that stand for one value.
 function isAlone(text, at) {
   const content = blank(text, blank(text, stringEnd(text, at)) + 1);
   const end = valueEnd(text, content, Infinity, MOST_MARKS);
@@ -301,8 +305,8 @@ function stringEnd(text, start) {
   }
 }
 
-/// Behind the value that begins here; undefined if it has more characters or marks than these. A loop, so that no depth is
-/// too deep.
+/// Behind the value that begins here; undefined if it has more characters or marks than these. A
+/// loop, so that no depth is too deep.
 function valueEnd(text, start, most = Infinity, marks = Infinity) {
   const first = text.charCodeAt(start);
   if (first === QUOTE) return within(start, stringEnd(text, start), most);

@@ -1,5 +1,5 @@
-// The commands that were sent from here, newest first: {id?, command, servers, at, outcome, reason?, ms?, server?}.
-// Pure: state in, state out.
+// The commands that were sent from here, newest first: {id?, command, servers, at, outcome,
+// reason?, ms?, server?}. Pure: state in, state out.
 
 import { onlyReads } from "./summary.js";
 
@@ -8,7 +8,8 @@ export function remember(state, entry) {
   return { ...state, history: [entry, ...state.history.filter((other) => !isSame(other, entry))] };
 }
 
-/// With what is known now of the entry that has this id; where it is no longer listed, nothing changes.
+/// With what is known now of the entry that has this id; where it is no longer listed, nothing
+/// changes.
 export function settle(state, id, known) {
   return { ...state, history: state.history.map((entry) => (entry.id === id ? { ...entry, ...known } : entry)) };
 }
@@ -24,13 +25,14 @@ export function close(state, page) {
   return { ...state, history: state.history.map(mark) };
 }
 
-/// Whether it was under way when its page was closed. A page that crashed has left no mark, but the time it gave
-/// itself runs out.
+/// Whether it was under way when its page was closed. A page that crashed has left no mark, but the
+/// time it gave itself runs out.
 export function isInterrupted(entry, now = Date.now()) {
   return entry.outcome === "running" && (Boolean(entry.closed) || !entry.page || !(entry.until > now));
 }
 
-/// Returns `true` if it is still open what became of it, as far as this page knows. What only reads has no effect in any case.
+/// Returns `true` if it is still open what became of it, as far as this page knows. What only reads
+/// has no effect in any case.
 export function isOpen(entry, page) {
   return Boolean(entry.id) && !onlyReads(entry.command) && (entry.outcome === "unknown" || (entry.outcome === "running" && entry.page !== page));
 }

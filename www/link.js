@@ -1,4 +1,5 @@
-// A command that comes by link is shown, and never sent by itself; and the link to the one in the field.
+// A command that comes by link is shown, and never sent by itself; and the link to the one in the
+// field.
 
 import { byId, setText } from "./dom.js";
 import { commandIn, linkTo } from "./share.js";

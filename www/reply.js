@@ -5,7 +5,8 @@ import { print, read } from "./extended_json.js";
 import { summary } from "./summary.js";
 import { Tree } from "./tree.js";
 
-/// A longer reply is copied as it was received: to indent it takes long, and makes several times as much of it.
+/// A longer reply is copied as it was received: to indent it takes long, and makes several times as
+/// much of it.
 const LONGEST_PRINTED = 4_000_000;
 const KEPT_MS = 60_000;
 

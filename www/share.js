@@ -1,5 +1,5 @@
-// A command in a link: behind the #, which browsers keep to themselves. Only the command; never servers, ids or
-// history.
+// A command in a link: behind the #, which browsers keep to themselves. Only the command; never
+// servers, ids or history.
 
 const NAME = "command";
 

@@ -1,5 +1,6 @@
-// What this browser keeps between visits: one value, read again before every change, because another tab may
-// have changed it. Without storage, or with a full one, the page keeps it in memory and works all the same.
+// What this browser keeps between visits: one value, read again before every change, because
+// another tab may have changed it. Without storage, or with a full one, the page keeps it in memory
+// and works all the same.
 
 const KEY = "bellwether";
 const VERSION = 1;

@@ -2,7 +2,8 @@
 
 import { digits, read, unquoted } from "./extended_json.js";
 
-/// The commands that only read. Such a command is not recorded, so nobody can say later whether it ran.
+/// The commands that only read. Such a command is not recorded, so nobody can say later whether it
+/// ran.
 const READS = new Set(["find", "aggregate", "count", "distinct", "listCollections", "listIndexes"]);
 
 /// The first field, which is the command's name.
@@ -18,7 +19,8 @@ export function commandName(command) {
 /// The most characters of a number that are shown. An integer of 64 bits has 20.
 const LONGEST_NUMBER = 20;
 
-/// Returns `true` if the command has no effect, whether it is executed or not. A list of such commands has none, either.
+/// Returns `true` if the command has no effect, whether it is executed or not. A list of such
+/// commands has none, either.
 export function onlyReads(command) {
   try {
     const { name, value } = first(read(command));

@@ -1,5 +1,6 @@
-// A reply as a tree. A reply can have 30 MB and a hundred levels, so a row exists only once it is looked at. The
-// rows are one flat list, each with its level: https://www.w3.org/WAI/ARIA/apg/patterns/treeview/
+// A reply as a tree. A reply can have 30 MB and a hundred levels, so a row exists only once it is
+// looked at. The rows are one flat list, each with its level:
+// https://www.w3.org/WAI/ARIA/apg/patterns/treeview/
 
 import { element, icon, setIcon } from "./dom.js";
 import { read, shown } from "./extended_json.js";
@@ -15,7 +16,8 @@ const LONGEST_TEXT = 2000;
 const LONGEST_PREVIEW = 120;
 /// A preview reads no part that has more characters.
 const LONGEST_PREVIEWED = 10_000;
-/// Characters of what is opened without being asked for, beyond the first level. To make a row, all of its value is read.
+/// Characters of what is opened without being asked for, beyond the first level. To make a row, all
+/// of its value is read.
 const OPENED_BY_ITSELF = 2_000_000;
 
 export class Tree {

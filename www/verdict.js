@@ -1,5 +1,5 @@
-// What became of the command, in words: {outcome, title, reason, hint, again}. `again` names the ways on
-// that are offered: "check", "same", "new".
+// What became of the command, in words: {outcome, title, reason, hint, again}. `again` names the
+// ways on that are offered: "check", "same", "new".
 
 import { onlyReads } from "./summary.js";
 import { ago, milliseconds } from "./time.js";
@@ -68,7 +68,8 @@ export function unsettled({ outcome, reason, at }) {
 
 const TITLES = { not_executed: "Not executed", unknown: "Unknown", executed: "Executed, but without its reply" };
 
-/// An error that is not the client's own says nothing: the page itself has failed, and nobody knows how far it came.
+/// An error that is not the client's own says nothing: the page itself has failed, and nobody knows
+/// how far it came.
 function classified(error, id) {
   if (error.outcome) return { outcome: error.outcome, reason: error.reason };
   return { outcome: id ? "unknown" : "not_executed", reason: `the page failed: ${error.message}` };

@@ -1,4 +1,5 @@
-// What happened at one server, in a few words: for each code what a row is called, and what it means.
+// What happened at one server, in a few words: for each code what a row is called, and what it
+// means.
 
 /// The most characters of a text that are shown.
 const LONGEST_TEXT = 2000;
@@ -76,7 +77,8 @@ function inOwnWords(text, code) {
   return text.replace(`${code}: `, "").replace(/^is (.*); coordinator is (\S+?)( at .*)?$/, "$2 is").replace(/^is (a follower and .*|in an election.*|shutting down.*)$/, "it is $1");
 }
 
-/// The beginning of a text that may have megabytes: whatever a server says is shown in a line or two.
+/// The beginning of a text that may have megabytes: whatever a server says is shown in a line or
+/// two.
 export function cut(text) {
   return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
 }

@@ -1,5 +1,5 @@
-// Makes the replica set and its users. Every step looks first whether it is done already, so that a start that was broken
-// off is continued by the next one.
+// Makes the replica set and its users. Every step looks first whether it is done already, so that a
+// start that was broken off is continued by the next one.
 const { readSecret } = require("/scripts/secret.js");
 
 const NAME = "rs0";
@@ -23,7 +23,8 @@ function eventually(attempt) {
   let said;
   for (;;) {
     try {
-      // mongosh waits for a promise where it is used; returned as it is, it would fail outside of this `try`.
+      // mongosh waits for a promise where it is used; returned as it is, it would fail outside of
+      // this `try`.
       const result = attempt();
       return result;
     } catch (error) {
@@ -53,8 +54,9 @@ function hello(address) {
   }
 }
 
-// The set begins with one member, which is primary at once and the only one that can be, so that the users are made on
-// it whatever happens. A member that has lost its data never gets here alone: the others have a set, and take it in.
+// The set begins with one member, which is primary at once and the only one that can be, so that
+// the users are made on it whatever happens. A member that has lost its data never gets here alone:
+// the others have a set, and take it in.
 function initiate() {
   eventually(() => {
     if (local().hello().setName) return;
@@ -154,7 +156,8 @@ function logsIn(user, password) {
   }
 }
 
-// One at a time, as MongoDB wants it. It counts a new member's vote only when that has copied the data.
+// One at a time, as MongoDB wants it. It counts a new member's vote only when that has copied the
+// data.
 function addMembers(admin) {
   let added = false;
   for (const host of MEMBERS) {

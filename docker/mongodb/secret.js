@@ -1,6 +1,6 @@
 // Reads secrets as `value` in secrets.sh does.
 const fs = require("fs");
 
-// The secret in a file, without the line ends that an editor leaves behind it, also those of Windows, and without a byte
-// order mark before it.
+// The secret in a file, without the line ends that an editor leaves behind it, also those of
+// Windows, and without a byte order mark before it.
 exports.readSecret = (file) => fs.readFileSync(file, "utf8").replace(/[\r\n]+$/, "").replace(/^\uFEFF/, "");

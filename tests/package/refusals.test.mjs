@@ -1,4 +1,5 @@
-// Values that have no meaning in MongoDB are refused, each with its place. Tests of www/pkg, as it is published.
+// Values that have no meaning in MongoDB are refused, each with its place. Tests of www/pkg, as it
+// is published.
 
 import assert from "node:assert/strict";
 import test from "node:test";

@@ -11,8 +11,8 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// What servers agree on that say this of themselves, each with its place: that one of them is coordinator in this
-    /// epoch, and that all others follow it.
+    /// What servers agree on that say this of themselves, each with its place: that one of them is
+    /// coordinator in this epoch, and that all others follow it.
     ///
     /// # Errors
     /// If they do not agree; the error repeats what each of them says.
@@ -39,8 +39,9 @@ impl Agreement {
         }
     }
 
-    /// As [`Agreement::among`], but the coordinator has to be the server with the largest number and, between equal
-    /// ones, the largest id. Until it is, a server that has just started may follow for a moment and then take over.
+    /// As [`Agreement::among`], but the coordinator has to be the server with the largest number
+    /// and, between equal ones, the largest id. Until it is, a server that has just started may
+    /// follow for a moment and then take over.
     ///
     /// # Errors
     /// If they do not agree, or on another one.

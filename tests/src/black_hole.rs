@@ -8,10 +8,11 @@ use tokio::time::timeout;
 
 use crate::ports::free_ports;
 
-/// An address at which connecting neither succeeds nor fails, as behind a firewall that drops packets.
+/// An address at which connecting neither succeeds nor fails, as behind a firewall that drops
+/// packets.
 ///
-/// The listener never accepts, and the little that the system accepts for it is used up, so the system ignores
-/// whoever else comes.
+/// The listener never accepts, and the little that the system accepts for it is used up, so the
+/// system ignores whoever else comes.
 #[derive(Debug)]
 pub struct BlackHole {
     port: u16,

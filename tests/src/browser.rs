@@ -76,8 +76,8 @@ impl Browser {
         &self.client
     }
 
-    /// Closes all tabs and opens a new one, of which nothing is emulated, and forgets what the pages of these origins
-    /// have stored and what was on the console.
+    /// Closes all tabs and opens a new one, of which nothing is emulated, and forgets what the
+    /// pages of these origins have stored and what was on the console.
     ///
     /// # Errors
     /// If the browser does not do it.
@@ -97,7 +97,8 @@ impl Browser {
         Ok(())
     }
 
-    /// What the pages of all tabs have printed on the console, or made the browser print, since this was last asked.
+    /// What the pages of all tabs have printed on the console, or made the browser print, since
+    /// this was last asked.
     ///
     /// # Errors
     /// If the browser does not say.
@@ -116,7 +117,8 @@ impl Browser {
         done.with_context(|| format!("the command {command} to Chromium"))
     }
 
-    /// Has the tab in front believe that the user prefers these, such as `("prefers-color-scheme", "dark")`.
+    /// Has the tab in front believe that the user prefers these, such as `("prefers-color-scheme",
+    /// "dark")`.
     ///
     /// # Errors
     /// If the browser does not know one of them.
@@ -130,7 +132,8 @@ impl Browser {
         Ok(())
     }
 
-    /// Gives the tab in front a screen of this size in CSS pixels, each of `scale` × `scale` real ones.
+    /// Gives the tab in front a screen of this size in CSS pixels, each of `scale` × `scale` real
+    /// ones.
     ///
     /// # Errors
     /// If the browser does not do it.

@@ -37,13 +37,13 @@ pub struct ClusterOptions {
     pub hosts: Vec<Host>,
     /// The directory with the page, if it is to be served.
     pub www: Option<PathBuf>,
-    /// Where the logs go. If not given, a temporary directory, and the ends of the logs are printed when the cluster
-    /// is dropped: `cargo test` shows that for a test that failed, and only then.
+    /// Where the logs go. If not given, a temporary directory, and the ends of the logs are printed
+    /// when the cluster is dropped: `cargo test` shows that for a test that failed, and only then.
     pub logs: Option<PathBuf>,
     /// The secrets with which the servers know each other.
     pub secrets: PeerSecretFiles,
-    /// Gives each server `--allow-origin` with the addresses of all, so that the page of one may ask the others also while
-    /// they do not know that one as a peer.
+    /// Gives each server `--allow-origin` with the addresses of all, so that the page of one may
+    /// ask the others also while they do not know that one as a peer.
     pub allow_own_pages: bool,
     /// Further arguments for every server.
     pub args: Vec<OsString>,
@@ -90,7 +90,8 @@ impl ClusterOptions {
     }
 }
 
-/// Bellwether servers, on 127.0.0.1 unless other hosts are given, each a process of its own. Everything ends when it is dropped.
+/// Bellwether servers, on 127.0.0.1 unless other hosts are given, each a process of its own.
+/// Everything ends when it is dropped.
 #[derive(Debug)]
 pub struct Cluster {
     /// The servers, in order of their ids.
@@ -196,8 +197,8 @@ impl Cluster {
         self.servers.iter().map(Server::url).collect()
     }
 
-    /// Waits until all servers that run name the same coordinator in the same epoch, and it is one of them and says so
-    /// itself. A paused server does not count as running.
+    /// Waits until all servers that run name the same coordinator in the same epoch, and it is one
+    /// of them and says so itself. A paused server does not count as running.
     ///
     /// # Errors
     /// If they do not agree for a long time; the error says what each of them last said.
@@ -208,8 +209,9 @@ impl Cluster {
         .await
     }
 
-    /// As [`Cluster::agreement`], but all servers have to run, and the coordinator has to be the one with the largest
-    /// number. Until it is, a server that has just started may follow for a moment and then take over.
+    /// As [`Cluster::agreement`], but all servers have to run, and the coordinator has to be the
+    /// one with the largest number. Until it is, a server that has just started may follow for a
+    /// moment and then take over.
     ///
     /// # Errors
     /// If a server has ended, with the end of its log, or as for [`Cluster::agreement`].

@@ -15,7 +15,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::wait::PATIENCE;
 
-/// One WebSocket connection to one server, a frame at a time: for what the client library, rightly, would not do.
+/// One WebSocket connection to one server, a frame at a time: for what the client library, rightly,
+/// would not do.
 #[derive(Debug)]
 pub struct Connection {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -110,7 +111,8 @@ impl Connection {
         }
     }
 
-    /// Reads until the server closes the connection, and gives the close code and the frames that came before it.
+    /// Reads until the server closes the connection, and gives the close code and the frames that
+    /// came before it.
     ///
     /// # Errors
     /// If the connection ends without a close code, or does not end.

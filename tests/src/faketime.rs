@@ -7,8 +7,8 @@ const PLACES: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 
-/// libfaketime, which a program can be preloaded with to have a wall clock of its own; if there is one that can be
-/// loaded.
+/// libfaketime, which a program can be preloaded with to have a wall clock of its own; if there is
+/// one that can be loaded.
 pub fn installed_faketime() -> Option<PathBuf> {
     let places = PLACES.iter().flat_map(|place| {
         let place = Path::new(place);

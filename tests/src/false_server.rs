@@ -23,8 +23,8 @@ pub struct FalseServer {
 type Answer = dyn Fn(&Value) -> Option<String> + Send + Sync;
 
 impl FalseServer {
-    /// Starts it. `answer` is given each frame it is sent and gives the message that answers it, if any; `status` is
-    /// the body that `GET /status` answers.
+    /// Starts it. `answer` is given each frame it is sent and gives the message that answers it, if
+    /// any; `status` is the body that `GET /status` answers.
     ///
     /// # Errors
     /// If there is no free port.

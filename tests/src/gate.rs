@@ -8,9 +8,11 @@ use tokio::task::JoinHandle;
 
 use crate::ports::free_ports;
 
-/// A way from clients to one server that can be shut: then nothing comes through any more, and nobody is told.
+/// A way from clients to one server that can be shut: then nothing comes through any more, and
+/// nobody is told.
 ///
-/// Connections can still be opened, as to a container that is cut off behind Docker's proxy, and none is closed.
+/// Connections can still be opened, as to a container that is cut off behind Docker's proxy, and
+/// none is closed.
 #[derive(Debug)]
 pub struct Gate {
     port: u16,
@@ -61,10 +63,11 @@ impl Drop for Gate {
     }
 }
 
-/// Passes everything on while the gate is open. What is under way when it is shut is lost, and nobody is told before it
-/// is open again.
+/// Passes everything on while the gate is open. What is under way when it is shut is lost, and
+/// nobody is told before it is open again.
 async fn relay(mut client: TcpStream, server: u16, mut open: watch::Receiver<bool>) {
-    // Whoever comes to a shut gate waits. There is nobody to tell of anything that goes wrong from here on.
+    // Whoever comes to a shut gate waits. There is nobody to tell of anything that goes wrong from
+    // here on.
     let _ = open.wait_for(|open| *open).await;
     let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else {
         return;

@@ -51,7 +51,8 @@ impl Journal {
         self.entries().failed.clone()
     }
 
-    /// Waits until each of these clients has had so many commands executed since then, in this epoch or a later one.
+    /// Waits until each of these clients has had so many commands executed since then, in this
+    /// epoch or a later one.
     ///
     /// # Errors
     /// If they have not for a long time; the error says how far they have come.
@@ -91,19 +92,21 @@ impl Journal {
         Some(first.saturating_duration_since(since))
     }
 
-    /// The longest time without an executed command, from the last one before `since` (from `since` itself if there is
-    /// none) to the last of all.
+    /// The longest time without an executed command, from the last one before `since` (from `since`
+    /// itself if there is none) to the last of all.
     pub fn longest_pause(&self, since: Instant) -> Duration {
         longest(self.pauses(since).map(|(_, pause)| pause))
     }
 
-    /// As [`longest_pause`](Self::longest_pause), of the pauses that began before `until`, however long they lasted.
+    /// As [`longest_pause`](Self::longest_pause), of the pauses that began before `until`, however
+    /// long they lasted.
     pub fn longest_pause_begun_before(&self, until: Instant, since: Instant) -> Duration {
         let pauses = self.pauses(since).filter(|(begun, _)| *begun < until);
         longest(pauses.map(|(_, pause)| pause))
     }
 
-    /// As [`longest_pause`](Self::longest_pause), of the pauses between commands that were executed after `since`.
+    /// As [`longest_pause`](Self::longest_pause), of the pauses between commands that were executed
+    /// after `since`.
     pub fn longest_pause_begun_after(&self, since: Instant) -> Duration {
         let pauses = self.pauses(since).filter(|(begun, _)| *begun >= since);
         longest(pauses.map(|(_, pause)| pause))
@@ -145,8 +148,8 @@ mod tests {
         let begun = Instant::now();
         let at = |ms| begun + Duration::from_millis(ms);
         let journal = Journal::default();
-        // The fault is at 150, it is mended at 350: the pause from 100 to 400 is the fault's, that from 400 to 450 the
-        // mending's.
+        // The fault is at 150, it is mended at 350: the pause from 100 to 400 is the fault's, that
+        // from 400 to 450 the mending's.
         for ms in [0, 100, 400, 450, 460] {
             journal.executed(0, at(ms), 1);
         }

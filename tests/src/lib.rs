@@ -1,8 +1,9 @@
-//! A real cluster on one machine: `mongod` and `bellwether-server` as child processes that can be killed, paused
-//! and started again.
+//! A real cluster on one machine: `mongod` and `bellwether-server` as child processes that can be
+//! killed, paused and started again.
 //!
-//! The integration tests in `tests/`, `cargo xtask demo` and `cargo xtask bench` all run on this. It needs a
-//! `mongod`; see [`find_mongod`] for where it looks. Nothing here panics: every error says what to do about it.
+//! The integration tests in `tests/`, `cargo xtask demo` and `cargo xtask bench` all run on this.
+//! It needs a `mongod`; see [`find_mongod`] for where it looks. Nothing here panics: every error
+//! says what to do about it.
 
 mod agreement;
 mod black_hole;

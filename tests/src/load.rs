@@ -140,11 +140,12 @@ impl LoadReport {
             .collect()
     }
 
-    /// Compares what the clients were told with what is in the data: executed means once, not executed means not at
-    /// all, unknown means once or not at all.
+    /// Compares what the clients were told with what is in the data: executed means once, not
+    /// executed means not at all, unknown means once or not at all.
     ///
     /// # Errors
-    /// If one of them was told something else than what is there, or if nothing was executed at all.
+    /// If one of them was told something else than what is there, or if nothing was executed at
+    /// all.
     pub async fn check(&self, client: &Client) -> Result<()> {
         ensure!(
             self.executed() > 0,

@@ -13,7 +13,8 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) {
     line("");
 }
 
-/// Prints a line of the result. A reader that is gone is no reason to stop: there is nobody to tell.
+/// Prints a line of the result. A reader that is gone is no reason to stop: there is nobody to
+/// tell.
 pub fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }

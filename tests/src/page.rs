@@ -26,7 +26,8 @@ pub struct Shown {
     pub hint: String,
     /// The command's id; empty if it has none yet.
     pub id: String,
-    /// Which of the buttons for an outcome that is unknown can be seen: `check`, `send-same`, `send-new`.
+    /// Which of the buttons for an outcome that is unknown can be seen: `check`, `send-same`,
+    /// `send-new`.
     pub again: Vec<String>,
     /// One for each server.
     pub rows: Vec<Row>,
@@ -93,7 +94,8 @@ const WATCH: &str = r##"
     });
 "##;
 
-/// Whether the client is loaded and the list of servers stands, so that nothing of it changes by itself any more.
+/// Whether the client is loaded and the list of servers stands, so that nothing of it changes by
+/// itself any more.
 const READY: &str = r##"
     const isSeen = (selector) => document.querySelector(selector)?.checkVisibility() ?? false;
     return isSeen("#cluster [data-server]") || isSeen("#usual-servers");

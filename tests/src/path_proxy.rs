@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 /// The longest head of a request that is read, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// A reverse proxy that puts a server under a path of its own, as gateways do: `/s1/status` is the server's `/status`. It
-/// answers everything else with 404. It ends when it is dropped.
+/// A reverse proxy that puts a server under a path of its own, as gateways do: `/s1/status` is the
+/// server's `/status`. It answers everything else with 404. It ends when it is dropped.
 #[derive(Debug)]
 pub struct PathProxy {
     port: u16,
@@ -18,7 +18,8 @@ pub struct PathProxy {
 }
 
 impl PathProxy {
-    /// Starts it on a free port of 127.0.0.1. `path` begins with a slash and ends without one; `port` is the server's.
+    /// Starts it on a free port of 127.0.0.1. `path` begins with a slash and ends without one;
+    /// `port` is the server's.
     ///
     /// # Errors
     /// If there is no free port.

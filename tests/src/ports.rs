@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Result, bail};
 
-/// Below the range systems take the ports of outgoing connections from (32768 and up on Linux). A port out of that
-/// range could be taken by some client's connection while its server is down, and a client that keeps dialling it
-/// could even connect to itself.
+/// Below the range systems take the ports of outgoing connections from (32768 and up on Linux). A
+/// port out of that range could be taken by some client's connection while its server is down, and
+/// a client that keeps dialling it could even connect to itself.
 const FIRST: u16 = 10_000;
 const LAST: u16 = 32_000;
 
-/// `count` ports of 127.0.0.1 nobody listens on. A process is never given the same port twice, until it has been
-/// given all of them.
+/// `count` ports of 127.0.0.1 nobody listens on. A process is never given the same port twice,
+/// until it has been given all of them.
 ///
 /// # Errors
 /// If there are not that many.

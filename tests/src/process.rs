@@ -17,8 +17,8 @@ use crate::wait::{Hopeless, wait_until};
 pub struct Recipe {
     /// What messages call it.
     pub name: String,
-    /// A command that does something before it executes the program in its own place, such as `nsenter --net=FILE`;
-    /// empty where there is nothing to be done.
+    /// A command that does something before it executes the program in its own place, such as
+    /// `nsenter --net=FILE`; empty where there is nothing to be done.
     pub launcher: Vec<OsString>,
     /// The program.
     pub program: PathBuf,
@@ -28,9 +28,9 @@ pub struct Recipe {
     pub log: PathBuf,
 }
 
-/// A child process. It has a process group of its own, so that Ctrl-C in the terminal does not reach it, and it is
-/// killed when this value is dropped, or, where `setpriv` of util-linux is installed, when this program dies
-/// in whatever way.
+/// A child process. It has a process group of its own, so that Ctrl-C in the terminal does not
+/// reach it, and it is killed when this value is dropped, or, where `setpriv` of util-linux is
+/// installed, when this program dies in whatever way.
 #[derive(Debug)]
 pub struct Process {
     recipe: Recipe,
@@ -225,8 +225,8 @@ fn parent_death_is_noticed() -> bool {
     })
 }
 
-/// Spawns from a thread that lasts as long as this program: the "parent" whose death a child is killed by is the
-/// thread that spawned it, and a runtime's or test's threads come and go.
+/// Spawns from a thread that lasts as long as this program: the "parent" whose death a child is
+/// killed by is the thread that spawned it, and a runtime's or test's threads come and go.
 fn spawn_from_lasting_thread(command: Command) -> io::Result<Child> {
     type Job = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();

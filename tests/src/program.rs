@@ -14,7 +14,8 @@ pub fn provisioned_mongod() -> Result<PathBuf> {
     Ok(target_dir()?.join("provisioned").join("mongod"))
 }
 
-/// The `mongod` to use, if there is one: `BELLWETHER_MONGOD` if set, else the one on `PATH`, else the provisioned one.
+/// The `mongod` to use, if there is one: `BELLWETHER_MONGOD` if set, else the one on `PATH`, else
+/// the provisioned one.
 ///
 /// # Errors
 /// If `BELLWETHER_MONGOD` is set and names no file.
@@ -57,7 +58,8 @@ pub fn page_dir() -> Result<PathBuf> {
     Ok(www)
 }
 
-/// The `bellwether-server` program: in the directory `BELLWETHER_PROGRAMS` if that is set, else built first.
+/// The `bellwether-server` program: in the directory `BELLWETHER_PROGRAMS` if that is set, else
+/// built first.
 ///
 /// # Errors
 /// If it does not build.
@@ -87,8 +89,9 @@ pub async fn server_example(name: &str) -> Result<PathBuf> {
     Ok(example)
 }
 
-/// The directory with the project's own programs: `BELLWETHER_PROGRAMS` if set; else the one of the profile this
-/// program was built with, where they are built first, so that a plain `cargo test` never runs old ones.
+/// The directory with the project's own programs: `BELLWETHER_PROGRAMS` if set; else the one of the
+/// profile this program was built with, where they are built first, so that a plain `cargo test`
+/// never runs old ones.
 async fn programs() -> Result<&'static Path> {
     static PROGRAMS: OnceCell<PathBuf> = OnceCell::const_new();
     let build = async || {

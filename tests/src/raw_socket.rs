@@ -117,7 +117,8 @@ impl RawFrame {
     }
 }
 
-/// A TCP connection to a server's port for clients, and nothing in between that would mend what is sent.
+/// A TCP connection to a server's port for clients, and nothing in between that would mend what is
+/// sent.
 #[derive(Debug)]
 pub struct RawSocket {
     stream: TcpStream,

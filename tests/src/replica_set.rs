@@ -38,8 +38,8 @@ pub struct ReplicaSetOptions {
     pub args: Vec<OsString>,
     /// Whether `failCommand` and other test commands are available.
     pub test_commands: bool,
-    /// Whether the members keep MongoDB's own timing, such as 10 s until they find their primary gone, instead of one
-    /// that is short for tests.
+    /// Whether the members keep MongoDB's own timing, such as 10 s until they find their primary
+    /// gone, instead of one that is short for tests.
     pub default_timing: bool,
 }
 
@@ -58,9 +58,11 @@ impl Default for ReplicaSetOptions {
     }
 }
 
-/// A MongoDB replica set, on 127.0.0.1 unless other hosts are given, each member a process of its own. Everything ends when it is dropped.
+/// A MongoDB replica set, on 127.0.0.1 unless other hosts are given, each member a process of its
+/// own. Everything ends when it is dropped.
 ///
-/// Only so many exist at a time in one program as the machine has room for; starting another one waits.
+/// Only so many exist at a time in one program as the machine has room for; starting another one
+/// waits.
 #[derive(Debug)]
 pub struct ReplicaSet {
     // Dropped in this order: the processes have to be gone before their data is removed.
@@ -85,7 +87,8 @@ pub struct Member {
 }
 
 impl ReplicaSet {
-    /// Starts a set with this many members, with free ports and temporary data, and waits for its primary.
+    /// Starts a set with this many members, with free ports and temporary data, and waits for its
+    /// primary.
     ///
     /// # Errors
     /// If there is no `mongod`, or it does not come up; the error says why.
@@ -192,7 +195,8 @@ impl ReplicaSet {
         .await
     }
 
-    /// Has the primary step down in favour of another member, and gives the index of the one that stepped down.
+    /// Has the primary step down in favour of another member, and gives the index of the one that
+    /// stepped down.
     ///
     /// # Errors
     /// If there is no primary, or it cannot step down.
@@ -216,7 +220,8 @@ impl ReplicaSet {
             .zip(&self.members)
             .map(|(id, member)| doc! { "_id": id, "host": member.host_and_port() })
             .collect();
-        // By default a set takes 10 s to notice that its primary is gone, and as long for its first election.
+        // By default a set takes 10 s to notice that its primary is gone, and as long for its first
+        // election.
         let settings = if default_timing {
             doc! {}
         } else {
@@ -232,7 +237,8 @@ impl ReplicaSet {
             if let Some(primary) = self.primary().await {
                 return Ok(primary);
             }
-            // Refused until the member has read its configuration; then it need not wait for the timeout.
+            // Refused until the member has read its configuration; then it need not wait for the
+            // timeout.
             first.admin(doc! { "replSetStepUp": 1 }).await?;
             bail!("it stands for election")
         })
@@ -266,7 +272,8 @@ impl Member {
             "--dbpath".into(),
             data.into(),
         ]);
-        // A member for a few minutes on a shared machine: little memory, and no journal files of 100 MB in advance.
+        // A member for a few minutes on a shared machine: little memory, and no journal files of
+        // 100 MB in advance.
         args.extend(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"].map(Into::into));
         args.extend(["--wiredTigerEngineConfigString", "log=(prealloc=false)"].map(Into::into));
         args.extend(["--setParameter", "diagnosticDataCollectionEnabled=false"].map(Into::into));
@@ -320,8 +327,8 @@ impl Member {
     }
 }
 
-/// Waits until there is room for one more set: one for every two cores. `cargo test` starts as many tests at once as
-/// there are cores, and servers that get no processor time find each other dead.
+/// Waits until there is room for one more set: one for every two cores. `cargo test` starts as many
+/// tests at once as there are cores, and servers that get no processor time find each other dead.
 async fn turn() -> Result<SemaphorePermit<'static>> {
     static TURNS: OnceLock<Semaphore> = OnceLock::new();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -333,7 +340,8 @@ fn says(hello: &Document, role: &str) -> bool {
     hello.get_bool(role).unwrap_or(false)
 }
 
-/// Settings with which a driver notices quickly that a member went or came; its defaults take 10 to 30 s.
+/// Settings with which a driver notices quickly that a member went or came; its defaults take 10 to
+/// 30 s.
 fn client_options(members: impl IntoIterator<Item = SocketAddrV4>) -> ClientOptions {
     let members = members.into_iter().map(|address| ServerAddress::Tcp {
         host: address.ip().to_string(),

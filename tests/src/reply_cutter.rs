@@ -15,9 +15,9 @@ use tokio_tungstenite::{accept_hdr_async, connect_async};
 use crate::connection::request;
 use crate::ports::free_ports;
 
-/// Stands between clients and one server and relays every message, but loses replies: where a `result` frame would be
-/// passed on, both connections are cut. It does so for the first one only, or for all until it is
-/// [mended](Self::mend); after that everything is relayed in full.
+/// Stands between clients and one server and relays every message, but loses replies: where a
+/// `result` frame would be passed on, both connections are cut. It does so for the first one only,
+/// or for all until it is [mended](Self::mend); after that everything is relayed in full.
 #[derive(Debug)]
 pub struct ReplyCutter {
     port: u16,
@@ -65,7 +65,8 @@ impl ReplyCutter {
                 while let Ok((client, _)) = listener.accept().await {
                     let (upstream, state) = (upstream.clone(), Arc::clone(&state));
                     tokio::spawn(async move {
-                        // A relay that fails closes both its connections, which is all anybody can be told.
+                        // A relay that fails closes both its connections, which is all anybody can
+                        // be told.
                         let _ = relay(client, &upstream, &state).await;
                     });
                 }

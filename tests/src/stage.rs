@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 
-/// What the cases of a test program share: it is started with the first case, and they are played on it one after the
-/// other. A case is a function, or a value of another type `C`, such as a row of a table.
+/// What the cases of a test program share: it is started with the first case, and they are played
+/// on it one after the other. A case is a function, or a value of another type `C`, such as a row
+/// of a table.
 pub trait Stage<C = Case<Self>>: Sized + Send + 'static {
     /// Starts everything.
     fn start() -> impl Future<Output = Result<Self>>;
@@ -23,8 +24,8 @@ pub trait Stage<C = Case<Self>>: Sized + Send + 'static {
 /// One case: what is done, and what must be seen.
 pub type Case<S> = for<'a> fn(&'a mut S) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
-/// A list of [`Case`]s for [`play`], each with its name, from the names of modules and of functions in them:
-/// `cases! { rows: first_case second_case; history: third_case; }`.
+/// A list of [`Case`]s for [`play`], each with its name, from the names of modules and of functions
+/// in them: `cases! { rows: first_case second_case; history: third_case; }`.
 #[macro_export]
 macro_rules! cases {
     ($($subject:ident: $($case:ident)+;)+) => {
@@ -35,8 +36,8 @@ macro_rules! cases {
     };
 }
 
-/// Plays those of the cases that the program's arguments name, in their order, as `cargo test` expects it of a test
-/// program.
+/// Plays those of the cases that the program's arguments name, in their order, as `cargo test`
+/// expects it of a test program.
 ///
 /// # Errors
 /// If the stage does not end in order.

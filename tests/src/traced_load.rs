@@ -27,11 +27,12 @@ const KEYS_IN_A_DOCUMENT: usize = 200;
 /// How many repeats are sent before the first answer is awaited.
 const REPEATS_AT_ONCE: usize = 32;
 
-/// Several clients that insert, update, and do both in one list, in turn, each command a one-shot of its own.
+/// Several clients that insert, update, and do both in one list, in turn, each command a one-shot
+/// of its own.
 ///
-/// Every command leaves a key of its own in the data each time it is executed, and a list leaves it twice: an insert has
-/// no `_id`, and an update counts and appends. And every command is remembered with the phases it fell into, see
-/// [`next_phase`](Self::next_phase).
+/// Every command leaves a key of its own in the data each time it is executed, and a list leaves it
+/// twice: an insert has no `_id`, and an update counts and appends. And every command is remembered
+/// with the phases it fell into, see [`next_phase`](Self::next_phase).
 #[derive(Debug)]
 pub struct TracedLoad {
     name: String,
@@ -79,7 +80,8 @@ pub struct Tally {
 }
 
 impl TracedLoad {
-    /// Starts clients that all have this list of servers, in a database without the traces of another load.
+    /// Starts clients that all have this list of servers, in a database without the traces of
+    /// another load.
     ///
     /// # Errors
     /// If an address is none.
@@ -87,10 +89,11 @@ impl TracedLoad {
         Self::start_as("", &vec![servers.to_vec(); clients], &Journal::default())
     }
 
-    /// Starts a client for each list of servers. Each notes its commands in the journal, under its place.
+    /// Starts a client for each list of servers. Each notes its commands in the journal, under its
+    /// place.
     ///
-    /// The keys of a load begin with its name. So several loads can leave their traces in one database, one after the
-    /// other, as long as no name is the beginning of another one.
+    /// The keys of a load begin with its name. So several loads can leave their traces in one
+    /// database, one after the other, as long as no name is the beginning of another one.
     ///
     /// # Errors
     /// If an address is none.
@@ -171,7 +174,8 @@ impl Sender {
         Ok(sent)
     }
 
-    /// Its command with this number: the key, the command, and how often the key is in the data after one execution.
+    /// Its command with this number: the key, the command, and how often the key is in the data
+    /// after one execution.
     fn command(&self, n: usize) -> (String, String, usize) {
         let Self { load, place, .. } = self;
         let key = format!("{load}{place}-{n:06}");
@@ -234,9 +238,9 @@ impl TracedReport {
         tally(self.sent.iter(), effects)
     }
 
-    /// Fails if somebody was told something else than what is in the data: executed means once, not executed means
-    /// not at all, unknown means once or not at all. And each client's updates took place in the order in which it
-    /// sent them.
+    /// Fails if somebody was told something else than what is in the data: executed means once, not
+    /// executed means not at all, unknown means once or not at all. And each client's updates took
+    /// place in the order in which it sent them.
     ///
     /// # Errors
     /// If so; the error names the first such command.
@@ -267,7 +271,8 @@ impl TracedReport {
         Ok(())
     }
 
-    /// Fails if a command has not had its effects once, now that every one of them was [repeated](Self::repeat_all).
+    /// Fails if a command has not had its effects once, now that every one of them was
+    /// [repeated](Self::repeat_all).
     ///
     /// # Errors
     /// If so; the error names the first such command.
@@ -285,8 +290,9 @@ impl TracedReport {
         Ok(())
     }
 
-    /// Sends every command again, with its id, to this server, which has to be the coordinator. What was told
-    /// executed has to be answered in the same words, as a repeat; what was not is executed now, at the latest.
+    /// Sends every command again, with its id, to this server, which has to be the coordinator.
+    /// What was told executed has to be answered in the same words, as a repeat; what was not is
+    /// executed now, at the latest.
     ///
     /// # Errors
     /// If one is answered otherwise.

@@ -4,8 +4,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
 
-/// How long anything here is waited for before it counts as failed. Generous on purpose: nothing asserts how fast
-/// something is, only that it happens.
+/// How long anything here is waited for before it counts as failed. Generous on purpose: nothing
+/// asserts how fast something is, only that it happens.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(20);

@@ -1,4 +1,5 @@
-//! What no well-behaved client sends. Each gets a clear answer, and the server goes on serving the next client.
+//! What no well-behaved client sends. Each gets a clear answer, and the server goes on serving the
+//! next client.
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{CloseCode, ErrorCode, MAX_MESSAGE_BYTES, Outcome, ServerFrame};
@@ -237,7 +238,8 @@ async fn greeted(server: &Server) -> Result<Connection> {
     Ok(Connection::greeted(&server.url()).await?.0)
 }
 
-/// Sends a message and expects the connection to be closed with this code, after an error frame if one is named.
+/// Sends a message and expects the connection to be closed with this code, after an error frame if
+/// one is named.
 async fn expect_close(
     mut connection: Connection,
     message: Message,

@@ -97,7 +97,8 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/mongodb")
 }
 
-/// The directory of the secrets. Its files belong to whoever runs the test, since only root may give them away.
+/// The directory of the secrets. Its files belong to whoever runs the test, since only root may
+/// give them away.
 struct Secrets {
     dir: PathBuf,
     path: String,

@@ -1,4 +1,5 @@
-//! A coordinator that stands still for longer than the timeout and then goes on as if nothing had happened.
+//! A coordinator that stands still for longer than the timeout and then goes on as if nothing had
+//! happened.
 
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ async fn it_commits_nothing_under_its_old_epoch() -> Result<()> {
 
         let committed = committed_up_to(set.client(), before.epoch).await?;
         cluster.servers[old].process.resume()?;
-        // It may answer that it is no coordinator, or execute it after it was elected again, but not as if nothing had
-        // happened.
+        // It may answer that it is no coordinator, or execute it after it was elected again, but
+        // not as if nothing had happened.
         if let ServerFrame::Result(result) = connection.receive().await? {
             assert!(
                 result.epoch > before.epoch,

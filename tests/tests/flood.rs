@@ -1,12 +1,13 @@
-//! Floods of every kind, small: good clients are served meanwhile, and the server lets go of everything afterwards.
+//! Floods of every kind, small: good clients are served meanwhile, and the server lets go of
+//! everything afterwards.
 
 use std::process::Stdio;
 
 use anyhow::{Result, ensure};
 use tokio::process::Command;
 
-/// `cargo xtask bench flood` fails if the server has another file open afterwards, or a good client's command was not
-/// executed during an attack.
+/// `cargo xtask bench flood` fails if the server has another file open afterwards, or a good
+/// client's command was not executed during an attack.
 #[tokio::test]
 async fn good_clients_are_served_and_nothing_is_left_open() -> Result<()> {
     let output = Command::new(env!("CARGO_BIN_EXE_bellwether-bench"))

@@ -1,5 +1,5 @@
-//! Web pages that a server does not let in: they are told why, learn nothing else and hold nothing, and the log names
-//! their origin.
+//! Web pages that a server does not let in: they are told why, learn nothing else and hold nothing,
+//! and the log names their origin.
 
 use std::net::Ipv4Addr;
 
@@ -182,7 +182,8 @@ async fn a_browser_reads_nothing_under_a_name_that_was_led_here() -> Result<()> 
             "{path}: {answer}"
         );
     }
-    // Load balancers, people with curl, and browsers that were led here by a link or use a name that is known.
+    // Load balancers, people with curl, and browsers that were led here by a link or use a name
+    // that is known.
     for headers in [
         "Host: evil.example",
         "Host: evil.example\r\nUser-Agent: curl/8.0\r\nAccept: */*",

@@ -1,7 +1,8 @@
 //! `kill -9` of the coordinator at every step of a transaction, while clients write.
 //!
-//! MongoDB holds a command of the transaction at the step; then the coordinator is killed, so what the kill cuts does
-//! not depend on luck. `BELLWETHER_KILLS` says how many kills; 25 if it is not set.
+//! MongoDB holds a command of the transaction at the step; then the coordinator is killed, so what
+//! the kill cuts does not depend on luck. `BELLWETHER_KILLS` says how many kills; 25 if it is not
+//! set.
 
 use std::env;
 use std::time::Duration;
@@ -25,7 +26,8 @@ struct Step {
     name: &'static str,
     fail_point: &'static str,
     data: Document,
-    /// Whether commands that fail are sent as well, which makes the coordinator look before it writes.
+    /// Whether commands that fail are sent as well, which makes the coordinator look before it
+    /// writes.
     with_failing: bool,
     /// Whether every kill at this step leaves a command that is committed and not answered.
     committed: bool,
@@ -164,8 +166,8 @@ async fn nothing_is_lost_and_nothing_doubled() -> Result<()> {
     Ok(())
 }
 
-/// Kills the coordinator at this step, sees a command executed by the others, and starts it again. Gives the phase of
-/// the load that the kill ended.
+/// Kills the coordinator at this step, sees a command executed by the others, and starts it again.
+/// Gives the phase of the load that the kill ended.
 async fn kill_at(
     step: &Step,
     still_open: bool,

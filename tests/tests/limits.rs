@@ -152,7 +152,8 @@ async fn watchers_are_answered(port: u16) -> Result<()> {
     Ok(())
 }
 
-/// All that is answered to a handshake until the connection ends, or the head of it if it is accepted.
+/// All that is answered to a handshake until the connection ends, or the head of it if it is
+/// accepted.
 async fn upgrade(port: u16, from: Ipv4Addr) -> Result<String> {
     let mut socket = RawSocket::connect_from(from, port).await?;
     socket.send(handshake(port).as_bytes()).await?;

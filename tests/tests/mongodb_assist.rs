@@ -1,4 +1,5 @@
-//! A MongoDB primary that is killed is replaced at the coordinator's request, not by MongoDB's own timeout.
+//! A MongoDB primary that is killed is replaced at the coordinator's request, not by MongoDB's own
+//! timeout.
 
 use std::fs;
 use std::time::Duration;

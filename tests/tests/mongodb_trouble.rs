@@ -1,5 +1,5 @@
-//! Trouble between a server and MongoDB that somebody has to act on: each is named in the log, by `/readyz`, by `/status` and to
-//! the client, with what to do.
+//! Trouble between a server and MongoDB that somebody has to act on: each is named in the log, by
+//! `/readyz`, by `/status` and to the client, with what to do.
 
 use std::fs;
 use std::net::SocketAddrV4;
@@ -141,7 +141,8 @@ async fn a_user_that_mongodb_refuses() -> Result<()> {
         ("", vec!["requires a user", "user:password@host"]),
         (
             "reader:right-one@",
-            // The claim of an epoch is refused, or the server has looked before: either names the database.
+            // The claim of an epoch is refused, or the server has looked before: either names the
+            // database.
             vec!["lacks a privilege", "app_bellwether", "readWrite"],
         ),
         (
@@ -162,7 +163,8 @@ async fn a_user_that_mongodb_refuses() -> Result<()> {
         );
     }
 
-    // One that may not write has its commands refused by MongoDB, and is told nothing of the server's own conversation.
+    // One that may not write has its commands refused by MongoDB, and is told nothing of the
+    // server's own conversation.
     let cluster = one_server(&uri("half:right-one@")).await?;
     let error = wait_until("a refusal of MongoDB's own", async || {
         let error = refused(&cluster).await?;

@@ -116,7 +116,8 @@ async fn commands_resume_when_mongodb_comes_back() -> Result<()> {
     Ok(())
 }
 
-/// What became of the commit is in MongoDB, where the next coordinator finds it. It must not be kept waiting meanwhile.
+/// What became of the commit is in MongoDB, where the next coordinator finds it. It must not be
+/// kept waiting meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_to_end_leaves_a_commit_in_doubt_to_others() -> Result<()> {
     let mut set = ReplicaSet::start(3).await?;

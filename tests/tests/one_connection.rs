@@ -1,5 +1,5 @@
-//! Several commands on one connection: a fault in one frame concerns one command, and a connection that the server ends has its
-//! commands answered first.
+//! Several commands on one connection: a fault in one frame concerns one command, and a connection
+//! that the server ends has its commands answered first.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,6 @@
-//! A web page, in the browser of somebody who runs servers on this machine, cannot become a peer, learn the cluster's
-//! names or write to the database, whether the servers have a peer secret or not.
+//! A web page, in the browser of somebody who runs servers on this machine, cannot become a peer,
+//! learn the cluster's names or write to the database, whether the servers have a peer secret or
+//! not.
 
 use std::fs;
 
@@ -94,7 +95,8 @@ async fn a_browser_is_refused(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// No name is in the answers to requests that a page can send without an `Origin`, and to hellos of any program.
+/// No name is in the answers to requests that a page can send without an `Origin`, and to hellos of
+/// any program.
 async fn no_answer_names_anybody(server: &Server) -> Result<()> {
     for request in [
         "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Mode: no-cors\r\n\r\n",
@@ -142,7 +144,8 @@ async fn no_answer_names_anybody(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// Without a secret, a program of this machine that knows every name is taken for a peer. That opens the server to no page.
+/// Without a secret, a program of this machine that knows every name is taken for a peer. That
+/// opens the server to no page.
 async fn a_peer_without_proof_opens_nothing(server: &Server) -> Result<()> {
     let with_url =
         |url: &str| json!({ "cluster": NAME, "from": PEER, "to": "s1", "client_url": url }).to_string();

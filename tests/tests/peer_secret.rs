@@ -1,4 +1,5 @@
-//! Who has the peer secret is a server of the cluster, and nobody else; and the logs say who was turned away and why.
+//! Who has the peer secret is a server of the cluster, and nobody else; and the logs say who was
+//! turned away and why.
 
 use std::ffi::OsString;
 use std::fs;
@@ -77,8 +78,9 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
     fs::write(&old, OLD)?;
     fs::write(&new, NEW)?;
 
-    // The reasons are those in the logs of the cluster, and in that of who is kept out. Who has proven that it has the
-    // secret is told the same; anybody else no names, so beside what it is told it says itself what it has tried.
+    // The reasons are those in the logs of the cluster, and in that of who is kept out. Who has
+    // proven that it has the secret is told the same; anybody else no names, so beside what it is
+    // told it says itself what it has tried.
     let elsewhere = || ["--cluster".into(), "elsewhere".into()];
     let other_cluster = r#"s3 belongs to cluster "elsewhere" and s1 to "bellwether""#;
     let tried = r#"this server is s3 of cluster "bellwether", and wanted to reach s1"#;

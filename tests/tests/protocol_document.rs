@@ -25,7 +25,8 @@ fn every_example_parses() -> Result<()> {
             ["json", "status"] => {
                 serde_json::from_str::<Status>(&text).with_context(at)?;
             }
-            // Those are executed by `protocol_examples.rs`, and a frame that is an error need not be one.
+            // Those are executed by `protocol_examples.rs`, and a frame that is an error need not
+            // be one.
             ["json", "command" | "reply" | "error-example", ..] => {}
             ["json", ..] => ensure!(
                 false,

@@ -1,11 +1,13 @@
 //! Every worked example in `docs/protocol.md` is executed and answers what the document says.
 //!
 //! From top to bottom, on one database that is empty at first:
-//! - a block `json command`, followed by one `json reply`: the command, and MongoDB's reply to it, to the letter;
-//! - blocks `json error-example`, client's frames, followed by one `json server`: the answer to the last of them, in
-//!   everything that is not text for people. The frames before it succeed. Those with the word `follower` are sent to a
-//!   server that is not the coordinator. An id is exchanged for a new one, the same
-//!   wherever it stands, unless the answer is that it has expired. `…` in an answer stands for any text, an `epoch` for any.
+//! - a block `json command`, followed by one `json reply`: the command, and MongoDB's reply to it,
+//!   to the letter;
+//! - blocks `json error-example`, client's frames, followed by one `json server`: the answer to the
+//!   last of them, in everything that is not text for people. The frames before it succeed. Those
+//!   with the word `follower` are sent to a server that is not the coordinator. An id is exchanged
+//!   for a new one, the same wherever it stands, unless the answer is that it has expired. `…` in
+//!   an answer stands for any text, an `epoch` for any.
 
 use std::collections::HashMap;
 use std::fs;
@@ -230,7 +232,8 @@ fn leave_out(said: &Value, is: &mut Value) {
     }
 }
 
-/// A frame in which every text for people and every address is the same, and the ids are those sent.
+/// A frame in which every text for people and every address is the same, and the ids are those
+/// sent.
 fn without_text(frame: Value, ids: &HashMap<String, String>) -> Value {
     let Value::Object(mut fields) = frame else {
         return frame;

@@ -78,8 +78,9 @@ async fn a_successor_repeats_every_reply_word_for_word() -> Result<()> {
     Ok(())
 }
 
-/// The question for an outcome and the command it is about pass each other: the command waits when the question's moment
-/// has come, and is executed before the question is answered. It must not be said that it was not executed.
+/// The question for an outcome and the command it is about pass each other: the command waits when
+/// the question's moment has come, and is executed before the question is answered. It must not be
+/// said that it was not executed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_here_is_not_denied() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -126,8 +127,8 @@ struct Tries {
     answers: Vec<(usize, Answer)>,
 }
 
-/// Two coordinators take over from each other, over and over, and both are sent every command, one of them not knowing
-/// yet that it is fenced.
+/// Two coordinators take over from each other, over and over, and both are sent every command, one
+/// of them not knowing yet that it is fenced.
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicates_at_two_coordinators_have_one_effect() -> Result<()> {
     const ROUNDS: usize = 12;
@@ -197,7 +198,8 @@ async fn duplicates_at_two_servers_have_one_effect() -> Result<()> {
         let commands: Vec<(CommandId, String)> = (0..COMMANDS)
             .map(|n| (mint(hello.server_time_ms), append(&format!("{round}-{n}"), n)))
             .collect();
-        // Half of them are at work, or waiting for their turn, when it stops; it finds the others when it goes on.
+        // Half of them are at work, or waiting for their turn, when it stops; it finds the others
+        // when it goes on.
         let (at_work, waiting) = commands.split_at(COMMANDS / 2);
         send_frames(&mut to_old, at_work).await?;
         cluster.servers[old].process.pause()?;

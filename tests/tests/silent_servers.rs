@@ -1,5 +1,5 @@
-//! Servers that stand still with all their connections open. A client that has one of them on its list, or its
-//! command there, goes to another, and the command is executed once.
+//! Servers that stand still with all their connections open. A client that has one of them on its
+//! list, or its command there, goes to another, and the command is executed once.
 
 use std::time::Duration;
 
@@ -84,7 +84,8 @@ async fn a_command_that_takes_most_of_the_time_succeeds_at_the_first_try() -> Re
     let shot = shot.deadline(Duration::from_secs(12));
     let attempt = tokio::spawn(async move { shot.execute(&command, |_| {}).await });
     held.entered().await?;
-    // More than a third of the time, and long enough for three greetings that ask whether the server is alive.
+    // More than a third of the time, and long enough for three greetings that ask whether the
+    // server is alive.
     sleep(Duration::from_secs(6)).await;
     held.off().await?;
 

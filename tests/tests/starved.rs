@@ -91,7 +91,8 @@ async fn a_server_without_a_free_thread_stays_coordinator() -> Result<()> {
     let mut seen: Vec<_> = servers.values().map(|server| server.role.clone()).collect();
     seen.iter_mut().for_each(watch::Receiver::mark_unchanged);
     servers.values().for_each(Embedded::keep_busy);
-    // The servers' own threads are asleep for that long; nothing is expected to happen at any point of it.
+    // The servers' own threads are asleep for that long; nothing is expected to happen at any point
+    // of it.
     tokio::time::sleep(BUSY).await;
     for (role, expected) in seen.iter().zip(&agreed) {
         ensure!(

@@ -8,7 +8,8 @@ use xtask_step::ELECTION;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One table only: latency, concurrency, reads, takeover, mongodb-failover, memory, flood, neighbours, page, or plot
+    /// One table only: latency, concurrency, reads, takeover, mongodb-failover, memory, flood,
+    /// neighbours, page, or plot
     table: Option<String>,
 
     /// Few and short rounds: to see that everything works, not for figures

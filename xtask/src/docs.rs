@@ -3,7 +3,8 @@ use anyhow::Result;
 use crate::step::{cargo, run as run_step};
 use xtask_step::ELECTION;
 
-/// Builds all documentation, and that of the election crate as its users can see it, whose examples are run too.
+/// Builds all documentation, and that of the election crate as its users can see it, whose examples
+/// are run too.
 pub(crate) async fn run() -> Result<()> {
     document(&["--workspace"]).await?;
     for features in ["--no-default-features", "--all-features"] {

@@ -48,13 +48,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Start a MongoDB replica set and three servers on this machine, with the page, to try everything out
+    /// Start a MongoDB replica set and three servers on this machine, with the page, to try
+    /// everything out
     Demo(demo::Options),
     /// Check and test everything
     Test(test::Options),
     /// Run the suites that depend on MongoDB most on a second version of it
     TestMongodb(test_mongodb::Options),
-    /// Package the election crate as for publishing, and run elections in a project that depends on the package
+    /// Package the election crate as for publishing, and run elections in a project that depends on
+    /// the package
     Package,
     /// Build the election crate without features where there is no operating system
     Targets,
@@ -68,35 +70,43 @@ enum Task {
     Deny,
     /// Check the English of comments, documents and error texts: rules R1 to R10 of CONTRIBUTING.md
     Prose(prose::Options),
-    /// Check the Kubernetes manifests and the Compose files: their schemas, and the options they set
+    /// Check the Kubernetes manifests and the Compose files: their schemas, and the options they
+    /// set
     Deployment,
-    /// Compare the election crate's interface with an earlier one: what breaks a user needs another major version
+    /// Compare the election crate's interface with an earlier one: what breaks a user needs another
+    /// major version
     Semver(semver::Options),
     /// Run the election's pure part under Miri, which notices undefined behaviour
     Miri,
-    /// Explore every order of events in an election, within bounds, and say how many states there are
+    /// Explore every order of events in an election, within bounds, and say how many states there
+    /// are
     Model(model::Options),
     /// Measure Bellwether beside the MongoDB driver: latency, many clients, takeover, memory
     Bench(bench::Options),
     /// Measure the election crate: messages, a quiet second, failover times, throughput
     BenchElection(bench::ElectionOptions),
-    /// Run the election in virtual time under every fault, with as many seeds as you have patience for
+    /// Run the election in virtual time under every fault, with as many seeds as you have patience
+    /// for
     Simulate(simulate::Options),
-    /// Feed every parser of bytes from outside what a fuzzer makes up, and see whether what should hold of it does
+    /// Feed every parser of bytes from outside what a fuzzer makes up, and see whether what should
+    /// hold of it does
     Fuzz(fuzz::Options),
     /// Plant known bugs in a copy of the election, one by one, and expect each to be found
     Planted(planted::Options),
     /// Put a cluster of real processes under faults, and check what its clients were told
     Chaos(chaos::Options),
-    /// Build the browser client into www/pkg, as the npm package it is published as, and show its size
+    /// Build the browser client into www/pkg, as the npm package it is published as, and show its
+    /// size
     Web,
     /// Run the browser client's own tests in a headless Chromium
     BrowserTests(browser_tests::Options),
-    /// Put the cluster of docker/compose.yaml through every fault, in containers; gets Docker and makes the images
+    /// Put the cluster of docker/compose.yaml through every fault, in containers; gets Docker and
+    /// makes the images
     Containers(containers::Options),
     /// Make the pictures of the page that the documentation shows, in docs/images
     Screenshots,
-    /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless browser, packages of npm and of Python
+    /// Get what the other commands need and this machine lacks: mongod, the wasm target, a headless
+    /// browser, packages of npm and of Python
     Provision,
 }
 

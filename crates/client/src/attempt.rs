@@ -1,4 +1,5 @@
-//! The steps of one try at one server: connect, say hello, hand the command over and wait for its answer.
+//! The steps of one try at one server: connect, say hello, hand the command over and wait for its
+//! answer.
 
 use core::pin::pin;
 use core::time::Duration;
@@ -15,8 +16,9 @@ use crate::{Closed, Connection, Lost, OneShot, Platform, TryEnd};
 /// Saying goodbye is a courtesy; nobody waits for it longer than this.
 pub(crate) const GOODBYE: Duration = Duration::from_millis(100);
 
-/// The server gets a tenth of the time less than the client has, and at most this less. Its answer at the end of its time
-/// needs that to arrive: the server ends its transaction, and a way round the world takes a third of a second.
+/// The server gets a tenth of the time less than the client has, and at most this less. Its answer
+/// at the end of its time needs that to arrive: the server ends its transaction, and a way round
+/// the world takes a third of a second.
 pub(crate) const WAY_BACK: Duration = Duration::from_millis(500);
 
 /// Something that takes time.
@@ -35,9 +37,11 @@ pub(crate) enum Action {
     Wait,
     /// Open a connection to the server at this position.
     Connect(usize),
-    /// Open a connection to the server at this position, send it this hello and wait for its answer.
+    /// Open a connection to the server at this position, send it this hello and wait for its
+    /// answer.
     Greet(usize, String),
-    /// Send this message and wait for its answer: that to a command or question with this id, or to a hello.
+    /// Send this message and wait for its answer: that to a command or question with this id, or to
+    /// a hello.
     Ask(String, Option<CommandId>),
     /// Close the connection.
     Part,
@@ -67,8 +71,8 @@ pub enum Reply {
     OutcomeResult(OutcomeResult),
 }
 
-/// Does what there is to do. One function for every task: the futures under way have one type, so they can be
-/// driven together without naming it, and stay `Send` where the platform's are.
+/// Does what there is to do. One function for every task: the futures under way have one type, so
+/// they can be driven together without naming it, and stay `Send` where the platform's are.
 pub(crate) async fn perform<'a, P: Platform>(
     shot: &'a OneShot<P>,
     clock: Clock<'a, P>,
@@ -115,14 +119,16 @@ async fn act<P: Platform>(
     }
 }
 
-/// The time the server is given, so that its answer is here before the client's own `limit` is over.
+/// The time the server is given, so that its answer is here before the client's own `limit` is
+/// over.
 pub(crate) fn deadline_ms(limit: Duration) -> u64 {
     let deadline = limit - (limit / 10).min(WAY_BACK);
     let millis = deadline.as_secs().saturating_mul(1000);
     millis.saturating_add(deadline.subsec_millis().into()).max(1)
 }
 
-/// Says something and waits for the answer: with an id to a command or a question, without one to a hello.
+/// Says something and waits for the answer: with an id to a command or a question, without one to a
+/// hello.
 async fn ask(
     connection: &mut impl Connection,
     message: String,
@@ -141,8 +147,8 @@ async fn ask(
     }
 }
 
-/// What this message says to what was asked, if it says anything. Frames of a later version of the protocol are
-/// to be ignored.
+/// What this message says to what was asked, if it says anything. Frames of a later version of the
+/// protocol are to be ignored.
 fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> {
     let done = match ServerFrame::parse(message) {
         Ok(ServerFrame::HelloOk(hello)) if id.is_none() => Done::Greeted(Box::new(hello)),
@@ -171,8 +177,9 @@ fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> 
     Some(Ok(done))
 }
 
-/// Whether the error is about this command. One without an id is about the connection, and says nothing
-/// about a command that may be executing at this moment, unless it says that the frame was no good.
+/// Whether the error is about this command. One without an id is about the connection, and says
+/// nothing about a command that may be executing at this moment, unless it says that the frame was
+/// no good.
 fn answers(frame: &ErrorFrame, id: Option<CommandId>) -> bool {
     id.is_none()
         || match frame.id {

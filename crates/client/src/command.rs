@@ -6,8 +6,8 @@ use bellwether_protocol::json::{NotJson, decimal, elements, first_field};
 
 /// A command as the user wrote it: the text of one JSON object.
 ///
-/// It is checked to be JSON, but kept as text, so the order of its fields and all digits of its integers
-/// reach the server. Whether it is a command MongoDB knows, the server says.
+/// It is checked to be JSON, but kept as text, so the order of its fields and all digits of its
+/// integers reach the server. Whether it is a command MongoDB knows, the server says.
 #[derive(Clone, Debug)]
 pub struct CommandText(RawJson);
 
@@ -21,8 +21,9 @@ impl CommandText {
         &self.0
     }
 
-    /// Returns `true` if the command only reads, so that it has no effect, however often it is executed: `find`,
-    /// `aggregate`, `count`, `distinct`, `listCollections`, `listIndexes`, and a `transaction` of nothing else.
+    /// Returns `true` if the command only reads, so that it has no effect, however often it is
+    /// executed: `find`, `aggregate`, `count`, `distinct`, `listCollections`, `listIndexes`, and a
+    /// `transaction` of nothing else.
     pub fn only_reads(&self) -> bool {
         match first_field(self.as_str()) {
             Some((name, list)) if name == "transaction" => elements(list).is_some_and(|commands| {

@@ -6,12 +6,14 @@ use crate::{CommandId, ServerUrl, Try};
 
 /// What happens while a command is passed along the list, for whoever watches.
 ///
-/// `server` is always the position on the list, counted from 0, in whatever order the servers are tried.
+/// `server` is always the position on the list, counted from 0, in whatever order the servers are
+/// tried.
 ///
-/// Tries at several servers may be under way at once, one at each, so events of several servers interleave.
-/// Each goes through `Trying`, `Connected`, `Greeted`, `Sent` and `Ended`, of which all but the first and the last
-/// may be missing. Between a `Sent` and its `Ended` no other server is sent the command, but others may be greeted
-/// if the one that has it is silent. A try that is slow to connect may go on while the next pass begins.
+/// Tries at several servers may be under way at once, one at each, so events of several servers
+/// interleave. Each goes through `Trying`, `Connected`, `Greeted`, `Sent` and `Ended`, of which all
+/// but the first and the last may be missing. Between a `Sent` and its `Ended` no other server is
+/// sent the command, but others may be greeted if the one that has it is silent. A try that is slow
+/// to connect may go on while the next pass begins.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

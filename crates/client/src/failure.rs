@@ -24,7 +24,8 @@ pub struct Failure {
     pub tries: Vec<Try>,
     /// The newest try whose outcome is still unknown; it may be older than the one in `tries`.
     pub unsettled: Option<Box<Try>>,
-    /// `true` if the command only reads, so that it has no effect. Its outcome is never `unknown` then.
+    /// `true` if the command only reads, so that it has no effect. Its outcome is never `unknown`
+    /// then.
     pub only_reads: bool,
     /// The coordinator that servers of the list named, if it is not on the list.
     pub unlisted: Option<CoordinatorHint>,
@@ -38,7 +39,8 @@ pub struct Failure {
 pub enum Stop {
     /// The last server's answer is one that every server would give.
     Refused,
-    /// The server that had the command was given all the time there was, and said that this was not enough.
+    /// The server that had the command was given all the time there was, and said that this was not
+    /// enough.
     NeededLonger,
     /// The deadline has passed.
     Deadline,
@@ -97,8 +99,9 @@ impl Failure {
 }
 
 impl Failure {
-    /// Everything that people should read, in lines: the summary, the tries, what to do now. They may hold text of
-    /// servers as it was received, with control characters: escape these for a terminal.
+    /// Everything that people should read, in lines: the summary, the tries, what to do now. They
+    /// may hold text of servers as it was received, with control characters: escape these for a
+    /// terminal.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.summary()];
         // A newer try at the same server has taken its place in the list; this one still matters.

@@ -1,5 +1,6 @@
-//! What holds of every text a client is given. The fuzz targets call it with whatever the fuzzer makes up, and a test with
-//! the corpus: see `fuzz/README.md` in the repository. No part of the interface.
+//! What holds of every text a client is given. The fuzz targets call it with whatever the fuzzer
+//! makes up, and a test with the corpus: see `fuzz/README.md` in the repository. No part of the
+//! interface.
 
 use bellwether_protocol::json::only_object;
 
@@ -60,7 +61,8 @@ pub fn reply(data: &[u8]) {
         "only blanks change"
     );
     assert_eq!(pretty(&read(&laid_out)), laid_out, "it is laid out already");
-    // A reply is a document of several fields, and stays one where a number alone would be read as that.
+    // A reply is a document of several fields, and stays one where a number alone would be read as
+    // that.
     let relaxed = pretty_relaxed(&read(&format!(r#"{{"reply":{json}}}"#)));
     assert_eq!(
         pretty(&read(&relaxed)),

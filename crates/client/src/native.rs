@@ -18,7 +18,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::{Closed, ConnectError, Connection, Platform, ServerUrl};
 
-/// Longest message sent or received. Canonical Extended JSON takes up to about 8 times the bytes of BSON.
+/// Longest message sent or received. Canonical Extended JSON takes up to about 8 times the bytes of
+/// BSON.
 const MAX_MESSAGE_BYTES: usize = 8 * MAX_RESULT_BYTES;
 
 /// The platform of programs that run on tokio. Offers no `Origin`: that is for browsers.
@@ -51,7 +52,8 @@ impl Platform for Native {
         let stream = TcpStream::connect((server.host(), server.port()))
             .await
             .map_err(unreachable)?;
-        // A command is one small message that waits for its answer: Nagle's algorithm could only delay it.
+        // A command is one small message that waits for its answer: Nagle's algorithm could only
+        // delay it.
         stream.set_nodelay(true).map_err(unreachable)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(16 * 1024)
@@ -63,7 +65,8 @@ impl Platform for Native {
             Ok((socket, _)) => Ok(NativeConnection(socket)),
             Err(Error::Http(response)) => Err(refused(response.status())),
             Err(Error::Io(error)) => Err(unreachable(error)),
-            // The server went away in the middle of the handshake, as one that is just stopping does.
+            // The server went away in the middle of the handshake, as one that is just stopping
+            // does.
             Err(error @ Error::Protocol(ProtocolError::HandshakeIncomplete)) => {
                 Err(ConnectError::Unreachable(error.to_string()))
             }
@@ -84,9 +87,10 @@ impl Platform for Native {
     }
 }
 
-/// The meaning of an HTTP answer without an upgrade. Only two are lasting refusals: a server answers 403 to an origin and
-/// 421 to a name that it was not told of. All others change without a hand at the client: a proxy answers 404 or 502 while its
-/// servers start, 429 to too many requests, and 301 until it is told of the path.
+/// The meaning of an HTTP answer without an upgrade. Only two are lasting refusals: a server
+/// answers 403 to an origin and 421 to a name that it was not told of. All others change without a
+/// hand at the client: a proxy answers 404 or 502 while its servers start, 429 to too many
+/// requests, and 301 until it is told of the path.
 fn refused(status: StatusCode) -> ConnectError {
     let detail = format!("it answered HTTP {status}");
     match status {
@@ -133,7 +137,8 @@ impl Connection for NativeConnection {
                     });
                 }
                 Some(Ok(Message::Close(None))) | None => return Err(Closed::default()),
-                // tungstenite answers pings by itself, and binary frames are none of this protocol's.
+                // tungstenite answers pings by itself, and binary frames are none of this
+                // protocol's.
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(Closed::broken(error.to_string())),
             }

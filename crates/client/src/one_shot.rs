@@ -42,7 +42,8 @@ pub struct Executed {
     pub replayed: bool,
     /// The address of the server that answered.
     pub url: ServerUrl,
-    /// The newest try at each server, in the order in which they ended; the last one brought the reply.
+    /// The newest try at each server, in the order in which they ended; the last one brought the
+    /// reply.
     pub tries: Vec<Try>,
     /// MongoDB's reply in canonical Extended JSON, as received.
     pub result: RawJson,
@@ -53,17 +54,19 @@ pub struct Executed {
 pub struct OutcomeResult {
     /// The command's id.
     pub id: CommandId,
-    /// What became of it until the server answered. [`Outcome::NotExecuted`] does not rule out that a try which
-    /// is still on its way executes it later; [`Outcome::Unknown`] says that it waits there to be executed.
+    /// What became of it until the server answered. [`Outcome::NotExecuted`] does not rule out that
+    /// a try which is still on its way executes it later; [`Outcome::Unknown`] says that it waits
+    /// there to be executed.
     pub outcome: Outcome,
     /// The epoch in which it was executed, if it was.
     pub epoch: Option<u64>,
     /// The address of the server that answered.
     pub url: ServerUrl,
-    /// The newest try at each server, in the order in which they ended; the last one brought the answer.
+    /// The newest try at each server, in the order in which they ended; the last one brought the
+    /// answer.
     pub tries: Vec<Try>,
-    /// MongoDB's reply in canonical Extended JSON, as received, if the command was executed and its reply was
-    /// kept.
+    /// MongoDB's reply in canonical Extended JSON, as received, if the command was executed and its
+    /// reply was kept.
     pub result: Option<RawJson>,
 }
 
@@ -74,12 +77,14 @@ pub struct Answered {
     pub reply: Reply,
     /// The address of the server that answered.
     pub url: ServerUrl,
-    /// The newest try at each server, in the order in which they ended; the last one brought the answer.
+    /// The newest try at each server, in the order in which they ended; the last one brought the
+    /// answer.
     pub tries: Vec<Try>,
 }
 
 impl<P: Platform> OneShot<P> {
-    /// An attempt with the default limits, in the order of the list: people write the nearest server first.
+    /// An attempt with the default limits, in the order of the list: people write the nearest
+    /// server first.
     pub fn new(platform: P, servers: ServerList) -> Self {
         Self {
             platform,
@@ -97,17 +102,17 @@ impl<P: Platform> OneShot<P> {
         }
     }
 
-    /// Tries the servers in a random order, drawn anew for every attempt, instead of that of the list. For
-    /// lists whose order means nothing: many clients then do not all begin with the same server. Events and
-    /// tries keep naming servers by their position on the list.
+    /// Tries the servers in a random order, drawn anew for every attempt, instead of that of the
+    /// list. For lists whose order means nothing: many clients then do not all begin with the same
+    /// server. Events and tries keep naming servers by their position on the list.
     #[must_use]
     pub fn shuffled(mut self) -> Self {
         self.shuffled = true;
         self
     }
 
-    /// Tries this server first, if it is on the list: the last known coordinator ([`Executed::url`]) most
-    /// likely still is the coordinator.
+    /// Tries this server first, if it is on the list: the last known coordinator
+    /// ([`Executed::url`]) most likely still is the coordinator.
     #[must_use]
     pub fn first(mut self, server: ServerUrl) -> Self {
         self.first = Some(server);
@@ -128,19 +133,21 @@ impl<P: Platform> OneShot<P> {
         self
     }
 
-    /// After how long the next server is greeted as well, if the one before it has not introduced itself;
-    /// 250 ms unless set, as RFC 8305 advises for connects ("Connection Attempt Delay", section 5). From 100 ms
-    /// to 2 s make sense; less than 10 ms counts as 10 ms. A server that fails or is not the coordinator makes
-    /// the next one start at once, and the command is with one server at a time in any case.
+    /// After how long the next server is greeted as well, if the one before it has not introduced
+    /// itself; 250 ms unless set, as RFC 8305 advises for connects ("Connection Attempt Delay",
+    /// section 5). From 100 ms to 2 s make sense; less than 10 ms counts as 10 ms. A server that
+    /// fails or is not the coordinator makes the next one start at once, and the command is with
+    /// one server at a time in any case.
     #[must_use]
     pub fn stagger(mut self, delay: Duration) -> Self {
         self.stagger = delay.max(SHORTEST_STAGGER);
         self
     }
 
-    /// How long opening a connection may take; 2 seconds unless set. The second pass over the list allows twice,
-    /// all later ones three times as much: browsers hold connects back for some seconds after many have failed.
-    /// A slow connect does not hold up the attempt, as other servers are tried meanwhile.
+    /// How long opening a connection may take; 2 seconds unless set. The second pass over the list
+    /// allows twice, all later ones three times as much: browsers hold connects back for some
+    /// seconds after many have failed. A slow connect does not hold up the attempt, as other
+    /// servers are tried meanwhile.
     #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
@@ -156,40 +163,42 @@ impl<P: Platform> OneShot<P> {
 
     /// Time limit for the whole attempt, counted from the call of `execute`; 30 seconds unless set.
     ///
-    /// It is the command's deadline as well: a server that gets the command gets all the time that is left, up to what
-    /// servers allow ([`Limits::max_deadline_ms`](bellwether_protocol::Limits)), and passes it on to MongoDB. A server
-    /// that is alive keeps the command until then. If that was not enough and time is left, the command is sent again, with
-    /// the same id. A server that gives no sign of life is given up, and one that was replaced
-    /// is not waited for either: see [`Lost`](crate::Lost).
+    /// It is the command's deadline as well: a server that gets the command gets all the time that
+    /// is left, up to what servers allow
+    /// ([`Limits::max_deadline_ms`](bellwether_protocol::Limits)), and passes it on to MongoDB. A
+    /// server that is alive keeps the command until then. If that was not enough and time is left,
+    /// the command is sent again, with the same id. A server that gives no sign of life is given
+    /// up, and one that was replaced is not waited for either: see [`Lost`](crate::Lost).
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.deadline = limit;
         self
     }
 
-    /// The name under which people set the [`deadline`](Self::deadline), such as `--timeout`, for errors that advise to
-    /// raise it; "the deadline" unless set.
+    /// The name under which people set the [`deadline`](Self::deadline), such as `--timeout`, for
+    /// errors that advise to raise it; "the deadline" unless set.
     #[must_use]
     pub fn deadline_option(mut self, name: &'static str) -> Self {
         self.deadline_option = name;
         self
     }
 
-    /// Asks again about an earlier attempt: the command runs if it had not, and its first reply comes back if
-    /// it had. As nobody knows what became of the earlier attempt, the outcome is `unknown` from the start, unless the
-    /// command only reads.
+    /// Asks again about an earlier attempt: the command runs if it had not, and its first reply
+    /// comes back if it had. As nobody knows what became of the earlier attempt, the outcome is
+    /// `unknown` from the start, unless the command only reads.
     #[must_use]
     pub fn ask_again(mut self, id: CommandId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// Passes the command along the list, again and again with pauses, until a server executes it, a server
-    /// says that none will, or the deadline has passed. Several servers may be greeted side by side; the command
-    /// is with one at a time.
+    /// Passes the command along the list, again and again with pauses, until a server executes it,
+    /// a server says that none will, or the deadline has passed. Several servers may be greeted
+    /// side by side; the command is with one at a time.
     ///
-    /// Dropping the future closes the connections. If [`Event::Sent`] was reported before, the outcome is then
-    /// unknown; [`execute_until`](Self::execute_until) keeps the books for a caller who wants to stop early.
+    /// Dropping the future closes the connections. If [`Event::Sent`] was reported before, the
+    /// outcome is then unknown; [`execute_until`](Self::execute_until) keeps the books for a caller
+    /// who wants to stop early.
     ///
     /// # Errors
     /// [`Failure`], which says what became of the command and what each server said.
@@ -201,8 +210,8 @@ impl<P: Platform> OneShot<P> {
         self.execute_until(pending(), command, on_event).await
     }
 
-    /// As [`execute`](Self::execute), but stops as soon as `cancelled` is ready. A command that was sent by
-    /// then is not called back: its outcome is unknown.
+    /// As [`execute`](Self::execute), but stops as soon as `cancelled` is ready. A command that was
+    /// sent by then is not called back: its outcome is unknown.
     ///
     /// # Errors
     /// As for [`execute`](Self::execute).
@@ -227,8 +236,9 @@ impl<P: Platform> OneShot<P> {
         })
     }
 
-    /// Asks what became of the command with this id, along the list in the same way. The command itself is not
-    /// needed, and asking changes nothing; [`ask_again`](Self::ask_again) is for those who want it executed.
+    /// Asks what became of the command with this id, along the list in the same way. The command
+    /// itself is not needed, and asking changes nothing; [`ask_again`](Self::ask_again) is for
+    /// those who want it executed.
     ///
     /// # Errors
     /// [`Failure`], with the outcome `unknown`, if nobody could say.
@@ -265,8 +275,9 @@ impl<P: Platform> OneShot<P> {
         })
     }
 
-    /// What [`execute_until`](Self::execute_until) and [`outcome_until`](Self::outcome_until) do, for callers who
-    /// hold either request: as one future it is compiled once, and a page loads it once.
+    /// What [`execute_until`](Self::execute_until) and [`outcome_until`](Self::outcome_until) do,
+    /// for callers who hold either request: as one future it is compiled once, and a page loads it
+    /// once.
     ///
     /// # Errors
     /// As for these two.

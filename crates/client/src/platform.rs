@@ -9,16 +9,17 @@ use crate::ServerUrl;
 
 /// What the client needs from its surroundings.
 ///
-/// The futures carry no `Send` bound, because those of a browser are not `Send`. Where a platform's own
-/// futures are, so is the future of [`OneShot::execute`](crate::OneShot::execute) on that platform.
+/// The futures carry no `Send` bound, because those of a browser are not `Send`. Where a platform's
+/// own futures are, so is the future of [`OneShot::execute`](crate::OneShot::execute) on that
+/// platform.
 #[allow(async_fn_in_trait, reason = "see above: the bound is left to the platform")]
 pub trait Platform {
     /// An open connection.
     type Connection: Connection;
 
-    /// Opens a WebSocket with the subprotocol `bellwether.v1`. There is no need to limit the time it takes:
-    /// the client drops the future when its own limit has passed, and whatever was being opened must go with
-    /// it.
+    /// Opens a WebSocket with the subprotocol `bellwether.v1`. There is no need to limit the time
+    /// it takes: the client drops the future when its own limit has passed, and whatever was being
+    /// opened must go with it.
     async fn connect(&self, server: &ServerUrl) -> Result<Self::Connection, ConnectError>;
 
     /// Waits.
@@ -54,8 +55,8 @@ pub enum ConnectError {
     /// cannot tell this from `Unreachable` says `Unreachable`.
     #[error("{0}")]
     NoRoom(String),
-    /// Something answers that is no WebSocket or does not speak `bellwether.v1`, it refuses this client, or this platform
-    /// cannot speak to it. Asking again would not help.
+    /// Something answers that is no WebSocket or does not speak `bellwether.v1`, it refuses this
+    /// client, or this platform cannot speak to it. Asking again would not help.
     #[error("{0}")]
     BadEndpoint(String),
 }
@@ -78,8 +79,8 @@ impl Closed {
         }
     }
 
-    /// Returns `true` if the server closed the connection for a fault of the client. These codes are the protocol's own, so no
-    /// proxy sends them.
+    /// Returns `true` if the server closed the connection for a fault of the client. These codes
+    /// are the protocol's own, so no proxy sends them.
     pub(crate) fn blames_the_client(&self) -> bool {
         matches!(
             self.known(),
@@ -87,8 +88,9 @@ impl Closed {
         )
     }
 
-    /// Returns `true` if this end of a connection says that the command sent on it was not executed. Codes below 4000
-    /// never do: something between client and server may send them while the server executes the command.
+    /// Returns `true` if this end of a connection says that the command sent on it was not
+    /// executed. Codes below 4000 never do: something between client and server may send them while
+    /// the server executes the command.
     pub(crate) fn rules_out_execution(&self) -> bool {
         matches!(
             self.known(),
@@ -96,8 +98,9 @@ impl Closed {
         )
     }
 
-    /// Returns `true` if the connection would end like this again for the command that was sent on it. The message, or its
-    /// reply, was too long for something on the way, or the client is at fault.
+    /// Returns `true` if the connection would end like this again for the command that was sent on
+    /// it. The message, or its reply, was too long for something on the way, or the client is at
+    /// fault.
     pub(crate) fn is_final(&self) -> bool {
         self.blames_the_client() || self.known() == Some(CloseCode::TooBig)
     }

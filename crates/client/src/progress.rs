@@ -1,4 +1,5 @@
-//! What is known so far, kept outside of the conversation, so that it survives a caller who stops waiting.
+//! What is known so far, kept outside of the conversation, so that it survives a caller who stops
+//! waiting.
 
 use core::time::Duration;
 
@@ -38,7 +39,8 @@ struct Open {
 }
 
 impl Progress {
-    /// With an id, an earlier attempt is being asked about, so its outcome is what nobody knows yet.
+    /// With an id, an earlier attempt is being asked about, so its outcome is what nobody knows
+    /// yet.
     pub(crate) fn new(id: Option<CommandId>, only_reads: bool, now: Duration) -> Self {
         Self {
             started: now,
@@ -130,8 +132,9 @@ impl Progress {
             .get_or_insert_with(|| CommandId::mint(server_time, random()))
     }
 
-    /// Forgets an id whose time a server refused, where that is safe: it was made here, and no try with it had an effect
-    /// or can have one. Returns `true` the first time. The next server that gets the command makes another one.
+    /// Forgets an id whose time a server refused, where that is safe: it was made here, and no try
+    /// with it had an effect or can have one. Returns `true` the first time. The next server that
+    /// gets the command makes another one.
     pub(crate) fn forget_id(&mut self) -> bool {
         let forgets = self.may_mint_again && self.outcome == Outcome::NotExecuted;
         if forgets {

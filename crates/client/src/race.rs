@@ -1,7 +1,8 @@
 //! The whole attempt: which server is greeted when, and which one has the command.
 //!
-//! Servers are greeted side by side, but the command is with one of them at a time. All of it is one future:
-//! everything under way is a step in a list, and [`Run::decided`] reacts to whatever happens next.
+//! Servers are greeted side by side, but the command is with one of them at a time. All of it is
+//! one future: everything under way is a step in a list, and [`Run::decided`] reacts to whatever
+//! happens next.
 
 mod handing_over;
 mod looking;
@@ -20,21 +21,23 @@ use crate::progress::Progress;
 use crate::{CommandText, Event, Lost, OneShot, Platform, Stop, TryEnd};
 use passes::{FIRST_PAUSE, Pass};
 
-/// The limit for a connect grows with the passes up to this many times the first one. A browser that has seen
-/// many connects fail delays further ones by up to 5 s (Chromium), which counts as connecting: of 6 s, one is
-/// left for the connection itself. Longer limits would have a price: the system repeats an unanswered packet
-/// after 1, 2, 4, … s, so the older a connect, the later it notices that the way is free again.
+/// The limit for a connect grows with the passes up to this many times the first one. A browser
+/// that has seen many connects fail delays further ones by up to 5 s (Chromium), which counts as
+/// connecting: of 6 s, one is left for the connection itself. Longer limits would have a price: the
+/// system repeats an unanswered packet after 1, 2, 4, … s, so the older a connect, the later it
+/// notices that the way is free again.
 const LONGEST_CONNECT: u32 = 3;
 
-/// A server that has the command may be silent for so long before the others are asked whether they know
-/// better. Most commands are answered by then, and a coordinator that fell silent has been replaced.
+/// A server that has the command may be silent for so long before the others are asked whether they
+/// know better. Most commands are answered by then, and a coordinator that fell silent has been
+/// replaced.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// [`perform`](crate::attempt::perform), whose future has no name.
 type Perform<'a, P, S> = fn(&'a OneShot<P>, Clock<'a, P>, Task<<P as Platform>::Connection>) -> S;
 
-/// A command or a question on its way along the list, with `S` what [`perform`](crate::attempt::perform)
-/// returns.
+/// A command or a question on its way along the list, with `S` what
+/// [`perform`](crate::attempt::perform) returns.
 pub(crate) struct Run<'a, P: Platform, F, S> {
     shot: &'a OneShot<P>,
     request: Request<'a>,
@@ -56,7 +59,8 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
     asked: Option<Asked>,
     pass: Pass,
     pause: Duration,
-    /// The end of the first pass since which all servers have named coordinators that are not on the list.
+    /// The end of the first pass since which all servers have named coordinators that are not on
+    /// the list.
     unlisted_since: Option<Duration>,
 }
 
@@ -84,7 +88,8 @@ struct Asked {
     /// The epoch it greeted with.
     epoch: Option<u64>,
     since: Duration,
-    /// Whether other servers are greeted meanwhile. As long as it is not silent for long, they are left alone.
+    /// Whether other servers are greeted meanwhile. As long as it is not silent for long, they are
+    /// left alone.
     others_greeted: bool,
     /// The begin of the greeting that looks for a sign of life and has found none yet.
     probed_since: Option<Duration>,
@@ -152,8 +157,8 @@ where
         }
     }
 
-    /// Waits for whatever happens next. While a server has the command and is not silent for long, the tries at
-    /// the others stand still: nothing is sent to them.
+    /// Waits for whatever happens next. While a server has the command and is not silent for long,
+    /// the tries at the others stand still: nothing is sent to them.
     async fn next(&mut self) -> Next<P::Connection> {
         let only = match &self.asked {
             Some(asked) if !asked.others_greeted => Some(asked.server),
@@ -251,8 +256,9 @@ where
         Box::pin((self.perform)(self.shot, self.clock, task))
     }
 
-    /// Starts the next server as soon as all tries under way have had their time; after the last one comes the
-    /// pause, even if some are still under way: those who have answered may be asked again meanwhile.
+    /// Starts the next server as soon as all tries under way have had their time; after the last
+    /// one comes the pause, even if some are still under way: those who have answered may be asked
+    /// again meanwhile.
     fn proceed(&mut self) -> Option<Verdict> {
         let asked = self.asked.as_ref().map(|asked| asked.server);
         let youngest = self.progress.youngest(asked);

@@ -1,6 +1,7 @@
 //! Extended JSON laid out for people.
 //!
-//! The text is only reformatted, never read into numbers, so the order of fields and all digits stay.
+//! The text is only reformatted, never read into numbers, so the order of fields and all digits
+//! stay.
 
 use std::borrow::Cow;
 
@@ -9,24 +10,25 @@ use bellwether_protocol::RawJson;
 /// What fits on a line of this many bytes is not broken up.
 const LINE: usize = 80;
 const INDENT: usize = 2;
-/// Depths down to which lines are broken; MongoDB nests no deeper than the first. The first is used with which the text
-/// is not too long.
+/// Depths down to which lines are broken; MongoDB nests no deeper than the first. The first is used
+/// with which the text is not too long.
 const DEPTHS: [usize; 7] = [100, 50, 25, 12, 6, 3, 0];
-/// Laid out, a text may take this many times its bytes: line breaks and blanks must not fill memory and terminal.
+/// Laid out, a text may take this many times its bytes: line breaks and blanks must not fill memory
+/// and terminal.
 const GROWTH: usize = 8;
 /// A text of up to this many bytes is laid out without regard to `GROWTH`.
 const SHORT: usize = 64 * 1024;
 
 /// The same JSON with line breaks and indentation; short objects and arrays stay on one line.
 ///
-/// The result is at most 8 times as long as `json`, or 64 KiB. Where it would be longer, as with arrays that are nested
-/// deeply, the innermost levels stay on one line.
+/// The result is at most 8 times as long as `json`, or 64 KiB. Where it would be longer, as with
+/// arrays that are nested deeply, the innermost levels stay on one line.
 pub fn pretty(json: &RawJson) -> String {
     lay_out(&tokens(json.as_str()), json.as_str().len())
 }
 
-/// As [`pretty`], but with canonical Extended JSON's numbers and dates in their relaxed form: `5` for
-/// `{"$numberInt":"5"}`. That form does not say which type a number has.
+/// As [`pretty`], but with canonical Extended JSON's numbers and dates in their relaxed form: `5`
+/// for `{"$numberInt":"5"}`. That form does not say which type a number has.
 pub fn pretty_relaxed(json: &RawJson) -> String {
     lay_out(&relax(tokens(json.as_str())), json.as_str().len())
 }
@@ -81,7 +83,8 @@ fn relax(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
                     relaxed.push(Cow::Owned(text));
                     relaxed.push(Cow::Borrowed("}"));
                 }
-                // Relaxed Extended JSON has no text for it, and nothing but text or `$numberLong` is a date.
+                // Relaxed Extended JSON has no text for it, and nothing but text or `$numberLong`
+                // is a date.
                 None => relaxed.extend_from_slice(&rest[..length]),
             }
             rest = &rest[length..];
@@ -93,7 +96,8 @@ fn relax(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
     relaxed
 }
 
-/// The number at the start of the tokens, if there is one in canonical form, and how many tokens it takes.
+/// The number at the start of the tokens, if there is one in canonical form, and how many tokens it
+/// takes.
 fn number<'a>(tokens: &'a [Token<'_>]) -> Option<(&'a str, usize)> {
     let [open, name, colon, value, close, ..] = tokens else {
         return None;
@@ -108,8 +112,8 @@ fn number<'a>(tokens: &'a [Token<'_>]) -> Option<(&'a str, usize)> {
     is_json_number(value).then_some((value, 5))
 }
 
-/// The date at the start of the tokens, if there is one in canonical form, and how many tokens it takes. The date is
-/// `None` if relaxed Extended JSON has no text for it.
+/// The date at the start of the tokens, if there is one in canonical form, and how many tokens it
+/// takes. The date is `None` if relaxed Extended JSON has no text for it.
 fn date(tokens: &[Token<'_>]) -> Option<(Option<String>, usize)> {
     let [open, name, colon, rest @ ..] = tokens else {
         return None;
@@ -140,8 +144,8 @@ fn is_json_number(text: &str) -> bool {
         && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
-/// Milliseconds since the Unix epoch as a date in UTC; only for the years 1970 to 9999, which are the ones
-/// that relaxed Extended JSON writes so.
+/// Milliseconds since the Unix epoch as a date in UTC; only for the years 1970 to 9999, which are
+/// the ones that relaxed Extended JSON writes so.
 fn iso_date(millis: i64) -> Option<String> {
     const DAY: u64 = 86_400_000;
     const LAST: u64 = 253_402_300_799_999;

@@ -8,8 +8,8 @@ const DEFAULT_PATH: &str = "/v1";
 
 /// Where a server is reached: `ws://host:port/path`.
 ///
-/// Two of them are equal if they mean the same place: the host's case does not matter, `localhost` is
-/// `127.0.0.1`, and a default port counts as written.
+/// Two of them are equal if they mean the same place: the host's case does not matter, `localhost`
+/// is `127.0.0.1`, and a default port counts as written.
 #[derive(Clone, Debug)]
 pub struct ServerUrl {
     text: String,
@@ -214,7 +214,8 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The servers of a cluster, in the order in which they are tried. Never empty, and no server twice.
+/// The servers of a cluster, in the order in which they are tried. Never empty, and no server
+/// twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerList(Vec<ServerUrl>);
 
@@ -281,7 +282,8 @@ impl<'a> IntoIterator for &'a ServerList {
 impl FromStr for ServerList {
     type Err = BadServer;
 
-    /// Reads entries separated by commas, blanks or line ends. A byte order mark before them is skipped.
+    /// Reads entries separated by commas, blanks or line ends. A byte order mark before them is
+    /// skipped.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut list = Self(Vec::new());
         let text = crate::command::without_mark(text);

@@ -44,8 +44,8 @@ impl Try {
         }
     }
 
-    /// Returns `true` if its answer says that no earlier try had an effect either, nor ever will: the server did not
-    /// find the id, or found it with another command.
+    /// Returns `true` if its answer says that no earlier try had an effect either, nor ever will:
+    /// the server did not find the id, or found it with another command.
     pub(crate) fn settles_earlier_tries(&self) -> bool {
         match &self.end {
             TryEnd::Refused(frame) if self.sent => {
@@ -55,8 +55,8 @@ impl Try {
         }
     }
 
-    /// How much this try tells about why there is no reply; of two tries that tell the same, the later one
-    /// is preferred.
+    /// How much this try tells about why there is no reply; of two tries that tell the same, the
+    /// later one is preferred.
     pub(crate) fn weight(&self) -> u8 {
         match &self.end {
             TryEnd::Executed | TryEnd::Answered => 9,
@@ -115,13 +115,13 @@ pub enum TryEnd {
         /// The server's limit, in bytes.
         limit: u64,
     },
-    /// The server answered the hello with an error, so it was not sent the command. The error is about the connection:
-    /// another server may accept it.
+    /// The server answered the hello with an error, so it was not sent the command. The error is
+    /// about the connection: another server may accept it.
     HelloRefused(Arc<ErrorFrame>),
     /// The server answered the command, or the question, with an error.
     Refused(Arc<ErrorFrame>),
-    /// The server was asked and no answer came. If it was sent the command, that may or may not have been
-    /// executed.
+    /// The server was asked and no answer came. If it was sent the command, that may or may not
+    /// have been executed.
     Lost(Lost),
     /// The caller stopped waiting.
     Cancelled,
@@ -141,8 +141,8 @@ pub enum Lost {
     Closed(Closed),
     /// What came could not be understood.
     Unreadable(String),
-    /// None came, and meanwhile another server became the coordinator. From then on this one can no longer
-    /// commit anything, so its answer was not waited for any longer.
+    /// None came, and meanwhile another server became the coordinator. From then on this one can no
+    /// longer commit anything, so its answer was not waited for any longer.
     Superseded {
         /// The new coordinator's epoch.
         epoch: u64,
@@ -203,7 +203,8 @@ impl TryEnd {
         }
     }
 
-    /// Returns `true` if the server worked on the command for all the time it had, and it had no effect.
+    /// Returns `true` if the server worked on the command for all the time it had, and it had no
+    /// effect.
     pub(crate) fn needed_longer(&self) -> bool {
         matches!(
             self,
@@ -251,12 +252,14 @@ impl TryEnd {
         }
     }
 
-    /// Returns `true` if the server had the command and closed the connection for a fault of the client.
+    /// Returns `true` if the server had the command and closed the connection for a fault of the
+    /// client.
     pub(crate) fn blames_the_client(&self) -> bool {
         matches!(self, Self::Lost(Lost::Closed(closed)) if closed.blames_the_client())
     }
 
-    /// Returns `true` if the server does not let pages of this origin connect. Its reason names the option that does.
+    /// Returns `true` if the server does not let pages of this origin connect. Its reason names the
+    /// option that does.
     pub(crate) fn is_about_origin(&self) -> bool {
         matches!(self, Self::Closed(closed) if closed.known() == Some(CloseCode::OriginNotAllowed))
     }

@@ -1,5 +1,5 @@
-//! Nothing that a server says reaches the terminal of who runs `bellwether` as it is: it could clear the screen, forge
-//! lines or hide text.
+//! Nothing that a server says reaches the terminal of who runs `bellwether` as it is: it could
+//! clear the screen, forge lines or hide text.
 
 mod scripted;
 
@@ -89,7 +89,8 @@ fn close() -> Message {
     }))
 }
 
-/// A reply whose strings hold everything that may stand in JSON as it is, and a blank that is none to a terminal.
+/// A reply whose strings hold everything that may stand in JSON as it is, and a blank that is none
+/// to a terminal.
 fn hostile_json() -> String {
     let raw: String = HOSTILE.chars().filter(|c| *c >= ' ').collect();
     format!("{{\"{raw}\":\r\n\t\"{raw}\\u001b[2J\",\r\"d\":{{\"$numberInt\":\"1\"}}}}")

@@ -20,11 +20,12 @@ fn world(seed: u64, survivors: u64, succession: Succession) -> World {
     World::settled(seed, servers, &config(succession, Quorum::None))
 }
 
-/// One word from the second in line to the first, and an announcement to everybody else; and one to the failed
-/// server, where no link says that it is gone.
+/// One word from the second in line to the first, and an announcement to everybody else; and one to
+/// the failed server, where no link says that it is gone.
 #[test]
 fn a_failover_in_one_step_costs_at_most_two_messages_for_every_survivor_but_one() {
-    // If one survivor learns of the crash a heartbeat interval after another, a witness is asked as well.
+    // If one survivor learns of the crash a heartbeat interval after another, a witness is asked as
+    // well.
     let spreads = [0, 1, 20, 95].map(Duration::from_millis);
     let faults = spreads.map(|spread| Fault::Crash { spread });
     for (survivors, seed) in (2..=20).flat_map(|m| SEEDS.map(move |seed| (m, seed))) {
@@ -76,7 +77,8 @@ fn a_majority_replaces_a_coordinator_within_the_timeout_and_two_heartbeats() {
     }
 }
 
-/// However far apart the survivors learn of it, the cost stays a small constant above the announcements.
+/// However far apart the survivors learn of it, the cost stays a small constant above the
+/// announcements.
 #[test]
 fn survivors_that_learn_of_a_crash_far_apart_ask_a_witness_and_no_more() {
     for (survivors, seed) in (2..=20).flat_map(|m| SEEDS.map(move |seed| (m, seed))) {
@@ -106,8 +108,8 @@ fn handing_over_costs_one_word_and_the_announcements() {
     }
 }
 
-/// Every survivor asks all above it, the failed server too; each of the living answers and asks in turn, and one
-/// announces itself.
+/// Every survivor asks all above it, the failed server too; each of the living answers and asks in
+/// turn, and one announces itself.
 #[test]
 fn the_classic_algorithm_costs_what_its_formula_says_when_the_lowest_notices_first() {
     for m in 2..=20 {

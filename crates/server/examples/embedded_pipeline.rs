@@ -4,8 +4,8 @@
 //! cargo run -p bellwether-server --example embedded_pipeline -- 'mongodb://m1,m2,m3/?replicaSet=rs0'
 //! ```
 //!
-//! It works in the database `embedded` and can be run as often as you like, also twice at a time: whoever
-//! claimed the last epoch may commit, and the other finds itself fenced.
+//! It works in the database `embedded` and can be run as often as you like, also twice at a time:
+//! whoever claimed the last epoch may commit, and the other finds itself fenced.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -38,7 +38,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let id = mint()?;
     let inserted = execute(&pipeline, id, &insert).await?;
     println!("Inserted: {}", inserted.result);
-    // The same command under the same id, as from a client that did not get the answer, is not executed again.
+    // The same command under the same id, as from a client that did not get the answer, is not
+    // executed again.
     let again = execute(&pipeline, id, &insert).await?;
     println!("Again, replayed ({}): {}", again.replayed, again.result);
     // Without sending it again, one can ask what became of it.
@@ -79,9 +80,11 @@ async fn execute(
     let text = Bson::from(command.clone()).into_canonical_extjson();
     let text = RawJson::object(&text.to_string())?;
     let command = ParsedCommand::parse(&text, &AllowedCommands::default())?;
-    // A source is served in turn with all others. A program that serves several clients gives each its own.
+    // A source is served in turn with all others. A program that serves several clients gives each
+    // its own.
     let answer = pipeline.submit(SourceId::new(), id, command, in_a_while())?;
-    // If there is no answer at all, it is unknown what became of the command: ask again under the same id.
+    // If there is no answer at all, it is unknown what became of the command: ask again under the
+    // same id.
     Ok(answer.await??)
 }
 

@@ -4,8 +4,8 @@
 //! cargo run -p bellwether-server --example embedded_server -- 'mongodb://m1,m2,m3/?replicaSet=rs0'
 //! ```
 //!
-//! It works in the database `embedded`. One server is a cluster too; more of them, in this program or in
-//! others, only have to be named to each other in `Config::peers`.
+//! It works in the database `embedded`. One server is a cluster too; more of them, in this program
+//! or in others, only have to be named to each other in `Config::peers`.
 
 use std::error::Error;
 
@@ -25,8 +25,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Any free ports.
     config.listen.set_port(0);
     config.peer_listen.set_port(0);
-    // Without a secret any program on this machine could join as a peer. All servers of a cluster have the same: those in
-    // this program a clone, those in others the text of one file.
+    // Without a secret any program on this machine could join as a peer. All servers of a cluster
+    // have the same: those in this program a clone, those in others the text of one file.
     config.peer_secrets = Some(PeerSecrets::random());
 
     let server = Server::start(config).await?;

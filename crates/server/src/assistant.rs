@@ -2,12 +2,13 @@
 
 use bellwether_election::{Role, View};
 
-/// Returns `true` if this server asks a secondary to stand when MongoDB's primary is gone: it is coordinator, or there is
-/// no coordinator and it would be the next one.
+/// Returns `true` if this server asks a secondary to stand when MongoDB's primary is gone: it is
+/// coordinator, or there is no coordinator and it would be the next one.
 ///
-/// A server that sees no primary is not fit, so while there is none nobody becomes coordinator. Therefore fitness does not
-/// count here. The servers see each other differently for moments, and two of them may ask at once: they ask the same
-/// secondary, whose one election both then wait for, and whoever stands needs a majority of MongoDB's members in any case.
+/// A server that sees no primary is not fit, so while there is none nobody becomes coordinator.
+/// Therefore fitness does not count here. The servers see each other differently for moments, and
+/// two of them may ask at once: they ask the same secondary, whose one election both then wait for,
+/// and whoever stands needs a majority of MongoDB's members in any case.
 pub(crate) fn assists(view: &View) -> bool {
     match view.role {
         Role::Coordinator { .. } => true,

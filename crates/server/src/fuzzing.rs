@@ -1,5 +1,6 @@
-//! What holds of every byte that comes in from outside. The fuzz targets call it with whatever the fuzzer makes up, and
-//! a test with the corpus: see `fuzz/README.md` in the repository. No part of the interface.
+//! What holds of every byte that comes in from outside. The fuzz targets call it with whatever the
+//! fuzzer makes up, and a test with the corpus: see `fuzz/README.md` in the repository. No part of
+//! the interface.
 //!
 //! Each of them panics if something does not hold.
 

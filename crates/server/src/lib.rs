@@ -1,17 +1,21 @@
-//! The Bellwether server: takes commands from clients and executes them, one after another, on MongoDB.
+//! The Bellwether server: takes commands from clients and executes them, one after another, on
+//! MongoDB.
 //!
-//! The program `bellwether-server` is little more than [`Server`] with options and a log. This library is for
-//! programs that want the same inside themselves. There are two ways in:
+//! The program `bellwether-server` is little more than [`Server`] with options and a log. This
+//! library is for programs that want the same inside themselves. There are two ways in:
 //!
-//! - **The whole server**: [`Config`], [`Server::start`], [`Server::run`]. It elects a coordinator with its
-//!   peers, and listens for clients. Whichever server is coordinator also takes commands from its own
-//!   program, through [`Server::pipeline`]. The example `embedded_server` does all that.
-//! - **The pipeline alone**: [`Database`], [`Fence`], [`Pipeline`]. No network but MongoDB's, and no election:
-//!   the program itself decides when to claim an epoch. The example `embedded_pipeline` does that.
+//! - **The whole server**: [`Config`], [`Server::start`], [`Server::run`]. It elects a coordinator
+//!   with its peers, and listens for clients. Whichever server is coordinator also takes commands
+//!   from its own program, through [`Server::pipeline`]. The example `embedded_server` does all
+//!   that.
+//! - **The pipeline alone**: [`Database`], [`Fence`], [`Pipeline`]. No network but MongoDB's, and
+//!   no election: the program itself decides when to claim an epoch. The example
+//!   `embedded_pipeline` does that.
 //!
-//! Both give the same guarantees, because they come from the pipeline and the fence: a command has its effect
-//! once, under whichever id it was submitted, however often; an answer follows the majority commit; and from
-//! the moment a later epoch is granted nothing commits under an earlier one.
+//! Both give the same guarantees, because they come from the pipeline and the fence: a command has
+//! its effect once, under whichever id it was submitted, however often; an answer follows the
+//! majority commit; and from the moment a later epoch is granted nothing commits under an earlier
+//! one.
 //!
 //! # The whole server
 //!
@@ -65,14 +69,18 @@
 //! # What to know
 //!
 //! - Everything runs on tokio, and starts tasks of its own: call it from within a runtime.
-//! - A [`Server`] has one thread more, for the election and the links to its peers: however busy the threads of the
-//!   caller's runtime are, the server keeps its office. Commands are executed on the caller's runtime.
-//! - What goes wrong with a command is an [`ErrorFrame`](protocol::ErrorFrame): its `outcome` says whether the
-//!   command was executed, its `code` what was wrong. A receiver that ends without an answer means `unknown`.
-//! - The structs of settings ([`Config`], [`ClientLimits`], [`Settings`]) grow. Take the defaults and change what
-//!   differs, field by field.
-//! - Progress is told through [`tracing`](https://docs.rs/tracing); the library installs no subscriber.
-//! - Of the features only `cli` is for the program; libraries leave it out with `default-features = false`.
+//! - A [`Server`] has one thread more, for the election and the links to its peers: however busy
+//!   the threads of the caller's runtime are, the server keeps its office. Commands are executed on
+//!   the caller's runtime.
+//! - What goes wrong with a command is an [`ErrorFrame`](protocol::ErrorFrame): its `outcome` says
+//!   whether the command was executed, its `code` what was wrong. A receiver that ends without an
+//!   answer means `unknown`.
+//! - The structs of settings ([`Config`], [`ClientLimits`], [`Settings`]) grow. Take the defaults
+//!   and change what differs, field by field.
+//! - Progress is told through [`tracing`](https://docs.rs/tracing); the library installs no
+//!   subscriber.
+//! - Of the features only `cli` is for the program; libraries leave it out with `default-features =
+//!   false`.
 
 #![deny(missing_docs)]
 

@@ -29,16 +29,17 @@ impl<K> Default for LogThrottle<K> {
 }
 
 impl LogThrottle {
-    /// Admits one line a minute, whatever its text. Returns the number of lines suppressed since the last one, or `None` if
-    /// this line must not be written.
+    /// Admits one line a minute, whatever its text. Returns the number of lines suppressed since
+    /// the last one, or `None` if this line must not be written.
     pub(crate) fn admit(&self) -> Option<u64> {
         self.admit_text((), "")
     }
 }
 
 impl<K: Ord> LogThrottle<K> {
-    /// Returns the number of lines of this key that were suppressed since its last one, or `None` if this line must not be
-    /// written. The throttle keeps every key, so there must be few of them.
+    /// Returns the number of lines of this key that were suppressed since its last one, or `None`
+    /// if this line must not be written. The throttle keeps every key, so there must be few of
+    /// them.
     pub(crate) fn admit_text(&self, key: K, text: &str) -> Option<u64> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry(key).or_insert_with(|| Window {

@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 
 /// A thread with a tokio runtime of its own.
 ///
-/// Tasks of the runtime that [`Server::start`](crate::Server::start) was called in may keep all of its threads busy: a
-/// client's command that is read, a reply that is written, the embedding program's own work. Tasks here go on
-/// meanwhile; the operating system sees to that.
+/// Tasks of the runtime that [`Server::start`](crate::Server::start) was called in may keep all of
+/// its threads busy: a client's command that is read, a reply that is written, the embedding
+/// program's own work. Tasks here go on meanwhile; the operating system sees to that.
 ///
 /// Dropping it ends the thread and every task on it, soon but not at once.
 #[derive(Debug)]

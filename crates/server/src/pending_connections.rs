@@ -1,8 +1,8 @@
-//! Connections of clients or peers that have not proven anything yet. Their number is limited, and the newest replaces the
-//! oldest.
+//! Connections of clients or peers that have not proven anything yet. Their number is limited, and
+//! the newest replaces the oldest.
 //!
-//! So a flood of silent connections cannot keep others out. An honest peer proves itself within moments, before its
-//! connection is the oldest.
+//! So a flood of silent connections cannot keep others out. An honest peer proves itself within
+//! moments, before its connection is the oldest.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::VecDeque;

@@ -111,7 +111,8 @@ impl ServerState {
         }
     }
 
-    /// Returns the answer to a command that cannot be executed here now. Returns `None` on the coordinator.
+    /// Returns the answer to a command that cannot be executed here now. Returns `None` on the
+    /// coordinator.
     pub(crate) fn refusal(&self) -> Option<ErrorFrame> {
         let role = self.election.role().borrow().clone();
         let (code, message) = match role {
@@ -136,7 +137,8 @@ impl ServerState {
         Some(refusal)
     }
 
-    /// The same error, with the trouble that MongoDB has at this moment if time has run out because of it.
+    /// The same error, with the trouble that MongoDB has at this moment if time has run out because
+    /// of it.
     pub(crate) fn explained(&self, mut error: ErrorFrame) -> ErrorFrame {
         if error.code == ErrorCode::Deadline
             && let Some(trouble) = self.lasting_trouble()

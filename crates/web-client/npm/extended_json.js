@@ -9,7 +9,8 @@ const OPTIONS = "imsu";
 /** The longest place that a message names in full, in characters. */
 const LONGEST_PLACE = 200;
 
-// A method of a built-in class works on the values of every realm, and fails on what only looks like one.
+// A method of a built-in class works on the values of every realm, and fails on what only looks
+// like one.
 const timeOf = asked(Date, "getTime");
 const patternOf = asked(RegExp, "source");
 const lengthOf = asked(ArrayBuffer, "byteLength");
@@ -139,7 +140,8 @@ function bytesOf(value) {
     if (value.BYTES_PER_ELEMENT > 1) {
       throw new Refused(`is a ${nameOf(value)}; write its numbers with Array.from, or its bytes as a Uint8Array`);
     }
-    // The bytes of a typed array are fields as well: to look for others would take a text for each byte.
+    // The bytes of a typed array are fields as well: to look for others would take a text for each
+    // byte.
     if (!value.BYTES_PER_ELEMENT) refuseFields(value);
     return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   }

@@ -1,5 +1,5 @@
-// The JavaScript face of the client. The logic is in the WebAssembly module; here stands what is JavaScript's
-// own: loading the module, errors, signals.
+// The JavaScript face of the client. The logic is in the WebAssembly module; here stands what is
+// JavaScript's own: loading the module, errors, signals.
 
 import load, * as wasm from "./bellwether_web_client.js";
 import { fromExtendedJson, toExtendedJson } from "./extended_json.js";

@@ -39,12 +39,14 @@ impl Platform for Browser {
         // Ready means decided: open, or failed.
         let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
         if !matches!(socket.state(), State::Open) {
-            // A page is never told why: a refused connection, a refused handshake and a blocked one look alike.
+            // A page is never told why: a refused connection, a refused handshake and a blocked one
+            // look alike.
             return Err(ConnectError::Unreachable(
                 "the connection could not be opened".into(),
             ));
         }
-        // A browser fails the handshake by itself if the server selects nothing. Not every runtime does.
+        // A browser fails the handshake by itself if the server selects nothing. Not every runtime
+        // does.
         if socket.protocol() != SUBPROTOCOL {
             return Err(ConnectError::BadEndpoint(
                 "it does not speak bellwether.v1".into(),
@@ -93,7 +95,8 @@ pub struct BrowserConnection(WebSocket);
 
 impl Connection for BrowserConnection {
     async fn send(&mut self, text: String) -> Result<(), Closed> {
-        // On a closing socket a browser drops the text without an error. The next receive says why it closed.
+        // On a closing socket a browser drops the text without an error. The next receive says why
+        // it closed.
         Pin::new(&mut self.0)
             .start_send(Message::Text(text))
             .map_err(|error| match error {

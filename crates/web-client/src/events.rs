@@ -16,12 +16,12 @@ extern "C" {
     fn set_field(object: &JsValue, name: &str, value: &JsValue) -> bool;
 }
 
-/// A function that JavaScript can call with an event. There is one type for all, so that the code which connects them
-/// is there once.
+/// A function that JavaScript can call with an event. There is one type for all, so that the code
+/// which connects them is there once.
 pub(crate) type Handler = Closure<dyn FnMut(Event)>;
 
-/// A handler in fields of an object, such as `onmessage`. When this is dropped, the handler is taken out and freed: a call after
-/// that would be an error in JavaScript.
+/// A handler in fields of an object, such as `onmessage`. When this is dropped, the handler is
+/// taken out and freed: a call after that would be an error in JavaScript.
 pub(crate) struct Listener {
     object: JsValue,
     fields: &'static [&'static str],

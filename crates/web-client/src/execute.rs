@@ -1,5 +1,6 @@
-//! The functions the package's JavaScript calls. What they take and return is plain text: reading objects of
-//! JavaScript field by field takes more code on both sides than JSON does, and so do promises.
+//! The functions the package's JavaScript calls. What they take and return is plain text: reading
+//! objects of JavaScript field by field takes more code on both sides than JSON does, and so do
+//! promises.
 
 use bellwether_client::{BadServer, CommandId, CommandText, Event, OneShot, Request, ServerList};
 use bellwether_protocol::InvalidCommandId;
@@ -11,13 +12,14 @@ use crate::browser::{Browser, duration};
 use crate::events::{Listener, Watched};
 use crate::values;
 
-/// Passes a command to each of the servers in turn until one executes it; or without a command, asks what became of
-/// the one with this id.
+/// Passes a command to each of the servers in turn until one executes it; or without a command,
+/// asks what became of the one with this id.
 ///
-/// `tell` is called with each event as JSON, and at last with the answer, or the fields of an error, as JSON,
-/// with `true` or `false`, and with the reply, if there is one.
+/// `tell` is called with each event as JSON, and at last with the answer, or the fields of an
+/// error, as JSON, with `true` or `false`, and with the reply, if there is one.
 ///
-/// As long as the attempt lasts, `attempt` has a function `stop`, which ends it early; after that `stop` is null.
+/// As long as the attempt lasts, `attempt` has a function `stop`, which ends it early; after that
+/// `stop` is null.
 ///
 /// # Errors
 /// An error's fields as JSON, if what is asked for makes no sense. `tell` is not called then.
@@ -78,7 +80,8 @@ fn say(tell: &Function, json: &str, decided: JsValue, result: Option<&str>) {
     let _ = tell.call3(&JsValue::NULL, &json.into(), &decided, &result.into());
 }
 
-/// Reads a list of servers as people write it, and returns their full URLs, each place once, in lines.
+/// Reads a list of servers as people write it, and returns their full URLs, each place once, in
+/// lines.
 ///
 /// # Errors
 /// An error's fields as JSON; they say which entry is wrong.

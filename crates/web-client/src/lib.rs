@@ -1,8 +1,9 @@
 //! The one-shot client of a Bellwether cluster for web pages, and for Node.js, Deno and Bun.
 //!
-//! The logic is [`bellwether-client`](../bellwether_client/index.html)'s; this crate brings the sockets, clock and
-//! randomness that browsers and these runtimes have in common. Together with the JavaScript in `npm/` it is built into the npm package
-//! `bellwether-web-client` by `cargo xtask web`:
+//! The logic is [`bellwether-client`](../bellwether_client/index.html)'s; this crate brings the
+//! sockets, clock and randomness that browsers and these runtimes have in common. Together with the
+//! JavaScript in `npm/` it is built into the npm package `bellwether-web-client` by `cargo xtask
+//! web`:
 //!
 //! ```js
 //! import { execute } from "bellwether-web-client";

@@ -1,4 +1,5 @@
-//! The client's values as JSON, which the package's JavaScript reads; `npm/index.d.ts` describes them.
+//! The client's values as JSON, which the package's JavaScript reads; `npm/index.d.ts` describes
+//! them.
 
 use core::time::Duration;
 

@@ -1,4 +1,5 @@
-//! `bystanders_execute`: while there is no fault, nobody's command fails for what another client sends.
+//! `bystanders_execute`: while there is no fault, nobody's command fails for what another client
+//! sends.
 
 use bellwether_client::Outcome;
 use bellwether_protocol::WhatNext;
@@ -8,8 +9,9 @@ use crate::converges::LIMIT;
 use crate::history::{Entry, Workload};
 use crate::timeline::Timeline;
 
-/// Checks the calls that began and ended while there had been no fault for [`LIMIT`], in runs with bad neighbours. The commands
-/// of all other clients are executed; those of the bad neighbours get their final answer.
+/// Checks the calls that began and ended while there had been no fault for [`LIMIT`], in runs with
+/// bad neighbours. The commands of all other clients are executed; those of the bad neighbours get
+/// their final answer.
 pub fn bystanders_execute(entries: &[Entry], timeline: &Timeline) -> Option<Finding> {
     let is_bad = |entry: &Entry| entry.workload == Workload::BadNeighbours;
     if !entries.iter().any(is_bad) {
@@ -86,7 +88,8 @@ mod tests {
         }
     }
 
-    /// In a minute with a fault from 20 to 25 s: returns `true` if nothing is wrong, and how much was checked.
+    /// In a minute with a fault from 20 to 25 s: returns `true` if nothing is wrong, and how much
+    /// was checked.
     fn judge(entries: &[Entry]) -> Option<(bool, u64)> {
         let timeline = Timeline {
             ended: 60 * SECOND,

@@ -1,19 +1,20 @@
-//! `converges`: while nothing changes, and there is a server that everybody reaches and a MongoDB that works, commands are
-//! executed again before long. The other checks would be content with a cluster that does nothing at all.
+//! `converges`: while nothing changes, and there is a server that everybody reaches and a MongoDB
+//! that works, commands are executed again before long. The other checks would be content with a
+//! cluster that does nothing at all.
 
 use crate::check::{Finding, Verdict};
 use crate::fault::{Fault, Node};
 use crate::timeline::{Ordeal, Stretch, Timeline};
 
-/// How long a cluster may take. It takes a second or two: detection, election, and the driver's finding of a primary.
-/// This is no figure, but the difference between slow and stuck.
+/// How long a cluster may take. It takes a second or two: detection, election, and the driver's
+/// finding of a primary. This is no figure, but the difference between slow and stuck.
 pub const LIMIT: u64 = 12_000_000;
 
 /// A stretch that is over so soon after [`LIMIT`] may just not have seen a command.
 const LEAST: u64 = 2_000_000;
 
-/// Checks every stretch in which faults neither came nor went. `executed` are the times at which commands were answered as
-/// executed, in order.
+/// Checks every stretch in which faults neither came nor went. `executed` are the times at which
+/// commands were answered as executed, in order.
 pub fn converges(executed: &[u64], timeline: &Timeline, servers: usize) -> Finding {
     let mut checked = 0;
     let mut stuck = Vec::new();

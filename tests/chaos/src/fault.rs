@@ -45,16 +45,17 @@ pub enum Fault {
     CutMember,
     /// A server's wall clock jumps by up to an hour, forwards or back.
     ClockJump,
-    /// A `mongod`'s disk takes no writes. While it is the primary's, MongoDB acknowledges nothing and elects no other.
+    /// A `mongod`'s disk takes no writes. While it is the primary's, MongoDB acknowledges nothing
+    /// and elects no other.
     DiskStall,
-    /// MongoDB's primary works on an update of a client that it does not interrupt; healed by killing and starting it; only if it
-    /// is named.
+    /// MongoDB's primary works on an update of a client that it does not interrupt; healed by
+    /// killing and starting it; only if it is named.
     Unstoppable,
 }
 
 impl Fault {
-    /// The kinds of a run that names none. [`Unstoppable`](Self::Unstoppable) is not among them: it uses up a processor as long as
-    /// it lasts.
+    /// The kinds of a run that names none. [`Unstoppable`](Self::Unstoppable) is not among them: it
+    /// uses up a processor as long as it lasts.
     pub fn usual() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|fault| *fault != Self::Unstoppable).collect()

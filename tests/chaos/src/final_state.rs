@@ -44,7 +44,8 @@ pub struct Tallied {
 }
 
 impl FinalState {
-    /// Reads it, each collection at one moment, as a majority has it. Nobody should be writing any more.
+    /// Reads it, each collection at one moment, as a majority has it. Nobody should be writing any
+    /// more.
     ///
     /// # Errors
     /// If MongoDB cannot be read, or what is there is nothing a workload writes.

@@ -28,13 +28,14 @@ pub enum Workload {
     Duplicates,
     /// `$inc`, and reads.
     Counter,
-    /// Commands at fault, long reads and replies that are not UTF-8, in turns with everybody else's; only if it is named.
+    /// Commands at fault, long reads and replies that are not UTF-8, in turns with everybody
+    /// else's; only if it is named.
     BadNeighbours,
 }
 
 impl Workload {
-    /// The workloads of a run that names none. Bad neighbours are not among them: they use time of MongoDB that faults and
-    /// checkers need.
+    /// The workloads of a run that names none. Bad neighbours are not among them: they use time of
+    /// MongoDB that faults and checkers need.
     pub fn usual() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|workload| *workload != Self::BadNeighbours).collect()

@@ -12,8 +12,8 @@ use crate::plan::Schedule;
 
 /// A real cluster under faults, judged by the histories of its clients.
 ///
-/// Ends with 0 if all checks held, with 1 if it could not run, with 3 if one is violated, and with 4 if one could not be
-/// decided.
+/// Ends with 0 if all checks held, with 1 if it could not run, with 3 if one is violated, and with
+/// 4 if one could not be decided.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bellwether-chaos", version)]
 pub struct Options {
@@ -41,7 +41,8 @@ pub struct Options {
     /// How many servers
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     pub servers: usize,
-    /// A further argument of every server, such as --server-arg=--preemption=never; may be given again
+    /// A further argument of every server, such as --server-arg=--preemption=never; may be given
+    /// again
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub server_arg: Vec<OsString>,
     /// How many runs, each with a cluster of its own: with this seed, the next one and so on
@@ -50,7 +51,8 @@ pub struct Options {
     /// No further run after one in which a check was violated
     #[arg(long)]
     pub until_violated: bool,
-    /// The directory for the report, the history and the logs, new or empty; target/chaos/SEED, emptied, unless given
+    /// The directory for the report, the history and the logs, new or empty; target/chaos/SEED,
+    /// emptied, unless given
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// How long a checker may think about the history of one key

@@ -1,4 +1,5 @@
-//! Sends every command that was told executed once more, after the run, with its id: the servers have to remember it.
+//! Sends every command that was told executed once more, after the run, with its id: the servers
+//! have to remember it.
 
 use std::collections::HashMap;
 
@@ -18,15 +19,18 @@ const AT_ONCE: usize = 32;
 pub struct Replay {
     /// Its id.
     pub id: CommandId,
-    /// The reply as received, its epoch, and whether it was the stored one; or what was answered instead.
+    /// The reply as received, its epoch, and whether it was the stored one; or what was answered
+    /// instead.
     pub answer: Result<(String, u64, bool), String>,
 }
 
-/// Sends the commands of a history that were told executed to this server, which has to be the coordinator of a
-/// cluster without faults. Of more than `most` it takes every second, third and so on.
+/// Sends the commands of a history that were told executed to this server, which has to be the
+/// coordinator of a cluster without faults. Of more than `most` it takes every second, third and so
+/// on.
 ///
 /// # Errors
-/// If the connection fails, or the server cannot execute commands now. Call it again then: it changes nothing.
+/// If the connection fails, or the server cannot execute commands now. Call it again then: it
+/// changes nothing.
 pub async fn replay(entries: &[Entry], coordinator: &str, most: usize) -> Result<Vec<Replay>> {
     let mut executed: HashMap<CommandId, (Workload, Asked)> = HashMap::new();
     for entry in entries.iter().filter(|entry| entry.outcome == Outcome::Executed) {

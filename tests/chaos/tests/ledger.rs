@@ -7,8 +7,8 @@ use bson::{Document, doc};
 use mongodb::Collection;
 use tempfile::TempDir;
 
-/// The driver resumes a change stream by itself. Where the first try of that fails, it tries again without saying what
-/// was seen already, and all comes once more.
+/// The driver resumes a change stream by itself. Where the first try of that fails, it tries again
+/// without saying what was seen already, and all comes once more.
 #[tokio::test]
 async fn what_is_seen_twice_is_told_once() -> Result<()> {
     let set = ReplicaSet::start(1).await?;

@@ -1,4 +1,5 @@
-//! Where no network of its own can be had, a world is on loopback, and says what cannot be done there.
+//! Where no network of its own can be had, a world is on loopback, and says what cannot be done
+//! there.
 
 use anyhow::{Context, Result, ensure};
 use bellwether_chaos::fault::Fault;

@@ -1,4 +1,5 @@
-//! All workloads and all checkers with a real cluster whose coordinator is killed, and whose database is paused.
+//! All workloads and all checkers with a real cluster whose coordinator is killed, and whose
+//! database is paused.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,7 +58,8 @@ async fn everything_holds_under_faults() -> Result<()> {
         sleep(Duration::from_secs(2)).await;
         cluster.servers[before.coordinator].process.restart()?;
     }
-    // Longer than any client waits, so that many do not know what became of their commands, and ask again.
+    // Longer than any client waits, so that many do not know what became of their commands, and ask
+    // again.
     for member in &mut set.members {
         member.process.pause()?;
     }

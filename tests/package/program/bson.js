@@ -1,4 +1,5 @@
-// Objects of the package bson are written as its own `EJSON.stringify` writes them, and MongoDB stores them as what they are.
+// Objects of the package bson are written as its own `EJSON.stringify` writes them, and MongoDB
+// stores them as what they are.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,5 @@
-// Prints the memory in use before and after many commands, in bytes: that of the WebAssembly module, and the heap.
+// Prints the memory in use before and after many commands, in bytes: that of the WebAssembly
+// module, and the heap.
 
 const instances = [];
 const { instantiate } = WebAssembly;

@@ -1,4 +1,5 @@
-// What the types keep an app from writing: each of these is an error, and that there is none would be one.
+// What the types keep an app from writing: each of these is an error, and that there is none would
+// be one.
 
 import { BellwetherError, execute, outcome, parseServers, toExtendedJson } from "bellwether-web-client";
 

@@ -1,5 +1,6 @@
-//! Makes the pictures of the page that the documentation shows: a real cluster, a real browser, and the page used as
-//! in its tests. `cargo xtask screenshots` builds this together with the programs it starts, and runs it.
+//! Makes the pictures of the page that the documentation shows: a real cluster, a real browser, and
+//! the page used as in its tests. `cargo xtask screenshots` builds this together with the programs
+//! it starts, and runs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ struct Options {
     directory: PathBuf,
 }
 
-/// The server that the page comes from, the one that takes over, and the one with the largest number.
+/// The server that the page comes from, the one that takes over, and the one with the largest
+/// number.
 const NUMBERS: [u64; 3] = [
     4_302_116_874_990_318_267,
     9_870_213_554_801_276_493,

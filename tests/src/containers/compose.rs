@@ -25,8 +25,9 @@ pub(super) const MEMBERS: [&str; 3] = ["m1", "m2", "m3"];
 /// How much of each log a test shows when it fails.
 const LOG_LINES_SHOWN: usize = 60;
 
-/// The cluster that `docker/compose.yaml` describes, as a project of its own with ports of its own, so that it and one
-/// that somebody uses do not meet. Everything is removed when this is dropped, the data as well.
+/// The cluster that `docker/compose.yaml` describes, as a project of its own with ports of its own,
+/// so that it and one that somebody uses do not meet. Everything is removed when this is dropped,
+/// the data as well.
 ///
 /// Services are called what they are called there: `m1` to `m3`, `s1` to `s3`.
 #[derive(Debug)]
@@ -68,8 +69,8 @@ impl Compose {
         self.up_to(self.servers).await
     }
 
-    /// `docker compose up -d` for so many servers: 3, or 5 with `compose.five.yaml`. Waits until Docker finds
-    /// everything healthy and all is well.
+    /// `docker compose up -d` for so many servers: 3, or 5 with `compose.five.yaml`. Waits until
+    /// Docker finds everything healthy and all is well.
     ///
     /// # Errors
     /// If it fails, or all is not well for a long time.
@@ -105,8 +106,8 @@ impl Compose {
         self.healthy(service).await
     }
 
-    /// Puts a new container into the place of a service's, as after an upgrade of its image, and waits until it is
-    /// healthy.
+    /// Puts a new container into the place of a service's, as after an upgrade of its image, and
+    /// waits until it is healthy.
     ///
     /// # Errors
     /// If it fails, or the service does not become healthy.
@@ -137,7 +138,8 @@ impl Compose {
         docker(["pause", &self.container(service).await?]).await.map(drop)
     }
 
-    /// `docker stop`, with the grace period that the file gives the service. Gives the exit code, and how long it took.
+    /// `docker stop`, with the grace period that the file gives the service. Gives the exit code,
+    /// and how long it took.
     ///
     /// # Errors
     /// If it fails.
@@ -306,7 +308,8 @@ impl Compose {
         }
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            // The developer's own settings are not the cluster's; which image is tested is the caller's to say.
+            // The developer's own settings are not the cluster's; which image is tested is the
+            // caller's to say.
             let is_setting = name.starts_with("BELLWETHER_") || name.starts_with("COMPOSE_");
             if is_setting && name != "BELLWETHER_IMAGE" {
                 command.env_remove(&*name);
@@ -357,7 +360,8 @@ async fn generation() -> Result<&'static [&'static str]> {
     GENERATION.get_or_try_init(find).await.copied()
 }
 
-/// Removes the containers, networks and volumes of test programs that were killed before they could.
+/// Removes the containers, networks and volumes of test programs that were killed before they
+/// could.
 async fn remove_what_others_left() -> Result<()> {
     let kinds: [(&str, &str, &[&str], &[&str]); 3] = [
         ("container", "{{.ID}}", &["--all"], &["--force", "--volumes"]),

@@ -7,8 +7,8 @@ use crate::http::http_get;
 use crate::wait::wait_until;
 
 impl Compose {
-    /// Waits until all servers agree on the one with the largest number and have links to each other and to MongoDB, and
-    /// the replica set has a primary that the others follow.
+    /// Waits until all servers agree on the one with the largest number and have links to each
+    /// other and to MongoDB, and the replica set has a primary that the others follow.
     ///
     /// # Errors
     /// If that does not come; the error says what is missing.

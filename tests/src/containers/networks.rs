@@ -37,7 +37,8 @@ impl Compose {
         Ok(address.to_owned())
     }
 
-    /// Puts everything that goes on running back into its networks, under its names there, and has it run.
+    /// Puts everything that goes on running back into its networks, under its names there, and has
+    /// it run.
     ///
     /// # Errors
     /// If Docker refuses.

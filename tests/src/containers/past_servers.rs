@@ -29,7 +29,8 @@ impl Compose {
         .await
     }
 
-    /// A driver's client for the primary, past all servers, with the credentials that the servers have.
+    /// A driver's client for the primary, past all servers, with the credentials that the servers
+    /// have.
     ///
     /// The database's network has no way out, but the machine itself is in it.
     ///

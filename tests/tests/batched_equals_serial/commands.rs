@@ -216,7 +216,8 @@ fn find_and_modify() -> impl Strategy<Value = String> {
     (collection(), rest).prop_map(|(c, rest)| format!(r#"{{"findAndModify":"{c}",{rest}}}"#))
 }
 
-/// Writes that collide in an index other than that of `_id`: one for all cases, which make it too slow otherwise.
+/// Writes that collide in an index other than that of `_id`: one for all cases, which make it too
+/// slow otherwise.
 fn with_unique_index() -> impl Strategy<Value = String> {
     (id(), number(), 0..4).prop_map(|(id, n, which)| {
         let (id, key) = (format!(r#""@case-{id}""#), format!(r#"{{"c":@case,"n":{n}}}"#));

@@ -1,9 +1,12 @@
-//! Many commands in one transaction answer and leave what each of them alone would: a property test.
+//! Many commands in one transaction answer and leave what each of them alone would: a property
+//! test.
 //!
-//! Up to three clients send at the same time, each in documents of its own, so that each has to be answered as if it were alone.
+//! Up to three clients send at the same time, each in documents of its own, so that each has to be
+//! answered as if it were alone.
 //!
-//! `PROPTEST_CASES` says how many lists of commands are tried, 64 if it is not set. A failure shows the shortest list
-//! that fails and the seed; `PROPTEST_RNG_SEED` with it tries the same lists again.
+//! `PROPTEST_CASES` says how many lists of commands are tried, 64 if it is not set. A failure shows
+//! the shortest list that fails and the seed; `PROPTEST_RNG_SEED` with it tries the same lists
+//! again.
 
 mod commands;
 // It has more than is needed here.
@@ -48,7 +51,8 @@ struct Pipelines {
 
 #[test]
 fn many_at_once_are_as_one_after_another() -> Result<()> {
-    // With one thread, all commands wait before the pipeline sees the first, so a seed gives the same batches each time.
+    // With one thread, all commands wait before the pipeline sees the first, so a seed gives the
+    // same batches each time.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -98,7 +102,8 @@ fn many_at_once_are_as_one_after_another() -> Result<()> {
 
 /// Lists that were answered wrongly once.
 fn found_before() -> Vec<(usize, Vec<Sending>, Option<Fault>)> {
-    // A read that is tried again does not see what the same source has sent after it. Seen every third time or so.
+    // A read that is tried again does not see what the same source has sent after it. Seen every
+    // third time or so.
     let read_again = || {
         (
             1,
@@ -275,7 +280,8 @@ impl List {
     }
 }
 
-/// Sends the commands of all clients, in turn one of each, before any is answered. Gives each client's answers.
+/// Sends the commands of all clients, in turn one of each, before any is answered. Gives each
+/// client's answers.
 async fn send_at_once(lists: &[List], pipeline: &Coordinator) -> Result<Vec<Vec<Answer>>> {
     let sources: Vec<SourceId> = lists.iter().map(|_| SourceId::new()).collect();
     let mut waiting: Vec<Vec<_>> = lists.iter().map(|_| Vec::new()).collect();

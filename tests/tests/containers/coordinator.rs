@@ -19,7 +19,8 @@ pub(crate) async fn paused(stage: &mut Stage) -> Result<()> {
     expect_takeover(&stage.fault(what, Recovers::ByItself, pause).await?)
 }
 
-/// It has the whole grace period to finish what it has in hand and hand over; nobody's command fails.
+/// It has the whole grace period to finish what it has in hand and hand over; nobody's command
+/// fails.
 pub(crate) async fn stopped(stage: &mut Stage) -> Result<()> {
     let what = "`docker stop` of the coordinator";
     let stop = async |compose: &mut Compose, coordinator: usize| {
@@ -44,8 +45,9 @@ pub(crate) async fn cut_from_mongodb(stage: &mut Stage) -> Result<()> {
     expect_takeover(&cut(stage, what, &["database"]).await?)
 }
 
-/// Docker may go on to pass the published port on, through another of the container's networks: version 20.10 does, to
-/// the address that the container has there. See [`no_client_reaches_it`] for what it means if not.
+/// Docker may go on to pass the published port on, through another of the container's networks:
+/// version 20.10 does, to the address that the container has there. See [`no_client_reaches_it`]
+/// for what it means if not.
 pub(crate) async fn cut_from_clients(stage: &mut Stage) -> Result<()> {
     let what = "the coordinator cut off from the network `clients` only";
     let cut = async |compose: &mut Compose, coordinator: usize| {

@@ -43,7 +43,8 @@ pub(crate) async fn no_secret_was_shown(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// Every secret of every file in the volumes that the service `secrets` fills, with the file's name.
+/// Every secret of every file in the volumes that the service `secrets` fills, with the file's
+/// name.
 async fn secrets(compose: &Compose) -> Result<Vec<(String, String)>> {
     let seen = compose.inspect("secrets").await?;
     let mounts = seen["Mounts"].as_array().into_iter().flatten();
@@ -73,7 +74,8 @@ fn read(dir: &Path, secrets: &mut Vec<(String, String)>) -> Result<()> {
             .to_string_lossy()
             .into_owned();
         let text = fs::read_to_string(&path)?;
-        // Passwords in a URI stand between a colon and an at sign; everything else is a line of its own.
+        // Passwords in a URI stand between a colon and an at sign; everything else is a line of its
+        // own.
         let passwords = text.split(':').filter_map(|part| part.split_once('@'));
         let passwords = passwords.map(|(password, _)| password);
         let lines = text.lines().filter(|line| !line.contains("://"));

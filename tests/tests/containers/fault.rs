@@ -78,8 +78,8 @@ impl Row {
 }
 
 impl Stage {
-    /// Has clients outside send commands without pause, strikes, mends everything, and compares what the clients were
-    /// told with what is in the data.
+    /// Has clients outside send commands without pause, strikes, mends everything, and compares
+    /// what the clients were told with what is in the data.
     ///
     /// `strike` is given the cluster and the place of the coordinator.
     pub(crate) async fn fault(

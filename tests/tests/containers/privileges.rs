@@ -7,7 +7,8 @@ use mongodb::error::ErrorKind;
 
 use crate::stage::Stage;
 
-/// MongoDB's code for "not authorized", and the one for "command requires authentication", which it uses as well.
+/// MongoDB's code for "not authorized", and the one for "command requires authentication", which it
+/// uses as well.
 const UNAUTHORIZED: i32 = 13;
 
 pub(crate) async fn mongodb_answers_nobody_without_a_password(stage: &mut Stage) -> Result<()> {

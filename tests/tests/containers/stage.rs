@@ -49,7 +49,8 @@ impl Stage {
         self.compose.all_well().await.map(drop)
     }
 
-    /// Compares what all clients of all faults so far were told with what is in the data now, past all servers.
+    /// Compares what all clients of all faults so far were told with what is in the data now, past
+    /// all servers.
     pub(crate) async fn check_all(&self) -> Result<()> {
         let effects = self.effects().await?;
         for report in &self.reports {

@@ -92,8 +92,8 @@ pub(crate) async fn a_server_of_another_cluster_is_refused(stage: &mut Stage) ->
     expect_refused(&stage.compose, &stranger, before, "somebody-elses").await
 }
 
-/// Waits until the stranger and the servers say why they do not speak with each other, and sees that the cluster goes
-/// on as before.
+/// Waits until the stranger and the servers say why they do not speak with each other, and sees
+/// that the cluster goes on as before.
 async fn expect_refused(compose: &Compose, stranger: &Stranger, before: Agreement, why: &str) -> Result<()> {
     wait_until("the stranger to be refused", async || {
         let log = stranger.log().await?;
@@ -149,7 +149,8 @@ impl Stranger {
         Ok(stranger)
     }
 
-    /// Copies the file with the secret into the container, where it belongs to root and everybody may read it.
+    /// Copies the file with the secret into the container, where it belongs to root and everybody
+    /// may read it.
     async fn give(&self, file: &Path) -> Result<()> {
         std::fs::set_permissions(file, Permissions::from_mode(0o444))?;
         let to = format!("{}:/secret", self.container);

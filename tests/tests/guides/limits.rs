@@ -79,7 +79,8 @@ fn default(help: &str, option: &str) -> Option<u64> {
     quantity(value.split_once(']')?.0)
 }
 
-/// The values that constants or fields of this name have in the sources, in bytes, milliseconds, or as counts.
+/// The values that constants or fields of this name have in the sources, in bytes, milliseconds, or
+/// as counts.
 fn definitions(sources: &str, name: &str) -> Vec<u64> {
     let constant = format!("const {name}: ");
     let field = format!("{name}: ");

@@ -1,12 +1,12 @@
 //! Runs the pages in `docs/` for people who use Bellwether.
 //!
-//! - A block `sh` is run by Bash; all blocks of a page by one shell, in order. It must succeed. If a block `output` follows, it
-//!   must print that instead; `…` stands for any text.
+//! - A block `sh` is run by Bash; all blocks of a page by one shell, in order. It must succeed. If
+//!   a block `output` follows, it must print that instead; `…` stands for any text.
 //! - A block with the name of a file, such as `html guestbook/index.html`, is written to that file.
 //! - A block `sh build` builds the programs. It is not run: the test command has built them.
 //!
-//! Servers and ports are those of the page. The address is not: 127.0.0.1 becomes another address of loopback, so that nothing
-//! else has the ports.
+//! Servers and ports are those of the page. The address is not: 127.0.0.1 becomes another address
+//! of loopback, so that nothing else has the ports.
 
 mod limits;
 mod links;

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::page::{Action, Step, is_as_expected, repository};
 
-/// Runs each block whose number comes through the pipe, in one shell, so that variables, functions and jobs last.
+/// Runs each block whose number comes through the pipe, in one shell, so that variables, functions
+/// and jobs last.
 const RUNNER: &str = r#"
 cd "$1"
 export PATH="$1/bin:$PATH" HOME="$1" XDG_CONFIG_HOME="$1"
@@ -26,8 +27,8 @@ done
 /// The connection string in the pages.
 const URI: &str = "mongodb://m1,m2,m3/?replicaSet=rs0";
 
-/// A Bash in a directory of its own, with the programs on its `PATH` and the repository as `bellwether`. It ends, with all
-/// that it started, when this is dropped.
+/// A Bash in a directory of its own, with the programs on its `PATH` and the repository as
+/// `bellwether`. It ends, with all that it started, when this is dropped.
 pub(crate) struct Shell {
     // Dropped first: what it started writes into the directory.
     _bash: Process,

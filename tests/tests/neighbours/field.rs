@@ -60,7 +60,8 @@ impl Shared {
         let cluster = Cluster::start_with(ClusterOptions {
             logs: Some(logs.path().to_path_buf()),
             www: Some(www.path().to_path_buf()),
-            // A busy machine is no reason to elect anybody; a runtime that a client holds for seconds is.
+            // A busy machine is no reason to elect anybody; a runtime that a client holds for
+            // seconds is.
             args: ["--allow-schema", "--timeout-ms", "2000"]
                 .map(Into::into)
                 .to_vec(),

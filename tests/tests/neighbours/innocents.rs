@@ -19,8 +19,8 @@ use crate::row::shown;
 /// So many.
 const CLIENTS: usize = 4;
 
-/// Four clients, each with a connection and a collection of its own. Each repeats a cycle of six commands, whose replies
-/// it knows beforehand, until it is stopped or a reply is another one.
+/// Four clients, each with a connection and a collection of its own. Each repeats a cycle of six
+/// commands, whose replies it knows beforehand, until it is stopped or a reply is another one.
 pub(crate) struct Innocents {
     row: usize,
     stop: Arc<AtomicBool>,
@@ -57,7 +57,8 @@ impl Innocents {
         Ok(Self { row, stop, clients })
     }
 
-    /// Waits until each of them has finished so many cycles more, or has ended, which [`finish`](Self::finish) explains.
+    /// Waits until each of them has finished so many cycles more, or has ended, which
+    /// [`finish`](Self::finish) explains.
     pub(crate) async fn go_on(&self, cycles: usize) -> Result<()> {
         let count = |client: &Innocent| client.cycles.load(Ordering::SeqCst);
         let aims: Vec<usize> = self.clients.iter().map(|client| count(client) + cycles).collect();
@@ -75,7 +76,8 @@ impl Innocents {
         .await
     }
 
-    /// Lets them finish what they have begun, and compares what MongoDB holds with what they were told.
+    /// Lets them finish what they have begun, and compares what MongoDB holds with what they were
+    /// told.
     pub(crate) async fn finish(self, mongodb: &Client) -> Result<()> {
         self.stop.store(true, Ordering::SeqCst);
         for (number, client) in self.clients.into_iter().enumerate() {

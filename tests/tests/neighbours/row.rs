@@ -53,9 +53,11 @@ pub(crate) enum Expected {
     Refused(ErrorCode),
     /// Any final error with this text in it. Nothing was changed.
     Final(&'static str),
-    /// A reply, or MongoDB's error with this code: which of them depends on MongoDB's version or on how full its cache is.
+    /// A reply, or MongoDB's error with this code: which of them depends on MongoDB's version or on
+    /// how full its cache is.
     ExecutedOrMongo(i32),
-    /// A reply, or that it is too much for MongoDB's cache, or that there was no time left to try it again.
+    /// A reply, or that it is too much for MongoDB's cache, or that there was no time left to try
+    /// it again.
     ExecutedOrTooMuch,
 }
 

@@ -12,7 +12,8 @@ pub(crate) const PACKAGE: &str = "bellwether-web-client";
 pub(crate) struct Project(TempDir);
 
 impl Project {
-    /// Puts the files of these directories of `tests/package` together, with the packages their `package.json` names.
+    /// Puts the files of these directories of `tests/package` together, with the packages their
+    /// `package.json` names.
     pub(crate) async fn of(dirs: &[&str]) -> Result<Self> {
         let project = Self(TempDir::with_prefix_in("package-", env!("CARGO_TARGET_TMPDIR"))?);
         for dir in dirs {
@@ -54,7 +55,8 @@ impl Project {
         self.run(&mut node).await
     }
 
-    /// Runs one of its scripts with this program and these arguments before the script's name, and gives what it printed.
+    /// Runs one of its scripts with this program and these arguments before the script's name, and
+    /// gives what it printed.
     pub(crate) async fn run_script(&self, runtime: &[String], script: &str, args: &[&str]) -> Result<String> {
         let (program, options) = runtime.split_first().context("a runtime is a program")?;
         let mut run = Command::new(program);

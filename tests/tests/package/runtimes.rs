@@ -39,7 +39,8 @@ async fn runtimes() -> Result<Vec<Runtime>> {
     ])
 }
 
-/// The program at this path in one of the directories whose name begins so: each platform has a package of its own.
+/// The program at this path in one of the directories whose name begins so: each platform has a
+/// package of its own.
 fn program(packages: &Path, prefix: &str, path: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(packages).with_context(|| format!("reading {}", packages.display()))?;
     entries

@@ -1,5 +1,5 @@
-//! Whoever uses the page, and with whatever: axe finds nothing to object to, a screen reader is told what happens,
-//! a phone is wide enough, and nothing moves for those who do not want it.
+//! Whoever uses the page, and with whatever: axe finds nothing to object to, a screen reader is
+//! told what happens, a phone is wide enough, and nothing moves for those who do not want it.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Servers that answer in another form than they should, with more than anybody can read, or at another place. The page goes on.
+//! Servers that answer in another form than they should, with more than anybody can read, or at
+//! another place. The page goes on.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::{FalseServer, Page, PathProxy, wait_until};
@@ -141,7 +142,8 @@ pub(crate) async fn under_a_path_everything_is_asked_for_there(stage: &mut Stage
         Ok(())
     })
     .await?;
-    // The list it begins with names the others too. Only pages from their own addresses may have their status.
+    // The list it begins with names the others too. Only pages from their own addresses may have
+    // their status.
     for line in stage.browser.console().await? {
         ensure!(line.to_string().contains("/status"), "on the console: {line}");
     }

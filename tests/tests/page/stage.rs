@@ -150,7 +150,8 @@ pub(crate) fn insert(text: &str) -> String {
     format!(r#"{{"insert":"notes","documents":[{{"text":"{text}"}}]}}"#)
 }
 
-/// That the page has found nobody at this address. Its last try there may have been under way when the time was up.
+/// That the page has found nobody at this address. Its last try there may have been under way when
+/// the time was up.
 pub(crate) async fn expect_unreachable(page: &Page, shown: &Shown, url: &str) -> Result<()> {
     let row = shown.row(url)?;
     let story = page.story_of(url).await?;

@@ -1,4 +1,5 @@
-//! Commands whose outcome is unknown, and how a person settles it. What the page says is held against the data.
+//! Commands whose outcome is unknown, and how a person settles it. What the page says is held
+//! against the data.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::{Page, ReplyCutter, Shown};
@@ -32,7 +33,8 @@ async fn unknown_but_executed(stage: &mut Stage, text: &str) -> Result<(ReplyCut
     page.give_up_after(2).await?;
     let shown = page.execute(&insert(text)).await?;
     shown.expect("unknown", &[])?;
-    // The server may have answered the last try, that its time was up; what became of the others is as unknown.
+    // The server may have answered the last try, that its time was up; what became of the others is
+    // as unknown.
     let row = shown.row(&cutter.url())?;
     ensure!(row.kind == "unknown" || row.state == "deadline", "{shown:#?}");
     ensure!(shown.again == ["check", "send-same", "send-new"], "{shown:#?}");
@@ -110,7 +112,8 @@ pub(crate) async fn a_stopped_coordinator_leaves_it_unknown(stage: &mut Stage) -
         expect_unreachable(&page, &shown, &stage.url(server)).await?;
     }
 
-    // The only one left goes on; it has to become coordinator anew before it can say what became of the command.
+    // The only one left goes on; it has to become coordinator anew before it can say what became of
+    // the command.
     stage.resume(COORDINATOR)?;
     page.give_up_after(60).await?;
     page.click("#check").await?;

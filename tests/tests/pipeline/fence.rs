@@ -54,7 +54,8 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
     );
     assert_eq!(new.reply(r#"{"count":"c"}"#).await?["n"]["$numberInt"], "1");
 
-    // Both take over from each other, over and over, under load: every answered insert is there once.
+    // Both take over from each other, over and over, under load: every answered insert is there
+    // once.
     let mut executed = 0;
     let mut epoch = new.epoch;
     for round in 0..10 {
@@ -87,7 +88,8 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
         for (id, command, answer) in load {
             match answer.await? {
                 Ok(_) => executed += 1,
-                // The claim ended the session while the commit was on its way. Asking again settles it.
+                // The claim ended the session while the commit was on its way. Asking again settles
+                // it.
                 Err(error) if error.outcome == Outcome::Unknown => {
                     assert_ne!(error.code, ErrorCode::Internal, "{error:?}");
                     let again = next.pipeline.submit(SourceId::new(), id, command, in_a_while());
@@ -108,8 +110,9 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
     Ok(())
 }
 
-/// A transaction that has seen its epoch and is still running when a later one is granted: it commits before the
-/// grant or never. The session is not killed here, so it is the fence alone that decides.
+/// A transaction that has seen its epoch and is still running when a later one is granted: it
+/// commits before the grant or never. The session is not killed here, so it is the fence alone that
+/// decides.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_and_a_running_transaction_exclude_each_other() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -200,8 +203,8 @@ async fn a_coordinator_that_dies_in_a_transaction_delays_nobody() -> Result<()> 
     Ok(())
 }
 
-/// A command of a former coordinator that arrives when its session was ended already begins a transaction that nobody
-/// ends, and locks what it writes to.
+/// A command of a former coordinator that arrives when its session was ended already begins a
+/// transaction that nobody ends, and locks what it writes to.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_arrives_from_a_former_coordinator_delays_nobody() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -238,8 +241,8 @@ async fn what_arrives_from_a_former_coordinator_delays_nobody() -> Result<()> {
     Ok(())
 }
 
-/// A coordinator that does not know yet that it was replaced leaves its successor alone, also where their servers have
-/// taken over from each other before.
+/// A coordinator that does not know yet that it was replaced leaves its successor alone, also where
+/// their servers have taken over from each other before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_former_coordinator_does_not_disturb_its_successor() -> Result<()> {
     let set = ReplicaSet::start(3).await?;

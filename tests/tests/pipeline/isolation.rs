@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::coordinator::{Coordinator, new_id, parse};
 
-/// Submits the command that is at fault together with innocent ones of other sources, several times, and returns its last
-/// answer. Every innocent command must be executed.
+/// Submits the command that is at fault together with innocent ones of other sources, several
+/// times, and returns its last answer. Every innocent command must be executed.
 async fn beside_innocents(s1: &Coordinator, bad: &str) -> Result<Answer> {
     let mut last = None;
     for round in 0..3 {
@@ -145,7 +145,8 @@ async fn a_command_that_fails_at_the_commit_fails_alone() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let s1 = Coordinator::start(&set, "app_commit").await?;
     s1.reply(r#"{"insert":"c","documents":[{"_id":0}]}"#).await?;
-    // An `_id` of 3 MB and 12 MB beside it: each statement fits, the transaction's entry in the oplog does not.
+    // An `_id` of 3 MB and 12 MB beside it: each statement fits, the transaction's entry in the
+    // oplog does not.
     let large = r#"{"$reduce":{"input":{"$range":[0,3]},"initialValue":"xxxxxxxxxxxx","in":{"$reduce":{"input":{"$range":[0,6]},
         "initialValue":"$$value","in":{"$concat":["$$value","$$value"]}}}}}"#;
     let bad = format!(
@@ -190,7 +191,8 @@ async fn records_that_are_too_large_together_are_written_in_several_batches() ->
     Ok(())
 }
 
-/// An error of any code that hits a transaction once, wherever it does, keeps nobody from being executed.
+/// An error of any code that hits a transaction once, wherever it does, keeps nobody from being
+/// executed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_at_the_records_or_the_commit_that_passes_is_nobodys() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -224,8 +226,8 @@ async fn a_passing_error_of_a_read_is_tried_again() -> Result<()> {
             let _twice = FailPoint::times(set.client(), "failCommand", 2, data).await?;
             let find = r#"{"find":"c","filter":{"_id":{"$gt":0}}}"#;
             let mut answer = s1.send(new_id(), find).await;
-            // Some codes tell the driver that the primary is gone. On a busy machine it takes longer than a command waits for
-            // one to find out that it is there.
+            // Some codes tell the driver that the primary is gone. On a busy machine it takes
+            // longer than a command waits for one to find out that it is there.
             while let Err(error) = &answer
                 && error.code == ErrorCode::DatabaseUnavailable
             {

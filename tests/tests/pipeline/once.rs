@@ -135,7 +135,8 @@ async fn a_commit_without_an_answer_is_settled() -> Result<()> {
     Ok(())
 }
 
-/// A commit whose answer was lost is found in the ledger by the next try, which then does not end well itself.
+/// A commit whose answer was lost is found in the ledger by the next try, which then does not end
+/// well itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_found_executed_is_not_denied() -> Result<()> {
     let mut set = ReplicaSet::start(3).await?;
@@ -186,7 +187,8 @@ async fn what_was_found_executed_is_not_denied() -> Result<()> {
     Ok(())
 }
 
-/// A transaction whose commit did not arrive would hold the fence for a minute, and with it every read.
+/// A transaction whose commit did not arrive would hold the fence for a minute, and with it every
+/// read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_after_a_lost_commit_is_answered() -> Result<()> {
     let set = ReplicaSet::start(1).await?;

@@ -1,4 +1,5 @@
-//! Every option the allowed_commands has reaches MongoDB and does there what it says; what it refuses is refused before.
+//! Every option the allowed_commands has reaches MongoDB and does there what it says; what it
+//! refuses is refused before.
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};

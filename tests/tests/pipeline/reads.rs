@@ -1,4 +1,5 @@
-//! What only reads is read at a moment: it delays nobody, misses nothing that was answered before, and is consistent.
+//! What only reads is read at a moment: it delays nobody, misses nothing that was answered before,
+//! and is consistent.
 
 use std::time::Duration;
 

@@ -148,7 +148,8 @@ async fn a_fenced_coordinator_changes_no_collection() -> Result<()> {
     Ok(())
 }
 
-/// What a coordinator leaves behind that dies between a command and its record, or before the command.
+/// What a coordinator leaves behind that dies between a command and its record, or before the
+/// command.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_was_begun_is_brought_to_its_end() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -230,8 +231,8 @@ struct Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// Executes the command while these commands get no answer, except for the first `skip`; its outcome is then
-    /// unknown.
+    /// Executes the command while these commands get no answer, except for the first `skip`; its
+    /// outcome is then unknown.
     async fn short(&self, id: CommandId, command: &str, skip: i32, failing: Document) -> Result<()> {
         let admin = self.set.client().database("admin");
         let mut data = doc! { "appName": "bellwether", "closeConnection": true };

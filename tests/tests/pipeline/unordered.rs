@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::coordinator::{Coordinator, in_a_while, new_id, parse};
 
-/// One after another, on documents with the `_id`s 1, 2 and 3, of which `k` is unique and at least 0.
+/// One after another, on documents with the `_id`s 1, 2 and 3, of which `k` is unique and at least
+/// 0.
 const COMMANDS: &[&str] = &[
     r#"{"insert":"c","documents":[{"_id":4,"k":4},{"_id":5,"k":5}],"ordered":false}"#,
     r#"{"insert":"c","documents":[{"_id":1,"k":10},{"_id":6,"k":6},{"_id":2,"k":11},{"_id":7,"k":7}],"ordered":false}"#,
@@ -172,7 +173,8 @@ async fn a_list_refuses_it_by_name() -> Result<()> {
     Ok(())
 }
 
-/// A command of which very many statements fail goes on in batches of its own, and others have every other batch.
+/// A command of which very many statements fail goes on in batches of its own, and others have
+/// every other batch.
 #[tokio::test(flavor = "multi_thread")]
 async fn very_many_failures_do_not_starve_others() -> Result<()> {
     const FAILING: usize = 60;

@@ -25,8 +25,9 @@ struct Insert {
     told: Vec<String>,
 }
 
-/// Each coordinator in turn is killed, or paused and resumed after another has taken over, while the clients write. Each
-/// acknowledged insert is there exactly once, and no client is told less or more than the truth.
+/// Each coordinator in turn is killed, or paused and resumed after another has taken over, while
+/// the clients write. Each acknowledged insert is there exactly once, and no client is told less or
+/// more than the truth.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_insert_is_there_as_its_client_was_told() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -102,7 +103,8 @@ async fn check(inserts: &[Insert], client: &Client) -> Result<()> {
             Outcome::Unknown => count <= 1,
         };
         ensure!(right, "it is there {count} times: {insert:?}");
-        // With 30 s, an election of the servers is no reason to fail, and neither is it for one who asks again.
+        // With 30 s, an election of the servers is no reason to fail, and neither is it for one who
+        // asks again.
         ensure!(
             insert.outcome == Outcome::Executed || !insert.patient && insert.outcome == Outcome::NotExecuted,
             "its client gave up: {insert:?}"

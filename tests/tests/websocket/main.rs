@@ -1,5 +1,5 @@
-//! What RFC 6455 forbids, allows, or leaves open, byte by byte on one server: what is seen is what docs/websocket.md
-//! says, and after each case the next client is served.
+//! What RFC 6455 forbids, allows, or leaves open, byte by byte on one server: what is seen is what
+//! docs/websocket.md says, and after each case the next client is served.
 
 mod cases;
 mod observe;

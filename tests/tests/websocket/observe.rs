@@ -103,7 +103,8 @@ pub(crate) async fn observe(port: u16, case: Case) -> Result<Seen> {
     let said = |step: &Step| matches!(step, Step::Send(bytes) if bytes.windows(hello().len()).any(|part| part == hello()));
     let greeted = case.start == Start::Greeted || case.steps.iter().any(said);
     for step in case.steps {
-        // A server that has seen enough ends the connection in the middle of it; what it says is read below.
+        // A server that has seen enough ends the connection in the middle of it; what it says is
+        // read below.
         let sent = match step {
             Step::Send(bytes) => socket.send(&bytes).await,
             Step::Trickle(bytes, pause) => socket.trickle(&bytes, pause).await,
@@ -182,7 +183,8 @@ async fn read_on(socket: &mut RawSocket, probe_id: CommandId) -> Result<Seen> {
     Ok(Seen::Ended)
 }
 
-/// RFC 6455, section 4.1: what was not offered must not be in the answer; and this server has no extensions.
+/// RFC 6455, section 4.1: what was not offered must not be in the answer; and this server has no
+/// extensions.
 fn expect_nothing_negotiated(head: &str) -> Result<()> {
     let head = head.to_lowercase();
     if head.contains("sec-websocket-extensions") {

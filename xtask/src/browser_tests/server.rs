@@ -19,8 +19,8 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 pub(crate) struct TestServers {
     /// Does what the path of a URL says: see [`serve`].
     scripted: Listening,
-    /// Accepts connections and never answers. Has a port of its own, because a browser connects to a port only once
-    /// at a time.
+    /// Accepts connections and never answers. Has a port of its own, because a browser connects to
+    /// a port only once at a time.
     deaf: Listening,
     nobody: u16,
 }

@@ -50,8 +50,9 @@ pub(crate) async fn run(mut options: Options) -> Result<()> {
     suite(options.release, &options.args).await
 }
 
-/// What every test run does, in about eight minutes: each kind of fault alone, several at once, and some bugs, so that it is
-/// seen that it would find them. What fails does not keep the rest from running.
+/// What every test run does, in about eight minutes: each kind of fault alone, several at once, and
+/// some bugs, so that it is seen that it would find them. What fails does not keep the rest from
+/// running.
 pub(crate) async fn in_every_test_run() -> Result<()> {
     let mut failures = Vec::new();
     for args in EVERY_TIME {

@@ -1,5 +1,6 @@
-//! Shows that the suite would find a bug of the servers or the client: each of those in `tests/chaos/planted/` is run with the
-//! options its file names, and the suite must say which invariant it breaks.
+//! Shows that the suite would find a bug of the servers or the client: each of those in
+//! `tests/chaos/planted/` is run with the options its file names, and the suite must say which
+//! invariant it breaks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -98,7 +99,8 @@ struct Played {
 /// The run that gave a bug away.
 struct Caught {
     seed: u64,
-    /// All that was violated, and in which workloads if it was checked in each: bugs show in several ways.
+    /// All that was violated, and in which workloads if it was checked in each: bugs show in
+    /// several ways.
     violated: BTreeMap<String, BTreeSet<String>>,
 }
 

@@ -40,8 +40,8 @@ const NODE: Base = Base {
 };
 
 impl Images {
-    /// Gets MongoDB's image and builds the server's from source, both on what users have; where no registry can be reached,
-    /// on stand-ins.
+    /// Gets MongoDB's image and builds the server's from source, both on what users have; where no
+    /// registry can be reached, on stand-ins.
     pub(crate) async fn get() -> Result<Self> {
         let mut registry = Registry { reached: true };
         let mongo = MONGO.get(&mut registry).await?;

@@ -32,8 +32,8 @@ const DISK_NEEDED: u64 = 1_000_000_000;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The first of the ports: N to N+2 for clients and the page, N+100 to N+102 between the servers, N+200 to N+202
-    /// for MongoDB
+    /// The first of the ports: N to N+2 for clients and the page, N+100 to N+102 between the
+    /// servers, N+200 to N+202 for MongoDB
     #[arg(long, value_name = "N", default_value_t = 7001, value_parser = clap::value_parser!(u16).range(1024..=65_000))]
     ports_from: u16,
 }
@@ -91,7 +91,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     keep_table_true(&mut cluster, notes).await
 }
 
-/// Shows the table whenever it changes, and starts killed servers again when Enter is pressed. Ends only with the task.
+/// Shows the table whenever it changes, and starts killed servers again when Enter is pressed. Ends
+/// only with the task.
 async fn keep_table_true(cluster: &mut Cluster, notes: String) -> Result<()> {
     let mut screen = Screen::new(notes);
     let mut enter = lines_typed();
@@ -189,8 +190,8 @@ fn notes(cluster: &Cluster, replica_set: &ReplicaSet, client: &Path, dir: &Path)
     )
 }
 
-/// A message for every line typed, if somebody can type. A program in the background that reads from the terminal would
-/// be stopped for it.
+/// A message for every line typed, if somebody can type. A program in the background that reads
+/// from the terminal would be stopped for it.
 fn lines_typed() -> Option<mpsc::Receiver<()>> {
     let foreground = nix::unistd::tcgetpgrp(io::stdin()).ok()?;
     if foreground != nix::unistd::getpgrp() {

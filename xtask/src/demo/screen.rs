@@ -1,6 +1,7 @@
 use std::io::{self, IsTerminal, Write};
 
-/// Where the table is shown. On a terminal it is drawn anew in place; elsewhere every change is printed below the last.
+/// Where the table is shown. On a terminal it is drawn anew in place; elsewhere every change is
+/// printed below the last.
 pub(crate) struct Screen {
     notes: String,
     shown: Option<String>,

@@ -13,8 +13,8 @@ const USES: [(&[&str], &str); 3] = [
     (&["compose.server.yaml"], "server.env"),
 ];
 
-/// Has each generation of Compose that is here read the files: the one of Python, whose last version is 1.29, and
-/// Docker's plug-in.
+/// Has each generation of Compose that is here read the files: the one of Python, whose last
+/// version is 1.29, and Docker's plug-in.
 pub(super) async fn check() -> Result<()> {
     let mut generations: Vec<fn() -> Command> = Vec::new();
     if on_path("docker-compose").is_some() {

@@ -21,8 +21,8 @@ const KUSTOMIZATION: &str = "kustomization.yaml";
 /// The oldest version of Kubernetes the manifests are for, and the newest the validator knows.
 const VERSIONS: [&str; 2] = ["1.27", "1.37"];
 
-/// Compares all of it with its schemas, and the options it sets with those the server has. What takes a tool that
-/// cannot be had is left out, and named at the end.
+/// Compares all of it with its schemas, and the options it sets with those the server has. What
+/// takes a tool that cannot be had is left out, and named at the end.
 pub(crate) async fn run() -> Result<()> {
     every_manifest_is_listed()?;
     let checked = [options::check(), manifests().await, compose::check().await];
@@ -62,7 +62,8 @@ async fn manifests() -> Result<()> {
     Ok(())
 }
 
-/// One that is not would not be applied, and nobody would notice. One may be listed in a comment, as a choice.
+/// One that is not would not be applied, and nobody would notice. One may be listed in a comment,
+/// as a choice.
 fn every_manifest_is_listed() -> Result<()> {
     let kustomization = root().join(KUBERNETES).join(KUSTOMIZATION);
     let listed =

@@ -1,4 +1,5 @@
-//! A misspelt option in a manifest is an environment variable that nobody reads: no schema knows, and no server complains.
+//! A misspelt option in a manifest is an environment variable that nobody reads: no schema knows,
+//! and no server complains.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +19,8 @@ const ARGS: [&str; 2] = [
 /// What all their environment variables begin with.
 const PREFIX: &str = "BELLWETHER_";
 
-/// Expects every variable that the manifests, the Compose files and the Dockerfile set to be one that the server reads.
+/// Expects every variable that the manifests, the Compose files and the Dockerfile set to be one
+/// that the server reads.
 pub(super) fn check() -> Result<()> {
     let mut options = BTreeSet::new();
     for file in ARGS {
@@ -57,7 +59,8 @@ fn defined(args: &str) -> BTreeSet<String> {
     args.split("env = \"").skip(1).map(name).collect()
 }
 
-/// The variables that a file sets for a server. Those in `${…}` are for Compose, and said elsewhere.
+/// The variables that a file sets for a server. Those in `${…}` are for Compose, and said
+/// elsewhere.
 fn set(file: &str) -> BTreeSet<String> {
     let starts = file.match_indices(PREFIX).filter(|(at, _)| {
         let before = file.get(..*at).unwrap_or_default();

@@ -6,7 +6,8 @@ use bellwether_tests::target_dir;
 use crate::provision;
 use crate::step::{cargo, command, output, root, run as run_step};
 
-/// What `cargo fuzz --sanitizer none` sets: counters at every edge, and what is compared there, for libFuzzer to see.
+/// What `cargo fuzz --sanitizer none` sets: counters at every edge, and what is compared there, for
+/// libFuzzer to see.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
      -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0 \
@@ -23,7 +24,8 @@ impl Programs {
         let host = host().await?;
         let target = target_dir()?.join("fuzz");
         let mut build = cargo(["build", "--bins", "--release", "--manifest-path"]);
-        // Named as a target, the machine's own system is compiled for with flags that build scripts do not get.
+        // Named as a target, the machine's own system is compiled for with flags that build scripts
+        // do not get.
         build
             .arg(manifest())
             .args(["--target", &host, "--target-dir"])

@@ -1,4 +1,5 @@
-//! Runs the fuzz targets of `fuzz/`: libFuzzer on the project's own Rust, without cargo-fuzz and without a nightly Rust.
+//! Runs the fuzz targets of `fuzz/`: libFuzzer on the project's own Rust, without cargo-fuzz and
+//! without a nightly Rust.
 
 mod build;
 mod corpus;
@@ -35,13 +36,15 @@ pub(crate) struct Options {
     /// Run one target with this input and nothing else
     #[arg(long)]
     input: Option<PathBuf>,
-    /// Afterwards keep the smallest inputs that reach what all do, those found included, in fuzz/corpus
+    /// Afterwards keep the smallest inputs that reach what all do, those found included, in
+    /// fuzz/corpus
     #[arg(long)]
     keep: bool,
 }
 
 /// # Errors
-/// If an input was found for which something does not hold. The table names it, and how to see it again.
+/// If an input was found for which something does not hold. The table names it, and how to see it
+/// again.
 pub(crate) async fn run(options: Options) -> Result<()> {
     let targets = target::named(&options.targets)?;
     let programs = Programs::build().await?;
@@ -74,7 +77,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Part of every test run, from the same seed every time: looking for what nobody has found yet is for longer runs.
+/// Part of every test run, from the same seed every time: looking for what nobody has found yet is
+/// for longer runs.
 pub(crate) async fn short() -> Result<()> {
     build::format().await?;
     run(Options {

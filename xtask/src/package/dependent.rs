@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use crate::step::{cargo, root, run as run_step, say};
 use xtask_step::Manifest;
 
-/// Builds and runs a project that depends on the unpacked package beside it, as different users would have it.
+/// Builds and runs a project that depends on the unpacked package beside it, as different users
+/// would have it.
 pub(super) async fn run(manifest: &Manifest, project: &Project) -> Result<()> {
     let all: Vec<String> = manifest
         .features()
@@ -35,8 +36,8 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// A fresh copy of `xtask/dependent`, with the versions of dependencies the workspace has: what is tested here was
-    /// downloaded already, and does not change from one day to the next.
+    /// A fresh copy of `xtask/dependent`, with the versions of dependencies the workspace has: what
+    /// is tested here was downloaded already, and does not change from one day to the next.
     pub(super) fn beside(package: &Path) -> Result<Self> {
         let dir = package.with_file_name("project");
         let source = root().join("xtask/dependent");

@@ -23,8 +23,8 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// A copy with these files edited. Leaves files alone that are as they should be already, so that what was built from them
-    /// need not be built again.
+    /// A copy with these files edited. Leaves files alone that are as they should be already, so
+    /// that what was built from them need not be built again.
     pub(super) fn make(workspace: &Path, edited: &Edited) -> Result<Self> {
         fs::create_dir_all(workspace).with_context(|| format!("cannot make {}", workspace.display()))?;
         for needed in NEEDED {
@@ -59,8 +59,8 @@ impl Copy {
     }
 }
 
-/// Makes what is at `path` in the copy the same as in the original or as it was edited, without what the original does not
-/// have.
+/// Makes what is at `path` in the copy the same as in the original or as it was edited, without
+/// what the original does not have.
 fn mirror(path: &Path, workspace: &Path, edited: &Edited) -> Result<()> {
     let (from, to) = (root().join(path), workspace.join(path));
     if from.is_file() {

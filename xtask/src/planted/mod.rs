@@ -1,5 +1,6 @@
-//! Shows that the tests of the election would find a bug: each bug in `crates/election/tests/planted/` is planted in a
-//! copy of the workspace, and the check it names must fail, with the name of the invariant that is broken.
+//! Shows that the tests of the election would find a bug: each bug in
+//! `crates/election/tests/planted/` is planted in a copy of the workspace, and the check it names
+//! must fail, with the name of the invariant that is broken.
 
 mod bug;
 mod copy;
@@ -32,7 +33,8 @@ pub(crate) struct Options {
     /// How many seeds the simulation may try; as many as in every test run unless given
     #[arg(long)]
     seeds: Option<u64>,
-    /// Only build the programs that `cargo xtask chaos --planted` runs, with the bugs of the real system in them
+    /// Only build the programs that `cargo xtask chaos --planted` runs, with the bugs of the real
+    /// system in them
     #[arg(long, conflicts_with_all = ["filter", "seeds"])]
     programs: bool,
 }
@@ -96,8 +98,8 @@ impl Checks<'_> {
         Ok(())
     }
 
-    /// Runs one test, `<test target>::<path of the test>`. Gives its output, whether it failed, and how long it took without
-    /// being built.
+    /// Runs one test, `<test target>::<path of the test>`. Gives its output, whether it failed, and
+    /// how long it took without being built.
     async fn check(&self, check: &str) -> Result<(String, bool, f64)> {
         let (target, test) = check
             .split_once("::")

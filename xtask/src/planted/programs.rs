@@ -1,6 +1,7 @@
-//! The server and the chaos suite with bugs in them: all bugs of `tests/chaos/planted/` in one copy of the workspace,
-//! built once. `PLANTED_BUG` chooses one when a program is started; without it the programs are right. Nothing of
-//! this is in the product's own source, so nothing of it can be built into the product by mistake.
+//! The server and the chaos suite with bugs in them: all bugs of `tests/chaos/planted/` in one copy
+//! of the workspace, built once. `PLANTED_BUG` chooses one when a program is started; without it
+//! the programs are right. Nothing of this is in the product's own source, so nothing of it can be
+//! built into the product by mistake.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,8 @@ use crate::step::{cargo, run as run_step};
 /// What stands in an edit's new text for the question whether the bug was chosen.
 const CHOSEN: &str = "PLANTED";
 
-/// The variable that chooses. Not one of the servers' own, which are kept from the servers that tests start.
+/// The variable that chooses. Not one of the servers' own, which are kept from the servers that
+/// tests start.
 pub(crate) const VARIABLE: &str = "PLANTED_BUG";
 
 /// Added to every crate that has a bug.
@@ -43,7 +45,8 @@ pub(crate) struct Bug {
     /// With which options of the chaos suite it shows.
     #[serde(default, deserialize_with = "words")]
     pub(crate) args: Vec<String>,
-    /// Arguments of `cargo test -p bellwether-tests`: the test that must fail. Only for a bug that the chaos suite cannot show.
+    /// Arguments of `cargo test -p bellwether-tests`: the test that must fail. Only for a bug that
+    /// the chaos suite cannot show.
     #[serde(default, deserialize_with = "words")]
     pub(crate) test: Vec<String>,
     /// What it is.
@@ -68,12 +71,14 @@ pub(crate) async fn build(bugs: &[Bug]) -> Result<PathBuf> {
     let target = target_dir()?;
     let place = target.join("planted-programs");
     let copy = Copy::make(&place.join("workspace"), &planted(bugs)?)?;
-    // Of the workspace as a whole, with the features its dependencies have then: as everything else is built.
+    // Of the workspace as a whole, with the features its dependencies have then: as everything else
+    // is built.
     let mut build = cargo(["build", "--workspace"]);
     build
         .args(["--bin", "bellwether-server", "--bin", "bellwether-chaos"])
         .current_dir(copy.workspace())
-        // What the original and the copy have in common, all that is not of the workspace, is built once.
+        // What the original and the copy have in common, all that is not of the workspace, is built
+        // once.
         .env("CARGO_BUILD_BUILD_DIR", &target)
         .env("CARGO_TARGET_DIR", &place);
     run_step(&mut build).await?;
@@ -109,8 +114,9 @@ fn planted(bugs: &[Bug]) -> Result<Edited> {
     Ok(edited)
 }
 
-/// Gives the copy's crates a version of their own. Cargo would take them for the original's otherwise, which are built in the
-/// same directory, and what is built of the original would have the bugs in it.
+/// Gives the copy's crates a version of their own. Cargo would take them for the original's
+/// otherwise, which are built in the same directory, and what is built of the original would have
+/// the bugs in it.
 fn tell_apart(edited: &mut Edited) -> Result<()> {
     let manifest = edited.text(Path::new("Cargo.toml"))?;
     let version = "[workspace.package]\nversion = \"";

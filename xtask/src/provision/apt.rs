@@ -8,7 +8,8 @@ use crate::step::{command, run, say};
 /// Installs packages on Debian, if this program may.
 pub(crate) async fn install(packages: &[&str]) -> Result<()> {
     let named = packages.join(" ");
-    // Ubuntu has most of Debian's packages, but its Chromium is a snap, which does not run everywhere.
+    // Ubuntu has most of Debian's packages, but its Chromium is a snap, which does not run
+    // everywhere.
     let debian =
         fs::read_to_string("/etc/os-release").is_ok_and(|text| text.lines().any(|line| line == "ID=debian"));
     ensure!(

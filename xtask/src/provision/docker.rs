@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How much of the engine's log is shown if it does not start.
 const LOG_LINES_SHOWN: usize = 5;
 
-/// A Docker engine that answers, with Compose. One that was started for this ends with it, and its containers do.
+/// A Docker engine that answers, with Compose. One that was started for this ends with it, and its
+/// containers do.
 pub(crate) struct Docker {
     started: Option<Engine>,
 }

@@ -3,7 +3,8 @@ use bellwether_tests::installed_faketime;
 use super::apt;
 use crate::step::say;
 
-/// Gets libfaketime, by which wall clocks of servers can be made to jump. Without it everything else can be done.
+/// Gets libfaketime, by which wall clocks of servers can be made to jump. Without it everything
+/// else can be done.
 pub(crate) async fn faketime() {
     if installed_faketime().is_some() {
         return say(format_args!("libfaketime: installed"));

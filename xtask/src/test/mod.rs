@@ -112,8 +112,8 @@ async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
     }
     run_step(cargo(["test", "--no-run"]).args(&packages)).await?;
     if !options.fast {
-        // The programs the tests start. Built here, with the features the workspace has as a whole, they need not be
-        // built once more by the tests themselves.
+        // The programs the tests start. Built here, with the features the workspace has as a whole,
+        // they need not be built once more by the tests themselves.
         run_step(&mut cargo(["build", "--workspace", "--bins"])).await?;
     }
     let mut test = cargo(["test", "--no-fail-fast"]);

@@ -41,7 +41,8 @@ impl Report {
         self.note(name, check, Outcome::required).await;
     }
 
-    /// Makes a check that may be left out where what it takes cannot be had. The summary shows that it was.
+    /// Makes a check that may be left out where what it takes cannot be had. The summary shows that
+    /// it was.
     pub(crate) async fn check_if_possible(
         &mut self,
         name: &'static str,
@@ -129,8 +130,8 @@ pub(crate) struct Totals([u64; 5]);
 const COUNTED: [&str; 5] = ["passed", "failed", "ignored", "measured", "filtered out"];
 
 impl Totals {
-    /// Adds the counts if this is a test program's last line:
-    /// `test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
+    /// Adds the counts if this is a test program's last line: `test result: ok. 3 passed; 0 failed;
+    /// 0 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
     pub(crate) fn add(&mut self, line: &str) {
         let Some((_, counts)) = line
             .strip_prefix("test result: ")

@@ -1,5 +1,6 @@
-//! Running other programs, and finding them: what the project's own commands and its tests share. It is a crate of its
-//! own so that the page can be built, in a container too, without what only the other commands need.
+//! Running other programs, and finding them: what the project's own commands and its tests share.
+//! It is a crate of its own so that the page can be built, in a container too, without what only
+//! the other commands need.
 
 mod key;
 mod manifest;

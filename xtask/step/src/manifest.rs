@@ -47,7 +47,8 @@ impl Manifest {
         self.features.keys().map(String::as_str)
     }
 
-    /// Every set of features that a build can have, each once: two selections that turn on the same come to one.
+    /// Every set of features that a build can have, each once: two selections that turn on the same
+    /// come to one.
     pub fn feature_sets(&self) -> BTreeSet<BTreeSet<&str>> {
         let mut sets = BTreeSet::from([BTreeSet::new()]);
         for feature in self.features() {

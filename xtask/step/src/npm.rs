@@ -27,9 +27,9 @@ pub async fn find_node() -> Result<PathBuf> {
     Ok(node)
 }
 
-/// Installs what `package_json` depends on, and says in which directory its `node_modules` is. They stay in cargo's
-/// target directory, so that only the first time needs a network. Programs of packages that want to run while they
-/// are installed are not run.
+/// Installs what `package_json` depends on, and says in which directory its `node_modules` is. They
+/// stay in cargo's target directory, so that only the first time needs a network. Programs of
+/// packages that want to run while they are installed are not run.
 ///
 /// # Errors
 /// As [`find_node`], or if npm cannot get the packages.
@@ -54,8 +54,8 @@ pub async fn node_packages(package_json: &Path) -> Result<PathBuf> {
     Ok(place)
 }
 
-/// Runs npm in a directory and gives what it printed. It asks the registry once and then gives up, and leaves no lock
-/// file, which would name the registry.
+/// Runs npm in a directory and gives what it printed. It asks the registry once and then gives up,
+/// and leaves no lock file, which would name the registry.
 ///
 /// # Errors
 /// As [`find_node`], or if npm fails, with what it said.

@@ -8,11 +8,13 @@ use tokio::process::Command;
 use crate::key::key;
 use crate::place::target_dir;
 
-/// Installs the Python project in this directory with what it depends on and what its tests need, its extra `test`. Gives the
-/// directory for `PYTHONPATH`. It stays in cargo's target directory, so that only the first time needs a network.
+/// Installs the Python project in this directory with what it depends on and what its tests need,
+/// its extra `test`. Gives the directory for `PYTHONPATH`. It stays in cargo's target directory, so
+/// that only the first time needs a network.
 ///
 /// # Errors
-/// If there is no `python3` with pip on `PATH`, or if pip cannot get or build a package; the error has what pip said.
+/// If there is no `python3` with pip on `PATH`, or if pip cannot get or build a package; the error
+/// has what pip said.
 pub async fn python_packages(project: &Path) -> Result<PathBuf> {
     let pyproject = project.join("pyproject.toml");
     let mut text = fs::read(&pyproject).with_context(|| format!("reading {}", pyproject.display()))?;

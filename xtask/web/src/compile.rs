@@ -24,7 +24,8 @@ const BUILD: [&str; 8] = [
     "web",
 ];
 
-/// Compiles the standard library as well. The one that comes with Rust is made to be fast, and to say where it panicked.
+/// Compiles the standard library as well. The one that comes with Rust is made to be fast, and to
+/// say where it panicked.
 const STD_FOR_SIZE: [&str; 2] = [
     "-Zbuild-std=std,panic_abort",
     "-Zbuild-std-features=optimize_for_size",
@@ -61,8 +62,9 @@ async fn compile_with_std(target: &Path) -> Result<()> {
     rust_src().await?;
     let mut build = cargo(BUILD);
     build.args(STD_FOR_SIZE).arg("--target-dir").arg(target);
-    // Lets this Rust do what otherwise only a nightly one does. How that is asked for may change with every version,
-    // but the project names the one version it is built with, and all it changes is how small the module is.
+    // Lets this Rust do what otherwise only a nightly one does. How that is asked for may change
+    // with every version, but the project names the one version it is built with, and all it
+    // changes is how small the module is.
     build.env("RUSTC_BOOTSTRAP", "1");
     run(build.env("CARGO_ENCODED_RUSTFLAGS", flags(&WITHOUT_MESSAGES).await?)).await
 }
@@ -73,8 +75,9 @@ async fn compile_plainly(target: &Path) -> Result<()> {
     run(build.env("CARGO_ENCODED_RUSTFLAGS", flags(&[]).await?)).await
 }
 
-/// Flags for the compiler, in the form cargo reads from its environment: these, and those that keep paths of this
-/// machine out of the module. A published one should neither tell where it was built nor depend on it.
+/// Flags for the compiler, in the form cargo reads from its environment: these, and those that keep
+/// paths of this machine out of the module. A published one should neither tell where it was built
+/// nor depend on it.
 async fn flags(flags: &[&str]) -> Result<OsString> {
     let sysroot = output(command("rustc").args(["--print", "sysroot"])).await?;
     let mut prefixes = vec![root().to_path_buf(), PathBuf::from(sysroot.trim())];

@@ -1,5 +1,5 @@
-//! The browser client as an npm package. `cargo xtask web` is this, and so is the program `xtask-web`, for where nothing else
-//! of the project's own commands is needed: the image's build.
+//! The browser client as an npm package. `cargo xtask web` is this, and so is the program
+//! `xtask-web`, for where nothing else of the project's own commands is needed: the image's build.
 
 mod compile;
 mod module;

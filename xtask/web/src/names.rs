@@ -3,8 +3,8 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// The short names `wasm-opt` has given to what a module and its JavaScript have of each other. The long ones end in a
-/// hash, which does not compress, and stand in both files.
+/// The short names `wasm-opt` has given to what a module and its JavaScript have of each other. The
+/// long ones end in a hash, which does not compress, and stand in both files.
 #[derive(Deserialize)]
 pub(crate) struct ShortNames {
     /// From which module, what it was called, what it is called now.
@@ -25,7 +25,8 @@ impl ShortNames {
     /// The JavaScript with the short names.
     ///
     /// # Errors
-    /// If it does not look as `wasm-bindgen` of today makes it, so that it would no longer fit the module.
+    /// If it does not look as `wasm-bindgen` of today makes it, so that it would no longer fit the
+    /// module.
     pub(crate) fn apply(&self, script: &str) -> Result<String> {
         let mut script = script.to_owned();
         for (module, old, new) in &self.imports {

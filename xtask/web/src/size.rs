@@ -7,8 +7,9 @@ use anyhow::{Context, Result, ensure};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// What a page may load for its first command, in bytes with gzip: what it takes now and a little more, so that it does not
-/// grow unnoticed. 30 000 are wanted; `docs/benchmarks.md` says where the bytes go.
+/// What a page may load for its first command, in bytes with gzip: what it takes now and a little
+/// more, so that it does not grow unnoticed. 30 000 are wanted; `docs/benchmarks.md` says where the
+/// bytes go.
 const LIMIT: usize = 49_500;
 
 /// The files a page loads, with their names in the package.

@@ -17,8 +17,9 @@ pub(crate) struct Tools {
 /// A program and its first arguments.
 type Program = Vec<OsString>;
 
-/// Arguments that were tried out; what counts is the size with gzip. To inline what is called once, and to keep what was
-/// computed before, makes the module shorter, but it then compresses less well.
+/// Arguments that were tried out; what counts is the size with gzip. To inline what is called once,
+/// and to keep what was computed before, makes the module shorter, but it then compresses less
+/// well.
 const WASM_OPT: [&str; 5] = [
     "-Oz",
     "--skip-pass=local-cse",
@@ -85,7 +86,8 @@ impl Tools {
         if let Some(wasm_opt) = &self.wasm_opt {
             run(wasm_opt_on(wasm_opt, &module).args(WASM_OPT)).await?;
         }
-        // The form in which the new names are told differs between versions, and that of npm is a known one.
+        // The form in which the new names are told differs between versions, and that of npm is a
+        // known one.
         if self.are_complete()
             && let Some(wasm_opt) = &self.wasm_opt
         {

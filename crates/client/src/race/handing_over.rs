@@ -94,9 +94,9 @@ where
         None
     }
 
-    /// Another server is coordinator of this later epoch. From the moment it was granted, the server that has
-    /// the command can commit nothing any more, so whatever it did with the command is done: the new
-    /// coordinator finds the command's id or never will, and may be asked at once.
+    /// Another server is coordinator of this later epoch. From the moment it was granted, the
+    /// server that has the command can commit nothing any more, so whatever it did with the command
+    /// is done: the new coordinator finds the command's id or never will, and may be asked at once.
     fn give_up_asked(&mut self, epoch: u64) {
         let Some(server) = self.asked.as_ref().map(|asked| asked.server) else {
             return;
@@ -122,15 +122,18 @@ where
     /// Returns `true` if another server, or the same one in another try, may do better.
     pub(super) fn goes_on_after(&mut self, end: &TryEnd) -> bool {
         if end.needed_longer() {
-            // Servers give less time to one try than some callers have. Else what is left now is only the way back.
+            // Servers give less time to one try than some callers have. Else what is left now is
+            // only the way back.
             return self.clock.remaining() > WAY_BACK;
         }
         end.what_next() == WhatNext::TryNextServer || self.forgets_id(end)
     }
 
-    /// Returns `true` if the command can go on under another id, as the server refused the time in this one.
+    /// Returns `true` if the command can go on under another id, as the server refused the time in
+    /// this one.
     fn forgets_id(&mut self, end: &TryEnd) -> bool {
-        // With another outcome, the try with this id may have had its effect: under another one it would happen twice.
+        // With another outcome, the try with this id may have had its effect: under another one it
+        // would happen twice.
         let had_no_effect = matches!(
             end,
             TryEnd::Refused(frame) if frame.code == ErrorCode::IdExpired && frame.outcome == Outcome::NotExecuted
@@ -138,8 +141,9 @@ where
         had_no_effect && self.progress.forget_id()
     }
 
-    /// Where among the waiting servers the one stands that a server names as the coordinator. Only the first
-    /// such hint of a pass counts, so servers that name each other cannot keep a client busy.
+    /// Where among the waiting servers the one stands that a server names as the coordinator. Only
+    /// the first such hint of a pass counts, so servers that name each other cannot keep a client
+    /// busy.
     pub(super) fn hinted_by(&self, end: &TryEnd) -> Option<usize> {
         if self.pass.hinted {
             return None;

@@ -12,8 +12,9 @@ use crate::{Event, Lost, Platform, TryEnd};
 /// The pause between two connects that look for a sign of life.
 const PROBE_AGAIN: Duration = Duration::from_millis(500);
 
-/// Servers that name a coordinator which is not on the list are believed after this time. They name a dead one until another
-/// is elected, and that one needs a primary: MongoDB takes up to 12 s to elect one.
+/// Servers that name a coordinator which is not on the list are believed after this time. They name
+/// a dead one until another is elected, and that one needs a primary: MongoDB takes up to 12 s to
+/// elect one.
 const UNLISTED_FOR_LONG: Duration = Duration::from_secs(15);
 
 impl<'a, P, F, S> Run<'a, P, F, S>
@@ -22,9 +23,9 @@ where
     F: FnMut(Event<'_>),
     S: Future<Output = Happened<P::Connection>>,
 {
-    /// The server that has the command has been silent for long. Greets the others: they are not sent the command, but
-    /// one of them may say that it is the new coordinator. Greets the server itself a second time: if it answers, it is
-    /// alive and keeps the command.
+    /// The server that has the command has been silent for long. Greets the others: they are not
+    /// sent the command, but one of them may say that it is the new coordinator. Greets the server
+    /// itself a second time: if it answers, it is alive and keeps the command.
     pub(super) fn look(&mut self) -> Option<Verdict> {
         let Some(asked) = &mut self.asked else {
             return self.proceed();
@@ -39,8 +40,9 @@ where
         self.proceed_with_all()
     }
 
-    /// The time in which a server that has the command must give a sign of life: the longest that a connect and a hello may
-    /// take. A browser that delays a connect must not make the server look dead.
+    /// The time in which a server that has the command must give a sign of life: the longest that a
+    /// connect and a hello may take. A browser that delays a connect must not make the server look
+    /// dead.
     fn probe_limit(&self) -> Duration {
         let connect = self.shot.connect_timeout.saturating_mul(LONGEST_CONNECT);
         connect.saturating_add(self.shot.hello_timeout)
@@ -51,7 +53,8 @@ where
         Some(self.step(Some(server), None, greet, limit))
     }
 
-    /// The second greeting of the server that has the command, or the pause before another one, has come to an end.
+    /// The second greeting of the server that has the command, or the pause before another one, has
+    /// come to an end.
     pub(super) fn probed(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
         if happened.connection.is_some() {
             self.begin(None, happened.connection, Action::Part, GOODBYE);
@@ -66,12 +69,14 @@ where
                 let epoch = hello.epoch.unwrap_or_default();
                 TryEnd::Lost(Lost::Superseded { epoch })
             }
-            // Nobody is there at this moment: that is no sign of life, and no proof of its absence either.
+            // Nobody is there at this moment: that is no sign of life, and no proof of its absence
+            // either.
             Some(Err(TryEnd::Unreachable(_) | TryEnd::BadEndpoint(_))) => {
                 self.probe = Some(self.step(Some(server), None, Action::Wait, PROBE_AGAIN));
                 return None;
             }
-            // It greets, refuses the hello, or has no room for a second connection: in any case it is there.
+            // It greets, refuses the hello, or has no room for a second connection: in any case it
+            // is there.
             Some(_) => {
                 asked.probed_since = None;
                 return None;
@@ -93,8 +98,9 @@ where
         self.ended(server, None, Err(end))
     }
 
-    /// Returns the end of the try at that server if its time is up. A server that had the command fell silent if it has
-    /// not answered a greeting for as long as a hello may take; else it was at work.
+    /// Returns the end of the try at that server if its time is up. A server that had the command
+    /// fell silent if it has not answered a greeting for as long as a hello may take; else it was
+    /// at work.
     pub(super) fn out_of_time(&self, server: usize) -> TryEnd {
         let since = self.asked.as_ref().and_then(|asked| asked.probed_since);
         let is_silent = since.is_some_and(|since| {
@@ -117,16 +123,17 @@ where
         }
     }
 
-    /// Returns the position on the list of the coordinator that a server names. It can be on the list under another address
-    /// than the one that the others know: then its id tells, once it has introduced itself.
+    /// Returns the position on the list of the coordinator that a server names. It can be on the
+    /// list under another address than the one that the others know: then its id tells, once it has
+    /// introduced itself.
     pub(super) fn position_of(&self, hint: &CoordinatorHint) -> Option<usize> {
         let listed = |url: &str| self.shot.servers.position(url);
         let by_address = hint.url.as_deref().and_then(listed);
         by_address.or_else(|| self.progress.met_at(&hint.server))
     }
 
-    /// Returns `true` if all servers of the list have named coordinators that are not on it, in every pass for some
-    /// seconds. At the end of each pass.
+    /// Returns `true` if all servers of the list have named coordinators that are not on it, in
+    /// every pass for some seconds. At the end of each pass.
     pub(super) fn is_unlisted_for_long(&mut self) -> bool {
         if self.pass.unlisted == 0 {
             self.progress.names_unlisted(None);

@@ -1,4 +1,5 @@
-//! The passes over the list, one after the other: the beginning of each, its end, and the pause after it.
+//! The passes over the list, one after the other: the beginning of each, its end, and the pause
+//! after it.
 
 use core::time::Duration;
 
@@ -6,7 +7,8 @@ use super::{Alarm, Run, Verdict};
 use crate::attempt::Happened;
 use crate::{Event, Platform, Stop, TryEnd};
 
-/// An election takes some tens or hundreds of milliseconds, so the first pauses between passes are short.
+/// An election takes some tens or hundreds of milliseconds, so the first pauses between passes are
+/// short.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// No pause is shorter: half of the first, as its random part may be nothing.
@@ -15,8 +17,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 /// A cluster that comes back is found this much later at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// With less time than this no further pass is begun: a command sent that late would most likely only turn
-/// `not_executed` into `unknown`.
+/// With less time than this no further pass is begun: a command sent that late would most likely
+/// only turn `not_executed` into `unknown`.
 const SHORTEST_PASS: Duration = Duration::from_millis(100);
 
 /// What the tries of one pass came to.
@@ -77,8 +79,8 @@ where
         self.rest(None, some_under_way)
     }
 
-    /// Ends the pass at the coordinator that has no room for the command at this moment: no other server executes commands.
-    /// The next pass begins with this server.
+    /// Ends the pass at the coordinator that has no room for the command at this moment: no other
+    /// server executes commands. The next pass begins with this server.
     pub(super) fn wait_for_room(&mut self, server: usize, asked_for: Option<Duration>) -> Option<Verdict> {
         self.waiting.clear();
         self.unlisted_since = None;
@@ -88,8 +90,9 @@ where
         self.rest(asked_for, self.progress.first_open(None).is_some())
     }
 
-    /// Pauses before the next pass. The time that an overloaded server asks for has no random part, because each command is
-    /// told one of its own. It is an estimate, and the coordinator may change: half of the time that is left is kept.
+    /// Pauses before the next pass. The time that an overloaded server asks for has no random part,
+    /// because each command is told one of its own. It is an estimate, and the coordinator may
+    /// change: half of the time that is left is kept.
     fn rest(&mut self, asked_for: Option<Duration>, some_under_way: bool) -> Option<Verdict> {
         let remaining = self.clock.remaining();
         if remaining < SHORTEST_PASS {
@@ -111,7 +114,8 @@ where
     }
 }
 
-/// Half of the pause, and a random part of the other half, so that clients do not come back in step.
+/// Half of the pause, and a random part of the other half, so that clients do not come back in
+/// step.
 fn jittered(pause: Duration, random: [u8; 10]) -> Duration {
     pause / 2 + pause / 2 * u32::from(random[0]) / 255
 }

@@ -1,4 +1,5 @@
-//! The deadline is one budget: a server that is alive gets all that is left of it, and only silence moves the command on.
+//! The deadline is one budget: a server that is alive gets all that is left of it, and only silence
+//! moves the command on.
 
 use core::time::Duration;
 

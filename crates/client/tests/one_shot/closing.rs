@@ -1,4 +1,5 @@
-//! Connections that the other side closes: each close code has a meaning for the command and for the next step.
+//! Connections that the other side closes: each close code has a meaning for the command and for
+//! the next step.
 
 use bellwether_client::{CommandText, Outcome, Stop};
 use bellwether_protocol::CloseCode;

@@ -41,8 +41,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Servers `a:1`, `b:1`, … Each does the things of its script one connection after the other, and the
-    /// last one for ever.
+    /// Servers `a:1`, `b:1`, … Each does the things of its script one connection after the other,
+    /// and the last one for ever.
     pub(crate) fn new(scripts: &[(&str, &[Does])]) -> Self {
         let scripts = scripts
             .iter()

@@ -1,5 +1,5 @@
-//! Whatever the servers do, the client keeps its rules. That a command is with one server at a time, and that
-//! this one is left alone at first, the scripted network checks by itself.
+//! Whatever the servers do, the client keeps its rules. That a command is with one server at a
+//! time, and that this one is left alone at first, the scripted network checks by itself.
 
 use core::time::Duration;
 

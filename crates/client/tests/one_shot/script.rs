@@ -48,7 +48,8 @@ pub(crate) enum Does {
     InEpoch(u64, Box<Does>),
     /// Does that, and its clock shows this, in milliseconds since the Unix epoch.
     WithClock(u64, Box<Does>),
-    /// Does the first before so many milliseconds of the network's time have passed, then the second.
+    /// Does the first before so many milliseconds of the network's time have passed, then the
+    /// second.
     Until(u64, Box<Does>, Box<Does>),
 }
 

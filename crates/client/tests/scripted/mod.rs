@@ -34,7 +34,8 @@ pub(crate) fn texts(output: &Output) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-/// Starts a server, and returns its address. It answers each frame so; where there is no answer, it hangs up.
+/// Starts a server, and returns its address. It answers each frame so; where there is no answer, it
+/// hangs up.
 pub(crate) async fn serve(answer: impl Fn(ClientFrame) -> Option<Message> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it is bound").to_string();

@@ -13,8 +13,8 @@ pub(crate) enum Fault {
     Leave,
     /// Its process ends; connections to it are refused within this time.
     Crash { spread: Duration },
-    /// Its process ends, and only the lowest-ranked survivor notices at first: the worst case of the classic
-    /// algorithm.
+    /// Its process ends, and only the lowest-ranked survivor notices at first: the worst case of
+    /// the classic algorithm.
     CrashSeenByTheLowest,
     /// It hangs: nothing is heard of it and no connection breaks.
     Silence,
@@ -61,7 +61,8 @@ pub(crate) fn fail(world: &World, fault: Fault) -> Failover {
     let time = Duration::from_micros(world.coordinator_at_us) - started;
     world.run(Duration::from_millis(5));
     let settled = world.said.clone();
-    // Whatever follows from it later belongs to it too, except that the dead are announced to for ever.
+    // Whatever follows from it later belongs to it too, except that the dead are announced to for
+    // ever.
     world.run(Duration::from_secs(2));
     assert!(world.is_settled(), "{fault:?}: the survivors did not stay agreed");
     Failover {

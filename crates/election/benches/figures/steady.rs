@@ -92,7 +92,8 @@ impl Coordinator {
         this
     }
 
-    /// A second passes: every follower sends its heartbeats, one after another. How many were acknowledged.
+    /// A second passes: every follower sends its heartbeats, one after another. How many were
+    /// acknowledged.
     pub(crate) fn second(&mut self) -> u64 {
         let before = self.acknowledged;
         let followers = u32::try_from(self.heartbeats.len()).expect("not so many");

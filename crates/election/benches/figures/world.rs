@@ -1,6 +1,8 @@
-//! A data centre in virtual time: real electors, links that take half a millisecond and lose nothing.
+//! A data centre in virtual time: real electors, links that take half a millisecond and lose
+//! nothing.
 //!
-//! It makes one fault at a time and counts what is said; the simulation is where everything goes wrong at once.
+//! It makes one fault at a time and counts what is said; the simulation is where everything goes
+//! wrong at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -83,8 +85,8 @@ enum What {
 }
 
 impl World {
-    /// So many servers, started together and left alone until all has been quiet for a while. The last one is
-    /// coordinator, and the others come in the order of their indices.
+    /// So many servers, started together and left alone until all has been quiet for a while. The
+    /// last one is coordinator, and the others come in the order of their indices.
     pub(crate) fn settled(seed: u64, servers: usize, config: &Config) -> Self {
         let ids: Vec<ServerId> = (0..servers).map(|index| id(index).expect("a valid id")).collect();
         let mut world = Self {
@@ -118,8 +120,8 @@ impl World {
                 world.push(peer as u64 % 100, server, link);
             }
         }
-        // Long enough that nobody counts as alive only because it was heard at the start, and a phase of the
-        // heartbeats that is this seed's own.
+        // Long enough that nobody counts as alive only because it was heard at the start, and a
+        // phase of the heartbeats that is this seed's own.
         let phase = world.rng.random_range(0..100_000);
         world.run(Duration::from_secs(2));
         world.scatter_heartbeats();
@@ -133,8 +135,9 @@ impl World {
         world
     }
 
-    /// All followers of a new coordinator send their first heartbeat at once. In time they drift apart, and a
-    /// follower whose connection was renewed sends one then, which gets them apart right away.
+    /// All followers of a new coordinator send their first heartbeat at once. In time they drift
+    /// apart, and a follower whose connection was renewed sends one then, which gets them apart
+    /// right away.
     fn scatter_heartbeats(&mut self) {
         let coordinator = self.servers.len() - 1;
         for follower in 0..coordinator {

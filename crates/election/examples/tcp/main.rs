@@ -5,8 +5,8 @@
 //! cargo run --example tcp --features serde -- a a=127.0.0.1:4001 b=127.0.0.1:4002 c=127.0.0.1:4003
 //! ```
 //!
-//! A killed process closes its connections and refuses new ones. The transport reports that, and the election
-//! does not wait for a timeout.
+//! A killed process closes its connections and refuses new ones. The transport reports that, and
+//! the election does not wait for a timeout.
 
 #[path = "../three/mod.rs"]
 mod three;

@@ -1,8 +1,9 @@
 //! The election over TCP: lines of JSON, on connections that say when they break.
 //!
-//! Every server dials every other, and sends on the connection it dialled; it receives on those it accepted. The
-//! first line on a connection is the id of the server that dialled it. Nothing proves that id: on a network
-//! where others could connect, put TLS with certificates of both sides below this.
+//! Every server dials every other, and sends on the connection it dialled; it receives on those it
+//! accepted. The first line on a connection is the id of the server that dialled it. Nothing proves
+//! that id: on a network where others could connect, put TLS with certificates of both sides below
+//! this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -41,7 +42,8 @@ pub(crate) struct TcpTransport {
 }
 
 impl TcpTransport {
-    /// Listens at the address of `id` and begins to dial the others. `addresses` are those of all servers.
+    /// Listens at the address of `id` and begins to dial the others. `addresses` are those of all
+    /// servers.
     pub(crate) async fn bind(id: &ServerId, addresses: BTreeMap<ServerId, SocketAddr>) -> io::Result<Self> {
         let own = addresses.get(id).copied();
         let own = own.ok_or_else(|| io::Error::other(format!("no address for {id}")))?;
@@ -58,8 +60,8 @@ impl TcpTransport {
                 events: events_tx.clone(),
                 reported: None,
             };
-            // Ends once the transport is dropped and what it was handed is sent: the last word of a server that
-            // leaves is the most important one.
+            // Ends once the transport is dropped and what it was handed is sent: the last word of a
+            // server that leaves is the most important one.
             tokio::spawn(dialler.run(messages));
         }
         let peers = Arc::new(outboxes.keys().cloned().collect());
@@ -103,7 +105,8 @@ impl Dialler {
                     self.report(Link::Up).await;
                     pause = PAUSES.0;
                     let _ = self.converse(stream, &mut messages).await;
-                    // Dialled again almost at once: a refusal tells a crash from a broken connection.
+                    // Dialled again almost at once: a refusal tells a crash from a broken
+                    // connection.
                     self.report(Link::Down).await;
                 }
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {

@@ -1,5 +1,5 @@
-//! What both programs do with their transport: without arguments start three processes of themselves and kill the
-//! coordinator's, with arguments be one of them.
+//! What both programs do with their transport: without arguments start three processes of
+//! themselves and kill the coordinator's, with arguments be one of them.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -182,7 +182,8 @@ impl Cluster {
     }
 }
 
-/// Three addresses that are free for UDP as well as TCP, unless somebody takes them before they are used.
+/// Three addresses that are free for UDP as well as TCP, unless somebody takes them before they are
+/// used.
 fn free_addresses() -> io::Result<Vec<SocketAddr>> {
     let mut found = Vec::new();
     while found.len() < 3 {

@@ -1,11 +1,11 @@
 //! Messages that do not fit into one datagram: cut into fragments and put together again.
 //!
-//! A fragment that every network carries whole is shorter than most messages can become: an answer with a line of
-//! succession has 1,488 bytes with 18 servers in it. IP would cut such a datagram up itself, which many networks do not
-//! let through, and above 64 KiB nothing can be sent at all.
+//! A fragment that every network carries whole is shorter than most messages can become: an answer
+//! with a line of succession has 1,488 bytes with 18 servers in it. IP would cut such a datagram up
+//! itself, which many networks do not let through, and above 64 KiB nothing can be sent at all.
 //!
-//! A fragment is the number of its message (4 bytes), its place (2 bytes) and how many there are (2 bytes), big-endian,
-//! and then its part of the text.
+//! A fragment is the number of its message (4 bytes), its place (2 bytes) and how many there are (2
+//! bytes), big-endian, and then its part of the text.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,10 +14,12 @@ const HEADER: usize = 8;
 /// IPv6 carries 1,280 bytes on every path, of which the headers of IP and UDP take 48.
 pub(crate) const LONGEST_DATAGRAM: usize = 1_232;
 const PART: usize = LONGEST_DATAGRAM - HEADER;
-/// The longest message. No honest one comes near: it has at most eight servers in it, of 200 bytes each.
+/// The longest message. No honest one comes near: it has at most eight servers in it, of 200 bytes
+/// each.
 pub(crate) const LONGEST_MESSAGE: usize = 256 * 1024;
 
-/// Messages of one peer that are put together at a time: more would be held only for somebody who wastes memory.
+/// Messages of one peer that are put together at a time: more would be held only for somebody who
+/// wastes memory.
 const UNFINISHED: usize = 4;
 /// A fragment that has not come by then is lost, and its message with it.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -5,8 +5,8 @@
 //! cargo run --example udp --features serde -- a a=127.0.0.1:4001 b=127.0.0.1:4002 c=127.0.0.1:4003
 //! ```
 //!
-//! Over UDP a crash is not noticed before the coordinator has been silent for `Config::timeout`. The example
-//! `tcp` shows what a connection that ends is good for.
+//! Over UDP a crash is not noticed before the coordinator has been silent for `Config::timeout`.
+//! The example `tcp` shows what a connection that ends is good for.
 
 mod fragments;
 #[path = "../three/mod.rs"]

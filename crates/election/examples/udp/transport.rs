@@ -1,4 +1,5 @@
-//! The election over UDP: messages as JSON, each in one datagram or, where it is too long, in several.
+//! The election over UDP: messages as JSON, each in one datagram or, where it is too long, in
+//! several.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +14,11 @@ use super::fragments::{Assembly, LONGEST_DATAGRAM, LONGEST_MESSAGE, cut};
 pub(crate) struct UdpTransport {
     socket: UdpSocket,
     addresses: BTreeMap<ServerId, SocketAddr>,
-    /// The same the other way round. A datagram is taken to be from whom its address says, so the network has to
-    /// be one where nobody else can use these addresses.
+    /// The same the other way round. A datagram is taken to be from whom its address says, so the
+    /// network has to be one where nobody else can use these addresses.
     names: BTreeMap<SocketAddr, ServerId>,
-    /// Of the next message. It begins anywhere, so that a restart does not go on with the numbers of the last life.
+    /// Of the next message. It begins anywhere, so that a restart does not go on with the numbers
+    /// of the last life.
     number: u32,
     assemblies: BTreeMap<ServerId, Assembly>,
     buffer: Vec<u8>,
@@ -67,7 +69,8 @@ impl Transport for UdpTransport {
 
     async fn recv(&mut self) -> Option<Event> {
         loop {
-            // Nothing is taken from the socket before the last await, so nothing is lost when this is dropped.
+            // Nothing is taken from the socket before the last await, so nothing is lost when this
+            // is dropped.
             let Ok((length, address)) = self.socket.recv_from(&mut self.buffer).await else {
                 // On some systems an earlier datagram that reached nobody comes back as an error.
                 tokio::time::sleep(Duration::from_millis(1)).await;

@@ -27,7 +27,8 @@ pub(crate) struct Bounds {
     pub(crate) timeout: u32,
     /// Link hints may be wrong.
     pub(crate) false_hints: bool,
-    /// The run must meet two servers at once that believe that they are coordinator, or its faults are harmless.
+    /// The run must meet two servers at once that believe that they are coordinator, or its faults
+    /// are harmless.
     pub(crate) shows_two: bool,
     pub(crate) budget: Budget,
 }
@@ -42,19 +43,19 @@ pub(crate) enum Start {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clocks {
-    /// Each server's clock runs as it likes: whatever the others do, its next deadline may come now or never. Nothing
-    /// that holds here rests on time.
+    /// Each server's clock runs as it likes: whatever the others do, its next deadline may come now
+    /// or never. Nothing that holds here rests on time.
     Own,
-    /// All clocks run alike, and a server that is awake never misses a deadline. Messages still take as long as they
-    /// like. What rests on leases can only hold here.
+    /// All clocks run alike, and a server that is awake never misses a deadline. Messages still
+    /// take as long as they like. What rests on leases can only hold here.
     Common,
 }
 
 /// How messages on one link overtake each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Order {
-    /// As they like, like datagrams. Two that are alike count as one: that the second is lost is explored, and that the
-    /// first arrives twice is a duplication.
+    /// As they like, like datagrams. Two that are alike count as one: that the second is lost is
+    /// explored, and that the first arrives twice is a duplication.
     Any,
     /// They do not, like on a connection.
     AsSent,
@@ -68,7 +69,8 @@ pub(crate) enum Grants {
     Local,
 }
 
-/// How often each thing may still happen. Without a bound on the epochs granted the states would be endless.
+/// How often each thing may still happen. Without a bound on the epochs granted the states would be
+/// endless.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
     pub(crate) grants: u8,
@@ -78,7 +80,8 @@ pub(crate) struct Budget {
     pub(crate) crashes: u8,
     pub(crate) restarts: u8,
     pub(crate) losses: u8,
-    /// Links that may take their time. Where clocks are common, time does not pass before all others have delivered.
+    /// Links that may take their time. Where clocks are common, time does not pass before all
+    /// others have delivered.
     pub(crate) stalls: u8,
     pub(crate) duplicates: u8,
     pub(crate) hints: u8,
@@ -86,7 +89,8 @@ pub(crate) struct Budget {
     pub(crate) leaves: u8,
     pub(crate) resignations: u8,
     pub(crate) fitness: u8,
-    /// Epochs that a peer makes up. Without them all that is named was granted, and the arbiter confirms it at once.
+    /// Epochs that a peer makes up. Without them all that is named was granted, and the arbiter
+    /// confirms it at once.
     pub(crate) lies: u8,
 }
 
@@ -101,7 +105,8 @@ pub(crate) fn spend(left: &mut u8) {
 }
 
 impl Bounds {
-    /// Small numbers, so that few deadlines lie between two events. Only how they compare with each other matters.
+    /// Small numbers, so that few deadlines lie between two events. Only how they compare with each
+    /// other matters.
     pub(crate) fn config(&self) -> Config {
         let heartbeat = Duration::from_millis(1);
         let timeout = heartbeat * self.timeout;

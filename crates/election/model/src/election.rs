@@ -72,7 +72,8 @@ impl ElectionModel {
         }
     }
 
-    /// Whether a server takes part in events now. On clocks of their own, the first event is what wakes it.
+    /// Whether a server takes part in events now. On clocks of their own, the first event is what
+    /// wakes it.
     fn runs(&self, server: &Server) -> bool {
         self.bounds.clocks == Clocks::Own || !server.asleep
     }
@@ -214,7 +215,8 @@ impl ElectionModel {
     }
 }
 
-/// Whether it may still act as coordinator. A server that sleeps has not noticed that it may not, and does nothing.
+/// Whether it may still act as coordinator. A server that sleeps has not noticed that it may not,
+/// and does nothing.
 fn acts(server: &Server) -> bool {
     let lease = server.process.as_ref().and_then(Process::valid_until);
     server.office().is_some() && lease.is_none_or(|until| until > NOW)

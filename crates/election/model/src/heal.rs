@@ -1,7 +1,7 @@
 //! `converges`: wherever the faults have led, once they stop the best server becomes coordinator.
 //!
-//! Without faults a cluster is a clockwork, so it is run until it is where it has been before. It must then go
-//! round through nothing but states in which everybody agrees.
+//! Without faults a cluster is a clockwork, so it is run until it is where it has been before. It
+//! must then go round through nothing but states in which everybody agrees.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -17,10 +17,12 @@ use crate::process::Process;
 use crate::time::NOW;
 use crate::world::{World, deadline};
 
-/// More deadlines than any election has; a cluster that goes on for longer takes office again and again.
+/// More deadlines than any election has; a cluster that goes on for longer takes office again and
+/// again.
 const LONGEST: usize = 1_000;
 
-/// More messages than any question, answer and consequence has, each sent when the one before arrives.
+/// More messages than any question, answer and consequence has, each sent when the one before
+/// arrives.
 const LONGEST_EXCHANGE: usize = 40;
 
 /// So many lines tell enough of it.
@@ -56,8 +58,8 @@ pub(crate) enum Failure {
     Broken(&'static str),
 }
 
-/// Whether `cluster` converges when messages arrive at once, claims are granted and nothing else happens: both when
-/// the messages now in flight arrive and when they are lost.
+/// Whether `cluster` converges when messages arrive at once, claims are granted and nothing else
+/// happens: both when the messages now in flight arrive and when they are lost.
 pub(crate) fn converges(world: &World, cluster: &Cluster, known: &Known) -> bool {
     let arriving = left_alone(world, cluster.clone(), known, &mut Silent).is_ok();
     arriving && (cluster.network.is_empty() || left_alone(world, lost(cluster), known, &mut Silent).is_ok())
@@ -69,7 +71,8 @@ fn lost(cluster: &Cluster) -> Cluster {
     lost
 }
 
-/// What happens to a cluster that is left alone and does not converge, and which invariant that breaks.
+/// What happens to a cluster that is left alone and does not converge, and which invariant that
+/// breaks.
 pub(crate) fn story(world: &World, cluster: &Cluster) -> Option<(&'static str, String)> {
     let beginnings = [("arrive", cluster.clone()), ("are lost", lost(cluster))];
     beginnings.into_iter().find_map(|(beginning, cluster)| {
@@ -225,8 +228,8 @@ fn tell_of_links(world: &World, cluster: &mut Cluster) {
     }
 }
 
-/// Everybody follows one server that can do the work, where that is asked for the best. Without one, or without the
-/// majority it needs, nobody is coordinator.
+/// Everybody follows one server that can do the work, where that is asked for the best. Without
+/// one, or without the majority it needs, nobody is coordinator.
 fn agrees(world: &World, cluster: &Cluster) -> bool {
     let running: Vec<&Process> = cluster
         .servers

@@ -10,7 +10,8 @@ use crate::network::Envelope;
 use crate::process::{Process, Reaction, Want};
 use crate::world::World;
 
-/// `epoch_unique` and `granted_epochs_only`, as anyone would see them who looks at all servers at once.
+/// `epoch_unique` and `granted_epochs_only`, as anyone would see them who looks at all servers at
+/// once.
 pub(crate) fn check(world: &World, cluster: &mut Cluster) {
     let granted = cluster.granted;
     let believes = |server: &Server| {
@@ -153,8 +154,8 @@ impl<'a> Step<'a> {
     }
 }
 
-/// The arbiter's answer has reached the server, which knew the epoch `asked` when it asked. From then on it knows whether
-/// that epoch was made up. One that was granted since it may keep.
+/// The arbiter's answer has reached the server, which knew the epoch `asked` when it asked. From
+/// then on it knows whether that epoch was made up. One that was granted since it may keep.
 pub(crate) fn answered(cluster: &mut Cluster, server: usize, asked: Epoch, newest: Newest) {
     let granted = cluster.granted;
     let answered = &mut cluster.servers[server];

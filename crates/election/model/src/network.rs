@@ -13,7 +13,8 @@ use crate::hash_of;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Network {
     order: Order,
-    /// By sender and receiver; on a link in the order sent or, where that means nothing, by their hashes.
+    /// By sender and receiver; on a link in the order sent or, where that means nothing, by their
+    /// hashes.
     messages: Vec<Arc<Envelope>>,
     /// Links that take their time, until they are empty.
     stalled: BTreeSet<(usize, usize)>,
@@ -115,7 +116,8 @@ impl Network {
         self.unstall();
     }
 
-    /// A new process takes the place of one that is gone. Connections do not outlive a process, datagrams do.
+    /// A new process takes the place of one that is gone. Connections do not outlive a process,
+    /// datagrams do.
     pub(crate) fn reconnect(&mut self, server: usize) {
         if self.order == Order::AsSent {
             self.messages

@@ -15,7 +15,8 @@ use crate::hash_of;
 use crate::network::Envelope;
 use crate::time::{NOW, micros};
 
-/// Chance is not explored: it only spreads servers out in time, and the model tries every order of events.
+/// Chance is not explored: it only spreads servers out in time, and the model tries every order of
+/// events.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct NoChance;
 
@@ -42,8 +43,8 @@ fn index(id: &ServerId) -> usize {
     usize::from(id.as_str().as_bytes()[0] - b'a')
 }
 
-/// An elector in one situation, shared by all the states in which it is in it. Two are equal if their hashes are, as
-/// the checker takes states to be.
+/// An elector in one situation, shared by all the states in which it is in it. Two are equal if
+/// their hashes are, as the checker takes states to be.
 #[derive(Clone)]
 pub(crate) struct Process(Arc<Situation>);
 
@@ -130,8 +131,8 @@ pub(crate) struct Reaction {
     pub(crate) wants: Vec<Want>,
 }
 
-/// Every situation that any elector has been in, and every reaction it has had. Most states of a cluster combine
-/// situations that are known already.
+/// Every situation that any elector has been in, and every reaction it has had. Most states of a
+/// cluster combine situations that are known already.
 pub(crate) struct Processes {
     config: Config,
     known: Mutex<Known>,

@@ -1,5 +1,5 @@
-//! One transport for every fault a transport can have. Each is the in-memory transport with one thing wrong, and
-//! each must be found by the check that is for it, and by no other.
+//! One transport for every fault a transport can have. Each is the in-memory transport with one
+//! thing wrong, and each must be found by the check that is for it, and by no other.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,5 @@
-//! The transports of this crate and its examples conform, and the checks find what is wrong with others.
+//! The transports of this crate and its examples conform, and the checks find what is wrong with
+//! others.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 

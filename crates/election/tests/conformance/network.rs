@@ -28,7 +28,8 @@ impl Addresses {
     }
 }
 
-/// From below the ports that the system hands out by itself, so that none is taken while its server is stopped.
+/// From below the ports that the system hands out by itself, so that none is taken while its server
+/// is stopped.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -40,7 +41,8 @@ fn free_address() -> SocketAddr {
     }
 }
 
-/// Waits for the sockets of a server that was stopped: a task that holds one ends when the runtime gets to it.
+/// Waits for the sockets of a server that was stopped: a task that holds one ends when the runtime
+/// gets to it.
 async fn until_free(address: SocketAddr) {
     while TcpListener::bind(address).is_err() || UdpSocket::bind(address).is_err() {
         sleep(Duration::from_millis(5)).await;

@@ -5,7 +5,8 @@ use bellwether_election::{Body, Message, Stamp, Transport};
 
 const MADE_UP: Epoch = Epoch(1_000_000_000_000_000);
 
-/// Says to all, as `liar`, that it is coordinator under an epoch that was made up, for three seconds.
+/// Says to all, as `liar`, that it is coordinator under an epoch that was made up, for three
+/// seconds.
 async fn lie(cluster: &Cluster, liar: &Member) {
     let mut transport = cluster.network.join(liar.rank.id.clone());
     for _ in 0..30 {

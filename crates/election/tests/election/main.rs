@@ -1,7 +1,7 @@
 //! Elections as their users run them: on tokio, over the in-memory transport.
 //!
-//! Time is tokio's paused clock: it jumps to the next timer whenever nothing else is left to do, so nothing here
-//! depends on how fast the machine is.
+//! Time is tokio's paused clock: it jumps to the next timer whenever nothing else is left to do, so
+//! nothing here depends on how fast the machine is.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 

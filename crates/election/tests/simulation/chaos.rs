@@ -30,7 +30,8 @@ pub(crate) fn any_setup(seed: u64) -> Setup {
     let mut config = any_config(&mut rng);
     let patient_arbiter = config.quorum == Quorum::Arbiter && rng.random_bool(0.5);
     if patient_arbiter {
-        // It refuses the claim that ends a hand-over, so that a better server could try to get the office for ever.
+        // It refuses the claim that ends a hand-over, so that a better server could try to get the
+        // office for ever.
         config.preemption = Preemption::Never;
     }
     Setup {
@@ -170,7 +171,8 @@ impl World {
         Ok(())
     }
 
-    /// One that the arbiter has not granted: the next, which it may grant soon, or one that it never will.
+    /// One that the arbiter has not granted: the next, which it may grant soon, or one that it
+    /// never will.
     pub(crate) fn made_up_epoch(&mut self) -> Epoch {
         let newest = self.arbiter.granted();
         [

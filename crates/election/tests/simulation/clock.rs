@@ -11,8 +11,8 @@ pub(crate) type Micros = u64;
 
 pub(crate) const MS: Micros = 1_000;
 
-/// The fastest and the slowest clock differ from real time by this much: 4.5 %, a hundred times what hardware does, so that
-/// no clock runs a tenth faster than another: what leases allow for.
+/// The fastest and the slowest clock differ from real time by this much: 4.5 %, a hundred times
+/// what hardware does, so that no clock runs a tenth faster than another: what leases allow for.
 pub(crate) const DRIFT_PPM: u64 = 45_000;
 
 /// A server's clock: its own origin, its own rate.
@@ -44,7 +44,8 @@ impl Clock {
         ))
     }
 
-    /// The first moment at which the clock shows `local`, or more; the beginning if it has shown that always.
+    /// The first moment at which the clock shows `local`, or more; the beginning if it has shown
+    /// that always.
     pub(crate) fn when(&self, local: Instant) -> Micros {
         let nanos = u64::try_from(local.elapsed_since_origin().as_nanos()).unwrap_or(u64::MAX);
         let since_origin = nanos.saturating_sub(self.origin * 1_000);

@@ -35,7 +35,8 @@ pub(crate) fn tracing() -> bool {
     *TRACING.get_or_init(|| number("BELLWETHER_SEED").is_some())
 }
 
-/// Runs `run` with `seeds` seeds, or as many as the environment says. Panics with the smallest seed that fails.
+/// Runs `run` with `seeds` seeds, or as many as the environment says. Panics with the smallest seed
+/// that fails.
 pub(crate) fn explore<F>(seeds: u64, run: F)
 where
     F: Fn(u64) -> Outcome + Sync,

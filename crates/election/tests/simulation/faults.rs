@@ -35,7 +35,8 @@ impl World {
         self.cut_one_way(b, a);
     }
 
-    /// Cuts everything from the servers on one side to those on the other, and back unless `one_way`.
+    /// Cuts everything from the servers on one side to those on the other, and back unless
+    /// `one_way`.
     pub(crate) fn partition(&mut self, on_this_side: &[bool], one_way: bool) {
         for (a, this) in on_this_side.iter().enumerate() {
             for (b, that) in on_this_side.iter().enumerate() {
@@ -84,8 +85,8 @@ impl World {
         self.tell_link(of, about, link)
     }
 
-    /// Somebody speaks as `liar` and names an epoch that nobody was granted, again and again for a while. The server
-    /// itself goes on as before.
+    /// Somebody speaks as `liar` and names an epoch that nobody was granted, again and again for a
+    /// while. The server itself goes on as before.
     pub(crate) fn name_epoch(&mut self, liar: usize, epoch: Epoch, times: u64) {
         let Some(sender) = self.servers[liar]
             .elector
@@ -135,7 +136,8 @@ impl World {
         self.call(server, |elector, now| elector.handle_link(now, &id(peer), link))
     }
 
-    /// Takes a server out of the cluster for good. It ends; the others are told, each in its own time.
+    /// Takes a server out of the cluster for good. It ends; the others are told, each in its own
+    /// time.
     pub(crate) fn remove(&mut self, server: usize) -> Result<(), Violation> {
         self.note(|| format!("s{server} is taken out of the cluster"));
         self.cluster.remove(&server);
@@ -186,7 +188,8 @@ impl World {
         (0..self.servers.len()).all(|index| !self.servers[index].runs() || knows(index))
     }
 
-    /// Everyone up, fit and connected, nothing lost any more, the arbiter near. Clocks go on as they did.
+    /// Everyone up, fit and connected, nothing lost any more, the arbiter near. Clocks go on as
+    /// they did.
     pub(crate) fn heal(&mut self) -> Result<(), Violation> {
         let paused = self.servers.iter().map(|server| server.paused_until).max();
         self.run_until(paused.unwrap_or(0).max(self.now()))?;
@@ -227,7 +230,8 @@ impl World {
             let Some(link) = self.truth(about, of) else {
                 continue;
             };
-            // A refusal is seen at once. A connection that only went quiet is missed much later, or never.
+            // A refusal is seen at once. A connection that only went quiet is missed much later, or
+            // never.
             let delay = match link {
                 Link::Down if self.rng.random_bool(0.5) => continue,
                 Link::Down => self.rng.random_range(MS..5_000 * MS),

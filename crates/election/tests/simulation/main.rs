@@ -1,8 +1,9 @@
 //! The elector in virtual time, under seeded faults.
 //!
-//! Every run is a seed. What must hold is in `invariants/`, one file each, and is checked after every step. A failing
-//! run says which invariant it broke and prints the command that runs it once more, alone and with a trace.
-//! `cargo xtask simulate` runs more seeds than the tests do; `cargo xtask planted` shows that planted bugs are found.
+//! Every run is a seed. What must hold is in `invariants/`, one file each, and is checked after
+//! every step. A failing run says which invariant it broke and prints the command that runs it once
+//! more, alone and with a trace. `cargo xtask simulate` runs more seeds than the tests do; `cargo
+//! xtask planted` shows that planted bugs are found.
 //!
 //! | | |
 //! |---|---|

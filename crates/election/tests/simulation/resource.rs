@@ -13,7 +13,8 @@ pub(crate) struct Resource {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fencing {
-    /// It is the arbiter's own store: a grant moves the fence, and from then on nothing older commits.
+    /// It is the arbiter's own store: a grant moves the fence, and from then on nothing older
+    /// commits.
     AtGrant,
     /// It sees only what is written: the first write of an epoch moves the fence.
     AtWrite,

@@ -10,7 +10,8 @@ use crate::clock::{Clock, Micros};
 
 pub(crate) struct Server {
     pub(crate) clock: Clock,
-    /// Grows with every start, so that what belongs to an earlier process is not given to a later one.
+    /// Grows with every start, so that what belongs to an earlier process is not given to a later
+    /// one.
     pub(crate) process: u64,
     pub(crate) elector: Option<Elector<SmallRng>>,
     /// Whom it was told of: who belongs to the cluster, itself aside.
@@ -90,7 +91,8 @@ impl Server {
         self.runs() && self.paused_until <= now
     }
 
-    /// Notes that the elector is about to be called. Gives its own time, and how long it was not called, by that time.
+    /// Notes that the elector is about to be called. Gives its own time, and how long it was not
+    /// called, by that time.
     pub(crate) fn called(&mut self, now: Micros) -> (Instant, Duration) {
         let local = self.clock.read(now);
         let gap = local.saturating_since(self.last_called);
@@ -106,7 +108,8 @@ impl Server {
         }
     }
 
-    /// When, in real time, its office ends unless it is renewed; nothing if it has none, or needs no renewal.
+    /// When, in real time, its office ends unless it is renewed; nothing if it has none, or needs
+    /// no renewal.
     pub(crate) fn lease_end(&self) -> Option<Micros> {
         let until = self.elector.as_ref()?.valid_until()?;
         Some(self.clock.when(until))

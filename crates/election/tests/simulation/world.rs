@@ -1,4 +1,5 @@
-//! A set of servers, the network between them, an arbiter and a resource that outlive them, in virtual time.
+//! A set of servers, the network between them, an arbiter and a resource that outlive them, in
+//! virtual time.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +27,8 @@ pub(crate) struct Setup {
     pub(crate) drift: bool,
     /// What each server is.
     pub(crate) kinds: Vec<Kind>,
-    /// Having granted or confirmed an epoch, the arbiter grants no other until that word has lost its worth.
+    /// Having granted or confirmed an epoch, the arbiter grants no other until that word has lost
+    /// its worth.
     pub(crate) patient_arbiter: bool,
     /// Numbers are drawn below this, so that servers and their later lives share some.
     pub(crate) numbers_below: u64,

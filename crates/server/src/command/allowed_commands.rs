@@ -24,8 +24,8 @@ impl AllowedCommands {
             .collect()
     }
 
-    /// Every command with the options it takes: for tests, which see to it that none goes untested. `transaction` stands
-    /// for a list of commands, and `index` for an index of `createIndexes`.
+    /// Every command with the options it takes: for tests, which see to it that none goes untested.
+    /// `transaction` stands for a list of commands, and `index` for an index of `createIndexes`.
     #[doc(hidden)]
     pub fn options(&self) -> Vec<(&'static str, Vec<&'static str>)> {
         let names = CommandName::ALL.into_iter().filter(|name| self.has(*name));

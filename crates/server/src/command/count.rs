@@ -1,21 +1,23 @@
 //! The options of `count` as MongoDB reads them.
 //!
-//! MongoDB does not count in a transaction, nor in a snapshot, so a count is executed as another command. That one reads
-//! numbers in its own way: the values are made here what `count` would have taken them for.
+//! MongoDB does not count in a transaction, nor in a snapshot, so a count is executed as another
+//! command. That one reads numbers in its own way: the values are made here what `count` would have
+//! taken them for.
 
 use bson::{Bson, Document};
 
 use super::refusal::{Refusal, bad_command};
 
-/// Query operators that sort by distance. MongoDB takes them in `count` and `find`, and not in `$match`.
+/// Query operators that sort by distance. MongoDB takes them in `count` and `find`, and not in
+/// `$match`.
 const BY_DISTANCE: [&str; 3] = ["$near", "$nearSphere", "$geoNear"];
 
 /// Integers of 64 bits are nearer to 0 than this: 2 to the power of 63.
 const RANGE: f64 = 9_223_372_036_854_775_808.0;
 
-/// Reads `query`, `limit` and `skip` as MongoDB does: a query or a skip that is null is none, a skip loses its fraction, a
-/// negative limit is a positive one, and a limit or a skip of 0 is none. What stays are a document and positive 64-bit
-/// integers.
+/// Reads `query`, `limit` and `skip` as MongoDB does: a query or a skip that is null is none, a
+/// skip loses its fraction, a negative limit is a positive one, and a limit or a skip of 0 is none.
+/// What stays are a document and positive 64-bit integers.
 ///
 /// # Errors
 /// A refusal that names the field, where MongoDB refuses the value, too.
@@ -73,8 +75,8 @@ fn whole(value: &Bson) -> Option<i64> {
     number(value).filter(|_| is_whole)
 }
 
-/// The integer of 64 bits that is nearest to a number. A double loses its fraction. The fraction of a decimal is rounded, a
-/// half to the even neighbour.
+/// The integer of 64 bits that is nearest to a number. A double loses its fraction. The fraction of
+/// a decimal is rounded, a half to the even neighbour.
 fn number(value: &Bson) -> Option<i64> {
     match value {
         Bson::Int32(number) => Some(i64::from(*number)),

@@ -11,9 +11,10 @@ pub type Fingerprint = [u8; 32];
 
 /// The two fingerprints of a command.
 ///
-/// A client may send a command again with more time or another comment. It is the same command, so `maxTimeMS` and
-/// `comment` are left out of the fingerprint by which commands are compared. Servers of version 0.1.0 compare the whole
-/// document. A record therefore holds both fingerprints where they differ, and both versions recognize the command.
+/// A client may send a command again with more time or another comment. It is the same command, so
+/// `maxTimeMS` and `comment` are left out of the fingerprint by which commands are compared.
+/// Servers of version 0.1.0 compare the whole document. A record therefore holds both fingerprints
+/// where they differ, and both versions recognize the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprints {
     of_document: Fingerprint,
@@ -44,8 +45,8 @@ impl Fingerprints {
         &self.of_command
     }
 
-    /// Returns `true` if a record with these fingerprints is that of the same command. A record of version 0.1.0 holds
-    /// only the first one.
+    /// Returns `true` if a record with these fingerprints is that of the same command. A record of
+    /// version 0.1.0 holds only the first one.
     pub(crate) fn match_record(&self, of_document: &[u8], of_command: Option<&[u8]>) -> bool {
         match of_command {
             Some(of_command) => of_command == self.of_command,
@@ -54,8 +55,8 @@ impl Fingerprints {
     }
 }
 
-/// The document without the options that do not change what is executed, also without those of the commands of a list.
-/// `None` if it has none of them.
+/// The document without the options that do not change what is executed, also without those of the
+/// commands of a list. `None` if it has none of them.
 fn without_common_options(body: &Document) -> Option<Document> {
     let is_kept = |field: &str| !COMMON_OPTIONS.contains(&field);
     let has_options = |body: &Document| !body.keys().all(|field| is_kept(field));

@@ -11,7 +11,8 @@ use super::{
     AllowedCommands, CommandName, Kind, MAX_OPERATIONS, Operation, ParsedCommand, canonical, extjson,
 };
 
-/// The longest error there can be: a path of as many steps as a command has levels, and what is wrong at its end.
+/// The longest error there can be: a path of as many steps as a command has levels, and what is
+/// wrong at its end.
 const LONGEST_ERROR: usize = 32 * 1024;
 
 /// Operators that no accepted command may have where MongoDB obeys them.
@@ -76,8 +77,9 @@ pub fn command(data: &[u8]) {
     }
 }
 
-/// After a digit comes what stands where MongoDB obeys operators, so that the fuzzer need not find the way there, and in it
-/// `!` and any letter are one of those that are refused, so that it need not spell it.
+/// After a digit comes what stands where MongoDB obeys operators, so that the fuzzer need not find
+/// the way there, and in it `!` and any letter are one of those that are refused, so that it need
+/// not spell it.
 fn placed(text: &str) -> Cow<'_, str> {
     let mut rest = text.chars();
     let place = rest.next().and_then(|first| first.to_digit(10));
@@ -216,7 +218,8 @@ fn is_collection(name: &str) -> bool {
     !name.is_empty() && !name.contains(['\0', '$']) && !name.starts_with("system.")
 }
 
-/// The names of fields where MongoDB takes them for operators, stages or options, and what collections they name.
+/// The names of fields where MongoDB takes them for operators, stages or options, and what
+/// collections they name.
 #[derive(Default)]
 struct Obeyed<'a> {
     fields: Vec<&'a str>,

@@ -1,8 +1,8 @@
 //! A list of commands that is executed as one atomic command:
 //! `{"transaction": [{…}, {…}], "comment": …, "maxTimeMS": …}`.
 //!
-//! Its `comment` is for every command in it that has none; its `maxTimeMS` is how long each of them may take,
-//! unless it says a shorter time itself.
+//! Its `comment` is for every command in it that has none; its `maxTimeMS` is how long each of them
+//! may take, unless it says a shorter time itself.
 
 use bson::{Bson, Document, doc};
 

@@ -1,7 +1,8 @@
 //! How much memory a parsed command takes.
 //!
-//! Every field is an entry of a map and every value has the size of the largest, so a document of many tiny ones
-//! takes some forty times its bytes of BSON. A queue that is bounded in BSON alone would not be bounded.
+//! Every field is an entry of a map and every value has the size of the largest, so a document of
+//! many tiny ones takes some forty times its bytes of BSON. A queue that is bounded in BSON alone
+//! would not be bounded.
 
 use core::mem::size_of;
 
@@ -18,8 +19,8 @@ const FEWEST: usize = 4;
 /// What an allocation takes beside what it is for, or with that if it is small.
 const ALLOCATION: usize = 32;
 
-/// An upper estimate, in bytes, of what the operations of a command take. It is made of them and not of what the client sent,
-/// because each command of a list has a copy of the list's comment.
+/// An upper estimate, in bytes, of what the operations of a command take. It is made of them and
+/// not of what the client sent, because each command of a list has a copy of the list's comment.
 pub(super) fn of(operations: &Vec<Operation>) -> usize {
     let each = operations
         .iter()

@@ -1,8 +1,8 @@
 //! The `_id`s of inserted documents that have none.
 //!
-//! They are made when the command is read, and not by MongoDB, so that the reply can name them. All tries at the command
-//! insert the same. The id of a document follows from the first one and the document's place, so a reply is stored in few
-//! bytes however many ids it names.
+//! They are made when the command is read, and not by MongoDB, so that the reply can name them. All
+//! tries at the command insert the same. The id of a document follows from the first one and the
+//! document's place, so a reply is stored in few bytes however many ids it names.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,7 +24,8 @@ pub(crate) struct MintedIds {
 }
 
 impl MintedIds {
-    /// Mints ids for the documents of an insert, unless each has its own or MongoDB will not take them.
+    /// Mints ids for the documents of an insert, unless each has its own or MongoDB will not take
+    /// them.
     pub(super) fn mint(documents: &[Bson]) -> Option<Self> {
         let needs = |document: &Bson| document.as_document().is_some_and(|document| !has_id(document));
         let count = u32::try_from(documents.len()).ok()?;
@@ -34,8 +35,9 @@ impl MintedIds {
         Some(Self::reserve(count))
     }
 
-    /// Takes so many counters in a row. Within one process no id is minted twice while fewer than 2 to the power of 24 are
-    /// minted in a second; between processes five random bytes tell them apart, as in MongoDB's drivers.
+    /// Takes so many counters in a row. Within one process no id is minted twice while fewer than 2
+    /// to the power of 24 are minted in a second; between processes five random bytes tell them
+    /// apart, as in MongoDB's drivers.
     fn reserve(count: u32) -> Self {
         static PROCESS: LazyLock<[u8; 5]> = LazyLock::new(rand::random);
         static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(rand::random::<u32>() % COUNTERS));

@@ -1,8 +1,9 @@
 //! From the text a client sent to a command the pipeline may execute.
 //!
-//! Everything a client can send is judged here, before MongoDB hears of it: nesting, numbers, repeated
-//! fields, the command and its options, and operators that would run code or write behind the pipeline's
-//! back. What MongoDB itself checks well (types of options, unknown operators) is left to MongoDB.
+//! Everything a client can send is judged here, before MongoDB hears of it: nesting, numbers,
+//! repeated fields, the command and its options, and operators that would run code or write behind
+//! the pipeline's back. What MongoDB itself checks well (types of options, unknown operators) is
+//! left to MongoDB.
 
 mod allowed_commands;
 mod count;
@@ -54,12 +55,14 @@ impl ParsedCommand {
         read(raw.as_str(), allowed_commands).map_err(Refusal::into_frame)
     }
 
-    /// The MongoDB commands to execute, in this order: one, or those of a list. There is always one.
+    /// The MongoDB commands to execute, in this order: one, or those of a list. There is always
+    /// one.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    /// Whether it is a list. A list of one command is a list, too: its reply is a list of one reply.
+    /// Whether it is a list. A list of one command is a list, too: its reply is a list of one
+    /// reply.
     pub fn is_list(&self) -> bool {
         self.list
     }
@@ -74,13 +77,14 @@ impl ParsedCommand {
         other.unwrap_or(Kind::Read)
     }
 
-    /// Whether MongoDB executes all of it in one transaction. What only reads and answers false here can still
-    /// be executed as snapshot reads.
+    /// Whether MongoDB executes all of it in one transaction. What only reads and answers false
+    /// here can still be executed as snapshot reads.
     pub fn runs_in_transaction(&self) -> bool {
         self.operations.iter().all(Operation::runs_in_transaction)
     }
 
-    /// The fingerprint of the document as the client sent it, without every `maxTimeMS` and `comment`.
+    /// The fingerprint of the document as the client sent it, without every `maxTimeMS` and
+    /// `comment`.
     pub fn fingerprint(&self) -> &Fingerprint {
         self.fingerprints.of_command()
     }

@@ -43,7 +43,8 @@ pub enum Kind {
     Read,
     /// It may write documents.
     Write,
-    /// It reads or changes what collections and indexes there are, which MongoDB does outside transactions.
+    /// It reads or changes what collections and indexes there are, which MongoDB does outside
+    /// transactions.
     Schema,
 }
 
@@ -100,7 +101,8 @@ impl CommandName {
         }
     }
 
-    /// The command a document with this first field is. MongoDB, too, knows `findandmodify` in small letters.
+    /// The command a document with this first field is. MongoDB, too, knows `findandmodify` in
+    /// small letters.
     pub(super) fn from_field(field: &str) -> Option<Self> {
         if field == "findandmodify" {
             return Some(Self::FindAndModify);

@@ -71,19 +71,21 @@ impl Operation {
         self.name.kind()
     }
 
-    /// The document to execute: the client's, in the client's order, without `maxTimeMS`. Of a `count`, `query` is a
-    /// document, `limit` and `skip` are positive 64-bit integers, each if it is there.
+    /// The document to execute: the client's, in the client's order, without `maxTimeMS`. Of a
+    /// `count`, `query` is a document, `limit` and `skip` are positive 64-bit integers, each if it
+    /// is there.
     pub fn body(&self) -> &Document {
         &self.body
     }
 
-    /// Whether MongoDB executes it in a transaction. A command that only reads and answers false here can
-    /// still be executed as a snapshot read.
+    /// Whether MongoDB executes it in a transaction. A command that only reads and answers false
+    /// here can still be executed as a snapshot read.
     pub fn runs_in_transaction(&self) -> bool {
         self.kind() != Kind::Schema && self.runs_in_transaction
     }
 
-    /// Returns `true` if a statement that fails leaves the others to be executed: `ordered` is `false`.
+    /// Returns `true` if a statement that fails leaves the others to be executed: `ordered` is
+    /// `false`.
     pub(crate) fn is_unordered(&self) -> bool {
         self.statements().is_some() && self.body.get("ordered") == Some(&Bson::Boolean(false))
     }
@@ -93,8 +95,8 @@ impl Operation {
         self.minted_ids
     }
 
-    /// The statements of an `insert`, `update` or `delete`, with the field that holds them. The documents of an `insert`
-    /// may lack their `_id`: see [`statement`](Self::statement).
+    /// The statements of an `insert`, `update` or `delete`, with the field that holds them. The
+    /// documents of an `insert` may lack their `_id`: see [`statement`](Self::statement).
     pub(crate) fn statements(&self) -> Option<(&'static str, &[Bson])> {
         let field = match self.name {
             CommandName::Insert => "documents",
@@ -139,7 +141,8 @@ impl Operation {
         body
     }
 
-    /// The document that MongoDB gets: [`body`](Self::body), with an `_id` in each document to insert.
+    /// The document that MongoDB gets: [`body`](Self::body), with an `_id` in each document to
+    /// insert.
     pub(crate) fn to_send(&self) -> Document {
         let mut body = self.body.clone();
         if let (Some(_), Some((field, statements))) = (self.minted_ids, self.statements()) {
@@ -152,7 +155,8 @@ impl Operation {
         body
     }
 
-    /// The client's `maxTimeMS`. The pipeline applies it or the command's deadline, whichever is shorter.
+    /// The client's `maxTimeMS`. The pipeline applies it or the command's deadline, whichever is
+    /// shorter.
     pub fn max_time(&self) -> Option<Duration> {
         self.max_time
     }

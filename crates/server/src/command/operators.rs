@@ -1,10 +1,10 @@
 //! Operators that run code on MongoDB, write beside the pipeline, or look out of the database.
 //!
-//! They are refused wherever MongoDB would obey them: in queries, expressions, pipelines and array filters,
-//! at any depth. They are left alone where they are data: in documents to insert, in the operands of an
-//! update document, in a `comment` and inside `$literal`. (MongoDB takes `$literal` as a field name nowhere,
-//! so nothing can hide in it.) A query that *compares* with a document having such a field is refused, too;
-//! say it with `$literal` inside `$expr`.
+//! They are refused wherever MongoDB would obey them: in queries, expressions, pipelines and array
+//! filters, at any depth. They are left alone where they are data: in documents to insert, in the
+//! operands of an update document, in a `comment` and inside `$literal`. (MongoDB takes `$literal`
+//! as a field name nowhere, so nothing can hide in it.) A query that *compares* with a document
+//! having such a field is refused, too; say it with `$literal` inside `$expr`.
 
 use bson::{Bson, Document};
 
@@ -12,7 +12,8 @@ use super::allowed_commands::check_collection;
 use super::name::CommandName;
 use super::refusal::{Refusal, not_allowed};
 
-/// What MongoDB itself calls code that comes from `mapReduce`, and whatever else is between its own servers.
+/// What MongoDB itself calls code that comes from `mapReduce`, and whatever else is between its own
+/// servers.
 const INTERNAL: &str = "$_";
 
 const JAVASCRIPT: &str = "it runs JavaScript in MongoDB; use query operators and aggregation expressions";
@@ -23,8 +24,8 @@ const NOT_DATA: &str = "it tells what one member of MongoDB has counted, which i
 const SEARCH: &str = "a search index is no part of the snapshot a command reads; use $text or $regex";
 const ROUTED: &str = "it is between MongoDB's own servers";
 
-/// Operators and stages, and what is said against them. What is neither here nor known to MongoDB is refused
-/// by MongoDB.
+/// Operators and stages, and what is said against them. What is neither here nor known to MongoDB
+/// is refused by MongoDB.
 const REFUSED: &[(&str, &str)] = &[
     ("$where", JAVASCRIPT),
     ("$function", JAVASCRIPT),
@@ -39,8 +40,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("$listSampledQueries", OTHERS),
     ("$listCachedAndActiveUsers", OTHERS),
     ("$queryStats", OTHERS),
-    // Outside a transaction MongoDB answers the first two, inside it refuses them: a command must not depend on
-    // which commands it is executed with.
+    // Outside a transaction MongoDB answers the first two, inside it refuses them: a command must
+    // not depend on which commands it is executed with.
     ("$collStats", NOT_DATA),
     ("$indexStats", NOT_DATA),
     ("$planCacheStats", NOT_DATA),
@@ -152,7 +153,8 @@ fn check_field(field: &str, value: &Bson) -> Result<(), Refusal> {
     check_value(value)
 }
 
-/// The collection a stage reads besides the command's own: in the same database, and none of MongoDB's.
+/// The collection a stage reads besides the command's own: in the same database, and none of
+/// MongoDB's.
 fn check_source(stage: &Bson, field: &str) -> Result<(), Refusal> {
     let (source, database) = match stage {
         Bson::String(_) => (Some(stage), None),

@@ -1,5 +1,5 @@
-//! The outermost fields of a long command, looked at in its text: most wrong commands are refused by them, before any of
-//! their values are built. A text of 1 MiB can hold half a million values.
+//! The outermost fields of a long command, looked at in its text: most wrong commands are refused
+//! by them, before any of their values are built. A text of 1 MiB can hold half a million values.
 
 use super::allowed_commands::{AllowedCommands, COMMON_OPTIONS, check_option, options};
 use super::list;
@@ -10,8 +10,8 @@ use super::refusal::Refusal;
 /// Shorter texts are read whole at once, in bytes.
 const LONG: usize = 16 * 1024;
 
-/// Checks the command's name, its options, and how many commands a list has. What is not found here is found later:
-/// names with escapes, and whether the text is JSON at all.
+/// Checks the command's name, its options, and how many commands a list has. What is not found here
+/// is found later: names with escapes, and whether the text is JSON at all.
 pub(super) fn check(text: &str, allowed_commands: &AllowedCommands) -> Result<(), Refusal> {
     if text.len() < LONG {
         return Ok(());

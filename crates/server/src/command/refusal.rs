@@ -5,7 +5,8 @@ use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 /// Longest text about one fault, in characters.
 const MAX_CHARS: usize = 300;
 
-/// Nothing was executed. Built at the field at fault; every level above it adds its step to the path.
+/// Nothing was executed. Built at the field at fault; every level above it adds its step to the
+/// path.
 #[derive(Debug)]
 pub(super) struct Refusal {
     code: ErrorCode,

@@ -16,24 +16,26 @@ const MIB: usize = 1024 * KIB;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientLimits {
-    /// Connections at a time, HTTP and WebSocket together. Further ones are answered with HTTP 503 and closed,
-    /// except for `/livez`, `/readyz` and `/status`.
+    /// Connections at a time, HTTP and WebSocket together. Further ones are answered with HTTP 503
+    /// and closed, except for `/livez`, `/readyz` and `/status`.
     pub connections: usize,
-    /// Connections at a time from one IPv4 address or one /64 of IPv6 addresses. Further ones are answered with
-    /// HTTP 503 likewise. `None` is no limit.
+    /// Connections at a time from one IPv4 address or one /64 of IPv6 addresses. Further ones are
+    /// answered with HTTP 503 likewise. `None` is no limit.
     pub connections_per_address: Option<usize>,
-    /// Addresses that many clients share, such as a proxy's: the limit for one address does not hold for them.
+    /// Addresses that many clients share, such as a proxy's: the limit for one address does not
+    /// hold for them.
     pub shared_addresses: Vec<AddressRange>,
     /// Longest message, in bytes.
     pub message_bytes: usize,
     /// Commands of one connection that are not answered yet. Beyond it the connection is not read.
     pub outstanding: usize,
-    /// Bytes of replies that wait to be taken by their clients, or are expected, on all connections together. A read
-    /// whose reply is expected to find no room is not executed and answered with the error `overloaded`. A reply of more
-    /// than 1 KiB that was not expected and finds no room is replaced by that error.
+    /// Bytes of replies that wait to be taken by their clients, or are expected, on all connections
+    /// together. A read whose reply is expected to find no room is not executed and answered with
+    /// the error `overloaded`. A reply of more than 1 KiB that was not expected and finds no room
+    /// is replaced by that error.
     pub reply_bytes: usize,
-    /// Bytes of replies of one connection that wait to be taken, or are expected. Beyond it no further command of the
-    /// connection begins, and it is not read.
+    /// Bytes of replies of one connection that wait to be taken, or are expected. Beyond it no
+    /// further command of the connection begins, and it is not read.
     pub connection_reply_bytes: usize,
     /// For the head of an HTTP request to arrive, that of a WebSocket handshake included.
     pub handshake_timeout: Duration,
@@ -41,11 +43,11 @@ pub struct ClientLimits {
     pub hello_timeout: Duration,
     /// How often a connection is pinged.
     pub ping_every: Duration,
-    /// A connection on which nothing arrives for so long is closed, and one on which HTTP is spoken after so long in
-    /// any case.
+    /// A connection on which nothing arrives for so long is closed, and one on which HTTP is spoken
+    /// after so long in any case.
     pub idle_timeout: Duration,
-    /// For one frame, or each MiB of a longer one, to be taken by a client that reads slowly. One that takes
-    /// longer is dropped.
+    /// For one frame, or each MiB of a longer one, to be taken by a client that reads slowly. One
+    /// that takes longer is dropped.
     pub send_timeout: Duration,
 }
 
@@ -125,7 +127,8 @@ fn millis(time: Duration) -> u64 {
 pub struct AddressRange(IpNet);
 
 impl AddressRange {
-    /// Whether the address is in the range. One of IPv4 is, also where it is written as one of IPv6.
+    /// Whether the address is in the range. One of IPv4 is, also where it is written as one of
+    /// IPv6.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical()) || self.0.contains(&address)
     }

@@ -29,18 +29,20 @@ pub struct Config {
     pub id: ServerId,
     /// The cluster's name. Servers and clients that name another one are refused.
     pub cluster: String,
-    /// Where clients connect: WebSocket at `/v1`, `GET /livez`, `/readyz`, `/status`, and the page. Port 0
-    /// takes any free port.
+    /// Where clients connect: WebSocket at `/v1`, `GET /livez`, `/readyz`, `/status`, and the page.
+    /// Port 0 takes any free port.
     pub listen: SocketAddr,
-    /// What clients are told as this server's address. Without it, `ws://<listen>/v1`, unless `listen` is a
-    /// wildcard, which nobody could connect to. At most 1,024 visible ASCII characters, without a user name or a fragment.
+    /// What clients are told as this server's address. Without it, `ws://<listen>/v1`, unless
+    /// `listen` is a wildcard, which nobody could connect to. At most 1,024 visible ASCII
+    /// characters, without a user name or a fragment.
     pub client_url: Option<String>,
     /// Where the other servers connect.
     pub peer_listen: SocketAddr,
     /// Host and port of every other server. Host names are looked up anew at every connection.
     pub peers: BTreeMap<ServerId, String>,
-    /// The secrets with which the servers of the cluster prove to each other who they are. Needed unless `peer_listen` is a
-    /// loopback address; either all servers have them or none. Without them any program on this machine can join as a peer.
+    /// The secrets with which the servers of the cluster prove to each other who they are. Needed
+    /// unless `peer_listen` is a loopback address; either all servers have them or none. Without
+    /// them any program on this machine can join as a peer.
     pub peer_secrets: Option<PeerSecrets>,
     /// The replica set, as a MongoDB connection string with `replicaSet=…`.
     pub mongodb_uri: String,
@@ -48,8 +50,8 @@ pub struct Config {
     pub database: String,
     /// A directory with the page; without it only the interfaces are served.
     pub www: Option<PathBuf>,
-    /// Web pages from these origins may connect, besides those from this server itself and from the peers that have
-    /// proven that they have one of `peer_secrets`.
+    /// Web pages from these origins may connect, besides those from this server itself and from the
+    /// peers that have proven that they have one of `peer_secrets`.
     pub allowed_origins: Vec<AllowedOrigin>,
     /// Whether clients may list, create and drop collections and indexes.
     pub schema: bool,
@@ -57,10 +59,11 @@ pub struct Config {
     pub number: Option<Number>,
     /// The election's timing.
     pub election: bellwether_election::Config,
-    /// Set if this server, while it is coordinator or would be the next one, asks a secondary to stand for election
-    /// (`replSetStepUp`) as soon as the primary's address refuses connections, instead of leaving the members to their
-    /// election timeout. The user in the URI then needs the action `replSetStateChange` on the cluster; without it, all
-    /// else works. Off by default, since it acts on the replica set as a whole.
+    /// Set if this server, while it is coordinator or would be the next one, asks a secondary to
+    /// stand for election (`replSetStepUp`) as soon as the primary's address refuses connections,
+    /// instead of leaving the members to their election timeout. The user in the URI then needs the
+    /// action `replSetStateChange` on the cluster; without it, all else works. Off by default,
+    /// since it acts on the replica set as a whole.
     pub assist_failover: bool,
     /// Limits on clients.
     pub limits: ClientLimits,
@@ -99,7 +102,8 @@ pub enum ConfigError {
         /// The address given.
         address: String,
     },
-    /// Others than this machine may reach the peers' address, and nothing would tell a server from a stranger.
+    /// Others than this machine may reach the peers' address, and nothing would tell a server from
+    /// a stranger.
     #[error(
         "peers connect at {0}, which is not a loopback address, and there is no secret to know them by: make \
          one with `bellwether-server new-secret > FILE`, give every server of the cluster the same, and name it with \

@@ -1,7 +1,8 @@
-//! Looks if MongoDB lets this server work: with its user and password, and with what that user may do.
+//! Looks if MongoDB lets this server work: with its user and password, and with what that user may
+//! do.
 //!
-//! The driver's monitors do not authenticate. So a set whose primary answers them looks well to a server that it refuses, and a
-//! follower would learn of it only when it is to take over.
+//! The driver's monitors do not authenticate. So a set whose primary answers them looks well to a
+//! server that it refuses, and a follower would learn of it only when it is to take over.
 
 use core::time::Duration;
 
@@ -17,8 +18,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Time limit for one look.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Looks at each new primary, and again and again while MongoDB refuses this server. Ends with the connection to the replica
-/// set.
+/// Looks at each new primary, and again and again while MongoDB refuses this server. Ends with the
+/// connection to the replica set.
 pub(crate) async fn watch_access(database: Database) {
     let mut health = database.health();
     loop {
@@ -55,7 +56,8 @@ impl Database {
             return Ok(());
         }
         let looked = match privileges {
-            // MongoDB has refused an operation before, whatever it says of privileges: only an operation shows that it is over.
+            // MongoDB has refused an operation before, whatever it says of privileges: only an
+            // operation shows that it is over.
             Ok(_) if was_refused => self
                 .system
                 .collection::<bson::Document>(LEDGER)

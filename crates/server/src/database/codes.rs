@@ -26,9 +26,9 @@ pub(crate) fn is_change_of_primary(code: i32) -> bool {
     CODES.contains(&code)
 }
 
-/// Returns `true` if the same command may succeed a moment later, although no primary has changed: a host was not reached in
-/// time, a lock was not had in time, or the majority is not known yet. The first five are among the codes of the driver
-/// specification "Retryable Reads".
+/// Returns `true` if the same command may succeed a moment later, although no primary has changed:
+/// a host was not reached in time, a lock was not had in time, or the majority is not known yet.
+/// The first five are among the codes of the driver specification "Retryable Reads".
 pub(crate) fn is_passing(code: i32) -> bool {
     const CODES: [i32; 7] = [6, 7, 89, 134, 262, 9001, 24];
     CODES.contains(&code)

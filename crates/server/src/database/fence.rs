@@ -1,17 +1,18 @@
 //! The fence: one document that says which epoch may commit.
 //!
-//! A coordinator writes it (`$inc` of `seq`, matched on its epoch) in every transaction. Whoever claims the next
-//! epoch writes the same document, so MongoDB itself orders the two: either the old transaction commits before
-//! the claim, or it does not commit. It does not matter where in the transaction the fence is written: one that
-//! began before the claim meets a write conflict, one that began after it finds another epoch. A fence that is
-//! only *read* does not fence: under snapshot isolation a transaction that read the old epoch commits happily
-//! after the new one was granted.
+//! A coordinator writes it (`$inc` of `seq`, matched on its epoch) in every transaction. Whoever
+//! claims the next epoch writes the same document, so MongoDB itself orders the two: either the old
+//! transaction commits before the claim, or it does not commit. It does not matter where in the
+//! transaction the fence is written: one that began before the claim meets a write conflict, one
+//! that began after it finds another epoch. A fence that is only *read* does not fence: under
+//! snapshot isolation a transaction that read the old epoch commits happily after the new one was
+//! granted.
 //!
-//! A claim has to wait for a transaction that has written the fence and is still open, and the successor's
-//! commands for what else it has written. That of a crashed coordinator would stay open for up to a minute.
-//! Therefore the document also names the session its holder works in, and a claim kills that session first. It names
-//! those of earlier epochs, too: a command of a former holder that arrives late begins a transaction in a session that
-//! was killed before.
+//! A claim has to wait for a transaction that has written the fence and is still open, and the
+//! successor's commands for what else it has written. That of a crashed coordinator would stay open
+//! for up to a minute. Therefore the document also names the session its holder works in, and a
+//! claim kills that session first. It names those of earlier epochs, too: a command of a former
+//! holder that arrives late begins a transaction in a session that was killed before.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,10 +36,11 @@ const EARLIER: &str = "earlier_sessions";
 
 /// How long a claim is tried.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one try may wait for a transaction that holds the document. Then its session is killed again.
+/// How long one try may wait for a transaction that holds the document. Then its session is killed
+/// again.
 const TRY_TIMEOUT: Duration = Duration::from_millis(500);
-/// So many sessions of earlier epochs are remembered. What they have sent arrives within minutes or never, and epochs
-/// change more often than that only where it does not matter any more.
+/// So many sessions of earlier epochs are remembered. What they have sent arrives within minutes or
+/// never, and epochs change more often than that only where it does not matter any more.
 const EARLIER_SESSIONS: i32 = 16;
 /// Time limit for MongoDB to end sessions.
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -51,8 +53,8 @@ const MAJORITY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Grants epochs: each larger than all before, by whichever server they were claimed.
 ///
-/// What is claimed from one `Fence` can be led by the [`Pipeline`](crate::Pipeline) that was given the same
-/// one, or a clone of it.
+/// What is claimed from one `Fence` can be led by the [`Pipeline`](crate::Pipeline) that was given
+/// the same one, or a clone of it.
 #[derive(Clone, Debug)]
 pub struct Fence {
     database: Database,
@@ -102,14 +104,15 @@ impl Fence {
         Self { database, state }
     }
 
-    /// Claims the next epoch for this server. From the moment it is granted, no transaction of an earlier
-    /// epoch commits. It takes a few milliseconds, and about five seconds at most when MongoDB does not
-    /// answer.
+    /// Claims the next epoch for this server. From the moment it is granted, no transaction of an
+    /// earlier epoch commits. It takes a few milliseconds, and about five seconds at most when
+    /// MongoDB does not answer.
     ///
-    /// `holder` and `number` say in the fence document who holds the epoch; nothing depends on them.
+    /// `holder` and `number` say in the fence document who holds the epoch; nothing depends on
+    /// them.
     ///
-    /// The claim runs to its end even if the future is dropped: a claim given up half-way could still be
-    /// granted, and nobody would know.
+    /// The claim runs to its end even if the future is dropped: a claim given up half-way could
+    /// still be granted, and nobody would know.
     ///
     /// # Errors
     /// [`ClaimError`] if MongoDB cannot be reached or refuses.
@@ -137,8 +140,8 @@ impl Fence {
         claim.await.unwrap_or(Err(ClaimError::CutShort))
     }
 
-    /// Whether `epoch` is still the newest. A linearizable read: a primary that has been replaced and does not
-    /// know it yet cannot answer.
+    /// Whether `epoch` is still the newest. A linearizable read: a primary that has been replaced
+    /// and does not know it yet cannot answer.
     ///
     /// # Errors
     /// [`ClaimError`] if MongoDB cannot be reached or refuses.
@@ -146,8 +149,9 @@ impl Fence {
         Ok(self.newest().await? == epoch)
     }
 
-    /// The newest epoch that was granted, 0 if none was. A linearizable read, as for [`is_newest`](Self::is_newest): it
-    /// shows every grant that was answered before. It takes half a second at most where MongoDB's primary answers.
+    /// The newest epoch that was granted, 0 if none was. A linearizable read, as for
+    /// [`is_newest`](Self::is_newest): it shows every grant that was answered before. It takes half
+    /// a second at most where MongoDB's primary answers.
     ///
     /// # Errors
     /// [`ClaimError`] if MongoDB cannot be reached or refuses.
@@ -205,8 +209,8 @@ impl Fence {
         let session = self.session_apart_from(&fence).await?;
         let mut earlier: Vec<Bson> = Vec::new();
         if let Some(held_in) = held_in(&fence) {
-            // Where MongoDB does not end it in time, the claim goes on: an operation that MongoDB cannot interrupt has not
-            // written the fence yet, since a batch writes the fence last.
+            // Where MongoDB does not end it in time, the claim goes on: an operation that MongoDB
+            // cannot interrupt has not written the fence yet, since a batch writes the fence last.
             Self::kill_sessions(self.database.client(), vec![held_in.clone()]).await;
             earlier.push(held_in.clone().into());
         }
@@ -217,7 +221,8 @@ impl Fence {
                 "holder": &claimant.holder,
                 "number": &claimant.number,
                 "session": session.id().clone(),
-                // Not `at`: by that field MongoDB deletes old records, which lie in the same collection.
+                // Not `at`: by that field MongoDB deletes old records, which lie in the same
+                // collection.
                 "granted_at": DateTime::now(),
             },
             "$setOnInsert": { "seq": 0_i64 },
@@ -237,8 +242,8 @@ impl Fence {
         Ok((granted, session))
     }
 
-    /// A session that no epoch was held in. The driver gives out again what it was given back, and whoever ends the
-    /// sessions of earlier epochs would end this one's with them.
+    /// A session that no epoch was held in. The driver gives out again what it was given back, and
+    /// whoever ends the sessions of earlier epochs would end this one's with them.
     async fn session_apart_from(&self, fence: &Document) -> Result<ClientSession, Error> {
         // Kept until another is found, or they would be given out again.
         let mut named = Vec::new();
@@ -251,8 +256,8 @@ impl Fence {
         }
     }
 
-    /// Ends what is open in the sessions of earlier epochs, for the one that holds the fence in `own`. For one that was
-    /// fenced it does nothing: what is in its way may be its successor's.
+    /// Ends what is open in the sessions of earlier epochs, for the one that holds the fence in
+    /// `own`. For one that was fenced it does nothing: what is in its way may be its successor's.
     ///
     /// The future must not be dropped before it ends.
     pub(crate) async fn end_earlier_sessions(database: &Database, own: &Document) -> Result<(), Error> {
@@ -271,9 +276,10 @@ impl Fence {
     /// Ends the transactions that are open in these sessions. Returns `true` if MongoDB says within
     /// [`KILL_TIMEOUT`] that it did.
     ///
-    /// MongoDB waits for an operation that it cannot interrupt, such as one expression that computes for hours. So the command
-    /// has a time limit in MongoDB and another one here, and only [`MAX_KILLS`] of them may be under way: each takes a
-    /// connection. The future may be dropped; what it has sent then runs to its end.
+    /// MongoDB waits for an operation that it cannot interrupt, such as one expression that
+    /// computes for hours. So the command has a time limit in MongoDB and another one here, and
+    /// only [`MAX_KILLS`] of them may be under way: each takes a connection. The future may be
+    /// dropped; what it has sent then runs to its end.
     pub(crate) async fn kill_sessions(client: &Client, sessions: Vec<Document>) -> bool {
         static KILLS: Semaphore = Semaphore::const_new(MAX_KILLS);
         let Ok(permit) = KILLS.try_acquire() else {
@@ -283,7 +289,8 @@ impl Fence {
         let killing = tokio::spawn(async move {
             let _permit = permit;
             let mut own = client.start_session().await?;
-            // The session that ends the others may be one of them, given out again: it must not end itself.
+            // The session that ends the others may be one of them, given out again: it must not end
+            // itself.
             let others: Vec<Document> = sessions.into_iter().filter(|id| id != own.id()).collect();
             if others.is_empty() {
                 return Ok(());
@@ -292,7 +299,8 @@ impl Fence {
             let kill = doc! { "killSessions": others, "maxTimeMS": limit };
             let admin = client.database("admin");
             let killing = admin.run_command(kill).session(&mut own);
-            // The connection ends with it, and the permit is given back, also where MongoDB does not heed the limit.
+            // The connection ends with it, and the permit is given back, also where MongoDB does
+            // not heed the limit.
             match timeout(GIVE_UP_KILLING, killing).await {
                 Ok(killed) => killed.map(drop),
                 Err(_) => Err(Error::custom("killSessions did not end")),
@@ -307,8 +315,8 @@ impl Fence {
         }
     }
 
-    /// The statement of an `update` on the ledger that every transaction under `epoch` holds: it matches while no
-    /// later one was granted.
+    /// The statement of an `update` on the ledger that every transaction under `epoch` holds: it
+    /// matches while no later one was granted.
     pub(crate) fn hold(epoch: u64) -> RawDocumentBuf {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         rawdoc! { "q": { "_id": ID, "epoch": epoch }, "u": { "$inc": { "seq": 1_i64 } } }
@@ -329,8 +337,9 @@ struct Claimant {
     number: String,
 }
 
-/// Whether another try may end otherwise: the document was held, the first two claims met, or MongoDB was
-/// changing its primary. A grant whose majority is late is not used: the next try claims a later epoch.
+/// Whether another try may end otherwise: the document was held, the first two claims met, or
+/// MongoDB was changing its primary. A grant whose majority is late is not used: the next try
+/// claims a later epoch.
 fn may_pass(error: &Error) -> bool {
     match &*error.kind {
         ErrorKind::Command(command) => {

@@ -21,9 +21,11 @@ pub struct Health {
     pub available: bool,
     /// The primary's address.
     pub primary: Option<String>,
-    /// The number of times that a primary became known. A primary that was lost and found again counts twice.
+    /// The number of times that a primary became known. A primary that was lost and found again
+    /// counts twice.
     pub primaries: u64,
-    /// The trouble there is, and what to do about it. There can be one although a primary is available: it cannot commit.
+    /// The trouble there is, and what to do about it. There can be one although a primary is
+    /// available: it cannot commit.
     pub error: Option<String>,
     /// The same, told apart.
     pub trouble: Option<Trouble>,
@@ -52,7 +54,8 @@ impl Health {
     }
 }
 
-/// Turns what the driver's monitors see and what MongoDB answers into the newest [`Health`] and [`Members`].
+/// Turns what the driver's monitors see and what MongoDB answers into the newest [`Health`] and
+/// [`Members`].
 #[derive(Debug)]
 pub(super) struct Observer {
     seen: Mutex<Seen>,
@@ -70,7 +73,8 @@ struct Seen {
     unreachable: Vec<String>,
     /// The driver cannot work with a member's version.
     incompatible: Option<String>,
-    /// The last word of each member. The driver drops what is no member of the set, and says no more about it.
+    /// The last word of each member. The driver drops what is no member of the set, and says no
+    /// more about it.
     heard: BTreeMap<String, Heard>,
     /// `true` if the primary says that its set has an arbiter.
     arbiter: bool,
@@ -128,8 +132,8 @@ impl Observer {
         })
     }
 
-    /// Takes note of how an operation of the server's own ended: MongoDB lets this server work, or says why it does not.
-    /// Errors that say neither change nothing.
+    /// Takes note of how an operation of the server's own ended: MongoDB lets this server work, or
+    /// says why it does not. Errors that say neither change nothing.
     pub(super) fn report_access<T>(&self, result: &Result<T, Error>) {
         match result {
             Ok(_) => self.update(|seen| seen.refused = None),

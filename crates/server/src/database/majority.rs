@@ -1,9 +1,10 @@
 //! Notices that nothing which the primary writes reaches a majority.
 //!
-//! A primary stays primary with votes, and an arbiter has one. It commits with data, and an arbiter has none. So a set of a primary, a
-//! secondary and an arbiter that has lost the secondary looks whole, and commits nothing. The primary itself tells: in each reply to
-//! `hello` it says up to where it has written and up to where a majority has it. That holds with hidden members and with members that
-//! lag behind, too.
+//! A primary stays primary with votes, and an arbiter has one. It commits with data, and an arbiter
+//! has none. So a set of a primary, a secondary and an arbiter that has lost the secondary looks
+//! whole, and commits nothing. The primary itself tells: in each reply to `hello` it says up to
+//! where it has written and up to where a majority has it. That holds with hidden members and with
+//! members that lag behind, too.
 
 use core::time::Duration;
 
@@ -16,7 +17,8 @@ const LATE: Duration = Duration::from_secs(5);
 /// How far the writes of one primary have come.
 #[derive(Debug, Default)]
 pub(super) struct Majority {
-    /// The last write that a majority had while it was behind the primary, and the time since it has had no more.
+    /// The last write that a majority had while it was behind the primary, and the time since it
+    /// has had no more.
     behind: Option<(Timestamp, Instant)>,
 }
 
@@ -41,7 +43,8 @@ impl Majority {
         self.behind = None;
     }
 
-    /// Returns `true` if writes have waited for a majority for five seconds, and none of them has reached it.
+    /// Returns `true` if writes have waited for a majority for five seconds, and none of them has
+    /// reached it.
     pub(super) fn is_missing(&self, now: Instant) -> bool {
         self.behind.is_some_and(|(_, since)| now >= since + LATE)
     }

@@ -1,5 +1,5 @@
-//! MongoDB's messages, made fit for clients and logs: without what belongs to the server or to other clients, and of a bounded
-//! size.
+//! MongoDB's messages, made fit for clients and logs: without what belongs to the server or to
+//! other clients, and of a bounded size.
 
 /// Longest message, in characters. MongoDB may quote a value of many megabytes in one.
 const MAX_MESSAGE: usize = 4096;
@@ -29,7 +29,8 @@ pub(crate) fn cleaned(message: &str) -> String {
     text
 }
 
-/// Cuts the message where MongoDB begins to quote the command that it was sent, and keeps the command's name.
+/// Cuts the message where MongoDB begins to quote the command that it was sent, and keeps the
+/// command's name.
 fn without_command(message: &str) -> String {
     if let Some((before, command)) = message.split_once(WHOLE_COMMAND) {
         let name = command.trim_start();
@@ -50,7 +51,8 @@ fn without_command(message: &str) -> String {
     }
 }
 
-/// Replaces what MongoDB writes for a session: its UUID, and after it the hash of the server's user.
+/// Replaces what MongoDB writes for a session: its UUID, and after it the hash of the server's
+/// user.
 fn without_session_ids(message: String) -> String {
     const BETWEEN: &str = " - ";
     let mut text = String::new();

@@ -35,8 +35,8 @@ pub(crate) use message::cleaned;
 pub use trouble::Trouble;
 pub(crate) use utf8::decode_lossy;
 
-/// How long a command's id and reply are kept. An id is refused as expired after half of this, so that none
-/// is ever executed again because it was forgotten.
+/// How long a command's id and reply are kept. An id is refused as expired after half of this, so
+/// that none is ever executed again because it was forgotten.
 const RECORDS_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// Connections to one member, unless the URI says otherwise.
@@ -85,7 +85,8 @@ impl Database {
     /// Prepares a connection to the replica set. MongoDB need not be up: connecting goes on in the
     /// background, and [`health`](Self::health) tells how it fares.
     ///
-    /// What the URI says of timeouts holds; what it leaves open is set to notice a lost primary quickly.
+    /// What the URI says of timeouts holds; what it leaves open is set to notice a lost primary
+    /// quickly.
     ///
     /// # Errors
     /// [`ConnectError`] if the URI or the name can never work.
@@ -140,9 +141,10 @@ impl Database {
         Losses::new(self.members.clone())
     }
 
-    /// Creates what the pipeline needs, once for this connection: the ledger, the index that deletes old
-    /// records, and the one that keeps an id from being recorded twice. They must exist before the first transaction, in which creating them would
-    /// conflict with itself on every repetition.
+    /// Creates what the pipeline needs, once for this connection: the ledger, the index that
+    /// deletes old records, and the one that keeps an id from being recorded twice. They must exist
+    /// before the first transaction, in which creating them would conflict with itself on every
+    /// repetition.
     ///
     /// The future must not be dropped before it ends.
     ///
@@ -207,15 +209,16 @@ pub(crate) const LEDGER: &str = "ledger";
 /// Where the ids are in a document of the ledger, each of them once.
 pub(crate) const RECORDED_IDS: &str = "commands.id";
 
-/// What the URI leaves open. The timing is chosen so that a lost primary costs little. A primary whose process
-/// ended is noticed by its closed connection, in a millisecond, whatever stands here.
+/// What the URI leaves open. The timing is chosen so that a lost primary costs little. A primary
+/// whose process ended is noticed by its closed connection, in a millisecond, whatever stands here.
 fn fill_in(options: &mut ClientOptions) {
-    // A frozen primary is noticed after the sum of these two, and then the operations that wait for its answer
-    // are interrupted. The driver's defaults are 10 s each; it takes no heartbeat below 500 ms.
+    // A frozen primary is noticed after the sum of these two, and then the operations that wait for
+    // its answer are interrupted. The driver's defaults are 10 s each; it takes no heartbeat below
+    // 500 ms.
     options.heartbeat_freq.get_or_insert(Duration::from_millis(500));
     options.connect_timeout.get_or_insert(Duration::from_secs(1));
-    // Streamed, a member's news arrive when they happen. Left to itself the driver polls where it believes to
-    // run as a cloud function, which a container on Knative looks like.
+    // Streamed, a member's news arrive when they happen. Left to itself the driver polls where it
+    // believes to run as a cloud function, which a container on Knative looks like.
     options
         .server_monitoring_mode
         .get_or_insert(ServerMonitoringMode::Stream);

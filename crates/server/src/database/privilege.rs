@@ -1,4 +1,5 @@
-//! This server's privileges in MongoDB: to work with its databases, and to ask a secondary to stand.
+//! This server's privileges in MongoDB: to work with its databases, and to ask a secondary to
+//! stand.
 
 use bson::{Bson, Document, doc};
 use mongodb::Database;
@@ -11,8 +12,9 @@ pub(super) async fn ask(admin: &Database) -> mongodb::error::Result<bool> {
     Ok(is_granted(&admin.run_command(question).await?))
 }
 
-/// Asks MongoDB if this connection's user lacks a privilege that the server cannot work without, and says which. A user that may
-/// do less than everything in the users' database can be meant so; one that may do nothing there cannot.
+/// Asks MongoDB if this connection's user lacks a privilege that the server cannot work without,
+/// and says which. A user that may do less than everything in the users' database can be meant so;
+/// one that may do nothing there cannot.
 pub(super) async fn missing(users: &Database, system: &Database) -> mongodb::error::Result<Option<String>> {
     let question = doc! { "connectionStatus": 1, "showPrivileges": true };
     let reply = users.run_command(question).await?;
@@ -35,7 +37,8 @@ fn missing_in(reply: &Document, users: &str, system: &str) -> Option<String> {
     nothing.then(|| format!("it may neither read nor write in the database {users}"))
 }
 
-/// Reads the reply to `connectionStatus`. Without a user there is nothing to grant: MongoDB runs without access control.
+/// Reads the reply to `connectionStatus`. Without a user there is nothing to grant: MongoDB runs
+/// without access control.
 fn privileges(reply: &Document) -> Option<impl Iterator<Item = &Document>> {
     let user = reply.get_document("authInfo").ok()?;
     let list = |field| user.get_array(field).map(Vec::as_slice).unwrap_or_default();
@@ -55,7 +58,8 @@ fn allows(privilege: &Document, action: &str) -> bool {
     })
 }
 
-/// Returns `true` if the privilege is on a database: on the whole of it, or where that is enough, on one of its collections.
+/// Returns `true` if the privilege is on a database: on the whole of it, or where that is enough,
+/// on one of its collections.
 fn covers(privilege: &Document, database: &str, whole: bool) -> bool {
     let Ok(resource) = privilege.get_document("resource") else {
         return false;

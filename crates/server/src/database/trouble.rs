@@ -12,8 +12,8 @@ use super::message::cleaned;
 
 /// Why this server cannot use MongoDB, or MongoDB cannot commit.
 ///
-/// `Display` says the problem and what to do about it. It holds no part of the connection string but hosts and the name of the
-/// replica set.
+/// `Display` says the problem and what to do about it. It holds no part of the connection string
+/// but hosts and the name of the replica set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trouble {
@@ -77,14 +77,16 @@ pub enum Trouble {
     },
     /// Members answer and none of them is primary.
     NoPrimary {
-        /// Those that cannot be reached, each with the fault, in their order; empty if there is none.
+        /// Those that cannot be reached, each with the fault, in their order; empty if there is
+        /// none.
         unreachable: String,
     },
     /// There is a primary, and nothing that it writes reaches a majority.
     NoMajority {
         /// The primary's address.
         primary: String,
-        /// Other members that cannot be reached, in their order; empty if there is none that the driver knows of.
+        /// Other members that cannot be reached, in their order; empty if there is none that the
+        /// driver knows of.
         unreachable: String,
         /// `true` if the set has an arbiter.
         arbiter: bool,
@@ -92,7 +94,8 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Returns `true` if it stays until somebody changes something. The others may be over in a moment.
+    /// Returns `true` if it stays until somebody changes something. The others may be over in a
+    /// moment.
     pub(crate) fn stays(&self) -> bool {
         !matches!(
             self,
@@ -100,7 +103,8 @@ impl Trouble {
         )
     }
 
-    /// The trouble that MongoDB's answer to a command of the server's own shows, if it is one that stays.
+    /// The trouble that MongoDB's answer to a command of the server's own shows, if it is one that
+    /// stays.
     pub(super) fn of_access(error: &Error) -> Option<Self> {
         match &*error.kind {
             ErrorKind::Authentication { .. } => Some(Self::Authentication),

@@ -1,7 +1,8 @@
 //! Faults in a connection string, named without a part of its password.
 //!
-//! The driver's own messages repeat what they could not read, which may be a piece of a password that was not
-//! percent-encoded. So the form is checked here first, and none of the driver's messages about a connection string is shown.
+//! The driver's own messages repeat what they could not read, which may be a piece of a password
+//! that was not percent-encoded. So the form is checked here first, and none of the driver's
+//! messages about a connection string is shown.
 
 use mongodb::options::ConnectionString;
 
@@ -14,8 +15,8 @@ const RESERVED: &str = ":/?#[]@";
 /// Checks what stands in a connection string before the driver reads it.
 ///
 /// # Errors
-/// The problem and what to do, in words that hold nothing of the connection string but a host and its port, and those only where
-/// they cannot be part of a password.
+/// The problem and what to do, in words that hold nothing of the connection string but a host and
+/// its port, and those only where they cannot be part of a password.
 pub(super) fn check(uri: &str) -> Result<(), String> {
     let Some((scheme @ ("mongodb" | "mongodb+srv"), rest)) = uri.split_once("://") else {
         return Err("it does not begin with mongodb:// or mongodb+srv://".to_owned());
@@ -112,7 +113,8 @@ fn check_host(host: &str, after_user: bool, srv: bool) -> Result<(), String> {
     }
 }
 
-/// Returns `true` if two hexadecimal digits follow every `%`, and the bytes they stand for are UTF-8.
+/// Returns `true` if two hexadecimal digits follow every `%`, and the bytes they stand for are
+/// UTF-8.
 fn is_percent_encoded(text: &str) -> bool {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
@@ -130,8 +132,8 @@ fn is_percent_encoded(text: &str) -> bool {
     str::from_utf8(&bytes).is_ok()
 }
 
-/// Returns `true` if this can be the name of an option and no part of a password that was cut off by a question mark: it is one of
-/// the names that connection strings have.
+/// Returns `true` if this can be the name of an option and no part of a password that was cut off
+/// by a question mark: it is one of the names that connection strings have.
 fn is_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     NAMES.contains(&name.as_str())
@@ -189,7 +191,8 @@ const NAMES: [&str; 44] = [
 mod tests {
     use super::*;
 
-    /// Passwords with what people forget to encode. None of them has two characters in a row that are in any error.
+    /// Passwords with what people forget to encode. None of them has two characters in a row that
+    /// are in any error.
     const PASSWORDS: [&str; 22] = [
         "Q@Z",
         "Q:Z",

@@ -1,8 +1,9 @@
 //! Replies of MongoDB whose texts are not valid UTF-8.
 //!
-//! MongoDB cuts values in its messages at 150 bytes, also inside a character. It also stores any bytes as a string: another
-//! program can write them, and so can `$regexFind` with the pattern `\C`. The driver refuses such a reply as a whole.
-//! Here the invalid parts become U+FFFD, as most programs show them, and everything else stays as it is.
+//! MongoDB cuts values in its messages at 150 bytes, also inside a character. It also stores any
+//! bytes as a string: another program can write them, and so can `$regexFind` with the pattern
+//! `\C`. The driver refuses such a reply as a whole. Here the invalid parts become U+FFFD, as most
+//! programs show them, and everything else stays as it is.
 
 use bson::spec::ElementType;
 use bson::{Document, RawDocumentBuf};

@@ -145,7 +145,8 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// What counts as one address: an IPv4 address, and of IPv6 the /64, since who has one has all of it.
+/// What counts as one address: an IPv4 address, and of IPv6 the /64, since who has one has all of
+/// it.
 fn same_for_one_client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),

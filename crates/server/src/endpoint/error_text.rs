@@ -2,11 +2,13 @@
 
 use bellwether_protocol::{ErrorFrame, RawJson};
 
-/// Longest text in an error, in bytes. MongoDB quotes whole values in its messages, and a frame that is none is quoted by
-/// the server. A client has to take an error whatever it is about: docs/protocol.md names a size.
+/// Longest text in an error, in bytes. MongoDB quotes whole values in its messages, and a frame
+/// that is none is quoted by the server. A client has to take an error whatever it is about:
+/// docs/protocol.md names a size.
 const MAX_TEXT: usize = 16 * 1024;
 
-/// Longest `writeErrors` in an error, in bytes of JSON: a message and three details. A longer one is left out.
+/// Longest `writeErrors` in an error, in bytes of JSON: a message and three details. A longer one
+/// is left out.
 const MAX_WRITE_ERRORS: usize = 6 * MAX_TEXT;
 
 /// Shortens each text of an error that is longer than clients have to take.

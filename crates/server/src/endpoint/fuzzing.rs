@@ -7,8 +7,9 @@ use url::{Host, Url};
 use super::origin::judge;
 use crate::config::AllowedOrigin;
 
-/// The first line is what a page's `Origin` says, the second the `Host` it asks for, the others what this server was told.
-/// If the second is empty, the page asks for where it is itself: somebody may have led its name to this server.
+/// The first line is what a page's `Origin` says, the second the `Host` it asks for, the others
+/// what this server was told. If the second is empty, the page asks for where it is itself:
+/// somebody may have led its name to this server.
 pub fn origin(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
@@ -101,7 +102,8 @@ fn is_own(page: &Url, asked: &str) {
     );
 }
 
-/// The page is one that this text means. Its `*` are looked at as text, without the code that is checked.
+/// The page is one that this text means. Its `*` are looked at as text, without the code that is
+/// checked.
 fn is_listed(page: &Url, text: &str, known: &str) -> bool {
     let Some((scheme, rest)) = known.split_once("://") else {
         return false;

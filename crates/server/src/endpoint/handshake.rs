@@ -22,7 +22,8 @@ use super::socket::Socket;
 /// The only version there is (RFC 6455, section 4.4).
 const VERSION: &str = "13";
 
-/// Answers a handshake. A page that may not connect is told so by the first frame of the connection, which closes it.
+/// Answers a handshake. A page that may not connect is told so by the first frame of the
+/// connection, which closes it.
 pub(super) async fn upgrade(
     State(context): State<Context>,
     Extension(site): Extension<Arc<Site>>,

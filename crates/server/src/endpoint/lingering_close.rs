@@ -1,8 +1,9 @@
 //! A client's connection that is closed without losing what was said last.
 //!
-//! Closing a socket while unread bytes are in it resets the connection, and the reset may overtake what was
-//! just written: a client that is still sending an oversized message would never see why it was refused. So
-//! the socket is closed for writing first, and what still comes is read and thrown away for a moment.
+//! Closing a socket while unread bytes are in it resets the connection, and the reset may overtake
+//! what was just written: a client that is still sending an oversized message would never see why
+//! it was refused. So the socket is closed for writing first, and what still comes is read and
+//! thrown away for a moment.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};

@@ -115,8 +115,9 @@ fn with_headers(mut router: Router<Context>, context: &Context) -> Router {
         .with_state(context.clone())
 }
 
-/// The page loads its own files only, and text never becomes script or markup in it, whatever its code does. It may
-/// connect anywhere, since its user lists the servers: `ws:` and `wss:` for commands, `http:` and `https:` for `/status`.
+/// The page loads its own files only, and text never becomes script or markup in it, whatever its
+/// code does. It may connect anywhere, since its user lists the servers: `ws:` and `wss:` for
+/// commands, `http:` and `https:` for `/status`.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
      img-src 'self'; connect-src 'self' ws: wss: http: https:; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

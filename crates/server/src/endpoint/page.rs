@@ -1,8 +1,9 @@
 //! The page's files, each compressed once.
 //!
-//! They are compressed when the server starts, not when they are built: the directory may be anybody's, and may hold
-//! files that nobody has built. A request compresses nothing, so it costs what reading a file costs. A file that was
-//! changed since the start has another entity tag than the one that was compressed, and is sent as it is.
+//! They are compressed when the server starts, not when they are built: the directory may be
+//! anybody's, and may hold files that nobody has built. A request compresses nothing, so it costs
+//! what reading a file costs. A file that was changed since the start has another entity tag than
+//! the one that was compressed, and is sent as it is.
 
 use core::str;
 use std::collections::HashMap;
@@ -46,8 +47,8 @@ struct Compressed {
 }
 
 impl Page {
-    /// Reads and compresses the files in a directory. Those that are too large, cannot be read or become little smaller
-    /// are served as they are, as are all beyond the first 1,000.
+    /// Reads and compresses the files in a directory. Those that are too large, cannot be read or
+    /// become little smaller are served as they are, as are all beyond the first 1,000.
     pub(crate) async fn load(directory: &Path) -> Self {
         let files = ServeDir::new(directory);
         let root = directory.to_owned();
@@ -114,8 +115,9 @@ impl Page {
     }
 }
 
-/// Where a directory is that was asked for without the slash at its end, relative to the request. The path of the request
-/// would not do: `//name` would be a host, and a proxy may have taken a prefix off.
+/// Where a directory is that was asked for without the slash at its end, relative to the request.
+/// The path of the request would not do: `//name` would be a host, and a proxy may have taken a
+/// prefix off.
 fn directory(uri: &Uri) -> HeaderValue {
     let name = uri.path().rsplit('/').next().unwrap_or_default();
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();

@@ -1,7 +1,9 @@
-//! The answer to a connection beyond the connection limit: HTTP 503. Its client then tries the next server at once.
+//! The answer to a connection beyond the connection limit: HTTP 503. Its client then tries the next
+//! server at once.
 //!
-//! Health and status are answered nevertheless. Otherwise an orchestrator would take a full server for a dead one and
-//! restart it. An attacker who floods the server with connections may want just that.
+//! Health and status are answered nevertheless. Otherwise an orchestrator would take a full server
+//! for a dead one and restart it. An attacker who floods the server with connections may want just
+//! that.
 
 use core::time::Duration;
 
@@ -70,8 +72,8 @@ impl Rejector {
     }
 }
 
-/// 503 and not 429, also where it is the client's address that has too many: one behind the same proxy as others
-/// has done nothing wrong, and clients go on to the next server after a 5xx only.
+/// 503 and not 429, also where it is the client's address that has too many: one behind the same
+/// proxy as others has done nothing wrong, and clients go on to the next server after a 5xx only.
 fn refusal(limit_reached: LimitReached) -> Response {
     let text = match limit_reached {
         LimitReached::Server => "this server is at its connection limit; try another server\n",

@@ -7,10 +7,12 @@ use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 
 use super::reply_budget::{ReplyBudget, Reservation, SMALL};
 
-/// How long to stay away when too many replies wait to be taken: about as long as those who take theirs need.
+/// How long to stay away when too many replies wait to be taken: about as long as those who take
+/// theirs need.
 const ROOM_AGAIN: Duration = Duration::from_secs(1);
 
-/// The size of the reply to a read, in bytes, that is expected on a connection before its first is known.
+/// The size of the reply to a read, in bytes, that is expected on a connection before its first is
+/// known.
 const FIRST_REPLY: usize = 64 * 1024;
 
 pub(super) struct Replies {
@@ -44,7 +46,8 @@ impl Replies {
         self.expected
     }
 
-    /// Takes room for the reply to a read, where `unsent` bytes wait to be taken by the client already.
+    /// Takes room for the reply to a read, where `unsent` bytes wait to be taken by the client
+    /// already.
     ///
     /// # Errors
     /// An error frame for the client if there is no room, so that the read is not executed.
@@ -52,7 +55,8 @@ impl Replies {
         // Nothing is known of the first one, and it must not be refused for what it may not need.
         let hold = self.last.unwrap_or(SMALL);
         let Some(held) = self.reply_budget.hold(hold, unsent + self.expected, self.group) else {
-            // The next read may have a short reply, and must not be refused for the last one's, too.
+            // The next read may have a short reply, and must not be refused for the last one's,
+            // too.
             self.last = None;
             return Err(no_room(Outcome::NotExecuted));
         };
@@ -78,8 +82,8 @@ impl Replies {
     }
 }
 
-/// What a client is told instead of a reply that finds no room. A read can be repeated, and a write's reply is
-/// stored unless it is long.
+/// What a client is told instead of a reply that finds no room. A read can be repeated, and a
+/// write's reply is stored unless it is long.
 pub(super) fn no_room(outcome: Outcome) -> ErrorFrame {
     let message = "too many replies wait to be taken by their clients";
     let hint = match outcome {

@@ -1,7 +1,7 @@
 //! The limit on the bytes of replies that are under way to clients, on all connections together.
 //!
-//! The reply to a read is counted before the read begins, by the size of the connection's last reply. So a read without
-//! room for its reply is refused before MongoDB has worked on it.
+//! The reply to a read is counted before the read begins, by the size of the connection's last
+//! reply. So a read without room for its reply is refused before MongoDB has worked on it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,11 +38,12 @@ impl ReplyBudget {
         })
     }
 
-    /// Holds so many bytes for a connection of this group that holds `own` already; nothing if there is no room.
+    /// Holds so many bytes for a connection of this group that holds `own` already; nothing if
+    /// there is no room.
     ///
-    /// As in the queue, a connection may hold as much as is still free, so that a few that read slowly leave
-    /// room for the others. The same holds for all connections of a group together. One reply each of them may hold
-    /// whenever it fits.
+    /// As in the queue, a connection may hold as much as is still free, so that a few that read
+    /// slowly leave room for the others. The same holds for all connections of a group together.
+    /// One reply each of them may hold whenever it fits.
     pub(super) fn hold(self: &Arc<Self>, bytes: usize, own: usize, group: u64) -> Option<Reservation> {
         let mut used = self.used();
         if !used.fits(self.max, bytes, own, group) {
@@ -62,7 +63,8 @@ impl ReplyBudget {
 }
 
 impl Reservation {
-    /// Holds another number of bytes instead, for a connection that holds `own` besides; nothing if there is no room.
+    /// Holds another number of bytes instead, for a connection that holds `own` besides; nothing if
+    /// there is no room.
     pub(super) fn instead(self, bytes: usize, own: usize) -> Option<Self> {
         let (reply_budget, group) = (Arc::clone(&self.reply_budget), self.group);
         let mut used = reply_budget.used();

@@ -1,7 +1,7 @@
 //! One client's connection.
 //!
-//! Messages are understood one after another, in the order in which they came. While one is being understood, or waits
-//! because too much is under way to the client, the connection is not read.
+//! Messages are understood one after another, in the order in which they came. While one is being
+//! understood, or waits because too much is under way to the client, the connection is not read.
 
 use core::future::{pending, ready};
 use core::ops::ControlFlow;
@@ -50,7 +50,8 @@ pub(super) struct Session {
     replies: Replies,
 }
 
-/// A frame to send, and what became of its command, for the case that there is no room for the frame.
+/// A frame to send, and what became of its command, for the case that there is no room for the
+/// frame.
 struct Answer {
     frame: ServerFrame,
     outcome: Outcome,
@@ -191,7 +192,8 @@ impl Session {
             {
                 self.understanding = Some(understand(&self.context, &self.site, message));
             }
-            // A client that sends faster than it is served, or than it reads, waits by not being read.
+            // A client that sends faster than it is served, or than it reads, waits by not being
+            // read.
             let reading = !leaving && self.next.is_none() && self.understanding.is_none();
             let step = tokio::select! {
                 event = self.socket.next(reading) => match event {
@@ -323,7 +325,8 @@ impl Session {
                     Answer::new(ServerFrame::OutcomeResult(outcome_result), outcome)
                 }
                 Err(mut error) => {
-                    // It was the question that was not answered; that says nothing about the command.
+                    // It was the question that was not answered; that says nothing about the
+                    // command.
                     error.outcome = Outcome::Unknown;
                     Answer::error(error.for_command(id))
                 }
@@ -332,8 +335,8 @@ impl Session {
         .boxed()
     }
 
-    /// Sends the answers to all commands and questions that were taken. No command may take longer than its deadline,
-    /// so this ends. Breaks if the client does not take them, or leaves.
+    /// Sends the answers to all commands and questions that were taken. No command may take longer
+    /// than its deadline, so this ends. Breaks if the client does not take them, or leaves.
     async fn settle(&mut self, code: CloseCode) -> ControlFlow<()> {
         // After these, nothing of what follows can be read.
         let is_broken = matches!(

@@ -1,5 +1,5 @@
-//! The source that shares are counted by: all connections of one address, or one connection of an address that
-//! many clients share.
+//! The source that shares are counted by: all connections of one address, or one connection of an
+//! address that many clients share.
 
 use std::sync::Arc;
 
@@ -21,8 +21,9 @@ impl Site {
         })
     }
 
-    /// The number by which everything that is shared fairly tells sources apart. It is the same for every connection of
-    /// an address, also after all of them were closed, and another one for every connection of a shared address.
+    /// The number by which everything that is shared fairly tells sources apart. It is the same for
+    /// every connection of an address, also after all of them were closed, and another one for
+    /// every connection of a shared address.
     pub(super) fn group(&self) -> u64 {
         self.group
     }

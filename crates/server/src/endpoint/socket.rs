@@ -1,7 +1,7 @@
 //! A client's WebSocket: what comes from it, and what waits until the client takes it.
 //!
-//! Reading and sending go on side by side, so a client that is slow to take one reply still has its other
-//! commands answered, and what waits for it can be counted.
+//! Reading and sending go on side by side, so a client that is slow to take one reply still has its
+//! other commands answered, and what waits for it can be counted.
 
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
@@ -19,8 +19,8 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::reply_budget::Reservation;
 
-/// A long message is sent in parts of this size (RFC 6455, section 5.4). The socket's own buffer grows to the
-/// largest part it was given and never shrinks, and there is one for each connection.
+/// A long message is sent in parts of this size (RFC 6455, section 5.4). The socket's own buffer
+/// grows to the largest part it was given and never shrinks, and there is one for each connection.
 const PART: usize = 64 * 1024;
 
 /// How much a client has to take in each `send_timeout`, unless less is left.
@@ -115,8 +115,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.unsent
     }
 
-    /// Sends what waits and, if `reading`, reads, until something happens. May be dropped at any time without
-    /// losing anything.
+    /// Sends what waits and, if `reading`, reads, until something happens. May be dropped at any
+    /// time without losing anything.
     pub(super) async fn next(&mut self, reading: bool) -> Event {
         let deadline = self.deadline;
         let step = poll_fn(|cx| {
@@ -143,11 +143,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         while self.is_sending() && matches!(self.next(false).await, Event::Taken) {}
     }
 
-    /// Sends the answer to the client's close frame, if it was that which ended the conversation (RFC 6455, section
-    /// 5.5.1). Without it, a browser takes the connection for a broken one.
+    /// Sends the answer to the client's close frame, if it was that which ended the conversation
+    /// (RFC 6455, section 5.5.1). Without it, a browser takes the connection for a broken one.
     pub(super) async fn answer_close(&mut self) {
         if self.was_closed {
-            // The answer is there, put by the library; an error means that the client did not wait for it.
+            // The answer is there, put by the library; an error means that the client did not wait
+            // for it.
             let _ = timeout(self.send_timeout, self.stream.flush()).await;
         }
     }

@@ -16,8 +16,8 @@ use super::site::Site;
 use crate::command::ParsedCommand;
 use crate::server_state::ServerState;
 
-/// Messages up to this size, in bytes, are read at once: that takes less than a millisecond, and a thread of its own
-/// would cost the client more than it spares the others.
+/// Messages up to this size, in bytes, are read at once: that takes less than a millisecond, and a
+/// thread of its own would cost the client more than it spares the others.
 const SHORT: usize = 16 * 1024;
 
 /// A message and the time it came.

@@ -1,7 +1,7 @@
 //! Threads for work that would keep a socket's thread busy for long: reading long commands.
 //!
-//! They are fewer than the machine has cores, so sockets are served meanwhile. Sources take turns: of each only a few
-//! pieces of work wait for a thread at a time, in one line for all.
+//! They are fewer than the machine has cores, so sockets are served meanwhile. Sources take turns:
+//! of each only a few pieces of work wait for a thread at a time, in one line for all.
 
 use core::future::pending;
 use std::panic::resume_unwind;
@@ -41,7 +41,8 @@ impl Workers {
 
     /// Does the work on one of the threads, as soon as it is the source's turn.
     ///
-    /// Work that has begun goes on where the future is dropped, and keeps its thread until it has ended.
+    /// Work that has begun goes on where the future is dropped, and keeps its thread until it has
+    /// ended.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         site: &Site,

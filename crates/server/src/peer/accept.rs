@@ -30,8 +30,9 @@ use crate::pending_connections::{Authenticated, PendingConnections};
 
 /// Connections of all peers together, so that no one of them can take every file descriptor.
 const MAX_CONNECTIONS: usize = 1024;
-/// Of these, connections that have not shown yet that they are a peer's. The oldest gives way to the newest, so a
-/// stranger cannot keep peers out by holding all of them: a peer is through after three messages.
+/// Of these, connections that have not shown yet that they are a peer's. The oldest gives way to
+/// the newest, so a stranger cannot keep peers out by holding all of them: a peer is through after
+/// three messages.
 pub(super) const MAX_STRANGERS: usize = 256;
 
 pub(super) struct Acceptor {
@@ -225,8 +226,9 @@ impl Acceptor {
             .ok()
     }
 
-    /// Has the caller show that it has one of the secrets. Only then does this server say who it is, or what it has
-    /// against the caller, and show that it has the same secret. `None` if the connection ends.
+    /// Has the caller show that it has one of the secrets. Only then does this server say who it
+    /// is, or what it has against the caller, and show that it has the same secret. `None` if the
+    /// connection ends.
     async fn prove(
         &self,
         socket: &mut Socket,

@@ -4,9 +4,9 @@ use bellwether_election::ServerId;
 
 /// The decisions of the peers to accept or to refuse this server.
 ///
-/// Peers refuse a server with another secret or another cluster name. That server may still use their database. It would hear
-/// of no coordinator and take over from theirs, again and again. So it is no candidate until a peer has accepted it, or no peer
-/// refuses it.
+/// Peers refuse a server with another secret or another cluster name. That server may still use
+/// their database. It would hear of no coordinator and take over from theirs, again and again. So
+/// it is no candidate until a peer has accepted it, or no peer refuses it.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     accepted: bool,
@@ -25,14 +25,15 @@ impl Admission {
         self.refusals.remove(peer);
     }
 
-    /// Records that there can be no link to this peer before somebody changes something. Returns `true` if anything changed.
+    /// Records that there can be no link to this peer before somebody changes something. Returns
+    /// `true` if anything changed.
     pub(super) fn refuse(&mut self, peer: &ServerId, reason: &str) -> bool {
         let before = self.refusals.insert(peer.clone(), reason.to_owned());
         before.is_none_or(|before| before != reason)
     }
 
-    /// Records that nothing listens at this peer's address any more. Returns `true` if anything changed. A silent peer keeps
-    /// its refusal: it may return and refuse again.
+    /// Records that nothing listens at this peer's address any more. Returns `true` if anything
+    /// changed. A silent peer keeps its refusal: it may return and refuse again.
     pub(super) fn forget(&mut self, peer: &ServerId) -> bool {
         self.refusals.remove(peer).is_some()
     }

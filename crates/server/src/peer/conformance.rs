@@ -12,7 +12,8 @@ use tokio::time::sleep;
 
 use super::{Directory, Flush, PeerSecrets, PeerSettings, PeerTransport};
 
-/// Every server's address, the same at every start, and what is left of it when its transport is dropped.
+/// Every server's address, the same at every start, and what is left of it when its transport is
+/// dropped.
 #[derive(Default)]
 struct WebSocket {
     addresses: BTreeMap<ServerId, SocketAddr>,
@@ -62,7 +63,8 @@ async fn listen(address: SocketAddr) -> TcpListener {
     }
 }
 
-/// From below the ports that the system hands out by itself, so that none is taken while its server is stopped.
+/// From below the ports that the system hands out by itself, so that none is taken while its server
+/// is stopped.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

@@ -50,7 +50,8 @@ impl Connection {
         sent.unwrap_or(Err(tungstenite::Error::ConnectionClosed))
     }
 
-    /// Returns the message in a frame, or `None` if the frame has none that this server understands.
+    /// Returns the message in a frame, or `None` if the frame has none that this server
+    /// understands.
     pub(super) fn read(&mut self, frame: &Frame) -> Result<Option<Message>, BadMac> {
         let message = match (frame, &mut self.sessions) {
             (Frame::Text(text), None) => text.as_bytes(),

@@ -27,10 +27,12 @@ use super::{
     CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, InboundLink, PING_EVERY, PeerSecrets, PeerSettings, Socket,
 };
 
-/// Short, because a process that is being torn down resets a connection or two before its port refuses them.
+/// Short, because a process that is being torn down resets a connection or two before its port
+/// refuses them.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// So long a peer that dials is waited for to be dialled itself, before it is talked to on the connection it has dialled.
+/// So long a peer that dials is waited for to be dialled itself, before it is talked to on the
+/// connection it has dialled.
 const DIALLED_FIRST: Duration = Duration::from_millis(200);
 
 pub(super) struct Dialler {
@@ -86,7 +88,8 @@ impl Dialler {
                     self.complain(&error, &mut complaint);
                     let link = match &error {
                         DialError::Refused => {
-                            // So it has ended, and a brief connection before was no fault of the other side.
+                            // So it has ended, and a brief connection before was no fault of the
+                            // other side.
                             brief_in_a_row = 0;
                             self.directory.gone(&self.peer);
                             Link::Refused
@@ -100,8 +103,9 @@ impl Dialler {
                     self.report_undialled(&mut reported, link).await;
                 }
             }
-            // Almost at once after a loss: whether the peer's host still answers is what tells a crash from a
-            // broken connection. Something that accepts and hangs up again and again is dialled ever less often.
+            // Almost at once after a loss: whether the peer's host still answers is what tells a
+            // crash from a broken connection. Something that accepts and hangs up again and again
+            // is dialled ever less often.
             if self.rest(pause, &mut messages, &mut reported).await.is_err() {
                 return;
             }
@@ -109,7 +113,8 @@ impl Dialler {
         }
     }
 
-    /// What is to be reported while the peer is not dialled: whether there is another way to it, and else `link`.
+    /// What is to be reported while the peer is not dialled: whether there is another way to it,
+    /// and else `link`.
     async fn report_undialled(&self, reported: &mut Option<Link>, link: Link) {
         let link = if self.inbound.is_there() { Link::Up } else { link };
         self.report(reported, link).await;
@@ -140,7 +145,8 @@ impl Dialler {
         }
     }
 
-    /// Connects. While that takes long, the peer is talked to on the connection it has dialled, if there is one.
+    /// Connects. While that takes long, the peer is talked to on the connection it has dialled, if
+    /// there is one.
     async fn connect_in_time(
         &self,
         messages: &mut mpsc::Receiver<Message>,
@@ -168,8 +174,9 @@ impl Dialler {
         }
     }
 
-    /// Waits for so long, or until the peer dials or a connection it has dialled ends. Meanwhile it is talked to on that; what
-    /// is to be said to nobody is dropped. An error means that the transport was dropped.
+    /// Waits for so long, or until the peer dials or a connection it has dialled ends. Meanwhile it
+    /// is talked to on that; what is to be said to nobody is dropped. An error means that the
+    /// transport was dropped.
     async fn rest(
         &self,
         pause: Duration,
@@ -304,8 +311,9 @@ impl Dialler {
         })
     }
 
-    /// Receives the next step of the handshake, or the reason that the other side has against it. That side names nobody
-    /// to a caller that has proven nothing, so this server adds the names that it has used.
+    /// Receives the next step of the handshake, or the reason that the other side has against it.
+    /// That side names nobody to a caller that has proven nothing, so this server adds the names
+    /// that it has used.
     async fn next_text(&self, socket: &mut Socket) -> Result<Utf8Bytes, DialError> {
         match socket.next().await {
             Some(Ok(Frame::Text(text))) => Ok(text),
@@ -370,12 +378,14 @@ impl Dialler {
                 None => return "closed by the peer".to_owned(),
             };
             heard = Instant::now();
-            // The peer talks on the connection it has dialled itself, and here only while it has none.
+            // The peer talks on the connection it has dialled itself, and here only while it has
+            // none.
             match connection.read(&frame) {
                 Ok(None) => {}
                 Ok(Some(message)) => {
                     let from = self.peer.clone();
-                    // An error means that the election has ended, and the last of what it has sent is still to be said.
+                    // An error means that the election has ended, and the last of what it has sent
+                    // is still to be said.
                     let _ = self.events.send(Event::Message { from, message }).await;
                 }
                 Err(BadMac) => {

@@ -6,7 +6,8 @@ use tokio::sync::watch;
 
 use super::admission::Admission;
 
-/// What is known of the servers: where clients reach each, as they have said themselves, and how they receive this one.
+/// What is known of the servers: where clients reach each, as they have said themselves, and how
+/// they receive this one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     urls: Arc<RwLock<BTreeMap<ServerId, ClientUrl>>>,
@@ -17,13 +18,14 @@ pub(crate) struct Directory {
 #[derive(Clone, Debug)]
 struct ClientUrl {
     url: String,
-    /// It comes from this server's own options, or from a peer that has proven that it has the peer secret.
+    /// It comes from this server's own options, or from a peer that has proven that it has the peer
+    /// secret.
     proven: bool,
 }
 
 impl Directory {
-    /// Notes what a server has said of itself. `proven` is `true` for this server itself, and for a peer on a connection
-    /// on which both sides have proven that they have the peer secret.
+    /// Notes what a server has said of itself. `proven` is `true` for this server itself, and for a
+    /// peer on a connection on which both sides have proven that they have the peer secret.
     pub(crate) fn set(&self, server: &ServerId, url: Option<&str>, proven: bool) {
         let mut urls = self.urls.write().unwrap_or_else(PoisonError::into_inner);
         match url.map(str::to_owned) {
@@ -32,15 +34,15 @@ impl Directory {
         };
     }
 
-    /// Returns the address at which clients reach a server, as a hint for them. It may come from a peer that has proven
-    /// nothing.
+    /// Returns the address at which clients reach a server, as a hint for them. It may come from a
+    /// peer that has proven nothing.
     pub(crate) fn url(&self, server: &ServerId) -> Option<String> {
         let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
         urls.get(server).map(|known| known.url.clone())
     }
 
-    /// Returns the URLs whose pages are the cluster's own: this server's, and those of peers that have proven themselves.
-    /// The word of any other peer lets no page in.
+    /// Returns the URLs whose pages are the cluster's own: this server's, and those of peers that
+    /// have proven themselves. The word of any other peer lets no page in.
     pub(crate) fn proven_urls(&self) -> Vec<String> {
         let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
         let proven = urls.values().filter(|known| known.proven);
@@ -52,7 +54,8 @@ impl Directory {
         self.admission.subscribe()
     }
 
-    /// Another server has shown that this one is one of theirs, or this one leads or follows as such.
+    /// Another server has shown that this one is one of theirs, or this one leads or follows as
+    /// such.
     pub(crate) fn accepted(&self) {
         self.admission.send_modify(Admission::accept);
     }

@@ -17,8 +17,9 @@ pub(super) const SUBPROTOCOL: &str = "bellwether-peer.v2";
 /// Longest message between servers: a roster of a thousand servers fits several times over.
 pub(super) const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
-/// The sender's names, and those by which it knows the other side: the dialler's first frame. The acceptor's follows as
-/// soon as the dialler has proven itself, and at once where there is no secret.
+/// The sender's names, and those by which it knows the other side: the dialler's first frame. The
+/// acceptor's follows as soon as the dialler has proven itself, and at once where there is no
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PeerHello {
     pub(super) cluster: String,
@@ -32,7 +33,8 @@ pub(super) struct PeerHello {
     pub(super) nonce: Option<Bytes>,
 }
 
-/// The acceptor's first frame between servers that have a secret. It names nobody, since anybody may have dialled.
+/// The acceptor's first frame between servers that have a secret. It names nobody, since anybody
+/// may have dialled.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PeerChallenge {
     /// The one of the acceptor's hello.

@@ -125,7 +125,8 @@ fn tells_nothing(error: &PeerSecretsError) {
     assert!(SAID.contains(&said.as_str()), "{said}");
 }
 
-/// Two servers exchange transcript, proofs and signed messages, and somebody on the path does what the bytes say.
+/// Two servers exchange transcript, proofs and signed messages, and somebody on the path does what
+/// the bytes say.
 pub fn peer_session(data: &[u8]) {
     let mut script = Script(data);
     let (dialler, acceptor) = (script.text(), script.text());

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bellwether_election::Message;
 use tokio::sync::{Notify, mpsc};
 
-/// The connection that a peer has opened to this server. The task that dials this peer uses it until its own connection is
-/// open.
+/// The connection that a peer has opened to this server. The task that dials this peer uses it
+/// until its own connection is open.
 #[derive(Clone, Default)]
 pub(super) struct InboundLink(Arc<State>);
 
@@ -12,7 +12,8 @@ pub(super) struct InboundLink(Arc<State>);
 struct State {
     /// The queue of the newest connection, which may have ended.
     outbox: Mutex<Option<mpsc::Sender<Message>>>,
-    /// Notified when the peer dials. The peer runs then, so this server need not wait before it dials back.
+    /// Notified when the peer dials. The peer runs then, so this server need not wait before it
+    /// dials back.
     doorbell: Notify,
     changed: Notify,
 }

@@ -1,13 +1,14 @@
 //! The servers' links to each other: a [`Transport`] for the election over WebSocket.
 //!
-//! Every server dials every other and sends on the connection it dialled; it receives on those it accepted.
-//! So no two servers have to agree on which of two connections to keep, and the end of the dialled connection
-//! is the hint that its peer may be gone. While a peer cannot be dialled, and has dialled this server, it is answered on
-//! that connection: a server that has just moved is known by an old address for a while, and must not take the others'
-//! silence for their absence.
+//! Every server dials every other and sends on the connection it dialled; it receives on those it
+//! accepted. So no two servers have to agree on which of two connections to keep, and the end of
+//! the dialled connection is the hint that its peer may be gone. While a peer cannot be dialled,
+//! and has dialled this server, it is answered on that connection: a server that has just moved is
+//! known by an old address for a while, and must not take the others' silence for their absence.
 //!
-//! Where the servers have a secret, both sides of a connection prove it before anything else happens, and each message is
-//! signed: see `proof`. Until the dialler has, the acceptor tells it no name; and no web page gets that far: see `browser`.
+//! Where the servers have a secret, both sides of a connection prove it before anything else
+//! happens, and each message is signed: see `proof`. Until the dialler has, the acceptor tells it
+//! no name; and no web page gets that far: see `browser`.
 
 mod accept;
 mod admission;
@@ -50,9 +51,11 @@ use crate::log_throttle::LogThrottle;
 const QUEUE: usize = 64;
 /// How long a connection may take to come about, handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the other side may take to hear that it is refused. Less than a handshake may take, which it is part of.
+/// How long the other side may take to hear that it is refused. Less than a handshake may take,
+/// which it is part of.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
-/// How often a connection is pinged. The election's own heartbeats run between coordinator and followers only.
+/// How often a connection is pinged. The election's own heartbeats run between coordinator and
+/// followers only.
 const PING_EVERY: Duration = Duration::from_secs(2);
 /// A connection on which nothing arrives for so long is given up.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(7);
@@ -139,7 +142,8 @@ impl PeerTransport {
 impl Transport for PeerTransport {
     fn send(&mut self, to: &ServerId, message: Message) {
         if let Some(outbox) = self.outboxes.get(to) {
-            // A full queue means that the peer does not read; it will hear of the newest state later.
+            // A full queue means that the peer does not read; it will hear of the newest state
+            // later.
             let _ = outbox.try_send(message);
         }
     }
@@ -168,8 +172,8 @@ fn hello(settings: &PeerSettings, to: &ServerId) -> PeerHello {
     }
 }
 
-/// Tells the other side why, as far as it may know, and waits a moment for it to take that: closing a socket with something unread in it
-/// would throw away what was sent last.
+/// Tells the other side why, as far as it may know, and waits a moment for it to take that: closing
+/// a socket with something unread in it would throw away what was sent last.
 async fn refuse(socket: &mut Socket, refusal: &Refusal) {
     let close = CloseFrame {
         code: refusal.code.into(),

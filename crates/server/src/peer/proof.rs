@@ -1,18 +1,21 @@
-//! How a server proves to another that both have the same secret, and how its messages are signed after that.
+//! How a server proves to another that both have the same secret, and how its messages are signed
+//! after that.
 //!
-//! Everything is HMAC-SHA256 (RFC 2104), over a label and parts that each have their length before them, so
-//! that no two inputs look alike. Comparisons take the same time whatever differs.
+//! Everything is HMAC-SHA256 (RFC 2104), over a label and parts that each have their length before
+//! them, so that no two inputs look alike. Comparisons take the same time whatever differs.
 //!
-//! - The dialler's **proof** covers its hello and the acceptor's challenge, a fresh random nonce, exactly as they were
-//!   sent. The acceptor's covers both transcript: the cluster, both ids, the clients' addresses and the nonces of both sides. So
-//!   each is good for one connection and cannot be recorded for another. The label names the role, so that one side's
-//!   proof cannot be sent back as the other's.
-//! - A **session** key is made from the secret and the same transcript, one for either direction, and signs each message with
-//!   its place on the connection: one that is altered, put in, repeated, moved or left out does not pass, nor does any
-//!   after it.
+//! - The dialler's **proof** covers its hello and the acceptor's challenge, a fresh random nonce,
+//!   exactly as they were sent. The acceptor's covers both transcript: the cluster, both ids, the
+//!   clients' addresses and the nonces of both sides. So each is good for one connection and cannot
+//!   be recorded for another. The label names the role, so that one side's proof cannot be sent
+//!   back as the other's.
+//! - A **session** key is made from the secret and the same transcript, one for either direction,
+//!   and signs each message with its place on the connection: one that is altered, put in,
+//!   repeated, moved or left out does not pass, nor does any after it.
 //!
-//! Not covered: nothing is encrypted, so who is on the path reads ids, addresses and roles; pings, pongs and the closing
-//! of a connection are not signed, and who is on the path can cut or delay it in any case.
+//! Not covered: nothing is encrypted, so who is on the path reads ids, addresses and roles; pings,
+//! pongs and the closing of a connection are not signed, and who is on the path can cut or delay it
+//! in any case.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -36,8 +39,8 @@ impl Role {
     }
 }
 
-/// The transcript of both sides, exactly as they were sent. In the dialler's proof the acceptor's challenge stands in place of
-/// its hello, since the acceptor names nobody before that proof.
+/// The transcript of both sides, exactly as they were sent. In the dialler's proof the acceptor's
+/// challenge stands in place of its hello, since the acceptor names nobody before that proof.
 #[derive(Clone, Copy)]
 pub(super) struct Transcript<'a> {
     pub(super) dialler: &'a str,
@@ -93,8 +96,8 @@ impl Session {
         [&signature, message.as_bytes()].concat()
     }
 
-    /// The message in what has arrived, if it is the next one of whom the session is with. After the first that is not,
-    /// no other is either.
+    /// The message in what has arrived, if it is the next one of whom the session is with. After
+    /// the first that is not, no other is either.
     pub(super) fn open<'a>(&mut self, sealed: &'a [u8]) -> Option<&'a [u8]> {
         let (signature, message) = sealed.split_at_checked(BYTES).unwrap_or_default();
         self.broken |= self.next(message).verify_slice(signature).is_err();
@@ -242,7 +245,8 @@ mod tests {
         for order in [&[1][..], &[0, 0], &[0, 2], &[0, 2, 1]] {
             assert!(!opens(order), "{order:?}");
         }
-        // Nor does it go on after one that was put in, whether it has room for a signature or not, or in the place of another.
+        // Nor does it go on after one that was put in, whether it has room for a signature or not,
+        // or in the place of another.
         for forged in [&b"forged"[..], &[0; 64]] {
             for next in &sealed {
                 let mut session = TRANSCRIPT.session(SECRET, Role::Dialler);

@@ -4,8 +4,8 @@ use bellwether_election::ServerId;
 
 /// A reason for the log of this server, and the part of it that the other side is told.
 ///
-/// A side that has not proven that it has the peer secret may be anybody. It is told what kind of thing is wrong, and no
-/// name of a cluster or a server.
+/// A side that has not proven that it has the peer secret may be anybody. It is told what kind of
+/// thing is wrong, and no name of a cluster or a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The connection is closed with it.
@@ -53,8 +53,9 @@ impl Refusal {
         Self { proven: true, ..self }
     }
 
-    /// The same, and where the other side is not even the one expected, the log says that instead: a server that was
-    /// led to another cluster has another secret, too, and giving both the same would be no cure.
+    /// The same, and where the other side is not even the one expected, the log says that instead:
+    /// a server that was led to another cluster has another secret, too, and giving both the same
+    /// would be no cure.
     pub(super) fn explained_by(self, identified: &Result<(), Refusal>) -> Self {
         match identified {
             Ok(()) => self,

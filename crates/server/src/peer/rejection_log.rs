@@ -7,16 +7,18 @@ use tracing::warn;
 
 use crate::log_throttle::LogThrottle;
 
-/// Length limit of a logged reason, in characters. A reason repeats text of the other side, which may be long.
+/// Length limit of a logged reason, in characters. A reason repeats text of the other side, which
+/// may be long.
 const MAX_CHARACTERS: usize = 300;
 
-/// Logs each reason once a minute for each peer, and once a minute for all strangers together. A rejected server dials again
-/// every second.
+/// Logs each reason once a minute for each peer, and once a minute for all strangers together. A
+/// rejected server dials again every second.
 #[derive(Default)]
 pub(super) struct RejectionLog(LogThrottle<Option<ServerId>>);
 
 impl RejectionLog {
-    /// Writes a line, unless it was written already. `peer` must be one that the configuration names.
+    /// Writes a line, unless it was written already. `peer` must be one that the configuration
+    /// names.
     pub(super) fn warn(&self, peer: Option<&ServerId>, from: SocketAddr, reason: &str) {
         let reason = printable(reason);
         match self.0.admit_text(peer.cloned(), &reason) {

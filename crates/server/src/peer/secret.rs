@@ -10,16 +10,16 @@ use zeroize::Zeroizing;
 /// Below this a secret could be guessed from one recorded handshake.
 const MIN_CHARACTERS: usize = 32;
 
-/// The secrets with which the servers of a cluster prove to each other who they are, and which their messages are
-/// signed with. All servers have the same.
+/// The secrets with which the servers of a cluster prove to each other who they are, and which
+/// their messages are signed with. All servers have the same.
 ///
-/// Read from text with one secret a line, each of 32 printable ASCII characters at least; spaces around them
-/// and empty lines do not count. The first is the one this server proves itself with, and it accepts every one of them. So
-/// a secret is replaced without a gap: add the new one as the second everywhere, then make it the first everywhere,
-/// then take the old one away.
+/// Read from text with one secret a line, each of 32 printable ASCII characters at least; spaces
+/// around them and empty lines do not count. The first is the one this server proves itself with,
+/// and it accepts every one of them. So a secret is replaced without a gap: add the new one as the
+/// second everywhere, then make it the first everywhere, then take the old one away.
 ///
-/// Take them from a random source (`bellwether-server new-secret` prints one). They are wiped from memory when the last
-/// copy is dropped, and do not show in the output of `Debug`.
+/// Take them from a random source (`bellwether-server new-secret` prints one). They are wiped from
+/// memory when the last copy is dropped, and do not show in the output of `Debug`.
 #[derive(Clone)]
 pub struct PeerSecrets {
     first: Zeroizing<Vec<u8>>,
@@ -27,9 +27,11 @@ pub struct PeerSecrets {
 }
 
 impl PeerSecrets {
-    /// One new secret of 32 random bytes, for servers that are all started by one program, or for a server without peers.
+    /// One new secret of 32 random bytes, for servers that are all started by one program, or for a
+    /// server without peers.
     ///
-    /// Servers on several machines need one that can be given to all of them: `bellwether-server new-secret` prints it.
+    /// Servers on several machines need one that can be given to all of them: `bellwether-server
+    /// new-secret` prints it.
     #[must_use]
     pub fn random() -> Self {
         let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());

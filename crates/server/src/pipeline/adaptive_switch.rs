@@ -1,5 +1,5 @@
-/// Something that usually pays and costs when it does not: after a failure it is left out of the next batch, and of twice as
-/// many after each further one.
+/// Something that usually pays and costs when it does not: after a failure it is left out of the
+/// next batch, and of twice as many after each further one.
 #[derive(Debug, Default)]
 pub(super) struct AdaptiveSwitch {
     suspended_for: u32,

@@ -1,22 +1,26 @@
 //! One batch: commands in, answers out, one committed transaction in between.
 //!
-//! The transaction is written out by hand instead of with the driver's convenience method, because every
-//! try has to look again at the fence, at the ids, at the deadlines and at whether to go on at all.
+//! The transaction is written out by hand instead of with the driver's convenience method, because
+//! every try has to look again at the fence, at the ids, at the deadlines and at whether to go on
+//! at all.
 //!
-//! The first try is optimistic: it looks no id up, since hardly any was executed before. If one was, or if a command fails,
-//! the transaction is aborted and the next try is careful. A command that failed is then left out and is
-//! answered with its error once that try has committed: so an error, too, is an answer from a
-//! state of the data that a majority has, under an epoch that was the newest. If a second command fails, only
-//! those before it are tried once more, which is known to succeed, and the rest waits for the next batch: however many
-//! fail, no command runs more than a few times.
+//! The first try is optimistic: it looks no id up, since hardly any was executed before. If one
+//! was, or if a command fails, the transaction is aborted and the next try is careful. A command
+//! that failed is then left out and is answered with its error once that try has committed: so an
+//! error, too, is an answer from a state of the data that a majority has, under an epoch that was
+//! the newest. If a second command fails, only those before it are tried once more, which is known
+//! to succeed, and the rest waits for the next batch: however many fail, no command runs more than
+//! a few times.
 //!
-//! A command with `ordered: false` is run again without the statement that failed, as often as that finds another one: see
-//! [`statements`](super::statements). It does so alone, and after a while in batches of its own.
+//! A command with `ordered: false` is run again without the statement that failed, as often as that
+//! finds another one: see [`statements`](super::statements). It does so alone, and after a while in
+//! batches of its own.
 //!
-//! Some failures name no command: at the commit, at the records, at a reply that nobody expected. Then the first half of
-//! the commands is tried alone, and half of that, until the try succeeds or holds one command. A command that fails alone
-//! twice, while the fence without it commits, is at fault. The following batches begin with as many commands as succeeded and
-//! double that, so one bad command among n costs at most 2·log2(n) + 3 tries more.
+//! Some failures name no command: at the commit, at the records, at a reply that nobody expected.
+//! Then the first half of the commands is tried alone, and half of that, until the try succeeds or
+//! holds one command. A command that fails alone twice, while the fence without it commits, is at
+//! fault. The following batches begin with as many commands as succeeded and double that, so one
+//! bad command among n costs at most 2·log2(n) + 3 tries more.
 
 use bellwether_protocol::{CommandResult, ErrorFrame, Outcome};
 use bson::Timestamp;
@@ -44,8 +48,8 @@ pub(super) struct Batch<'a> {
 /// How a batch ended.
 #[derive(Default)]
 pub(super) struct BatchResult {
-    /// One for each command, in their order. Those without an answer have had no effect: the ones to read may be read
-    /// at [`moment`](Self::moment), the others wait for another batch.
+    /// One for each command, in their order. Those without an answer have had no effect: the ones
+    /// to read may be read at [`moment`](Self::moment), the others wait for another batch.
     pub(super) answers: Vec<Option<Answer>>,
     /// When the batch was committed, by MongoDB's clock.
     pub(super) moment: Option<Timestamp>,
@@ -138,7 +142,8 @@ impl Batch<'_> {
                         self.context.tasks[task].failed.add(failed);
                     }
                     if is_remembered && !in_time && self.context.state.outcome() == Outcome::NotExecuted {
-                        // The others go first. It goes on in a batch of its own with what was learned.
+                        // The others go first. It goes on in a batch of its own with what was
+                        // learned.
                         retry.yields = Some(task);
                         return retry.end(answers, None);
                     }
@@ -282,8 +287,8 @@ impl Batch<'_> {
         }
     }
 
-    /// Waits until MongoDB has a primary, unless this server is to end its work: then the next coordinator looks for one.
-    /// `Err(None)`: a deadline has passed meanwhile.
+    /// Waits until MongoDB has a primary, unless this server is to end its work: then the next
+    /// coordinator looks for one. `Err(None)`: a deadline has passed meanwhile.
     pub(super) async fn wait_for_primary(&self, open: &[usize]) -> Result<(), Option<ErrorFrame>> {
         let mut health = self.context.database.health();
         let in_doubt = self.context.state.outcome() == Outcome::Unknown;
@@ -333,8 +338,8 @@ impl Batch<'_> {
     }
 }
 
-/// MongoDB measures `maxTimeMS` in its own clock ticks: a command stopped this close to its deadline was
-/// stopped by it.
+/// MongoDB measures `maxTimeMS` in its own clock ticks: a command stopped this close to its
+/// deadline was stopped by it.
 const SLACK: Duration = Duration::from_millis(20);
 
 /// The answer to a command that was executed.

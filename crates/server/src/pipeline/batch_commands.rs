@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::SourceId;
 use super::job::{Job, Notes, Reply, Task};
 
-/// The commands of a batch: first those for the transaction, then those that read at the moment of its commit.
+/// The commands of a batch: first those for the transaction, then those that read at the moment of
+/// its commit.
 pub(super) struct BatchCommands {
     pub(super) sources: Vec<SourceId>,
     pub(super) notes: Vec<Notes>,

@@ -11,8 +11,8 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use super::refusal;
 
-/// Shared by the batch and the executor, which polls the batch. Both are in one task, so neither changes it while the other
-/// looks, until the batch is abandoned.
+/// Shared by the batch and the executor, which polls the batch. Both are in one task, so neither
+/// changes it while the other looks, until the batch is abandoned.
 #[derive(Debug, Default)]
 pub(super) struct BatchState {
     in_doubt: AtomicBool,
@@ -26,14 +26,16 @@ pub(super) struct BatchState {
 pub(super) struct Running {
     /// The commands that the statement is part of, by their place in the batch.
     pub(super) tasks: Vec<usize>,
-    /// Time in which MongoDB must answer each message of the statement. Absent where the deadlines alone count.
+    /// Time in which MongoDB must answer each message of the statement. Absent where the deadlines
+    /// alone count.
     time: Option<Duration>,
     /// Time of the last message to MongoDB.
     since: Option<Instant>,
 }
 
 impl Running {
-    /// The time by which MongoDB ends the statement by itself, or sends the next batch of its reply.
+    /// The time by which MongoDB ends the statement by itself, or sends the next batch of its
+    /// reply.
     fn ends_by(&self) -> Option<Instant> {
         Some(self.since? + self.time?)
     }
@@ -54,15 +56,17 @@ impl BatchState {
         }
     }
 
-    /// Records whether a commit was sent of which it is not known if it happened. Set before the commit leaves, cleared
-    /// when a later transaction has written the fence and found none of the ids: the two exclude each other, so a record
-    /// that is then not found does not exist and cannot come to exist any more. A record that is found is settled when
-    /// that transaction has committed.
+    /// Records whether a commit was sent of which it is not known if it happened. Set before the
+    /// commit leaves, cleared when a later transaction has written the fence and found none of the
+    /// ids: the two exclude each other, so a record that is then not found does not exist and
+    /// cannot come to exist any more. A record that is found is settled when that transaction has
+    /// committed.
     pub(super) fn set_in_doubt(&self, in_doubt: bool) {
         self.in_doubt.store(in_doubt, Ordering::Relaxed);
     }
 
-    /// Records that every command of the batch has been answered and that nothing may be committed any more.
+    /// Records that every command of the batch has been answered and that nothing may be committed
+    /// any more.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
     }
@@ -86,7 +90,8 @@ impl BatchState {
         }
     }
 
-    /// Records that MongoDB works on a statement of these commands. MongoDB was told to end it within `time`.
+    /// Records that MongoDB works on a statement of these commands. MongoDB was told to end it
+    /// within `time`.
     pub(super) fn set_running(&self, tasks: Vec<usize>, time: Option<Duration>) {
         *self.lock() = Running {
             tasks,
@@ -100,7 +105,8 @@ impl BatchState {
         *self.lock() = Running::default();
     }
 
-    /// Records that a message is sent to MongoDB: the time of a statement counts for each batch of its reply.
+    /// Records that a message is sent to MongoDB: the time of a statement counts for each batch of
+    /// its reply.
     pub(super) fn sends(&self) {
         if let Some(since) = &mut self.lock().since {
             *since = Instant::now();
@@ -112,8 +118,9 @@ impl BatchState {
         self.lock().clone()
     }
 
-    /// Waits until MongoDB has gone on with a statement for longer than `overrun` after its time. Its time is read anew at
-    /// each poll, so this must be polled after the batch. May be dropped at any time.
+    /// Waits until MongoDB has gone on with a statement for longer than `overrun` after its time.
+    /// Its time is read anew at each poll, so this must be polled after the batch. May be dropped
+    /// at any time.
     pub(super) async fn overruns(&self, overrun: Duration) {
         let mut sleep = pin!(sleep_until(Instant::now()));
         poll_fn(|context| {

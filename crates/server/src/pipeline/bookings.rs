@@ -1,11 +1,12 @@
 //! When refused commands should come back.
 //!
-//! A full queue has a place for as many commands a second as are executed. So each refused command is told a time of its own,
-//! one after another at that rate, and a place is kept for it then. Without that, all come back at once, and a command that
-//! has never waited takes the place of one that has.
+//! A full queue has a place for as many commands a second as are executed. So each refused command
+//! is told a time of its own, one after another at that rate, and a place is kept for it then.
+//! Without that, all come back at once, and a command that has never waited takes the place of one
+//! that has.
 //!
-//! The groups of sources, such as the connections from one address, share the rate: each has a line of its own. So the refused
-//! commands of one group do not push back those of another.
+//! The groups of sources, such as the connections from one address, share the rate: each has a line
+//! of its own. So the refused commands of one group do not push back those of another.
 
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
@@ -17,7 +18,8 @@ use tokio::time::Instant;
 const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(30));
 /// A place is kept for this time after the client should have come back.
 const KEPT: Duration = Duration::from_millis(250);
-/// Largest number of commands that are expected. Further ones are told a time as well, but no place is kept for them.
+/// Largest number of commands that are expected. Further ones are told a time as well, but no place
+/// is kept for them.
 const MAX_BOOKED: usize = 65_536;
 /// The same for one group.
 const MAX_BOOKED_BY_GROUP: usize = MAX_BOOKED / 4;
@@ -44,7 +46,8 @@ struct Group {
 }
 
 impl Bookings {
-    /// Returns the time after which a refused command of this group should come back. `each` is the time one command takes.
+    /// Returns the time after which a refused command of this group should come back. `each` is the
+    /// time one command takes.
     pub(super) fn book(&mut self, id: CommandId, group: u64, each: Duration, now: Instant) -> Duration {
         self.forget(now);
         self.remove(id);

@@ -1,9 +1,11 @@
 //! The names of MongoDB's error codes.
 //!
-//! MongoDB names the code of a command that failed as a whole. It sends no name with the error of one statement, so this table
-//! supplies the name: that of `src/mongo/base/error_codes.yml` in MongoDB 6.0, for the codes that a statement can have.
+//! MongoDB names the code of a command that failed as a whole. It sends no name with the error of
+//! one statement, so this table supplies the name: that of `src/mongo/base/error_codes.yml` in
+//! MongoDB 6.0, for the codes that a statement can have.
 
-/// Returns the name of a code. A code without a name gets the one that MongoDB itself gives: `Location` and the number.
+/// Returns the name of a code. A code without a name gets the one that MongoDB itself gives:
+/// `Location` and the number.
 pub(super) fn code_name(code: i32) -> String {
     match NAMES.binary_search_by_key(&code, |(code, _)| *code) {
         Ok(at) => NAMES[at].1.to_owned(),

@@ -1,4 +1,5 @@
-//! How fast commands are answered while some wait, to tell those who find no place when to come back.
+//! How fast commands are answered while some wait, to tell those who find no place when to come
+//! back.
 
 use core::time::Duration;
 
@@ -16,8 +17,8 @@ const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 #[derive(Debug)]
 pub(super) struct DrainRate {
     per_second: f64,
-    /// The batch under way, if others waited when it began: only then is the time until the next batch the time
-    /// this one took, and not time in which there was nothing to do.
+    /// The batch under way, if others waited when it began: only then is the time until the next
+    /// batch the time this one took, and not time in which there was nothing to do.
     busy: Option<(Instant, usize)>,
 }
 
@@ -41,7 +42,8 @@ impl DrainRate {
         self.busy = others_wait.then_some((now, commands));
     }
 
-    /// A pause for a client whose own commands fill its share: the time they will take, within bounds.
+    /// A pause for a client whose own commands fill its share: the time they will take, within
+    /// bounds.
     pub(super) fn pause_for(&self, commands: usize, now: Instant) -> Duration {
         let (least, most) = BOUNDS;
         self.time_for(commands, now).clamp(least, most)

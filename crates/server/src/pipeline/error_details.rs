@@ -21,9 +21,10 @@ pub(super) fn details_in(error: &Document) -> Option<Box<MongoErrorDetails>> {
     (details != MongoErrorDetails::default()).then(|| Box::new(details))
 }
 
-/// Adds the `writeErrors` of MongoDB's reply if this is the error of one statement. A command ends at its first such error, so
-/// there is one. It is written from the parts of the error: those were cleaned, and `index` counts the statements of the
-/// client's own command, also where MongoDB was sent several commands as one.
+/// Adds the `writeErrors` of MongoDB's reply if this is the error of one statement. A command ends
+/// at its first such error, so there is one. It is written from the parts of the error: those were
+/// cleaned, and `index` counts the statements of the client's own command, also where MongoDB was
+/// sent several commands as one.
 pub(super) fn with_write_errors(mut error: MongoError) -> MongoError {
     if let Some(write_errors) = write_errors(&error) {
         error.details.get_or_insert_default().write_errors = Some(write_errors);

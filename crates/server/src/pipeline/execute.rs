@@ -16,7 +16,8 @@ use crate::database::codes::MAX_TIME_EXPIRED;
 /// How many documents MongoDB sends at first; most results need no second round trip.
 const FIRST_BATCH: i32 = 1_000;
 
-/// Documents that are found at a time where they are only counted. MongoDB would send 16 MiB of them.
+/// Documents that are found at a time where they are only counted. MongoDB would send 16 MiB of
+/// them.
 const COUNTED_AT_A_TIME: i32 = 10_000;
 
 /// Fields of a reply that are between the driver and MongoDB, not part of the answer.
@@ -41,7 +42,8 @@ pub(super) struct TimeLimit {
 }
 
 impl TimeLimit {
-    /// The shortest of what the deadline leaves, what the client asks for and what the server allows.
+    /// The shortest of what the deadline leaves, what the client asks for and what the server
+    /// allows.
     pub(super) fn new(operation: &Operation, deadline: Instant, settings: &Settings) -> Self {
         let remaining = remaining(deadline);
         let limit = operation
@@ -74,7 +76,8 @@ pub(super) fn remaining(deadline: Instant) -> Duration {
     remaining.max(Duration::from_millis(1))
 }
 
-/// Runs one operation and gives MongoDB's reply. Outside a transaction `read_concern` says at which moment it reads.
+/// Runs one operation and gives MongoDB's reply. Outside a transaction `read_concern` says at which
+/// moment it reads.
 pub(super) async fn execute(
     session: &mut TransactionSession,
     users: &Database,
@@ -151,8 +154,8 @@ pub(super) fn without_driver_fields(reply: Document) -> Document {
     answer.collect()
 }
 
-/// The error frame for an operation that was refused, or the failure if it is not the operation's fault. `place` is the operation's place
-/// in a list.
+/// The error frame for an operation that was refused, or the failure if it is not the operation's
+/// fault. `place` is the operation's place in a list.
 pub(super) fn refused(failure: Failure, place: Option<usize>) -> Result<ErrorFrame, Failure> {
     match failure {
         Failure::Refused(mut error) => {
@@ -235,7 +238,8 @@ impl CursorBatch {
     }
 }
 
-/// Runs a command that opens a cursor, and gives the number of its documents as the reply of `count`.
+/// Runs a command that opens a cursor, and gives the number of its documents as the reply of
+/// `count`.
 async fn count(
     session: &mut TransactionSession,
     database: &Database,
@@ -255,8 +259,8 @@ async fn count(
     Ok(doc! { "n": n, "ok": reply.remove("ok").unwrap_or(Bson::Double(1.0)) })
 }
 
-/// MongoDB neither counts in a transaction nor aggregates by distance, but it does find by distance. The documents are found
-/// without their fields.
+/// MongoDB neither counts in a transaction nor aggregates by distance, but it does find by
+/// distance. The documents are found without their fields.
 fn as_find(mut count: Document) -> Document {
     let mut find = doc! {
         "find": count.remove(CommandName::Count.as_str()).unwrap_or(Bson::Null),

@@ -26,11 +26,13 @@ const LINGER_GAP: Duration = Duration::from_millis(1);
 /// The longest a batch waits for commands, however many keep coming.
 const LINGER_TIME: Duration = Duration::from_millis(10);
 
-/// MongoDB stops a statement after its time, and a command at its deadline. A batch is abandoned when it goes on for this long
-/// after the time of the statement in hand, or after the latest deadline in it: MongoDB works on something that it does not
-/// interrupt. More than the two seconds in which the driver notices that a primary is frozen, or that there is none.
+/// MongoDB stops a statement after its time, and a command at its deadline. A batch is abandoned
+/// when it goes on for this long after the time of the statement in hand, or after the latest
+/// deadline in it: MongoDB works on something that it does not interrupt. More than the two seconds
+/// in which the driver notices that a primary is frozen, or that there is none.
 pub(super) const OVERRUN: Duration = Duration::from_secs(3);
-/// Time limit for the batch in hand when the server is told to leave. Less than the election's drain timeout.
+/// Time limit for the batch in hand when the server is told to leave. Less than the election's
+/// drain timeout.
 const LEAVE_TIME: Duration = Duration::from_secs(5);
 
 pub(super) struct Executor {
@@ -39,10 +41,12 @@ pub(super) struct Executor {
     /// Absent while a batch works in it, and after the batch was abandoned.
     session: Option<TransactionSession>,
     merging: AdaptiveSwitch,
-    /// How many commands that write a batch begins with. Fewer than it may have after a batch had to be narrowed down.
+    /// How many commands that write a batch begins with. Fewer than it may have after a batch had
+    /// to be narrowed down.
     limit: usize,
     lingering: AdaptiveSwitch,
-    /// How many commands the next batch may have: those that wait and those that were just answered.
+    /// How many commands the next batch may have: those that wait and those that were just
+    /// answered.
     expected: usize,
     last_batch: Duration,
     stopped: watch::Receiver<bool>,
@@ -67,8 +71,8 @@ impl Executor {
         }
     }
 
-    /// Takes batch after batch until it is stopped or fenced. Must not be aborted: the driver's futures are
-    /// not cancellation-safe.
+    /// Takes batch after batch until it is stopped or fenced. Must not be aborted: the driver's
+    /// futures are not cancellation-safe.
     pub(super) async fn run(mut self) {
         tracing::info!(epoch = self.epoch, "executing commands");
         loop {
@@ -90,9 +94,9 @@ impl Executor {
         tracing::info!(epoch = self.epoch, "no longer executing commands");
     }
 
-    /// Waits a moment for those who were just answered and may ask again, as long as they keep coming. Without it many
-    /// clients fall into two halves, each of which comes just too late for the other's batch. One client alone
-    /// is never kept waiting.
+    /// Waits a moment for those who were just answered and may ask again, as long as they keep
+    /// coming. Without it many clients fall into two halves, each of which comes just too late for
+    /// the other's batch. One client alone is never kept waiting.
     async fn linger(&mut self) {
         if !self.lingering.is_on() {
             return self.lingering.batch_ended();
@@ -210,7 +214,8 @@ impl Executor {
         }
     }
 
-    /// Nothing if the batch was abandoned. Then all its commands have been answered, and this epoch is over.
+    /// Nothing if the batch was abandoned. Then all its commands have been answered, and this epoch
+    /// is over.
     async fn run_batch(
         &mut self,
         tasks: &[Arc<Task>],
@@ -256,8 +261,9 @@ impl Executor {
         Some(ended)
     }
 
-    /// Ends a transaction that was left open. Without a primary there is nobody to tell; the next transaction
-    /// does it, or the session's end. Returns `false` if MongoDB does not end it and this epoch is over.
+    /// Ends a transaction that was left open. Without a primary there is nobody to tell; the next
+    /// transaction does it, or the session's end. Returns `false` if MongoDB does not end it and
+    /// this epoch is over.
     async fn tidy(&mut self) -> bool {
         if !self.shared.database.health().borrow().available {
             return true;
@@ -274,11 +280,13 @@ impl Executor {
         self.session.is_some()
     }
 
-    /// Lets `work` run to its end and meanwhile answers every command whose deadline passes, in hand or waiting.
+    /// Lets `work` run to its end and meanwhile answers every command whose deadline passes, in
+    /// hand or waiting.
     ///
-    /// Work that does not end in time is left behind in a task of its own, and then this returns nothing. It cannot commit:
-    /// it is told not to before the commands are answered, and a statement that is still under way cannot write the fence
-    /// once another epoch was granted, which happens before anything else is executed.
+    /// Work that does not end in time is left behind in a task of its own, and then this returns
+    /// nothing. It cannot commit: it is told not to before the commands are answered, and a
+    /// statement that is still under way cannot write the fence once another epoch was granted,
+    /// which happens before anything else is executed.
     async fn watch_over<T: Send + 'static>(
         &self,
         mut work: BoxFuture<'static, T>,
@@ -346,8 +354,9 @@ impl Executor {
         }
     }
 
-    /// Answers every command of a batch that MongoDB does not end, and keeps the batch from committing. A command that alone is
-    /// at fault gets the error that MongoDB owes it. `late`: MongoDB has had more time than it was given.
+    /// Answers every command of a batch that MongoDB does not end, and keeps the batch from
+    /// committing. A command that alone is at fault gets the error that MongoDB owes it. `late`:
+    /// MongoDB has had more time than it was given.
     fn abandon(
         &self,
         state: &BatchState,
@@ -366,7 +375,8 @@ impl Executor {
             "abandoning a batch that MongoDB does not end: the next epoch goes on without it"
         );
         let commands = running.tasks.iter().filter_map(|task| tasks[*task].command());
-        // A server that leaves does not wait for a statement that has time left, and blames none for that.
+        // A server that leaves does not wait for a statement that has time left, and blames none
+        // for that.
         if late || running.is_over() {
             self.shared.blame(&commands.collect::<Vec<_>>());
         }
@@ -421,7 +431,8 @@ impl Executor {
 }
 
 impl Drop for Executor {
-    /// A pipeline without its task must not take commands, and its server must not stay coordinator.
+    /// A pipeline without its task must not take commands, and its server must not stay
+    /// coordinator.
     fn drop(&mut self) {
         if !self.orderly {
             self.be_fenced();

@@ -65,7 +65,8 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// Returns the reply, if MongoDB executed the command and the driver could not decode what it says.
+    /// Returns the reply, if MongoDB executed the command and the driver could not decode what it
+    /// says.
     ///
     /// # Errors
     /// The failure, if there is one.
@@ -157,8 +158,8 @@ fn integer(value: &Bson) -> Option<i32> {
     }
 }
 
-/// What MongoDB does not label transient although it is: the session was killed, by a successor that claims
-/// the fence or by an operator (the fence tells which), or the primary changed.
+/// What MongoDB does not label transient although it is: the session was killed, by a successor
+/// that claims the fence or by an operator (the fence tells which), or the primary changed.
 fn is_transient(code: i32) -> bool {
     [CURSOR_NOT_FOUND, CURSOR_KILLED, NO_SUCH_TRANSACTION, INTERRUPTED].contains(&code)
         || is_change_of_primary(code)

@@ -1,7 +1,9 @@
-//! `insertedIds` in the reply of an `insert`: the `_id`s that were minted, each with the place of its document.
+//! `insertedIds` in the reply of an `insert`: the `_id`s that were minted, each with the place of
+//! its document.
 //!
-//! In a record they are stored as the first id and the places, in stretches: a reply that names a thousand ids takes few
-//! bytes. The reply that is sent first is made of the stored one, too, so a replay says the same.
+//! In a record they are stored as the first id and the places, in stretches: a reply that names a
+//! thousand ids takes few bytes. The reply that is sent first is made of the stored one, too, so a
+//! replay says the same.
 
 use bson::{Bson, Document, doc};
 
@@ -12,7 +14,8 @@ const FIRST: &str = "first";
 /// Pairs: the place of a document, and the number of documents from there on.
 const STRETCHES: &str = "stretches";
 
-/// Adds the ids to the reply that MongoDB has given to an operation, in the form in which they are stored.
+/// Adds the ids to the reply that MongoDB has given to an operation, in the form in which they are
+/// stored.
 pub(super) fn add(operation: &Operation, reply: &mut Document) {
     let (Some(ids), Ok(documents)) = (operation.minted_ids(), operation.body().get_array("documents")) else {
         return;

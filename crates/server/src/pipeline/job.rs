@@ -105,7 +105,8 @@ impl Job {
         size_of::<Self>() + self.task.command().map_or(0, ParsedCommand::memory)
     }
 
-    /// Returns `true` if no other command may be in its batch, not even one of its source: it would share the conflicts.
+    /// Returns `true` if no other command may be in its batch, not even one of its source: it would
+    /// share the conflicts.
     pub(super) fn is_alone(&self) -> bool {
         self.notes.apart || self.task.is_alone()
     }
@@ -178,7 +179,8 @@ impl Task {
         })
     }
 
-    /// Whether it takes a batch of its own: MongoDB does not execute it in a transaction, and it may not only read.
+    /// Whether it takes a batch of its own: MongoDB does not execute it in a transaction, and it
+    /// may not only read.
     pub(super) fn is_alone(&self) -> bool {
         self.command()
             .is_some_and(|command| command.kind() == Kind::Schema)

@@ -1,20 +1,24 @@
 //! The pipeline: the only place that touches users' data.
 //!
-//! Commands wait in one bounded queue, fair between those who send them, and are executed one batch after another
-//! by the server that holds the newest epoch. A batch takes all that wait, up to a bound. It is one MongoDB
-//! transaction, majority-committed:
+//! Commands wait in one bounded queue, fair between those who send them, and are executed one batch
+//! after another by the server that holds the newest epoch. A batch takes all that wait, up to a
+//! bound. It is one MongoDB transaction, majority-committed:
 //!
-//! 1. the commands that write run in their order; adjacent ones are merged where that changes no reply;
-//! 2. one update writes the fence, matched on our epoch, and the commands' ids, fingerprints and replies: if a
-//!    later epoch was granted, or an id was there before, nothing of this commits;
+//! 1. the commands that write run in their order; adjacent ones are merged where that changes no
+//!    reply;
+//! 2. one update writes the fence, matched on our epoch, and the commands' ids, fingerprints and
+//!    replies: if a later epoch was granted, or an id was there before, nothing of this commits;
 //! 3. the transaction commits, and only then is anybody answered;
-//! 4. the commands that only read do so at the moment of that commit, beside the batches that follow.
+//! 4. the commands that only read do so at the moment of that commit, beside the batches that
+//!    follow.
 //!
-//! A command on collections or indexes has a batch of its own, since MongoDB executes it outside transactions.
+//! A command on collections or indexes has a batch of its own, since MongoDB executes it outside
+//! transactions.
 //!
-//! So a command has its effect once, however often and to however many servers it was sent, an answer
-//! is never taken back, and all answers are those of an execution one after another: within a batch the writes
-//! of all connections first and then their reads, except that commands of one connection keep their order.
+//! So a command has its effect once, however often and to however many servers it was sent, an
+//! answer is never taken back, and all answers are those of an execution one after another: within
+//! a batch the writes of all connections first and then their reads, except that commands of one
+//! connection keep their order.
 
 mod adaptive_switch;
 mod backoff;
@@ -79,22 +83,23 @@ use shared::Shared;
 pub use source::SourceId;
 use suspects::Suspects;
 
-/// For how long after it was made an id is accepted. Replies are kept longer than that, so an id is never
-/// executed again because it was forgotten.
+/// For how long after it was made an id is accepted. Replies are kept longer than that, so an id is
+/// never executed again because it was forgotten.
 pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How far ahead of the server's clock an id may have been made.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60 * 60);
 
-/// Connections that reads leave to what must not wait for them: the batch, the claim of an epoch and the end
-/// of the session before it, and what is asked when MongoDB's primary is lost.
+/// Connections that reads leave to what must not wait for them: the batch, the claim of an epoch
+/// and the end of the session before it, and what is asked when MongoDB's primary is lost.
 const CONNECTIONS_KEPT_FREE: usize = 4;
 
 /// Time without an execution, while something waits, after which the pipeline counts as stalled.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// The largest reply that is stored with its command's id, in bytes of BSON: 64 KiB. A command with a larger one has its
-/// effect once like any other, but when it is sent again the answer is `reply_not_kept`.
+/// The largest reply that is stored with its command's id, in bytes of BSON: 64 KiB. A command with
+/// a larger one has its effect once like any other, but when it is sent again the answer is
+/// `reply_not_kept`.
 pub const MAX_STORED_REPLY: usize = 64 * 1024;
 
 /// What a command gets: its reply, or why there is none and what became of it.
@@ -111,13 +116,13 @@ pub type Answer = Result<CommandResult, ErrorFrame>;
 pub struct Settings {
     /// How many commands may wait.
     pub queue: usize,
-    /// How many bytes of memory the waiting commands may take together. A larger command is taken while none
-    /// waits.
+    /// How many bytes of memory the waiting commands may take together. A larger command is taken
+    /// while none waits.
     pub queue_bytes: usize,
     /// How many commands one batch takes at most. 1 executes each in a transaction of its own.
     pub batch: usize,
-    /// How many bytes of BSON the commands of one batch may have together; a larger command has a batch of its
-    /// own.
+    /// How many bytes of BSON the commands of one batch may have together; a larger command has a
+    /// batch of its own.
     pub batch_bytes: usize,
     /// A batch that has taken so long commits what it has done and leaves the rest for the next.
     pub batch_time: Duration,
@@ -125,11 +130,13 @@ pub struct Settings {
     pub command_time: Duration,
     /// How many reads may be under way.
     pub reads: usize,
-    /// How many of them MongoDB may work on at a time. Each takes one of the driver's connections, and reads
-    /// never take the last ones: where the URI says `maxPoolSize`, this is at most 4 less.
+    /// How many of them MongoDB may work on at a time. Each takes one of the driver's connections,
+    /// and reads never take the last ones: where the URI says `maxPoolSize`, this is at most 4
+    /// less.
     pub reads_at_a_time: usize,
-    /// How many slow reads MongoDB may work on at a time, of all connections together. A read is slow if one of the same body
-    /// or of the same connection took longer than a quarter of a second within the last ten seconds.
+    /// How many slow reads MongoDB may work on at a time, of all connections together. A read is
+    /// slow if one of the same body or of the same connection took longer than a quarter of a
+    /// second within the last ten seconds.
     pub slow_reads_at_a_time: usize,
     /// How long a command may wait for MongoDB to have a primary before it is answered
     /// `database_unavailable`.
@@ -178,7 +185,8 @@ pub struct NotClaimed {
 impl Pipeline {
     /// A pipeline that refuses commands until it [leads](Self::lead).
     ///
-    /// In the background it lets MongoDB create what it needs, so that taking over later costs nothing.
+    /// In the background it lets MongoDB create what it needs, so that taking over later costs
+    /// nothing.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -208,8 +216,8 @@ impl Pipeline {
         }
     }
 
-    /// Begins to execute commands under an epoch that was claimed from the fence. A term that is under way
-    /// ends first, as with [`retire`](Self::retire).
+    /// Begins to execute commands under an epoch that was claimed from the fence. A term that is
+    /// under way ends first, as with [`retire`](Self::retire).
     ///
     /// It ends by itself when a later epoch is found granted; [`fenced`](Self::fenced) tells.
     ///
@@ -227,8 +235,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Stops executing: takes no more commands, answers those that wait with `draining`, and returns when
-    /// the batch in hand has ended and no transaction of this pipeline is under way.
+    /// Stops executing: takes no more commands, answers those that wait with `draining`, and
+    /// returns when the batch in hand has ended and no transaction of this pipeline is under way.
     pub async fn retire(&self) {
         let mut running = self.running.lock().await;
         self.end(&mut running).await;
@@ -250,16 +258,16 @@ impl Pipeline {
 
     /// Puts a command into the queue, behind the others of its source.
     ///
-    /// Sources take turns, so one that sends much delays another little. An id sent again while it waits
-    /// waits too, and is then answered from the record.
+    /// Sources take turns, so one that sends much delays another little. An id sent again while it
+    /// waits waits too, and is then answered from the record.
     ///
-    /// The answer comes through the receiver, by the deadline at the latest. If the receiver fails instead,
-    /// the server is breaking down and the outcome is unknown. A command whose receiver is dropped before
-    /// its turn is not executed.
+    /// The answer comes through the receiver, by the deadline at the latest. If the receiver fails
+    /// instead, the server is breaking down and the outcome is unknown. A command whose receiver is
+    /// dropped before its turn is not executed.
     ///
     /// # Errors
-    /// An error frame with the outcome `not_executed` if the pipeline does not lead, the queue is full, or
-    /// the id is too old or too new.
+    /// An error frame with the outcome `not_executed` if the pipeline does not lead, the queue is
+    /// full, or the id is too old or too new.
     pub fn submit(
         &self,
         source: SourceId,
@@ -282,15 +290,16 @@ impl Pipeline {
         }
     }
 
-    /// Asks what became of a command: `executed`, with its reply if that was kept; `not_executed`, which is so
-    /// at this moment and stays so unless somebody sends it again or a server still has it in its queue; or
-    /// `unknown` while it waits here. A command that only reads is never recorded, so it is always `not_executed`.
+    /// Asks what became of a command: `executed`, with its reply if that was kept; `not_executed`,
+    /// which is so at this moment and stays so unless somebody sends it again or a server still has
+    /// it in its queue; or `unknown` while it waits here. A command that only reads is never
+    /// recorded, so it is always `not_executed`.
     ///
     /// The answer comes through the receiver, by the deadline at the latest.
     ///
     /// # Errors
-    /// An error frame if the pipeline does not lead, the queue is full, or the id is too old or too new. It says
-    /// nothing about the command: its outcome is `unknown`.
+    /// An error frame if the pipeline does not lead, the queue is full, or the id is too old or too
+    /// new. It says nothing about the command: its outcome is `unknown`.
     pub fn outcome(
         &self,
         source: SourceId,
@@ -314,26 +323,27 @@ impl Pipeline {
         })
     }
 
-    /// The newest epoch that was found fenced: a later one has been granted, and whoever led under this one
-    /// leads no more. `None` until that happens for the first time.
+    /// The newest epoch that was found fenced: a later one has been granted, and whoever led under
+    /// this one leads no more. `None` until that happens for the first time.
     pub fn fenced(&self) -> watch::Receiver<Option<u64>> {
         self.shared.fenced.subscribe()
     }
 
-    /// Time since the batch in hand began; nothing if there is none. A batch that MongoDB does not end is abandoned three
-    /// seconds after its latest deadline.
+    /// Time since the batch in hand began; nothing if there is none. A batch that MongoDB does not
+    /// end is abandoned three seconds after its latest deadline.
     pub fn batch_takes(&self) -> Option<Duration> {
         self.shared.progress.batch_takes(Instant::now())
     }
 
-    /// Time for which nothing has been executed although something waits; nothing if it is less than five seconds.
+    /// Time for which nothing has been executed although something waits; nothing if it is less
+    /// than five seconds.
     pub fn stalled_for(&self) -> Option<Duration> {
         let stalled = self.shared.progress.stalled_for(Instant::now())?;
         Some(stalled).filter(|stalled| *stalled >= STALLED)
     }
 
-    /// Returns `true` if MongoDB's primary was lost a moment ago while a command ran that had been running when another
-    /// primary was lost. Another primary may be lost to it.
+    /// Returns `true` if MongoDB's primary was lost a moment ago while a command ran that had been
+    /// running when another primary was lost. Another primary may be lost to it.
     pub(crate) fn may_have_caused_a_loss(&self) -> bool {
         self.shared.suspects.may_have_caused_a_loss(Instant::now())
     }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::SourceId;
 
-/// Tries that a source may cost others before it has batches of its own. A group, such as an address, may cost
-/// [`GROUP_FACTOR`] times as many.
+/// Tries that a source may cost others before it has batches of its own. A group, such as an
+/// address, may cost [`GROUP_FACTOR`] times as many.
 const TOLERATED: f64 = 16.0;
 const GROUP_FACTOR: f64 = 8.0;
 /// The time in which a half of it is forgotten.

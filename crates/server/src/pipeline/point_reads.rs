@@ -1,11 +1,13 @@
 //! Reads of single documents by their `_id`, many as one.
 //!
-//! The commonest read finds one document by its `_id`. Those of one collection at one moment are sent as one `find` of all
-//! the ids. What comes back is given to those who asked for just that id. Whoever gets nothing that way reads alone, at
-//! the same moment: there may be none, or one whose id is equal only by the collection's collation.
+//! The commonest read finds one document by its `_id`. Those of one collection at one moment are
+//! sent as one `find` of all the ids. What comes back is given to those who asked for just that id.
+//! Whoever gets nothing that way reads alone, at the same moment: there may be none, or one whose
+//! id is equal only by the collection's collation.
 //!
-//! What looks like a collection may be a view, where ids need not be unique: an id that comes back twice, and all when one
-//! comes back that nobody asked for, are read alone. Strings that some collation might hold equal are not sent together.
+//! What looks like a collection may be a view, where ids need not be unique: an id that comes back
+//! twice, and all when one comes back that nobody asked for, are read alone. Strings that some
+//! collation might hold equal are not sent together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -103,7 +105,8 @@ async fn read_points(
         match timeout_at(earliest.unwrap_or_else(Instant::now), &mut finding).await {
             Ok(Ok(Ok(documents))) => found = documents,
             Ok(_) => {}
-            // Its connection is closed, and with that MongoDB ends the find. Each command reads alone.
+            // Its connection is closed, and with that MongoDB ends the find. Each command reads
+            // alone.
             Err(_) => finding.abort(),
         }
     }
@@ -232,8 +235,8 @@ fn whole(number: f64) -> Option<i64> {
     is_whole.then_some(number as i64)
 }
 
-/// What is left of a text when collations leave out all they can: two that differ here differ in every collation. Nothing for a
-/// text of which that is hard to say.
+/// What is left of a text when collations leave out all they can: two that differ here differ in
+/// every collation. Nothing for a text of which that is hard to say.
 fn skeleton(text: &str) -> Option<String> {
     let kept = text.chars().filter(|c| c.is_ascii_alphanumeric() && *c != '0');
     text.is_ascii()

@@ -1,4 +1,5 @@
-//! Whether the pipeline gets on: how long the batch in hand takes, and since when nothing was executed.
+//! Whether the pipeline gets on: how long the batch in hand takes, and since when nothing was
+//! executed.
 
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};

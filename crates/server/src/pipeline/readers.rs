@@ -26,7 +26,8 @@ pub(super) struct Readers {
     /// The one place for reads that may have cost a primary.
     pub(super) suspects: Arc<Shares>,
     pub(super) slow: SlowReads,
-    /// Decodes the replies to slow reads, which may be large, where no socket and no batch has to wait for it.
+    /// Decodes the replies to slow reads, which may be large, where no socket and no batch has to
+    /// wait for it.
     pub(super) thread: Option<OwnThread>,
     /// Large replies that are written as text at a time.
     pub(super) writing: Semaphore,

@@ -1,10 +1,11 @@
 //! Reading at a moment.
 //!
-//! Commands that only read need no transaction of their own. One majority write marks a moment for all of them
-//! (the batch's commit, or the fence alone), and each then reads the snapshot of that moment: a state that a majority has,
-//! that holds everything answered before the moment, and that no later write can change. So reads run beside
-//! each other and beside the batches that follow, a slow one delays nobody, and the answers are those of an execution
-//! one after another at that moment. Nothing is recorded: a read that is sent again reads anew.
+//! Commands that only read need no transaction of their own. One majority write marks a moment for
+//! all of them (the batch's commit, or the fence alone), and each then reads the snapshot of that
+//! moment: a state that a majority has, that holds everything answered before the moment, and that
+//! no later write can change. So reads run beside each other and beside the batches that follow, a
+//! slow one delays nobody, and the answers are those of an execution one after another at that
+//! moment. Nothing is recorded: a read that is sent again reads anew.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,8 +30,8 @@ use crate::own_thread::OwnThread;
 
 /// Pause before a reader asks for another moment. It doubles each time.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A read is tried at this many moments. A snapshot that MongoDB does not have yet is there at a later moment; of a capped
-/// collection there never is one.
+/// A read is tried at this many moments. A snapshot that MongoDB does not have yet is there at a
+/// later moment; of a capped collection there never is one.
 const MOMENTS: u32 = 5;
 /// Largest reply, in bytes of BSON, that is written as text without a thread of its own.
 const SMALL: usize = 16 * 1024;
@@ -143,8 +144,9 @@ fn failed(error: &JoinError) -> ErrorFrame {
     refusal::internal(Outcome::NotExecuted, format!("the read failed: {error}"))
 }
 
-/// Ends a read that nobody waits for any more. MongoDB has `time` to end it by itself; then its session is ended. A read that
-/// goes on even so is left behind: its connection is closed. If its deadline has passed, its command is refused for a while.
+/// Ends a read that nobody waits for any more. MongoDB has `time` to end it by itself; then its
+/// session is ended. A read that goes on even so is left behind: its connection is closed. If its
+/// deadline has passed, its command is refused for a while.
 async fn end(
     shared: &Shared,
     task: &Task,
@@ -254,7 +256,8 @@ pub(super) async fn reading_session(shared: &Shared) -> Result<TransactionSessio
 }
 
 impl Reader {
-    /// Reads until it has read: a majority has the moment, so whichever member is primary can read at it.
+    /// Reads until it has read: a majority has the moment, so whichever member is primary can read
+    /// at it.
     async fn find(self) -> Result<Found, NotFound> {
         let shared = &self.shared;
         loop {

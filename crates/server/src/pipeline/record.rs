@@ -1,8 +1,8 @@
 //! The record of an executed command: the memory that makes it execute once.
 //!
-//! The records of a batch are one document, which costs MongoDB and its secondaries far less than one for each; a
-//! unique index on the ids in it keeps each from being recorded twice. It lies in one collection with
-//! the fence, the ledger, so that one round trip writes both.
+//! The records of a batch are one document, which costs MongoDB and its secondaries far less than
+//! one for each; a unique index on the ids in it keeps each from being recorded twice. It lies in
+//! one collection with the fence, the ledger, so that one round trip writes both.
 
 use std::collections::HashMap;
 
@@ -82,7 +82,8 @@ impl StoredRecord {
     }
 }
 
-/// The field of a record that holds the fingerprint of the command without its time limit and comment.
+/// The field of a record that holds the fingerprint of the command without its time limit and
+/// comment.
 const COMMAND_FINGERPRINT: &str = "command_fingerprint";
 
 /// The command that finds the records of these ids.
@@ -101,8 +102,8 @@ pub(super) fn find(ids: impl Iterator<Item = CommandId>) -> Document {
     }
 }
 
-/// The records among what [`find`] found. A document that is not one was put there by hand; the command's own
-/// record will then collide with it, which is an error and not a second execution.
+/// The records among what [`find`] found. A document that is not one was put there by hand; the
+/// command's own record will then collide with it, which is an error and not a second execution.
 pub(super) fn read(documents: Vec<Bson>) -> HashMap<Vec<u8>, StoredRecord> {
     let records = documents.into_iter().filter_map(|document| match document {
         Bson::Document(document) => record(document),
@@ -142,8 +143,8 @@ pub(super) fn new(id: CommandId, fingerprints: &Fingerprints, reply: &RawDocumen
     Record { id, document }
 }
 
-/// The record of a command that is begun and cannot be in a transaction, and what it is about. Its batch has no
-/// other command.
+/// The record of a command that is begun and cannot be in a transaction, and what it is about. Its
+/// batch has no other command.
 pub(super) fn begun(id: CommandId, fingerprints: &Fingerprints, about: &RawDocumentBuf) -> Record {
     let mut document = opening(id, fingerprints);
     document.append(cstr!("begun"), about);

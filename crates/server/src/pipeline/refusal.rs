@@ -58,8 +58,8 @@ pub(super) fn id_expired(wrong: &str) -> ErrorFrame {
     )
 }
 
-/// The id's record is that of another command. The text that came may be the same command, changed by its sender for another
-/// try, so no hint may ask for another id.
+/// The id's record is that of another command. The text that came may be the same command, changed
+/// by its sender for another try, so no hint may ask for another id.
 pub(super) fn id_reused() -> ErrorFrame {
     refused(
         ErrorCode::IdReused,

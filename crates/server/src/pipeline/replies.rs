@@ -12,7 +12,8 @@ use super::{inserted_ids, stored_reply};
 use crate::command::Operation;
 use crate::command::write_extjson::{WriteError, write_canonical};
 
-/// Longest reply as text, in bytes. Extended JSON can take six times the bytes of BSON, for text of control characters.
+/// Longest reply as text, in bytes. Extended JSON can take six times the bytes of BSON, for text of
+/// control characters.
 const MAX_TEXT_BYTES: usize = 4 * MAX_RESULT_BYTES;
 
 /// A command's reply.

@@ -30,8 +30,8 @@ pub(super) struct RetryState {
 
 /// A try that may succeed again is repeated this many times before it is tried with fewer commands.
 const TRIES_TOGETHER: u32 = 3;
-/// A command alone is tried this many times before others may go first: at the last one the fence is written first, after so
-/// many conflicts.
+/// A command alone is tried this many times before others may go first: at the last one the fence
+/// is written first, after so many conflicts.
 pub(super) const TRIES_ALONE: u32 = 4;
 /// A command that fails this many times alone is at fault.
 const FAILURES_ALONE: u32 = 2;
@@ -48,8 +48,9 @@ impl RetryState {
         }
     }
 
-    /// A statement of this command has failed, which leaves its others to be executed. Returns `true` if that is the
-    /// statement's fault: the command was not executed before, and no other command was before it in the transaction.
+    /// A statement of this command has failed, which leaves its others to be executed. Returns
+    /// `true` if that is the statement's fault: the command was not executed before, and no other
+    /// command was before it in the transaction.
     pub(super) fn statement_failed(&mut self, to_run: &[usize], task: usize) -> bool {
         if to_run.len() > 1 {
             self.at_fault.push((task, 1));
@@ -69,7 +70,8 @@ impl RetryState {
         false
     }
 
-    /// Leaves a command out of the following tries. Its error counts when one of them has committed.
+    /// Leaves a command out of the following tries. Its error counts when one of them has
+    /// committed.
     pub(super) fn reject(&mut self, task: usize, answer: ErrorFrame, cost: u32) {
         if !self.rejected.commands.is_empty() {
             self.end = task + 1;
@@ -80,7 +82,8 @@ impl RetryState {
         self.at_fault.push((task, cost));
     }
 
-    /// A try has failed that may succeed again. Returns `true` if it had one command and others should go first.
+    /// A try has failed that may succeed again. Returns `true` if it had one command and others
+    /// should go first.
     pub(super) fn fails_again(&mut self, to_run: &[usize]) -> bool {
         self.failures += 1;
         match to_run {

@@ -30,7 +30,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Puts commands back before all others; if the queue has been closed meanwhile, they are answered.
+    /// Puts commands back before all others; if the queue has been closed meanwhile, they are
+    /// answered.
     pub(super) fn put_back(&self, jobs: Vec<Job>) {
         if jobs.is_empty() {
             return;
@@ -42,7 +43,8 @@ impl Shared {
         }
     }
 
-    /// MongoDB does not end the work on these commands. Where it has no primary, that is no fault of theirs.
+    /// MongoDB does not end the work on these commands. Where it has no primary, that is no fault
+    /// of theirs.
     pub(super) fn blame(&self, commands: &[&ParsedCommand]) {
         if self.database.health().borrow().available {
             self.suspects.abandoned(commands, Instant::now());

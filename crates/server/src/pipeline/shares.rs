@@ -1,8 +1,10 @@
 //! Places that sources share: none of them can take all.
 //!
-//! A source may have as many places as are still free (the dynamic threshold of Choudhury and Hahne, 1998). An eighth is for
-//! sources that have none, and for other groups, one place at least where there are two: the sources of one group, such as the connections from one address, never
-//! have all places together. A place that becomes free goes to the waiting source that has the fewest.
+//! A source may have as many places as are still free (the dynamic threshold of Choudhury and
+//! Hahne, 1998). An eighth is for sources that have none, and for other groups, one place at least
+//! where there are two: the sources of one group, such as the connections from one address, never
+//! have all places together. A place that becomes free goes to the waiting source that has the
+//! fewest.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
 //! Slow reads have few places of their own, so that MongoDB has time left for everybody else.
 //!
-//! MongoDB shares its processors among all that it works on. With thirty slow reads under way, a read of a millisecond takes
-//! thirty times as long. A read counts as slow when its body, or its connection, had a slow one a moment ago.
+//! MongoDB shares its processors among all that it works on. With thirty slow reads under way, a
+//! read of a millisecond takes thirty times as long. A read counts as slow when its body, or its
+//! connection, had a slow one a moment ago.
 
 use core::time::Duration;
 use std::collections::HashMap;

@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// The sender of a command: one client's connection. Queue and reading places are shared fairly between sources, and
-/// between groups of sources, such as the connections from one address.
+/// The sender of a command: one client's connection. Queue and reading places are shared fairly
+/// between sources, and between groups of sources, such as the connections from one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SourceId {
     number: u64,
@@ -26,8 +26,8 @@ impl SourceId {
         Self { number, group }
     }
 
-    /// A source that no other is equal to in this process, of a group. Any number but 0 names a group, of which the highest
-    /// bit does not count.
+    /// A source that no other is equal to in this process, of a group. Any number but 0 names a
+    /// group, of which the highest bit does not count.
     pub fn in_group(group: u64) -> Self {
         Self {
             number: Self::next(),

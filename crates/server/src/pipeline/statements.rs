@@ -1,8 +1,10 @@
-//! The statements of a command with `ordered: false`: those that fail are left out, the others are executed.
+//! The statements of a command with `ordered: false`: those that fail are left out, the others are
+//! executed.
 //!
-//! MongoDB aborts a transaction at the first statement that fails. So the command is run again without that one, until a
-//! run succeeds. Each run finds one statement that fails, so there are at most as many runs as statements, and two more. A
-//! run that fails is judged only where nothing but the command itself was in its transaction: all that it saw is committed.
+//! MongoDB aborts a transaction at the first statement that fails. So the command is run again
+//! without that one, until a run succeeds. Each run finds one statement that fails, so there are at
+//! most as many runs as statements, and two more. A run that fails is judged only where nothing but
+//! the command itself was in its transaction: all that it saw is committed.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,7 +30,8 @@ struct Kept {
     errors: BTreeMap<usize, Document>,
     /// Bytes of the errors, of which the reply tells no more than [`TOLD_IN_FULL`].
     bytes: usize,
-    /// The primary that judged them, as [`Health::primaries`](crate::database::Health::primaries) counts.
+    /// The primary that judged them, as [`Health::primaries`](crate::database::Health::primaries)
+    /// counts.
     primary: u64,
 }
 
@@ -88,8 +91,8 @@ impl FailedStatements {
         };
     }
 
-    /// Begins a batch under this primary. Forgets them if another primary judged them: the writes that it saw may have been
-    /// rolled back.
+    /// Begins a batch under this primary. Forgets them if another primary judged them: the writes
+    /// that it saw may have been rolled back.
     pub(super) fn begin(&self, primary: u64) {
         let mut kept = self.lock();
         if kept.primary != primary {
@@ -138,8 +141,8 @@ impl FailedStatements {
     }
 }
 
-/// Runs one operation of a command in a transaction. Of a command with `ordered: false` it runs the statements that have not failed
-/// in an earlier try.
+/// Runs one operation of a command in a transaction. Of a command with `ordered: false` it runs the
+/// statements that have not failed in an earlier try.
 ///
 /// # Errors
 /// A failure that is not the fault of one statement of such a command.
@@ -161,7 +164,8 @@ pub(super) async fn run(
     }
 }
 
-/// The statement that MongoDB refuses in this reply, if it is the statement's fault and not that of the time or of all.
+/// The statement that MongoDB refuses in this reply, if it is the statement's fault and not that of
+/// the time or of all.
 fn failed_statement(failure: &Failure, reply: &Document, places: &[usize]) -> Option<FailedStatement> {
     match failure {
         Failure::Refused(error)
@@ -193,7 +197,8 @@ fn nothing_done(name: CommandName) -> Document {
     }
 }
 
-/// The reply of the statements at these places, as part of one that tells of the failed statements, too.
+/// The reply of the statements at these places, as part of one that tells of the failed statements,
+/// too.
 fn reply_with(mut reply: Document, places: &[usize], failed: &BTreeMap<usize, Document>) -> Document {
     if failed.is_empty() {
         return reply;

@@ -1,13 +1,15 @@
 //! Commands that MongoDB did not survive, or did not end.
 //!
-//! MongoDB interrupts a command between two steps, never within one. One expression can compute for hours or take all
-//! memory. Such a command is known by its fingerprint:
+//! MongoDB interrupts a command between two steps, never within one. One expression can compute for
+//! hours or take all memory. Such a command is known by its fingerprint:
 //!
 //! - one that had to be abandoned is refused for a while;
-//! - one that ran when the primary was lost is executed alone from then on. If a primary is lost once more while it runs, it
-//!   is refused for a while. If it ends well, it is no suspect any more.
+//! - one that ran when the primary was lost is executed alone from then on. If a primary is lost
+//!   once more while it runs, it is refused for a while. If it ends well, it is no suspect any
+//!   more.
 //!
-//! A server remembers what it has seen itself. A successor learns it anew, at the price of one abandoned batch.
+//! A server remembers what it has seen itself. A successor learns it anew, at the price of one
+//! abandoned batch.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -24,9 +26,11 @@ use crate::command::{Fingerprint, ParsedCommand};
 pub(super) const REFUSED_FOR: Duration = Duration::from_secs(600);
 /// Time for which a command is a suspect without being refused.
 const SUSPECTED_FOR: Duration = Duration::from_secs(3_600);
-/// Time between the moment at which a connection breaks and the moment at which the primary is known to be gone.
+/// Time between the moment at which a connection breaks and the moment at which the primary is
+/// known to be gone.
 const NOTICE: Duration = Duration::from_secs(3);
-/// Time after a loss that a suspect may have caused, in which no secondary is asked to stand: the command may be sent again.
+/// Time after a loss that a suspect may have caused, in which no secondary is asked to stand: the
+/// command may be sent again.
 const NO_ASSIST: Duration = Duration::from_secs(5);
 /// Largest number of commands that are remembered. The oldest one is forgotten first.
 const MAX_SUSPECTS: usize = 1_024;
@@ -92,8 +96,8 @@ impl Suspects {
         result
     }
 
-    /// MongoDB did not end the work on these commands. If all are the same one, or one was a suspect before, that one is
-    /// refused.
+    /// MongoDB did not end the work on these commands. If all are the same one, or one was a
+    /// suspect before, that one is refused.
     pub(super) fn abandoned(&self, commands: &[&ParsedCommand], now: Instant) {
         let mut state = self.lock();
         let mut fingerprints: Vec<Fingerprint> =
@@ -153,7 +157,8 @@ impl Suspects {
         }
     }
 
-    /// Returns `true` if a primary was lost a moment ago while a suspect ran: another primary could be lost to it.
+    /// Returns `true` if a primary was lost a moment ago while a suspect ran: another primary could
+    /// be lost to it.
     pub(super) fn may_have_caused_a_loss(&self, now: Instant) -> bool {
         self.lock().loss.is_some_and(|loss| loss + NO_ASSIST > now)
     }

@@ -23,18 +23,20 @@ use crate::database::codes::{MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT};
 /// MongoDB stops a majority write of the fence after this time; it is then tried again.
 const MARK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A transaction's oplog entries and the message that stores the replies stay well below MongoDB's limits.
+/// A transaction's oplog entries and the message that stores the replies stay well below MongoDB's
+/// limits.
 const MAX_RECORD_BYTES: usize = 8 * 1024 * 1024;
 
 /// One try.
 pub(super) struct Transaction<'c, 'a> {
     pub(super) context: &'c mut BatchContext<'a>,
-    /// Whether the ids are looked up first. Without it the records' uniqueness finds a repeated id, too, but
-    /// nothing is learned from a command that fails: it may have been executed before.
+    /// Whether the ids are looked up first. Without it the records' uniqueness finds a repeated id,
+    /// too, but nothing is learned from a command that fails: it may have been executed before.
     pub(super) careful: bool,
-    /// Whether a transaction of its own writes the fence and looks the ids up before the commands run. It settles a commit in
-    /// doubt, and it finds out early that a later epoch was granted. The commands' own transaction writes the fence last, so
-    /// that one that MongoDB cannot stop does not hold it.
+    /// Whether a transaction of its own writes the fence and looks the ids up before the commands
+    /// run. It settles a commit in doubt, and it finds out early that a later epoch was granted.
+    /// The commands' own transaction writes the fence last, so that one that MongoDB cannot stop
+    /// does not hold it.
     pub(super) settle: bool,
 }
 
@@ -50,13 +52,14 @@ pub(super) struct Rejected {
 pub(super) struct Committed {
     /// The commands that are settled, by their place, and how.
     pub(super) answers: Vec<(usize, Result<UncommittedReply, ErrorFrame>)>,
-    /// MongoDB's time of the commit: what is read at it has seen everything answered before the batch began.
+    /// MongoDB's time of the commit: what is read at it has seen everything answered before the
+    /// batch began.
     pub(super) at: Option<Timestamp>,
 }
 
 impl Transaction<'_, '_> {
-    /// Marks a moment at which this epoch was the newest: a majority write of the fence. What is read at the
-    /// time it returns has seen everything that was answered before the call.
+    /// Marks a moment at which this epoch was the newest: a majority write of the fence. What is
+    /// read at the time it returns has seen everything that was answered before the call.
     pub(super) async fn mark(&mut self) -> Result<Timestamp, TransactionError> {
         self.context.database.prepare().await?;
         let mut mark = record::ledger_command(self.context.epoch, &[]);
@@ -89,9 +92,10 @@ impl Transaction<'_, '_> {
         }
     }
 
-    /// One transaction over the commands at these places, in their order. Of those in `rejected` the ids are looked up, so
-    /// that their errors count if this commits. `open` are all commands of the batch that write and have no answer yet: where
-    /// a commit is in doubt, all of them were in it.
+    /// One transaction over the commands at these places, in their order. Of those in `rejected`
+    /// the ids are looked up, so that their errors count if this commits. `open` are all commands
+    /// of the batch that write and have no answer yet: where a commit is in doubt, all of them were
+    /// in it.
     pub(super) async fn commit_all(
         &mut self,
         mut to_run: Vec<usize>,
@@ -150,7 +154,8 @@ impl Transaction<'_, '_> {
         if self.context.state.is_abandoned() {
             return Err(TransactionError::Abandoned);
         }
-        // A command that was overdue has been answered that nothing was executed, and that must stay true.
+        // A command that was overdue has been answered that nothing was executed, and that must
+        // stay true.
         let now = Instant::now();
         if answers
             .iter()
@@ -181,7 +186,8 @@ impl Transaction<'_, '_> {
         answers.collect()
     }
 
-    /// Finds the records of these commands in a transaction of its own, which settles whether a commit in doubt has happened.
+    /// Finds the records of these commands in a transaction of its own, which settles whether a
+    /// commit in doubt has happened.
     async fn look_up_and_commit(
         &mut self,
         tasks: &[usize],
@@ -190,15 +196,16 @@ impl Transaction<'_, '_> {
         self.context.session.begin(remaining(latest)).await?;
         let known = self.hold_and_look_up(tasks).await?;
         self.commit(latest).await?;
-        // A record that is found may be that of the commit in doubt; then its commands are not answered yet.
+        // A record that is found may be that of the commit in doubt; then its commands are not
+        // answered yet.
         if known.is_empty() {
             self.context.state.set_in_doubt(false);
         }
         Ok(known)
     }
 
-    /// Writes the fence, which excludes every earlier transaction that might still commit, and finds the records of these
-    /// commands.
+    /// Writes the fence, which excludes every earlier transaction that might still commit, and
+    /// finds the records of these commands.
     pub(super) async fn hold_and_look_up(
         &mut self,
         tasks: &[usize],
@@ -228,8 +235,8 @@ impl Transaction<'_, '_> {
         Ok(known.collect())
     }
 
-    /// Runs the commands. Returns the replies of those it came to, in order: the others wait for another batch when this
-    /// one has taken long enough.
+    /// Runs the commands. Returns the replies of those it came to, in order: the others wait for
+    /// another batch when this one has taken long enough.
     async fn run(&mut self, open: &[usize]) -> Result<Vec<Reply>, TransactionError> {
         let tasks = self.context.tasks;
         let slots = open.iter().flat_map(|&task| {
@@ -376,8 +383,8 @@ impl Transaction<'_, '_> {
         }
     }
 
-    /// Commits, again and again while it is unknown whether it happened, there is time, and nobody waits who could find
-    /// out sooner.
+    /// Commits, again and again while it is unknown whether it happened, there is time, and nobody
+    /// waits who could find out sooner.
     pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), TransactionError> {
         let mut pause = Backoff::default();
         loop {
@@ -400,8 +407,8 @@ impl Transaction<'_, '_> {
         }
     }
 
-    /// Whether this server is to end its work and sees no primary. The next coordinator waits for that end, may see a
-    /// primary itself, and finds there what became of the commit.
+    /// Whether this server is to end its work and sees no primary. The next coordinator waits for
+    /// that end, may see a primary itself, and finds there what became of the commit.
     fn is_left_to_others(&self) -> bool {
         *self.context.stopped.borrow() && !self.context.database.health().borrow().available
     }

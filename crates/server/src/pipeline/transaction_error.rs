@@ -27,8 +27,8 @@ pub(super) enum TransactionError {
     },
     /// This command was refused: leave it out and try again with the others.
     Refused { task: usize, answer: ErrorFrame },
-    /// A statement of this command was refused, which leaves its other statements to be executed. Which statement it is, is
-    /// not said where commands were merged.
+    /// A statement of this command was refused, which leaves its other statements to be executed.
+    /// Which statement it is, is not said where commands were merged.
     Statement {
         task: usize,
         failed: Option<FailedStatement>,
@@ -103,7 +103,8 @@ impl From<MongoError> for Fault {
 
 /// Returns the error of a transaction in which this operation of a command failed.
 pub(super) fn of_part(failure: Failure, slot: Slot<'_>, tasks: &[Arc<Task>]) -> TransactionError {
-    // The cache holds everything that the transaction has written, not the writes of this operation alone.
+    // The cache holds everything that the transaction has written, not the writes of this operation
+    // alone.
     if let Failure::Refused(error) = &failure
         && error.code == TRANSACTION_TOO_LARGE_FOR_CACHE
     {

@@ -74,7 +74,8 @@ impl TransactionSession {
         self.session.operation_time()
     }
 
-    /// Runs a command, within the transaction if one was begun. The reply has U+FFFD where it is not valid UTF-8.
+    /// Runs a command, within the transaction if one was begun. The reply has U+FFFD where it is
+    /// not valid UTF-8.
     pub(super) async fn run(
         &mut self,
         database: &Database,
@@ -117,8 +118,8 @@ impl TransactionSession {
                 // A transaction that MongoDB has aborted already is no error to anybody.
                 let _ = self.session.abort_transaction().await;
             }
-            // The driver aborts none that it has tried to commit. If the commit did not arrive, the transaction
-            // would hold the fence for up to a minute.
+            // The driver aborts none that it has tried to commit. If the commit did not arrive, the
+            // transaction would hold the fence for up to a minute.
             Transaction::InDoubt => {
                 let session = self.session.id().clone();
                 if Fence::kill_sessions(&self.session.client(), vec![session]).await {

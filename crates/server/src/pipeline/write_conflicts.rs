@@ -1,9 +1,10 @@
 //! What to do about transactions of nobody that are in the way of a batch.
 //!
-//! A command that a coordinator sent before it was cut off from MongoDB may arrive when the cut heals, long after a
-//! successor has ended that coordinator's session. It then begins a transaction there. The fence keeps it from
-//! committing, but nobody ends it, and what it has written to stays locked for up to a minute, and with it every batch that
-//! writes to the same. So a batch that meets conflict after conflict has the sessions of earlier epochs ended again.
+//! A command that a coordinator sent before it was cut off from MongoDB may arrive when the cut
+//! heals, long after a successor has ended that coordinator's session. It then begins a transaction
+//! there. The fence keeps it from committing, but nobody ends it, and what it has written to stays
+//! locked for up to a minute, and with it every batch that writes to the same. So a batch that
+//! meets conflict after conflict has the sessions of earlier epochs ended again.
 
 use core::time::Duration;
 

@@ -1,7 +1,9 @@
-//! `writeErrors` in the reply of a command with `ordered: false`: the statements that failed, in their order.
+//! `writeErrors` in the reply of a command with `ordered: false`: the statements that failed, in
+//! their order.
 //!
-//! A reply has to be stored, however many statements fail. So only the first errors are told in full, and of the others
-//! place and code. In a record these are stored in stretches: a thousand documents that are there already take few bytes.
+//! A reply has to be stored, however many statements fail. So only the first errors are told in
+//! full, and of the others place and code. In a record these are stored in stretches: a thousand
+//! documents that are there already take few bytes.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +13,8 @@ use bson::{Binary, Bson, Document, doc};
 use crate::command::MAX_STATEMENTS;
 
 const FIELD: &str = "writeErrors";
-/// In a record: the place of a statement, the number of statements from there on, and the code of their errors, each in four
-/// bytes.
+/// In a record: the place of a statement, the number of statements from there on, and the code of
+/// their errors, each in four bytes.
 const IN_SHORT: &str = "writeErrorsInShort";
 
 /// Bytes of errors that a reply tells in full.

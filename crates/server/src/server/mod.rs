@@ -33,7 +33,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long clients may take to receive what they are owed when a server leaves.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that has taken its ports and joined the election. It serves nobody until it [runs](Self::run).
+/// A server that has taken its ports and joined the election. It serves nobody until it
+/// [runs](Self::run).
 pub struct Server {
     state: Arc<ServerState>,
     page: Option<Page>,
@@ -96,8 +97,8 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 impl Server {
-    /// Takes the ports, begins to connect to MongoDB and joins the election. Neither MongoDB nor any peer need
-    /// be up.
+    /// Takes the ports, begins to connect to MongoDB and joins the election. Neither MongoDB nor
+    /// any peer need be up.
     ///
     /// # Errors
     /// [`StartError`] if the server can never work as it is configured.
@@ -192,17 +193,19 @@ impl Server {
         self.state.election.role()
     }
 
-    /// The server's pipeline, for commands of the program it is embedded in. It refuses them unless this
-    /// server is coordinator. When to lead and to retire is the server's to say. Where the future of
-    /// [`run`](Self::run) is dropped, drop this too: what is left of the server would go on to lead.
+    /// The server's pipeline, for commands of the program it is embedded in. It refuses them unless
+    /// this server is coordinator. When to lead and to retire is the server's to say. Where the
+    /// future of [`run`](Self::run) is dropped, drop this too: what is left of the server would go
+    /// on to lead.
     pub fn pipeline(&self) -> Pipeline {
         self.state.pipeline.clone()
     }
 
-    /// Serves until `shutdown` completes, then leaves in order: the command in hand is finished, the office
-    /// handed over, every client told to go elsewhere.
+    /// Serves until `shutdown` completes, then leaves in order: the command in hand is finished,
+    /// the office handed over, every client told to go elsewhere.
     ///
-    /// Dropping the future instead is like a crash: nothing committed is lost, and another server takes over.
+    /// Dropping the future instead is like a crash: nothing committed is lost, and another server
+    /// takes over.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             state,

@@ -94,7 +94,8 @@ async fn a_broken_connection_has_no_code() {
 #[wasm_bindgen_test]
 async fn what_is_sent_after_the_end_is_dropped_and_the_reason_is_kept() {
     let mut connection = connect("/closing").await;
-    // The browser learns of the end some time after it happened. It takes everything before, and drops it after.
+    // The browser learns of the end some time after it happened. It takes everything before, and
+    // drops it after.
     for _ in 0..20 {
         connection.send("too late".into()).await.unwrap();
         Browser.sleep(Duration::from_millis(1)).await;
@@ -110,7 +111,8 @@ async fn what_cannot_be_reached_is_unreachable() {
     }
 }
 
-/// Waits until the server has seen this of connections. If it never does, whoever runs the tests loses patience.
+/// Waits until the server has seen this of connections. If it never does, whoever runs the tests
+/// loses patience.
 async fn seen(expected: &str) {
     let mut watch = connect("/watch").await;
     loop {

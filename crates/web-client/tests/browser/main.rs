@@ -1,5 +1,5 @@
-//! What is the browser's own, in a browser: run by `cargo xtask browser-tests`, in a page and in a worker. What all
-//! platforms share is tested in the crate `bellwether-client`.
+//! What is the browser's own, in a browser: run by `cargo xtask browser-tests`, in a page and in a
+//! worker. What all platforms share is tested in the crate `bellwether-client`.
 
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "a test that fails should end there")]

@@ -82,7 +82,8 @@ async fn given_up_before_it_was_sent_it_was_not_executed() {
 async fn given_up_after_it_was_sent_its_outcome_is_unknown() {
     let command = r#"{"insert":"notes","documents":[{}]}"#.parse().unwrap();
     let sent = RefCell::new(None);
-    // Nobody has to wake it: it is looked at whenever the client goes on, and that it does when it has sent.
+    // Nobody has to wake it: it is looked at whenever the client goes on, and that it does when it
+    // has sent.
     let cancelled = poll_fn(|_| {
         if sent.borrow().is_some() {
             Poll::Ready(())

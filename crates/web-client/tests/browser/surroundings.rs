@@ -32,7 +32,8 @@ async fn sleep_is_never_too_short() {
     }
 }
 
-/// A browser takes the time of a timer modulo 2^32 ms, and fires at once if that comes out negative.
+/// A browser takes the time of a timer modulo 2^32 ms, and fires at once if that comes out
+/// negative.
 #[wasm_bindgen_test]
 async fn a_long_sleep_does_not_end_at_once() {
     for days in [25, 50, 1_000_000_000_000] {

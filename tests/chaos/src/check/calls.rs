@@ -1,4 +1,5 @@
-//! A history, sorted by what was asked: every command that writes with all calls that sent it, and the reads.
+//! A history, sorted by what was asked: every command that writes with all calls that sent it, and
+//! the reads.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +74,8 @@ impl Calls {
                     .entry((entry.workload, token.clone()))
                     .or_insert_with(|| Command::new(entry.workload, token, asked))
                     .add(entry, told),
-                // A read that nobody could answer has seen nothing, and one that was not executed neither.
+                // A read that nobody could answer has seen nothing, and one that was not executed
+                // neither.
                 None if entry.outcome == Outcome::Executed => calls.reads.extend(told.map(|told| Read {
                     workload: entry.workload,
                     key: asked.key,
@@ -131,7 +133,8 @@ impl Command {
     }
 
     fn add(&mut self, entry: &Entry, told: Option<Told>) {
-        // A call that ended as not executed has had no effect and will have none: it does not count.
+        // A call that ended as not executed has had no effect and will have none: it does not
+        // count.
         if entry.outcome != Outcome::NotExecuted {
             self.began = self.began.min(entry.began);
         }

@@ -9,8 +9,9 @@ use super::{Finding, Verdict, Wrongs};
 use crate::final_state::FinalState;
 use crate::ledger::{Ledger, Line};
 
-/// A command is executed while the server that holds the epoch has it in hand, so one of the tries at this server must
-/// have ended with its reply or in doubt. What other servers said of it is their own: they did not execute it.
+/// A command is executed while the server that holds the epoch has it in hand, so one of the tries
+/// at this server must have ended with its reply or in doubt. What other servers said of it is
+/// their own: they did not execute it.
 pub(super) fn check(calls: &Calls, state: &FinalState, ledger: &Ledger) -> Finding {
     let holders: HashMap<u64, &str> = ledger
         .lines

@@ -1,4 +1,5 @@
-//! `acked_is_durable`: the effect of an answered write is in the data in the end, and so is the record of its id.
+//! `acked_is_durable`: the effect of an answered write is in the data in the end, and so is the
+//! record of its id.
 
 use bellwether_client::Outcome;
 

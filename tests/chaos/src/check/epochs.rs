@@ -1,5 +1,6 @@
-//! `epoch_unique`, `epoch_grows`, `fenced`, `fence_written` and `granted_epochs_only`: from the ledger's own history, in the order in which MongoDB committed it,
-//! and from the epochs that clients were told and servers say to know.
+//! `epoch_unique`, `epoch_grows`, `fenced`, `fence_written` and `granted_epochs_only`: from the
+//! ledger's own history, in the order in which MongoDB committed it, and from the epochs that
+//! clients were told and servers say to know.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,8 +11,9 @@ use crate::history::Entry;
 use crate::ledger::{Ledger, Line};
 use crate::timeline::Belief;
 
-/// How long a server may believe an epoch that was never granted, in microseconds. It asks MongoDB at once, and again every
-/// half second; it takes longer only while MongoDB answers nobody, which no fault of a run does for so long.
+/// How long a server may believe an epoch that was never granted, in microseconds. It asks MongoDB
+/// at once, and again every half second; it takes longer only while MongoDB answers nobody, which
+/// no fault of a run does for so long.
 const LONGEST_BELIEF: u64 = 12_000_000;
 
 /// Who was granted an epoch: the server and the number it drew at its start.
@@ -28,7 +30,8 @@ pub(super) fn check(entries: &[Entry], ledger: &Ledger) -> Vec<Finding> {
     findings
 }
 
-/// `granted_epochs_only`: no server says for long that it knows an epoch which the ledger never granted.
+/// `granted_epochs_only`: no server says for long that it knows an epoch which the ledger never
+/// granted.
 pub fn granted_epochs_only(beliefs: &[Belief], ledger: &Ledger) -> Finding {
     let mut wrongs = Wrongs::default();
     let granted = ledger.lines.iter().filter_map(|line| match line {
@@ -173,8 +176,9 @@ fn recorded(ledger: &Ledger, wrongs: &mut Wrongs) -> usize {
     checked
 }
 
-/// Every record is written together with the fence, and the fence moves by one each time. Nobody is harmed by the lack of it
-/// as such: it is what `fenced` rests on, and it breaks every time, where `fenced` takes an unlucky moment to break.
+/// Every record is written together with the fence, and the fence moves by one each time. Nobody is
+/// harmed by the lack of it as such: it is what `fenced` rests on, and it breaks every time, where
+/// `fenced` takes an unlucky moment to break.
 fn written(ledger: &Ledger) -> Finding {
     let mut wrongs = Wrongs::default();
     let mut seq: Option<i64> = None;
@@ -221,8 +225,8 @@ fn listed(ids: &[CommandId]) -> String {
     ids.join(", ")
 }
 
-/// What is answered first-hand is answered under an epoch no smaller than any that somebody was told before it was
-/// asked first.
+/// What is answered first-hand is answered under an epoch no smaller than any that somebody was
+/// told before it was asked first.
 fn told(entries: &[Entry], wrongs: &mut Wrongs) -> usize {
     let mut asked: HashMap<CommandId, u64> = HashMap::new();
     for entry in entries {

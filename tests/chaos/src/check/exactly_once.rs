@@ -1,4 +1,5 @@
-//! `exactly_once`: an id's effect is in the data once or not at all, and what was told of it is true.
+//! `exactly_once`: an id's effect is in the data once or not at all, and what was told of it is
+//! true.
 
 use bellwether_client::Outcome;
 
@@ -60,8 +61,8 @@ fn belied(command: &Command, wrongs: &mut Wrongs) {
     }
 }
 
-/// Registers keep no trace of a command but its value, for a while: what was seen has to be somebody's, who was not told
-/// that it was not executed.
+/// Registers keep no trace of a command but its value, for a while: what was seen has to be
+/// somebody's, who was not told that it was not executed.
 fn registers(calls: &Calls, state: &FinalState, wrongs: &mut Wrongs) {
     let told = |told: &Told| match told {
         Told::Value(value) => value.clone(),

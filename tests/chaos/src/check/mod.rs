@@ -1,8 +1,8 @@
-//! The checkers. Each is a pure function of what clients were told, what was in the data in the end, and what the
-//! ledger has gone through; none knows how the servers work.
+//! The checkers. Each is a pure function of what clients were told, what was in the data in the
+//! end, and what the ledger has gone through; none knows how the servers work.
 //!
-//! A command nobody could say the outcome of may have been executed once at any time after it was first sent, also
-//! after the end of the run, or never.
+//! A command nobody could say the outcome of may have been executed once at any time after it was
+//! first sent, also after the end of the run, or never.
 
 mod bank;
 mod calls;
@@ -34,8 +34,8 @@ const EXAMPLES: usize = 5;
 /// What a checker found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What was checked, by its name in the design, or `set`, `bank`, `replies_equal`, `fence_written`,
-    /// `not_denied`, `faulty_refused` or `bystanders_execute`.
+    /// What was checked, by its name in the design, or `set`, `bank`, `replies_equal`,
+    /// `fence_written`, `not_denied`, `faulty_refused` or `bystanders_execute`.
     pub invariant: String,
     /// In what it was checked, if not in everything.
     pub workload: Option<Workload>,

@@ -29,7 +29,8 @@ pub(crate) enum Decision {
     Undecided,
 }
 
-/// Seeks an order. If there is none, names the first read that cannot be explained, if it is a read.
+/// Seeks an order. If there is none, names the first read that cannot be explained, if it is a
+/// read.
 pub(crate) fn decide<M: Model>(mut operations: Vec<Timed<M::Op>>, limit: Duration) -> Decision {
     if let Some(early) = operations.iter().find(|one| one.ended < one.began) {
         // Bounds that were narrowed by what others saw leave no moment.
@@ -80,7 +81,8 @@ fn explains<M: Model>(operations: &[Timed<M::Op>], limit: Duration) -> CheckResu
             metadata: None,
         })
         .collect();
-    // Not its variant that also explains: with that one, time that is up counts as a contradiction (0.3.0).
+    // Not its variant that also explains: with that one, time that is up counts as a contradiction
+    // (0.3.0).
     check_operations_timeout(&operations, limit)
 }
 

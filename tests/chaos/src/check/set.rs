@@ -1,4 +1,5 @@
-//! `set`: what was acknowledged before a read began is in the read, once, and nothing that was not asked for.
+//! `set`: what was acknowledged before a read began is in the read, once, and nothing that was not
+//! asked for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

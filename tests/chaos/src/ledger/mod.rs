@@ -1,5 +1,6 @@
-//! The history of the servers' ledger, the fence and the records of executed commands, as a majority of MongoDB has it:
-//! watched while the run goes on, in the order of the commits, past all servers.
+//! The history of the servers' ledger, the fence and the records of executed commands, as a
+//! majority of MongoDB has it: watched while the run goes on, in the order of the commits, past all
+//! servers.
 
 mod event;
 mod watcher;

@@ -57,7 +57,8 @@ impl Watcher {
         Ok(Self { client, target, task })
     }
 
-    /// Waits until all that is there now has been seen, and gives the whole history, which is also on disk then.
+    /// Waits until all that is there now has been seen, and gives the whole history, which is also
+    /// on disk then.
     ///
     /// # Errors
     /// If MongoDB cannot be read, or the file cannot be written.
@@ -74,8 +75,9 @@ struct Watching {
     file: BufWriter<File>,
     fence: Option<Fence>,
     ledger: Ledger,
-    /// The events so far. When the driver (3.9) resumes a stream by itself and has to try that twice, it forgets at the
-    /// second try how far it was: everything since the stream was opened comes again.
+    /// The events so far. When the driver (3.9) resumes a stream by itself and has to try that
+    /// twice, it forgets at the second try how far it was: everything since the stream was opened
+    /// comes again.
     seen: HashSet<String>,
 }
 

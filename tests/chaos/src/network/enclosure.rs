@@ -14,11 +14,11 @@ pub fn is_enclosed() -> bool {
     env::var_os(MARK).is_some()
 }
 
-/// Puts this program into a network namespace of its own, by executing it anew with the same arguments: it does not
-/// return, unless the program is inside already. To be called first of all.
+/// Puts this program into a network namespace of its own, by executing it anew with the same
+/// arguments: it does not return, unless the program is inside already. To be called first of all.
 ///
-/// It has mounts of its own as well, so that what processes leave in shared memory is gone with it. Who is not root gets
-/// a user namespace, too, in which it is.
+/// It has mounts of its own as well, so that what processes leave in shared memory is gone with it.
+/// Who is not root gets a user namespace, too, in which it is.
 ///
 /// # Errors
 /// If this machine does not let it; the error says what is missing.

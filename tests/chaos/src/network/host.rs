@@ -12,7 +12,8 @@ use nix::sched::{CloneFlags, setns, unshare};
 use tokio::runtime::Builder;
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
-/// With the largest packets there are, a message of a few kilobytes is one packet, and the switch has little to do.
+/// With the largest packets there are, a message of a few kilobytes is one packet, and the switch
+/// has little to do.
 const MTU: u16 = 65_000;
 
 /// A network namespace.
@@ -24,7 +25,8 @@ pub struct NetworkHost {
 }
 
 impl NetworkHost {
-    /// Makes a namespace, or takes the program's own, and a TUN device in it whose other end is handed out.
+    /// Makes a namespace, or takes the program's own, and a TUN device in it whose other end is
+    /// handed out.
     pub(super) fn open(address: Ipv4Addr, own: bool) -> Result<(Self, SyncDevice)> {
         // What a thread has left it cannot return to, as a rule: it is not used for anything else.
         let made = thread::spawn(move || {
@@ -63,8 +65,8 @@ impl NetworkHost {
         }
     }
 
-    /// Runs something there, on a thread of its own with a runtime of its own. It is made on that thread, so it need not
-    /// be `Send`.
+    /// Runs something there, on a thread of its own with a runtime of its own. It is made on that
+    /// thread, so it need not be `Send`.
     pub fn run<T, F>(&self, work: impl FnOnce() -> F + Send + 'static) -> JoinHandle<Result<T>>
     where
         T: Send + 'static,
@@ -83,8 +85,8 @@ impl NetworkHost {
     }
 }
 
-/// Runs something on a thread of its own, with a runtime of its own: on this host, or if none is given where this program
-/// runs.
+/// Runs something on a thread of its own, with a runtime of its own: on this host, or if none is
+/// given where this program runs.
 pub(crate) fn run_on<T, F>(
     host: Option<NetworkHost>,
     work: impl FnOnce() -> F + Send + 'static,

@@ -1,8 +1,9 @@
-//! A network of this program's own: hosts that are network namespaces, and between them a switch in this program that
-//! passes, delays and loses packets by rules.
+//! A network of this program's own: hosts that are network namespaces, and between them a switch in
+//! this program that passes, delays and loses packets by rules.
 //!
-//! Every host has one TUN device, whose other end is the switch. So real TCP meets real silence, in either direction of
-//! any link, and nothing of the machine outside is touched. All of it is gone when the program is.
+//! Every host has one TUN device, whose other end is the switch. So real TCP meets real silence, in
+//! either direction of any link, and nothing of the machine outside is touched. All of it is gone
+//! when the program is.
 
 mod enclosure;
 mod host;
@@ -34,11 +35,12 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network with this program as its first host, and one more with each of these last bytes of its address.
-    /// Nothing is delayed or lost yet; what will be is drawn by lot from this seed.
+    /// A network with this program as its first host, and one more with each of these last bytes of
+    /// its address. Nothing is delayed or lost yet; what will be is drawn by lot from this seed.
     ///
     /// # Errors
-    /// If this program is not in a [network namespace of its own](enclose), or the system refuses what is needed.
+    /// If this program is not in a [network namespace of its own](enclose), or the system refuses
+    /// what is needed.
     pub fn start(own: u8, others: &[u8], seed: u64) -> Result<Self> {
         let mut hosts = Vec::new();
         let mut devices = Vec::new();

@@ -9,7 +9,8 @@ const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 const SYN: u8 = 0x02;
 
-/// The last bytes of the addresses an IPv4 packet comes from and goes to; `None` for whatever else it is.
+/// The last bytes of the addresses an IPv4 packet comes from and goes to; `None` for whatever else
+/// it is.
 pub(super) fn ends(packet: &[u8]) -> Option<(u8, u8)> {
     let header = packet.get(..IP_HEADER)?;
     (header[0] >> 4 == 4).then(|| (header[15], header[19]))
@@ -58,8 +59,8 @@ impl<'a> Segment<'a> {
         self.flags & SYN != 0 && self.flags & ACK == 0
     }
 
-    /// What its receiver would get if its sender reset the connection instead, and what its sender would get if its
-    /// receiver did.
+    /// What its receiver would get if its sender reset the connection instead, and what its sender
+    /// would get if its receiver did.
     pub(super) fn resets(&self) -> [Vec<u8>; 2] {
         [
             reset(self.from, self.to, self.sequence, self.acknowledged),
@@ -80,7 +81,8 @@ fn reset(from: SocketAddrV4, to: SocketAddrV4, sequence: u32, acknowledged: u32)
     let pseudo = [&ends[..], &[0, TCP, 0, 20], &tcp].concat();
     tcp[16..18].copy_from_slice(&checksum(&pseudo).to_be_bytes());
 
-    // Version and length, no service, 40 bytes, no identity, not to be cut up, 64 hops, a checksum to come.
+    // Version and length, no service, 40 bytes, no identity, not to be cut up, 64 hops, a checksum
+    // to come.
     let mut ip = vec![0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, TCP, 0, 0];
     ip.extend(ends);
     let sum = checksum(&ip);

@@ -158,7 +158,8 @@ impl Rules {
     }
 }
 
-/// Whether it holds a result of a command. A server's frames are not masked, so what begins one is there to be read.
+/// Whether it holds a result of a command. A server's frames are not masked, so what begins one is
+/// there to be read.
 fn carries_result(segment: &Segment<'_>, port: u16) -> bool {
     const RESULT: &[u8] = br#"{"type":"result""#;
     segment.from.port() == port && segment.payload.windows(RESULT.len()).any(|bytes| bytes == RESULT)

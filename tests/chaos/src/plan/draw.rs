@@ -42,7 +42,8 @@ pub(super) fn plan(seed: u64, schedule: &Schedule) -> Result<Plan> {
     })
 }
 
-/// Rounds of all kinds, each round in an order of its own, within this share of the time. Gives when they are over.
+/// Rounds of all kinds, each round in an order of its own, within this share of the time. Gives
+/// when they are over.
 fn one_by_one(
     rng: &mut StdRng,
     kinds: &[Fault],
@@ -129,8 +130,8 @@ fn mixed(
     }
 }
 
-/// How long a fault lasts, in milliseconds: some shorter than it takes to be noticed, some long enough for everybody to
-/// have given up.
+/// How long a fault lasts, in milliseconds: some shorter than it takes to be noticed, some long
+/// enough for everybody to have given up.
 fn lasts(fault: Fault) -> RangeInclusive<u64> {
     match fault {
         Fault::ServerKill | Fault::ServerStop => 500..=6_000,

@@ -1,4 +1,5 @@
-//! What is done to the cluster, and when: drawn before anything starts, from the seed and the flags alone.
+//! What is done to the cluster, and when: drawn before anything starts, from the seed and the flags
+//! alone.
 
 mod draw;
 #[cfg(test)]
@@ -24,7 +25,8 @@ pub struct Schedule {
     /// The kinds of faults; all but unstoppable unless given
     #[arg(long, value_delimiter = ',', value_name = "FAULT,…")]
     pub faults: Vec<Fault>,
-    /// Faults one by one, with calm between them, or several at once; first the one and then the other unless given
+    /// Faults one by one, with calm between them, or several at once; first the one and then the
+    /// other unless given
     #[arg(long, value_enum)]
     pub phase: Option<Phase>,
     /// How long each fault lasts; drawn unless given
@@ -78,7 +80,8 @@ impl Plan {
     /// Draws a plan: the same for the same seed and schedule.
     ///
     /// # Errors
-    /// If the time does not suffice for all kinds one by one, or nothing may overlap nothing; the error says what to do.
+    /// If the time does not suffice for all kinds one by one, or nothing may overlap nothing; the
+    /// error says what to do.
     pub fn draw(seed: u64, schedule: &Schedule) -> Result<Self> {
         ensure!(
             schedule.overlap > 0,

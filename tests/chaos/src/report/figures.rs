@@ -18,7 +18,8 @@ pub struct Figures {
     pub operations: BTreeMap<Workload, Operations>,
     /// Faults.
     pub faults: BTreeMap<Fault, FaultFigures>,
-    /// The longest time without an executed command while there was no fault, one of each run, in milliseconds.
+    /// The longest time without an executed command while there was no fault, one of each run, in
+    /// milliseconds.
     pub calm_gaps_ms: Vec<u64>,
     /// How many epochs MongoDB granted.
     pub epochs: u64,
@@ -48,7 +49,8 @@ pub struct FaultFigures {
     pub not_possible: u64,
     /// How many were tried and did not come about.
     pub failed: u64,
-    /// For each that came alone, the longest time without any executed command that overlaps it, in milliseconds.
+    /// For each that came alone, the longest time without any executed command that overlaps it, in
+    /// milliseconds.
     pub alone_gaps_ms: Vec<u64>,
     /// The same for those that came with others, whose doing it may be.
     pub mixed_gaps_ms: Vec<u64>,

@@ -1,21 +1,23 @@
 use crate::plan::Phase;
 use crate::timeline::Ordeal;
 
-/// What a fault does is not over when it is healed: somebody starts, comes back, or takes over again.
+/// What a fault does is not over when it is healed: somebody starts, comes back, or takes over
+/// again.
 const HEALING: u64 = 2_000_000;
 
 /// The longest times without any executed command, in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
-    /// For each fault, the longest that overlaps it or the two seconds after it was healed. Of faults that came one by
-    /// one, only the first that a gap overlaps has it: the next may begin before it is over, and is not to blame.
+    /// For each fault, the longest that overlaps it or the two seconds after it was healed. Of
+    /// faults that came one by one, only the first that a gap overlaps has it: the next may begin
+    /// before it is over, and is not to blame.
     pub of_faults: Vec<u64>,
     /// The longest that is no fault's.
     pub calm: u64,
 }
 
-/// All gaps between the times at which commands were answered as executed; these are in order. Before the first and
-/// after the last, nothing was executed from `began` and until `ended`.
+/// All gaps between the times at which commands were answered as executed; these are in order.
+/// Before the first and after the last, nothing was executed from `began` and until `ended`.
 pub fn gaps(executed: &[u64], faults: &[Ordeal], began: u64, ended: u64) -> Gaps {
     let mut gaps = Gaps {
         of_faults: vec![0; faults.len()],

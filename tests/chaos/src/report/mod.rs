@@ -83,7 +83,8 @@ impl Report {
         Ok(())
     }
 
-    /// What did not hold, a line for each: its verdict in capitals, the seed, the invariant, the workload and why.
+    /// What did not hold, a line for each: its verdict in capitals, the seed, the invariant, the
+    /// workload and why.
     pub fn not_held(&self) -> impl Iterator<Item = String> {
         let findings = self
             .runs

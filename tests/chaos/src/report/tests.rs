@@ -19,7 +19,8 @@ struct Flags {
     schedule: Schedule,
 }
 
-/// A run that nobody made: every fault lasts as long as its plan says, and stops everything for half its time.
+/// A run that nobody made: every fault lasts as long as its plan says, and stops everything for
+/// half its time.
 fn pretended(flags: &[&str]) -> (Vec<Entry>, Timeline) {
     let flags = Flags::parse_from(["plan"].iter().chain(flags));
     let plan = Plan::draw(1, &flags.schedule).unwrap();

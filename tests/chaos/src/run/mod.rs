@@ -48,7 +48,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 /// Starts a cluster, has it suffer the plan, and judges it. All files go to `dir`.
 ///
 /// # Errors
-/// If something of the harness cannot be started or fails. What is wrong with the cluster is a finding, not an error.
+/// If something of the harness cannot be started or fails. What is wrong with the cluster is a
+/// finding, not an error.
 pub async fn run(options: &Options, plan: Plan, dir: &Path) -> Result<RunReport> {
     let seed = plan.seed;
     write(&dir.join("plan.json"), &plan)?;
@@ -142,8 +143,9 @@ fn after_all(healed: Result<()>, executed: bool) -> Finding {
     }
 }
 
-/// Sends what was executed once more. A coordinator may change meanwhile on a busy machine, and then the next is asked. Without
-/// one for so long, which is a finding already, nobody can be asked.
+/// Sends what was executed once more. A coordinator may change meanwhile on a busy machine, and
+/// then the next is asked. Without one for so long, which is a finding already, nobody can be
+/// asked.
 async fn ask_again(world: &World, entries: &[Entry]) -> Result<Vec<Replay>> {
     let until = Instant::now() + ASKING;
     loop {

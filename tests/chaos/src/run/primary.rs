@@ -9,7 +9,8 @@ use crate::world::World;
 
 const POLL: Duration = Duration::from_millis(250);
 
-/// Asks who is MongoDB's primary, apart from everything else: while there is none, that takes its time.
+/// Asks who is MongoDB's primary, apart from everything else: while there is none, that takes its
+/// time.
 pub(super) struct PrimaryWatch {
     seen: watch::Receiver<Option<usize>>,
     watching: JoinHandle<()>,

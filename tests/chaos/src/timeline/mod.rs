@@ -1,5 +1,6 @@
-//! What happened in a run besides the clients' commands: who said to be coordinator, who was MongoDB's primary, which
-//! faults there were. All times are in microseconds of the run's monotonic clock, as in the history.
+//! What happened in a run besides the clients' commands: who said to be coordinator, who was
+//! MongoDB's primary, which faults there were. All times are in microseconds of the run's monotonic
+//! clock, as in the history.
 
 mod recorder;
 
@@ -19,7 +20,8 @@ pub struct Timeline {
     pub faults: Vec<Ordeal>,
     /// The faults there were not.
     pub skipped: Vec<Skipped>,
-    /// What the harness itself could not do, for people. What it could not heal it tries again at the end.
+    /// What the harness itself could not do, for people. What it could not heal it tries again at
+    /// the end.
     pub troubles: Vec<String>,
     /// Which servers said to be coordinator.
     pub reigns: Vec<Reign>,

@@ -9,7 +9,8 @@ use crate::plan::Phase;
 /// How often servers and MongoDB are asked who leads.
 pub const SAMPLES: Duration = Duration::from_millis(250);
 
-/// Somebody who is not seen for this long has not led without a break. Longer than a server takes not to answer.
+/// Somebody who is not seen for this long has not led without a break. Longer than a server takes
+/// not to answer.
 const BREAK: u64 = 1_000_000;
 
 /// Puts a timeline together from what is seen.

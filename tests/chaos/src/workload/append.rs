@@ -1,4 +1,5 @@
-//! Lists: each command appends its token. The list itself says in which order the appends took place.
+//! Lists: each command appends its token. The list itself says in which order the appends took
+//! place.
 
 use bson::Document;
 use rand::Rng;

@@ -1,4 +1,5 @@
-//! What clients ask and are told, in terms of the workloads. Everything that judges a history reads these.
+//! What clients ask and are told, in terms of the workloads. Everything that judges a history reads
+//! these.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,8 @@ pub const ACCOUNTS: usize = 5;
 pub struct Asked {
     /// The object that is meant: a register, list, set, bank or counter.
     pub key: String,
-    /// What the command's effect leaves in the data, unique in the run. A read leaves nothing and has none.
+    /// What the command's effect leaves in the data, unique in the run. A read leaves nothing and
+    /// has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// What is to be done.
@@ -70,11 +72,13 @@ pub enum What {
 pub enum Told {
     /// That it was done, and no more.
     Done,
-    /// A register's value, or the one it had before a compare-and-set; none if it was never written.
+    /// A register's value, or the one it had before a compare-and-set; none if it was never
+    /// written.
     Value(Option<String>),
     /// The members of a list in its order, or of a set in any.
     Items(Vec<String>),
-    /// All accounts' balances by number, or those of a transfer's two accounts after it, the paying one's first.
+    /// All accounts' balances by number, or those of a transfer's two accounts after it, the paying
+    /// one's first.
     Balances(Vec<i64>),
     /// How far a counter is.
     Count(i64),

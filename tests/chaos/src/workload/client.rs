@@ -19,8 +19,8 @@ use super::keys::Keys;
 use super::{command, draw, told};
 use crate::history::{Entry, Tried, TriedError, Workload, Writer};
 
-/// How old the ids are that clients make themselves, so that no server, whose clock may be an hour slow, takes them
-/// for ids from the future.
+/// How old the ids are that clients make themselves, so that no server, whose clock may be an hour
+/// slow, takes them for ids from the future.
 const AGE_OF_IDS: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A client: it asks one thing after the other, and writes down what it was told.
@@ -64,7 +64,8 @@ impl Client {
         let mut rng = SmallRng::seed_from_u64(seed);
         let deadline = Duration::from_millis(rng.random_range(3_000..8_000));
         let one_shot = OneShot::new(Native::new(), servers).deadline(deadline);
-        // The two of a pair begin with different servers, and the coordinator is one of them now and then.
+        // The two of a pair begin with different servers, and the coordinator is one of them now
+        // and then.
         let one_shot = if matches!(role, Role::Alone) {
             one_shot.shuffled()
         } else {
@@ -81,8 +82,8 @@ impl Client {
         }
     }
 
-    /// Asks until it is told to stop. It needs a tokio runtime of any kind, and can be dropped at any time: the call
-    /// in hand is then written down as unknown.
+    /// Asks until it is told to stop. It needs a tokio runtime of any kind, and can be dropped at
+    /// any time: the call in hand is then written down as unknown.
     ///
     /// # Errors
     /// If what it asks is no command: a fault of the workload.
@@ -128,8 +129,8 @@ impl Client {
         timeout(pause, stopped).await.is_ok()
     }
 
-    /// Calls, and calls again with the same id, as most people do, while nobody knows whether it was executed, or
-    /// sometimes if it was not.
+    /// Calls, and calls again with the same id, as most people do, while nobody knows whether it
+    /// was executed, or sometimes if it was not.
     async fn settle(&mut self, mut id: Option<CommandId>, asked: &Asked) -> Result<()> {
         loop {
             let entry = self.call(id, asked).await?;

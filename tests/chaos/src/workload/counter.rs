@@ -1,5 +1,5 @@
-//! Counters: each command adds some, and notes its token in the same document. Reads see how far the counter is.
-//! That is also what clients do who send the same command twice.
+//! Counters: each command adds some, and notes its token in the same document. Reads see how far
+//! the counter is. That is also what clients do who send the same command twice.
 
 use bson::Document;
 use rand::Rng;
@@ -23,7 +23,8 @@ pub(super) fn draw(rng: &mut SmallRng, key: String, token: String) -> Asked {
     Asked::write(key, token, add)
 }
 
-/// A command for two clients. Each answer says how far the counter is, so that two executions are told apart.
+/// A command for two clients. Each answer says how far the counter is, so that two executions are
+/// told apart.
 pub(super) fn draw_duplicate(rng: &mut SmallRng, key: String, token: String) -> Asked {
     let amount = rng.random_range(1..10);
     Asked::write(key, token, What::Add { amount, look: true })

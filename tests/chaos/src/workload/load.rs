@@ -18,7 +18,8 @@ const BEHIND: usize = 4;
 /// What clients do.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What they do; the clients are shared out among these evenly. Those that send duplicates go in pairs.
+    /// What they do; the clients are shared out among these evenly. Those that send duplicates go
+    /// in pairs.
     pub workloads: Vec<Workload>,
     /// How many clients, at least as many as it takes to have each workload done.
     pub clients: usize,
@@ -39,8 +40,9 @@ pub struct Load {
 }
 
 impl Load {
-    /// Makes clients that all have this list of servers. Each has to be [run](Client::run) somewhere; neighbours in
-    /// the list best on different hosts, since those that send duplicates are neighbours.
+    /// Makes clients that all have this list of servers. Each has to be [run](Client::run)
+    /// somewhere; neighbours in the list best on different hosts, since those that send duplicates
+    /// are neighbours.
     ///
     /// # Errors
     /// If an address is none, or there are too few clients.
@@ -108,8 +110,9 @@ impl Load {
         Ok((load, clients))
     }
 
-    /// Lets every client finish the call in hand, which takes some seconds if nobody answers, and has the history on
-    /// disk. Clients that were never run, or ended early, are not waited for once they are dropped.
+    /// Lets every client finish the call in hand, which takes some seconds if nobody answers, and
+    /// has the history on disk. Clients that were never run, or ended early, are not waited for
+    /// once they are dropped.
     ///
     /// # Errors
     /// If the history could not be written.

@@ -28,7 +28,8 @@ pub use neighbours::Misdeed;
 /// The users' database of the cluster.
 pub const DATABASE: &str = "app";
 
-/// Makes the collections, past the servers and before the first command, with an index for the readers of sets.
+/// Makes the collections, past the servers and before the first command, with an index for the
+/// readers of sets.
 ///
 /// # Errors
 /// If MongoDB refuses.

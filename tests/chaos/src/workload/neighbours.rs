@@ -1,8 +1,8 @@
-//! Bad neighbours: commands that are at fault, or that only look so, in the same batches as everybody else's. Of each the right
-//! answer is known.
+//! Bad neighbours: commands that are at fault, or that only look so, in the same batches as
+//! everybody else's. Of each the right answer is known.
 //!
-//! A command that writes also leaves its token, in a statement before the one at fault. So a command that was refused and has
-//! had half of its effect is seen in the data.
+//! A command that writes also leaves its token, in a statement before the one at fault. So a
+//! command that was refused and has had half of its effect is seen in the data.
 
 use anyhow::{Context, Result};
 use bellwether_protocol::ErrorCode;
@@ -20,8 +20,8 @@ pub(crate) const COLLECTION: &str = "neighbours";
 /// A capped collection, of which MongoDB has no snapshots.
 const CAPPED: &str = "capped";
 
-/// A character of three bytes. MongoDB cuts values in its messages at 150 bytes, and so inside one of them for two of three
-/// [shifts](SHIFTS).
+/// A character of three bytes. MongoDB cuts values in its messages at 150 bytes, and so inside one
+/// of them for two of three [shifts](SHIFTS).
 const CHARACTER: &str = "日";
 /// How many texts are stored, each shifted by one byte more.
 const SHIFTS: usize = 3;
@@ -260,7 +260,8 @@ fn long_text(shift: usize) -> String {
     format!("{}{}", "x".repeat(shift), CHARACTER.repeat(100))
 }
 
-/// A pipeline that makes a document with 12 MB beside the 3 MB of its `_id`. MongoDB's record of it has the `_id` twice.
+/// A pipeline that makes a document with 12 MB beside the 3 MB of its `_id`. MongoDB's record of it
+/// has the `_id` twice.
 fn too_large_to_commit() -> String {
     let megabyte = r#"{"$reduce":{"input":{"$range":[0,20]},"initialValue":"x","in":{"$concat":["$$value","$$value"]}}}"#;
     let times = |count: usize| vec![r#""$t""#; count].join(",");

@@ -27,7 +27,8 @@ pub(super) fn draw(rng: &mut SmallRng, key: String, token: String, seen: Option<
 pub(super) fn command(asked: &Asked) -> String {
     let (key, token) = (&asked.key, asked.token_text());
     match &asked.what {
-        // It matches whatever the value is, and answers with the value before: so one that fails tells what it met.
+        // It matches whatever the value is, and answers with the value before: so one that fails
+        // tells what it met.
         What::CompareAndSet { expected } => format!(
             r#"{{"findAndModify":"{COLLECTION}","query":{{"_id":"{key}"}},"update":[{{"$set":{{"v":{{"$cond":[{{"$eq":["$v","{expected}"]}},"{token}","$v"]}}}}}}],"fields":{{"v":1}}}}"#
         ),

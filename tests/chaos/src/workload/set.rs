@@ -1,5 +1,5 @@
-//! Sets: each command inserts a document with its token. MongoDB gives the documents their `_id`, so a command that
-//! was executed twice leaves two.
+//! Sets: each command inserts a document with its token. MongoDB gives the documents their `_id`,
+//! so a command that was executed twice leaves two.
 
 use bson::Document;
 use rand::Rng;

@@ -22,8 +22,8 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Whether no further fault may meet this node meanwhile. On bad links everything else may happen as well, and who
-    /// has stepped down is well.
+    /// Whether no further fault may meet this node meanwhile. On bad links everything else may
+    /// happen as well, and who has stepped down is well.
     pub(super) fn makes_ill(&self, node: Node) -> bool {
         let mild = matches!(self.fault, Fault::Delay | Fault::Loss | Fault::StepDown);
         !mild && self.nodes.contains(&node)
@@ -57,11 +57,12 @@ impl World {
         healed.with_context(|| format!("healing {}: {}", inflicted.fault, inflicted.what))
     }
 
-    /// Ends all faults that are in force, and waits until all members have what the one primary has, and all servers
-    /// agree on a coordinator.
+    /// Ends all faults that are in force, and waits until all members have what the one primary
+    /// has, and all servers agree on a coordinator.
     ///
     /// # Errors
-    /// If a process does not start, one has ended by itself, or they do not come to agree: a finding, mostly.
+    /// If a process does not start, one has ended by itself, or they do not come to agree: a
+    /// finding, mostly.
     pub async fn heal_all(&mut self) -> Result<()> {
         let all: Vec<u64> = self.open.keys().copied().collect();
         for id in all {
@@ -72,8 +73,8 @@ impl World {
         Ok(())
     }
 
-    /// Waits until a write is with all members. What they say of themselves is not enough: one that was cut off believes
-    /// for a while to be primary still.
+    /// Waits until a write is with all members. What they say of themselves is not enough: one that
+    /// was cut off believes for a while to be primary still.
     async fn members_agree(&self) -> Result<()> {
         let members = u32::try_from(self.replica_set.members.len())?;
         let everywhere = WriteConcern::builder()

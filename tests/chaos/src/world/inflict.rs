@@ -13,12 +13,15 @@ use crate::fault::{Fault, Node};
 const JUMP: (i32, i32) = (1, 3600);
 
 impl World {
-    /// Inflicts a fault of this kind; whom it meets and how hard is drawn from the seed. Does not wait for its effects.
+    /// Inflicts a fault of this kind; whom it meets and how hard is drawn from the seed. Does not
+    /// wait for its effects.
     ///
-    /// `None` if whom it would meet is ill already, or MongoDB would lose its majority by it, unless that is the fault.
+    /// `None` if whom it would meet is ill already, or MongoDB would lose its majority by it,
+    /// unless that is the fault.
     ///
     /// # Errors
-    /// If the fault is not [possible](World::possible) here, or the system or a member refuses what is to be done.
+    /// If the fault is not [possible](World::possible) here, or the system or a member refuses what
+    /// is to be done.
     pub async fn inflict(&mut self, fault: Fault, seed: u64) -> Result<Option<Inflicted>> {
         ensure!(self.possible().contains(&fault), "{fault} is not possible here");
         let mut lot = StdRng::seed_from_u64(seed);
@@ -87,7 +90,8 @@ impl World {
             Fault::StepDown => {
                 for node in nodes {
                     let admin = self.member(*node)?.direct.database("admin");
-                    // It waits until another member has caught up; nobody waits for that, or for its answer.
+                    // It waits until another member has caught up; nobody waits for that, or for
+                    // its answer.
                     tokio::spawn(async move {
                         let command = doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5 };
                         admin.run_command(command).await

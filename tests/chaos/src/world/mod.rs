@@ -43,8 +43,9 @@ const PEERS_PORT: u16 = 7101;
 /// How long a server may take to say what it is.
 const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// A replica set and servers, each process on a host of its own, and hosts for clients; whatever may happen to them can
-/// be inflicted and healed. This program itself is on a host that no fault ever reaches.
+/// A replica set and servers, each process on a host of its own, and hosts for clients; whatever
+/// may happen to them can be inflicted and healed. This program itself is on a host that no fault
+/// ever reaches.
 ///
 /// Everything ends when it is dropped, or with this program.
 #[derive(Debug)]
@@ -72,11 +73,12 @@ pub struct Inflicted {
 }
 
 impl World {
-    /// Starts everything and waits until all members follow a primary and all servers a coordinator.
+    /// Starts everything and waits until all members follow a primary and all servers a
+    /// coordinator.
     ///
     /// # Errors
-    /// If something does not start, or the network cannot be had: see [`network::enclose`], which has to come first
-    /// unless all are to be on loopback.
+    /// If something does not start, or the network cannot be had: see [`network::enclose`], which
+    /// has to come first unless all are to be on loopback.
     pub async fn start(options: WorldOptions) -> Result<Self> {
         ensure!(options.servers >= 1, "a world needs a server");
         ensure!(options.client_hosts >= 1, "a world needs a host for clients");
@@ -93,7 +95,8 @@ impl World {
             Some(Network::start(OBSERVER, &others, options.seed)?)
         };
         let replica_set = start_mongods(&options, network.as_ref()).await?;
-        // What libfaketime leaves in shared memory when a server is killed is gone only where that is this program's own.
+        // What libfaketime leaves in shared memory when a server is killed is gone only where that
+        // is this program's own.
         let clocks = match network {
             Some(_) => WallClocks::new(&options.logs, options.servers)?,
             None => None,
@@ -110,8 +113,8 @@ impl World {
         })
     }
 
-    /// What can be inflicted here: on loopback, nothing that needs a network, and no jumps of clocks; elsewhere these
-    /// only with libfaketime.
+    /// What can be inflicted here: on loopback, nothing that needs a network, and no jumps of
+    /// clocks; elsewhere these only with libfaketime.
     pub fn possible(&self) -> BTreeSet<Fault> {
         let is_possible = |fault: &Fault| match fault {
             Fault::ClockJump => self.clocks.is_some(),
@@ -130,7 +133,8 @@ impl World {
         self.cluster.urls()
     }
 
-    /// The observer's driver, which no fault cuts off; while one lasts, there may be no primary all the same.
+    /// The observer's driver, which no fault cuts off; while one lasts, there may be no primary all
+    /// the same.
     pub fn database(&self) -> &Client {
         self.replica_set.client()
     }
@@ -228,7 +232,8 @@ async fn start_servers(
         cluster.hosts = hosts(network, (0..options.servers).map(Node::Server))?;
     }
     for (place, host) in cluster.hosts.iter_mut().enumerate() {
-        // This program's own variables that begin with BELLWETHER_ do not reach a server: it is given what it is to have.
+        // This program's own variables that begin with BELLWETHER_ do not reach a server: it is
+        // given what it is to have.
         host.launcher.push("env".into());
         let clock = clocks.map(|clocks| clocks.environment(place)).unwrap_or_default();
         for (name, value) in clock.iter().chain(&options.server_environment) {

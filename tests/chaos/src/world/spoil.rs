@@ -16,7 +16,8 @@ pub(super) struct Spoiled {
     pub(super) what: String,
 }
 
-/// What a fault of the network that meets these nodes does, among all there are; `None` if it is none of the network.
+/// What a fault of the network that meets these nodes does, among all there are; `None` if it is
+/// none of the network.
 pub(super) fn spoil(fault: Fault, victims: &[Node], all: &[Node], lot: &mut StdRng) -> Option<Spoiled> {
     let such = |is: fn(&Node) -> bool| all.iter().copied().filter(is).collect::<Vec<_>>();
     let servers = such(|node| matches!(node, Node::Server(_)));

@@ -19,8 +19,8 @@ const DATABASE: &str = "app";
 const COLLECTION: &str = "burn";
 
 impl World {
-    /// Has a client send an update that MongoDB does not interrupt, and waits until this member, the primary, works on it. `number`
-    /// is in it, so that it is not refused for an earlier one.
+    /// Has a client send an update that MongoDB does not interrupt, and waits until this member,
+    /// the primary, works on it. `number` is in it, so that it is not refused for an earlier one.
     pub(super) async fn burn(&self, node: Node, number: u32) -> Result<()> {
         let direct = &self.member(node)?.direct;
         let app = direct.database(DATABASE);
@@ -60,7 +60,8 @@ impl World {
     }
 }
 
-/// An update whose one expression has four loops inside each other. MongoDB looks at nothing else until it has a value.
+/// An update whose one expression has four loops inside each other. MongoDB looks at nothing else
+/// until it has a value.
 fn command(number: u32) -> String {
     let mut expression = "1".to_owned();
     for _ in 0..4 {

@@ -20,8 +20,9 @@ const HELLO_TIMEOUT: Duration = Duration::from_millis(300);
 const FAVOUR: f64 = 0.5;
 
 impl World {
-    /// Whom a fault meets: drawn by lot, the coordinator or the primary more often than another. `None` if it may not
-    /// meet them now: one is ill already, or MongoDB is about to have no majority.
+    /// Whom a fault meets: drawn by lot, the coordinator or the primary more often than another.
+    /// `None` if it may not meet them now: one is ill already, or MongoDB is about to have no
+    /// majority.
     pub(super) async fn victims(&self, fault: Fault, lot: &mut StdRng) -> Option<Vec<Node>> {
         let nodes = match fault {
             Fault::ServerKill
@@ -50,7 +51,8 @@ impl World {
         drawn.into_iter().map(Node::Server).collect()
     }
 
-    /// Only while all members are well: one that is just coming back is needed when another falls ill.
+    /// Only while all members are well: one that is just coming back is needed when another falls
+    /// ill.
     async fn members(&self, count: usize, lot: &mut StdRng) -> Option<Vec<Node>> {
         let primary = self.healthy_primary().await?;
         let drawn = draw(lot, self.replica_set.members.len(), count, Some(primary));

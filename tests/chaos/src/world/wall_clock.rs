@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bellwether_tests::installed_faketime;
 
-/// Wall clocks of servers, each of which can be put off the right time. Clocks that only grow are left alone.
+/// Wall clocks of servers, each of which can be put off the right time. Clocks that only grow are
+/// left alone.
 ///
-/// Each server is started with libfaketime, and reads from a file, every second anew, how far off its clock is.
+/// Each server is started with libfaketime, and reads from a file, every second anew, how far off
+/// its clock is.
 #[derive(Debug)]
 pub(super) struct WallClocks {
     library: PathBuf,
@@ -15,7 +17,8 @@ pub(super) struct WallClocks {
 }
 
 impl WallClocks {
-    /// Clocks that are right, with their files in this directory; `None` where there is no libfaketime.
+    /// Clocks that are right, with their files in this directory; `None` where there is no
+    /// libfaketime.
     pub(super) fn new(dir: &Path, count: usize) -> Result<Option<Self>> {
         let Some(library) = installed_faketime() else {
             return Ok(None);

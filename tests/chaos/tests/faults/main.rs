@@ -1,5 +1,5 @@
-//! Every fault does to the real thing what its name says, as seen by other means than it was inflicted by, and nothing
-//! of it is left when it is healed.
+//! Every fault does to the real thing what its name says, as seen by other means than it was
+//! inflicted by, and nothing of it is left when it is healed.
 
 mod cuts;
 mod hearing;

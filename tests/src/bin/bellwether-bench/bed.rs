@@ -68,7 +68,8 @@ impl Bed {
     }
 }
 
-/// Three servers in front of this replica set. Their logs are of no interest as long as all goes well.
+/// Three servers in front of this replica set. Their logs are of no interest as long as all goes
+/// well.
 pub(crate) async fn servers(replica_set: &ReplicaSet, args: Vec<OsString>) -> Result<(Cluster, TempDir)> {
     let options = ClusterOptions::new(replica_set.uri());
     start(ClusterOptions { args, ..options }).await

@@ -11,7 +11,8 @@ use crate::side::Caller;
 use crate::statistics::Percentiles;
 use crate::workload::Operations;
 
-/// From the start of all clients to the start of the measurement: until then they are getting into step.
+/// From the start of all clients to the start of the measurement: until then they are getting into
+/// step.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// One round of one side: so many clients, each with one command outstanding.

@@ -1,4 +1,5 @@
-//! How long commands wait when MongoDB's own primary is killed, in a replica set with MongoDB's default settings.
+//! How long commands wait when MongoDB's own primary is killed, in a replica set with MongoDB's
+//! default settings.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ const ALL_WELL: usize = 20;
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// How often the primary is killed, with the servers' help and without [default: 5; with --quick 1]
+    /// How often the primary is killed, with the servers' help and without [default: 5; with
+    /// --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 }

@@ -6,7 +6,8 @@ use bellwether_tests::target_dir;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Keeps what was measured in `target/bench/NAME.json`, for `plot` and for whoever wants to see every round.
+/// Keeps what was measured in `target/bench/NAME.json`, for `plot` and for whoever wants to see
+/// every round.
 pub(crate) fn save(name: &str, figures: &impl Serialize) -> Result<()> {
     let path = path(name)?;
     fs::create_dir_all(path.parent().unwrap_or(&path))?;

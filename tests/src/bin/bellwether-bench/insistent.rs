@@ -11,8 +11,9 @@ use crate::workload::{Operation, Operations, Workload};
 
 const AGAIN_AFTER: Duration = Duration::from_millis(5);
 
-/// A client that inserts one document after another on a connection it keeps, and that never pauses for longer than
-/// 5 ms before it asks again with the same id, so that what is seen is the servers' pause and not the client's.
+/// A client that inserts one document after another on a connection it keeps, and that never pauses
+/// for longer than 5 ms before it asks again with the same id, so that what is seen is the servers'
+/// pause and not the client's.
 pub(crate) struct Insistent {
     running: JoinHandle<()>,
 }

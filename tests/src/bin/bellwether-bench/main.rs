@@ -1,9 +1,9 @@
-//! What a user feels, measured: how long commands wait, how many are executed, what a fault costs. Wherever the MongoDB
-//! driver can do the same by itself, it is measured beside, in turn, in the same run on the same machine; compare
-//! figures of one run with each other only.
+//! What a user feels, measured: how long commands wait, how many are executed, what a fault costs.
+//! Wherever the MongoDB driver can do the same by itself, it is measured beside, in turn, in the
+//! same run on the same machine; compare figures of one run with each other only.
 //!
-//! `cargo xtask bench` builds this together with the programs it starts, and runs it. Everything is measured from
-//! outside, through connections and signals.
+//! `cargo xtask bench` builds this together with the programs it starts, and runs it. Everything is
+//! measured from outside, through connections and signals.
 
 mod bed;
 mod closed_loop;
@@ -33,7 +33,8 @@ use anyhow::Result;
 use bellwether_tests::markdown::line;
 use clap::{Parser, Subcommand};
 
-/// Measures Bellwether and prints tables for docs/benchmarks.md. Without the name of a table: all of them, and the plots.
+/// Measures Bellwether and prints tables for docs/benchmarks.md. Without the name of a table: all
+/// of them, and the plots.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Options {
@@ -49,7 +50,8 @@ struct Options {
 enum Table {
     /// What one client waits for one command, beside the driver
     Latency(latency::Options),
-    /// Inserts, updates and mixed commands a second of 1 to 256 clients, beside as many of the driver's
+    /// Inserts, updates and mixed commands a second of 1 to 256 clients, beside as many of the
+    /// driver's
     Concurrency(sweep::Options),
     /// Reads a second of 1 to 256 clients, beside as many of the driver's
     Reads(sweep::Options),
@@ -63,7 +65,8 @@ enum Table {
     Flood(flood::Options),
     /// What innocent clients wait beside each kind of bad neighbour, and without it
     Neighbours(neighbours::Options),
-    /// What somebody waits for who opens the page and sends a command, with all servers and with some of them dead
+    /// What somebody waits for who opens the page and sends a command, with all servers and with
+    /// some of them dead
     Page(page::Options),
     /// Draws the figures of `concurrency` and `reads` into docs/
     Plot,

@@ -21,16 +21,19 @@ use crate::side::{connect, make_documents, with_operations};
 use crate::workload::{Operations, Workload};
 use bellwether_tests::markdown::{count, line, table};
 
-/// So many connections from one address: a good part of the ports the system gives to outgoing ones.
+/// So many connections from one address: a good part of the ports the system gives to outgoing
+/// ones.
 const PER_ADDRESS: u32 = 4000;
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// How many idle connections there are at a time [default: 1,1000,10000; with --quick 1,100,1000]
+    /// How many idle connections there are at a time [default: 1,1000,10000; with --quick
+    /// 1,100,1000]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     connections: Vec<u32>,
 
-    /// How long idle connections are measured, in seconds [default: 30; with --quick 3]. Servers ping every 15 s.
+    /// How long idle connections are measured, in seconds [default: 30; with --quick 3]. Servers
+    /// ping every 15 s.
     #[arg(long)]
     idle_seconds: Option<u64>,
 

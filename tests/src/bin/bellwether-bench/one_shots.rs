@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::workload::{Operations, Workload};
 
-/// Clients that pass one insert after another along their lists, each command a one-shot of its own.
+/// Clients that pass one insert after another along their lists, each command a one-shot of its
+/// own.
 pub(crate) struct OneShots {
     stop: Arc<AtomicBool>,
     // Dropped with everything else if the measurement is broken off.
@@ -18,7 +19,8 @@ pub(crate) struct OneShots {
 }
 
 impl OneShots {
-    /// Starts a client for each list; they write down in the journal what becomes of their commands.
+    /// Starts a client for each list; they write down in the journal what becomes of their
+    /// commands.
     pub(crate) fn start(lists: impl IntoIterator<Item = ServerList>, journal: &Journal) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = JoinSet::new();

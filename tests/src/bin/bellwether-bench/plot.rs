@@ -51,8 +51,8 @@ fn draw(sweep: &Sweep, path: &Path) -> Result<()> {
     picture.present().map_err(|error| anyhow!("{error}"))
 }
 
-/// Commands per second over the number of clients, which doubles from tick to tick: a line for each side, with the least
-/// and the most of its rounds.
+/// Commands per second over the number of clients, which doubles from tick to tick: a line for each
+/// side, with the least and the most of its rounds.
 fn draw_panel(
     panel: &Panel<'_>,
     workload: Workload,

@@ -12,8 +12,8 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    // The second field is the program's name in brackets, which may hold anything; user and system time are the
-    // 14th and the 15th.
+    // The second field is the program's name in brackets, which may hold anything; user and system
+    // time are the 14th and the 15th.
     let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     let mut fields = after_name.split(' ').skip(11);
     let mut ticks = || fields.next()?.parse::<u32>().ok();

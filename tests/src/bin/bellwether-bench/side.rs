@@ -15,9 +15,11 @@ pub(crate) enum Side {
     Ours,
     /// The MongoDB driver: writes with `w: majority`, reads with read concern `linearizable`.
     Driver,
-    /// The driver with a weaker read concern: what was committed to a majority, though not necessarily the newest.
+    /// The driver with a weaker read concern: what was committed to a majority, though not
+    /// necessarily the newest.
     DriverMajority,
-    /// The driver with the weakest read concern: what the primary has, though it may be rolled back.
+    /// The driver with the weakest read concern: what the primary has, though it may be rolled
+    /// back.
     DriverLocal,
 }
 
@@ -70,7 +72,8 @@ impl Driver {
     pub(crate) async fn connect(bed: &Bed, connections: usize) -> Result<Self> {
         let mut options = ClientOptions::parse(bed.replica_set.uri()).await?;
         options.max_pool_size = Some(u32::try_from(connections)?.max(10));
-        // Apart from the collections the servers write to, so that the two do not make each other's larger.
+        // Apart from the collections the servers write to, so that the two do not make each other's
+        // larger.
         let database = Client::with_options(options)?.database("bench_driver");
         Ok(Self {
             inserts: database.collection("bench_inserts"),

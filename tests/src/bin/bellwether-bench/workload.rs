@@ -81,7 +81,8 @@ impl Operations {
 }
 
 impl Operation {
-    /// The frame that asks a server for it. Text with two gaps: to make JSON of a value would be the client's cost.
+    /// The frame that asks a server for it. Text with two gaps: to make JSON of a value would be
+    /// the client's cost.
     pub(crate) fn frame(self, id: CommandId) -> String {
         let command = self.command();
         format!(r#"{{"type":"command","id":"{id}","command":{command}}}"#)

@@ -1,4 +1,5 @@
-//! MongoDB cuts values in its messages at 150 bytes, also inside a character. What it sends then is not UTF-8.
+//! MongoDB cuts values in its messages at 150 bytes, also inside a character. What it sends then is
+//! not UTF-8.
 
 use bson::doc;
 

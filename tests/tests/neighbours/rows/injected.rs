@@ -1,4 +1,5 @@
-//! Errors of MongoDB that can happen at any moment: at a statement, at the write of the records, at the commit, at a read.
+//! Errors of MongoDB that can happen at any moment: at a statement, at the write of the records, at
+//! the commit, at a read.
 
 use bson::doc;
 

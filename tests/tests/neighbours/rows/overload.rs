@@ -1,4 +1,5 @@
-//! Ten times as many clients as there are places in the queue, each of which comes back when it is told to.
+//! Ten times as many clients as there are places in the queue, each of which comes back when it is
+//! told to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
-//! Every option of the commands on collections and indexes with a value that MongoDB refuses, or that changes nothing.
+//! Every option of the commands on collections and indexes with a value that MongoDB refuses, or
+//! that changes nothing.
 
 use bellwether_protocol::ErrorCode::{BadCommand, CommandNotAllowed};
 use bson::doc;

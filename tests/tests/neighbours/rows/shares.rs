@@ -41,8 +41,8 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// They take longer than anybody waits, and others read beside them. Then the client leaves, and nothing may go on
-/// working on what nobody waits for.
+/// They take longer than anybody waits, and others read beside them. Then the client leaves, and
+/// nothing may go on working on what nobody waits for.
 async fn slow_reads(spot: Spot, count: usize) -> Result<()> {
     let mut slow = Caller::open(&spot.url).await?;
     for _ in 0..count {
@@ -131,7 +131,8 @@ async fn fetch(port: u16) -> Result<()> {
     Ok(())
 }
 
-/// Each write of the other program is in the way of the client's; one of them is executed in the end.
+/// Each write of the other program is in the way of the client's; one of them is executed in the
+/// end.
 async fn conflicts(spot: Spot) -> Result<()> {
     let collection = spot
         .mongodb

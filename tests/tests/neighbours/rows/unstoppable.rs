@@ -1,5 +1,5 @@
-//! Commands that MongoDB cannot stop, or that it does not survive. Each has a replica set of its own, whose members are killed
-//! afterwards.
+//! Commands that MongoDB cannot stop, or that it does not survive. Each has a replica set of its
+//! own, whose members are killed afterwards.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use tokio::time::sleep;
 use crate::caller::Caller;
 use crate::row::{Row, shown};
 
-/// Address space of a member, in KiB: enough for all it needs, and not for an array of 2^29 numbers.
+/// Address space of a member, in KiB: enough for all it needs, and not for an array of 2^29
+/// numbers.
 const ADDRESS_SPACE: &str = "4500000";
 
 /// The command's own deadline.
@@ -30,7 +31,8 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// Four loops inside each other: one expression, so that MongoDB looks at nothing else until it is done.
+/// Four loops inside each other: one expression, so that MongoDB looks at nothing else until it is
+/// done.
 fn endless() -> String {
     let mut expression = "1".to_owned();
     for _ in 0..4 {
@@ -181,7 +183,8 @@ async fn update() -> Result<()> {
     is_overdue(&error_of(answer?)?)?;
     ground.others_execute().await?;
     let after = ground.cluster.agreement().await?;
-    // The coordinator steps down. Where another server is faster, the one with the larger number takes over once more.
+    // The coordinator steps down. Where another server is faster, the one with the larger number
+    // takes over once more.
     ensure!(
         after.epoch <= ground.before.epoch + 2,
         "epoch {} has become {}",
@@ -301,7 +304,8 @@ async fn memory() -> Result<()> {
     ground.all_leave().await
 }
 
-/// Starts members again that have died, as an operator's service manager does. Ends only with an error.
+/// Starts members again that have died, as an operator's service manager does. Ends only with an
+/// error.
 async fn revive(set: &mut ReplicaSet, lost: &mut usize) -> Result<String> {
     loop {
         for member in &mut set.members {

@@ -1,5 +1,5 @@
-//! An election of three without a runtime: this program is the network, the arbiter and the clock. All but `main` would
-//! do without `std`.
+//! An election of three without a runtime: this program is the network, the arbiter and the clock.
+//! All but `main` would do without `std`.
 
 #![no_std]
 
@@ -49,7 +49,8 @@ impl Cluster {
         })
     }
 
-    /// Lets time pass until everybody alive has the same coordinator, in a later epoch than `above`, and says which.
+    /// Lets time pass until everybody alive has the same coordinator, in a later epoch than
+    /// `above`, and says which.
     fn elect(&mut self, above: Epoch) -> Option<(ServerId, Epoch)> {
         let until = self.now + PATIENCE;
         while self.now < until {

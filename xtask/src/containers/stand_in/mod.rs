@@ -1,5 +1,5 @@
-//! Images that do what the official ones do for the compose files and the image's build, made from what this machine has
-//! and gets by its own ways. For machines that reach no registry of images.
+//! Images that do what the official ones do for the compose files and the image's build, made from
+//! what this machine has and gets by its own ways. For machines that reach no registry of images.
 
 use std::fs;
 use std::path::{Path, PathBuf};

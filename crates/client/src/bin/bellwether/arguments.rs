@@ -65,8 +65,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) cluster: Option<String>,
 
-    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or m. A server gives
-    /// one try 60s at most by default; further tries use the rest
+    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or
+    /// m. A server gives one try 60s at most by default; further tries use the rest
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
 
@@ -102,12 +102,14 @@ impl Arguments {
         let given: Vec<OsString> = env::args_os().collect();
         Self::try_parse_from(&given).map_err(|error| {
             if !error.use_stderr() {
-                // Help and version hold nothing of the arguments. A pipe that nobody reads is none of their concern.
+                // Help and version hold nothing of the arguments. A pipe that nobody reads is none
+                // of their concern.
                 let _ = error.print();
                 return Exit::Executed;
             }
-            // An error quotes arguments: a line break in one could forge a line, and clap leaves out what looks like a colour.
-            // With escaped arguments the error is the same, unless they are right then.
+            // An error quotes arguments: a line break in one could forge a line, and clap leaves
+            // out what looks like a colour. With escaped arguments the error is the same, unless
+            // they are right then.
             let safe = given.iter().map(|argument| escaped(&argument.to_string_lossy()));
             let error = Self::try_parse_from(safe).err().unwrap_or(error);
             for line in error.render().to_string().lines() {

@@ -123,7 +123,8 @@ pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
     }
 }
 
-/// Prints the parts of MongoDB's error that are meant for programs, such as the rule that a document breaks.
+/// Prints the parts of MongoDB's error that are meant for programs, such as the rule that a
+/// document breaks.
 fn tell_details(arguments: &Arguments, failure: &Failure) {
     let details = failure.mongo().and_then(|mongo| mongo.details.as_deref());
     for (name, value) in details.into_iter().flat_map(MongoErrorDetails::parts) {

@@ -1,16 +1,18 @@
-//! The only way to the terminal. Characters that a terminal obeys never reach it: a server, MongoDB or a document could
-//! otherwise clear the screen, forge lines or hide text.
+//! The only way to the terminal. Characters that a terminal obeys never reach it: a server, MongoDB
+//! or a document could otherwise clear the screen, forge lines or hide text.
 
 use std::io::{self, Write};
 
-/// Writes one line to standard error. Control characters in the text are written as `\u001b`, line breaks as well. Standard
-/// error that nobody reads any more changes nothing: the exit code still says what became of the command.
+/// Writes one line to standard error. Control characters in the text are written as `\u001b`, line
+/// breaks as well. Standard error that nobody reads any more changes nothing: the exit code still
+/// says what became of the command.
 pub(crate) fn tell(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
 }
 
-/// Writes a JSON value and a line end to standard output. The value stays the same: characters that a terminal obeys
-/// are escaped in strings, and become blanks elsewhere. Line feeds between values are kept.
+/// Writes a JSON value and a line end to standard output. The value stays the same: characters that
+/// a terminal obeys are escaped in strings, and become blanks elsewhere. Line feeds between values
+/// are kept.
 ///
 /// # Errors
 /// Those of standard output, such as a pipe that nobody reads.
@@ -21,7 +23,8 @@ pub(crate) fn print_json(json: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Returns `true` for control characters (C0, DEL and C1) and for those that change the direction of text (UAX #9).
+/// Returns `true` for control characters (C0, DEL and C1) and for those that change the direction
+/// of text (UAX #9).
 fn is_obeyed(c: char) -> bool {
     let changes_direction = matches!(
         c,

@@ -140,8 +140,8 @@ fn parse(line: &str) -> Option<(Standing, Duration)> {
     Some((standing, Duration::from_nanos(nanos.parse().ok()?)))
 }
 
-/// What a process does that was started by [`Processes`]: the words after [`SERVE`] are the quorum, the number
-/// of the server and everybody's ports.
+/// What a process does that was started by [`Processes`]: the words after [`SERVE`] are the quorum,
+/// the number of the server and everybody's ports.
 pub(crate) fn serve(words: &[String]) -> io::Result<()> {
     let wrong = || io::Error::other("started by this program only");
     let (quorum, rest) = words.split_first().ok_or_else(wrong)?;

@@ -12,20 +12,23 @@ const NAME: &str = "converges";
 /// The work in hand when a hand-over begins, as `World::work` has it.
 const WORK: Micros = 200 * MS;
 
-/// The longest that anything takes which was under way when the last fault ended, the arbiter's answers included.
+/// The longest that anything takes which was under way when the last fault ended, the arbiter's
+/// answers included.
 pub(crate) fn bound(config: &Config, longest_claim: Micros) -> Micros {
     let patience = match config.preemption {
         Preemption::After(patience) => patience,
         _ => Duration::ZERO,
     };
     let by_the_clock = micros(config.startup_grace)
-        // Whoever waits for an announcement that does not come waits so long; whoever is passed over for that, or had a
-        // claim fail, is out of the running for as long again.
+        // Whoever waits for an announcement that does not come waits so long; whoever is passed
+        // over for that, or had a claim fail, is out of the running for as long again.
         + 2 * micros(config.claim_timeout)
-        // Whoever was overruled again and again rests up to sixteen times as long, and half of that at random.
+        // Whoever was overruled again and again rests up to sixteen times as long, and half of that
+        // at random.
         + micros(config.claim_retry) * 16 * 3 / 2
         + micros(patience)
-        // A search; doubt; a question without an answer; a promise that runs out; a ballot; the next challenge.
+        // A search; doubt; a question without an answer; a promise that runs out; a ballot; the
+        // next challenge.
         + 8 * micros(config.timeout)
         + micros(config.probe)
         + micros(config.heartbeat);
@@ -46,8 +49,9 @@ impl World {
         member.stands().then(|| member.rank.clone())
     }
 
-    /// Exactly one coordinator, everywhere, and the one that the policy wants: with classic preemption no server has a
-    /// larger rank, except one that has resigned and leaves its successor alone.
+    /// Exactly one coordinator, everywhere, and the one that the policy wants: with classic
+    /// preemption no server has a larger rank, except one that has resigned and leaves its
+    /// successor alone.
     pub(crate) fn check_converged(&self) -> Result<(), Violation> {
         let violated = |detail: String| Err(Violation::new(NAME, self.now(), detail));
         let all = 0..self.servers.len();

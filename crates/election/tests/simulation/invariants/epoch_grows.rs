@@ -5,9 +5,9 @@ use bellwether_election::{Epoch, Newest, Role};
 use super::{Fact, Invariant, Scene};
 use crate::arbiter::Memory;
 
-/// A later grant is larger, across any restarts; and what one server knows never falls back: neither the largest epoch
-/// it has seen, nor the epoch it leads or follows. The only exception is an epoch that the arbiter has not granted, and
-/// says so.
+/// A later grant is larger, across any restarts; and what one server knows never falls back:
+/// neither the largest epoch it has seen, nor the epoch it leads or follows. The only exception is
+/// an epoch that the arbiter has not granted, and says so.
 pub(super) struct EpochGrows {
     memory: Memory,
     granted: Epoch,

@@ -5,13 +5,15 @@ use bellwether_election::{Epoch, Newest};
 use super::{Fact, Invariant, Scene};
 use crate::clock::{DRIFT_PPM, Micros, micros};
 
-/// No server acts for long on an epoch that the arbiter has not granted: it asks, and forgets the epoch when it is told.
-/// While the arbiter cannot be reached it goes on to believe. After that, and after an epoch was refuted, it pauses before
-/// it asks again, unless it has learned a larger epoch.
+/// No server acts for long on an epoch that the arbiter has not granted: it asks, and forgets the
+/// epoch when it is told. While the arbiter cannot be reached it goes on to believe. After that,
+/// and after an epoch was refuted, it pauses before it asks again, unless it has learned a larger
+/// epoch.
 #[derive(Default)]
 pub(super) struct GrantedEpochsOnly {
     granted: Epoch,
-    /// Since when each server has believed such an epoch, or has last had a reason to go on with it.
+    /// Since when each server has believed such an epoch, or has last had a reason to go on with
+    /// it.
     since: BTreeMap<usize, Micros>,
     questions: BTreeMap<usize, Questions>,
 }
@@ -73,8 +75,9 @@ fn refuted(scene: &Scene<'_>, server: usize) -> u64 {
     elector.map_or(0, |elector| elector.counters().refuted)
 }
 
-/// The longest that a belief may last without a reason to go on with it: a pause, two questions and a late wake-up. The
-/// second question is about an epoch that was named while the first was under way.
+/// The longest that a belief may last without a reason to go on with it: a pause, two questions and
+/// a late wake-up. The second question is about an epoch that was named while the first was under
+/// way.
 fn limit(scene: &Scene<'_>) -> Micros {
     let pause = micros(scene.config.claim_retry) * 1_000_000 / (1_000_000 - DRIFT_PPM);
     pause + 2 * scene.longest_answer + scene.latest_wake

@@ -1,20 +1,23 @@
 use super::{Fact, Invariant, Scene};
 use crate::clock::{MS, Micros, micros};
 
-/// Nobody talks without end: in one step a server sends at most a few messages to each other one, and all together
-/// send at most [`PER_HEARTBEAT`] to each other one within a heartbeat. While somebody speaks in the name of a server that
-/// says the contrary, they ask those two again and again, until they no longer count what the liar said.
+/// Nobody talks without end: in one step a server sends at most a few messages to each other one,
+/// and all together send at most [`PER_HEARTBEAT`] to each other one within a heartbeat. While
+/// somebody speaks in the name of a server that says the contrary, they ask those two again and
+/// again, until they no longer count what the liar said.
 #[derive(Default)]
 pub(super) struct MessagesBounded {
     window: Micros,
     sent: usize,
-    /// What a server that was paused may say besides, in answer to all that it hears at once when it wakes.
+    /// What a server that was paused may say besides, in answer to all that it hears at once when
+    /// it wakes.
     credit: usize,
     lied_until: Micros,
 }
 
-/// A heartbeat and its answer make 2 for each follower. An election makes more for as long as it lasts, and packets may
-/// be doubled; a loop of messages that cause each other makes hundreds at a round trip of a millisecond.
+/// A heartbeat and its answer make 2 for each follower. An election makes more for as long as it
+/// lasts, and packets may be doubled; a loop of messages that cause each other makes hundreds at a
+/// round trip of a millisecond.
 const PER_HEARTBEAT: usize = 20;
 
 /// An answer, and an answer to that.

@@ -1,7 +1,8 @@
 //! What must hold after every step, one file per invariant.
 //!
-//! A step is one call of one server's elector with everything that follows from it at once, or one decision of the
-//! arbiter or the resource. Each invariant is shown the facts of every step in their order.
+//! A step is one call of one server's elector with everything that follows from it at once, or one
+//! decision of the arbiter or the resource. Each invariant is shown the facts of every step in
+//! their order.
 
 mod alternates;
 pub(crate) mod converges;

@@ -4,8 +4,8 @@ use bellwether_election::Epoch;
 
 use super::{Fact, Invariant, Scene};
 
-/// A coordinator that was stopped for longer than the timeout, or that the resource has refused, stops calling itself
-/// one in the same step, before it says anything to anybody.
+/// A coordinator that was stopped for longer than the timeout, or that the resource has refused,
+/// stops calling itself one in the same step, before it says anything to anybody.
 #[derive(Default)]
 pub(super) struct StepsDown {
     /// What each server must not call itself any more.

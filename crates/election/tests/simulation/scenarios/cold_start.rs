@@ -71,7 +71,8 @@ fn late_comers_take_over_in_order() {
     });
 }
 
-/// With an arbiter that remembers nothing the servers still agree, and whoever meets a newer epoch gives way.
+/// With an arbiter that remembers nothing the servers still agree, and whoever meets a newer epoch
+/// gives way.
 #[test]
 fn an_arbiter_without_memory_is_enough_to_agree() {
     explore(200, |seed| {
@@ -109,7 +110,8 @@ fn the_smallest_timing_allowed_works() {
         };
         let mut world = World::new(seed, setup);
         world.start_all()?;
-        // Such a timeout is shorter than some round trips here: there need be no peace, only safety.
+        // Such a timeout is shorter than some round trips here: there need be no peace, only
+        // safety.
         world.run_for_ms(2_000)?;
         Ok(world.figures())
     });

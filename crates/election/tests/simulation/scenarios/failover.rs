@@ -23,15 +23,16 @@ fn a_crash_is_followed_by_the_next_in_rank_without_a_round() {
     });
 }
 
-/// Detection: the timeout after the last heartbeat that was answered, and up to one heartbeat in which the survivors find
-/// out that each of them has lost it.
+/// Detection: the timeout after the last heartbeat that was answered, and up to one heartbeat in
+/// which the survivors find out that each of them has lost it.
 #[test]
 fn a_crash_that_nobody_reports_is_found_within_the_timeout_and_two_heartbeats() {
     explore(300, |seed| {
         let mut setup = Setup::calm(5);
         setup.hints = Hints::None;
         if either(seed, true, false) {
-            // Nobody is second in line, so the observer is the witness, and takes back what it said.
+            // Nobody is second in line, so the observer is the witness, and takes back what it
+            // said.
             setup.kinds = vec![Kind::default(); 3];
             setup.kinds[2].observer = true;
         }
@@ -80,7 +81,8 @@ fn one_broken_link_deposes_nobody() {
     });
 }
 
-/// A transport that says "refused" of a coordinator that is alive disturbs nobody, because others still hear it.
+/// A transport that says "refused" of a coordinator that is alive disturbs nobody, because others
+/// still hear it.
 #[test]
 fn a_false_refusal_deposes_nobody() {
     explore(200, |seed| {

@@ -26,8 +26,8 @@ fn leaving_hands_over() {
     });
 }
 
-/// The successor leads under a newer epoch at once, and whoever resigned leaves it alone although its rank is larger.
-/// The one after that is another matter.
+/// The successor leads under a newer epoch at once, and whoever resigned leaves it alone although
+/// its rank is larger. The one after that is another matter.
 #[test]
 fn resigning_hands_over() {
     explore(200, |seed| {

@@ -5,8 +5,9 @@ use crate::world::{Setup, World};
 
 use super::{either, settled};
 
-/// A follower says again and again that it is coordinator under an epoch that nobody was granted. Within seconds
-/// there is a real coordinator, while the liar still speaks, and its epoch is the arbiter's.
+/// A follower says again and again that it is coordinator under an epoch that nobody was granted.
+/// Within seconds there is a real coordinator, while the liar still speaks, and its epoch is the
+/// arbiter's.
 #[test]
 fn an_epoch_that_was_made_up_is_forgotten() {
     explore(300, |seed| {
@@ -37,7 +38,8 @@ fn an_epoch_that_was_made_up_is_forgotten() {
     });
 }
 
-/// Without the arbiter nobody can tell, and the epoch is believed. It is forgotten as soon as the arbiter answers.
+/// Without the arbiter nobody can tell, and the epoch is believed. It is forgotten as soon as the
+/// arbiter answers.
 #[test]
 fn an_arbiter_that_comes_back_is_asked_again() {
     explore(100, |seed| {
@@ -60,7 +62,8 @@ fn an_arbiter_that_comes_back_is_asked_again() {
     });
 }
 
-/// Where all peers tell the truth, each server asks once for each coordinator it comes to know, and not for each heartbeat.
+/// Where all peers tell the truth, each server asks once for each coordinator it comes to know, and
+/// not for each heartbeat.
 #[test]
 fn the_truth_costs_one_question() {
     explore(100, |seed| {

@@ -81,7 +81,8 @@ fn priorities_go_before_numbers() {
     });
 }
 
-/// However large its rank, an observer never stands, not even alone; it learns who leads, and that nobody does.
+/// However large its rank, an observer never stands, not even alone; it learns who leads, and that
+/// nobody does.
 #[test]
 fn observers_watch() {
     explore(100, |seed| {

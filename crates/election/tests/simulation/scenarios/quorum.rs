@@ -19,8 +19,8 @@ fn majority(seed: u64, servers: usize) -> Setup {
     setup
 }
 
-/// The coordinator is on the smaller side: it stops, and only then the larger side has another. All of it without
-/// anybody who checks epochs.
+/// The coordinator is on the smaller side: it stops, and only then the larger side has another. All
+/// of it without anybody who checks epochs.
 #[test]
 fn a_minority_has_no_coordinator_and_a_majority_has_one() {
     explore(300, |seed| {
@@ -88,8 +88,8 @@ fn a_majority_hands_over_at_once() {
     });
 }
 
-/// Whoever has just started may have promised something before: no promise is made, and nobody can be elected by
-/// servers that have forgotten what they promised.
+/// Whoever has just started may have promised something before: no promise is made, and nobody can
+/// be elected by servers that have forgotten what they promised.
 #[test]
 fn restarted_voters_do_not_break_promises() {
     explore(300, |seed| {
@@ -114,7 +114,8 @@ fn restarted_voters_do_not_break_promises() {
     });
 }
 
-/// A coordinator that cannot reach the arbiter stops within the timeout although all others hear it.
+/// A coordinator that cannot reach the arbiter stops within the timeout although all others hear
+/// it.
 #[test]
 fn an_arbiter_that_says_nothing_ends_an_office() {
     explore(200, |seed| {

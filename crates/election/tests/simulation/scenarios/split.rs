@@ -4,7 +4,8 @@ use crate::world::Setup;
 
 use super::{either, settled};
 
-/// Two coordinators meet: the newer epoch stays, the older gives way, and then the better rank takes over in order.
+/// Two coordinators meet: the newer epoch stays, the older gives way, and then the better rank
+/// takes over in order.
 #[test]
 fn when_two_coordinators_meet_one_stays() {
     explore(300, |seed| {

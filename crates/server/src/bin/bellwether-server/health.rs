@@ -1,4 +1,5 @@
-//! `bellwether-server health`: asks a running server how it is, for containers that hold nothing to ask it with.
+//! `bellwether-server health`: asks a running server how it is, for containers that hold nothing to
+//! ask it with.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -26,7 +27,8 @@ pub(crate) struct Health {
     #[arg(long)]
     ready: bool,
 
-    /// The server. Without it, the one that listens for clients on this machine where --listen says.
+    /// The server. Without it, the one that listens for clients on this machine where --listen
+    /// says.
     #[arg(long, value_name = "URL", value_parser = server_url)]
     url: Option<Url>,
 

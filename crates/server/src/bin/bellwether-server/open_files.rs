@@ -3,12 +3,13 @@
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
-/// Files besides the clients' connections: to MongoDB (100 for each member), from and to the peers, connections
-/// that are refused, the listeners, the page.
+/// Files besides the clients' connections: to MongoDB (100 for each member), from and to the peers,
+/// connections that are refused, the listeners, the page.
 const OTHERS: usize = 1024;
 
-/// Raises the limit as far as the process may, and gives how many connections there may be: so many, or fewer,
-/// with a warning, if the limit does not allow more. Without files left, the server could not reach MongoDB.
+/// Raises the limit as far as the process may, and gives how many connections there may be: so
+/// many, or fewer, with a warning, if the limit does not allow more. Without files left, the server
+/// could not reach MongoDB.
 pub(crate) fn allow(connections: usize) -> usize {
     let needed = u64::try_from(connections + OTHERS).unwrap_or(u64::MAX);
     let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {

@@ -8,7 +8,8 @@ use bellwether_server::{PeerSecrets, PeerSecretsError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Neither a connection string nor a list of secrets comes near it; a device that never ends must not fill memory.
+/// Neither a connection string nor a list of secrets comes near it; a device that never ends must
+/// not fill memory.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// A file that cannot be used. No error repeats what is in one.

@@ -33,8 +33,8 @@ pub(super) type Field<'a> = (Cow<'a, str>, Json<'a>);
 /// Reads a text that is one JSON value.
 ///
 /// # Errors
-/// A refusal that names the field's path if the text is not JSON, if a string holds half a character, or if values are
-/// nested deeper than [`MAX_TEXT_DEPTH`] levels.
+/// A refusal that names the field's path if the text is not JSON, if a string holds half a
+/// character, or if values are nested deeper than [`MAX_TEXT_DEPTH`] levels.
 pub(super) fn read(text: &str) -> Result<Json<'_>, Refusal> {
     let lexer = SliceLexer::new(text.as_bytes());
     let mut reader = Reader {
@@ -122,7 +122,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Returns the innermost array or object if it ends here. Otherwise another value of it follows.
+    /// Returns the innermost array or object if it ends here. Otherwise another value of it
+    /// follows.
     fn close(&mut self) -> Result<Option<Json<'a>>, Refusal> {
         let is_object = matches!(self.open.last(), Some(Open::Object(..)));
         if self.finds(b',') {
@@ -207,11 +208,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The position of the escape that was found to be half a character when the text up to `at` was read.
+    /// The position of the escape that was found to be half a character when the text up to `at`
+    /// was read.
     fn half_character(&self, at: usize) -> usize {
         let escape = at.saturating_sub(ESCAPE);
         let before = escape.saturating_sub(ESCAPE);
-        // The first half of a character is known to be alone when another escape that is no second half was read.
+        // The first half of a character is known to be alone when another escape that is no second
+        // half was read.
         match self.text.get(before..before + 4).map(str::to_ascii_lowercase) {
             Some(first) if ["\\ud8", "\\ud9", "\\uda", "\\udb"].contains(&first.as_str()) => before,
             _ => escape,

@@ -51,7 +51,8 @@ fn every_type_survives_in_canonical_form() {
     }
 }
 
-/// A reader that multiplies the digits by a power of ten, as serde_json does by itself, gets another last bit.
+/// A reader that multiplies the digits by a power of ten, as serde_json does by itself, gets
+/// another last bit.
 #[test]
 fn doubles_keep_their_last_bit() {
     for text in [

@@ -63,10 +63,12 @@ const TYPES: [(&str, &str); 17] = [
     ("$undefined", "true"),
 ];
 
-/// Makes a document of an object's fields. `outside` are the levels of documents and arrays around it.
+/// Makes a document of an object's fields. `outside` are the levels of documents and arrays around
+/// it.
 ///
 /// # Errors
-/// A refusal that names the path, if a field is repeated, is no value of the type it names, or is nested too deep.
+/// A refusal that names the path, if a field is repeated, is no value of the type it names, or is
+/// nested too deep.
 pub(super) fn document(fields: Vec<Field<'_>>, outside: usize) -> Result<Document, Refusal> {
     if outside >= MAX_DEPTH {
         return Err(too_deep());
@@ -113,7 +115,8 @@ fn value(json: Json<'_>, outside: usize) -> Result<Bson, Refusal> {
     })
 }
 
-/// An integer has the smallest type that holds it; one of more than 64 bits is a double, by the specification.
+/// An integer has the smallest type that holds it; one of more than 64 bits is a double, by the
+/// specification.
 fn number(text: &str) -> Result<Bson, Refusal> {
     if !text.contains(['.', 'e', 'E']) {
         if let Ok(number) = text.parse() {
@@ -133,7 +136,8 @@ fn number(text: &str) -> Result<Bson, Refusal> {
     }
 }
 
-/// Reads a double that has neither overflowed nor vanished. That it has about 16 digits is expected of a double.
+/// Reads a double that has neither overflowed nor vanished. That it has about 16 digits is expected
+/// of a double.
 fn double(text: &str) -> Option<f64> {
     let double: f64 = text.parse().ok()?;
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
@@ -250,7 +254,8 @@ fn integer<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
-/// Its form is checked first: `bson` reads an empty text as 0 and cuts texts at bytes that need not be characters.
+/// Its form is checked first: `bson` reads an empty text as 0 and cuts texts at bytes that need not
+/// be characters.
 fn decimal(text: &str) -> Option<Decimal128> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text).to_ascii_lowercase();
     let mantissa = unsigned.split('e').next().unwrap_or_default();

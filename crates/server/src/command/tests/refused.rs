@@ -1,5 +1,5 @@
-//! What is refused is refused wherever MongoDB would obey it, at any depth, and nowhere else; and whatever text
-//! comes in, an answer comes out.
+//! What is refused is refused wherever MongoDB would obey it, at any depth, and nowhere else; and
+//! whatever text comes in, an answer comes out.
 
 use bellwether_protocol::ErrorCode;
 use proptest::collection::vec;

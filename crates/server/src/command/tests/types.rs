@@ -1,4 +1,5 @@
-//! Documents of every BSON type, in every place: what is written as text is read again as the same bytes.
+//! Documents of every BSON type, in every place: what is written as text is read again as the same
+//! bytes.
 
 use bson::oid::ObjectId;
 use bson::{Binary, Bson, DateTime, Decimal128, Document, JavaScriptCodeWithScope, Regex, Timestamp};

@@ -1,8 +1,8 @@
 //! BSON to canonical Extended JSON in one pass over the bytes, without values in between.
 //!
-//! The bytes are MongoDB's replies. Their strings need not be UTF-8: another program may have stored them, or
-//! an expression cut them inside a character. Such bytes are written as U+FFFD and are no error. Replies nest
-//! deeper than commands, so nothing here recurses.
+//! The bytes are MongoDB's replies. Their strings need not be UTF-8: another program may have
+//! stored them, or an expression cut them inside a character. Such bytes are written as U+FFFD and
+//! are no error. Replies nest deeper than commands, so nothing here recurses.
 
 mod reader;
 #[cfg(test)]
@@ -35,17 +35,19 @@ pub(crate) enum WriteError {
 
 /// Writes a document as canonical Extended JSON of at most `max_bytes` bytes.
 ///
-/// Bytes of strings and field names that are not UTF-8 become U+FFFD. A repeated field is written as often as it
-/// is there.
+/// Bytes of strings and field names that are not UTF-8 become U+FFFD. A repeated field is written
+/// as often as it is there.
 ///
 /// # Errors
-/// [`WriteError::TooLarge`] as soon as the text exceeds `max_bytes`; no more than that is ever held.
-/// [`WriteError::Malformed`] if the bytes are not BSON, or are nested deeper than 1,000 levels.
+/// [`WriteError::TooLarge`] as soon as the text exceeds `max_bytes`; no more than that is ever
+/// held. [`WriteError::Malformed`] if the bytes are not BSON, or are nested deeper than 1,000
+/// levels.
 pub(crate) fn write_canonical(document: &RawDocument, max_bytes: usize) -> Result<RawJson, WriteError> {
     write_canonical_without(document, &[], max_bytes)
 }
 
-/// Does the same as [`write_canonical`], and leaves out the fields of the outermost document that `skip` names.
+/// Does the same as [`write_canonical`], and leaves out the fields of the outermost document that
+/// `skip` names.
 ///
 /// # Errors
 /// Those of [`write_canonical`].

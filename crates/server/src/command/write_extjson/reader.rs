@@ -33,7 +33,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps into the document that begins here, and gives the end of the one around it, for [`leave`](Self::leave).
+    /// Steps into the document that begins here, and gives the end of the one around it, for
+    /// [`leave`](Self::leave).
     pub(super) fn enter(&mut self) -> Result<usize, WriteError> {
         let start = self.at;
         let length = self.length()?;
@@ -126,7 +127,8 @@ impl<'a> Reader<'a> {
         Ok(start.saturating_add(self.length()?))
     }
 
-    /// Checks that the innermost document, which has just been entered, ends where the value around it ends.
+    /// Checks that the innermost document, which has just been entered, ends where the value around
+    /// it ends.
     pub(super) fn check_end(&self, end: usize) -> Result<(), WriteError> {
         if self.end + 1 == end {
             return Ok(());

@@ -1,4 +1,5 @@
-//! The text is compared with what the `bson` crate's own values make of it, and the bytes are broken everywhere.
+//! The text is compared with what the `bson` crate's own values make of it, and the bytes are
+//! broken everywhere.
 
 use bson::{Bson, Document, RawDocument, doc};
 use proptest::collection::vec;
@@ -189,7 +190,8 @@ fn bytes_that_are_not_bson_are_refused_with_the_place() {
 
 #[test]
 fn what_other_programs_write_loosely_is_written() {
-    // A repeated field, a bool that is neither 0 nor 1, and an old binary whose inner length is wrong.
+    // A repeated field, a bool that is neither 0 nor 1, and an old binary whose inner length is
+    // wrong.
     let twice = [0x0A, b'a', 0].repeat(2);
     let twice = [&[11, 0, 0, 0], &*twice, &[0]].concat();
     assert_eq!(write(&twice, NO_LIMIT).unwrap(), r#"{"a":null,"a":null}"#);
@@ -201,7 +203,8 @@ fn what_other_programs_write_loosely_is_written() {
     );
 }
 
-/// Figures, for people: `cargo test --release -p bellwether-server --lib -- --ignored --nocapture written_in`.
+/// Figures, for people: `cargo test --release -p bellwether-server --lib -- --ignored --nocapture
+/// written_in`.
 #[test]
 #[ignore = "it measures"]
 fn large_replies_are_written_in() {

@@ -4,8 +4,8 @@ use data_encoding::BASE64;
 
 use super::WriteError;
 
-/// How many bytes are encoded at a time: the limit is looked at between them. A multiple of 3, so that only the last
-/// piece is padded.
+/// How many bytes are encoded at a time: the limit is looked at between them. A multiple of 3, so
+/// that only the last piece is padded.
 const PIECE: usize = 3 * 4096;
 
 /// More characters than any integer of 64 bits has.
@@ -19,7 +19,8 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// Empty text that may become `max_bytes` long, and is expected to have at least `expected` bytes.
+    /// Empty text that may become `max_bytes` long, and is expected to have at least `expected`
+    /// bytes.
     pub(super) fn new(max_bytes: usize, expected: usize) -> Self {
         Self {
             text: String::with_capacity(expected.min(max_bytes)),

@@ -26,13 +26,16 @@ const WITHOUT_ORIGIN: [&str; 3] = ["about:", "data:", "javascript:"];
 ///
 /// It is parsed from the text of the option `--allow-origin`:
 ///
-/// - `https://app.example` and `http://10.0.0.7:3000` are one origin. `localhost`, `127.0.0.1` and `[::1]` count as one
-///   host. Upper case, a default port and non-ASCII names are read as browsers read them.
+/// - `https://app.example` and `http://10.0.0.7:3000` are one origin. `localhost`, `127.0.0.1` and
+///   `[::1]` count as one host. Upper case, a default port and non-ASCII names are read as browsers
+///   read them.
 /// - `http://localhost:*` is every port of the host, the default port included.
-/// - `https://*.example.com` is every name below `example.com`, one level or more, and not `example.com` itself. The
-///   name must have two labels or more, or be `localhost`. A port, or `:*`, may follow.
-/// - `capacitor://localhost`, `tauri://localhost` and `chrome-extension://abcdef` are one app or extension. With `*`
-///   after the `://` they are every page of that scheme: Firefox draws the host of `moz-extension` at random.
+/// - `https://*.example.com` is every name below `example.com`, one level or more, and not
+///   `example.com` itself. The name must have two labels or more, or be `localhost`. A port, or
+///   `:*`, may follow.
+/// - `capacitor://localhost`, `tauri://localhost` and `chrome-extension://abcdef` are one app or
+///   extension. With `*` after the `://` they are every page of that scheme: Firefox draws the host
+///   of `moz-extension` at random.
 /// - `file://` is every page that a browser opens from a file and sends this origin for.
 ///
 /// Everything else matches no page, or every page, and is an [`InvalidOrigin`].
@@ -131,8 +134,8 @@ enum PageHost {
 }
 
 impl PageOrigin {
-    /// Reads the value of a header `Origin`. Returns `None` for `null`, and for everything that no browser sends:
-    /// several origins, a path, a user name.
+    /// Reads the value of a header `Origin`. Returns `None` for `null`, and for everything that no
+    /// browser sends: several origins, a path, a user name.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let parts = Parts::of(text).ok()?;
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -156,8 +159,8 @@ impl PageOrigin {
 }
 
 impl AllowedOrigin {
-    /// Returns the origin of the pages that a server serves at this client URL: one of `ws` is of `http`.
-    /// Returns `None` if clients cannot be sent to the URL.
+    /// Returns the origin of the pages that a server serves at this client URL: one of `ws` is of
+    /// `http`. Returns `None` if clients cannot be sent to the URL.
     pub(crate) fn of_server(url: &str) -> Option<Self> {
         if !client_url::is_usable(url) {
             return None;

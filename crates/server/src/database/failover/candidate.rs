@@ -15,7 +15,8 @@ pub(super) struct Candidate {
     syncs_from: Option<String>,
 }
 
-/// A place in the oplog: the term, then the time within it. Members vote for nobody who is behind them in it.
+/// A place in the oplog: the term, then the time within it. Members vote for nobody who is behind
+/// them in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct OpTime {
     term: i64,
@@ -23,8 +24,8 @@ struct OpTime {
 }
 
 impl Candidate {
-    /// Reads the replies to `hello` and, where it was allowed, to `replSetGetStatus`. `None` if this member is
-    /// no secondary or is configured never to become primary.
+    /// Reads the replies to `hello` and, where it was allowed, to `replSetGetStatus`. `None` if
+    /// this member is no secondary or is configured never to become primary.
     pub(super) fn read(address: &ServerAddress, hello: &Document, status: Option<&Document>) -> Option<Self> {
         let says = |what| hello.get_bool(what).unwrap_or(false);
         // `passive` is MongoDB's word for a priority of 0.
@@ -54,12 +55,13 @@ impl Candidate {
     }
 }
 
-/// The candidates in the order in which to ask them, after the loss of this primary. Nobody if one of them
-/// follows another primary already.
+/// The candidates in the order in which to ask them, after the loss of this primary. Nobody if one
+/// of them follows another primary already.
 ///
-/// The newest entry in the oplog comes first, since the others would not vote for less. Between equal ones
-/// the one that another member already copies from: that one need not look for a new source before it can
-/// acknowledge a majority write. Whoever decides this from the same replies decides the same.
+/// The newest entry in the oplog comes first, since the others would not vote for less. Between
+/// equal ones the one that another member already copies from: that one need not look for a new
+/// source before it can acknowledge a majority write. Whoever decides this from the same replies
+/// decides the same.
 pub(super) fn in_order(lost: &ServerAddress, candidates: Vec<Candidate>) -> Vec<ServerAddress> {
     let lost = name(lost);
     let follows_another =

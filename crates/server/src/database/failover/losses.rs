@@ -29,8 +29,8 @@ impl Losses {
         Self { members, told: None }
     }
 
-    /// Waits until a primary is lost and its process has ended. Returns `false` when the connection to the replica set has
-    /// ended. May be dropped at any time.
+    /// Waits until a primary is lost and its process has ended. Returns `false` when the connection
+    /// to the replica set has ended. May be dropped at any time.
     pub(crate) async fn next(&mut self) -> bool {
         loop {
             if let Some(told) = &self.told {
@@ -55,8 +55,9 @@ impl Losses {
     }
 }
 
-/// Returns `true` if the lost primary's address refuses connections: twice in a row, so that one refusal in the midst of a
-/// restart does not count. As long as it takes connections, its process may be just ending.
+/// Returns `true` if the lost primary's address refuses connections: twice in a row, so that one
+/// refusal in the midst of a restart does not count. As long as it takes connections, its process
+/// may be just ending.
 pub(super) async fn is_gone(lost: &ServerAddress, members: &watch::Receiver<Members>) -> bool {
     let until = Instant::now() + LOOK_TIMEOUT;
     let mut refusals = 0;
@@ -77,7 +78,8 @@ pub(super) async fn is_gone(lost: &ServerAddress, members: &watch::Receiver<Memb
     false
 }
 
-/// Opens one connection to any of the addresses the name stands for. Refused only if all of them refuse.
+/// Opens one connection to any of the addresses the name stands for. Refused only if all of them
+/// refuse.
 async fn connect(to: &ServerAddress) -> io::Result<()> {
     let ServerAddress::Tcp { host, port } = to else {
         return Err(io::ErrorKind::Unsupported.into());

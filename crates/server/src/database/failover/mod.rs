@@ -1,16 +1,18 @@
 //! MongoDB's own failover made short.
 //!
-//! The members of a replica set wait for the election timeout, 10 s by default, before they replace a primary
-//! that is silent. A primary whose address *refuses* connections is not silent: its process is gone, and
-//! waiting tells nobody more. Then a secondary is asked to stand at once (`replSetStepUp`). It stands by
-//! MongoDB's own rules: it needs the votes of a majority, and nobody votes for a member that lacks what it
-//! has itself, so no majority-committed write is lost by asking.
+//! The members of a replica set wait for the election timeout, 10 s by default, before they replace
+//! a primary that is silent. A primary whose address *refuses* connections is not silent: its
+//! process is gone, and waiting tells nobody more. Then a secondary is asked to stand at once
+//! (`replSetStepUp`). It stands by MongoDB's own rules: it needs the votes of a majority, and
+//! nobody votes for a member that lacks what it has itself, so no majority-committed write is lost
+//! by asking.
 //!
-//! Two servers may ask at once, where they see each other differently or belong to two clusters. They choose the
-//! same secondary from the same replies, and MongoDB has both wait for one election.
+//! Two servers may ask at once, where they see each other differently or belong to two clusters.
+//! They choose the same secondary from the same replies, and MongoDB has both wait for one
+//! election.
 //!
-//! Silence is no reason to ask. A primary that was paused or cut off may be serving others, and MongoDB's
-//! members judge that better than a client of theirs.
+//! Silence is no reason to ask. A primary that was paused or cut off may be serving others, and
+//! MongoDB's members judge that better than a client of theirs.
 
 mod candidate;
 mod losses;
@@ -38,17 +40,19 @@ pub(super) use topology::Members;
 const DESCRIBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a secondary may take to win its election.
 const ELECTION_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long after an election that was not won another primary may take to show before the next is asked.
+/// How long after an election that was not won another primary may take to show before the next is
+/// asked.
 const SETTLE: Duration = Duration::from_millis(200);
 /// Before anything is done again about the same loss.
 const REST: Duration = Duration::from_secs(1);
 /// The same where MongoDB has said that it does not let us.
 const LONG_REST: Duration = Duration::from_secs(5);
-/// Before it is looked again whether this server is to see to it: it may become coordinator meanwhile.
+/// Before it is looked again whether this server is to see to it: it may become coordinator
+/// meanwhile.
 const SHORT_REST: Duration = Duration::from_millis(100);
 
-/// Asks a secondary to stand when the primary is gone, while `leads` says that this server is to see to it.
-/// Ends with the connection to the replica set.
+/// Asks a secondary to stand when the primary is gone, while `leads` says that this server is to
+/// see to it. Ends with the connection to the replica set.
 pub(crate) async fn assist(database: Database, leads: impl Fn() -> bool) {
     let mut assistant = Assistant {
         members: database.members.clone(),
@@ -176,8 +180,9 @@ impl Assistant {
     }
 }
 
-/// Runs an administrative command on one member, whatever its role, over the connections the driver keeps to
-/// it anyway. A task of its own, since the driver's futures must not be dropped before they end.
+/// Runs an administrative command on one member, whatever its role, over the connections the driver
+/// keeps to it anyway. A task of its own, since the driver's futures must not be dropped before
+/// they end.
 fn send(
     database: &Database,
     to: &ServerAddress,

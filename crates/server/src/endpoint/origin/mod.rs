@@ -1,19 +1,22 @@
 //! Decides which web pages may talk to this server.
 //!
-//! A browser lets any page open a WebSocket to any address, this machine's own included, and says in the
-//! header `Origin` which page it was. That header is the only thing between a server on loopback and
-//! every page its user visits. Programs other than browsers send none, and are let through.
+//! A browser lets any page open a WebSocket to any address, this machine's own included, and says
+//! in the header `Origin` which page it was. That header is the only thing between a server on
+//! loopback and every page its user visits. Programs other than browsers send none, and are let
+//! through.
 //!
-//! A server's own page is known by `Host`, unless that is a name: whoever owns a name can serve a page under it and
-//! then let it lead to this server, and the browser takes the two for one place. Names count if an option of this server
-//! gives them, or a peer that has proven that it has the peer secret. Other peers may be any program of this machine.
+//! A server's own page is known by `Host`, unless that is a name: whoever owns a name can serve a
+//! page under it and then let it lead to this server, and the browser takes the two for one place.
+//! Names count if an option of this server gives them, or a peer that has proven that it has the
+//! peer secret. Other peers may be any program of this machine.
 //!
-//! Such a page could also read `/status` with a `GET`, for which a browser sends no `Origin`. Two rules keep it from that,
-//! for requests without an `Origin`:
+//! Such a page could also read `/status` with a `GET`, for which a browser sends no `Origin`. Two
+//! rules keep it from that, for requests without an `Origin`:
 //!
-//! - A name that this server was not told of is refused where a browser asks, which `Sec-Fetch-…` shows, and on a server
-//!   that listens on loopback in any case. Browsers send `Sec-Fetch-…` over TLS and to this machine only. So a server
-//!   that listens beyond loopback, without TLS, cannot tell such a page from a load balancer that asks how it is.
+//! - A name that this server was not told of is refused where a browser asks, which `Sec-Fetch-…`
+//!   shows, and on a server that listens on loopback in any case. Browsers send `Sec-Fetch-…` over
+//!   TLS and to this machine only. So a server that listens beyond loopback, without TLS, cannot
+//!   tell such a page from a load balancer that asks how it is.
 //! - A page of another site may lead its visitor here, and may load nothing from here.
 
 use core::fmt::{self, Write as _};
@@ -61,7 +64,8 @@ pub(super) async fn check(State(context): State<Context>, mut request: Request, 
     };
     let path = request.uri().path();
     context.refusal_log.log(&refusal, request.headers(), path);
-    // A browser hides from its page why a handshake failed. So the handshake succeeds, and the close frame says why.
+    // A browser hides from its page why a handshake failed. So the handshake succeeds, and the
+    // close frame says why.
     if path == "/v1" && request.headers().contains_key(header::UPGRADE) && refusal.is_for_pages() {
         request.extensions_mut().insert(refusal);
         return next.run(request).await;
@@ -69,7 +73,8 @@ pub(super) async fn check(State(context): State<Context>, mut request: Request, 
     refusal.into_response()
 }
 
-/// A request that is refused because of the page that a browser sends it for, or could be sending it for.
+/// A request that is refused because of the page that a browser sends it for, or could be sending
+/// it for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// A page of this origin. It is the header's value, escaped.
@@ -157,7 +162,8 @@ impl RefusalLog {
     }
 }
 
-/// Decides on a request by its headers. Returns the `Origin` that may read the answer, if there is one.
+/// Decides on a request by its headers. Returns the `Origin` that may read the answer, if there is
+/// one.
 ///
 /// `known` are the origins that this server was told of.
 pub(super) fn judge<'a>(
@@ -211,8 +217,8 @@ fn allows<'a>(
     own.is_some_and(|own| own.matches(&page)) || known.any(|known| known.matches(&page))
 }
 
-/// Returns `true` if this is a name that anybody may have led here, and not one of the `known` places. Their ports do not
-/// count, since a proxy may have one of its own.
+/// Returns `true` if this is a name that anybody may have led here, and not one of the `known`
+/// places. Their ports do not count, since a proxy may have one of its own.
 fn is_strange_name<'a>(host: &HeaderValue, mut known: impl Iterator<Item = &'a AllowedOrigin>) -> bool {
     place(host)
         .is_none_or(|(host, _)| !leads_nowhere_else(&host) && !known.any(|known| known.has_web_host(&host)))
@@ -233,8 +239,8 @@ fn leads_nowhere_else(host: &Host) -> bool {
     is_loopback(host) || !matches!(host, Host::Domain(_))
 }
 
-/// Returns `true` if a page of another site loads something, such as an image or a frame, other than by leading its
-/// visitor here.
+/// Returns `true` if a page of another site loads something, such as an image or a frame, other
+/// than by leading its visitor here.
 fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
     let own = |site: &HeaderValue| site == "same-origin" || site == "none";
     let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|given| given == value);

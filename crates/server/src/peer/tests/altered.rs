@@ -11,7 +11,8 @@ use super::{SECRET, id, link, listener, message, messages_so_far, peer_with, unt
 /// A port at which nobody listens, so that there is one connection only.
 const NOBODY: u16 = 1;
 
-/// Passes one connection on, and `alter` says what goes on in place of each signed message, in either direction.
+/// Passes one connection on, and `alter` says what goes on in place of each signed message, in
+/// either direction.
 async fn pass_on(listener: TcpListener, to: u16, mut alter: impl FnMut(Vec<u8>) -> Vec<Vec<u8>>) {
     let mut dialler = accept(&listener).await;
     drop(listener);
@@ -40,7 +41,8 @@ async fn pass_on(listener: TcpListener, to: u16, mut alter: impl FnMut(Vec<u8>) 
     }
 }
 
-/// What arrives of three messages, sent one after another on a path that alters them. Whether the link ends is told, too.
+/// What arrives of three messages, sent one after another on a path that alters them. Whether the
+/// link ends is told, too.
 async fn arrives(alter: impl FnMut(Vec<u8>) -> Vec<Vec<u8>> + Send + 'static, ends: bool) -> Vec<Body> {
     let ((la, _), (lb, pb), (path, through)) = (listener().await, listener().await, listener().await);
     let mut a = peer_with("c", "a", la, ("b", through), Some(SECRET));

@@ -82,7 +82,8 @@ pub(super) async fn hear_text(socket: &mut Socket) -> String {
     }
 }
 
-/// The code and the reason that the other side closes the connection with, as the next thing it says.
+/// The code and the reason that the other side closes the connection with, as the next thing it
+/// says.
 pub(super) async fn hear_close(socket: &mut Socket) -> (u16, String) {
     match hear(socket).await {
         Some(Frame::Close(Some(close))) => (close.code.into(), close.reason.to_string()),
@@ -90,7 +91,8 @@ pub(super) async fn hear_close(socket: &mut Socket) -> (u16, String) {
     }
 }
 
-/// The first frame of either side, between servers that have a secret: this one's hello, then the server's challenge.
+/// The first frame of either side, between servers that have a secret: this one's hello, then the
+/// server's challenge.
 pub(super) async fn be_challenged(port: u16, from: &str, to: &str) -> (Socket, [String; 2]) {
     let mut socket = dial(port).await;
     let ours = hello("c", from, to, Some(1));
@@ -106,7 +108,8 @@ pub(super) fn challenge(nonce: Option<u8>) -> String {
     })
 }
 
-/// A dialler's whole handshake with a server that has the secret. Its messages go through the session.
+/// A dialler's whole handshake with a server that has the secret. Its messages go through the
+/// session.
 pub(super) async fn greet(port: u16, from: &str, to: &str, secret: &str) -> (Socket, Session) {
     let (mut socket, [ours, challenge]) = be_challenged(port, from, to).await;
     let challenged = Transcript {

@@ -69,7 +69,8 @@ async fn a_secret_is_replaced_without_a_gap() {
         assert_eq!(links_up(a, b).await, [true; 2], "{a:?} and {b:?}");
     }
     assert_eq!(links_up(SECRET, OTHER).await, [false; 2]);
-    // Who proves itself with the new one before all accept it is talked to on the connection it is called on.
+    // Who proves itself with the new one before all accept it is talked to on the connection it is
+    // called on.
     let ((la, pa), (lb, pb)) = (listener().await, listener().await);
     let mut a = peer_with("c", "a", la, ("b", pb), Some(SECRET));
     let mut b = peer_with("c", "b", lb, ("a", pa), Some(&reversed));
@@ -77,7 +78,8 @@ async fn a_secret_is_replaced_without_a_gap() {
     until(&mut b, link(Link::Up)).await;
 }
 
-/// Transcript that are refused: cluster, sender and receiver, then the reason for a stranger and the reason in full.
+/// Transcript that are refused: cluster, sender and receiver, then the reason for a stranger and
+/// the reason in full.
 const REFUSED: [(&str, &str, &str, &str, &str); 4] = [
     (
         "elsewhere",
@@ -97,7 +99,8 @@ const REFUSED: [(&str, &str, &str, &str, &str); 4] = [
     ("c", "a", "a", "the same id", "two servers have the id a"),
 ];
 
-/// Closed with a reason that holds none of the names in these tests: they are words of one letter, or `elsewhere`.
+/// Closed with a reason that holds none of the names in these tests: they are words of one letter,
+/// or `elsewhere`.
 async fn closed_without_names(socket: &mut Socket) -> (u16, String) {
     let (code, reason) = hear_close(socket).await;
     let mut words = reason.split(|c: char| !c.is_alphanumeric());

@@ -1,10 +1,11 @@
 //! Adjacent writes to one collection as one MongoDB command.
 //!
-//! A round trip costs as much as the write in it, so sixty-four inserts are sent as one `insert` of sixty-four
-//! documents. The statements run in their order within one transaction either way; only the replies have to be
-//! taken apart again. Inserts and upserts are told apart by MongoDB. For other updates and deletes it gives
-//! totals only, so they are merged where each statement can match one document at most, and believed where the
-//! totals leave no doubt: all matched or none. Otherwise the transaction is run again, unmerged.
+//! A round trip costs as much as the write in it, so sixty-four inserts are sent as one `insert` of
+//! sixty-four documents. The statements run in their order within one transaction either way; only
+//! the replies have to be taken apart again. Inserts and upserts are told apart by MongoDB. For
+//! other updates and deletes it gives totals only, so they are merged where each statement can
+//! match one document at most, and believed where the totals leave no doubt: all matched or none.
+//! Otherwise the transaction is run again, unmerged.
 
 use std::collections::HashMap;
 

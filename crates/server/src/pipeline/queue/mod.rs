@@ -1,12 +1,13 @@
-//! The commands that wait: bounded in number and memory, and shared fairly between those who send them.
+//! The commands that wait: bounded in number and memory, and shared fairly between those who send
+//! them.
 //!
-//! Within one source commands keep their order. Between sources each takes its turn with one command, so a
-//! source with many waiting commands delays another's by one of them, not by all.
+//! Within one source commands keep their order. Between sources each takes its turn with one
+//! command, so a source with many waiting commands delays another's by one of them, not by all.
 //!
-//! A source may hold as many places, and as much memory, as are still free (the dynamic threshold of Choudhury
-//! and Hahne, 1998): alone it may take almost half of the queue, and the more others hold, the less. The last
-//! eighth is for sources that have nothing waiting: many greedy ones may fill the rest before the threshold
-//! takes hold, and still leave room for others.
+//! A source may hold as many places, and as much memory, as are still free (the dynamic threshold
+//! of Choudhury and Hahne, 1998): alone it may take almost half of the queue, and the more others
+//! hold, the less. The last eighth is for sources that have nothing waiting: many greedy ones may
+//! fill the rest before the threshold takes hold, and still leave room for others.
 
 use core::ops::Bound;
 use core::time::Duration;
@@ -29,7 +30,8 @@ mod selection;
 /// The part of the queue, one in this many places, that is for sources that have nothing waiting.
 const RESERVED: usize = 8;
 
-/// A batch for one source that fails again and again is followed by this many times its own time for all others.
+/// A batch for one source that fails again and again is followed by this many times its own time
+/// for all others.
 const REST_FACTOR: u32 = 9;
 /// The longest time for which no such batch begins.
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -125,7 +127,8 @@ impl Queue {
         }
     }
 
-    /// Waits until there is a command that may be taken, or one whose deadline has passed. For one waiter.
+    /// Waits until there is a command that may be taken, or one whose deadline has passed. For one
+    /// waiter.
     pub(super) async fn wait(&self) {
         loop {
             let until = {
@@ -150,8 +153,9 @@ impl Queue {
         }
     }
 
-    /// A batch for one source, which failed again and again, took `time`. The next such batch begins when it has taken no more
-    /// than a tenth of the time, so that the other sources have the rest.
+    /// A batch for one source, which failed again and again, took `time`. The next such batch
+    /// begins when it has taken no more than a tenth of the time, so that the other sources have
+    /// the rest.
     pub(super) fn rest(&self, time: Duration, now: Instant) {
         let rest = time.saturating_mul(REST_FACTOR).min(LONGEST_REST);
         self.lock().rest_until = Some(now + rest);
@@ -162,10 +166,9 @@ impl Queue {
         self.arrived.notified().await;
     }
 
-    /// Takes commands in their order: at most `max_jobs`, and at most `max_bytes` of them, but one at least, and
-    /// one that takes a batch of its own alone. No
-    /// id is taken twice: a repeated one waits for the next batch, where it finds its record, and holds up
-    /// its source until then.
+    /// Takes commands in their order: at most `max_jobs`, and at most `max_bytes` of them, but one
+    /// at least, and one that takes a batch of its own alone. No id is taken twice: a repeated one
+    /// waits for the next batch, where it finds its record, and holds up its source until then.
     pub(super) fn take(&self, max_jobs: usize, max_bytes: usize) -> Vec<Job> {
         let mut waiting = self.lock();
         let mut selection = Selection {
@@ -182,7 +185,8 @@ impl Queue {
         let now = Instant::now();
         waiting.fill(&mut selection, now);
         if selection.jobs.is_empty() && waiting.len > 0 && waiting.rests_until(now).is_none() {
-            // A command of the only source that waits is held up by one that needs a batch of its own.
+            // A command of the only source that waits is held up by one that needs a batch of its
+            // own.
             waiting.last_was_apart = false;
             selection.held.clear();
             waiting.fill(&mut selection, now);
@@ -257,7 +261,8 @@ impl Queue {
     }
 }
 
-/// The position of a command in the order. It grows with arrival, and is negative for a command that was put back.
+/// The position of a command in the order. It grows with arrival, and is negative for a command
+/// that was put back.
 type Sequence = i64;
 
 #[derive(Debug, Default)]
@@ -435,7 +440,8 @@ impl Waiting {
         first.map(|((deadline, _), _)| *deadline)
     }
 
-    /// Returns `true` if every command needs a batch for its source alone, or waits behind such a command of its source.
+    /// Returns `true` if every command needs a batch for its source alone, or waits behind such a
+    /// command of its source.
     fn all_are_apart(&self, now: Instant) -> bool {
         let mut apart = HashSet::new();
         for job in self.returned.jobs.values() {

@@ -11,7 +11,8 @@ use crate::pipeline::source::SourceId;
 pub(super) struct Selection {
     pub(super) jobs: Vec<Job>,
     pub(super) ids: HashSet<CommandId>,
-    /// Sources whose last command here cannot be in a transaction: a write after it would put it into one.
+    /// Sources whose last command here cannot be in a transaction: a write after it would put it
+    /// into one.
     pub(super) ended: HashSet<SourceId>,
     /// Sources that have a command that must wait: none of their later ones may go before it.
     pub(super) held: HashSet<SourceId>,
@@ -29,7 +30,8 @@ impl Selection {
         self.ids.contains(&job.task.id) || self.ended.contains(&job.source) || self.held.contains(&job.source)
     }
 
-    /// Returns `true` if commands of this source must not be in one batch with those that are chosen.
+    /// Returns `true` if commands of this source must not be in one batch with those that are
+    /// chosen.
     pub(super) fn excludes(&self, source: SourceId, apart: bool, apart_may_begin: bool) -> bool {
         match self.apart {
             Some(only) => only != source,

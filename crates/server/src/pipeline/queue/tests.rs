@@ -413,7 +413,8 @@ fn what_cannot_share_a_transaction_is_taken_so_that_it_need_not() {
     assert_eq!(ids(&queue.take(9, 10_000)), [1, 5]);
     // A change of collections has a batch of its own.
     assert_eq!(ids(&queue.take(9, 10_000)), [2]);
-    // After a command that can only read, its source waits: a write would put it into the transaction.
+    // After a command that can only read, its source waits: a write would put it into the
+    // transaction.
     assert_eq!(ids(&queue.take(9, 10_000)), [6, 3]);
     assert_eq!(ids(&queue.take(9, 10_000)), [4]);
 }
@@ -452,7 +453,8 @@ fn every_other_batch_is_for_those_that_need_none_of_their_own() {
     assert_eq!(queue.push(job(apart, 1, later())), Ok(()));
     put_back_apart(&queue);
     put_back_apart(&queue);
-    // The only source that waits has an ordinary command behind: it must not be held up without end.
+    // The only source that waits has an ordinary command behind: it must not be held up without
+    // end.
     assert_eq!(queue.push(job(apart, 2, later())), Ok(()));
     let taken = queue.take(1, 100_000);
     assert_eq!(ids(&taken), [1]);

@@ -1,21 +1,23 @@
 //! Commands on collections and indexes, each a batch of its own.
 //!
-//! MongoDB executes them outside transactions, so the fence and the record cannot be in one with them. Instead a
-//! command that changes something takes three steps:
+//! MongoDB executes them outside transactions, so the fence and the record cannot be in one with
+//! them. Instead a command that changes something takes three steps:
 //!
-//! 1. a transaction writes the fence and a record that says *begun*, with what the command is about to change;
+//! 1. a transaction writes the fence and a record that says *begun*, with what the command is about
+//!    to change;
 //! 2. a second transaction writes the fence; while it is open the command is executed, beside it;
 //! 3. the second transaction stores the reply in the record and commits to a majority.
 //!
-//! A coordinator that dies in between leaves the record behind. Whoever is sent the command again executes it
-//! again, knowing that it may have been executed: that the collection is there already, or gone already, is then
-//! no error. While the second transaction is open no other primary can have been elected, so what MongoDB says
-//! about collections in the meantime is committed together with it. For the same reason what `listCollections`
-//! and `listIndexes` say in such a transaction is what a majority has.
+//! A coordinator that dies in between leaves the record behind. Whoever is sent the command again
+//! executes it again, knowing that it may have been executed: that the collection is there already,
+//! or gone already, is then no error. While the second transaction is open no other primary can
+//! have been elected, so what MongoDB says about collections in the meantime is committed together
+//! with it. For the same reason what `listCollections` and `listIndexes` say in such a transaction
+//! is what a majority has.
 //!
-//! What this cannot do: stop a change that a coordinator has sent and that is still on its way when another takes
-//! over. `drop`, `createIndexes` and `dropIndexes` therefore name the very collection they were begun on, by its
-//! UUID, so that they never touch another of the same name.
+//! What this cannot do: stop a change that a coordinator has sent and that is still on its way when
+//! another takes over. `drop`, `createIndexes` and `dropIndexes` therefore name the very collection
+//! they were begun on, by its UUID, so that they never touch another of the same name.
 
 mod target;
 
@@ -338,7 +340,8 @@ impl<'a> SchemaBatch<'a> {
         }
     }
 
-    /// Records that MongoDB works on the command. The deadline alone limits it: a majority may need as long as the change.
+    /// Records that MongoDB works on the command. The deadline alone limits it: a majority may need
+    /// as long as the change.
     fn runs(&self) -> Run {
         self.batch.context.state.set_running(vec![0], None);
         self.batch.context.suspects.run([self.command].into_iter())

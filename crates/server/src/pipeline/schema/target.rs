@@ -1,5 +1,5 @@
-//! What a command on collections is about: the collection or view of a name, told apart from later ones of the
-//! same name.
+//! What a command on collections is about: the collection or view of a name, told apart from later
+//! ones of the same name.
 
 use bson::{Bson, Document, doc};
 
@@ -72,7 +72,8 @@ impl Target {
         }
     }
 
-    /// Whether an error of this code, while this is the target, means that the command was executed before.
+    /// Whether an error of this code, while this is the target, means that the command was executed
+    /// before.
     pub(super) fn shows_done(&self, operation: &Operation, code: i32) -> bool {
         match operation.name() {
             CommandName::Create => code == NAMESPACE_EXISTS && self.is_as_asked(operation.body()),

@@ -1,6 +1,8 @@
-//! Banks: all accounts of one bank are one object, since a transfer changes two of them at once and a read sees all.
+//! Banks: all accounts of one bank are one object, since a transfer changes two of them at once and
+//! a read sees all.
 //!
-//! The accounts' logs say in which order the transfers of one account took place, which leaves the search little to try.
+//! The accounts' logs say in which order the transfers of one account took place, which leaves the
+//! search little to try.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -80,7 +82,8 @@ pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, S
         };
         operations.insert(&command.token, command.timed(transfer, ended));
     }
-    // A transfer took place after those that stand before it in a log, and before those that stand behind it.
+    // A transfer took place after those that stand before it in a log, and before those that stand
+    // behind it.
     for log in &logs {
         let mut began = 0;
         for token in log {

@@ -1,8 +1,9 @@
-//! Linearizability: some one order, consistent with real time, explains all answers. Each object on its own, which is
-//! enough, since a history is linearizable if those of its objects are.
+//! Linearizability: some one order, consistent with real time, explains all answers. Each object on
+//! its own, which is enough, since a history is linearizable if those of its objects are.
 //!
-//! What is in the data after the run counts as a last read. So a command of unknown outcome whose effect is not there,
-//! where effects stay, need not be in the order: it may have taken place after that, or never.
+//! What is in the data after the run counts as a last read. So a command of unknown outcome whose
+//! effect is not there, where effects stay, need not be in the order: it may have taken place after
+//! that, or never.
 
 mod bank;
 mod order;
@@ -99,7 +100,8 @@ fn finding<'a>(
     finding
 }
 
-/// Returns `true` if the answers of a workload tell something of the order. Those of bad neighbours tell only of themselves.
+/// Returns `true` if the answers of a workload tell something of the order. Those of bad neighbours
+/// tell only of themselves.
 fn has_order(workload: Workload) -> bool {
     workload != Workload::BadNeighbours
 }
@@ -150,8 +152,8 @@ impl Object<'_> {
         self.commands.len() + self.reads.len()
     }
 
-    /// The commands whose effect takes part in the order, given the tokens whose effect is in the data in the end.
-    /// Those of unknown outcome end with the run.
+    /// The commands whose effect takes part in the order, given the tokens whose effect is in the
+    /// data in the end. Those of unknown outcome end with the run.
     fn effective(&self, there: &BTreeSet<&str>) -> Result<Vec<(&Command, u64)>, String> {
         let mut effective = Vec::new();
         for command in &self.commands {

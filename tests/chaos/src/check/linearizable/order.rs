@@ -1,6 +1,8 @@
-//! Objects that tell in the end in which order they were written: lists, and counters that note who added what.
+//! Objects that tell in the end in which order they were written: lists, and counters that note who
+//! added what.
 //!
-//! Each write has its place, and each read the number of writes it saw, so the search has one order to look at only.
+//! Each write has its place, and each read the number of writes it saw, so the search has one order
+//! to look at only.
 
 use core::time::Duration;
 use std::collections::HashMap;

@@ -84,11 +84,12 @@ pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, S
             (Outcome::Unknown, _, Some(seen_at)) => *seen_at,
             // Told not executed: whoever sees its value sees one that nobody wrote.
             //
-            // Or unknown, and seen by nobody. To leave it out makes no contradiction where there is none: in an order
-            // that has it, nobody who tells what he met comes between it and the next write, since he would have met
-            // its value. That goes for compare-and-sets that failed, too, which tell what they met; and one of
-            // unknown outcome that expected this value is itself seen by nobody, or this value would count as seen.
-            // So the order without it explains the same answers.
+            // Or unknown, and seen by nobody. To leave it out makes no contradiction where there is
+            // none: in an order that has it, nobody who tells what he met comes between it and the
+            // next write, since he would have met its value. That goes for compare-and-sets that
+            // failed, too, which tell what they met; and one of unknown outcome that expected this
+            // value is itself seen by nobody, or this value would count as seen. So the order
+            // without it explains the same answers.
             _ => continue,
         };
         let op = match &command.asked.what {
@@ -116,7 +117,8 @@ pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, S
     Ok(search::decide::<Register>(operations, limit))
 }
 
-/// The values somebody saw, with the first moment at which somebody had seen each: it was written before.
+/// The values somebody saw, with the first moment at which somebody had seen each: it was written
+/// before.
 fn seen<'a>(object: &'a Object<'_>, last: Option<&'a str>) -> HashMap<&'a str, u64> {
     let mut seen: HashMap<&str, u64> = HashMap::new();
     let mut see = |value: &'a str, at: u64| {

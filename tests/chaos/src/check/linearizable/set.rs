@@ -1,5 +1,5 @@
-//! Sets: what was inserted stays. Each read that has a member, or has it not, says when the insert took place at the
-//! latest, or at the earliest, which leaves the search little to try.
+//! Sets: what was inserted stays. Each read that has a member, or has it not, says when the insert
+//! took place at the latest, or at the earliest, which leaves the search little to try.
 
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};

@@ -190,8 +190,8 @@ fn a_counter_goes_up_by_what_was_added() {
     off.violates(&["linearizable"]);
 }
 
-/// Thousands of commands of several clients under faults: the right history is found right, and one read that went
-/// wrong is found among them.
+/// Thousands of commands of several clients under faults: the right history is found right, and one
+/// read that went wrong is found among them.
 #[test]
 fn long_histories_with_many_open_ends_are_decided() {
     use rand::rngs::SmallRng;
@@ -202,7 +202,8 @@ fn long_histories_with_many_open_ends_are_decided() {
     let mut now = String::new();
     let mut reads = Vec::new();
     for n in 0..600_u64 {
-        // What happens at this moment began up to 400 µs earlier and ends up to 400 µs later, with 8 others meanwhile.
+        // What happens at this moment began up to 400 µs earlier and ends up to 400 µs later, with
+        // 8 others meanwhile.
         let at = 1000 + n * 50;
         let times = (at - rng.random_range(0..200), at + rng.random_range(1..200));
         let token = format!("{n}");

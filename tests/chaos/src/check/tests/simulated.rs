@@ -1,6 +1,6 @@
-//! Histories of a simulated system that does everything right, with many clients at once and commands nobody knows the
-//! outcome of, some of which are executed much later. They have to be accepted, and refused after one thing in them was
-//! spoilt.
+//! Histories of a simulated system that does everything right, with many clients at once and
+//! commands nobody knows the outcome of, some of which are executed much later. They have to be
+//! accepted, and refused after one thing in them was spoilt.
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -90,7 +90,8 @@ fn execute(state: &mut FinalState, workload: Workload, asked: &Asked) -> Told {
     }
 }
 
-/// A run of one workload in which each command takes place at a moment of its own, with about eight others under way.
+/// A run of one workload in which each command takes place at a moment of its own, with about eight
+/// others under way.
 fn simulated(workload: Workload, rng: &mut SmallRng) -> Run {
     let mut run = Run::new();
     let mut late: Vec<(u64, Asked)> = Vec::new();
@@ -199,7 +200,8 @@ fn what_a_wrong_system_does_is_refused() {
                 assert!(refused(&run), "{workload:?}");
             };
             if workload != Register {
-                // A lost write, one that took place twice, and one that took place long after it was answered.
+                // A lost write, one that took place twice, and one that took place long after it
+                // was answered.
                 spoilt(&|log| {
                     let lost = log
                         .iter()

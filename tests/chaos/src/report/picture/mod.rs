@@ -1,4 +1,5 @@
-//! The timeline as a picture: throughput, coordinators, faults, one above the other on one axis of time.
+//! The timeline as a picture: throughput, coordinators, faults, one above the other on one axis of
+//! time.
 
 mod bands;
 mod throughput;

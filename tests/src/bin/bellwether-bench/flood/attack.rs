@@ -119,7 +119,8 @@ fn address(number: u32) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, c, d)
 }
 
-/// So many of these at a time, each begun anew when it ends, and so many beginnings a second; 0 for as many as there are.
+/// So many of these at a time, each begun anew when it ends, and so many beginnings a second; 0 for
+/// as many as there are.
 fn again_and_again<F>(
     tasks: &mut JoinSet<()>,
     count: u32,

@@ -19,7 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 const INSERT: &str = r#"{"insert":"good","documents":[{"text":"a good client's"}]}"#;
 
-/// Clients that do nothing wrong: some on connections they keep open, some with a connection for each command.
+/// Clients that do nothing wrong: some on connections they keep open, some with a connection for
+/// each command.
 pub(crate) struct Good {
     waited: Arc<Mutex<Waited>>,
     _clients: JoinSet<()>,

@@ -1,4 +1,5 @@
-//! What good clients wait while others do their worst, and what is left of it in the server afterwards.
+//! What good clients wait while others do their worst, and what is left of it in the server
+//! afterwards.
 
 mod attack;
 mod good;
@@ -39,8 +40,8 @@ pub(crate) struct Options {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     per_second: Option<u32>,
 
-    /// How often all attacks are made, to see whether the second time leaves more behind than the first [default: 2;
-    /// with --quick 1]
+    /// How often all attacks are made, to see whether the second time leaves more behind than the
+    /// first [default: 2; with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 }
@@ -149,8 +150,8 @@ impl Field {
         Ok(())
     }
 
-    /// Waits until the server has let go of every connection, and has just the files open that it had before, but for
-    /// connections to MongoDB: those the driver keeps.
+    /// Waits until the server has let go of every connection, and has just the files open that it
+    /// had before, but for connections to MongoDB: those the driver keeps.
     async fn quiet(&self, before: Option<OpenFiles>) -> Result<Quiet> {
         let files = wait_until("the server to let go of all connections", async || {
             let files = self.files()?;

@@ -1,5 +1,5 @@
-//! What innocent clients wait beside each kind of neighbour, and how long nobody is served beside one that MongoDB cannot
-//! stop.
+//! What innocent clients wait beside each kind of neighbour, and how long nobody is served beside
+//! one that MongoDB cannot stop.
 
 mod innocents;
 mod kinds;
@@ -24,7 +24,8 @@ use crate::statistics::Percentiles;
 use innocents::{Innocents, Waits};
 use kinds::{Kind, Place};
 
-/// Between a neighbour's end and the next slice, so that what it has left behind is not the next one's.
+/// Between a neighbour's end and the next slice, so that what it has left behind is not the next
+/// one's.
 const REST: Duration = Duration::from_secs(2);
 
 #[derive(Args, Default)]
@@ -33,7 +34,8 @@ pub(crate) struct Options {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 
-    /// How long it is measured each time, and as long without it, in seconds [default: 8; with --quick 1]
+    /// How long it is measured each time, and as long without it, in seconds [default: 8; with
+    /// --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
 }

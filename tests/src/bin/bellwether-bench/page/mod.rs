@@ -1,5 +1,5 @@
-//! What somebody waits for who opens the page and sends a command, in a headless Chromium. The times are taken inside
-//! the page, by its own clock, between its own events.
+//! What somebody waits for who opens the page and sends a command, in a headless Chromium. The
+//! times are taken inside the page, by its own clock, between its own events.
 
 mod sizes;
 mod visitor;
@@ -25,7 +25,8 @@ pub(crate) struct Options {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     loads: Option<u32>,
 
-    /// How many commands are sent by each page that knows the coordinator [default: 5; with --quick 2]
+    /// How many commands are sent by each page that knows the coordinator [default: 5; with --quick
+    /// 2]
     #[arg(long)]
     commands: Option<u32>,
 
@@ -116,7 +117,8 @@ async fn all_well(bed: &mut Bed) -> Result<()> {
     Ok(())
 }
 
-/// Kills the coordinator under a page that sends one command after the other, and gives how long the longest took.
+/// Kills the coordinator under a page that sends one command after the other, and gives how long
+/// the longest took.
 async fn kill_in_flight(visitor: &Visitor, bed: &mut Bed) -> Result<Duration> {
     visitor.visit(3).await?;
     visitor.begin_to_send().await?;
@@ -137,8 +139,8 @@ impl Situation {
         }
     }
 
-    /// Makes it so, until what this gives is dropped and the servers are started again. The servers that remain have
-    /// taken over by then: takeover itself is measured elsewhere.
+    /// Makes it so, until what this gives is dropped and the servers are started again. The servers
+    /// that remain have taken over by then: takeover itself is measured elsewhere.
     async fn bring_about(self, bed: &mut Bed) -> Result<Option<BlackHole>> {
         let dead: &[usize] = match self {
             Self::AllWell => &[],

@@ -22,7 +22,8 @@ pub(crate) struct Visit {
     pub(crate) knowing: Vec<Duration>,
 }
 
-/// Added to the page before its own scripts: sends a command as soon as the page lets one, and measures.
+/// Added to the page before its own scripts: sends a command as soon as the page lets one, and
+/// measures.
 const IN_THE_PAGE: &str = r##"
 (() => {
     const SERVERS = "servers of this run";
@@ -32,7 +33,8 @@ const IN_THE_PAGE: &str = r##"
         byId(id).dispatchEvent(new InputEvent("input", { bubbles: true }));
         byId(id).dispatchEvent(new Event("change", { bubbles: true }));
     };
-    /// Sends an insert and gives how long it took and when, since the navigation began, it was executed.
+    /// Sends an insert and gives how long it took and when, since the navigation began, it was
+    /// executed.
     const send = () => new Promise((resolve, reject) => {
         fill("command", '{"insert":"visits","documents":[{"text":"a visit"}]}');
         const verdict = byId("verdict");
@@ -102,7 +104,8 @@ impl Visitor {
         })
     }
 
-    /// Opens the page and sends a command at once; then opens it anew, lets it load, and sends one and so many more.
+    /// Opens the page and sends a command at once; then opens it anew, lets it load, and sends one
+    /// and so many more.
     pub(crate) async fn visit(&self, commands: u32) -> Result<Visit> {
         let millis = |time: f64| Duration::from_secs_f64(time / 1000.0);
         self.open("#hurried").await?;

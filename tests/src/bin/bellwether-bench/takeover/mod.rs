@@ -34,9 +34,9 @@ pub(crate) struct Options {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
     clients: Option<u32>,
 
-    /// How long the cluster is left alone before each fault, in milliseconds [default: 2000; with --quick 500]. A server
-    /// that comes back takes over within the first second if its new number is the largest; a shorter rest measures
-    /// faults in the middle of that.
+    /// How long the cluster is left alone before each fault, in milliseconds [default: 2000; with
+    /// --quick 500]. A server that comes back takes over within the first second if its new number
+    /// is the largest; a shorter rest measures faults in the middle of that.
     #[arg(long)]
     rest_ms: Option<u64>,
 }
@@ -52,7 +52,8 @@ struct Row {
 /// The client that asks at the moment of the fault.
 #[derive(Clone, Copy)]
 enum Prober {
-    /// It sends one-shot commands; the coordinator is at each place of its list in turn, round by round.
+    /// It sends one-shot commands; the coordinator is at each place of its list in turn, round by
+    /// round.
     OneShot,
     /// It asks the servers that were not struck, again and again.
     Insistent,
@@ -126,8 +127,8 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     figures::save("takeover", &takeovers)
 }
 
-/// One fault. At its moment a client sends a command, and goes on with others until things are as before; under load
-/// others are at it already.
+/// One fault. At its moment a client sends a command, and goes on with others until things are as
+/// before; under load others are at it already.
 async fn one(bed: &mut Bed, row: &Row, round: usize, clients: usize) -> Result<Round> {
     let before = bed.cluster.all_agree().await?;
     let lists: Vec<ServerList> = (0..clients)
@@ -159,7 +160,8 @@ async fn one(bed: &mut Bed, row: &Row, round: usize, clients: usize) -> Result<R
         }
     }
     if row.fault != Fault::Pause {
-        // Those that wait for the answer of a server that stands still may do so until it is resumed.
+        // Those that wait for the answer of a server that stands still may do so until it is
+        // resumed.
         load.all_executed(clients, AFTERWARDS, struck, epoch).await?;
     }
     let all = probes.and(&load);

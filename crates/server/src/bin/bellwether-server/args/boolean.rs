@@ -5,7 +5,8 @@ use clap::{Arg, ArgAction};
 const TRUE: [&str; 6] = ["true", "yes", "on", "1", "t", "y"];
 const FALSE: [&str; 6] = ["false", "no", "off", "0", "f", "n"];
 
-/// Lets a flag take an optional value, by the same words as its environment variable. Leaves other options as they are.
+/// Lets a flag take an optional value, by the same words as its environment variable. Leaves other
+/// options as they are.
 pub(super) fn with_optional_value(option: Arg) -> Arg {
     if !matches!(option.get_action(), ArgAction::SetTrue) {
         return option;

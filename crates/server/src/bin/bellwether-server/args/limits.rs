@@ -7,8 +7,8 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits on clients")]
 pub(crate) struct LimitArgs {
-    /// How many clients may be connected at a time; further ones are refused. Each connection is an open file, and
-    /// the limit on those is raised as far as the system lets it.
+    /// How many clients may be connected at a time; further ones are refused. Each connection is an
+    /// open file, and the limit on those is raised as far as the system lets it.
     #[arg(
         long,
         env = "BELLWETHER_CONNECTIONS",
@@ -17,8 +17,8 @@ pub(crate) struct LimitArgs {
     )]
     connections: usize,
 
-    /// How many of them may come from one address: an IPv4 address, or a /64 of IPv6 addresses. 0 for as many as
-    /// there are.
+    /// How many of them may come from one address: an IPv4 address, or a /64 of IPv6 addresses. 0
+    /// for as many as there are.
     #[arg(
         long,
         env = "BELLWETHER_CONNECTIONS_PER_ADDRESS",
@@ -27,9 +27,9 @@ pub(crate) struct LimitArgs {
     )]
     connections_per_address: usize,
 
-    /// An address that many clients share, such as that of a proxy or of a network's gateway, or a range of them,
-    /// such as 10.0.0.0/8: it may have any number of connections. Give it once for each, or several with commas
-    /// between them.
+    /// An address that many clients share, such as that of a proxy or of a network's gateway, or a
+    /// range of them, such as 10.0.0.0/8: it may have any number of connections. Give it once for
+    /// each, or several with commas between them.
     #[arg(
         long = "shared-address",
         env = "BELLWETHER_SHARED_ADDRESS",
@@ -65,8 +65,8 @@ pub(crate) struct LimitArgs {
     )]
     ping_ms: u64,
 
-    /// How long a client may be silent, pongs included, before its connection is closed. A connection over which
-    /// HTTP is spoken is closed after this time in any case.
+    /// How long a client may be silent, pongs included, before its connection is closed. A
+    /// connection over which HTTP is spoken is closed after this time in any case.
     #[arg(
         long,
         env = "BELLWETHER_IDLE_TIMEOUT_MS",
@@ -111,7 +111,8 @@ pub(crate) struct LimitArgs {
     )]
     queue: usize,
 
-    /// How much memory the commands that wait may take, in bytes; further ones are answered `overloaded`.
+    /// How much memory the commands that wait may take, in bytes; further ones are answered
+    /// `overloaded`.
     #[arg(
         long,
         env = "BELLWETHER_QUEUE_BYTES",
@@ -120,8 +121,8 @@ pub(crate) struct LimitArgs {
     )]
     queue_bytes: usize,
 
-    /// How much memory the replies that all clients have not read yet may take, in bytes; further long ones are
-    /// replaced by `overloaded`.
+    /// How much memory the replies that all clients have not read yet may take, in bytes; further
+    /// long ones are replaced by `overloaded`.
     #[arg(
         long,
         env = "BELLWETHER_REPLY_BYTES",

@@ -22,17 +22,20 @@ pub(crate) enum Invocation {
     Task(Task),
 }
 
-// What the program does besides serving. (A documenting comment here would become the program's own in --help.)
+// What the program does besides serving. (A documenting comment here would become the program's own
+// in --help.)
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
     /// Prints a new secret for --peer-secret-file: 32 random bytes in hexadecimal digits.
     NewSecret,
-    /// Asks a running server whether it is alive: exit code 0 if it says so, 1 if it does not or is silent for 2 s.
+    /// Asks a running server whether it is alive: exit code 0 if it says so, 1 if it does not or is
+    /// silent for 2 s.
     Health(Health),
 }
 
 impl Invocation {
-    /// From the command line and the environment. Ends the program if they make no sense, or ask for help.
+    /// From the command line and the environment. Ends the program if they make no sense, or ask
+    /// for help.
     pub(crate) fn read() -> Self {
         let matches = command().get_matches();
         let read = if matches.subcommand_name().is_some() {
@@ -44,8 +47,8 @@ impl Invocation {
     }
 }
 
-/// The server's options with the tasks beside them: who asks for a task needs no options, whatever is required
-/// of those.
+/// The server's options with the tasks beside them: who asks for a task needs no options, whatever
+/// is required of those.
 fn command() -> clap::Command {
     let command = Task::augment_subcommands(Args::command())
         .subcommand_required(false)
@@ -55,14 +58,16 @@ fn command() -> clap::Command {
     deaf_to_empty_variables(with_optional_values(command))
 }
 
-/// A script or a file of options passes `--flag true` and `--flag false` on as easily as a variable.
+/// A script or a file of options passes `--flag true` and `--flag false` on as easily as a
+/// variable.
 fn with_optional_values(command: clap::Command) -> clap::Command {
     command
         .mut_args(boolean::with_optional_value)
         .mut_subcommands(with_optional_values)
 }
 
-/// What starts containers often sets every variable it knows, and to nothing where there is nothing to say.
+/// What starts containers often sets every variable it knows, and to nothing where there is nothing
+/// to say.
 fn deaf_to_empty_variables(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|option| {
         let value = option.get_env().and_then(std::env::var_os);
@@ -75,15 +80,16 @@ fn deaf_to_empty_variables(command: clap::Command) -> clap::Command {
     command.mut_subcommands(deaf_to_empty_variables)
 }
 
-/// A Bellwether server: executes clients' commands on a MongoDB replica set while it is coordinator, and says
-/// who is while it is not.
+/// A Bellwether server: executes clients' commands on a MongoDB replica set while it is
+/// coordinator, and says who is while it is not.
 ///
-/// Start one on each of several machines or in several containers, give each its own --id and the addresses of
-/// all others with --peer, and give clients the list of all of them. Every option can also be set by the
-/// environment variable that is named with it; an empty one does not count.
+/// Start one on each of several machines or in several containers, give each its own --id and the
+/// addresses of all others with --peer, and give clients the list of all of them. Every option can
+/// also be set by the environment variable that is named with it; an empty one does not count.
 ///
-/// Exit codes: 0 after SIGTERM or SIGINT and an orderly hand-over; 1 if it cannot start; 2 for options that
-/// cannot work. RUST_LOG sets how much is logged, for example RUST_LOG=bellwether=debug.
+/// Exit codes: 0 after SIGTERM or SIGINT and an orderly hand-over; 1 if it cannot start; 2 for
+/// options that cannot work. RUST_LOG sets how much is logged, for example
+/// RUST_LOG=bellwether=debug.
 #[derive(Parser)]
 #[command(name = "bellwether-server", version)]
 #[command(group = ArgGroup::new("mongodb").required(true).args(["mongodb_uri", "mongodb_uri_file"]))]
@@ -105,13 +111,14 @@ pub(crate) struct Args {
     )]
     listen: SocketAddr,
 
-    /// Where clients reach this server from outside, such as ws://db1.example:7001/v1. Needed when --listen is
-    /// a wildcard address or clients come through something that changes addresses. At most 1,024 visible ASCII
-    /// characters, without a user name or a fragment.
+    /// Where clients reach this server from outside, such as ws://db1.example:7001/v1. Needed when
+    /// --listen is a wildcard address or clients come through something that changes addresses. At
+    /// most 1,024 visible ASCII characters, without a user name or a fragment.
     #[arg(long, env = "BELLWETHER_CLIENT_URL", value_name = "URL")]
     client_url: Option<String>,
 
-    /// Where the other servers connect. Beyond loopback it needs --peer-secret-file. Web pages are refused there.
+    /// Where the other servers connect. Beyond loopback it needs --peer-secret-file. Web pages are
+    /// refused there.
     #[arg(
         long,
         env = "BELLWETHER_PEER_LISTEN",
@@ -120,15 +127,16 @@ pub(crate) struct Args {
     )]
     peer_listen: SocketAddr,
 
-    /// Another server of the cluster, by its id and where it listens for peers. Give it once for each, or
-    /// several with commas between them. This server itself is passed over, so that all can have the same list.
+    /// Another server of the cluster, by its id and where it listens for peers. Give it once for
+    /// each, or several with commas between them. This server itself is passed over, so that all
+    /// can have the same list.
     #[arg(long = "peer", env = "BELLWETHER_PEER", value_name = "ID=HOST:PORT", value_delimiter = ',', value_parser = peer)]
     peers: Vec<(ServerId, String)>,
 
-    /// A file with the secret that all servers of the cluster share, and by which they know each other: 32
-    /// printable characters or more, as `bellwether-server new-secret` prints them. Without it any program on this
-    /// machine can join as a peer. Further lines are further secrets that
-    /// are accepted; the first is the one this server proves itself with.
+    /// A file with the secret that all servers of the cluster share, and by which they know each
+    /// other: 32 printable characters or more, as `bellwether-server new-secret` prints them.
+    /// Without it any program on this machine can join as a peer. Further lines are further secrets
+    /// that are accepted; the first is the one this server proves itself with.
     #[arg(long, env = "BELLWETHER_PEER_SECRET_FILE", value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
 
@@ -141,12 +149,13 @@ pub(crate) struct Args {
     )]
     mongodb_uri: Option<String>,
 
-    /// A file with the replica set's URI, instead of --mongodb-uri: others on the machine can read neither its
-    /// password from the list of processes nor from the environment.
+    /// A file with the replica set's URI, instead of --mongodb-uri: others on the machine can read
+    /// neither its password from the list of processes nor from the environment.
     #[arg(long, env = "BELLWETHER_MONGODB_URI_FILE", value_name = "FILE")]
     mongodb_uri_file: Option<PathBuf>,
 
-    /// The database commands work on. Bellwether keeps its own records in the database NAME_bellwether.
+    /// The database commands work on. Bellwether keeps its own records in the database
+    /// NAME_bellwether.
     #[arg(long, env = "BELLWETHER_DATABASE", default_value = "app", value_name = "NAME")]
     database: String,
 
@@ -154,10 +163,11 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_WWW", value_name = "DIRECTORY")]
     www: Option<PathBuf>,
 
-    /// Lets web pages from this origin connect, besides the pages served by this server and by the peers that have
-    /// proven that they have the peer secret: https://app.example, http://localhost:* for any port,
-    /// https://*.example.com for any name below, capacitor://localhost or chrome-extension://ID for an app or an
-    /// extension. Give it once for each, or several with commas between them.
+    /// Lets web pages from this origin connect, besides the pages served by this server and by the
+    /// peers that have proven that they have the peer secret: https://app.example,
+    /// http://localhost:* for any port, https://*.example.com for any name below,
+    /// capacitor://localhost or chrome-extension://ID for an app or an extension. Give it once for
+    /// each, or several with commas between them.
     #[arg(
         long = "allow-origin",
         env = "BELLWETHER_ALLOW_ORIGIN",
@@ -166,8 +176,8 @@ pub(crate) struct Args {
     )]
     allowed_origins: Vec<AllowedOrigin>,
 
-    /// Lets clients list, create and drop collections and indexes. Whoever reaches --listen may then drop a
-    /// collection.
+    /// Lets clients list, create and drop collections and indexes. Whoever reaches --listen may
+    /// then drop a collection.
     #[arg(long, env = "BELLWETHER_ALLOW_SCHEMA")]
     allow_schema: bool,
 
@@ -180,8 +190,8 @@ pub(crate) struct Args {
     )]
     heartbeat_ms: u64,
 
-    /// How long a silent coordinator is waited for before another is elected. A crashed one whose host refuses
-    /// connections is replaced at once.
+    /// How long a silent coordinator is waited for before another is elected. A crashed one whose
+    /// host refuses connections is replaced at once.
     #[arg(
         long,
         env = "BELLWETHER_TIMEOUT_MS",
@@ -190,10 +200,10 @@ pub(crate) struct Args {
     )]
     timeout_ms: u64,
 
-    /// Asks a MongoDB secondary to stand for election at once when the primary's process is gone, instead of
-    /// waiting for MongoDB's election timeout (10 s by default). The coordinator asks, or where it is gone, too, the
-    /// server that would be the next one. Needs the action replSetStateChange on the
-    /// cluster, which the role clusterManager has.
+    /// Asks a MongoDB secondary to stand for election at once when the primary's process is gone,
+    /// instead of waiting for MongoDB's election timeout (10 s by default). The coordinator asks,
+    /// or where it is gone, too, the server that would be the next one. Needs the action
+    /// replSetStateChange on the cluster, which the role clusterManager has.
     #[arg(long, env = "BELLWETHER_ASSIST_FAILOVER")]
     assist_failover: bool,
 
