@@ -58,7 +58,7 @@ pub struct Config {
 
     /// Time for which a coordinator that is not fit watches a fit follower before it hands over.
     /// Default 3 s. Choose a value above the difference with which servers notice the same fault.
-    pub unfit_patience: Duration,
+    pub ineligible_timeout: Duration,
 
     /// Time for which a coordinator stays coordinator while no server is fit. Default 20 s. Choose
     /// a value above the time in which the coordinator's database recovers by itself. Giving up the
@@ -90,7 +90,7 @@ impl Default for Config {
             claim_timeout: Duration::from_secs(5),
             claim_retry: Duration::from_millis(500),
             drain_timeout: Duration::from_secs(10),
-            unfit_patience: Duration::from_secs(3),
+            ineligible_timeout: Duration::from_secs(3),
             unfit_grace: Duration::from_secs(20),
             preemption: Preemption::default(),
             quorum: Quorum::default(),

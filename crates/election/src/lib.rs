@@ -65,10 +65,10 @@ for id in &ids {
     let election = Election::start(Config::default(), me, ids.clone(), transport, LocalArbiter)?;
     tokio::spawn(async move {
         let mut leadership = election.leadership();
-        while let Some(tenure) = leadership.gained().await {
-            println!("{} is coordinator in epoch {}", election.view().member.id(), tenure.epoch());
-            // Work here while `tenure.is_valid()`, and hand the epoch to whatever is written to.
-            tenure.ending().await;
+        while let Some(term) = leadership.gained().await {
+            println!("{} is coordinator in epoch {}", election.view().member.id(), term.epoch());
+            // Work here while `term.is_valid()`, and hand the epoch to whatever is written to.
+            term.ending().await;
         }
     });
 }
@@ -120,7 +120,7 @@ mod transport;
 pub use arbiter::{Arbiter, LocalArbiter};
 pub use config::{Config, ConfigError};
 #[cfg(feature = "tokio")]
-pub use driver::{Election, Leadership, Tenure, View};
+pub use driver::{Election, Leadership, Term, View};
 pub use elector::{Claim, Counters, Elector, Link, Newest, Output, PeerView, ResignError, Role};
 pub use identity::{Epoch, Incumbent, InvalidServerId, Member, Number, Rank, Roster, ServerId};
 pub use instant::Instant;

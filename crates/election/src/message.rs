@@ -47,11 +47,11 @@ pub enum Body {
     /// "I cannot": the sender of `Election` asks the next server.
     Decline,
     /// "Vote for me", where a majority must agree.
-    Ballot {
+    RequestVote {
         /// The epoch for which the sender campaigns.
         epoch: Epoch,
     },
-    /// The answer to `Ballot`. A vote is a promise to support no other server for the length of the
+    /// The answer to `RequestVote`. A vote is a promise to support no other server for the length of the
     /// timeout.
     Vote {
         /// The ballot's epoch. If the vote is not granted: the largest epoch that the sender has

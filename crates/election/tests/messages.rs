@@ -37,9 +37,9 @@ fn a_failover_in_one_step_costs_at_most_two_messages_for_every_survivor_but_one(
                 "{} messages of {survivors} survivors, {fault:?}, seed {seed}",
                 failover.messages
             );
-            let patience = Config::default().timeout + Config::default().heartbeat * 2;
+            let time_limit = Config::default().timeout + Config::default().heartbeat * 2;
             assert!(
-                failover.time <= patience,
+                failover.time <= time_limit,
                 "{:?}, {fault:?}, seed {seed}",
                 failover.time
             );

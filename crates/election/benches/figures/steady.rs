@@ -54,7 +54,7 @@ impl Coordinator {
         while let Some(output) = elector.poll_output() {
             match output {
                 Output::Send { to, message } => {
-                    if let Body::Ballot { epoch } = message.body {
+                    if let Body::RequestVote { epoch } = message.body {
                         let voter = peers.iter().find(|peer| *peer.id() == to).expect("a peer");
                         let body = Body::Vote { epoch, granted: true };
                         let sender = voter.clone();

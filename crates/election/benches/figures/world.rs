@@ -200,7 +200,7 @@ impl World {
     pub(crate) fn coordinator(&self) -> Option<usize> {
         let leads = |server: &&usize| {
             self.elector(**server)
-                .is_some_and(|elector| elector.role().office().is_some())
+                .is_some_and(|elector| elector.role().own_epoch().is_some())
         };
         let indices: Vec<usize> = (0..self.servers.len()).collect();
         let mut coordinators = indices.iter().filter(leads);
@@ -217,7 +217,7 @@ impl World {
             Role::Follower {
                 coordinator: incumbent,
             } => incumbent.rank.id == self.ids[coordinator],
-            role => role.office().is_some(),
+            role => role.own_epoch().is_some(),
         };
         self.servers.iter().flatten().all(follows)
     }
@@ -334,7 +334,7 @@ fn kind(body: &Body) -> &'static str {
         Body::Election => "Election",
         Body::Answer => "Answer",
         Body::Decline => "Decline",
-        Body::Ballot { .. } => "Ballot",
+        Body::RequestVote { .. } => "Ballot",
         Body::Vote { .. } => "Vote",
         Body::Coordinator { .. } => "Coordinator",
         Body::Heartbeat { .. } => "Heartbeat",

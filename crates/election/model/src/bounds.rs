@@ -118,7 +118,7 @@ impl Bounds {
             claim_timeout: timeout * 2,
             claim_retry: timeout,
             drain_timeout: timeout * 2,
-            unfit_patience: timeout,
+            ineligible_timeout: timeout,
             unfit_grace: timeout * 2,
             preemption: self.preemption,
             quorum: self.quorum,

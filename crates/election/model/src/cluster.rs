@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// The epoch under which it believes that it may write.
-    pub(crate) fn office(&self) -> Option<Epoch> {
-        self.role()?.office()
+    pub(crate) fn own_epoch(&self) -> Option<Epoch> {
+        self.role()?.own_epoch()
     }
 }

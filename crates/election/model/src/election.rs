@@ -161,7 +161,7 @@ impl ElectionModel {
                 actions.push(Action::LoseAnswer(i));
             }
             let role = process.role();
-            if left.writes > 0 && server.office().is_some() {
+            if left.writes > 0 && server.own_epoch().is_some() {
                 actions.push(Action::Write(i));
             }
             if matches!(role, Role::Draining { .. }) {
@@ -219,11 +219,11 @@ impl ElectionModel {
 /// and does nothing.
 fn acts(server: &Server) -> bool {
     let lease = server.process.as_ref().and_then(Process::valid_until);
-    server.office().is_some() && lease.is_none_or(|until| until > NOW)
+    server.own_epoch().is_some() && lease.is_none_or(|until| until > NOW)
 }
 
 fn believers(cluster: &Cluster) -> usize {
-    cluster.servers.iter().filter_map(Server::office).count()
+    cluster.servers.iter().filter_map(Server::own_epoch).count()
 }
 
 impl Model for ElectionModel {
@@ -310,7 +310,7 @@ impl Model for ElectionModel {
                     cluster
                         .servers
                         .iter()
-                        .filter_map(Server::office)
+                        .filter_map(Server::own_epoch)
                         .any(|epoch| epoch < newest)
                 },
             ));

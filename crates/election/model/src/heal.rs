@@ -243,7 +243,7 @@ fn agrees(world: &World, cluster: &Cluster) -> bool {
     let best = able.max_by(|a, b| a.rank.cmp(&b.rank));
     let enough = world.config.quorum != Quorum::Majority || running.len() > cluster.servers.len() / 2;
     let Some(best) = best.filter(|_| enough) else {
-        return running.iter().all(|process| process.role().office().is_none());
+        return running.iter().all(|process| process.role().own_epoch().is_none());
     };
     let offices = running.iter().filter_map(|process| match process.role() {
         Role::Coordinator { epoch } => Some((process.member(), *epoch)),

@@ -32,7 +32,7 @@ pub(crate) fn check(world: &World, cluster: &mut Cluster) {
     if !world.unique_epochs {
         return;
     }
-    let held: Vec<Epoch> = cluster.servers.iter().filter_map(Server::office).collect();
+    let held: Vec<Epoch> = cluster.servers.iter().filter_map(Server::own_epoch).collect();
     if held
         .iter()
         .enumerate()
@@ -114,7 +114,7 @@ impl<'a> Step<'a> {
     }
 
     fn role(&mut self, role: &Role) {
-        let had = self.was.as_ref().and_then(Role::office);
+        let had = self.was.as_ref().and_then(Role::own_epoch);
         let server = &self.cluster.servers[self.server];
         let (held_before, known) = (server.held, server.known);
         match role {

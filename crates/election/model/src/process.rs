@@ -188,7 +188,7 @@ impl Processes {
             Event::Leave => elector.leave(now),
             // Refused where nobody could take over.
             Event::Resign => drop(elector.resign(now)),
-            Event::SetFit(fit) => elector.set_fit(now, *fit),
+            Event::SetFit(fit) => elector.set_eligible(now, *fit),
             Event::Nothing => {}
         }
         let reaction = Arc::new(self.reaction(elector, server, now));

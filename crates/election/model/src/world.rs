@@ -175,7 +175,7 @@ impl World {
                 self.write(cluster, *server);
             }
             Action::Drained(server) => {
-                if let Some(epoch) = cluster.servers[*server].office() {
+                if let Some(epoch) = cluster.servers[*server].own_epoch() {
                     self.happen(cluster, *server, &Event::Drained(epoch));
                 }
             }
@@ -242,7 +242,7 @@ impl World {
 
     /// The resource keeps the newest epoch it has seen and refuses older ones.
     fn write(&self, cluster: &mut Cluster, server: usize) {
-        let Some(epoch) = cluster.servers[server].office() else {
+        let Some(epoch) = cluster.servers[server].own_epoch() else {
             return;
         };
         match cluster.written {

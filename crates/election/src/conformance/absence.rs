@@ -33,7 +33,7 @@ pub(super) async fn gone<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<(),
     cluster.connect(&[0, 1]).await?;
     let since = cluster.events(0).len();
     cluster.stop(1).await?;
-    let (began, patience) = (Instant::now(), cluster.limits.patience);
+    let (began, time_limit) = (Instant::now(), cluster.limits.time_limit);
     // A message on its way may still be reported, and a listener may take its last connection while
     // it closes. After that no report may come.
     loop {
@@ -45,9 +45,9 @@ pub(super) async fn gone<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Result<(),
         if ups == 0 && cluster.last_link(0, 1, since) != Some(Link::Up) {
             return Ok(());
         }
-        if began.elapsed() >= patience {
+        if began.elapsed() >= time_limit {
             return wrong(format!(
-                "{patience:?} after {} had ended, {} still reported its link as up",
+                "{time_limit:?} after {} had ended, {} still reported its link as up",
                 cluster.ids[1], cluster.ids[0]
             ));
         }
@@ -82,15 +82,15 @@ pub(super) async fn link_again<F: Fixture>(cluster: &mut Cluster<'_, F>) -> Resu
     }
     cluster.start(1).await?;
     cluster.reach(&[0, 1]).await?;
-    let (began, patience) = (Instant::now(), cluster.limits.patience);
+    let (began, time_limit) = (Instant::now(), cluster.limits.time_limit);
     loop {
         let link = match cluster.last_link(0, 1, since) {
             None | Some(Link::Up) => return Ok(()),
             Some(link) => link,
         };
-        if began.elapsed() >= patience {
+        if began.elapsed() >= time_limit {
             return wrong(format!(
-                "{patience:?} after {} came back and was reached, {} still reported the link as {link:?}; the \
+                "{time_limit:?} after {} came back and was reached, {} still reported the link as {link:?}; the \
                  election takes such a peer for gone",
                 cluster.ids[1], cluster.ids[0]
             ));

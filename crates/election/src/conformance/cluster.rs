@@ -79,11 +79,11 @@ impl<'f, F: Fixture> Cluster<'f, F> {
     /// Starts a server for use outside this cluster.
     pub(super) async fn start_apart(&mut self, server: usize) -> Result<F::Transport, Fault> {
         let starting = self.fixture.start(&self.ids[server], &self.ids);
-        match timeout(self.limits.patience, starting).await {
+        match timeout(self.limits.time_limit, starting).await {
             Ok(transport) => Ok(transport),
             Err(_) => wrong(format!(
                 "the fixture's start has not returned within {:?}",
-                self.limits.patience
+                self.limits.time_limit
             )),
         }
     }
@@ -97,11 +97,11 @@ impl<'f, F: Fixture> Cluster<'f, F> {
 
     pub(super) async fn stop_apart(&mut self, server: usize, transport: F::Transport) -> Result<(), Fault> {
         let stopping = self.fixture.stop(&self.ids[server], transport);
-        match timeout(self.limits.patience, stopping).await {
+        match timeout(self.limits.time_limit, stopping).await {
             Ok(()) => Ok(()),
             Err(_) => wrong(format!(
                 "the fixture's stop has not returned within {:?}",
-                self.limits.patience
+                self.limits.time_limit
             )),
         }
     }
@@ -187,7 +187,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         if let Err(error) = sending {
             return Err(Fault::Unclear(format!("cannot start a thread: {error}")));
         }
-        match timeout(self.limits.patience, returned).await {
+        match timeout(self.limits.time_limit, returned).await {
             Ok(Ok(transport)) => {
                 self.servers[from].transport = Some(transport);
                 Ok(())
@@ -195,7 +195,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
             Ok(Err(_)) => wrong("send panicked"),
             Err(_) => wrong(format!(
                 "send has not returned for {:?}; a transport that cannot send now must drop the message",
-                self.limits.patience
+                self.limits.time_limit
             )),
         }
     }
@@ -247,15 +247,15 @@ impl<'f, F: Fixture> Cluster<'f, F> {
                 }
                 seen = self.events(to).len();
             }
-            if began.elapsed() >= self.limits.patience {
+            if began.elapsed() >= self.limits.time_limit {
                 break;
             }
         }
-        let (from, to, patience) = (&self.ids[from], &self.ids[to], self.limits.patience);
+        let (from, to, time_limit) = (&self.ids[from], &self.ids[to], self.limits.time_limit);
         let times = "although it was sent again and again";
         Ok(Err(match others.pop() {
             Some(other) => format!("what {from} sent to {to} arrived as {other}"),
-            None => format!("nothing that {from} sent to {to} arrived within {patience:?}, {times}"),
+            None => format!("nothing that {from} sent to {to} arrived within {time_limit:?}, {times}"),
         }))
     }
 

@@ -73,7 +73,7 @@ async fn start<F: Fixture>(
 
 async fn crash<F: Fixture>(cluster: &mut Cluster<'_, F>, server: Server<F::Transport>) -> Result<(), Fault> {
     drop(server.election);
-    match timeout(cluster.limits.patience, server.back).await {
+    match timeout(cluster.limits.time_limit, server.back).await {
         Ok(Ok(transport)) => cluster.stop_apart(server.index, transport).await,
         _ => wrong(
             "the election did not give its transport back: its recv panicked or does not return to the runtime",
@@ -108,10 +108,10 @@ async fn settle<F: Fixture>(
                 server.election.drained(*epoch);
             }
         }
-        if began.elapsed() >= cluster.limits.patience {
+        if began.elapsed() >= cluster.limits.time_limit {
             return Err(format!(
                 "the servers did not agree on a coordinator within {:?}: {views:?}",
-                cluster.limits.patience
+                cluster.limits.time_limit
             ));
         }
         sleep(Duration::from_millis(10)).await;

@@ -83,7 +83,7 @@ pub struct Limits {
     ///
     /// It costs time only if the transport has a fault. So choose it longer than the slowest
     /// machine could need.
-    pub patience: Duration,
+    pub time_limit: Duration,
 
     /// Time during which a check watches for a forbidden event. Default 300 ms. The checks wait for
     /// it in full, about a dozen times.
@@ -103,7 +103,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            patience: Duration::from_secs(30),
+            time_limit: Duration::from_secs(30),
             quiet: Duration::from_millis(300),
             flood: 20_000,
         }

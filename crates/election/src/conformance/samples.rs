@@ -43,8 +43,8 @@ fn following(body: &Body) -> Vec<Body> {
         Body::Known { .. } => vec![Body::Election],
         Body::Election => vec![Body::Answer],
         Body::Answer => vec![Body::Decline],
-        Body::Decline => ends().map(|(epoch, _)| Body::Ballot { epoch }).into(),
-        Body::Ballot { .. } => ends()
+        Body::Decline => ends().map(|(epoch, _)| Body::RequestVote { epoch }).into(),
+        Body::RequestVote { .. } => ends()
             .map(|(epoch, _)| Body::Vote {
                 epoch,
                 granted: epoch == Epoch::ZERO,

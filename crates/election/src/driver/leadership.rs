@@ -16,39 +16,39 @@ use crate::{Epoch, Role};
 pub struct Leadership {
     role: watch::Receiver<Role>,
     vitals: watch::Receiver<Vitals>,
-    tenures: Arc<Tenures>,
+    terms: Arc<Terms>,
     clock: Clock,
-    /// Epoch of the last tenure that this receiver returned.
+    /// Epoch of the last term that this receiver returned.
     last: Option<Epoch>,
 }
 
 impl Leadership {
     pub(super) fn new(election: &Election) -> Self {
-        election.tenures.lock().in_use = true;
+        election.terms.lock().in_use = true;
         Self {
             role: election.role.clone(),
             vitals: election.vitals.clone(),
-            tenures: Arc::clone(&election.tenures),
+            terms: Arc::clone(&election.terms),
             clock: election.clock.clone(),
             last: None,
         }
     }
 
-    /// Returns the next tenure, at once if one has begun that this receiver has not returned yet.
+    /// Returns the next term, at once if one has begun that this receiver has not returned yet.
     /// `None` once the election has ended.
     ///
-    /// Before it returns a second tenure, the first has always been lost, though the program may
+    /// Before it returns a second term, the first has always been lost, though the program may
     /// still hold it. Cancel safe.
     /// dropped yet. Cancel safe.
-    pub async fn gained(&mut self) -> Option<Tenure> {
+    pub async fn gained(&mut self) -> Option<Term> {
         loop {
             let role = self.role.borrow_and_update().clone();
             if let Role::Coordinator { epoch } = role
                 && self.last != Some(epoch)
             {
                 self.last = Some(epoch);
-                return Some(Tenure {
-                    work: self.tenures.begin(epoch),
+                return Some(Term {
+                    work: self.terms.begin(epoch),
                     role: self.role.clone(),
                     vitals: self.vitals.clone(),
                     clock: self.clock.clone(),
@@ -64,15 +64,15 @@ impl Leadership {
 /// Hold it while work is done under its epoch. When the program drops the last copy, the work
 /// counts as finished. A handover waits for that.
 #[derive(Clone, Debug)]
-pub struct Tenure {
+pub struct Term {
     work: Arc<Work>,
     role: watch::Receiver<Role>,
     vitals: watch::Receiver<Vitals>,
     clock: Clock,
 }
 
-impl Tenure {
-    /// Returns the epoch, the fencing token of all work in this tenure.
+impl Term {
+    /// Returns the epoch, the fencing token of all work in this term.
     pub fn epoch(&self) -> Epoch {
         self.work.epoch
     }
@@ -94,7 +94,7 @@ impl Tenure {
         let in_time = now <= trusted_until && valid_until.is_none_or(|until| now < until);
         // A closed channel keeps the last role forever.
         let goes_on = self.role.has_changed().is_ok();
-        goes_on && in_time && self.role.borrow().office() == Some(self.epoch())
+        goes_on && in_time && self.role.borrow().own_epoch() == Some(self.epoch())
     }
 
     /// Returns the moment at which the lease expires unless another server renews it. See
@@ -122,11 +122,11 @@ impl Tenure {
     /// [`Config::drain_timeout`](crate::Config::drain_timeout). Cancel safe.
     pub async fn lost(&self) {
         let mut role = self.role.clone();
-        let _ = role.wait_for(|role| role.office() != Some(self.epoch())).await;
+        let _ = role.wait_for(|role| role.own_epoch() != Some(self.epoch())).await;
     }
 }
 
-/// Sends a notice when the last copy of a tenure is dropped.
+/// Sends a notice when the last copy of a term is dropped.
 #[derive(Debug)]
 struct Work {
     epoch: Epoch,
@@ -142,22 +142,22 @@ impl Drop for Work {
     }
 }
 
-/// The tenures that the program holds at the moment.
+/// The terms that the program holds at the moment.
 #[derive(Debug)]
-pub(super) struct Tenures {
+pub(super) struct Terms {
     requests: mpsc::WeakUnboundedSender<Request>,
     held: Mutex<Held>,
 }
 
 #[derive(Debug, Default)]
 struct Held {
-    /// `true` once the program has called for tenures. Without a held tenure, no work is then in
+    /// `true` once the program has called for terms. Without a held term, no work is then in
     /// progress.
     in_use: bool,
     work: Weak<Work>,
 }
 
-impl Tenures {
+impl Terms {
     pub(super) fn new(requests: mpsc::WeakUnboundedSender<Request>) -> Self {
         Self {
             requests,

@@ -17,14 +17,14 @@ use tokio::time;
 use tracing::{Instrument, info, info_span};
 
 use self::clock::{Clock, Suspensions};
-use self::leadership::Tenures;
+use self::leadership::Terms;
 use self::run::{Driver, Pace, Request, Told, view_of};
 use crate::{
     Arbiter, Config, ConfigError, Counters, Elector, Epoch, Instant, Member, PeerView, ResignError, Role,
     ServerId, Transport,
 };
 
-pub use self::leadership::{Leadership, Tenure};
+pub use self::leadership::{Leadership, Term};
 
 /// A running election: one server's part in it.
 ///
@@ -36,11 +36,11 @@ pub use self::leadership::{Leadership, Tenure};
 ///
 /// Time during which the machine is suspended counts on Linux and Android, where the election reads
 /// the boot-time clock. It also counts on Windows, where the monotonic clock continues. When a
-/// coordinator wakes there, its lease has expired before it sends anything, and its [`Tenure`] is
+/// coordinator wakes there, its lease has expired before it sends anything, and its [`Term`] is
 /// not valid from the first moment.
 ///
 /// Other systems, such as macOS, report no suspension, and neither does a virtual machine that is
-/// paused from outside. There a coordinator may believe that its tenure is valid for the rest of
+/// paused from outside. There a coordinator may believe that its term is valid for the rest of
 /// its lease, up to [`Config::timeout`]. Only a check of the epoch in the data store then protects
 /// the data.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub struct Election {
     view: watch::Receiver<View>,
     role: watch::Receiver<Role>,
     vitals: watch::Receiver<Vitals>,
-    tenures: Arc<Tenures>,
+    terms: Arc<Terms>,
     clock: Clock,
 }
 
@@ -119,7 +119,7 @@ impl Election {
             trusted_until: Instant::default() + timeout,
             counters: elector.counters(),
         });
-        let tenures = Arc::new(Tenures::new(requests.downgrade()));
+        let terms = Arc::new(Terms::new(requests.downgrade()));
         info!(parent: &span, %number, "joining the election");
         let told = Told {
             role: role_tx,
@@ -134,7 +134,7 @@ impl Election {
             clock.clone(),
             pace,
             told,
-            Arc::clone(&tenures),
+            Arc::clone(&terms),
         );
         let _task: JoinHandle<()> = tokio::spawn(driver.run(inbox).instrument(span));
         Ok(Self {
@@ -142,7 +142,7 @@ impl Election {
             view,
             role,
             vitals,
-            tenures,
+            terms,
             clock,
         })
     }
@@ -154,8 +154,8 @@ impl Election {
         self.role.clone()
     }
 
-    /// Returns this server's tenures as coordinator, one after another. The program may use several
-    /// receivers. A receiver misses a tenure only if the tenure began and ended while the receiver
+    /// Returns this server's terms as coordinator, one after another. The program may use several
+    /// receivers. A receiver misses a term only if the term began and ended while the receiver
     /// did not wait.
     pub fn leadership(&self) -> Leadership {
         Leadership::new(self)
@@ -176,14 +176,14 @@ impl Election {
         self.vitals.borrow().counters
     }
 
-    /// See [`Elector::valid_until`]. On tokio's clock, as [`Tenure::valid_until`] is.
+    /// See [`Elector::valid_until`]. On tokio's clock, as [`Term::valid_until`] is.
     pub fn valid_until(&self) -> Option<time::Instant> {
         let valid_until = self.vitals.borrow().valid_until;
         valid_until.map(|at| self.clock.on_tokio(at))
     }
 
-    /// See [`Elector::set_fit`].
-    pub fn set_fit(&self, fit: bool) {
+    /// See [`Elector::set_eligible`].
+    pub fn set_eligible(&self, fit: bool) {
         self.request(Request::SetFit(fit));
     }
 
@@ -203,7 +203,7 @@ impl Election {
     }
 
     /// See [`Elector::drained`]. Not needed with [`leadership`](Self::leadership): there the work
-    /// ends when the last [`Tenure`] is dropped.
+    /// ends when the last [`Term`] is dropped.
     pub fn drained(&self, epoch: Epoch) {
         self.request(Request::Drained(epoch));
     }
@@ -223,7 +223,7 @@ impl Election {
         let resigned = answer.await.unwrap_or(Err(ResignError::NotCoordinator))?;
         let mut role = self.role.clone();
         let settled = role
-            .wait_for(|role| *role != Role::Electing && role.office() != Some(resigned))
+            .wait_for(|role| *role != Role::Electing && role.own_epoch() != Some(resigned))
             .await;
         match settled.as_deref() {
             Ok(Role::Coordinator { .. }) => Err(ResignError::SuccessorFailed),
@@ -233,7 +233,7 @@ impl Election {
 
     /// Leaves the election permanently, and waits until that is done. A coordinator drains and
     /// hands over first. So the program must answer [`Role::Draining`] meanwhile, or hold a
-    /// [`Tenure`] no longer than needed. Dropping the future does not cancel the request.
+    /// [`Term`] no longer than needed. Dropping the future does not cancel the request.
     /// Afterwards the transport needs a moment to send its last messages.
     pub async fn leave(&self) {
         self.request(Request::Leave);

@@ -10,7 +10,7 @@ use tokio::time::sleep_until;
 use tracing::{Instrument, debug, info, warn};
 
 use super::clock::Clock;
-use super::leadership::Tenures;
+use super::leadership::Terms;
 use super::{View, Vitals};
 use crate::{
     Arbiter, Counters, Elector, Epoch, Event, Instant, Newest, Output, ResignError, Role, ServerId, Transport,
@@ -65,7 +65,7 @@ pub(super) struct Driver<T, A> {
     viewed: u64,
     /// The last moment that the elector has received.
     called: Instant,
-    tenures: Arc<Tenures>,
+    terms: Arc<Terms>,
 }
 
 impl<T: Transport, A: Arbiter> Driver<T, A> {
@@ -76,7 +76,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
         clock: Clock,
         pace: Pace,
         told: Told,
-        tenures: Arc<Tenures>,
+        terms: Arc<Terms>,
     ) -> Self {
         Self {
             viewed: elector.revision(),
@@ -90,7 +90,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
             clock,
             pace,
             told,
-            tenures,
+            terms,
         }
     }
 
@@ -121,7 +121,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
                     self.on_answer(answer.unwrap_or(Answer::Claim(None)));
                 }
                 Some(answer) = self.confirmations.join_next() => {
-                    let epoch = self.elector.role().office().unwrap_or_default();
+                    let epoch = self.elector.role().own_epoch().unwrap_or_default();
                     self.on_answer(answer.unwrap_or(Answer::Confirm(epoch, None)));
                 }
                 Some(answer) = self.questions.join_next() => {
@@ -146,7 +146,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
     fn on_request(&mut self, request: Request) {
         let now = self.tell_time();
         match request {
-            Request::SetFit(fit) => self.elector.set_fit(now, fit),
+            Request::SetFit(fit) => self.elector.set_eligible(now, fit),
             Request::AddPeer(id) => self.elector.add_peer(now, id),
             Request::RemovePeer(id) => self.elector.remove_peer(now, &id),
             Request::StepDown(epoch) => self.elector.step_down(now, epoch),
@@ -154,7 +154,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
             Request::Resign(reply) => {
                 // The caller may have stopped waiting for the answer.
                 let resigned = self.elector.resign(now);
-                let epoch = self.elector.role().office().unwrap_or_default();
+                let epoch = self.elector.role().own_epoch().unwrap_or_default();
                 let _ = reply.send(resigned.map(|()| epoch));
             }
             Request::Leave => self.elector.leave(now),
@@ -250,7 +250,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
     fn on_role(&mut self, role: Role) {
         announce(&role, &self.elector.counters());
         if let Role::Draining { epoch, .. } = role
-            && self.tenures.nobody_works(epoch)
+            && self.terms.nobody_works(epoch)
         {
             let now = self.tell_time();
             self.elector.drained(now, epoch);

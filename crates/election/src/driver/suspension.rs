@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use super::clock::{Clock, Suspensions};
-use super::{Election, Tenure};
+use super::{Election, Term};
 use crate::{Config, LocalArbiter, Member, Number, Quorum, ServerId, memory};
 
 const LONG: Duration = Duration::from_secs(120);
@@ -49,7 +49,7 @@ impl Cluster {
         *self.machines[server].lock().expect("nobody panics with the lock") += suspended;
     }
 
-    async fn gained(&self, server: usize) -> Tenure {
+    async fn gained(&self, server: usize) -> Term {
         let mut leadership = self.elections[server].leadership();
         let gained = timeout(LONG, leadership.gained()).await;
         gained
@@ -63,20 +63,17 @@ impl Cluster {
 async fn a_tenure_is_over_at_the_moment_its_machine_wakes() {
     for quorum in [Quorum::Majority, Quorum::None, Quorum::Arbiter] {
         let cluster = Cluster::start(quorum);
-        let tenure = cluster.gained(0).await;
+        let term = cluster.gained(0).await;
         sleep(Duration::from_secs(3)).await;
-        assert!(tenure.is_valid());
+        assert!(term.is_valid());
         cluster.wake_after(0, Duration::from_secs(4));
         // No server has sent a message yet, and no task has run.
-        assert!(!tenure.is_valid(), "{quorum:?}");
+        assert!(!term.is_valid(), "{quorum:?}");
         let now = tokio::time::Instant::now();
-        assert!(
-            tenure.valid_until().is_none_or(|until| until <= now),
-            "{quorum:?}"
-        );
-        timeout(LONG, tenure.lost()).await.expect("it steps down");
+        assert!(term.valid_until().is_none_or(|until| until <= now), "{quorum:?}");
+        timeout(LONG, term.lost()).await.expect("it steps down");
         let next = cluster.gained(0).await;
-        assert!(next.is_valid() && next.epoch() > tenure.epoch(), "{quorum:?}");
+        assert!(next.is_valid() && next.epoch() > term.epoch(), "{quorum:?}");
     }
 }
 
@@ -84,26 +81,26 @@ async fn a_tenure_is_over_at_the_moment_its_machine_wakes() {
 #[tokio::test(start_paused = true)]
 async fn a_short_suspension_is_forgiven() {
     let cluster = Cluster::start(Quorum::Majority);
-    let tenure = cluster.gained(0).await;
+    let term = cluster.gained(0).await;
     sleep(Duration::from_secs(3)).await;
-    let before = tenure.valid_until().expect("a lease");
+    let before = term.valid_until().expect("a lease");
     cluster.wake_after(0, Duration::from_millis(100));
-    assert!(tenure.is_valid());
-    assert_eq!(tenure.valid_until(), Some(before - Duration::from_millis(100)));
+    assert!(term.is_valid());
+    assert_eq!(term.valid_until(), Some(before - Duration::from_millis(100)));
     sleep(Duration::from_secs(3)).await;
-    assert!(tenure.is_valid(), "it is renewed");
+    assert!(term.is_valid(), "it is renewed");
 }
 
 /// A server without a coordinator, in a long wait, looks at the clock soon after it wakes.
 #[tokio::test(start_paused = true)]
 async fn a_deadline_passes_while_the_machine_sleeps() {
     let cluster = Cluster::start(Quorum::None);
-    let tenure = cluster.gained(0).await;
+    let term = cluster.gained(0).await;
     sleep(Duration::from_secs(3)).await;
     let begun = tokio::time::Instant::now();
     // All machines, as when a user closes a laptop.
     (0..3).for_each(|server| cluster.wake_after(server, Duration::from_secs(3600)));
-    timeout(LONG, tenure.lost()).await.expect("it steps down");
+    timeout(LONG, term.lost()).await.expect("it steps down");
     // Virtual time: the next timer fires after the heartbeat interval.
     assert!(
         begun.elapsed() <= Config::default().heartbeat,

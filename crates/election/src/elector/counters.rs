@@ -52,12 +52,12 @@ impl<R: RngCore> Elector<R> {
         if let (Role::Follower { coordinator: old }, Role::Follower { coordinator: new }) = (before, after)
             && old != new
             && let State::Following(following) = old_state
-            && following.is_doubted()
+            && following.is_suspected()
         {
             self.counters.last_failover = Some(self.now.saturating_since(following.heard()));
         }
         let counters = &mut self.counters;
-        match (before.office(), after.office()) {
+        match (before.own_epoch(), after.own_epoch()) {
             (None, Some(_)) => counters.gained += 1,
             (Some(_), None) => counters.lost += 1,
             _ => {}

@@ -61,8 +61,8 @@ impl<R: RngCore> Elector<R> {
     /// others.
     pub fn valid_until(&self) -> Option<Instant> {
         match &self.state {
-            State::Leading(leading) => leading.office.lease.until(),
-            State::Draining(draining) => draining.office.lease.until(),
+            State::Leading(leading) => leading.term.lease.until(),
+            State::Draining(draining) => draining.term.lease.until(),
             _ => None,
         }
     }
@@ -92,13 +92,10 @@ impl<R: RngCore> Elector<R> {
     /// Renews the lease as far as possible. Steps down and returns `true` if the lease has expired.
     pub(super) fn check_lease(&mut self) -> bool {
         let now = self.now;
-        if matches!(
-            self.office().map(|office| &office.lease),
-            Some(Lease::Supported { .. })
-        ) {
+        if matches!(self.term().map(|term| &term.lease), Some(Lease::Supported { .. })) {
             let supported = self.supported_until();
-            if let Some(office) = self.office()
-                && let Lease::Supported { until } = &mut office.lease
+            if let Some(term) = self.term()
+                && let Lease::Supported { until } = &mut term.lease
             {
                 *until = supported.unwrap_or(now);
             }
@@ -121,23 +118,23 @@ impl<R: RngCore> Elector<R> {
 
     /// Steps down for a coordinator that this server does not hear. Waits longer before the next
     /// campaign each time in a row.
-    pub(super) fn be_overruled(&mut self) {
-        let patience = self.config.claim_retry * 2_u32.pow(self.overruled.min(4));
-        self.overruled += 1;
-        self.yield_until = self.now + patience;
+    pub(super) fn step_down_superseded(&mut self) {
+        let adaptive_timeout = self.config.claim_retry * 2_u32.pow(self.superseded.min(4));
+        self.superseded += 1;
+        self.yield_until = self.now + adaptive_timeout;
         self.abandon();
     }
 
     /// Asks the arbiter once more, unless an answer is outstanding.
     pub(super) fn confirm(&mut self) {
         let now = self.now;
-        if let Some(office) = self.office()
+        if let Some(term) = self.term()
             && let Lease::Confirmed {
                 asked: asked @ None, ..
-            } = &mut office.lease
+            } = &mut term.lease
         {
             *asked = Some(now);
-            let epoch = office.epoch;
+            let epoch = term.epoch;
             self.output(Output::Confirm(epoch));
         }
     }
@@ -148,16 +145,16 @@ impl<R: RngCore> Elector<R> {
     pub fn handle_confirmation(&mut self, now: Instant, epoch: Epoch, newest: Option<bool>) {
         self.advance(now);
         let lease = self.config.lease();
-        let Some(office) = self.office().filter(|office| office.epoch == epoch) else {
+        let Some(term) = self.term().filter(|term| term.epoch == epoch) else {
             return;
         };
-        let Lease::Confirmed { until, asked } = &mut office.lease else {
+        let Lease::Confirmed { until, asked } = &mut term.lease else {
             return;
         };
         let asked = asked.take();
         match (newest, asked) {
             (Some(true), Some(asked)) => *until = (*until).max(asked + lease),
-            (Some(false), _) => self.be_overruled(),
+            (Some(false), _) => self.step_down_superseded(),
             _ => {}
         }
     }

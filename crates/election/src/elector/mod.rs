@@ -1,34 +1,34 @@
 //! The state machine. Its inputs are messages, link hints, grants and the time. Its outputs are
 //! messages, claims and changes of role. It reads no clock, does no I/O and allocates no timers.
 
-mod ballot;
+mod adaptive_timeout;
+mod candidate;
+mod coordinator;
 mod counters;
-mod doubt;
-mod follow;
-mod lead;
+mod follower;
 mod lease;
 mod output;
-mod patience;
 mod peers;
 mod rebase;
 mod requests;
 mod respond;
-mod stand;
+mod suspicion;
 mod trust;
+mod vote;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use rand::RngCore;
 
-use self::ballot::Promises;
+use self::adaptive_timeout::AdaptiveTimeout;
+use self::candidate::{Candidate, Searching};
+use self::coordinator::{Draining, Leading};
 use self::counters::Loss;
-use self::follow::Following;
-use self::lead::{Draining, Leading};
-use self::patience::Patience;
+use self::follower::Following;
 use self::peers::Peers;
-use self::stand::{Searching, Standing};
 use self::trust::Trust;
+use self::vote::Promises;
 use crate::{Body, Config, ConfigError, Epoch, Incumbent, Instant, Member, Message, ServerId};
 
 pub use self::counters::Counters;
@@ -37,7 +37,7 @@ pub use self::output::{Claim, Link, Newest, Output, PeerView, ResignError, Role}
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     Searching(Searching),
-    Standing(Standing),
+    Candidate(Candidate),
     Following(Following),
     Leading(Leading),
     Draining(Draining),
@@ -46,7 +46,7 @@ enum State {
 
 /// One server's part in the election.
 ///
-/// After each event, call a `handle_…` method, or [`set_fit`](Self::set_fit),
+/// After each event, call a `handle_…` method, or [`set_eligible`](Self::set_fit),
 /// [`resign`](Self::resign) and the like. Then take every [`Output`]. Then wait until
 /// [`poll_timeout`](Self::poll_timeout) for the next event. `now` must never go backwards.
 ///
@@ -75,13 +75,13 @@ pub struct Elector<R> {
     /// message from it.
     disbelieved: Option<Incumbent>,
     /// Times in a row that this server stepped down for a coordinator that it did not hear.
-    overruled: u32,
+    superseded: u32,
     /// Time until which this server does not campaign, because it stepped down for a newer
     /// coordinator.
     yield_until: Instant,
     promises: Promises,
     trust: Trust,
-    patience: Patience,
+    adaptive_timeout: AdaptiveTimeout,
     loss: Option<Loss>,
     counters: Counters,
     /// Grows with every change of [`role`](Self::role) and [`peers`](Self::peers).
@@ -125,11 +125,11 @@ impl<R: RngCore> Elector<R> {
             resigned_under: None,
             resigned_to: None,
             disbelieved: None,
-            overruled: 0,
+            superseded: 0,
             yield_until: now,
             promises: Promises::none_before(mute_until),
             trust: Trust::new(now),
-            patience: Patience::default(),
+            adaptive_timeout: AdaptiveTimeout::default(),
             loss: None,
             counters: Counters::default(),
             changes: 0,
@@ -152,15 +152,15 @@ impl<R: RngCore> Elector<R> {
     /// Returns the current role.
     pub fn role(&self) -> Role {
         match &self.state {
-            State::Searching(_) | State::Standing(_) => Role::Electing,
+            State::Searching(_) | State::Candidate(_) => Role::Electing,
             State::Following(following) => Role::Follower {
                 coordinator: following.incumbent.clone(),
             },
             State::Leading(leading) => Role::Coordinator {
-                epoch: leading.office.epoch,
+                epoch: leading.term.epoch,
             },
             State::Draining(draining) => Role::Draining {
-                epoch: draining.office.epoch,
+                epoch: draining.term.epoch,
                 successor: draining.successor.clone(),
             },
             State::Left => Role::Left,
@@ -200,11 +200,11 @@ impl<R: RngCore> Elector<R> {
         let question = self.question_deadline();
         let next = match &self.state {
             State::Searching(searching) => Some(searching.deadline()),
-            State::Standing(standing) => standing.deadline(),
+            State::Candidate(candidate) => candidate.deadline(),
             State::Following(following) => Some(self.following_deadline(following)),
-            State::Leading(Leading { tick_at, office, .. })
-            | State::Draining(Draining { tick_at, office, .. }) => {
-                Some(office.lease.until().map_or(*tick_at, |until| until.min(*tick_at)))
+            State::Leading(Leading { tick_at, term, .. })
+            | State::Draining(Draining { tick_at, term, .. }) => {
+                Some(term.lease.until().map_or(*tick_at, |until| until.min(*tick_at)))
             }
             State::Left => return None,
         };
@@ -217,7 +217,7 @@ impl<R: RngCore> Elector<R> {
         self.ask_newest();
         match &self.state {
             State::Searching(_) => self.check_search(),
-            State::Standing(_) => self.check_standing(),
+            State::Candidate(_) => self.check_candidate(),
             State::Following(_) => self.check_following(),
             State::Leading(_) => self.check_leading(),
             State::Draining(_) => self.check_draining(),
@@ -250,7 +250,7 @@ impl<R: RngCore> Elector<R> {
             Body::Election => self.on_election(&sender),
             Body::Answer => self.on_answer(&sender),
             Body::Decline => self.on_decline(&sender),
-            Body::Ballot { epoch } => self.on_ballot(&sender, epoch),
+            Body::RequestVote { epoch } => self.on_request_vote(&sender, epoch),
             Body::Vote { epoch, granted } => self.on_vote(&sender, epoch, granted),
             Body::Coordinator { epoch, stamp } => {
                 let incumbent = Incumbent {
@@ -280,11 +280,13 @@ impl<R: RngCore> Elector<R> {
         match (&self.state, link) {
             (State::Searching(_), Link::Up) => self.send(peer, Body::Query),
             (State::Leading(leading), Link::Up) => {
-                let announcement = self.announcement(leading.office.epoch);
+                let announcement = self.announcement(leading.term.epoch);
                 self.send(peer, announcement);
             }
             (State::Searching(_), _) => self.check_search(),
-            (State::Standing(standing), Link::Refused) if standing.waits_for(peer) => self.stand(),
+            (State::Candidate(candidate), Link::Refused) if candidate.waits_for(peer) => {
+                self.become_candidate()
+            }
             (State::Following(_), Link::Up | Link::Refused) => self.on_follower_link(peer, link),
             _ => {}
         }

@@ -35,7 +35,7 @@ pub enum Role {
 impl Role {
     /// Returns the epoch of the server's own term: it is coordinator, though perhaps for the last
     /// time.
-    pub fn office(&self) -> Option<Epoch> {
+    pub fn own_epoch(&self) -> Option<Epoch> {
         match self {
             Self::Coordinator { epoch } | Self::Draining { epoch, .. } => Some(*epoch),
             _ => None,

@@ -20,7 +20,7 @@ struct Peer {
     link: Option<Link>,
     heard: Option<Instant>,
     /// Time of the coordinator's last message that it hears the peer.
-    vouched: Option<Instant>,
+    confirmed: Option<Instant>,
     /// Set when the peer did not answer, or declined: no request to campaign before this moment.
     passed_over_until: Option<Instant>,
     /// Start of the peer's promise to support this server.
@@ -43,7 +43,7 @@ impl Peer {
     }
 
     fn alive_within(&self, now: Instant, span: Duration) -> bool {
-        self.heard_within(now, span) || is_within(self.vouched, now, span)
+        self.heard_within(now, span) || is_within(self.confirmed, now, span)
     }
 }
 
@@ -120,7 +120,7 @@ impl Peers {
     /// lately.
     pub(super) fn heard_of(&mut self, now: Instant, timeout: Duration, member: &Member) {
         if let Some(peer) = self.peers.get_mut(&member.rank.id) {
-            peer.vouched = Some(now);
+            peer.confirmed = Some(now);
             if !peer.heard_within(now, timeout) && peer.member.as_ref() != Some(member) {
                 peer.member = Some(member.clone());
                 self.revision += 1;
@@ -250,7 +250,7 @@ impl Peers {
     pub(super) fn rebase(&mut self, rebase: &Rebase) -> u64 {
         for peer in self.peers.values_mut() {
             rebase.within(&mut peer.heard, rebase.lately);
-            rebase.within(&mut peer.vouched, rebase.lately);
+            rebase.within(&mut peer.confirmed, rebase.lately);
             rebase.until(&mut peer.passed_over_until);
             rebase.within(&mut peer.supported, rebase.promise);
         }

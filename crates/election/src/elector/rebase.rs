@@ -96,7 +96,7 @@ impl<R: RngCore> Elector<R> {
         let revision = self.peers.rebase(&rebase);
         match &mut self.state {
             State::Searching(searching) => searching.rebase(&rebase),
-            State::Standing(standing) => standing.rebase(&rebase),
+            State::Candidate(candidate) => candidate.rebase(&rebase),
             State::Following(following) => following.rebase(&rebase, config),
             State::Leading(leading) => leading.rebase(&rebase, config, revision),
             State::Draining(draining) => draining.rebase(&rebase, revision),
@@ -112,7 +112,7 @@ impl<R: RngCore> Elector<R> {
         }
         rebase.since(&mut self.now, rebase.pause);
         if config.detection == Detection::Fixed {
-            self.patience.forget();
+            self.adaptive_timeout.forget();
         }
         if let Some(loss) = &mut self.loss {
             // The identity of the failed coordinator matters. The time since then is only counted.

@@ -2,7 +2,7 @@
 
 use rand::RngCore;
 
-use super::stand::Standing;
+use super::candidate::Candidate;
 use super::{Elector, ResignError, State};
 use crate::{Body, Epoch, Instant, ServerId};
 
@@ -21,7 +21,7 @@ impl<R: RngCore> Elector<R> {
         match &self.state {
             State::Searching(_) => self.send(&id, Body::Query),
             State::Leading(leading) => {
-                let announcement = self.announcement(leading.office.epoch);
+                let announcement = self.announcement(leading.term.epoch);
                 self.send(&id, announcement);
             }
             _ => {}
@@ -39,11 +39,11 @@ impl<R: RngCore> Elector<R> {
         }
         self.trust.forget_peer(id);
         if let State::Following(following) = &mut self.state {
-            following.vouched_to.remove(id);
+            following.confirmed_to.remove(id);
         }
         match &self.state {
             State::Following(_) if self.follows(id) => self.search(),
-            State::Standing(standing) if standing.waits_for(id) => self.stand(),
+            State::Candidate(candidate) if candidate.waits_for(id) => self.become_candidate(),
             State::Searching(_) => self.check_search(),
             _ => {}
         }
@@ -51,10 +51,10 @@ impl<R: RngCore> Elector<R> {
 
     /// Sets if this server could do the coordinator's work now, for example if it reaches its
     /// database. A server that is not fit does not campaign. A coordinator that is not fit hands
-    /// over to a fit follower after [`Config::unfit_patience`](crate::Config::unfit_patience).
+    /// over to a fit follower after [`Config::ineligible_timeout`](crate::Config::unfit_patience).
     /// Without such a follower it steps down after
     /// [`Config::unfit_grace`](crate::Config::unfit_grace).
-    pub fn set_fit(&mut self, now: Instant, fit: bool) {
+    pub fn set_eligible(&mut self, now: Instant, fit: bool) {
         self.advance(now);
         if self.me.fit == fit {
             return;
@@ -62,7 +62,7 @@ impl<R: RngCore> Elector<R> {
         self.me.fit = fit;
         self.changes += 1;
         match &self.state {
-            State::Standing(Standing::Resting { .. }) if fit => self.search(),
+            State::Candidate(Candidate::BackingOff { .. }) if fit => self.search(),
             // Otherwise the others would campaign in the belief that this server cannot.
             State::Searching(_) if fit => self.broadcast(&Body::Query),
             State::Following(_) => self.beat_now(),
@@ -75,8 +75,8 @@ impl<R: RngCore> Elector<R> {
     /// second call does no harm.
     pub fn step_down(&mut self, now: Instant, epoch: Epoch) {
         self.advance(now);
-        if self.office().is_some_and(|office| office.epoch == epoch) {
-            self.be_overruled();
+        if self.term().is_some_and(|term| term.epoch == epoch) {
+            self.step_down_superseded();
         }
     }
 
@@ -101,7 +101,7 @@ impl<R: RngCore> Elector<R> {
     pub fn resign(&mut self, now: Instant) -> Result<(), ResignError> {
         self.advance(now);
         let epoch = match &self.state {
-            State::Leading(leading) => leading.office.epoch,
+            State::Leading(leading) => leading.term.epoch,
             // The handover has begun already.
             State::Draining(_) => return Ok(()),
             _ => return Err(ResignError::NotCoordinator),
@@ -117,7 +117,7 @@ impl<R: RngCore> Elector<R> {
     /// does no harm.
     pub fn drained(&mut self, now: Instant, epoch: Epoch) {
         self.advance(now);
-        if matches!(&self.state, State::Draining(draining) if draining.office.epoch == epoch) {
+        if matches!(&self.state, State::Draining(draining) if draining.term.epoch == epoch) {
             self.hand_over();
         }
     }

@@ -2,7 +2,7 @@
 
 use rand::RngCore;
 
-use super::stand::Standing;
+use super::candidate::Candidate;
 use super::{Elector, State};
 use crate::{Body, Incumbent, Member, Preemption, ServerId, Stamp, Succession};
 
@@ -25,7 +25,7 @@ impl<R: RngCore> Elector<R> {
         }
         let incumbent = self.heard_incumbent();
         if let (State::Following(following), Some(_)) = (&mut self.state, &incumbent) {
-            following.vouched_to.insert(peer.clone());
+            following.confirmed_to.insert(peer.clone());
         }
         self.send_known(peer, incumbent);
         // The sender of the query knows no coordinator itself.
@@ -41,7 +41,7 @@ impl<R: RngCore> Elector<R> {
         let peer = &sender.rank.id;
         match &self.state {
             State::Leading(leading) => {
-                let announcement = self.announcement(leading.office.epoch);
+                let announcement = self.announcement(leading.term.epoch);
                 let better = sender.stands() && sender.rank > self.me.rank;
                 if better && self.config.preemption != Preemption::Never {
                     self.drain(Some(peer.clone()), false);
@@ -56,11 +56,11 @@ impl<R: RngCore> Elector<R> {
             }
             State::Following(_) => self.on_election_while_following(sender),
             _ if !self.me.stands() => self.send(peer, Body::Decline),
-            State::Standing(Standing::Resting { .. }) => {
+            State::Candidate(Candidate::BackingOff { .. }) => {
                 self.send(peer, Body::Answer);
-                self.stand();
+                self.become_candidate();
             }
-            State::Searching(_) | State::Standing(_) => self.send(peer, Body::Answer),
+            State::Searching(_) | State::Candidate(_) => self.send(peer, Body::Answer),
         }
     }
 
@@ -73,7 +73,7 @@ impl<R: RngCore> Elector<R> {
         self.send(peer, Body::Answer);
         match &self.state {
             State::Following(_) => self.stand_without(),
-            State::Standing(Standing::Resting { .. }) => self.stand(),
+            State::Candidate(Candidate::BackingOff { .. }) => self.become_candidate(),
             _ => {}
         }
     }
@@ -92,7 +92,7 @@ impl<R: RngCore> Elector<R> {
             // Another coordinator has replaced the sender, or the sender has forgotten the current
             // epoch.
             None if incumbent.epoch < self.seen => self.send_known(&incumbent.rank.id, None),
-            _ => self.follow(incumbent, Some(stamp)),
+            _ => self.become_follower(incumbent, Some(stamp)),
         }
     }
 }

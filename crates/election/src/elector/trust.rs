@@ -118,7 +118,7 @@ fn named(body: &Body) -> Option<Epoch> {
             Some(incumbent.max(*epoch))
         }
         Body::Coordinator { epoch, .. } | Body::Handover { epoch, .. } => Some(*epoch),
-        Body::Ballot { epoch } | Body::Vote { epoch, .. } => Some(implied(*epoch)),
+        Body::RequestVote { epoch } | Body::Vote { epoch, .. } => Some(implied(*epoch)),
         _ => None,
     }
 }
@@ -211,7 +211,7 @@ impl<R: RngCore> Elector<R> {
             }
         }
         if implied(self.promises.largest()) > granted {
-            self.forget_ballots_beyond(granted);
+            self.forget_votes_beyond(granted);
         }
         if self.seen > granted && !newer {
             self.forget_beyond(granted);

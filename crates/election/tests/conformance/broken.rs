@@ -339,7 +339,7 @@ async fn check(fault: Fault) -> Report {
         shared: Shared::default(),
     };
     let limits = Limits {
-        patience: Duration::from_secs(6),
+        time_limit: Duration::from_secs(6),
         quiet: Duration::from_millis(100),
         ..Limits::default()
     };

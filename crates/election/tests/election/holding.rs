@@ -56,7 +56,7 @@ async fn resigning_says_why_not_and_can_be_retried() {
     let a = cluster.start(member("a", 2));
     leads(&a).await;
     assert_eq!(a.resign().await, Err(ResignError::NoSuccessor));
-    assert!(a.role().borrow().office().is_some(), "nothing has happened");
+    assert!(a.role().borrow().own_epoch().is_some(), "nothing has happened");
     let b = cluster.start(member("b", 1));
     follows(&b, "a").await;
     assert_eq!(b.resign().await, Err(ResignError::NotCoordinator));
@@ -72,13 +72,13 @@ async fn resigning_says_why_not_and_can_be_retried() {
 async fn a_tenure_ends_when_nobody_follows() {
     let cluster = Cluster::new(Config::default(), &["a"]);
     let a = cluster.start(member("a", 1));
-    let tenure = gained(&a).await;
-    assert!(tenure.is_valid());
-    a.step_down(tenure.epoch());
-    tenure.lost().await;
-    assert!(!tenure.is_valid());
+    let term = gained(&a).await;
+    assert!(term.is_valid());
+    a.step_down(term.epoch());
+    term.lost().await;
+    assert!(!term.is_valid());
     let next = gained(&a).await;
-    assert!(next.epoch() > tenure.epoch());
+    assert!(next.epoch() > term.epoch());
     drop(a);
     next.lost().await;
     assert!(!next.is_valid(), "without an election there is no coordinator");
@@ -89,14 +89,14 @@ async fn leaving_hands_over_and_ends_the_election() {
     let cluster = Cluster::new(Config::default(), &["a", "b"]);
     let (a, b) = (cluster.start(member("a", 2)), cluster.start(member("b", 1)));
     let mut leadership = a.leadership();
-    let tenure = leadership.gained().await.unwrap();
+    let term = leadership.gained().await.unwrap();
     follows(&b, "a").await;
     let leaving = tokio::spawn({
         let a = a.clone();
         async move { a.leave().await }
     });
-    tenure.ending().await;
-    drop(tenure);
+    term.ending().await;
+    drop(term);
     leaving.await.unwrap();
     leads(&b).await;
     assert!(leadership.gained().await.is_none(), "there will be no other");

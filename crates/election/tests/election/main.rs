@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bellwether_election::{
-    Arbiter, Claim, Config, Election, Epoch, LocalArbiter, Member, Number, Role, ServerId, Tenure, memory,
+    Arbiter, Claim, Config, Election, Epoch, LocalArbiter, Member, Number, Role, ServerId, Term, memory,
 };
 
 /// Longer than any wait of the algorithm: a hang becomes a failure.
@@ -101,7 +101,7 @@ async fn follows(election: &Election, name: &str) {
 
 async fn leads(election: &Election) -> Epoch {
     let role = until(election, |role| matches!(role, Role::Coordinator { .. })).await;
-    role.office().unwrap()
+    role.own_epoch().unwrap()
 }
 
 async fn until(election: &Election, wanted: impl Fn(&Role) -> bool) -> Role {
@@ -112,7 +112,7 @@ async fn until(election: &Election, wanted: impl Fn(&Role) -> bool) -> Role {
     reached.unwrap_or_else(|_| panic!("still {:?}", *election.role().borrow()))
 }
 
-async fn gained(election: &Election) -> Tenure {
+async fn gained(election: &Election) -> Term {
     let mut leadership = election.leadership();
     tokio::time::timeout(LONG, leadership.gained())
         .await

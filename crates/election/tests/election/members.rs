@@ -36,7 +36,7 @@ async fn a_server_that_is_removed_is_replaced_and_not_listened_to() {
     follows(c, "b").await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(
-        b.role().borrow().office().is_some(),
+        b.role().borrow().own_epoch().is_some(),
         "the removed one has the larger rank"
     );
 }

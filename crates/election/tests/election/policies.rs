@@ -51,7 +51,7 @@ async fn the_larger_rank_takes_over_after_the_delay() {
     let (_cluster, a, b) = newcomer_of_larger_rank(Preemption::After(delay)).await;
     follows(&b, "a").await;
     tokio::time::sleep(delay - Duration::from_secs(1)).await;
-    assert!(a.role().borrow().office().is_some());
+    assert!(a.role().borrow().own_epoch().is_some());
     leads(&b).await;
 }
 
@@ -60,7 +60,7 @@ async fn the_larger_rank_never_takes_over_but_succeeds() {
     let (_cluster, a, b) = newcomer_of_larger_rank(Preemption::Never).await;
     follows(&b, "a").await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
-    assert!(a.role().borrow().office().is_some());
+    assert!(a.role().borrow().own_epoch().is_some());
     drop(a);
     leads(&b).await;
 }

@@ -15,19 +15,19 @@ async fn a_coordinator_that_loses_its_majority_stops_and_comes_back_with_it() {
     let cluster = Cluster::new(config(Quorum::Majority), &["a", "b", "c"]);
     let elections = [("a", 3), ("b", 2), ("c", 1)].map(|(name, number)| cluster.start(member(name, number)));
     let [a, b, c] = elections;
-    let tenure = gained(&a).await;
-    assert!(tenure.is_valid());
-    assert!(tenure.valid_until().is_some());
+    let term = gained(&a).await;
+    assert!(term.is_valid());
+    assert!(term.valid_until().is_some());
     drop(b);
     tokio::time::sleep(LONG).await;
-    assert!(tenure.is_valid(), "two of three are a majority");
+    assert!(term.is_valid(), "two of three are a majority");
     drop(c);
-    tenure.lost().await;
-    assert!(!tenure.is_valid());
+    term.lost().await;
+    assert!(!term.is_valid());
     tokio::time::sleep(LONG).await;
     assert_eq!(*a.role().borrow(), Role::Electing, "one of three is none");
     let c = cluster.start(member("c", 1));
-    assert!(gained(&a).await.epoch() > tenure.epoch());
+    assert!(gained(&a).await.epoch() > term.epoch());
     follows(&c, "a").await;
 }
 
@@ -70,9 +70,9 @@ async fn observers_have_no_vote() {
     let a = cluster.start(member("a", 3));
     let b = cluster.start(member("b", 2));
     let observers = ["o", "p", "q"].map(|name| cluster.start(member(name, 9).as_observer()));
-    let tenure = gained(&a).await;
+    let term = gained(&a).await;
     drop(b);
-    tenure.lost().await;
+    term.lost().await;
     tokio::time::sleep(LONG).await;
     for election in observers.iter().chain([&a]) {
         assert_eq!(
@@ -87,15 +87,15 @@ async fn observers_have_no_vote() {
 async fn a_coordinator_is_told_by_the_arbiter_that_it_was_replaced() {
     let cluster = Cluster::new(config(Quorum::Arbiter), &["a"]);
     let a = cluster.start(member("a", 1));
-    let tenure = gained(&a).await;
+    let term = gained(&a).await;
     tokio::time::sleep(LONG).await;
-    assert!(tenure.is_valid());
+    assert!(term.is_valid());
     let elsewhere = Claim {
         rank: member("z", 1).rank,
-        above: tenure.epoch(),
+        above: term.epoch(),
     };
     let newer = cluster.arbiter.claim(elsewhere).await.unwrap();
-    tenure.lost().await;
+    term.lost().await;
     assert!(gained(&a).await.epoch() > newer);
 }
 
@@ -119,6 +119,6 @@ async fn a_coordinator_that_the_arbiter_does_not_answer_stops() {
     let network = memory::Network::new();
     let transport = network.join(id("a"));
     let a = Election::start(config(Quorum::Arbiter), member("a", 1), [], transport, Silent).unwrap();
-    let tenure = gained(&a).await;
-    tenure.lost().await;
+    let term = gained(&a).await;
+    term.lost().await;
 }

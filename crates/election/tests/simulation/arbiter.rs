@@ -24,7 +24,7 @@ pub(crate) struct Arbiter {
     reach: Reach,
     longest: Micros,
     /// Having granted or confirmed an epoch, it grants no other for so long.
-    patience: Micros,
+    time_limit: Micros,
     promised_at: Option<Micros>,
 }
 
@@ -58,7 +58,7 @@ impl Reach {
 }
 
 impl Arbiter {
-    pub(crate) fn new(memory: Memory, patience: Micros) -> Self {
+    pub(crate) fn new(memory: Memory, time_limit: Micros) -> Self {
         Self {
             memory,
             granted: Epoch::ZERO,
@@ -66,7 +66,7 @@ impl Arbiter {
             questions: 0,
             reach: Reach::good(),
             longest: Reach::good().longest,
-            patience,
+            time_limit,
             promised_at: None,
         }
     }
@@ -88,7 +88,7 @@ impl Arbiter {
         claim: &Claim,
         rng: &mut SmallRng,
     ) -> (Option<Epoch>, Option<Epoch>) {
-        let bound = self.promised_at.is_some_and(|at| now < at + self.patience);
+        let bound = self.promised_at.is_some_and(|at| now < at + self.time_limit);
         if bound || rng.random_bool(self.reach.failure) {
             return (None, None);
         }

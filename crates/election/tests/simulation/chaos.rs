@@ -67,7 +67,7 @@ fn any_config(rng: &mut SmallRng) -> Config {
         claim_timeout: ms(rng, 500..=5_000),
         claim_retry: ms(rng, 50..=800),
         drain_timeout: ms(rng, 500..=5_000),
-        unfit_patience: ms(rng, 100..=3_000),
+        ineligible_timeout: ms(rng, 100..=3_000),
         unfit_grace: ms(rng, 500..=20_000),
         preemption,
         quorum,
@@ -141,7 +141,7 @@ impl World {
             }
             14 if awake => {
                 let fit = self.rng.random_bool(0.6);
-                return self.set_fit(server, fit);
+                return self.set_eligible(server, fit);
             }
             15 if awake => return self.resign(server),
             16 if awake => return self.leave(server),

@@ -56,10 +56,10 @@ impl World {
         (0..self.servers.len()).for_each(|server| self.links_of(server));
     }
 
-    pub(crate) fn set_fit(&mut self, server: usize, fit: bool) -> Result<(), Violation> {
+    pub(crate) fn set_eligible(&mut self, server: usize, fit: bool) -> Result<(), Violation> {
         self.note(|| format!("s{server} fit: {fit}"));
         self.servers[server].fit = fit;
-        self.call(server, |elector, now| elector.set_fit(now, fit))
+        self.call(server, |elector, now| elector.set_eligible(now, fit))
     }
 
     pub(crate) fn resign(&mut self, server: usize) -> Result<(), Violation> {
@@ -209,7 +209,7 @@ impl World {
             if !self.servers[server].runs() {
                 self.start(server)?;
             }
-            self.set_fit(server, true)?;
+            self.set_eligible(server, true)?;
         }
         self.mend();
         Ok(())

@@ -90,7 +90,7 @@ impl World {
         };
         let servers = (0..setup.kinds.len()).map(|_| Server::new(clock())).collect();
         // A promise of the length of the timeout, by the slowest clock.
-        let patience = u64::from(setup.patient_arbiter) * micros(setup.config.timeout) * 11 / 10;
+        let time_limit = u64::from(setup.patient_arbiter) * micros(setup.config.timeout) * 11 / 10;
         if tracing() {
             eprintln!("{setup:#?}");
         }
@@ -98,7 +98,7 @@ impl World {
             rng,
             servers,
             network: Network::new(setup.hints),
-            arbiter: Arbiter::new(setup.memory, patience),
+            arbiter: Arbiter::new(setup.memory, time_limit),
             cluster: (0..setup.kinds.len()).collect(),
             resource: Resource::new(setup.fencing),
             invariants: invariants::all(&setup),

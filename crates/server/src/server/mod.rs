@@ -218,7 +218,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(tasks::keep_pipeline_in_step(Arc::clone(&state)));
-        running.spawn(tasks::report_fitness(
+        running.spawn(tasks::report_eligibility(
             state.election.clone(),
             state.database.clone(),
             state.directory.clone(),

@@ -41,7 +41,7 @@ pub(super) async fn keep_pipeline_in_step(server: Arc<ServerState>) {
 }
 
 /// A server that sees no primary does not stand, nor does one that the others refuse.
-pub(super) async fn report_fitness(election: Election, database: Database, directory: Directory) {
+pub(super) async fn report_eligibility(election: Election, database: Database, directory: Directory) {
     let mut health = database.health();
     let mut admission = directory.admission();
     let mut role = election.role();
@@ -62,7 +62,7 @@ pub(super) async fn report_fitness(election: Election, database: Database, direc
             }
             said_shut_out.clone_from(&shut_out);
         }
-        election.set_fit(available && shut_out.is_none());
+        election.set_eligible(available && shut_out.is_none());
         // Only what changes fitness matters; the topology changes for many other reasons.
         let changed = tokio::select! {
             changed = health.wait_for(|health| health.available != available) => changed.is_ok(),

@@ -31,7 +31,7 @@ enum Fault {
 
 /// What a server is, as far as this matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum Candidate {
     Coordinator(Epoch),
     Follower(Epoch),
     Neither,
@@ -42,7 +42,7 @@ struct Report {
     server: usize,
     /// Which start of the server said so.
     life: u64,
-    standing: Standing,
+    candidate: Candidate,
     at: Duration,
 }
 
@@ -110,7 +110,7 @@ fn print_faults(
     round_trip: RoundTrip,
 ) -> std::io::Result<()> {
     let config = Config::default();
-    let patience = config.timeout + config.heartbeat * 2;
+    let time_limit = config.timeout + config.heartbeat * 2;
     let waits_for_promises = quorum == Quorum::Majority;
     let faults: &[(Fault, usize)] = if waits_for_promises {
         &[(Fault::Crash, 40), (Fault::Silence, 40)]
@@ -120,7 +120,7 @@ fn print_faults(
     let mut rounds = Rounds::new(cluster, servers)?;
     for &(fault, count) in faults {
         let limit = if waits_for_promises || fault == Fault::Silence {
-            format!("timeout + 2 heartbeats: {}", ms(patience))
+            format!("timeout + 2 heartbeats: {}", ms(time_limit))
         } else {
             let RoundTrip { p50, p99 } = round_trip;
             format!("round trip: {}, p99 {}", ms(p50), ms(p99))
@@ -147,7 +147,7 @@ fn print_faults(
 struct Rounds<C> {
     cluster: C,
     lives: Vec<u64>,
-    standings: Vec<Standing>,
+    candidates: Vec<Candidate>,
 }
 
 impl<C: Cluster> Rounds<C> {
@@ -155,7 +155,7 @@ impl<C: Cluster> Rounds<C> {
         let mut this = Self {
             cluster,
             lives: vec![0; servers],
-            standings: vec![Standing::Neither; servers],
+            candidates: vec![Candidate::Neither; servers],
         };
         for server in 0..servers {
             this.cluster.start(server, 0)?;
@@ -171,7 +171,7 @@ impl<C: Cluster> Rounds<C> {
             let report = self.next(Duration::from_secs(20))?.ok_or_else(|| {
                 std::io::Error::other(format!("{fault:?}: nobody took over from server {struck}"))
             })?;
-            if let Standing::Coordinator(later) = report.standing
+            if let Candidate::Coordinator(later) = report.candidate
                 && report.server != struck
                 && later > epoch
             {
@@ -180,7 +180,7 @@ impl<C: Cluster> Rounds<C> {
         };
         self.cluster.bury(struck)?;
         self.lives[struck] += 1;
-        self.standings[struck] = Standing::Neither;
+        self.candidates[struck] = Candidate::Neither;
         self.cluster.start(struck, self.lives[struck])?;
         Ok(took)
     }
@@ -200,17 +200,18 @@ impl<C: Cluster> Rounds<C> {
 
     fn agreed(&self) -> Option<(usize, Epoch)> {
         let mut coordinators = self
-            .standings
+            .candidates
             .iter()
             .enumerate()
-            .filter_map(|(server, standing)| match standing {
-                Standing::Coordinator(epoch) => Some((server, *epoch)),
+            .filter_map(|(server, candidate)| match candidate {
+                Candidate::Coordinator(epoch) => Some((server, *epoch)),
                 _ => None,
             });
         let (server, epoch) = coordinators.next()?;
-        let follow =
-            |(other, standing): (usize, &Standing)| other == server || *standing == Standing::Follower(epoch);
-        (coordinators.next().is_none() && self.standings.iter().enumerate().all(follow))
+        let follower = |(other, candidate): (usize, &Candidate)| {
+            other == server || *candidate == Candidate::Follower(epoch)
+        };
+        (coordinators.next().is_none() && self.candidates.iter().enumerate().all(follower))
             .then_some((server, epoch))
     }
 
@@ -218,7 +219,7 @@ impl<C: Cluster> Rounds<C> {
         match self.cluster.reports().recv_timeout(within) {
             Ok(report) => {
                 if report.life == self.lives[report.server] {
-                    self.standings[report.server] = report.standing;
+                    self.candidates[report.server] = report.candidate;
                 }
                 Ok(Some(report))
             }

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::server::{ids, runtime, start};
-use super::{Cluster, Fault, Report, Standing, monotonic};
+use super::{Candidate, Cluster, Fault, Report, monotonic};
 use crate::tcp::TcpTransport;
 
 /// What leads a process into [`serve`].
@@ -78,12 +78,12 @@ impl Cluster for Processes {
         let reports = self.report.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Some((standing, at)) = parse(&line) {
+                if let Some((candidate, at)) = parse(&line) {
                     // An error means that nobody counts any more.
                     let _ = reports.send(Report {
                         server,
                         life,
-                        standing,
+                        candidate,
                         at,
                     });
                 }
@@ -128,16 +128,16 @@ impl Drop for Processes {
     }
 }
 
-fn parse(line: &str) -> Option<(Standing, Duration)> {
+fn parse(line: &str) -> Option<(Candidate, Duration)> {
     let mut words = line.split_ascii_whitespace();
     let (what, epoch, nanos) = (words.next()?, words.next()?, words.next()?);
     let epoch = Epoch(epoch.parse().ok()?);
-    let standing = match what {
-        "coordinator" => Standing::Coordinator(epoch),
-        "follower" => Standing::Follower(epoch),
-        _ => Standing::Neither,
+    let candidate = match what {
+        "coordinator" => Candidate::Coordinator(epoch),
+        "follower" => Candidate::Follower(epoch),
+        _ => Candidate::Neither,
     };
-    Some((standing, Duration::from_nanos(nanos.parse().ok()?)))
+    Some((candidate, Duration::from_nanos(nanos.parse().ok()?)))
 }
 
 /// What a process does that was started by [`Processes`]: the words after [`SERVE`] are the quorum,
@@ -172,11 +172,11 @@ pub(crate) fn serve(words: &[String]) -> io::Result<()> {
     })
 }
 
-fn tell(standing: Standing, at: Duration) {
-    let (what, epoch) = match standing {
-        Standing::Coordinator(epoch) => ("coordinator", epoch),
-        Standing::Follower(epoch) => ("follower", epoch),
-        Standing::Neither => ("neither", Epoch::ZERO),
+fn tell(candidate: Candidate, at: Duration) {
+    let (what, epoch) = match candidate {
+        Candidate::Coordinator(epoch) => ("coordinator", epoch),
+        Candidate::Follower(epoch) => ("follower", epoch),
+        Candidate::Neither => ("neither", Epoch::ZERO),
     };
     // An error means that nobody listens any more.
     let _ = writeln!(io::stdout(), "{what} {epoch} {}", at.as_nanos());

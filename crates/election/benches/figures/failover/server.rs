@@ -7,7 +7,7 @@ use bellwether_election::{
     Config, Election, LocalArbiter, Member, Number, Quorum, Role, ServerId, Transport,
 };
 
-use super::{Standing, monotonic};
+use super::{Candidate, monotonic};
 
 pub(super) fn ids(servers: usize) -> io::Result<Vec<ServerId>> {
     let id = |server| format!("s{server}").parse().map_err(io::Error::other);
@@ -20,7 +20,7 @@ pub(super) fn start(
     ids: &[ServerId],
     quorum: Quorum,
     transport: impl Transport,
-    mut report: impl FnMut(Standing, Duration) + Send + 'static,
+    mut report: impl FnMut(Candidate, Duration) + Send + 'static,
 ) -> io::Result<Election> {
     let config = Config {
         quorum,
@@ -29,18 +29,18 @@ pub(super) fn start(
     let me = Member::new(id.clone(), Number::random());
     let election = Election::start(config, me, ids.iter().cloned(), transport, LocalArbiter);
     let election = election.map_err(io::Error::other)?;
-    // Nobody ever holds a tenure, so nothing has to be finished before a hand-over.
+    // Nobody ever holds a term, so nothing has to be finished before a hand-over.
     let _ = election.leadership();
     let mut role = election.role();
     tokio::spawn(async move {
         while role.changed().await.is_ok() {
-            let standing = match *role.borrow_and_update() {
-                Role::Coordinator { epoch } => Standing::Coordinator(epoch),
-                Role::Follower { ref coordinator } => Standing::Follower(coordinator.epoch),
-                _ => Standing::Neither,
+            let candidate = match *role.borrow_and_update() {
+                Role::Coordinator { epoch } => Candidate::Coordinator(epoch),
+                Role::Follower { ref coordinator } => Candidate::Follower(coordinator.epoch),
+                _ => Candidate::Neither,
             };
             if let Ok(at) = monotonic() {
-                report(standing, at);
+                report(candidate, at);
             }
         }
     });

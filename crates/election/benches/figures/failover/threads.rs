@@ -49,12 +49,12 @@ impl Cluster for Threads {
         let (faults, commands) = unbounded_channel();
         let (hold, released) = channel();
         let handle = std::thread::spawn(move || {
-            let report = move |standing, at| {
+            let report = move |candidate, at| {
                 // An error means that nobody counts any more.
                 let _ = reports.send(Report {
                     server,
                     life,
-                    standing,
+                    candidate,
                     at,
                 });
             };
@@ -91,7 +91,7 @@ async fn run(
     ids: &[ServerId],
     quorum: Quorum,
     network: &Network,
-    report: impl FnMut(super::Standing, Duration) + Send + 'static,
+    report: impl FnMut(super::Candidate, Duration) + Send + 'static,
     mut commands: UnboundedReceiver<Fault>,
     released: Receiver<()>,
 ) -> io::Result<()> {

@@ -15,8 +15,8 @@ const WORK: Micros = 200 * MS;
 /// The longest that anything takes which was under way when the last fault ended, the arbiter's
 /// answers included.
 pub(crate) fn bound(config: &Config, longest_claim: Micros) -> Micros {
-    let patience = match config.preemption {
-        Preemption::After(patience) => patience,
+    let time_limit = match config.preemption {
+        Preemption::After(time_limit) => time_limit,
         _ => Duration::ZERO,
     };
     let by_the_clock = micros(config.startup_grace)
@@ -26,7 +26,7 @@ pub(crate) fn bound(config: &Config, longest_claim: Micros) -> Micros {
         // Whoever was overruled again and again rests up to sixteen times as long, and half of that
         // at random.
         + micros(config.claim_retry) * 16 * 3 / 2
-        + micros(patience)
+        + micros(time_limit)
         // A search; doubt; a question without an answer; a promise that runs out; a ballot; the
         // next challenge.
         + 8 * micros(config.timeout)
@@ -39,12 +39,12 @@ pub(crate) fn bound(config: &Config, longest_claim: Micros) -> Micros {
 impl World {
     /// The running, fit server with the largest rank that may stand.
     pub(crate) fn best(&self) -> Option<usize> {
-        let ranked = (0..self.servers.len()).filter_map(|server| Some((self.standing(server)?, server)));
+        let ranked = (0..self.servers.len()).filter_map(|server| Some((self.candidate(server)?, server)));
         ranked.max().map(|(_, server)| server)
     }
 
     /// The rank of a server that could be coordinator.
-    fn standing(&self, server: usize) -> Option<Rank> {
+    fn candidate(&self, server: usize) -> Option<Rank> {
         let member = self.servers[server].elector.as_ref()?.member();
         member.stands().then(|| member.rank.clone())
     }
@@ -66,9 +66,9 @@ impl World {
         let Some(Role::Coordinator { epoch }) = self.role(leader) else {
             return violated(format!("s{leader} is no coordinator"));
         };
-        let better = all
-            .clone()
-            .find(|server| !self.servers[*server].resigned && self.standing(*server) > self.standing(leader));
+        let better = all.clone().find(|server| {
+            !self.servers[*server].resigned && self.candidate(*server) > self.candidate(leader)
+        });
         let preempts = self.setup.config.preemption != Preemption::Never;
         if let Some(better) = better.filter(|_| preempts) {
             return violated(format!(

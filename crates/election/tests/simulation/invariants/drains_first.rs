@@ -52,8 +52,8 @@ impl Invariant for DrainsFirst {
                         return Err(format!("s{server} hands over epoch {epoch} and never drained"));
                     };
                     // The slowest clock takes so much longer, the fastest so much less.
-                    let patience = micros(scene.config.drain_timeout) / 100 * 95;
-                    let in_time = scene.at - draining.since >= patience;
+                    let time_limit = micros(scene.config.drain_timeout) / 100 * 95;
+                    let in_time = scene.at - draining.since >= time_limit;
                     if draining.epoch != *epoch || !(draining.finished || in_time) {
                         return Err(format!("s{server} hands over epoch {epoch} with work unfinished"));
                     }

@@ -4,7 +4,7 @@ use bellwether_election::Epoch;
 
 use super::{Fact, Invariant, Scene};
 
-/// A server has at most one claim out: a second grant would only end the tenure of the first. And
+/// A server has at most one claim out: a second grant would only end the term of the first. And
 /// it asks the arbiter to confirm an epoch once at a time.
 #[derive(Default)]
 pub(super) struct OneClaim {

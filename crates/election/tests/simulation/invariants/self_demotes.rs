@@ -34,7 +34,7 @@ impl Invariant for SelfDemotes {
         let mut holder = None;
         for (index, server) in scene.servers.iter().enumerate() {
             let lease_end = server.lease_end();
-            if lease_end.is_none() && server.role.office().is_some() {
+            if lease_end.is_none() && server.role.own_epoch().is_some() {
                 return Err(format!("s{index} is {:?} without a lease", server.role));
             }
             if lease_end.is_none_or(|end| end <= scene.at) {

@@ -25,7 +25,7 @@ impl Invariant for StepsDown {
                     self.over.remove(server);
                 }
                 Fact::Called { server, gap, before } => {
-                    if let Some(epoch) = before.office()
+                    if let Some(epoch) = before.own_epoch()
                         && *gap > scene.config.timeout
                     {
                         self.over.insert(*server, epoch);
@@ -49,7 +49,7 @@ impl Invariant for StepsDown {
             }
         }
         for (server, over) in &self.over {
-            if scene.servers[*server].role.office() == Some(*over) {
+            if scene.servers[*server].role.own_epoch() == Some(*over) {
                 return Err(format!(
                     "s{server} still calls itself coordinator of epoch {over}"
                 ));

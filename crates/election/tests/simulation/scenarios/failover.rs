@@ -121,8 +121,8 @@ fn who_cannot_claim_is_passed_over_and_not_forgotten() {
             "the third should lead meanwhile",
         )?;
         world.servers[next].cut_off = false;
-        let patience = 2 * micros(world.setup.config.claim_timeout) + 4 * world.timeout();
-        world.run_until(world.now() + patience)?;
+        let time_limit = 2 * micros(world.setup.config.claim_timeout) + 4 * world.timeout();
+        world.run_until(world.now() + time_limit)?;
         world.check_converged()?;
         Ok(world.figures())
     });

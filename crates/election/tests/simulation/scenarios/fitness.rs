@@ -12,12 +12,12 @@ const NAME: &str = "fitness";
 fn an_unfit_coordinator_hands_over_and_an_unfit_cluster_has_none() {
     explore(100, |seed| {
         let (mut world, best) = settled(seed, Setup::calm(3))?;
-        world.set_fit(best, false)?;
-        let patience = micros(world.setup.config.unfit_patience);
-        world.run_until(world.now() + patience + 2 * world.timeout())?;
+        world.set_eligible(best, false)?;
+        let time_limit = micros(world.setup.config.ineligible_timeout);
+        world.run_until(world.now() + time_limit + 2 * world.timeout())?;
         world.check_converged()?;
         for server in 0..3 {
-            world.set_fit(server, false)?;
+            world.set_eligible(server, false)?;
         }
         let grace = micros(world.setup.config.unfit_grace);
         world.run_until(world.now() + grace + 4 * world.timeout())?;
@@ -26,7 +26,7 @@ fn an_unfit_coordinator_hands_over_and_an_unfit_cluster_has_none() {
             world.expect(NAME, electing, "nobody is fit, nobody leads")?;
         }
         for server in 0..3 {
-            world.set_fit(server, true)?;
+            world.set_eligible(server, true)?;
         }
         world.run_for_ms(10_000)?;
         world.check_converged()?;
@@ -40,13 +40,13 @@ fn where_nobody_is_fit_the_coordinator_stays_for_a_while() {
     explore(100, |seed| {
         let (mut world, best) = settled(seed, Setup::calm(3))?;
         for server in 0..3 {
-            world.set_fit(server, false)?;
+            world.set_eligible(server, false)?;
         }
         let grace = micros(world.setup.config.unfit_grace);
         world.run_until(world.now() + grace - world.timeout())?;
         world.expect(NAME, world.leads(best), "it should still lead")?;
         for server in 0..3 {
-            world.set_fit(server, true)?;
+            world.set_eligible(server, true)?;
         }
         world.check_stays(grace / 1_000)?;
         Ok(world.figures())

@@ -53,7 +53,7 @@ fn resigning_hands_over() {
 fn resigning_fails_where_nobody_could_take_over_and_can_be_tried_again() {
     explore(50, |seed| {
         let (mut world, best) = settled(seed, Setup::calm(2))?;
-        world.set_fit(1 - best, false)?;
+        world.set_eligible(1 - best, false)?;
         world.run_for_ms(500)?;
         world.resign(best)?;
         world.expect(
@@ -61,7 +61,7 @@ fn resigning_fails_where_nobody_could_take_over_and_can_be_tried_again() {
             world.leads(best) && !world.servers[best].resigned,
             "it should stay",
         )?;
-        world.set_fit(1 - best, true)?;
+        world.set_eligible(1 - best, true)?;
         world.run_for_ms(500)?;
         world.resign(best)?;
         world.run_for_ms(500)?;

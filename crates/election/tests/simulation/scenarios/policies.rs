@@ -44,14 +44,14 @@ fn preemption_never_leaves_the_coordinator_alone() {
 #[test]
 fn preemption_after_a_while_waits_so_long_and_no_longer() {
     explore(100, |seed| {
-        let patience = Duration::from_secs(5);
-        let mut world = late_comer(seed, Preemption::After(patience));
+        let time_limit = Duration::from_secs(5);
+        let mut world = late_comer(seed, Preemption::After(time_limit));
         world.start(0)?;
         world.start(1)?;
         world.run_for_ms(3_000)?;
         let first = usize::from(world.leads(1));
         world.start(2)?;
-        world.run_until(world.now() + micros(patience))?;
+        world.run_until(world.now() + micros(time_limit))?;
         world.expect("sticky", world.leads(first), "it is too early")?;
         world.run_until(world.now() + 2 * world.timeout())?;
         world.expect("preempts", world.leads(2), "it is time")?;

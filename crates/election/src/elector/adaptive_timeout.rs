@@ -10,13 +10,13 @@ const ENOUGH: u8 = 8;
 /// The coordinator's rhythm as this server observes it: mean and mean deviation of the gaps between
 /// its answers. Both are moving averages with the weights of RFC 6298 (section 2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Patience {
+pub(super) struct AdaptiveTimeout {
     gaps: u8,
     mean: Duration,
     deviation: Duration,
 }
 
-impl Patience {
+impl AdaptiveTimeout {
     pub(super) fn observe(&mut self, gap: Duration) {
         if self.gaps == 0 {
             (self.mean, self.deviation) = (gap, gap / 2);
@@ -57,30 +57,33 @@ mod tests {
 
     #[test]
     fn a_steady_coordinator_is_doubted_at_the_floor_and_an_unsteady_one_at_the_timeout() {
-        let mut patience = Patience::default();
+        let mut adaptive_timeout = AdaptiveTimeout::default();
         assert_eq!(
-            patience.limit(&adaptive()),
+            adaptive_timeout.limit(&adaptive()),
             Config::default().timeout,
             "nothing is known yet"
         );
         for _ in 0..50 {
-            patience.observe(Duration::from_millis(100));
+            adaptive_timeout.observe(Duration::from_millis(100));
         }
-        assert_eq!(patience.limit(&adaptive()), Duration::from_millis(200));
+        assert_eq!(adaptive_timeout.limit(&adaptive()), Duration::from_millis(200));
         for gap in [20, 400].repeat(20) {
-            patience.observe(Duration::from_millis(gap));
+            adaptive_timeout.observe(Duration::from_millis(gap));
         }
-        assert_eq!(patience.limit(&adaptive()), Config::default().timeout);
-        assert_eq!(patience.limit(&Config::default()), Config::default().timeout);
+        assert_eq!(adaptive_timeout.limit(&adaptive()), Config::default().timeout);
+        assert_eq!(
+            adaptive_timeout.limit(&Config::default()),
+            Config::default().timeout
+        );
     }
 
     #[test]
     fn a_little_jitter_is_allowed_for() {
-        let mut patience = Patience::default();
+        let mut adaptive_timeout = AdaptiveTimeout::default();
         for gap in [80, 120].repeat(20) {
-            patience.observe(Duration::from_millis(gap));
+            adaptive_timeout.observe(Duration::from_millis(gap));
         }
-        let limit = patience.limit(&adaptive());
+        let limit = adaptive_timeout.limit(&adaptive());
         assert!(
             limit >= Duration::from_millis(200) && limit < Duration::from_millis(260),
             "{limit:?}"

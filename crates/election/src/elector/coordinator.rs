@@ -4,16 +4,16 @@ use alloc::vec::Vec;
 
 use rand::RngCore;
 
+use super::candidate::Candidate;
 use super::lease::Lease;
 use super::peers::best;
 use super::rebase::Rebase;
-use super::stand::Standing;
 use super::{Elector, State};
 use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, Roster, ServerId, Stamp};
 
 /// State of a coordinator, until its last moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Office {
+pub(super) struct TermState {
     pub(super) epoch: Epoch,
     pub(super) lease: Lease,
     roster: Roster,
@@ -23,7 +23,7 @@ pub(super) struct Office {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leading {
-    pub(super) office: Office,
+    pub(super) term: TermState,
     pub(super) tick_at: Instant,
     announce_at: Instant,
     /// Time since which this server has not been fit.
@@ -34,14 +34,14 @@ pub(super) struct Leading {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Draining {
-    pub(super) office: Office,
+    pub(super) term: TermState,
     pub(super) successor: Option<ServerId>,
     pub(super) tick_at: Instant,
     until: Instant,
     pub(super) leaving: bool,
 }
 
-impl Office {
+impl TermState {
     fn rebase(&mut self, rebase: &Rebase, revision: u64) {
         self.lease.rebase(rebase);
         // Only one fact matters: the roster is up to date. The peers now count from zero.
@@ -52,14 +52,14 @@ impl Office {
 impl Leading {
     /// `revision` is the old revision of the peers.
     pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config, revision: u64) {
-        self.office.rebase(rebase, revision);
+        self.term.rebase(rebase, revision);
         rebase.deadline(&mut self.tick_at);
         rebase.not_before(&mut self.announce_at);
         if let Some(since) = &mut self.unfit_since {
             rebase.since(since, config.unfit_grace);
         }
         if let Some(since) = &mut self.outdone_since {
-            rebase.since(since, config.unfit_patience);
+            rebase.since(since, config.ineligible_timeout);
         }
     }
 }
@@ -67,21 +67,21 @@ impl Leading {
 impl Draining {
     /// `revision` is the old revision of the peers.
     pub(super) fn rebase(&mut self, rebase: &Rebase, revision: u64) {
-        self.office.rebase(rebase, revision);
+        self.term.rebase(rebase, revision);
         rebase.deadline(&mut self.tick_at);
         rebase.not_before(&mut self.until);
     }
 }
 
 impl<R: RngCore> Elector<R> {
-    pub(super) fn lead(&mut self, epoch: Epoch, lease: Lease) {
+    pub(super) fn become_coordinator(&mut self, epoch: Epoch, lease: Lease) {
         self.seen = epoch;
         self.resigned_under = None;
         let roster = Roster {
             version: 0,
             members: [].into(),
         };
-        let office = Office {
+        let term = TermState {
             epoch,
             lease,
             roster,
@@ -89,7 +89,7 @@ impl<R: RngCore> Elector<R> {
         };
         let now = self.now;
         self.enter(State::Leading(Leading {
-            office,
+            term,
             tick_at: now + self.config.heartbeat,
             announce_at: now + self.config.timeout,
             unfit_since: None,
@@ -107,10 +107,10 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Returns the state of this server's term as coordinator, while it drains too.
-    pub(super) fn office(&mut self) -> Option<&mut Office> {
+    pub(super) fn term(&mut self) -> Option<&mut TermState> {
         match &mut self.state {
-            State::Leading(leading) => Some(&mut leading.office),
-            State::Draining(draining) => Some(&mut draining.office),
+            State::Leading(leading) => Some(&mut leading.term),
+            State::Draining(draining) => Some(&mut draining.term),
             _ => None,
         }
     }
@@ -132,7 +132,7 @@ impl<R: RngCore> Elector<R> {
             // come back after a crash. On transports without links they may also be another
             // coordinator, after a partition.
             leading.announce_at = now + self.config.probe;
-            let epoch = leading.office.epoch;
+            let epoch = leading.term.epoch;
             let silent: Vec<ServerId> = self.peers.silent(now, self.config.timeout).cloned().collect();
             let announcement = self.announcement(epoch);
             for peer in silent {
@@ -160,7 +160,7 @@ impl<R: RngCore> Elector<R> {
             leading.outdone_since = None;
         } else {
             let outdone_since = *leading.outdone_since.get_or_insert(now);
-            if now.saturating_since(outdone_since) >= self.config.unfit_patience {
+            if now.saturating_since(outdone_since) >= self.config.ineligible_timeout {
                 return self.drain(successor, false);
             }
         }
@@ -179,11 +179,11 @@ impl<R: RngCore> Elector<R> {
         let State::Leading(leading) = &self.state else {
             return;
         };
-        let office = leading.office.clone();
+        let term = leading.term.clone();
         let successor = successor.or_else(|| self.successor());
         let now = self.now;
         self.enter(State::Draining(Draining {
-            office,
+            term,
             successor,
             tick_at: now + self.config.heartbeat,
             until: now + self.config.drain_timeout,
@@ -213,7 +213,7 @@ impl<R: RngCore> Elector<R> {
         let State::Draining(draining) = &self.state else {
             return;
         };
-        let (epoch, leaving) = (draining.office.epoch, draining.leaving);
+        let (epoch, leaving) = (draining.term.epoch, draining.leaving);
         // The server's promise to itself ends with its term, so that it can vote for the next
         // coordinator.
         self.promises.release_own(&self.me.rank);
@@ -229,7 +229,7 @@ impl<R: RngCore> Elector<R> {
             (_, true) => self.enter(State::Left),
             (Some(peer), false) => {
                 let until = self.now + self.config.claim_timeout;
-                self.enter(State::Standing(Standing::Awaiting {
+                self.enter(State::Candidate(Candidate::Awaiting {
                     peer: peer.clone(),
                     until,
                 }));
@@ -253,7 +253,7 @@ impl<R: RngCore> Elector<R> {
     pub(super) fn on_heartbeat(&mut self, sender: &Member, epoch: Epoch, roster: u64, echo: Option<Stamp>) {
         let peer = &sender.rank.id;
         let now = self.now;
-        let Some(ours) = self.office().map(|office| office.epoch) else {
+        let Some(ours) = self.term().map(|term| term.epoch) else {
             let incumbent = self.heard_incumbent();
             return self.send_known(peer, incumbent);
         };
@@ -265,11 +265,11 @@ impl<R: RngCore> Elector<R> {
             self.peers.support(peer, from);
         }
         self.refresh_roster();
-        let Some(office) = self.office() else {
+        let Some(term) = self.term() else {
             return;
         };
-        let changed = office.roster.version != roster;
-        let roster = changed.then(|| office.roster.clone());
+        let changed = term.roster.version != roster;
+        let roster = changed.then(|| term.roster.clone());
         self.send(
             peer,
             Body::HeartbeatAck {
@@ -284,31 +284,30 @@ impl<R: RngCore> Elector<R> {
     /// silent.
     fn refresh_roster(&mut self) {
         let (now, timeout, revision) = (self.now, self.config.timeout, self.peers.revision());
-        let (State::Leading(Leading { office, .. }) | State::Draining(Draining { office, .. })) =
-            &mut self.state
+        let (State::Leading(Leading { term, .. }) | State::Draining(Draining { term, .. })) = &mut self.state
         else {
             return;
         };
         let heard = |member: &Member| self.peers.is_heard(&member.rank.id, now, timeout);
-        if office.roster_revision == Some(revision) && office.roster.members.iter().all(heard) {
+        if term.roster_revision == Some(revision) && term.roster.members.iter().all(heard) {
             return;
         }
-        office.roster_revision = Some(revision);
+        term.roster_revision = Some(revision);
         let mut line: Vec<&Member> = self.peers.successors(now, timeout).collect();
         line.sort_unstable_by(|a, b| b.rank.cmp(&a.rank));
         line.truncate(Roster::LIMIT);
-        if office.roster.version == 0 || !office.roster.members.iter().eq(line.iter().copied()) {
-            office.roster.version += 1;
-            office.roster.members = line.into_iter().cloned().collect();
+        if term.roster.version == 0 || !term.roster.members.iter().eq(line.iter().copied()) {
+            term.roster.version += 1;
+            term.roster.members = line.into_iter().cloned().collect();
         }
     }
 
     pub(super) fn own_incumbency(&self) -> Option<Incumbent> {
         match &self.state {
-            State::Leading(Leading { office, .. }) | State::Draining(Draining { office, .. }) => {
+            State::Leading(Leading { term, .. }) | State::Draining(Draining { term, .. }) => {
                 Some(Incumbent {
                     rank: self.me.rank.clone(),
-                    epoch: office.epoch,
+                    epoch: term.epoch,
                 })
             }
             _ => None,

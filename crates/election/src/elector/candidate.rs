@@ -7,9 +7,9 @@ use core::time::Duration;
 
 use rand::{Rng, RngCore};
 
-use super::ballot::{Polling, Won};
 use super::peers::best;
 use super::rebase::Rebase;
+use super::vote::{Collecting, Won};
 use super::{Claim, Elector, Output, State};
 use crate::{Body, Epoch, Incumbent, Instant, Member, ServerId, Succession};
 
@@ -46,7 +46,7 @@ impl Searching {
 
 /// There is no coordinator, and this server knows which server is next in line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Standing {
+pub(super) enum Candidate {
     /// `Election` is sent. This server waits for the answer.
     Asking { peer: ServerId, until: Instant },
     /// `Election` is sent to all with a larger rank. Any answer is enough.
@@ -56,22 +56,22 @@ pub(super) enum Standing {
     /// A promise forbids a campaign until then.
     Bound { until: Instant },
     /// This server has asked the others for their votes.
-    Polling(Polling),
+    Collecting(Collecting),
     /// This server has asked the arbiter for an epoch.
     Claiming { won: Option<Won> },
     /// No server could become coordinator. This server tries again later.
-    Resting { until: Instant },
+    BackingOff { until: Instant },
 }
 
-impl Standing {
+impl Candidate {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Asking { until, .. }
             | Self::AskingAll { until }
             | Self::Awaiting { until, .. }
             | Self::Bound { until }
-            | Self::Resting { until } => Some(*until),
-            Self::Polling(polling) => Some(polling.deadline()),
+            | Self::BackingOff { until } => Some(*until),
+            Self::Collecting(polling) => Some(polling.deadline()),
             Self::Claiming { .. } => None,
         }
     }
@@ -86,8 +86,8 @@ impl Standing {
             | Self::AskingAll { until }
             | Self::Awaiting { until, .. }
             | Self::Bound { until }
-            | Self::Resting { until } => rebase.deadline(until),
-            Self::Polling(polling) => polling.rebase(rebase),
+            | Self::BackingOff { until } => rebase.deadline(until),
+            Self::Collecting(polling) => polling.rebase(rebase),
             Self::Claiming { won: Some(won) } => rebase.since(&mut won.since, rebase.promise),
             Self::Claiming { won: None } => {}
         }
@@ -125,7 +125,7 @@ impl<R: RngCore> Elector<R> {
             self.peers.reachable().all(answered)
         };
         if settled || self.now >= searching.until {
-            return self.stand();
+            return self.become_candidate();
         }
         if self.now < searching.again_at {
             return;
@@ -146,7 +146,7 @@ impl<R: RngCore> Elector<R> {
 
     /// Makes the server with the largest rank campaign: this server, or a peer, which it asks. It
     /// asks that peer only, while the classic algorithm asks every better-ranked server.
-    pub(super) fn stand(&mut self) {
+    pub(super) fn become_candidate(&mut self) {
         if self.config.succession == Succession::Classic {
             return self.stand_classic();
         }
@@ -154,12 +154,12 @@ impl<R: RngCore> Elector<R> {
         match best(self.candidates().chain(own)) {
             None => self.rest(self.config.claim_retry),
             Some(id) if id == self.me.rank.id => match self.yield_until.saturating_since(self.now) {
-                Duration::ZERO => self.run_for_office(),
-                patience => self.rest(patience),
+                Duration::ZERO => self.campaign(),
+                adaptive_timeout => self.rest(adaptive_timeout),
             },
             Some(peer) => {
                 let until = self.now + self.config.timeout;
-                self.enter(State::Standing(Standing::Asking {
+                self.enter(State::Candidate(Candidate::Asking {
                     peer: peer.clone(),
                     until,
                 }));
@@ -181,9 +181,9 @@ impl<R: RngCore> Elector<R> {
             return self.rest(self.config.claim_retry);
         }
         let until = self.now + self.config.timeout;
-        self.enter(State::Standing(Standing::AskingAll { until }));
+        self.enter(State::Candidate(Candidate::AskingAll { until }));
         if better.is_empty() {
-            return self.run_for_office();
+            return self.campaign();
         }
         for peer in better {
             self.send(&peer, Body::Election);
@@ -192,7 +192,7 @@ impl<R: RngCore> Elector<R> {
 
     /// Asks for an epoch, once at a time: a second grant would only end the term of the first.
     pub(super) fn claim(&mut self, won: Option<Won>) {
-        self.enter(State::Standing(Standing::Claiming { won }));
+        self.enter(State::Candidate(Candidate::Claiming { won }));
         if self.claim_asked.is_none() {
             self.claim_asked = Some(self.now);
             // An arbiter without a record grants the epoch of the votes.
@@ -215,7 +215,7 @@ impl<R: RngCore> Elector<R> {
         }
         let agreed_since = match &self.state {
             State::Draining(_) | State::Left => None,
-            State::Standing(Standing::Claiming { won: Some(won) }) => Some(won.since),
+            State::Candidate(Candidate::Claiming { won: Some(won) }) => Some(won.since),
             _ if self.config.quorum == crate::Quorum::Majority => None,
             // This holds also if this server follows a coordinator by now. The newer grant has
             // fenced that coordinator, so a refusal would leave the cluster without one.
@@ -223,12 +223,12 @@ impl<R: RngCore> Elector<R> {
         };
         let lease = agreed_since.and_then(|since| self.first_lease(since));
         match (granted, lease) {
-            (Some(epoch), Some(lease)) if epoch > self.seen => return self.lead(epoch, lease),
+            (Some(epoch), Some(lease)) if epoch > self.seen => return self.become_coordinator(epoch, lease),
             // The grant is too late for this claim. The next one may be in time.
             (Some(_), _) => {}
             (None, _) => self.calm_until = self.now + self.config.claim_timeout,
         }
-        if matches!(self.state, State::Standing(Standing::Claiming { .. })) {
+        if matches!(self.state, State::Candidate(Candidate::Claiming { .. })) {
             // The peers that wait for the announcement can ask the next server.
             self.broadcast(&Body::Decline);
             self.rest(self.config.claim_retry);
@@ -237,33 +237,33 @@ impl<R: RngCore> Elector<R> {
 
     pub(super) fn rest(&mut self, at_least: Duration) {
         let until = self.now + at_least + at_least.mul_f64(self.rng.random_range(0.0..0.5));
-        self.enter(State::Standing(Standing::Resting { until }));
+        self.enter(State::Candidate(Candidate::BackingOff { until }));
     }
 
-    pub(super) fn check_standing(&mut self) {
-        let State::Standing(standing) = &self.state else {
+    pub(super) fn check_candidate(&mut self) {
+        let State::Candidate(candidate) = &self.state else {
             return;
         };
-        if standing.deadline().is_none_or(|until| self.now < until) {
+        if candidate.deadline().is_none_or(|until| self.now < until) {
             return;
         }
-        match standing {
-            Standing::Asking { peer, .. } => {
+        match candidate {
+            Candidate::Asking { peer, .. } => {
                 let (peer, until) = (peer.clone(), self.now + self.config.claim_timeout);
                 self.peers.pass_over(&peer, until);
-                self.stand();
+                self.become_candidate();
             }
-            Standing::Awaiting { peer, .. } => {
+            Candidate::Awaiting { peer, .. } => {
                 let (peer, until) = (peer.clone(), self.now + self.config.claim_timeout);
                 self.peers.pass_over(&peer, until);
                 // Other servers may have come and gone during that time.
                 self.search();
             }
-            Standing::AskingAll { .. } if self.me.stands() => self.run_for_office(),
-            Standing::AskingAll { .. } | Standing::Resting { .. } => self.search(),
-            Standing::Bound { .. } => self.stand(),
-            Standing::Polling(_) => self.check_polling(),
-            Standing::Claiming { .. } => {}
+            Candidate::AskingAll { .. } if self.me.stands() => self.campaign(),
+            Candidate::AskingAll { .. } | Candidate::BackingOff { .. } => self.search(),
+            Candidate::Bound { .. } => self.become_candidate(),
+            Candidate::Collecting(_) => self.check_polling(),
+            Candidate::Claiming { .. } => {}
         }
     }
 
@@ -280,10 +280,10 @@ impl<R: RngCore> Elector<R> {
             State::Leading(leading) => {
                 let ours = Incumbent {
                     rank: self.me.rank.clone(),
-                    epoch: leading.office.epoch,
+                    epoch: leading.term.epoch,
                 };
                 match incumbent {
-                    Some(incumbent) if incumbent.outranks(&ours) => self.follow(incumbent, None),
+                    Some(incumbent) if incumbent.outranks(&ours) => self.become_follower(incumbent, None),
                     // There has been a newer coordinator, so the data store accepts nothing from
                     // this server.
                     _ if epoch > ours.epoch => {
@@ -295,13 +295,13 @@ impl<R: RngCore> Elector<R> {
             }
             // A peer that still hears the failed coordinator is about to lose it too. If not, the
             // ballot fails.
-            State::Standing(Standing::Polling(_) | Standing::Claiming { .. })
+            State::Candidate(Candidate::Collecting(_) | Candidate::Claiming { .. })
                 if self.gave_up(incumbent.as_ref()) => {}
-            State::Searching(_) | State::Standing(_) => {
+            State::Searching(_) | State::Candidate(_) => {
                 self.seen = self.seen.max(epoch);
                 match incumbent {
                     Some(incumbent) if incumbent.epoch >= self.seen => {
-                        self.follow(incumbent, None);
+                        self.become_follower(incumbent, None);
                     }
                     _ => self.note_search_answer(sender),
                 }
@@ -322,21 +322,21 @@ impl<R: RngCore> Elector<R> {
 
     pub(super) fn on_answer(&mut self, sender: &Member) {
         let asked = match &self.state {
-            State::Standing(Standing::AskingAll { .. }) => true,
-            State::Standing(Standing::Asking { peer, .. }) => *peer == sender.rank.id,
+            State::Candidate(Candidate::AskingAll { .. }) => true,
+            State::Candidate(Candidate::Asking { peer, .. }) => *peer == sender.rank.id,
             _ => false,
         };
         if asked {
             let (peer, until) = (sender.rank.id.clone(), self.now + self.config.claim_timeout);
-            self.enter(State::Standing(Standing::Awaiting { peer, until }));
+            self.enter(State::Candidate(Candidate::Awaiting { peer, until }));
         }
     }
 
     pub(super) fn on_decline(&mut self, sender: &Member) {
         let peer = &sender.rank.id;
         self.peers.pass_over(peer, self.now + self.config.claim_timeout);
-        if matches!(&self.state, State::Standing(standing) if standing.waits_for(peer)) {
-            self.stand();
+        if matches!(&self.state, State::Candidate(candidate) if candidate.waits_for(peer)) {
+            self.become_candidate();
         }
     }
 }

@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use rand::RngCore;
 
-use super::follow::Following;
+use super::follower::Following;
 use super::peers::best_two;
 use super::rebase::Rebase;
 use super::{Elector, State};
@@ -21,7 +21,7 @@ use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, ServerId, S
 const WITNESSES: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Doubt {
+pub(super) enum Suspicion {
     /// This server is next in line. It waits for the second in line to notice the failure too.
     Expecting { until: Instant },
     /// The second in line did not notice the failure, or does not exist. This server has asked a
@@ -34,16 +34,16 @@ pub(super) enum Doubt {
     /// Another server is next in line. This server waits for its announcement.
     Waiting { until: Instant },
     /// A witness hears the coordinator: only one link is broken.
-    Assured { by: ServerId, until: Instant },
+    Refuted { by: ServerId, until: Instant },
 }
 
-impl Doubt {
+impl Suspicion {
     fn until(&self) -> Instant {
         match self {
             Self::Expecting { until }
             | Self::Asking { until, .. }
             | Self::Waiting { until }
-            | Self::Assured { until, .. } => *until,
+            | Self::Refuted { until, .. } => *until,
         }
     }
 
@@ -52,20 +52,20 @@ impl Doubt {
             Self::Expecting { until }
             | Self::Asking { until, .. }
             | Self::Waiting { until }
-            | Self::Assured { until, .. } => rebase.deadline(until),
+            | Self::Refuted { until, .. } => rebase.deadline(until),
         }
     }
 }
 
 /// A peer's report that it has lost the coordinator, which this server hears.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Testimony {
+pub(super) struct SuspectReport {
     from: ServerId,
     at: Instant,
     answered: bool,
 }
 
-impl Testimony {
+impl SuspectReport {
     pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
         rebase.since(&mut self.at, config.timeout);
     }
@@ -73,12 +73,12 @@ impl Testimony {
 
 impl<R: RngCore> Elector<R> {
     /// Returns the moment at which this server suspects the coordinator, or acts on its suspicion.
-    pub(super) fn doubt_deadline(&self, following: &Following) -> Instant {
-        match &following.doubt {
-            Some(doubt) => doubt.until(),
+    pub(super) fn suspicion_deadline(&self, following: &Following) -> Instant {
+        match &following.suspicion {
+            Some(suspicion) => suspicion.until(),
             // The coordinator's answer to the first heartbeat takes a round trip.
             None if following.by_hearsay => following.heard() + self.config.heartbeat * 2,
-            None => following.heard() + self.patience.limit(&self.config),
+            None => following.heard() + self.adaptive_timeout.limit(&self.config),
         }
     }
 
@@ -86,39 +86,41 @@ impl<R: RngCore> Elector<R> {
         let silence = self.now.saturating_since(following.heard());
         // A lost link may be the first sign of a failure, so this server does not confirm the
         // coordinator.
-        following.doubt.is_none()
+        following.suspicion.is_none()
             && !following.by_hearsay
-            && silence < self.patience.limit(&self.config)
+            && silence < self.adaptive_timeout.limit(&self.config)
             && self.peers.is_reachable(&following.incumbent.rank.id)
     }
 
-    pub(super) fn check_doubt(&mut self) {
+    pub(super) fn check_suspicion(&mut self) {
         let State::Following(following) = &self.state else {
             return;
         };
-        if self.now < self.doubt_deadline(following) {
+        if self.now < self.suspicion_deadline(following) {
             return;
         }
-        match &following.doubt {
-            None | Some(Doubt::Assured { .. }) => self.doubt(),
-            Some(Doubt::Asking { asked, .. }) => {
+        match &following.suspicion {
+            None | Some(Suspicion::Refuted { .. }) => self.suspicion(),
+            Some(Suspicion::Asking { asked, .. }) => {
                 let asked = asked.clone();
                 self.ask_witness(asked);
             }
-            Some(Doubt::Expecting { .. } | Doubt::Waiting { .. }) => self.ask_witness(BTreeSet::new()),
+            Some(Suspicion::Expecting { .. } | Suspicion::Waiting { .. }) => {
+                self.ask_witness(BTreeSet::new())
+            }
         }
     }
 
     /// Begins to find out if the coordinator has failed, or begins again.
-    fn doubt(&mut self) {
+    fn suspicion(&mut self) {
         let (now, timeout, heartbeat) = (self.now, self.config.timeout, self.config.heartbeat);
         let State::Following(following) = &mut self.state else {
             return;
         };
         let lost = following.incumbent.rank.id.clone();
-        let misled = core::mem::take(&mut following.vouched_to);
-        let testimony = following.testimony.take();
-        let agreed = testimony.is_some_and(|said| now.saturating_since(said.at) < timeout);
+        let misled = core::mem::take(&mut following.confirmed_to);
+        let suspect_report = following.suspect_report.take();
+        let agreed = suspect_report.is_some_and(|said| now.saturating_since(said.at) < timeout);
         for peer in misled {
             self.send_known(&peer, None);
         }
@@ -136,7 +138,7 @@ impl<R: RngCore> Elector<R> {
             if agreed {
                 self.stand_without();
             } else if second.is_some() {
-                self.set_doubt(Doubt::Expecting {
+                self.set_suspicion(Suspicion::Expecting {
                     until: now + heartbeat,
                 });
             } else {
@@ -146,12 +148,12 @@ impl<R: RngCore> Elector<R> {
         }
         let report_to = first.filter(|_| is_me(second)).map(|first| first.rank.id.clone());
         // With votes, a promise may bind the first in line for this time. It then has to ask again.
-        let patience = match self.config.quorum {
+        let adaptive_timeout = match self.config.quorum {
             Quorum::Majority => timeout + heartbeat * 3,
             _ => timeout,
         };
-        self.set_doubt(Doubt::Waiting {
-            until: now + patience,
+        self.set_suspicion(Suspicion::Waiting {
+            until: now + adaptive_timeout,
         });
         if let Some(first) = report_to {
             self.send(&first, Body::Election);
@@ -176,7 +178,7 @@ impl<R: RngCore> Elector<R> {
         };
         asked.insert(witness.clone());
         let until = self.now + self.config.heartbeat;
-        self.set_doubt(Doubt::Asking {
+        self.set_suspicion(Suspicion::Asking {
             witness: witness.clone(),
             asked,
             until,
@@ -195,12 +197,12 @@ impl<R: RngCore> Elector<R> {
         if self.config.succession == Succession::Direct {
             self.peers.pass_over(&lost, self.now + self.config.timeout);
         }
-        self.stand();
+        self.become_candidate();
     }
 
-    fn set_doubt(&mut self, doubt: Doubt) {
+    fn set_suspicion(&mut self, suspicion: Suspicion) {
         if let State::Following(following) = &mut self.state {
-            following.doubt = Some(doubt);
+            following.suspicion = Some(suspicion);
         }
     }
 
@@ -210,44 +212,47 @@ impl<R: RngCore> Elector<R> {
         let State::Following(following) = &mut self.state else {
             return;
         };
-        match &following.doubt {
+        match &following.suspicion {
             None => {
                 // This server may be about to notice the failure as well, so it sends nothing yet.
                 let from = sender.rank.id.clone();
-                following.testimony = Some(Testimony {
+                following.suspect_report = Some(SuspectReport {
                     from,
                     at: now,
                     answered: false,
                 });
             }
             // Both servers have lost the coordinator, so they need no witness.
-            Some(Doubt::Expecting { .. } | Doubt::Asking { .. }) => self.stand_without(),
-            Some(Doubt::Waiting { .. }) => {
+            Some(Suspicion::Expecting { .. } | Suspicion::Asking { .. }) => self.stand_without(),
+            Some(Suspicion::Waiting { .. }) => {
                 self.send(&sender.rank.id, Body::Answer);
                 self.stand_without();
             }
             // Two servers have lost the coordinator, and a third had not. Does the third still hear
             // it?
-            Some(Doubt::Assured { .. }) => self.ask_witness(BTreeSet::new()),
+            Some(Suspicion::Refuted { .. }) => self.ask_witness(BTreeSet::new()),
         }
     }
 
     /// Answers a suspect report if this server still hears the coordinator some time later.
-    pub(super) fn answer_testimony(&mut self) {
+    pub(super) fn answer_suspect_report(&mut self) {
         let (now, heartbeat) = (self.now, self.config.heartbeat);
         let incumbent = self.heard_incumbent();
         let State::Following(following) = &mut self.state else {
             return;
         };
-        let Some(testimony) = &mut following.testimony else {
+        let Some(suspect_report) = &mut following.suspect_report else {
             return;
         };
-        if incumbent.is_none() || testimony.answered || now.saturating_since(testimony.at) < heartbeat {
+        if incumbent.is_none()
+            || suspect_report.answered
+            || now.saturating_since(suspect_report.at) < heartbeat
+        {
             return;
         }
-        testimony.answered = true;
-        let peer = testimony.from.clone();
-        following.vouched_to.insert(peer.clone());
+        suspect_report.answered = true;
+        let peer = suspect_report.from.clone();
+        following.confirmed_to.insert(peer.clone());
         self.send_known(&peer, incumbent);
     }
 
@@ -263,10 +268,10 @@ impl<R: RngCore> Elector<R> {
         let ours = &following.incumbent;
         let peer = &sender.rank.id;
         match known {
-            Some(known) if known.outranks(ours) => self.follow(known, None),
-            Some(known) if known == *ours => match &following.doubt {
-                Some(Doubt::Asking { witness, .. }) if witness == peer => self.be_assured(peer),
-                Some(Doubt::Waiting { .. } | Doubt::Expecting { .. }) => self.be_assured(peer),
+            Some(known) if known.outranks(ours) => self.become_follower(known, None),
+            Some(known) if known == *ours => match &following.suspicion {
+                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.be_assured(peer),
+                Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) => self.be_assured(peer),
                 _ => {}
             },
             None if sender.rank == ours.rank => {
@@ -277,9 +282,9 @@ impl<R: RngCore> Elector<R> {
                     self.search();
                 }
             }
-            None => match &following.doubt {
-                Some(Doubt::Asking { witness, .. }) if witness == peer => self.stand_without(),
-                Some(Doubt::Assured { by, .. }) if by == peer => self.stand_without(),
+            None => match &following.suspicion {
+                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.stand_without(),
+                Some(Suspicion::Refuted { by, .. }) if by == peer => self.stand_without(),
                 _ => {}
             },
             Some(_) => {}
@@ -299,7 +304,7 @@ impl<R: RngCore> Elector<R> {
             self.config.timeout
         };
         let until = self.now + again;
-        self.set_doubt(Doubt::Assured {
+        self.set_suspicion(Suspicion::Refuted {
             by: by.clone(),
             until,
         });
@@ -309,11 +314,13 @@ impl<R: RngCore> Elector<R> {
         let State::Following(following) = &self.state else {
             return;
         };
-        match &following.doubt {
-            None if is_coordinator => self.doubt(),
+        match &following.suspicion {
+            None if is_coordinator => self.suspicion(),
             // The refused peer may be the server that was next in line.
-            Some(Doubt::Waiting { .. } | Doubt::Expecting { .. }) if !is_coordinator => self.doubt(),
-            Some(Doubt::Asking { witness, asked, .. }) if witness == peer => {
+            Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) if !is_coordinator => {
+                self.suspicion()
+            }
+            Some(Suspicion::Asking { witness, asked, .. }) if witness == peer => {
                 let asked = asked.clone();
                 self.ask_witness(asked);
             }

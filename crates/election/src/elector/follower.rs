@@ -4,9 +4,9 @@ use alloc::collections::BTreeSet;
 
 use rand::RngCore;
 
-use super::doubt::{Doubt, Testimony};
+use super::candidate::Candidate;
 use super::rebase::Rebase;
-use super::stand::Standing;
+use super::suspicion::{SuspectReport, Suspicion};
 use super::{Elector, Link, State};
 use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Preemption, Roster, ServerId, Stamp};
 
@@ -20,16 +20,16 @@ pub(super) struct Following {
     beat_at: Instant,
     /// Time to ask the coordinator, whose rank is smaller, to hand over.
     challenge_at: Option<Instant>,
-    pub(super) doubt: Option<Doubt>,
+    pub(super) suspicion: Option<Suspicion>,
     /// The line of succession, as the coordinator last sent it.
     roster: Option<Roster>,
     /// Stamp for the next heartbeat.
     echo: Option<Stamp>,
     /// Peers that this server has told that it hears the coordinator. If that turns out wrong, it
     /// tells them so.
-    pub(super) vouched_to: BTreeSet<ServerId>,
+    pub(super) confirmed_to: BTreeSet<ServerId>,
     /// The report of a peer that has lost the coordinator, which this server still hears.
-    pub(super) testimony: Option<Testimony>,
+    pub(super) suspect_report: Option<SuspectReport>,
 }
 
 impl Following {
@@ -37,14 +37,14 @@ impl Following {
         self.heard
     }
 
-    pub(super) fn is_doubted(&self) -> bool {
-        self.doubt.is_some()
+    pub(super) fn is_suspected(&self) -> bool {
+        self.suspicion.is_some()
     }
 
     pub(super) fn forgive_silence(&mut self, now: Instant) {
         self.heard = now;
         self.beat_at = now;
-        self.doubt = None;
+        self.suspicion = None;
     }
 
     /// Subtracts a delay of this server itself from the coordinator's silence.
@@ -58,23 +58,23 @@ impl Following {
         if let Some(at) = &mut self.challenge_at {
             rebase.deadline(at);
         }
-        if let Some(doubt) = &mut self.doubt {
-            doubt.rebase(rebase);
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.rebase(rebase);
         }
         if let Some(echo) = &mut self.echo {
             rebase.stamp(echo);
         }
-        if let Some(testimony) = &mut self.testimony {
-            testimony.rebase(rebase, config);
+        if let Some(suspect_report) = &mut self.suspect_report {
+            suspect_report.rebase(rebase, config);
         }
     }
 }
 
 impl<R: RngCore> Elector<R> {
-    pub(super) fn follow(&mut self, incumbent: Incumbent, stamp: Option<Stamp>) {
+    pub(super) fn become_follower(&mut self, incumbent: Incumbent, stamp: Option<Stamp>) {
         self.seen = self.seen.max(incumbent.epoch);
-        self.patience.forget();
-        self.overruled = 0;
+        self.adaptive_timeout.forget();
+        self.superseded = 0;
         if stamp.is_some() {
             self.disbelieved = None;
         }
@@ -87,11 +87,11 @@ impl<R: RngCore> Elector<R> {
             by_hearsay: stamp.is_none(),
             beat_at: now,
             challenge_at,
-            doubt: None,
+            suspicion: None,
             roster: None,
             echo,
-            vouched_to: BTreeSet::new(),
-            testimony: None,
+            confirmed_to: BTreeSet::new(),
+            suspect_report: None,
         }));
         self.check_following();
     }
@@ -112,15 +112,15 @@ impl<R: RngCore> Elector<R> {
         let calm = self.now.max(self.calm_until);
         match self.config.preemption {
             Preemption::Always => Some(calm),
-            Preemption::After(patience) => Some(calm.max(self.now + patience)),
+            Preemption::After(adaptive_timeout) => Some(calm.max(self.now + adaptive_timeout)),
             Preemption::Never => None,
         }
     }
 
     pub(super) fn following_deadline(&self, following: &Following) -> Instant {
-        let doubt = self.doubt_deadline(following);
-        let challenge = following.challenge_at.unwrap_or(doubt);
-        doubt.min(following.beat_at).min(challenge)
+        let suspicion = self.suspicion_deadline(following);
+        let challenge = following.challenge_at.unwrap_or(suspicion);
+        suspicion.min(following.beat_at).min(challenge)
     }
 
     pub(super) fn check_following(&mut self) {
@@ -140,12 +140,12 @@ impl<R: RngCore> Elector<R> {
         };
         if following.challenge_at.is_some_and(|at| now >= at) {
             following.challenge_at = Some(now + self.config.timeout);
-            if self.me.fit && following.doubt.is_none() {
+            if self.me.fit && following.suspicion.is_none() {
                 self.send(&to, Body::Election);
             }
         }
-        self.answer_testimony();
-        self.check_doubt();
+        self.answer_suspect_report();
+        self.check_suspicion();
     }
 
     /// Sends a heartbeat at once, because the coordinator should know of a change.
@@ -164,7 +164,7 @@ impl<R: RngCore> Elector<R> {
         };
         following.heard = now;
         following.by_hearsay = false;
-        following.doubt = None;
+        following.suspicion = None;
         let incumbent = following.incumbent.clone();
         let echo = self.support(&incumbent, stamp);
         if let State::Following(following) = &mut self.state {
@@ -186,8 +186,9 @@ impl<R: RngCore> Elector<R> {
         if following.incumbent.rank != sender.rank || following.incumbent.epoch != epoch {
             return;
         }
-        if following.doubt.is_none() {
-            self.patience.observe(now.saturating_since(following.heard));
+        if following.suspicion.is_none() {
+            self.adaptive_timeout
+                .observe(now.saturating_since(following.heard));
         }
         if roster.is_some() {
             following.roster = roster;
@@ -243,7 +244,7 @@ impl<R: RngCore> Elector<R> {
         match successor {
             Some(id) if id == self.me.rank.id => {
                 if self.me.stands() {
-                    self.run_for_office();
+                    self.campaign();
                 } else {
                     self.send(&sender.rank.id, Body::Decline);
                     self.search();
@@ -251,7 +252,7 @@ impl<R: RngCore> Elector<R> {
             }
             Some(peer) if self.follows(&sender.rank.id) => {
                 let until = self.now + self.config.claim_timeout;
-                self.enter(State::Standing(Standing::Awaiting { peer, until }));
+                self.enter(State::Candidate(Candidate::Awaiting { peer, until }));
             }
             None if self.follows(&sender.rank.id) => self.search(),
             _ => {}

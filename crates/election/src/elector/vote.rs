@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 
 use rand::RngCore;
 
+use super::candidate::Candidate;
 use super::rebase::Rebase;
-use super::stand::Standing;
 use super::{Elector, State};
 use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, Rank, ServerId, Stamp};
 
@@ -97,7 +97,7 @@ impl Promises {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Polling {
+pub(super) struct Collecting {
     epoch: Epoch,
     /// Time of the first request. No vote in this ballot can be older.
     since: Instant,
@@ -108,7 +108,7 @@ pub(super) struct Polling {
     votes: BTreeSet<ServerId>,
 }
 
-impl Polling {
+impl Collecting {
     pub(super) fn deadline(&self) -> Instant {
         self.again_at.min(self.until)
     }
@@ -129,13 +129,13 @@ pub(super) struct Won {
 
 impl<R: RngCore> Elector<R> {
     /// Campaigns, because it is this server's turn.
-    pub(super) fn run_for_office(&mut self) {
+    pub(super) fn campaign(&mut self) {
         if self.config.quorum != Quorum::Majority {
             return self.claim(None);
         }
         let now = self.now;
         if let Some(until) = self.promises.bound_until(now, &self.me.rank) {
-            return self.enter(State::Standing(Standing::Bound { until }));
+            return self.enter(State::Candidate(Candidate::Bound { until }));
         }
         // A later election leaves too little of the lease.
         let until = now + self.config.timeout / 2;
@@ -148,7 +148,7 @@ impl<R: RngCore> Elector<R> {
         self.promises.epoch = epoch;
         let bound_until = now + self.config.timeout;
         self.promises.promise(&self.me.rank, epoch, bound_until);
-        self.enter(State::Standing(Standing::Polling(Polling {
+        self.enter(State::Candidate(Candidate::Collecting(Collecting {
             epoch,
             since: now,
             again_at: now + self.config.heartbeat,
@@ -156,13 +156,13 @@ impl<R: RngCore> Elector<R> {
             repeated,
             votes: BTreeSet::new(),
         })));
-        self.broadcast(&Body::Ballot { epoch });
+        self.broadcast(&Body::RequestVote { epoch });
         self.count_votes();
     }
 
     pub(super) fn check_polling(&mut self) {
         let now = self.now;
-        let State::Standing(Standing::Polling(polling)) = &mut self.state else {
+        let State::Candidate(Candidate::Collecting(polling)) = &mut self.state else {
             return;
         };
         if now >= polling.until {
@@ -180,11 +180,11 @@ impl<R: RngCore> Elector<R> {
         let (epoch, votes) = (polling.epoch, polling.votes.clone());
         let ids: Vec<ServerId> = self.peers.reachable().cloned().collect();
         for peer in ids.iter().filter(|peer| !votes.contains(*peer)) {
-            self.send(peer, Body::Ballot { epoch });
+            self.send(peer, Body::RequestVote { epoch });
         }
     }
 
-    pub(super) fn on_ballot(&mut self, sender: &Member, epoch: Epoch) {
+    pub(super) fn on_request_vote(&mut self, sender: &Member, epoch: Epoch) {
         let peer = &sender.rank.id;
         if self.config.quorum != Quorum::Majority {
             return;
@@ -202,11 +202,11 @@ impl<R: RngCore> Elector<R> {
         }
         let now = self.now;
         let counted = match &self.state {
-            State::Standing(Standing::Polling(_)) => self.me.rank > sender.rank,
-            State::Standing(Standing::Claiming { .. }) => true,
+            State::Candidate(Candidate::Collecting(_)) => self.me.rank > sender.rank,
+            State::Candidate(Candidate::Claiming { .. }) => true,
             _ => false,
         };
-        let withdrawn = !counted && matches!(self.state, State::Standing(Standing::Polling(_)));
+        let withdrawn = !counted && matches!(self.state, State::Candidate(Candidate::Collecting(_)));
         if !counted {
             // No ballot counts this server's vote for itself any more, or the server withdraws it
             // now: the larger rank wins.
@@ -236,7 +236,7 @@ impl<R: RngCore> Elector<R> {
         let until = now + self.config.timeout;
         self.promises.epoch = epoch;
         self.promises.promise(&sender.rank, epoch, until);
-        self.enter(State::Standing(Standing::Awaiting {
+        self.enter(State::Candidate(Candidate::Awaiting {
             peer: peer.clone(),
             until,
         }));
@@ -244,7 +244,7 @@ impl<R: RngCore> Elector<R> {
     }
 
     pub(super) fn on_vote(&mut self, sender: &Member, epoch: Epoch, granted: bool) {
-        let State::Standing(Standing::Polling(polling)) = &mut self.state else {
+        let State::Candidate(Candidate::Collecting(polling)) = &mut self.state else {
             return;
         };
         if !granted && epoch >= polling.epoch {
@@ -266,7 +266,7 @@ impl<R: RngCore> Elector<R> {
 
     fn count_votes(&mut self) {
         let majority = self.majority();
-        let State::Standing(Standing::Polling(polling)) = &self.state else {
+        let State::Candidate(Candidate::Collecting(polling)) = &self.state else {
             return;
         };
         if polling.votes.len() + 1 < majority {
@@ -286,9 +286,9 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// A server has pushed the ballots to epochs far above any granted epoch.
-    pub(super) fn forget_ballots_beyond(&mut self, granted: Epoch) {
+    pub(super) fn forget_votes_beyond(&mut self, granted: Epoch) {
         self.promises.forget_beyond(granted);
-        if matches!(self.state, State::Standing(Standing::Polling(_))) {
+        if matches!(self.state, State::Candidate(Candidate::Collecting(_))) {
             self.promises.release_own(&self.me.rank);
             self.search();
         }
