@@ -17,10 +17,10 @@ async function commands({ execute, parseServers }, servers, _id) {
   const document = { _id, far, long: 2n ** 53n + 1n, at: new Date(0), bytes: new Uint8Array([1, 2]), like: /^a/mi, text: "École" };
   const inserted = await execute(servers, { insert: "used", documents: [document] });
   const found = await execute(parseServers(servers), `{"find": "used", "filter": {"_id": ${JSON.stringify(_id)}}}`);
-  const distant = await execute(servers, { count: "used", query: { _id, far: found.result.cursor.firstBatch[0].far } });
+  const [{ far: again, long, at, bytes, like, ...more }] = found.result.cursor.firstBatch;
+  const distant = await execute(servers, { count: "used", query: { _id, far: again } });
   const liked = await execute(servers, { count: "used", query: { _id, text: /^école$/iu } });
   const removed = await execute(servers, { delete: "used", deletes: [{ q: { _id, $nor: [{ text: /^É/ }] }, limit: 0 }] });
-  const [{ long, at, bytes, like, ...more }] = found.result.cursor.firstBatch;
   return {
     n: inserted.result.n,
     far: distant.result.n,
