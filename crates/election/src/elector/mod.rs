@@ -285,7 +285,7 @@ impl<R: RngCore> Elector<R> {
             }
             (State::Searching(_), _) => self.check_search(),
             (State::Candidate(candidate), Link::Refused) if candidate.waits_for(peer) => {
-                self.become_candidate()
+                self.become_candidate();
             }
             (State::Following(_), Link::Up | Link::Refused) => self.on_follower_link(peer, link),
             _ => {}

@@ -100,19 +100,19 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         match &following.suspicion {
-            None | Some(Suspicion::Refuted { .. }) => self.suspicion(),
+            None | Some(Suspicion::Refuted { .. }) => self.suspect(),
             Some(Suspicion::Asking { asked, .. }) => {
                 let asked = asked.clone();
                 self.ask_witness(asked);
             }
             Some(Suspicion::Expecting { .. } | Suspicion::Waiting { .. }) => {
-                self.ask_witness(BTreeSet::new())
+                self.ask_witness(BTreeSet::new());
             }
         }
     }
 
     /// Begins to find out if the coordinator has failed, or begins again.
-    fn suspicion(&mut self) {
+    fn suspect(&mut self) {
         let (now, timeout, heartbeat) = (self.now, self.config.timeout, self.config.heartbeat);
         let State::Following(following) = &mut self.state else {
             return;
@@ -315,10 +315,10 @@ impl<R: RngCore> Elector<R> {
             return;
         };
         match &following.suspicion {
-            None if is_coordinator => self.suspicion(),
+            None if is_coordinator => self.suspect(),
             // The refused peer may be the server that was next in line.
             Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) if !is_coordinator => {
-                self.suspicion()
+                self.suspect();
             }
             Some(Suspicion::Asking { witness, asked, .. }) if witness == peer => {
                 let asked = asked.clone();

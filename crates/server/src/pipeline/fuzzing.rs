@@ -57,7 +57,7 @@ fn outcome_result_reaches_the_client(outcome_result: OutcomeResult) {
     let frame = ServerFrame::OutcomeResult(outcome_result.clone()).to_json();
     match ServerFrame::parse(&frame) {
         Ok(ServerFrame::OutcomeResult(read)) => {
-            assert_eq!(format!("{read:?}"), format!("{outcome_result:?}"))
+            assert_eq!(format!("{read:?}"), format!("{outcome_result:?}"));
         }
         other => panic!("{other:?}: {frame}"),
     }
