@@ -5,7 +5,9 @@ const NAME = "command";
 
 export function linkTo(command, address = location.href) {
   const link = new URL(address);
-  link.hash = `${NAME}=${encodeURIComponent(command)}`;
+  // Half of a surrogate pair has no UTF-8, and makes encodeURIComponent throw.
+  const text = command.replace(/\p{Surrogate}/gu, "\u{fffd}");
+  link.hash = `${NAME}=${encodeURIComponent(text)}`;
   return link.href;
 }
 

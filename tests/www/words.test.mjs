@@ -108,6 +108,8 @@ test("a link holds the command and nothing else, and gives it back as it was", (
   assert.equal(commandIn(link.hash), command);
   assert.equal(commandIn("#servers"), undefined);
   assert.equal(commandIn("#command=%E0%A4%A"), null);
+  const half = new URL(linkTo("a\ud83d😀", "http://127.0.0.1:7001/"));
+  assert.equal(commandIn(half.hash), "a\ufffd😀");
 });
 
 test("one sentence says who is coordinator", () => {

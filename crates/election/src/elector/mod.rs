@@ -46,7 +46,7 @@ enum State {
 
 /// One server's part in the election.
 ///
-/// After each event, call a `handle_…` method, or [`set_eligible`](Self::set_fit),
+/// After each event, call a `handle_…` method, or [`set_eligible`](Self::set_eligible),
 /// [`resign`](Self::resign) and the like. Then take every [`Output`]. Then wait until
 /// [`poll_timeout`](Self::poll_timeout) for the next event. `now` must never go backwards.
 ///
