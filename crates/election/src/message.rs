@@ -51,8 +51,8 @@ pub enum Body {
         /// The epoch for which the sender campaigns.
         epoch: Epoch,
     },
-    /// The answer to `RequestVote`. A vote is a promise to support no other server for the length of the
-    /// timeout.
+    /// The answer to `RequestVote`. A vote is a promise to support no other server for the length
+    /// of the timeout.
     Vote {
         /// The ballot's epoch. If the vote is not granted: the largest epoch that the sender has
         /// promised to any server.

@@ -124,8 +124,9 @@ function builtIn(value) {
 }
 
 /**
- * MongoDB takes no `\u`, which Bun writes for every character that is not ASCII. The pattern gets the character itself, or `\x`
- * for one that could have a meaning. Without the flag u, `\u{5}` is the letter u, five times.
+ * MongoDB takes no `\u`, which Bun writes for every character that is not ASCII. The pattern gets
+ * the character itself, or `\x` for one that could have a meaning. Without the flag u, `\u{5}` is
+ * the letter u, five times.
  */
 function unescaped(pattern, flags) {
   return pattern.replace(/\\(?:u([\da-fA-F]{4})|u\{([\da-fA-F]+)\}|[^])/g, (escape, short, long) => {

@@ -51,9 +51,9 @@ impl<R: RngCore> Elector<R> {
 
     /// Sets if this server could do the coordinator's work now, for example if it reaches its
     /// database. A server that is not fit does not campaign. A coordinator that is not fit hands
-    /// over to a fit follower after [`Config::ineligible_timeout`](crate::Config::ineligible_timeout).
-    /// Without such a follower it steps down after
-    /// [`Config::unfit_grace`](crate::Config::unfit_grace).
+    /// over to a fit follower after
+    /// [`Config::ineligible_timeout`](crate::Config::ineligible_timeout). Without such a follower
+    /// it steps down after [`Config::unfit_grace`](crate::Config::unfit_grace).
     pub fn set_eligible(&mut self, now: Instant, fit: bool) {
         self.advance(now);
         if self.me.fit == fit {
