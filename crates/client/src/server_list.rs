@@ -200,7 +200,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
         {
             Ok(())
         } else {
-            Err("what stands in [ ] is not an IPv6 address")
+            Err("the text in [ ] is not an IPv6 address")
         };
     }
     if host.is_empty() {

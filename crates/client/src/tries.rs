@@ -270,7 +270,7 @@ impl TryEnd {
     pub fn text(&self) -> String {
         let (text, detail) = match self {
             Self::Executed => ("executed it", None),
-            Self::Answered => ("said what became of it", None),
+            Self::Answered => ("answered with the outcome", None),
             Self::Unreachable(detail) | Self::NoRoom(detail) => ("not reachable: ", Some(detail.clone())),
             Self::ConnectTimeout => ("did not accept a connection in time", None),
             Self::BadEndpoint(detail) => ("not a Bellwether server: ", Some(detail.clone())),
@@ -294,14 +294,17 @@ impl TryEnd {
                 Some(mongo) => ("MongoDB refused it: ", Some(mongo.text())),
                 None => (frame.code.as_str(), Some([": ", &*frame.message].concat())),
             },
-            Self::Lost(Lost::Silence) => ("was asked, then gave no sign of life", None),
+            Self::Lost(Lost::Silence) => ("received the command, then gave no sign of life", None),
             Self::Lost(Lost::StillWorking) => ("was still at work on it when the time was over", None),
-            Self::Lost(Lost::Closed(closed)) => ("was asked, but no answer came: ", Some(closed.text())),
-            Self::Lost(Lost::Unreadable(detail)) => {
-                ("was asked and answered something else: ", Some(detail.clone()))
+            Self::Lost(Lost::Closed(closed)) => {
+                ("received the command, but no answer came: ", Some(closed.text()))
             }
+            Self::Lost(Lost::Unreadable(detail)) => (
+                "received the command and answered something else: ",
+                Some(detail.clone()),
+            ),
             Self::Lost(Lost::Superseded { epoch }) => (
-                "was asked and stayed silent, and another server became coordinator (epoch ",
+                "received the command and stayed silent, and another server became coordinator (epoch ",
                 Some(decimal(*epoch) + ")"),
             ),
             Self::Cancelled => ("cancelled", None),

@@ -215,7 +215,7 @@ where
                     Ok(reply)
                 }
                 _ => {
-                    let detail = "it answers what was not asked".into();
+                    let detail = "it answered another question".into();
                     Err(TryEnd::Lost(Lost::Unreadable(detail)))
                 }
             },

@@ -276,7 +276,7 @@ async fn the_message_is_too_long() {
     let id = unread.id.expect("it was sent").text();
     check(
         &unread,
-        "outcome unknown: ws://a:1/v1 was asked, but no answer came: the message was too large for it (close code 1009)",
+        "outcome unknown: ws://a:1/v1 received the command, but no answer came: the message was too large for it (close code 1009)",
         &format!(
             "An earlier try may or may not have had its effect. This answer does not say, and the next would be the same: ask what became of the id {id}."
         ),
@@ -289,7 +289,7 @@ async fn the_reply_to_a_read_is_too_long_for_a_proxy() {
     let failure = failure(&[&[Does::HangsUp(1009)]], &find, |shot| shot).await;
     check(
         &failure,
-        "not executed: ws://a:1/v1 was asked, but no answer came: the message was too large for it (close code 1009)",
+        "not executed: ws://a:1/v1 received the command, but no answer came: the message was too large for it (close code 1009)",
         "Nothing was changed: the command only reads. Ask for less, or raise the limit of the proxy that found the message too long.",
     );
 }
@@ -298,7 +298,7 @@ async fn the_reply_to_a_read_is_too_long_for_a_proxy() {
 async fn the_server_blames_the_client() {
     says(
         &[&[Does::HangsUp(4400)]],
-        "not executed: ws://a:1/v1 was asked, but no answer came: the server did not understand the client (close code 4400)",
+        "not executed: ws://a:1/v1 received the command, but no answer came: the server did not understand the client (close code 4400)",
         "Nothing was changed. The client and the server do not understand each other: use versions that belong together.",
     )
     .await;

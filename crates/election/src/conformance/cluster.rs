@@ -254,7 +254,7 @@ impl<'f, F: Fixture> Cluster<'f, F> {
         let (from, to, time_limit) = (&self.ids[from], &self.ids[to], self.limits.time_limit);
         let times = "although it was sent again and again";
         Ok(Err(match others.pop() {
-            Some(other) => format!("what {from} sent to {to} arrived as {other}"),
+            Some(other) => format!("a message of {from} to {to} arrived as {other}"),
             None => format!("nothing that {from} sent to {to} arrived within {time_limit:?}, {times}"),
         }))
     }

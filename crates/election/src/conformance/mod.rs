@@ -127,7 +127,7 @@ pub async fn check<F: Fixture>(mut fixture: F, limits: Limits) -> Report {
         let outcome = match report.failed().next() {
             // Every other check would wait in vain and report the same.
             Some(Check::Delivery) => Outcome::Skipped("messages do not arrive".into()),
-            Some(_) if check == Check::Election => Outcome::Skipped("what failed above comes first".into()),
+            Some(_) if check == Check::Election => Outcome::Skipped("fix the failures above first".into()),
             _ => make(check, &mut fixture, limits).await,
         };
         report.findings.push((check, outcome));

@@ -67,13 +67,13 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Check::Delivery => "messages arrive in both directions",
-            Check::Sender => "the reported sender is who sent the message",
+            Check::Sender => "the reported sender is the sender of the message",
             Check::Content => "every kind of message arrives unchanged",
-            Check::Echo => "nothing comes back to whoever sent it",
+            Check::Echo => "no message comes back to its sender",
             Check::Addressee => "a message reaches only the server it is for",
             Check::Nowhere => "sending to a stranger, to oneself or to an absent peer does no harm",
             Check::FullQueue => "send returns when the peer does not read, and later messages arrive",
-            Check::Backlog => "what is kept for a peer that does not read is bounded",
+            Check::Backlog => "the messages kept for a peer that does not read are bounded",
             Check::Cancellation => "dropping the future of recv loses nothing",
             Check::Alive => "a peer that is there is not reported as refused",
             Check::Gone => "a peer that has ended is not reported as up",

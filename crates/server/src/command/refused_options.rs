@@ -84,10 +84,10 @@ const REFUSED: &[(&str, &str)] = &[
         "timeseries",
         "MongoDB cannot write to a time series collection in a transaction",
     ),
-    ("storageEngine", "how data is stored is for MongoDB's operator"),
+    ("storageEngine", "MongoDB's operator decides how data is stored"),
     (
         "indexOptionDefaults",
-        "how data is stored is for MongoDB's operator",
+        "MongoDB's operator decides how data is stored",
     ),
     ("idIndex", "MongoDB makes the index on _id itself"),
     ("autoIndexId", "MongoDB makes the index on _id itself"),
@@ -96,11 +96,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("dropDups", "MongoDB ignores it since 3.0"),
     (
         "authorizedCollections",
-        "whoever may send this command sees every collection",
+        "a client that may send this command sees every collection",
     ),
     (
         "authorizedDatabases",
-        "whoever may send this command sees every collection",
+        "a client that may send this command sees every collection",
     ),
 ];
 

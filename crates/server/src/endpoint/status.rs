@@ -22,7 +22,7 @@ pub(super) async fn readyz(State(context): State<Context>) -> Response {
             context.server.pipeline.stalled_for().map(|stalled| {
             let batch = context.server.pipeline.batch_takes().unwrap_or_default();
             format!(
-                "nothing has been executed for {} s although commands wait: the batch in hand has taken {} ms",
+                "nothing has been executed for {} s although commands wait: the current batch has taken {} ms",
                 stalled.as_secs(),
                 batch.as_millis()
             )

@@ -275,7 +275,7 @@ impl Dialler {
         if !proven {
             return Ok(Err(Refusal::unproven(
                 format!(
-                    "what answers as {} does not prove that it has the peer secret",
+                    "the server that answers as {} does not prove that it has the peer secret",
                     self.peer
                 ),
                 "the answer does not prove that the server has the peer secret",

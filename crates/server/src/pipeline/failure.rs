@@ -80,7 +80,7 @@ impl Failure {
     /// Reads a reply that says `ok: 0`.
     fn of_reply(reply: &Document) -> Self {
         let Some(code) = reply.get("code").and_then(integer) else {
-            return Self::Broken("MongoDB's reply says neither that it is well nor what is wrong".to_owned());
+            return Self::Broken("MongoDB's reply has neither a success nor an error".to_owned());
         };
         let error = error_in(reply, code);
         Self::of_code(error, has_label(reply, TRANSIENT_TRANSACTION_ERROR))

@@ -20,7 +20,7 @@ pub(super) fn draining() -> ErrorFrame {
 }
 
 pub(super) fn abandoned() -> ErrorFrame {
-    refused(ErrorCode::Draining, "whoever sent the command is gone").with_hint(TRY_NEXT)
+    refused(ErrorCode::Draining, "the client has closed its connection").with_hint(TRY_NEXT)
 }
 
 pub(super) fn overloaded(retry_after: Duration) -> ErrorFrame {

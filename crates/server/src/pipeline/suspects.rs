@@ -66,7 +66,7 @@ pub(super) enum Reason {
 
 /// Commands that MongoDB works on.
 #[derive(Debug)]
-#[must_use = "the end of the run must be told"]
+#[must_use = "report the end of the run"]
 pub(super) struct Run {
     suspects: Arc<Suspects>,
     commands: Vec<Fingerprint>,

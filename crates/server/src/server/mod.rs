@@ -239,7 +239,7 @@ impl Server {
         let endpoint = tokio::spawn(endpoint::serve(Arc::clone(&state), page, listener, stopped));
 
         shutdown.await;
-        info!("leaving: finishing the command in hand and handing over");
+        info!("leaving: finishing the current batch and handing over");
         state.election.leave().await;
         stop.send_replace(true);
         flush.wait(FLUSH_TIMEOUT).await;

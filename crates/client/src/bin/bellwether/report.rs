@@ -110,7 +110,7 @@ pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
             if is_known {
                 let servers = named_servers(arguments);
                 tell(&format!(
-                    "To ask only what became of it: bellwether outcome {servers}{id}"
+                    "To ask for the outcome only: bellwether outcome {servers}{id}"
                 ));
             }
             if failure.can_get_better() {
@@ -153,7 +153,10 @@ pub(crate) fn event(event: Event<'_>) {
         Event::Pass { pass } if pass > 1 => tell(&format!("pass {pass} over the list")),
         Event::Sent { id, .. } => tell(&format!("sent with id {id}")),
         Event::Ended { tried, .. } => tell(&tried.to_string()),
-        Event::Pausing { pause } => tell(&format!("nobody could; trying again in {} ms", pause.as_millis())),
+        Event::Pausing { pause } => tell(&format!(
+            "no server could execute it; trying again in {} ms",
+            pause.as_millis()
+        )),
         _ => {}
     }
 }

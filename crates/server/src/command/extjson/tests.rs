@@ -142,7 +142,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "a",
         r#"the string "2026-02-30T00:00:00Z""#,
     ),
-    (r#"{"a":{"$date":null,"b":1}}"#, "a", r#""b" stands beside $date"#),
+    (
+        r#"{"a":{"$date":null,"b":1}}"#,
+        "a",
+        r#""b" and $date are in one object"#,
+    ),
     (
         r#"{"a":[1,{"b":{"$oid":42}}]}"#,
         "a[1].b",
@@ -152,7 +156,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         r#"{"a":{"$oid":"5f3e2d1c0b0a090807060504","$oid":"5f3e2d1c0b0a090807060504"}}"#,
         "a",
-        "stands beside $oid",
+        "and $oid are in one object",
     ),
     (r#"{"a":{"$numberInt":"+1"}}"#, "a", r#"the string "+1""#),
     (r#"{"a":{"$numberInt":1}}"#, "a", "the number 1"),
@@ -179,7 +183,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         r#"{"a":{"$binary":"AQID","$type":"00"}}"#,
         "a",
-        r#""$type" stands beside $binary"#,
+        r#""$type" and $binary are in one object"#,
     ),
     (
         r#"{"a":{"$uuid":"c8edabc3f7384ca3b68dab92a91478a3"}}"#,

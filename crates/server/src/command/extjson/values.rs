@@ -43,8 +43,8 @@ const TYPES: [(&str, &str); 17] = [
         "$uuid",
         r#"a UUID as a string, such as "c8edabc3-f738-4ca3-b68d-ab92a91478a3""#,
     ),
-    ("$code", "a string, and nothing beside it but $scope"),
-    ("$scope", "a document, beside $code"),
+    ("$code", "a string, and no other field but $scope"),
+    ("$scope", "a document, together with $code"),
     (
         "$timestamp",
         r#"{"t": 1, "i": 1}, both integers from 0 to 4294967295"#,
@@ -358,11 +358,7 @@ fn wrong(key: &'static str, found: &Json<'_>) -> Refusal {
 }
 
 fn beside(key: &'static str, other: &str) -> Refusal {
-    bad_command(format!(
-        "{:?} stands beside {key} in one object",
-        shortened(other)
-    ))
-    .with_hint(format!(
+    bad_command(format!("{:?} and {key} are in one object", shortened(other))).with_hint(format!(
         "an object with {key} is a value of that type and has no other field; {}",
         taken_by(key)
     ))

@@ -96,8 +96,10 @@ impl Assistant {
         match reply.await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.say_what_to_grant(),
-            Ok(Err(error)) => debug!(%error, "not known whether a secondary may be asked to stand"),
-            Err(error) => debug!(%error, "not known whether a secondary may be asked to stand"),
+            Ok(Err(error)) => {
+                debug!(%error, "cannot find out whether this server may ask a secondary to stand")
+            }
+            Err(error) => debug!(%error, "cannot find out whether this server may ask a secondary to stand"),
         }
     }
 
