@@ -11,6 +11,7 @@
 mod limits;
 mod links;
 mod page;
+mod reference;
 mod shell;
 mod texts;
 mod tutorial;
@@ -24,6 +25,11 @@ use shell::Shell;
 #[tokio::test(flavor = "multi_thread")]
 async fn migrating_from_the_data_api() -> Result<()> {
     with_servers("migrating-from-the-data-api.md").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn command_reference() -> Result<()> {
+    with_servers("command-reference.md").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
