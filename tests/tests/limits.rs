@@ -21,7 +21,7 @@ async fn one_address_cannot_take_all_places() -> Result<()> {
     let port = serve(|config| config.limits.connections_per_address = Some(2)).await?;
     let first = RawSocket::greeted(port).await?;
     let _second = RawSocket::greeted(port).await?;
-    is_refused(port, HERE, "from this address").await?;
+    is_refused(port, HERE, "this address is at its connection limit").await?;
     ensure!(upgrade(port, THERE).await?.contains(" 101 "), "another address");
     watchers_are_answered(port).await?;
     let status: Status = serde_json::from_str(&http_get(port, "/status", &[]).await?.body)?;
@@ -40,8 +40,8 @@ async fn a_full_server_says_so_and_is_watched_over_as_ever() -> Result<()> {
     let port = serve(|config| config.limits.connections = 2).await?;
     let _first = RawSocket::greeted(port).await?;
     let _second = RawSocket::greeted(port).await?;
-    is_refused(port, HERE, "to this server").await?;
-    is_refused(port, THERE, "to this server").await?;
+    is_refused(port, HERE, "this server is at its connection limit").await?;
+    is_refused(port, THERE, "this server is at its connection limit").await?;
     watchers_are_answered(port).await
 }
 
@@ -68,7 +68,7 @@ async fn an_address_that_many_share_has_no_limit_of_its_own() -> Result<()> {
         greeted.push(RawSocket::greeted(port).await?);
     }
     let _only = RawSocket::connect_from(THERE, port).await?;
-    is_refused(port, THERE, "from this address").await
+    is_refused(port, THERE, "this address is at its connection limit").await
 }
 
 /// The client of this repository takes it for a server that is not there.
