@@ -125,7 +125,7 @@ impl Closed {
             Some(CloseCode::OriginNotAllowed) => "the server does not let this page connect",
             Some(CloseCode::UnsupportedProtocol) => "the server does not speak bellwether.v1",
             Some(CloseCode::Timeout) => "the server waited too long for the client",
-            Some(CloseCode::TooMany) => "the client sent too much at once",
+            Some(CloseCode::TooMany) => "the client greeted twice",
             _ => "the connection broke",
         };
         let colon = if self.reason.is_empty() { "" } else { ": " };

@@ -35,7 +35,7 @@ pub enum CloseCode {
     UnsupportedProtocol,
     /// 4408: no `hello` in time, or nothing heard for longer than the idle limit.
     Timeout,
-    /// 4429: more than one `hello`, or more commands outstanding than allowed.
+    /// 4429: the client sent a second `hello`.
     TooMany,
 }
 

@@ -266,7 +266,7 @@ pub struct MongoError {
 }
 
 /// Details of MongoDB's error for programs, in canonical Extended JSON, under MongoDB's own names.
-/// A server leaves out a part that is longer than 16 KiB.
+/// A server leaves out a part that is longer than 16 KiB, or 96 KiB for `writeErrors`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
