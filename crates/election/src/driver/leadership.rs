@@ -37,9 +37,8 @@ impl Leadership {
     /// Returns the next term, at once if one has begun that this receiver has not returned yet.
     /// `None` once the election has ended.
     ///
-    /// Before it returns a second term, the first has always been lost, though the program may
-    /// still hold it. Cancel safe.
-    /// dropped yet. Cancel safe.
+    /// Before it returns a second term, the first has always been lost. The program may still hold
+    /// the first. Cancel safe.
     pub async fn gained(&mut self) -> Option<Term> {
         loop {
             let role = self.role.borrow_and_update().clone();

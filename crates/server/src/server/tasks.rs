@@ -73,7 +73,7 @@ pub(super) async fn report_eligibility(election: Election, database: Database, d
             },
         };
         if !changed {
-            return error!("the watch on what makes this server fit has ended");
+            return error!("the task that reports whether this server is eligible has ended");
         }
     }
 }
