@@ -1,4 +1,4 @@
-//! Accepts connections, so many at a time and each with a limit on how long its request may take.
+//! Accepts connections, up to the connection limit. Each has a time limit for its request.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -24,7 +24,7 @@ use super::reject::Rejector;
 use crate::config::ClientLimits;
 use crate::log_throttle::LogThrottle;
 
-/// For the head of a request, and for what of an answer waits to be taken.
+/// Limit in bytes for the head of a request, and for the part of an answer that waits to be sent.
 const BUFFER: usize = 16 * 1024;
 
 pub(super) async fn serve(
@@ -44,7 +44,7 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, from)) => {
-                // Answers are small and awaited one by one.
+                // Answers are small, and clients wait for each of them.
                 let _ = stream.set_nodelay(true);
                 match connection_limit.take(from.ip()) {
                     Ok(permit) => http_connections.open(stream, from, permit),
@@ -55,14 +55,15 @@ pub(super) async fn serve(
                 }
             }
             Err(error) => {
-                // Out of file descriptors, most likely: time is what helps.
+                // The most likely cause is that the process has no free file descriptor. Only time
+                // helps.
                 rejections.not_accepted(&error);
                 sleep(Duration::from_millis(100)).await;
             }
         }
     }
     drop(listener);
-    // Every connection, upgraded ones too, holds a permit until it ends.
+    // Every connection, including upgraded ones, holds a permit until it ends.
     connection_limit.all_free().await;
 }
 
@@ -71,9 +72,9 @@ struct HttpConnections {
     http: http1::Builder,
     router: Router,
     stopped: watch::Receiver<bool>,
-    /// How long a connection may stay one of HTTP. What is under way then may end.
+    /// Time limit for a connection that speaks HTTP. A request in progress may then still end.
     time: Duration,
-    /// How long that may take.
+    /// Time limit for that end.
     more_time: Duration,
 }
 
@@ -114,7 +115,7 @@ impl HttpConnections {
                 Ok(result) => Ok(result),
                 Err(()) => {
                     connection.as_mut().graceful_shutdown();
-                    // A client that takes no answer must not keep its permit.
+                    // A client that does not read its answer must not keep its permit.
                     timeout(more_time, connection).await
                 }
             };
@@ -127,7 +128,7 @@ impl HttpConnections {
     }
 }
 
-/// What the log says of connections that are not served.
+/// Log lines about connections that the server does not serve.
 #[derive(Default)]
 struct RejectionLog {
     of_server: LogThrottle,
@@ -159,7 +160,7 @@ impl RejectionLog {
     }
 }
 
-/// Returns when the server is to stop, or has.
+/// Returns when the server must stop, or has stopped.
 async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }

@@ -1,4 +1,4 @@
-//! The limits on open connections: of all clients, and of one address.
+//! The limits on open connections: those of all clients, and those of one address.
 
 use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv6Addr};
@@ -30,7 +30,7 @@ pub(super) struct ConnectionLimit {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Of each address that has one at least.
+    /// The connections of each address that has at least one.
     by_address: HashMap<IpAddr, Here>,
 }
 
@@ -41,12 +41,12 @@ struct Here {
     site: Arc<Site>,
 }
 
-/// The limit that leaves no permit for a connection.
+/// The limit that leaves no permit for a further connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LimitReached {
-    /// Of the server.
+    /// The limit of the server.
     Server,
-    /// Of the client's address.
+    /// The limit of the client's address.
     Address,
 }
 
@@ -59,14 +59,14 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// The source that the connection counts as.
+    /// Returns the source to which the connection counts.
     pub(super) fn site(&self) -> Arc<Site> {
         Arc::clone(&self.site)
     }
 }
 
 impl ConnectionLimit {
-    /// `at_work` limits the work that one source may have under way: see [`Site::new`].
+    /// Creates the limit. `at_work` limits the work of one source at a time: see [`Site::new`].
     pub(super) fn new(limits: &ClientLimits, at_work: usize) -> Arc<Self> {
         Arc::new(Self {
             max: limits.connections,
@@ -119,7 +119,7 @@ impl ConnectionLimit {
 
     /// Waits until all connections have ended.
     pub(super) async fn all_free(&self) {
-        // The sender is here, so it cannot fail.
+        // The sender belongs to `self`, so this cannot fail.
         let _ = self.taken.subscribe().wait_for(|taken| taken.all == 0).await;
     }
 
@@ -145,8 +145,8 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// What counts as one address: an IPv4 address, and of IPv6 the /64, since who has one has all of
-/// it.
+/// Returns the unit of the limit for one address: an IPv4 address, or an IPv6 /64, because such a
+/// network usually belongs to one subscriber.
 fn same_for_one_client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),

@@ -1,4 +1,4 @@
-//! The end of a conversation: what its client is told.
+//! The end of a connection, and the last messages to its client.
 
 use core::ops::ControlFlow;
 
@@ -7,16 +7,17 @@ use tokio_tungstenite::tungstenite::{self, Error, Message, Utf8Bytes};
 
 use super::error_text;
 
-/// Why the server ends a conversation. The client is told after everything that it is owed.
+/// The reason why the server ends a connection. It follows all answers that the server still owes
+/// the client.
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) code: CloseCode,
     pub(super) reason: String,
-    /// The last frame, before the connection is closed.
+    /// The last frame before the server closes the connection.
     pub(super) error: Option<ErrorFrame>,
 }
 
-/// Why a session ends, or nothing if the client is gone.
+/// The reason why a session ends, or `None` if the client is gone.
 pub(super) type End = Option<Ending>;
 
 impl Ending {
@@ -36,7 +37,7 @@ impl Ending {
         })
     }
 
-    /// The end after a message of which nobody can know what it is about.
+    /// Returns the end after a message without a recognizable subject.
     pub(super) fn for_bad_frame(error: &FrameError) -> End {
         let reason = error.text();
         let error = bad_frame(&reason);
@@ -44,7 +45,7 @@ impl Ending {
     }
 }
 
-/// An error that says, for people, what is wrong with a frame.
+/// Returns an error that explains to people the problem with a frame.
 pub(super) fn bad_frame(reason: &str) -> ErrorFrame {
     let error = ErrorFrame::new(ErrorCode::BadFrame, Outcome::NotExecuted, reason);
     error_text::bounded(error.with_hint(format!(
@@ -52,7 +53,8 @@ pub(super) fn bad_frame(reason: &str) -> ErrorFrame {
     )))
 }
 
-/// The text in a message; nothing if it carries none; or why the session ends.
+/// Returns the text of a message, or `None` if it has no text. Breaks with the reason if the
+/// session ends.
 pub(super) fn text_of(received: Option<Result<Message, Error>>) -> ControlFlow<End, Option<Utf8Bytes>> {
     match received {
         None | Some(Ok(Message::Close(_))) => ControlFlow::Break(None),
@@ -62,7 +64,7 @@ pub(super) fn text_of(received: Option<Result<Message, Error>>) -> ControlFlow<E
             ControlFlow::Break(Ending::because(CloseCode::UnsupportedData, "every frame is text"))
         }
         Some(Err(error)) => ControlFlow::Break(match error {
-            // The client is gone: the work that it waited for is ended.
+            // The client is gone: the work for it ends.
             Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
             Error::Capacity(error) => Ending::because(CloseCode::TooBig, error.to_string()),
             Error::Utf8(error) => Ending::because(CloseCode::InvalidUtf8, error),

@@ -1,17 +1,17 @@
-//! How long the texts of an error are.
+//! Limits for the texts in an error.
 
 use bellwether_protocol::{ErrorFrame, RawJson};
 
-/// Longest text in an error, in bytes. MongoDB quotes whole values in its messages, and a frame
-/// that is none is quoted by the server. A client has to take an error whatever it is about:
-/// docs/protocol.md names a size.
+/// Length limit of a text in an error, in bytes. MongoDB quotes whole values in its messages, and
+/// the server quotes invalid frames. A client must be able to receive every error: docs/protocol.md
+/// names a size.
 const MAX_TEXT: usize = 16 * 1024;
 
-/// Longest `writeErrors` in an error, in bytes of JSON: a message and three details. A longer one
-/// is left out.
+/// Length limit of `writeErrors` in an error, in bytes of JSON: a message and three details. Longer
+/// ones are left out.
 const MAX_WRITE_ERRORS: usize = 6 * MAX_TEXT;
 
-/// Shortens each text of an error that is longer than clients have to take.
+/// Shortens each text of an error that is longer than the limit.
 pub(super) fn bounded(mut error: ErrorFrame) -> ErrorFrame {
     shorten(&mut error.message);
     if let Some(hint) = &mut error.hint {
@@ -20,7 +20,7 @@ pub(super) fn bounded(mut error: ErrorFrame) -> ErrorFrame {
     if let Some(mongo) = &mut error.mongo {
         shorten(&mut mongo.message);
         if let Some(details) = &mut mongo.details {
-            // It repeats the message, as JSON.
+            // The list repeats the message, as JSON.
             let bounded = |errors: &RawJson| errors.as_str().len() <= MAX_WRITE_ERRORS;
             details.write_errors = details.write_errors.take().filter(bounded);
         }

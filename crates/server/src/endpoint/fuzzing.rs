@@ -1,4 +1,4 @@
-//! What holds of every page that asks to be let in.
+//! Properties that hold for every page that asks for access.
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -7,9 +7,10 @@ use url::{Host, Url};
 use super::origin::judge;
 use crate::config::AllowedOrigin;
 
-/// The first line is what a page's `Origin` says, the second the `Host` it asks for, the others
-/// what this server was told. If the second is empty, the page asks for where it is itself:
-/// somebody may have led its name to this server.
+/// Checks the decision on one page. The first line is the page's `Origin`, and the second is the
+/// `Host` that it asks for. The other lines are the origins that this server knows. If the second
+/// line is empty, the page asks for its own host. Its owner may have pointed that name at this
+/// server.
 pub fn origin(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
@@ -74,7 +75,7 @@ pub fn origin(data: &[u8]) {
     }
 }
 
-/// The page is where the server is, and nobody else can be there.
+/// Asserts that the page is at the server itself, and that no other page can be there.
 fn is_own(page: &Url, asked: &str) {
     assert_eq!(page.scheme(), "http", "{page}");
     match page.host() {
@@ -85,7 +86,7 @@ fn is_own(page: &Url, asked: &str) {
         host => assert!(host.is_some(), "{page}"),
     }
     let Ok(authority) = asked.parse::<Authority>() else {
-        // What browsers never send as `Host`, and nothing but a browser is to be kept out.
+        // Browsers never send such a `Host`, and the rules must keep out browsers only.
         return;
     };
     assert_eq!(
@@ -102,8 +103,7 @@ fn is_own(page: &Url, asked: &str) {
     );
 }
 
-/// The page is one that this text means. Its `*` are looked at as text, without the code that is
-/// checked.
+/// Returns `true` if this text allows the page. Reads the `*` as text, without the code under test.
 fn is_listed(page: &Url, text: &str, known: &str) -> bool {
     let Some((scheme, rest)) = known.split_once("://") else {
         return false;
@@ -146,7 +146,8 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// An address as it is usually written: four numbers. Others mean the same, such as `0x7f.1`.
+/// Returns `true` if the address has the usual form of four numbers. Other forms mean the same,
+/// such as `0x7f.1`.
 fn is_plain(host: &str) -> bool {
     host.parse::<core::net::Ipv4Addr>().is_ok()
 }

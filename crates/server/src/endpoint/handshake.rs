@@ -19,11 +19,11 @@ use super::session::Session;
 use super::site::Site;
 use super::socket::Socket;
 
-/// The only version there is (RFC 6455, section 4.4).
+/// The only version that exists (RFC 6455, section 4.4).
 const VERSION: &str = "13";
 
-/// Answers a handshake. A page that may not connect is told so by the first frame of the
-/// connection, which closes it.
+/// Answers a handshake. If a page may not connect, the first frame of the connection says so and
+/// closes it.
 pub(super) async fn upgrade(
     State(context): State<Context>,
     Extension(site): Extension<Arc<Site>>,

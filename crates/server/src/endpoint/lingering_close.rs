@@ -1,9 +1,9 @@
-//! A client's connection that is closed without losing what was said last.
+//! A connection of a client that closes without losing the last answer.
 //!
-//! Closing a socket while unread bytes are in it resets the connection, and the reset may overtake
-//! what was just written: a client that is still sending an oversized message would never see why
-//! it was refused. So the socket is closed for writing first, and what still comes is read and
-//! thrown away for a moment.
+//! If a socket is closed while it holds unread bytes, the connection is reset. The reset may
+//! overtake the last answer. A client that still sends an oversized message would then never see
+//! the reason for the refusal. The server therefore closes the socket for writing first. For a
+//! moment it reads the remaining bytes and discards them.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::connection_limit::ConnectionPermit;
 
-/// How long a client may take to notice that nobody listens any more.
+/// Time limit for a client to notice that the server does not read any more.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A connection that keeps its permit until the lingering close has ended.
@@ -28,7 +28,7 @@ impl LingeringClose {
         Self(Some((stream, permit)))
     }
 
-    /// The stream is there until the drop takes it.
+    /// Returns the stream, which exists until the drop takes it.
     fn stream(&mut self) -> Result<Pin<&mut TcpStream>> {
         match &mut self.0 {
             Some((stream, _)) => Ok(Pin::new(stream)),
@@ -43,7 +43,7 @@ impl Drop for LingeringClose {
             && let Ok(runtime) = Handle::try_current()
         {
             runtime.spawn(async move {
-                // Too slow is the client's loss.
+                // A client that is too slow loses the answer.
                 let _ = timeout(LINGER, until_closed(stream)).await;
                 drop(permit);
             });
@@ -51,7 +51,7 @@ impl Drop for LingeringClose {
     }
 }
 
-/// Closes it for writing, and reads until the client closes it too.
+/// Closes the stream for writing, and reads until the client closes it, too.
 pub(super) async fn until_closed(mut stream: TcpStream) -> Result<()> {
     stream.shutdown().await?;
     let mut discarded = [0; 8 * 1024];

@@ -1,4 +1,4 @@
-//! What clients connect to: WebSocket at `/v1`, health and status, and the page.
+//! The address for clients: WebSocket at `/v1`, health and status, and the page.
 
 mod accept;
 mod connection_limit;
@@ -50,7 +50,7 @@ struct Context {
     refusal_log: Arc<RefusalLog>,
 }
 
-/// Serves until `stopped` says so, then until every session has ended.
+/// Serves until `stopped` is true, then until every session has ended.
 pub(crate) async fn serve(
     server: Arc<ServerState>,
     page: Option<Page>,
@@ -115,9 +115,9 @@ fn with_headers(mut router: Router<Context>, context: &Context) -> Router {
         .with_state(context.clone())
 }
 
-/// The page loads its own files only, and text never becomes script or markup in it, whatever its
-/// code does. It may connect anywhere, since its user lists the servers: `ws:` and `wss:` for
-/// commands, `http:` and `https:` for `/status`.
+/// The policy of the page. The page loads only its own files, and no text in it can become script
+/// or markup. It may connect anywhere, because its user lists the servers: with `ws:` and `wss:`
+/// for commands, and with `http:` and `https:` for `/status`.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
      img-src 'self'; connect-src 'self' ws: wss: http: https:; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

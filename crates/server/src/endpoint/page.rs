@@ -1,9 +1,8 @@
 //! The page's files, each compressed once.
 //!
-//! They are compressed when the server starts, not when they are built: the directory may be
-//! anybody's, and may hold files that nobody has built. A request compresses nothing, so it costs
-//! what reading a file costs. A file that was changed since the start has another entity tag than
-//! the one that was compressed, and is sent as it is.
+//! The server compresses them when it starts, because any directory can be given, with files from
+//! any source. A request compresses nothing, so it costs only the reading of a file. A file that
+//! has changed since the start has a different entity tag. The server sends it uncompressed.
 
 use core::str;
 use std::collections::HashMap;
@@ -22,11 +21,11 @@ use tokio::task::spawn_blocking;
 use tower_http::services::ServeDir;
 use tracing::debug;
 
-/// The largest file that is compressed, in bytes.
+/// Size limit of a file that is compressed, in bytes.
 const LARGEST: usize = 8 * 1024 * 1024;
-/// Bytes of compressed files that are kept, all together.
+/// Limit for the bytes of all compressed files together.
 const ALL: usize = 16 * 1024 * 1024;
-/// How many files are looked at, and how deep in the directory.
+/// Limits for the number of files that are read, and for the depth in the directory.
 const FILES: usize = 1_000;
 const LEVELS: usize = 8;
 
@@ -34,7 +33,7 @@ const LEVELS: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     files: ServeDir,
-    /// By the path of a request.
+    /// The compressed files by the path of a request.
     compressed: Arc<HashMap<String, Compressed>>,
 }
 
@@ -47,8 +46,8 @@ struct Compressed {
 }
 
 impl Page {
-    /// Reads and compresses the files in a directory. Those that are too large, cannot be read or
-    /// become little smaller are served as they are, as are all beyond the first 1,000.
+    /// Reads and compresses the files in a directory. A file stays uncompressed if it is too large,
+    /// cannot be read or becomes little smaller, as do all files after the first 1,000.
     pub(crate) async fn load(directory: &Path) -> Self {
         let files = ServeDir::new(directory);
         let root = directory.to_owned();
@@ -106,7 +105,7 @@ impl Page {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(header::CONTENT_LENGTH, file.bytes.len().into());
-        // Parts are of the file as it is, and so is what the tag says is the same byte for byte.
+        // Ranges refer to the uncompressed file, and a strong tag promises the same bytes.
         headers.remove(header::ACCEPT_RANGES);
         if let Ok(weak) = HeaderValue::try_from([b"W/", file.tag.as_bytes()].concat()) {
             headers.insert(header::ETAG, weak);
@@ -115,9 +114,9 @@ impl Page {
     }
 }
 
-/// Where a directory is that was asked for without the slash at its end, relative to the request.
-/// The path of the request would not do: `//name` would be a host, and a proxy may have taken a
-/// prefix off.
+/// Returns the location of a directory, relative to a request without the slash at the end. The
+/// path of the request would not work: `//name` would be a host, and a proxy may have removed a
+/// prefix.
 fn directory(uri: &Uri) -> HeaderValue {
     let name = uri.path().rsplit('/').next().unwrap_or_default();
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -142,7 +141,7 @@ pub(super) async fn serve(State(page): State<Page>, request: Request) -> Respons
     page.answer(request).await
 }
 
-/// Finds the files in a directory, as paths of requests for them.
+/// Finds the files in a directory, as the paths of requests for them.
 fn find(directory: &Path, path: &str, levels: usize, found: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
@@ -166,7 +165,8 @@ fn find(directory: &Path, path: &str, levels: usize, found: &mut Vec<String>) {
     }
 }
 
-/// Has the file read by what serves it, so that its tag and its bytes are those of one moment.
+/// Compresses a file. The service that serves the file also reads it here, so its tag and its bytes
+/// belong to the same moment.
 async fn compress(files: &ServeDir, path: &str) -> Option<Compressed> {
     let request = Request::get(path).body(Body::empty()).ok()?;
     let response = files.clone().try_call(request).await.ok()?;
@@ -176,7 +176,7 @@ async fn compress(files: &ServeDir, path: &str) -> Option<Compressed> {
     Some(Compressed { tag, bytes })
 }
 
-/// The bytes compressed, if they become a tenth smaller at least.
+/// Compresses the bytes. Returns `None` unless they become at least a tenth smaller.
 fn gzip(plain: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(plain).ok()?;
@@ -184,7 +184,7 @@ fn gzip(plain: &[u8]) -> Option<Bytes> {
     (bytes.len() < plain.len() - plain.len() / 10).then(|| bytes.into())
 }
 
-/// Returns `true` if the client says that it takes gzip (RFC 9110, section 12.5.3).
+/// Returns `true` if the client accepts gzip (RFC 9110, section 12.5.3).
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter();
     let codings = values
@@ -330,7 +330,7 @@ mod tests {
         let file = www.path().join("index.html");
         fs::write(&file, "old ".repeat(1_000)).unwrap();
         let page = Page::load(www.path()).await;
-        // Of the same length, and later by less than a second.
+        // The text has the same length and is written less than a second later.
         fs::write(&file, "new ".repeat(1_000)).unwrap();
         let (response, body) = ask(&page, "/", &[GZIP]).await;
         assert_eq!(text(&response, header::CONTENT_ENCODING), None);

@@ -1,9 +1,9 @@
-//! The answer to a connection beyond the connection limit: HTTP 503. Its client then tries the next
+//! The answer to a connection beyond the connection limit: HTTP 503. The client then tries the next
 //! server at once.
 //!
-//! Health and status are answered nevertheless. Otherwise an orchestrator would take a full server
-//! for a dead one and restart it. An attacker who floods the server with connections may want just
-//! that.
+//! The server still answers requests for health and status. Otherwise an orchestrator would take a
+//! full server for a dead one and restart it. An attacker who floods the server with connections
+//! may want exactly that.
 
 use core::time::Duration;
 
@@ -24,7 +24,8 @@ use crate::pending_connections::{Authenticated, PendingConnections};
 const MAX: usize = 256;
 /// Time limit for a request of a few hundred bytes and the answer.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
-/// The request's head, and what of the answer waits to be taken.
+/// Limit in bytes for the head of the request, and for the part of the answer that waits to be
+/// sent.
 const BUFFER: usize = 8 * 1024;
 
 pub(super) struct Rejector {
@@ -35,7 +36,7 @@ pub(super) struct Rejector {
 }
 
 impl Rejector {
-    /// Rejects all requests but those of the router `health`.
+    /// Creates a rejector for all requests except those of the router `health`.
     pub(super) fn new(health: &Router) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
@@ -72,8 +73,9 @@ impl Rejector {
     }
 }
 
-/// 503 and not 429, also where it is the client's address that has too many: one behind the same
-/// proxy as others has done nothing wrong, and clients go on to the next server after a 5xx only.
+/// Returns 503 and not 429, even if the client's address has too many connections. A client that
+/// shares a proxy with others has done nothing wrong. Clients go on to the next server only after a
+/// 5xx.
 fn refusal(limit_reached: LimitReached) -> Response {
     let text = match limit_reached {
         LimitReached::Server => "this server is at its connection limit; try another server\n",

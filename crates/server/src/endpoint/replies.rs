@@ -1,4 +1,4 @@
-//! Room for the replies of one connection, taken before they are there.
+//! Room for the replies of one connection, reserved before the replies exist.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -7,12 +7,11 @@ use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 
 use super::reply_budget::{ReplyBudget, Reservation, SMALL};
 
-/// How long to stay away when too many replies wait to be taken: about as long as those who take
-/// theirs need.
+/// Time after which a client may try again when too many replies wait. Clients that read their
+/// replies need about this time.
 const ROOM_AGAIN: Duration = Duration::from_secs(1);
 
-/// The size of the reply to a read, in bytes, that is expected on a connection before its first is
-/// known.
+/// Expected size of the first reply to a read on a connection, in bytes.
 const FIRST_REPLY: usize = 64 * 1024;
 
 pub(super) struct Replies {
@@ -20,7 +19,8 @@ pub(super) struct Replies {
     group: u64,
     /// Bytes that the replies to reads under way are expected to take.
     expected: usize,
-    /// The size of the last reply to a read, in bytes: the next one's is expected to be the same.
+    /// The size of the last reply to a read, in bytes. The next one is expected to have the same
+    /// size.
     last: Option<usize>,
 }
 
@@ -41,22 +41,23 @@ impl Replies {
         }
     }
 
-    /// How many bytes the replies to reads under way are expected to take.
+    /// Returns the expected size of all replies to reads in progress, in bytes.
     pub(super) fn expected(&self) -> usize {
         self.expected
     }
 
-    /// Takes room for the reply to a read, where `unsent` bytes wait to be taken by the client
-    /// already.
+    /// Reserves room for the reply to a read. `unsent` is the number of bytes that already wait for
+    /// the client.
     ///
     /// # Errors
     /// An error frame for the client if there is no room, so that the read is not executed.
     pub(super) fn expect(&mut self, unsent: usize) -> Result<Expected, ErrorFrame> {
-        // Nothing is known of the first one, and it must not be refused for what it may not need.
+        // The size of the first reply is not known, and the read must not be refused for room that
+        // its reply may not need.
         let hold = self.last.unwrap_or(SMALL);
         let Some(held) = self.reply_budget.hold(hold, unsent + self.expected, self.group) else {
-            // The next read may have a short reply, and must not be refused for the last one's,
-            // too.
+            // The next read may have a short reply. It must not be refused because of the last
+            // reply, too.
             self.last = None;
             return Err(no_room(Outcome::NotExecuted));
         };
@@ -65,7 +66,8 @@ impl Replies {
         Ok(Expected { bytes, held })
     }
 
-    /// Turns what was expected into what it is: `size` bytes. Nothing if there is no room for that.
+    /// Replaces the expected size by the real size, `size` bytes. Returns `None` if there is no
+    /// room for them.
     pub(super) fn settle(&mut self, expected: Expected, size: usize, unsent: usize) -> Option<Reservation> {
         self.expected -= expected.bytes;
         expected.held.instead(size, unsent + self.expected)
@@ -76,14 +78,14 @@ impl Replies {
         self.last = Some(size.max(SMALL));
     }
 
-    /// Takes room for an answer that was not expected. Nothing if there is none.
+    /// Reserves room for an answer that was not expected. Returns `None` if there is none.
     pub(super) fn hold(&self, size: usize, unsent: usize) -> Option<Reservation> {
         self.reply_budget.hold(size, unsent + self.expected, self.group)
     }
 }
 
-/// What a client is told instead of a reply that finds no room. A read can be repeated, and a
-/// write's reply is stored unless it is long.
+/// Returns the answer that replaces a reply without room. The client can repeat a read. The reply
+/// to a write is stored unless it is long.
 pub(super) fn no_room(outcome: Outcome) -> ErrorFrame {
     let message = "too many replies wait to be taken by their clients";
     let hint = match outcome {

@@ -1,12 +1,12 @@
-//! The limit on the bytes of replies that are under way to clients, on all connections together.
+//! The limit on the bytes of unsent replies, on all connections together.
 //!
-//! The reply to a read is counted before the read begins, by the size of the connection's last
-//! reply. So a read without room for its reply is refused before MongoDB has worked on it.
+//! The reply to a read counts before the read begins, with the size of the connection's last reply.
+//! The server therefore refuses a read without room for its reply before MongoDB has worked on it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Replies up to this size are held in any case: to refuse one would take as much.
+/// Replies up to this size always find room, because a refusal would take as much.
 pub(super) const SMALL: usize = 1024;
 
 #[derive(Debug)]
@@ -18,11 +18,11 @@ pub(super) struct ReplyBudget {
 #[derive(Debug, Default)]
 struct Used {
     all: usize,
-    /// Of each group that holds something.
+    /// The bytes of each group that holds any.
     by_group: HashMap<u64, usize>,
 }
 
-/// Bytes that are reserved until this is dropped.
+/// A number of bytes that is reserved until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Reservation {
     reply_budget: Arc<ReplyBudget>,
@@ -38,12 +38,12 @@ impl ReplyBudget {
         })
     }
 
-    /// Holds so many bytes for a connection of this group that holds `own` already; nothing if
-    /// there is no room.
+    /// Reserves bytes for a connection of this group that already holds `own` bytes. Returns `None`
+    /// if there is no room.
     ///
-    /// As in the queue, a connection may hold as much as is still free, so that a few that read
-    /// slowly leave room for the others. The same holds for all connections of a group together.
-    /// One reply each of them may hold whenever it fits.
+    /// As in the queue, a connection may hold as much as is still free. A few connections that read
+    /// slowly then leave room for the others. The same rule applies to all connections of a group
+    /// together. A connection that holds nothing may hold one reply, if that fits.
     pub(super) fn hold(self: &Arc<Self>, bytes: usize, own: usize, group: u64) -> Option<Reservation> {
         let mut used = self.used();
         if !used.fits(self.max, bytes, own, group) {
@@ -63,8 +63,8 @@ impl ReplyBudget {
 }
 
 impl Reservation {
-    /// Holds another number of bytes instead, for a connection that holds `own` besides; nothing if
-    /// there is no room.
+    /// Changes the reservation to another number of bytes, for a connection that holds `own` bytes
+    /// in other reservations. Returns `None` if there is no room.
     pub(super) fn instead(self, bytes: usize, own: usize) -> Option<Self> {
         let (reply_budget, group) = (Arc::clone(&self.reply_budget), self.group);
         let mut used = reply_budget.used();

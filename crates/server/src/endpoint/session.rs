@@ -1,7 +1,8 @@
-//! One client's connection.
+//! The connection of one client.
 //!
-//! Messages are understood one after another, in the order in which they came. While one is being
-//! understood, or waits because too much is under way to the client, the connection is not read.
+//! The session parses messages one after another, in the order of their arrival. It does not read
+//! the connection while it parses a message, or while a message waits because too many answers are
+//! unsent.
 
 use core::future::{pending, ready};
 use core::ops::ControlFlow;
@@ -39,23 +40,23 @@ pub(super) struct Session {
     socket: Socket<TokioIo<Upgraded>>,
     context: Context,
     source: SourceId,
-    /// What this connection's shares are counted by.
+    /// The source to which the shares of this connection count.
     site: Arc<Site>,
-    /// The message that came last, if it waits.
+    /// The last message, if it waits.
     next: Option<Arrived>,
-    /// The message that is being understood.
+    /// The message that is being parsed.
     understanding: Option<BoxFuture<'static, Understood>>,
     outstanding: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Room for the answers.
     replies: Replies,
 }
 
-/// A frame to send, and what became of its command, for the case that there is no room for the
-/// frame.
+/// A frame to send, and the outcome of its command. The outcome is needed if there is no room for
+/// the frame.
 struct Answer {
     frame: ServerFrame,
     outcome: Outcome,
-    /// The room that was taken for it, if its command reads.
+    /// The reserved room, if the command is a read.
     expected: Option<Expected>,
 }
 
@@ -91,7 +92,7 @@ impl Session {
                 code: code.code().into(),
                 reason: close_reason(reason).into(),
             });
-            // A client that is gone is not told.
+            // If the client is gone, it does not receive the reason.
             self.socket.flush().await;
         } else {
             self.socket.answer_close().await;
@@ -141,7 +142,7 @@ impl Session {
         if let Some(expected) = &hello.cluster
             && *expected != server.config.cluster
         {
-            // A cluster's name is no longer than that; what a client sends may be.
+            // A cluster's name has at most 64 characters, but the client's text may be longer.
             let expected: String = expected.chars().take(64).collect();
             let message = format!("this is cluster {:?}, not {expected:?}", server.config.cluster);
             let error = ErrorFrame::new(ErrorCode::WrongCluster, Outcome::NotExecuted, message)
@@ -183,7 +184,7 @@ impl Session {
                 return Ending::because(CloseCode::Restart, "the server is shutting down");
             }
             if self.socket.unsent() > 0 {
-                // Then taking it is the sign of life, and the socket watches over that.
+                // The client then shows that it is alive by reading, which the socket checks.
                 heard = Instant::now();
             }
             if self.understanding.is_none()
@@ -192,15 +193,15 @@ impl Session {
             {
                 self.understanding = Some(understand(&self.context, &self.site, message));
             }
-            // A client that sends faster than it is served, or than it reads, waits by not being
-            // read.
+            // If a client sends faster than the server works, or faster than it reads, the server
+            // does not read its connection.
             let reading = !leaving && self.next.is_none() && self.understanding.is_none();
             let step = tokio::select! {
                 event = self.socket.next(reading) => match event {
                     Event::Received(received) => {
                         heard = Instant::now();
                         let step = self.on_received(received);
-                        // Many connections that send all they may must not keep the others waiting.
+                        // Many connections that send as much as they may must not delay the others.
                         tokio::task::yield_now().await;
                         step
                     }
@@ -272,7 +273,7 @@ impl Session {
         ControlFlow::Continue(())
     }
 
-    /// The answer to a command, as soon as there is one.
+    /// Submits a command. Returns a future for its answer.
     fn submit(
         &mut self,
         id: CommandId,
@@ -287,7 +288,7 @@ impl Session {
         };
         let unsent = self.socket.unsent();
         let taken = command.and_then(|command| {
-            // Other replies are short.
+            // The replies to other commands are short.
             let expected = reads.then(|| self.replies.expect(unsent)).transpose()?;
             Ok((command, expected))
         });
@@ -310,7 +311,7 @@ impl Session {
         .boxed()
     }
 
-    /// The answer to a question, as soon as there is one.
+    /// Asks for an outcome. Returns a future for the answer.
     fn ask(&self, id: CommandId, deadline: Instant) -> BoxFuture<'static, Answer> {
         let server = &self.context.server;
         let asked = match server.refusal() {
@@ -325,8 +326,7 @@ impl Session {
                     Answer::new(ServerFrame::OutcomeResult(outcome_result), outcome)
                 }
                 Err(mut error) => {
-                    // It was the question that was not answered; that says nothing about the
-                    // command.
+                    // Only the question has no answer, which says nothing about the command.
                     error.outcome = Outcome::Unknown;
                     Answer::error(error.for_command(id))
                 }
@@ -335,10 +335,10 @@ impl Session {
         .boxed()
     }
 
-    /// Sends the answers to all commands and questions that were taken. No command may take longer
-    /// than its deadline, so this ends. Breaks if the client does not take them, or leaves.
+    /// Sends the answers to all accepted commands and questions. No command may take longer than
+    /// its deadline, so this ends. Breaks if the client does not read the answers, or leaves.
     async fn settle(&mut self, code: CloseCode) -> ControlFlow<()> {
-        // After these, nothing of what follows can be read.
+        // After these codes the rest of the connection cannot be read.
         let is_broken = matches!(
             code,
             CloseCode::ProtocolError | CloseCode::TooBig | CloseCode::InvalidUtf8
@@ -398,7 +398,7 @@ impl Answer {
     }
 }
 
-/// What the message in hand asks for; never, if there is none.
+/// Returns the parsed message. Waits without end if no message is being parsed.
 async fn understood(message: &mut Option<BoxFuture<'static, Understood>>) -> Understood {
     match message {
         Some(message) => message.await,
@@ -406,7 +406,7 @@ async fn understood(message: &mut Option<BoxFuture<'static, Understood>>) -> Und
     }
 }
 
-/// What the pipeline says, or will say.
+/// Waits for the answer of the pipeline.
 async fn answer<T>(
     taken: Result<oneshot::Receiver<Result<T, ErrorFrame>>, ErrorFrame>,
 ) -> Result<T, ErrorFrame> {
@@ -426,14 +426,15 @@ fn id_of(frame: &ServerFrame) -> Option<CommandId> {
     }
 }
 
-/// The answer to a frame with a fault that concerns only what has this id.
+/// Returns the answer to a frame with a fault that concerns only the command or question with this
+/// id.
 fn refused_frame(id: CommandId, error: &FrameError) -> BoxFuture<'static, Answer> {
     let asks = matches!(error, FrameError::BadFields { frame: "outcome", .. });
     let mut refusal = bad_frame(&error.text()).for_command(id);
     refusal.hint =
         Some("correct the frame and send it again with the same id; the connection goes on".to_owned());
     if asks {
-        // It was the question that was not answered; that says nothing about the command.
+        // Only the question has no answer, which says nothing about the command.
         refusal.outcome = Outcome::Unknown;
     }
     ready(Answer::error(refusal)).boxed()

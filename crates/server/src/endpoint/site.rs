@@ -1,11 +1,11 @@
-//! The source that shares are counted by: all connections of one address, or one connection of an
+//! The source to which shares count: all connections of one address, or one connection of an
 //! address that many clients share.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// A source of work. All connections that count as one hold the same.
+/// A source of work. All connections of the same source hold the same value.
 #[derive(Debug)]
 pub(super) struct Site {
     group: u64,
@@ -13,7 +13,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// `at_a_time` is how many pieces of work of this source may be under way or wait for a thread.
+    /// Creates a source. `at_a_time` limits its pieces of work that run or wait for a thread.
     pub(super) fn new(group: u64, at_a_time: usize) -> Arc<Self> {
         Arc::new(Self {
             group,
@@ -21,9 +21,9 @@ impl Site {
         })
     }
 
-    /// The number by which everything that is shared fairly tells sources apart. It is the same for
-    /// every connection of an address, also after all of them were closed, and another one for
-    /// every connection of a shared address.
+    /// Returns the number that distinguishes sources wherever they share something fairly. It is
+    /// the same for every connection of an address, even after all of them were closed. Each
+    /// connection of a shared address has a different number.
     pub(super) fn group(&self) -> u64 {
         self.group
     }

@@ -1,7 +1,8 @@
-//! A client's WebSocket: what comes from it, and what waits until the client takes it.
+//! A client's WebSocket: the messages from the client, and the messages that wait until the client
+//! reads them.
 //!
-//! Reading and sending go on side by side, so a client that is slow to take one reply still has its
-//! other commands answered, and what waits for it can be counted.
+//! Reading and sending happen at the same time. A client that is slow to read one reply therefore
+//! still receives the answers to its other commands, and the waiting bytes can be counted.
 
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
@@ -19,47 +20,48 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::reply_budget::Reservation;
 
-/// A long message is sent in parts of this size (RFC 6455, section 5.4). The socket's own buffer
-/// grows to the largest part it was given and never shrinks, and there is one for each connection.
+/// Size of the parts of a long message (RFC 6455, section 5.4), in bytes. Each connection has its
+/// own buffer. The buffer grows to the size of the largest part, and never shrinks.
 const PART: usize = 64 * 1024;
 
-/// How much a client has to take in each `send_timeout`, unless less is left.
+/// Number of bytes that a client must read in each `send_timeout`, unless fewer remain.
 const STRIDE: usize = 1024 * 1024;
 
-/// How much is read at a time. Every connection that has ever been read from keeps this much.
+/// Number of bytes in one read. Every connection that was read at least once keeps a buffer of this
+/// size.
 const READ_BUFFER: usize = 4 * 1024;
 
 pub(super) struct Socket<S> {
     stream: WebSocketStream<S>,
     waiting: VecDeque<Outgoing>,
-    /// How far the first message that waits has been handed over.
+    /// The number of bytes of the first waiting message that have been handed over.
     handed_over: usize,
-    /// When the client must have taken the next stride.
+    /// The time at which the client must have read the next stride.
     deadline: Option<Instant>,
     send_timeout: Duration,
-    /// Bytes of replies that wait.
+    /// Bytes of text that wait.
     unsent: usize,
-    /// Whether the client has said that it is done.
+    /// Set if the client has sent a close frame.
     was_closed: bool,
 }
 
 enum Outgoing {
     Text {
         text: Bytes,
-        /// Reservation until the client has taken the text.
+        /// The reservation, until the client has read the text.
         _held: Option<Reservation>,
     },
     Control(Message),
 }
 
-/// What happened on a socket.
+/// An event on a socket.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// The client sent this, or is gone.
+    /// The client sent this message, or is gone.
     Received(Option<Result<Message, Error>>),
-    /// The client took a part of what waited.
+    /// The client read a part of the waiting messages.
     Taken,
-    /// The client does not take what it is sent, or cannot be reached.
+    /// The client does not read its messages, or cannot be reached.
     Lost,
 }
 
@@ -82,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Sends a text message when all before it are taken, and holds what is held for it until then.
+    /// Sends a text message after all earlier messages. Keeps the reservation until then.
     pub(super) fn put(&mut self, text: String, held: Option<Reservation>) {
         self.unsent += text.len();
         self.put_behind(Outgoing::Text {
@@ -105,18 +107,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .get_or_insert_with(|| Instant::now() + self.send_timeout);
     }
 
-    /// Whether something waits to be taken.
+    /// Returns `true` if messages wait for the client.
     pub(super) fn is_sending(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// How many bytes of text wait to be taken.
+    /// Returns the number of bytes of text that wait for the client.
     pub(super) fn unsent(&self) -> usize {
         self.unsent
     }
 
-    /// Sends what waits and, if `reading`, reads, until something happens. May be dropped at any
-    /// time without losing anything.
+    /// Sends waiting messages and, if `reading`, reads, until an event happens. Dropping the future
+    /// loses nothing.
     pub(super) async fn next(&mut self, reading: bool) -> Event {
         let deadline = self.deadline;
         let step = poll_fn(|cx| {
@@ -138,29 +140,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Sends until everything is taken, or the client does not take it.
+    /// Sends until the client has read everything, or does not read any more.
     pub(super) async fn flush(&mut self) {
         while self.is_sending() && matches!(self.next(false).await, Event::Taken) {}
     }
 
-    /// Sends the answer to the client's close frame, if it was that which ended the conversation
-    /// (RFC 6455, section 5.5.1). Without it, a browser takes the connection for a broken one.
+    /// Sends the answer to the client's close frame, if that frame ended the connection (RFC 6455,
+    /// section 5.5.1). Without the answer, a browser takes the connection for a broken one.
     pub(super) async fn answer_close(&mut self) {
         if self.was_closed {
-            // The answer is there, put by the library; an error means that the client did not wait
-            // for it.
+            // The library has queued the answer. An error means that the client did not wait for
+            // it.
             let _ = timeout(self.send_timeout, self.stream.flush()).await;
         }
     }
 
-    /// Ready when the client has taken a stride or the first message that waits.
+    /// Is ready when the client has read a stride or the first waiting message.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let begun = self.handed_over;
         while let Some(part) = self.next_part() {
             ready!(self.stream.poll_ready_unpin(cx))?;
             self.stream.start_send_unpin(part.message)?;
             self.handed_over = part.end;
-            // What was handed over before this part has been taken.
+            // The client has read the bytes before this part.
             if part.end / STRIDE > begun / STRIDE {
                 break;
             }
@@ -196,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 }
 
-/// A part of a message, and how far the message is handed over with it.
+/// A part of a message, and the number of bytes that are handed over with it.
 struct Part {
     message: Message,
     end: usize,
@@ -216,7 +218,7 @@ mod tests {
         (Socket::new(ours, 1_000, LIMIT).await, theirs)
     }
 
-    /// Takes so many bytes every second, until the other side is gone.
+    /// Reads this number of bytes every second, until the other side is gone.
     fn reader(mut from: DuplexStream, bytes_a_second: usize) {
         tokio::spawn(async move {
             let mut buffer = vec![0; bytes_a_second];

@@ -1,4 +1,4 @@
-//! Health and status, for people and for whatever restarts or routes to servers.
+//! Health and status, for people, orchestrators and load balancers.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,12 +10,13 @@ use serde_json::json;
 
 use super::Context;
 
-/// The process is alive.
+/// Answers that the process is alive.
 pub(super) async fn livez() -> Json<serde_json::Value> {
     Json(json!({ "live": true }))
 }
 
-/// Whether commands sent here are executed, or answered with who executes them.
+/// Answers whether a command sent to this server is executed, or answered with the name of the
+/// coordinator.
 pub(super) async fn readyz(State(context): State<Context>) -> Response {
     let reason = match &*context.server.election.role().borrow() {
         Role::Coordinator { .. } => context.server.lasting_trouble().or_else(|| {

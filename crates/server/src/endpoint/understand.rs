@@ -1,4 +1,4 @@
-//! Messages of clients, understood: a long one on a thread for such work, a short one at once.
+//! Parses the messages of clients: a long message on a separate thread, a short one at once.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -16,22 +16,22 @@ use super::site::Site;
 use crate::command::ParsedCommand;
 use crate::server_state::ServerState;
 
-/// Messages up to this size, in bytes, are read at once: that takes less than a millisecond, and a
-/// thread of its own would cost the client more than it spares the others.
+/// Size limit in bytes for messages that are parsed at once. Parsing takes less than a millisecond,
+/// and another thread would cost the client more than it saves the others.
 const SHORT: usize = 16 * 1024;
 
-/// A message and the time it came.
+/// A message and the time of its arrival.
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) text: Utf8Bytes,
     pub(super) at: Instant,
 }
 
-/// What a message asks for.
+/// The parsed content of a message.
 #[derive(Debug)]
 pub(super) enum Understood {
     Hello,
-    /// A command, or why it cannot be executed.
+    /// A command, or the reason why it cannot be executed.
     Command {
         id: CommandId,
         deadline: Instant,
@@ -41,16 +41,16 @@ pub(super) enum Understood {
         id: CommandId,
         deadline: Instant,
     },
-    /// A frame with a fault that concerns the command or question with this id, and nothing else.
+    /// A frame with a fault that concerns only the command or question with this id.
     Refused {
         id: CommandId,
         error: FrameError,
     },
-    /// A message that says under no id what it is about.
+    /// An invalid message without an id.
     Wrong(FrameError),
 }
 
-/// What the message asks for, as soon as that is known.
+/// Parses a message. Returns a future for the result.
 pub(super) fn understand(
     context: &Context,
     site: &Arc<Site>,
@@ -64,7 +64,7 @@ pub(super) fn understand(
     async move { workers.run(&site, move || read(&server, &message)).await }.boxed()
 }
 
-/// The frame that a message holds.
+/// Parses the frame in a message.
 pub(super) async fn parse(
     context: &Context,
     site: &Site,
@@ -85,7 +85,7 @@ fn read(server: &ServerState, message: &Arrived) -> Understood {
         Ok(ClientFrame::Command(command)) => Understood::Command {
             id: command.id,
             deadline: deadline(command.deadline_ms),
-            // Elsewhere it may be allowed.
+            // Another server may allow the command.
             command: match server.refusal() {
                 Some(refusal) => Err(refusal),
                 None => ParsedCommand::parse(&command.command, &server.config.allowed_commands()),

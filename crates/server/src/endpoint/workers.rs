@@ -1,7 +1,8 @@
-//! Threads for work that would keep a socket's thread busy for long: reading long commands.
+//! Threads for work that would keep a socket's thread busy for a long time: reading long commands.
 //!
-//! They are fewer than the machine has cores, so sockets are served meanwhile. Sources take turns:
-//! of each only a few pieces of work wait for a thread at a time, in one line for all.
+//! There are fewer of these threads than cores, so the server continues to serve sockets. Sources
+//! take turns: at any time only a few pieces of work of each source wait for a thread, in one queue
+//! for all sources.
 
 use core::future::pending;
 use std::panic::resume_unwind;
@@ -15,13 +16,13 @@ use super::site::Site;
 
 #[derive(Debug)]
 pub(super) struct Workers {
-    /// Fair: whoever waits longest is next.
+    /// Fair: the work that has waited longest is next.
     free: Arc<Semaphore>,
     count: usize,
 }
 
 impl Workers {
-    /// One less than the machine has cores, and one at least.
+    /// Creates one thread fewer than the machine has cores, but at least one.
     pub(super) fn new() -> Arc<Self> {
         let cores = available_parallelism().map_or(1, usize::from);
         Self::with(cores.saturating_sub(1).max(1))
@@ -34,14 +35,15 @@ impl Workers {
         })
     }
 
-    /// How many of them one source may have or wait for at a time: half, and one at least.
+    /// Returns the number of threads that one source may use or wait for at a time: half, but at
+    /// least one.
     pub(super) fn share(&self) -> usize {
         (self.count / 2).max(1)
     }
 
-    /// Does the work on one of the threads, as soon as it is the source's turn.
+    /// Runs the work on one of the threads, as soon as it is the turn of the source.
     ///
-    /// Work that has begun goes on where the future is dropped, and keeps its thread until it has
+    /// If the future is dropped, work that has begun continues, and keeps its thread until it has
     /// ended.
     pub(super) async fn run<T: Send + 'static>(
         &self,
@@ -52,7 +54,7 @@ impl Workers {
         let thread = Arc::clone(&self.free).acquire_owned().await;
         let done = spawn_blocking(move || {
             let done = work();
-            // Nobody closes the semaphores, so there are always permits to give back.
+            // No task closes the semaphores, so there are always permits to return.
             drop((thread, share));
             done
         });
@@ -101,7 +103,7 @@ mod tests {
         for _ in 0..5 {
             jobs.push(job(Arc::clone(&greedy), "greedy"));
         }
-        // All of them are there first.
+        // All of them arrive first.
         yield_now().await;
         jobs.push(job(modest, "modest"));
         yield_now().await;

@@ -1,23 +1,22 @@
 //! Decides which web pages may talk to this server.
 //!
-//! A browser lets any page open a WebSocket to any address, this machine's own included, and says
-//! in the header `Origin` which page it was. That header is the only thing between a server on
-//! loopback and every page its user visits. Programs other than browsers send none, and are let
-//! through.
+//! A browser lets any page open a WebSocket to any address, even to its own machine. The header
+//! `Origin` names the page. Only this header protects a server on loopback from every page that its
+//! user visits. Programs other than browsers send no `Origin`, and the server lets them through.
 //!
-//! A server's own page is known by `Host`, unless that is a name: whoever owns a name can serve a
-//! page under it and then let it lead to this server, and the browser takes the two for one place.
-//! Names count if an option of this server gives them, or a peer that has proven that it has the
-//! peer secret. Other peers may be any program of this machine.
+//! A server recognizes its own page by `Host`, unless that is a name. The owner of a name can serve
+//! a page under the name, and then point the name at this server. The browser takes both for the
+//! same origin. A name counts only if an option of this server gives it, or if a peer gives it that
+//! has proven that it has the peer secret. Other peers may be any program on this machine.
 //!
 //! Such a page could also read `/status` with a `GET`, for which a browser sends no `Origin`. Two
-//! rules keep it from that, for requests without an `Origin`:
+//! rules prevent that, for requests without an `Origin`:
 //!
-//! - A name that this server was not told of is refused where a browser asks, which `Sec-Fetch-…`
-//!   shows, and on a server that listens on loopback in any case. Browsers send `Sec-Fetch-…` over
-//!   TLS and to this machine only. So a server that listens beyond loopback, without TLS, cannot
-//!   tell such a page from a load balancer that asks how it is.
-//! - A page of another site may lead its visitor here, and may load nothing from here.
+//! - The server refuses a name that it does not know if a browser asks, which `Sec-Fetch-…` shows.
+//!   A server that listens on loopback refuses such a name in any case. Browsers send `Sec-Fetch-…`
+//!   only over TLS and to their own machine. A server that listens beyond loopback without TLS
+//!   therefore cannot tell such a page from a load balancer that checks its health.
+//! - A page of another site may send its visitor here, but it must not load anything from here.
 
 use core::fmt::{self, Write as _};
 
@@ -33,7 +32,7 @@ use crate::config::AllowedOrigin;
 use crate::config::origin::{PageOrigin, is_loopback, parse_host, split_port};
 use crate::log_throttle::LogThrottle;
 
-/// Prefix of the headers in which browsers describe a request, beside `Origin`.
+/// Prefix of the headers, in addition to `Origin`, in which browsers describe a request.
 const FETCH_METADATA: &str = "sec-fetch-";
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -41,7 +40,7 @@ const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The longest reason of a close frame, in bytes (RFC 6455, section 5.5).
 const MAX_REASON: usize = 123;
-/// The most that is repeated of a header, in bytes: in the log, and in answers over HTTP.
+/// Limit for a quoted header, in bytes: in the log, and in answers over HTTP.
 const MAX_QUOTED: usize = 300;
 
 pub(super) async fn check(State(context): State<Context>, mut request: Request, next: Next) -> Response {
@@ -64,8 +63,8 @@ pub(super) async fn check(State(context): State<Context>, mut request: Request, 
     };
     let path = request.uri().path();
     context.refusal_log.log(&refusal, request.headers(), path);
-    // A browser hides from its page why a handshake failed. So the handshake succeeds, and the
-    // close frame says why.
+    // A browser hides the reason of a failed handshake from its page. The handshake therefore
+    // succeeds, and the close frame gives the reason.
     if path == "/v1" && request.headers().contains_key(header::UPGRADE) && refusal.is_for_pages() {
         request.extensions_mut().insert(refusal);
         return next.run(request).await;
@@ -73,29 +72,29 @@ pub(super) async fn check(State(context): State<Context>, mut request: Request, 
     refusal.into_response()
 }
 
-/// A request that is refused because of the page that a browser sends it for, or could be sending
-/// it for.
+/// A request that the server refuses, because it comes from a browser's page that is not allowed or
+/// could come from such a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// A page of this origin. It is the header's value, escaped.
+    /// A page of this origin: the escaped value of the header.
     Page(String),
-    /// A page of an origin that nobody may allow: `null`.
+    /// A page with the origin `null`, which no operator can allow.
     Null,
-    /// There are several headers `Origin`. No browser sends them.
+    /// Several headers `Origin`, which no browser sends.
     SeveralOrigins,
     /// A page of another site, for which the browser sends no `Origin`.
     OtherSite,
-    /// The host, escaped, is a name that this server was not told of.
+    /// A name that this server does not know: the escaped host.
     Name(String),
 }
 
 impl Refusal {
-    /// Returns `true` if it is a browser's page that can read a close frame.
+    /// Returns `true` if the refusal concerns a browser's page that can read a close frame.
     fn is_for_pages(&self) -> bool {
         !matches!(self, Self::Name(_))
     }
 
-    /// The reason of the close frame, in ASCII, of the length that it may have.
+    /// Returns the reason of the close frame: ASCII, within the length limit.
     pub(super) fn close_reason(&self) -> String {
         let mut reason = self.to_string();
         if reason.len() > MAX_REASON {
@@ -133,13 +132,13 @@ impl IntoResponse for Refusal {
             Self::Name(_) => StatusCode::MISDIRECTED_REQUEST,
             _ => StatusCode::FORBIDDEN,
         };
-        // Kept open, it would keep its place.
+        // An open connection would keep its permit.
         let close = [(header::CONNECTION, "close")];
         (status, close, format!("{self}\n")).into_response()
     }
 }
 
-/// Log lines about pages that are turned away. Any page that a user visits can cause them.
+/// Log lines about refused pages. Any page that a user visits can cause them.
 #[derive(Debug, Default)]
 pub(super) struct RefusalLog {
     pages: LogThrottle,
@@ -162,10 +161,10 @@ impl RefusalLog {
     }
 }
 
-/// Decides on a request by its headers. Returns the `Origin` that may read the answer, if there is
-/// one.
+/// Decides on a request by its headers. Returns the `Origin` that may read the answer, if the
+/// request has one.
 ///
-/// `known` are the origins that this server was told of.
+/// `known` contains the origins that this server knows.
 pub(super) fn judge<'a>(
     headers: &HeaderMap,
     known: impl Iterator<Item = &'a AllowedOrigin> + Clone,
@@ -199,7 +198,8 @@ pub(super) fn judge<'a>(
     Ok(None)
 }
 
-/// Returns `true` if a page of this origin may talk to a server that it reaches with these headers.
+/// Returns `true` if a page of this origin may talk to a server that the page reaches with these
+/// headers.
 fn allows<'a>(
     origin: &HeaderValue,
     headers: &HeaderMap,
@@ -217,8 +217,8 @@ fn allows<'a>(
     own.is_some_and(|own| own.matches(&page)) || known.any(|known| known.matches(&page))
 }
 
-/// Returns `true` if this is a name that anybody may have led here, and not one of the `known`
-/// places. Their ports do not count, since a proxy may have one of its own.
+/// Returns `true` if anyone may have pointed this name here, and it is not a `known` host. The
+/// ports of `known` hosts do not count, because a proxy may use its own port.
 fn is_strange_name<'a>(host: &HeaderValue, mut known: impl Iterator<Item = &'a AllowedOrigin>) -> bool {
     place(host)
         .is_none_or(|(host, _)| !leads_nowhere_else(&host) && !known.any(|known| known.has_web_host(&host)))
@@ -234,13 +234,13 @@ fn place(host: &HeaderValue) -> Option<(Host, Option<u16>)> {
     Some((parse_host(host).ok()?, port))
 }
 
-/// Returns `true` if nobody can make this host lead elsewhere.
+/// Returns `true` if no one can point this host at another machine.
 fn leads_nowhere_else(host: &Host) -> bool {
     is_loopback(host) || !matches!(host, Host::Domain(_))
 }
 
-/// Returns `true` if a page of another site loads something, such as an image or a frame, other
-/// than by leading its visitor here.
+/// Returns `true` if a page of another site loads something, such as an image or a frame. A page
+/// that only sends its visitor here does not count.
 fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
     let own = |site: &HeaderValue| site == "same-origin" || site == "none";
     let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|given| given == value);
@@ -252,7 +252,7 @@ fn quoted(value: &HeaderValue) -> String {
     escaped(value.as_bytes(), MAX_QUOTED)
 }
 
-/// Visible ASCII for any bytes, cut where it would be longer than `most` bytes.
+/// Returns visible ASCII for any bytes, cut at `most` bytes.
 fn escaped(bytes: &[u8], most: usize) -> String {
     let mut text = String::new();
     for byte in bytes.iter().take(most) {

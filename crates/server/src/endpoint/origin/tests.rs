@@ -3,7 +3,7 @@ use super::*;
 const ORIGIN: HeaderName = header::ORIGIN;
 const HOST: HeaderName = header::HOST;
 
-/// The verdict on a request with these headers, at a server that was told of some places.
+/// Judges a request with these headers, for a server that knows some origins.
 fn verdict(headers: &[(HeaderName, &str)], on_loopback: bool) -> Result<Option<HeaderValue>, Refusal> {
     let mut known: Vec<AllowedOrigin> = [
         "http://app.example",
@@ -113,7 +113,7 @@ fn a_server_on_loopback_has_few_names() {
     ] {
         assert!(verdict(&[(HOST, strange)], true).is_err(), "{strange}");
     }
-    // HTTP/1.0, in which some load balancers ask.
+    // HTTP/1.0, which some load balancers use.
     assert_eq!(verdict(&[], true), Ok(None));
 }
 
