@@ -12,42 +12,45 @@ use crate::pipeline::Settings;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Limits on what clients may take. Each protects the server's memory or file descriptors.
+/// Limits for clients. Each protects the memory or the file descriptors of the server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientLimits {
-    /// Connections at a time, HTTP and WebSocket together. Further ones are answered with HTTP 503
-    /// and closed, except for `/livez`, `/readyz` and `/status`.
+    /// Connections at a time, HTTP and WebSocket together. The server answers further ones with
+    /// HTTP 503 and closes them, except for `/livez`, `/readyz` and `/status`.
     pub connections: usize,
-    /// Connections at a time from one IPv4 address or one /64 of IPv6 addresses. Further ones are
-    /// answered with HTTP 503 likewise. `None` is no limit.
+    /// Connections at a time from one IPv4 address or one /64 of IPv6 addresses. The server answers
+    /// further ones with HTTP 503, too. `None` is no limit.
     pub connections_per_address: Option<usize>,
-    /// Addresses that many clients share, such as a proxy's: the limit for one address does not
-    /// hold for them.
+    /// Addresses that many clients share, such as the address of a proxy. The limit for one address
+    /// does not apply to them.
     pub shared_addresses: Vec<AddressRange>,
     /// Longest message, in bytes.
     pub message_bytes: usize,
-    /// Commands of one connection that are not answered yet. Beyond it the connection is not read.
+    /// Commands of one connection that are not answered yet. At this limit the server stops reading
+    /// the connection.
     pub outstanding: usize,
-    /// Bytes of replies that wait to be taken by their clients, or are expected, on all connections
-    /// together. A read whose reply is expected to find no room is not executed and answered with
-    /// the error `overloaded`. A reply of more than 1 KiB that was not expected and finds no room
-    /// is replaced by that error.
+    /// Bytes of replies, on all connections together, that wait for their clients or are expected.
+    /// If the expected reply of a read finds no room, the server does not execute the read, and
+    /// answers with the error `overloaded`. That error also replaces an unexpected reply of more
+    /// than 1 KiB that finds no room.
     pub reply_bytes: usize,
-    /// Bytes of replies of one connection that wait to be taken, or are expected. Beyond it no
-    /// further command of the connection begins, and it is not read.
+    /// Bytes of replies of one connection that wait for the client or are expected. Beyond this
+    /// limit no further command of the connection begins, and the server stops reading the
+    /// connection.
     pub connection_reply_bytes: usize,
-    /// For the head of an HTTP request to arrive, that of a WebSocket handshake included.
+    /// Time limit for the head of an HTTP request to arrive. The head of a WebSocket handshake
+    /// counts, too.
     pub handshake_timeout: Duration,
-    /// For `hello` to arrive after the handshake.
+    /// Time limit for `hello` to arrive after the handshake.
     pub hello_timeout: Duration,
-    /// How often a connection is pinged.
+    /// Interval between two pings on a connection.
     pub ping_every: Duration,
-    /// A connection on which nothing arrives for so long is closed, and one on which HTTP is spoken
-    /// after so long in any case.
+    /// Time without any arrival after which the server closes a connection. A connection that
+    /// speaks HTTP is closed after this time in any case.
     pub idle_timeout: Duration,
-    /// For one frame, or each MiB of a longer one, to be taken by a client that reads slowly. One
-    /// that takes longer is dropped.
+    /// Time limit for a slow client to take one frame, or each MiB of a longer frame. The server
+    /// drops a client that takes longer.
     pub send_timeout: Duration,
 }
 
@@ -70,9 +73,9 @@ impl Default for ClientLimits {
     }
 }
 
-/// Checks that every limit is one that a server can work with.
+/// Checks that a server can work with every limit.
 pub(super) fn validate(limits: &ClientLimits, settings: &Settings) -> Result<(), ConfigError> {
-    // Where one address may have any number, that is no number that could be wrong.
+    // `None` means any number of connections, so there is no number to check.
     let per_address = limits.connections_per_address.unwrap_or(1);
     let counts = [
         ("--connections", limits.connections, 1, 1_000_000),
@@ -122,19 +125,19 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// An IP address, or all that begin as one does: `10.0.0.7`, `10.0.0.0/8`, `2001:db8::/32`.
+/// An IP address, or a range of addresses: `10.0.0.7`, `10.0.0.0/8`, `2001:db8::/32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange(IpNet);
 
 impl AddressRange {
-    /// Whether the address is in the range. One of IPv4 is, also where it is written as one of
-    /// IPv6.
+    /// Returns `true` if the address is in the range. An IPv4 address may also be written as an
+    /// IPv6 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical()) || self.0.contains(&address)
     }
 }
 
-/// What is no [`AddressRange`].
+/// The error for a text that is not an [`AddressRange`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("give it as an IP address or a range of them, such as 10.0.0.7 or 10.0.0.0/8")]
 pub struct InvalidAddressRange;

@@ -1,4 +1,4 @@
-//! What a server is told when it starts.
+//! The configuration of a server.
 
 mod limits;
 pub(crate) mod origin;
@@ -19,7 +19,7 @@ use crate::pipeline::Settings;
 pub use limits::{AddressRange, ClientLimits, InvalidAddressRange};
 pub use origin::{AllowedOrigin, InvalidOrigin};
 
-/// Everything a server needs to know. Begin with [`Config::new`] and change what differs.
+/// The configuration of a server. Begin with [`Config::new`] and change single fields.
 ///
 /// `Debug` shows neither the connection string, which may hold a password, nor the peers' secrets.
 #[derive(Clone)]
@@ -27,47 +27,49 @@ pub use origin::{AllowedOrigin, InvalidOrigin};
 pub struct Config {
     /// The server's id, unique in its cluster.
     pub id: ServerId,
-    /// The cluster's name. Servers and clients that name another one are refused.
+    /// The cluster's name. The server refuses servers and clients that name another cluster.
     pub cluster: String,
-    /// Where clients connect: WebSocket at `/v1`, `GET /livez`, `/readyz`, `/status`, and the page.
-    /// Port 0 takes any free port.
+    /// The address at which clients connect: WebSocket at `/v1`, `GET /livez`, `/readyz`,
+    /// `/status`, and the page. Port 0 takes any free port.
     pub listen: SocketAddr,
-    /// What clients are told as this server's address. Without it, `ws://<listen>/v1`, unless
-    /// `listen` is a wildcard, which nobody could connect to. At most 1,024 visible ASCII
-    /// characters, without a user name or a fragment.
+    /// The address of this server that clients receive. The default is `ws://<listen>/v1`. There is
+    /// no default if `listen` is a wildcard, because no client could connect to it. At most 1,024
+    /// visible ASCII characters, without a user name or a fragment.
     pub client_url: Option<String>,
-    /// Where the other servers connect.
+    /// The address at which the other servers connect.
     pub peer_listen: SocketAddr,
-    /// Host and port of every other server. Host names are looked up anew at every connection.
+    /// Host and port of every other server. Each connection looks up the host name again.
     pub peers: BTreeMap<ServerId, String>,
-    /// The secrets with which the servers of the cluster prove to each other who they are. Needed
-    /// unless `peer_listen` is a loopback address; either all servers have them or none. Without
-    /// them any program on this machine can join as a peer.
+    /// The secrets with which the servers of the cluster authenticate each other. Required unless
+    /// `peer_listen` is a loopback address. Either all servers have them or none. Without them any
+    /// program on this machine can join as a peer.
     pub peer_secrets: Option<PeerSecrets>,
     /// The replica set, as a MongoDB connection string with `replicaSet=…`.
     pub mongodb_uri: String,
     /// The users' database. The records and the fence live in the database `<database>_bellwether`.
     pub database: String,
-    /// A directory with the page; without it only the interfaces are served.
+    /// A directory with the page. Without it the server serves only the interfaces.
     pub www: Option<PathBuf>,
-    /// Web pages from these origins may connect, besides those from this server itself and from the
-    /// peers that have proven that they have one of `peer_secrets`.
+    /// Web pages from these origins may connect. Pages from this server itself, and from peers that
+    /// have proven that they have one of `peer_secrets`, may connect, too.
     pub allowed_origins: Vec<AllowedOrigin>,
-    /// Whether clients may list, create and drop collections and indexes.
+    /// Set if clients may list, create and drop collections and indexes.
     pub schema: bool,
-    /// The number to stand with, instead of one drawn at random. For tests.
+    /// The number of this server, instead of a random one. For tests.
     pub number: Option<Number>,
     /// The election's timing.
     pub election: bellwether_election::Config,
-    /// Set if this server, while it is coordinator or would be the next one, asks a secondary to
-    /// stand for election (`replSetStepUp`) as soon as the primary's address refuses connections,
-    /// instead of leaving the members to their election timeout. The user in the URI then needs the
-    /// action `replSetStateChange` on the cluster; without it, all else works. Off by default,
-    /// since it acts on the replica set as a whole.
+    /// Set if this server shortens the failover of MongoDB (`replSetStepUp`). As soon as the
+    /// primary's address refuses connections, it asks a secondary to stand for election. Without
+    /// it, the members wait for their election timeout. Only the coordinator asks, or the server
+    /// that would be the next coordinator.
+    ///
+    /// The user in the URI needs the action `replSetStateChange` on the cluster; without it, all
+    /// else works. Off by default, because it acts on the whole replica set.
     pub assist_failover: bool,
     /// Limits on clients.
     pub limits: ClientLimits,
-    /// How much the pipeline takes at a time.
+    /// Limits of the pipeline.
     pub pipeline: Settings,
 }
 
@@ -94,7 +96,7 @@ pub enum ConfigError {
     /// The server is named among its own peers.
     #[error("{0} is this server's own id: its peers are the other servers only")]
     OwnPeer(ServerId),
-    /// A peer's address is no `host:port`.
+    /// A peer's address is not `host:port`.
     #[error("the address of peer {peer} is {address:?}: give it as host:port")]
     PeerAddress {
         /// The peer.
@@ -102,8 +104,8 @@ pub enum ConfigError {
         /// The address given.
         address: String,
     },
-    /// Others than this machine may reach the peers' address, and nothing would tell a server from
-    /// a stranger.
+    /// Other machines may reach the address for peers, and without a secret the server cannot tell
+    /// a peer from a stranger.
     #[error(
         "peers connect at {0}, which is not a loopback address, and there is no secret to know them by: make \
          one with `bellwether-server new-secret > FILE`, give every server of the cluster the same, and name it with \
@@ -120,27 +122,27 @@ pub enum ConfigError {
     /// The cluster's name cannot be used.
     #[error("the cluster name {0:?} cannot be used: give 1 to 64 printable characters")]
     Cluster(String),
-    /// A limit that nothing could work with.
+    /// A limit is outside its range.
     #[error("{option} is {value}: give {least} to {most}")]
     Limit {
         /// The option of the program that sets it.
         option: &'static str,
         /// The value given.
         value: u64,
-        /// The smallest there may be.
+        /// The smallest permitted value.
         least: u64,
-        /// The largest there may be.
+        /// The largest permitted value.
         most: u64,
     },
-    /// Clients that answer every ping would be taken for idle.
+    /// The server would take clients that answer every ping for idle.
     #[error(
         "pings are sent every {ping:?} and a connection is idle after {idle:?}: --ping-ms has to be less than \
          --idle-timeout-ms"
     )]
     PingTooRare {
-        /// How often pings are sent.
+        /// The interval between two pings.
         ping: Duration,
-        /// After how long a connection is idle.
+        /// The time after which a connection is idle.
         idle: Duration,
     },
     /// The election's timing.
@@ -149,7 +151,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// A single server on loopback, with the defaults for everything that has one.
+    /// Returns the configuration of a single server on loopback, with all defaults.
     pub fn new(id: ServerId, mongodb_uri: impl Into<String>) -> Self {
         Self {
             id,
@@ -172,7 +174,7 @@ impl Config {
         }
     }
 
-    /// The commands clients may send.
+    /// Returns the commands that clients may send.
     pub fn allowed_commands(&self) -> AllowedCommands {
         AllowedCommands { schema: self.schema }
     }
@@ -180,7 +182,7 @@ impl Config {
     /// Checks that the values can work together.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first violated rule.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.peers.contains_key(&self.id) {
             return Err(ConfigError::OwnPeer(self.id.clone()));

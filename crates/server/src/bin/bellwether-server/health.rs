@@ -1,5 +1,5 @@
-//! `bellwether-server health`: asks a running server how it is, for containers that hold nothing to
-//! ask it with.
+//! `bellwether-server health`: asks a running server for its health. Containers that have no HTTP
+//! client can use it.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
 
-/// For the whole of it. A server that takes longer is not well.
+/// Time limit for the whole question. A server that takes longer is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// An answer has a hundred bytes or two.
+/// Length limit of an answer's body. A usual answer has one or two hundred bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Args)]
@@ -42,10 +42,10 @@ pub(crate) struct Health {
     listen: SocketAddr,
 }
 
-/// Why a server is not known to be well.
+/// The reason why a server is not known to be healthy.
 #[derive(Debug, Error)]
 pub(crate) enum HealthError {
-    /// In the server's own words.
+    /// The server answers that it is not healthy. The text comes from it, or names its HTTP status.
     #[error("{0}")]
     Unwell(String),
     #[error("no server is reached at {0}: {1}")]
@@ -56,14 +56,14 @@ pub(crate) enum HealthError {
     Timeout(String),
 }
 
-/// What `/livez` and `/readyz` say beside their status.
+/// The part of the body of `/livez` and `/readyz` that the program reads.
 #[derive(Deserialize)]
 struct Answer {
     reason: Option<String>,
 }
 
 impl Health {
-    /// Says in a word how the server is.
+    /// Asks the server, and returns `live` or `ready`.
     pub(crate) async fn ask(&self) -> Result<&'static str, HealthError> {
         let address = self.address();
         timeout(TIMEOUT, self.ask_at(&address))
@@ -77,7 +77,7 @@ impl Health {
             .await
             .map_err(|error| HealthError::Unreachable(address.to_owned(), error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
-        // It ends when the sender is dropped; what goes wrong in it, the request says too.
+        // The task ends when the sender is dropped. The request reports its errors, too.
         tokio::spawn(connection);
         let (path, well) = if self.ready {
             ("/readyz", "ready")
@@ -105,7 +105,7 @@ impl Health {
         })))
     }
 
-    /// Host and port.
+    /// Returns the host and the port of the server.
     fn address(&self) -> String {
         match &self.url {
             Some(url) => format!(
@@ -118,7 +118,7 @@ impl Health {
     }
 }
 
-/// Where a server that listens there is reached from its own machine.
+/// Returns the address at which this machine reaches a server that listens at `listen`.
 fn from_here(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

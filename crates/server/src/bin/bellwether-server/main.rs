@@ -70,7 +70,7 @@ async fn serve(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// To the log and, for people, to the terminal in one plain line.
+/// Writes the error to the log and, for people, in one plain line to standard error.
 fn refuse(error: &dyn core::error::Error, code: u8) -> ExitCode {
     error!(%error, "cannot start");
     eprintln!("bellwether-server: {error}");

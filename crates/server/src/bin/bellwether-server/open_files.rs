@@ -1,15 +1,15 @@
-//! The limit on open files: every connection is one.
+//! The limit on open files: each connection is an open file.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
-/// Files besides the clients' connections: to MongoDB (100 for each member), from and to the peers,
-/// connections that are refused, the listeners, the page.
+/// Number of files for other purposes than clients' connections: connections to MongoDB (100 for
+/// each member), links from and to the peers, refused connections, the listeners, and the page.
 const OTHERS: usize = 1024;
 
-/// Raises the limit as far as the process may, and gives how many connections there may be: so
-/// many, or fewer, with a warning, if the limit does not allow more. Without files left, the server
-/// could not reach MongoDB.
+/// Raises the limit on open files as far as the process may. Returns `connections`, or a lower
+/// number if the limit allows only that; then it also logs a warning. Without files for other
+/// purposes, the server could not reach MongoDB.
 pub(crate) fn allow(connections: usize) -> usize {
     let needed = u64::try_from(connections + OTHERS).unwrap_or(u64::MAX);
     let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
@@ -42,7 +42,8 @@ pub(crate) fn allow(connections: usize) -> usize {
     }
 }
 
-/// What is left for connections; half, where there is less than all else may take.
+/// Returns the number of connections that this limit allows: without the [`OTHERS`], but at least
+/// half of the limit.
 fn possible(limit: usize) -> usize {
     limit.saturating_sub(OTHERS).max(limit / 2).max(1)
 }

@@ -1,4 +1,4 @@
-//! What is too secret for a command line or an environment variable is read from files.
+//! Reads files with values that are too secret for a command line or an environment variable.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,11 +8,11 @@ use bellwether_server::{PeerSecrets, PeerSecretsError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Neither a connection string nor a list of secrets comes near it; a device that never ends must
-/// not fill memory.
+/// Length limit of a file. Connection strings and lists of secrets are much shorter. A device that
+/// never ends must not fill the memory.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// A file that cannot be used. No error repeats what is in one.
+/// The error for a file that cannot be used. No error repeats the content of the file.
 #[derive(Debug, Error)]
 pub(crate) enum SecretFileError {
     #[error("{option} names {path}, which is not there: {remedy}", path = .path.display())]
@@ -57,14 +57,14 @@ pub(crate) enum SecretFileError {
     },
 }
 
-/// A file that an option names, and what to do if it is no good.
+/// A file that an option names, and the remedy if the file cannot be used.
 struct SecretFile<'a> {
     option: &'static str,
     path: &'a Path,
     remedy: &'static str,
 }
 
-/// The secrets that peers prove themselves with.
+/// Reads the secrets with which peers authenticate each other.
 pub(crate) fn peer_secrets(path: &Path) -> Result<PeerSecrets, SecretFileError> {
     let file = SecretFile {
         option: "--peer-secret-file",
@@ -83,7 +83,7 @@ pub(crate) fn peer_secrets(path: &Path) -> Result<PeerSecrets, SecretFileError> 
     })
 }
 
-/// The replica set's connection string, which may hold a password.
+/// Reads the connection string of the replica set, which may contain a password.
 pub(crate) fn mongodb_uri(path: &Path) -> Result<String, SecretFileError> {
     let file = SecretFile {
         option: "--mongodb-uri-file",
@@ -113,7 +113,7 @@ impl SecretFile<'_> {
             path: self.path.to_owned(),
             remedy: self.remedy,
         })?;
-        // Editors of Windows write a byte order mark first.
+        // Editors of Windows write a byte order mark at the beginning.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Ok(Zeroizing::new(text.to_owned()))
     }

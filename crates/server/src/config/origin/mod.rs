@@ -22,7 +22,7 @@ const NOT_OF_PAGES: [&str; 8] = [
 /// Schemes whose pages have no origin of their own, so that browsers send `null` for them.
 const WITHOUT_ORIGIN: [&str; 3] = ["about:", "data:", "javascript:"];
 
-/// Origins whose pages may connect: one, or all that a pattern matches.
+/// Origins whose pages may connect: one origin, or all origins that match a pattern.
 ///
 /// It is parsed from the text of the option `--allow-origin`:
 ///
@@ -49,9 +49,9 @@ pub struct AllowedOrigin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hosts {
     Web(Host),
-    /// The names that end in a dot and this one.
+    /// The names below this one: they end in a dot and this name.
     Below(String),
-    /// The host of a scheme that is not the web's, in lower case.
+    /// The lower-case host of a scheme other than `http` and `https`.
     App(String),
     AnyApp,
 }
@@ -62,20 +62,20 @@ enum Ports {
     Any,
 }
 
-/// A text that is no [`AllowedOrigin`]. Each variant says what to write instead.
+/// The error for a text that is not an [`AllowedOrigin`]. Each variant says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidOrigin {
-    /// There is nothing.
+    /// The text is empty.
     #[error("it is empty: write an origin, such as https://app.example")]
     Empty,
-    /// The origin of pages that have none, which any page can make.
+    /// The text is the origin of pages without an origin. Any page can make such a page.
     #[error(
         "every web page can open a frame whose origin is null, so it would let all of them in: serve the page over http \
          or https, and write that origin"
     )]
     Null,
-    /// It would match every page of the web.
+    /// The text would match every page of the web.
     #[error(
         "it would let every web page in: write the origins of your pages, such as https://app.example, \
          https://*.example.com or http://localhost:*"
@@ -84,27 +84,27 @@ pub enum InvalidOrigin {
     /// The scheme is missing.
     #[error("it does not begin with a scheme: write http://{0} or https://{0}")]
     NoScheme(String),
-    /// No page has an origin of this scheme.
+    /// No page has an origin with this scheme.
     #[error("no page has an origin that begins with {0}: write http or https, which the page is loaded with")]
     NotOfPages(String),
-    /// More follows after the host and the port.
+    /// More text follows after the host and the port.
     #[error("an origin ends after the host and the port: write {0}")]
     Path(String),
-    /// There is a user name or a password.
+    /// The text contains a user name or a password.
     #[error("an origin has no user name and no password: write {0}")]
     UserName(String),
-    /// A `*` is where none can be.
+    /// The text contains a `*` at a place where none is allowed.
     #[error(
         "a * stands for the first labels of a name, as in https://*.example.com, or for the port, as in \
          http://localhost:*: write it there or not at all"
     )]
     Wildcard,
-    /// Everybody can have a name below this one.
+    /// Anyone can register a name below this one.
     #[error(
         "anybody can have a name below {0}: write two labels or more after the *, as in https://*.example.com"
     )]
     TopLevel(String),
-    /// The host is missing, or is none.
+    /// The host is missing or invalid.
     #[error(
         "the host {host:?} cannot be used ({problem}): write it as in https://app.example or http://[::1]:3000"
     )]
@@ -114,7 +114,7 @@ pub enum InvalidOrigin {
         /// The problem with it.
         problem: String,
     },
-    /// The port is none that a page can be loaded from.
+    /// A page cannot be loaded from this port.
     #[error("the port {0:?} cannot be used: write 1 to 65535, or * for any port")]
     Port(String),
 }
@@ -159,8 +159,8 @@ impl PageOrigin {
 }
 
 impl AllowedOrigin {
-    /// Returns the origin of the pages that a server serves at this client URL: one of `ws` is of
-    /// `http`. Returns `None` if clients cannot be sent to the URL.
+    /// Returns the origin of the pages that a server serves at this client URL: `http` for `ws`,
+    /// and `https` for `wss`. Returns `None` if clients cannot be sent to the URL.
     pub(crate) fn of_server(url: &str) -> Option<Self> {
         if !client_url::is_usable(url) {
             return None;
@@ -174,7 +174,7 @@ impl AllowedOrigin {
         Some(Self::one(scheme, url.host()?.to_owned(), url.port()))
     }
 
-    /// Returns the origin of the pages of one host. Without a port it has the default port.
+    /// Returns the origin of the pages of one host. The default port replaces a missing port.
     pub(crate) fn one(scheme: &str, host: Host, port: Option<u16>) -> Self {
         Self {
             hosts: Hosts::Web(host),
@@ -275,10 +275,10 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Splits a host from the port behind it. An IPv6 address stands in brackets.
+/// Splits an authority into the host and the port. An IPv6 address stands in brackets.
 pub(crate) fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
-        // The colon is one within an address.
+        // The colon is a part of an IPv6 address.
         Some((_, after)) if after.contains(']') => (authority, None),
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
@@ -291,7 +291,7 @@ pub(crate) fn parse_host(host: &str) -> Result<Host, InvalidOrigin> {
         host: host.to_owned(),
         problem: problem.to_string(),
     };
-    // The parser would decode it. No browser sends one.
+    // The parser would decode the `%`. No browser sends one.
     if host.contains('%') {
         return Err(unusable(&"it has a %"));
     }
@@ -327,7 +327,7 @@ fn parse_name_below(name: &str) -> Result<String, InvalidOrigin> {
     Ok(domain)
 }
 
-/// Reads the host of a scheme that is not the web's. That of `file` is empty.
+/// Reads the host of a scheme other than `http` and `https`. The host of `file` is empty.
 fn parse_app(scheme: &str, host: &str) -> Result<String, InvalidOrigin> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~');
     let problem = if scheme == "file" {

@@ -118,7 +118,7 @@ fn apps_extensions_and_files_have_schemes_of_their_own() {
     assert!(!allowed("moz-extension://*").has_web_host(&localhost));
 }
 
-/// Everything that could match nothing, or everything, is refused with what to write instead.
+/// The parser refuses patterns that match nothing or everything, and says what to write instead.
 #[test]
 fn what_matches_nothing_is_refused_with_what_to_write() {
     for (text, says) in [

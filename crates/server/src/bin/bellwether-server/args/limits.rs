@@ -3,7 +3,7 @@ use core::time::Duration;
 use bellwether_server::{AddressRange, ClientLimits, Config, Settings};
 use clap::Args;
 
-// (A documenting comment here would become the program's own in --help.)
+// (A doc comment here would replace the program's own text in --help.)
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits on clients")]
 pub(crate) struct LimitArgs {

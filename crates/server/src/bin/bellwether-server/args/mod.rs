@@ -16,14 +16,14 @@ use limits::LimitArgs;
 
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:7001";
 
-/// What the program is asked to do.
+/// The work that the user asks the program to do.
 pub(crate) enum Invocation {
     Serve(Box<Args>),
     Task(Task),
 }
 
-// What the program does besides serving. (A documenting comment here would become the program's own
-// in --help.)
+// The work of the program other than serving. (A doc comment here would replace the program's own
+// text in --help.)
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
     /// Prints a new secret for --peer-secret-file: 32 random bytes in hexadecimal digits.
@@ -34,8 +34,8 @@ pub(crate) enum Task {
 }
 
 impl Invocation {
-    /// From the command line and the environment. Ends the program if they make no sense, or ask
-    /// for help.
+    /// Reads the command line and the environment. Ends the program if they are invalid, or if they
+    /// ask for help.
     pub(crate) fn read() -> Self {
         let matches = command().get_matches();
         let read = if matches.subcommand_name().is_some() {
@@ -47,8 +47,8 @@ impl Invocation {
     }
 }
 
-/// The server's options with the tasks beside them: who asks for a task needs no options, whatever
-/// is required of those.
+/// Returns the options of the server together with its subcommands. Required options do not apply
+/// to subcommands.
 fn command() -> clap::Command {
     let command = Task::augment_subcommands(Args::command())
         .subcommand_required(false)
@@ -58,16 +58,16 @@ fn command() -> clap::Command {
     deaf_to_empty_variables(with_optional_values(command))
 }
 
-/// A script or a file of options passes `--flag true` and `--flag false` on as easily as a
-/// variable.
+/// Lets every flag take a value. A script or a file of options can then pass `--flag true` and
+/// `--flag false`.
 fn with_optional_values(command: clap::Command) -> clap::Command {
     command
         .mut_args(boolean::with_optional_value)
         .mut_subcommands(with_optional_values)
 }
 
-/// What starts containers often sets every variable it knows, and to nothing where there is nothing
-/// to say.
+/// Treats empty environment variables as unset, because container tools often set every variable
+/// that they know.
 fn deaf_to_empty_variables(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|option| {
         let value = option.get_env().and_then(std::env::var_os);
