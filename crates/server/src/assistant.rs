@@ -2,13 +2,14 @@
 
 use bellwether_election::{Role, View};
 
-/// Returns `true` if this server asks a secondary to stand when MongoDB's primary is gone: it is
-/// coordinator, or there is no coordinator and it would be the next one.
+/// Returns `true` if this server must ask a secondary to stand for election when MongoDB's primary
+/// is gone. The server asks if it is coordinator. If there is no coordinator, the server that would
+/// be the next coordinator asks.
 ///
-/// A server that sees no primary is not fit, so while there is none nobody becomes coordinator.
-/// Therefore fitness does not count here. The servers see each other differently for moments, and
-/// two of them may ask at once: they ask the same secondary, whose one election both then wait for,
-/// and whoever stands needs a majority of MongoDB's members in any case.
+/// A server that sees no primary is not eligible, so without a primary no server becomes
+/// coordinator. Therefore eligibility does not count here. The servers' views differ for moments,
+/// so two of them may ask at once. They then ask the same secondary, and both wait for its one
+/// election. A secondary needs a majority of MongoDB's members in any case.
 pub(crate) fn assists(view: &View) -> bool {
     match view.role {
         Role::Coordinator { .. } => true,
@@ -32,7 +33,7 @@ mod tests {
 
     fn member(id: &str, number: u64) -> Member {
         let mut member = Member::new(id.parse().unwrap(), Number(number));
-        // As all are who see no primary.
+        // Servers that see no primary are not eligible.
         member.fit = false;
         member
     }

@@ -1,5 +1,5 @@
-//! The address at which clients reach a server, as its options give it and as it tells it to its
-//! peers.
+//! The address at which clients reach a server. The server's options give it, and the server tells
+//! it to its peers.
 
 use url::Url;
 
@@ -9,8 +9,8 @@ pub(crate) const MAX_BYTES: usize = 1024;
 /// Returns `true` if clients can be sent to this URL: `ws` or `wss` with a host, of at most
 /// [`MAX_BYTES`] visible ASCII characters, without a user name, a password or a fragment.
 ///
-/// Checks a URL that a peer names by the rules of the option `--client-url`. It goes to clients and
-/// into the log.
+/// A URL from a peer must follow the rules of the option `--client-url`, because it goes to clients
+/// and into the log.
 pub(crate) fn is_usable(text: &str) -> bool {
     let visible = text.len() <= MAX_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
     visible
@@ -24,8 +24,9 @@ pub(crate) fn is_usable(text: &str) -> bool {
 /// Returns `true` if the host of this URL is the same for a browser and for a program that follows
 /// RFC 3986.
 ///
-/// A browser also finds a host after one slash, after three, before a backslash and in
-/// percent-encoding (WHATWG URL standard, section 4.4). Other programs find none or another one.
+/// A browser also finds a host after one slash, after three slashes, before a backslash and in
+/// percent-encoding (WHATWG URL standard, section 4.4). Other programs find no host there, or
+/// another host.
 fn is_read_alike(text: &str, scheme: &str) -> bool {
     let Some((given, rest)) = text.split_once("://") else {
         return false;

@@ -1,8 +1,8 @@
-//! What holds of every byte that comes in from outside. The fuzz targets call it with whatever the
-//! fuzzer makes up, and a test with the corpus: see `fuzz/README.md` in the repository. No part of
-//! the interface.
+//! Properties that hold for all bytes from outside. The fuzz targets call these functions with the
+//! fuzzer's input, and a test calls them with the corpus: see `fuzz/README.md` in the repository.
+//! This module is not part of the interface.
 //!
-//! Each of them panics if something does not hold.
+//! Each function panics if a property does not hold.
 
 pub use crate::command::fuzzing::{command, memory};
 pub use crate::endpoint::fuzzing::origin;

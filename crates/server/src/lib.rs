@@ -2,20 +2,21 @@
 //! MongoDB.
 //!
 //! The program `bellwether-server` is little more than [`Server`] with options and a log. This
-//! library is for programs that want the same inside themselves. There are two ways in:
+//! library is for programs that want to embed the same server. There are two ways:
 //!
 //! - **The whole server**: [`Config`], [`Server::start`], [`Server::run`]. It elects a coordinator
-//!   with its peers, and listens for clients. Whichever server is coordinator also takes commands
-//!   from its own program, through [`Server::pipeline`]. The example `embedded_server` does all
+//!   with its peers, and listens for clients. The coordinator also takes commands from the program
+//!   that embeds it, through [`Server::pipeline`]. The example `embedded_server` does all that.
 //!   that.
-//! - **The pipeline alone**: [`Database`], [`Fence`], [`Pipeline`]. No network but MongoDB's, and
-//!   no election: the program itself decides when to claim an epoch. The example
-//!   `embedded_pipeline` does that.
+//! - **The pipeline alone**: [`Database`], [`Fence`], [`Pipeline`]. It has no network connections
+//!   except those to MongoDB, and no election: the program itself decides when to claim an epoch.
+//!   The example `embedded_pipeline` does that.
 //!
-//! Both give the same guarantees, because they come from the pipeline and the fence: a command has
-//! its effect once, under whichever id it was submitted, however often; an answer follows the
-//! majority commit; and from the moment a later epoch is granted nothing commits under an earlier
-//! one.
+//! Both give the same guarantees, because these come from the pipeline and the fence:
+//!
+//! - A command has its effect once for each id, however often it is submitted.
+//! - An answer follows the majority commit.
+//! - From the moment a later epoch is granted, nothing commits under an earlier epoch.
 //!
 //! # The whole server
 //!
@@ -68,18 +69,19 @@
 //!
 //! # What to know
 //!
-//! - Everything runs on tokio, and starts tasks of its own: call it from within a runtime.
-//! - A [`Server`] has one thread more, for the election and the links to its peers: however busy
-//!   the threads of the caller's runtime are, the server keeps its office. Commands are executed on
-//!   the caller's runtime.
-//! - What goes wrong with a command is an [`ErrorFrame`](protocol::ErrorFrame): its `outcome` says
-//!   whether the command was executed, its `code` what was wrong. A receiver that ends without an
+//! - Everything runs on tokio, and starts its own tasks: call it from within a runtime.
+//! - A [`Server`] has one additional thread, for the election and the links to its peers. The
+//!   server therefore remains coordinator even if all threads of the caller's runtime are busy.
+//!   Commands are executed on the caller's runtime.
+//! - The error of a command is an [`ErrorFrame`](protocol::ErrorFrame). Its `outcome` says whether
+//!   the command was executed, and its `code` names the problem. A receiver that ends without an
 //!   answer means `unknown`.
-//! - The structs of settings ([`Config`], [`ClientLimits`], [`Settings`]) grow. Take the defaults
-//!   and change what differs, field by field.
-//! - Progress is told through [`tracing`](https://docs.rs/tracing); the library installs no
+//! - The structs of settings ([`Config`], [`ClientLimits`], [`Settings`]) will get further fields.
+//!   Take the defaults and change single fields.
+//! - The library reports its progress through [`tracing`](https://docs.rs/tracing). It installs no
 //!   subscriber.
-//! - Of the features only `cli` is for the program; libraries leave it out with `default-features =
+//! - Only the feature `cli` is for the program. Libraries leave it out with `default-features =
+//!   false`.
 //!   false`.
 
 #![deny(missing_docs)]
@@ -102,9 +104,9 @@ mod pipeline;
 mod server;
 mod server_state;
 
-/// The election, of which ids, numbers and timing in [`Config`] are.
+/// The election crate, whose types appear in [`Config`].
 pub use bellwether_election as election;
-/// Ids, answers and errors, as servers and clients exchange them.
+/// The ids, answers and errors that servers and clients exchange.
 pub use bellwether_protocol as protocol;
 
 pub use command::{

@@ -1,4 +1,4 @@
-//! A limit for log lines that strangers can cause, so that they do not fill the log.
+//! A limit for log lines that strangers can cause, so that these lines do not fill the log.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-/// A text is written at most once in this time.
+/// Time in which a text is written at most once.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(60);
 /// Number of different texts for one key in [`INTERVAL`]. A stranger can cause any number of them.
 pub(crate) const MAX_TEXTS: usize = 8;

@@ -1,4 +1,4 @@
-//! A thread for what must not wait for anything else in the process.
+//! A thread for tasks that must not wait for any other task of the process.
 
 use std::io;
 use std::thread;
@@ -8,17 +8,18 @@ use tokio::sync::oneshot;
 
 /// A thread with a tokio runtime of its own.
 ///
-/// Tasks of the runtime that [`Server::start`](crate::Server::start) was called in may keep all of
-/// its threads busy: a client's command that is read, a reply that is written, the embedding
-/// program's own work. Tasks here go on meanwhile; the operating system sees to that.
+/// Tasks of the runtime that called [`Server::start`](crate::Server::start) may keep all of its
+/// threads busy. Examples are reading a client's command, writing a reply, and the work of the
+/// embedding program. Tasks on this thread continue meanwhile, because the operating system
+/// schedules the threads.
 ///
-/// Dropping it ends the thread and every task on it, soon but not at once.
+/// Dropping this value ends the thread and all its tasks, soon but not at once.
 #[derive(Debug)]
 pub(crate) struct OwnThread {
     runtime: Handle,
     /// The thread ends when this is dropped.
     stop: oneshot::Sender<()>,
-    /// Completes when the thread has ended its tasks.
+    /// Completes when all tasks of the thread have ended.
     ended: oneshot::Receiver<()>,
 }
 
@@ -42,25 +43,26 @@ impl OwnThread {
         })
     }
 
-    /// While the guard lives, the calling thread spawns tasks and opens sockets here.
+    /// Enters the runtime: while the guard lives, the calling thread spawns tasks and opens sockets
+    /// on this thread.
     pub(crate) fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
     }
 
-    /// Ends the thread and what still runs on it, and waits for that.
+    /// Ends the thread and its remaining tasks, and waits until they have ended.
     pub(crate) async fn end(self) {
         drop(self.stop);
-        // The thread drops its side, whatever happens.
+        // The thread drops its side in any case.
         let _ = self.ended.await;
     }
 }
 
 fn run(runtime: Runtime, stopped: oneshot::Receiver<()>, end: oneshot::Sender<()>) {
     runtime.block_on(async {
-        // Nothing is ever sent: this completes when the sender is dropped.
+        // No value is ever sent: this completes when the sender is dropped.
         let _ = stopped.await;
     });
-    // A name may be looked up on a thread of the runtime's; nobody waits for that any more.
+    // A thread of the runtime may still look up a name. No task waits for the result any more.
     runtime.shutdown_background();
     drop(end);
 }
@@ -73,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// Tells when it is dropped.
+    /// Sends a message when it is dropped.
     struct Told(mpsc::Sender<ThreadId>);
 
     impl Drop for Told {

@@ -1,8 +1,8 @@
 //! Connections of clients or peers that have not proven anything yet. Their number is limited, and
 //! the newest replaces the oldest.
 //!
-//! So a flood of silent connections cannot keep others out. An honest peer proves itself within
-//! moments, before its connection is the oldest.
+//! A flood of silent connections therefore cannot keep others out. An honest peer proves itself
+//! within moments, before its connection is the oldest.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ pub(crate) struct PendingConnections {
     max: usize,
 }
 
-/// Set when a connection is pending no more. Clones belong to the same connection.
+/// Set when a connection is no longer pending. All clones belong to the same connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Authenticated(Arc<AtomicBool>);
 

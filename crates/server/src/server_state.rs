@@ -1,4 +1,4 @@
-//! The state of a server that its endpoint, its tasks and its owner have in common.
+//! The state of a server that its endpoint, its tasks and its owner share.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,7 +25,7 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    /// The coordinator this server knows, itself included.
+    /// Returns the coordinator that this server knows, which may be this server itself.
     pub(crate) fn coordinator(&self) -> Option<ServerId> {
         match &*self.election.role().borrow() {
             Role::Follower { coordinator } => Some(coordinator.rank.id.clone()),
@@ -49,7 +49,7 @@ impl ServerState {
         }
     }
 
-    /// The trouble with MongoDB that stays until somebody changes something.
+    /// Returns the trouble with MongoDB that lasts until an operator changes something.
     pub(crate) fn lasting_trouble(&self) -> Option<String> {
         self.database
             .health()
@@ -79,7 +79,7 @@ impl ServerState {
         Some(self.election.view().epoch.0).filter(|epoch| *epoch > 0)
     }
 
-    /// The answer to `/status`.
+    /// Returns the answer to `/status`.
     pub(crate) fn status(&self, connections: ConnectionCounts) -> Status {
         let view = self.election.view();
         let health = self.database.health().borrow().clone();
@@ -137,8 +137,8 @@ impl ServerState {
         Some(refusal)
     }
 
-    /// The same error, with the trouble that MongoDB has at this moment if time has run out because
-    /// of it.
+    /// Returns the same error. If time has run out because of a lasting trouble with MongoDB, the
+    /// message then names the trouble.
     pub(crate) fn explained(&self, mut error: ErrorFrame) -> ErrorFrame {
         if error.code == ErrorCode::Deadline
             && let Some(trouble) = self.lasting_trouble()

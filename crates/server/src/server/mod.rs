@@ -1,4 +1,4 @@
-//! A server: the election, the pipeline and the endpoint, put together.
+//! The server: puts the election, the pipeline and the endpoint together.
 
 mod tasks;
 
@@ -28,12 +28,12 @@ use crate::peer::{Directory, Flush, PeerSettings, PeerTransport};
 use crate::pipeline::Pipeline;
 use crate::server_state::ServerState;
 
-/// How long the last messages to the peers may take when a server leaves.
+/// Time limit for the last messages to the peers when a server leaves.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long clients may take to receive what they are owed when a server leaves.
+/// Time limit for clients to receive their answers when a server leaves.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that has taken its ports and joined the election. It serves nobody until it
+/// A server that has taken its ports and joined the election. It serves no client until it
 /// [runs](Self::run).
 pub struct Server {
     state: Arc<ServerState>,
@@ -42,7 +42,7 @@ pub struct Server {
     client_address: SocketAddr,
     peer_address: SocketAddr,
     flush: Flush,
-    /// Where the election runs, and the links to the peers.
+    /// The thread of the election and of the links to the peers.
     election_thread: OwnThread,
 }
 
@@ -56,33 +56,33 @@ impl fmt::Debug for Server {
     }
 }
 
-/// A server cannot start.
+/// The error if a server cannot start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The configuration cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A port cannot be had.
+    /// The server cannot use a port.
     #[error("cannot listen for {what} on {address}: {error}; {}", remedy(.error))]
     Listen {
-        /// Who would connect there.
+        /// `clients` or `peers`: they would connect to the port.
         what: &'static str,
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
-    /// The thread for the election cannot be had.
+    /// The operating system gives no thread for the election.
     #[error("cannot start the election's thread: {0}; raise the limits on threads and open files")]
     Thread(#[source] io::Error),
-    /// The page's directory cannot be had.
+    /// The directory of the page cannot be used.
     #[error("the page cannot be served from {path}: it holds no index.html")]
     NoPage {
         /// The directory.
         path: String,
     },
-    /// The database cannot be used as it was named.
+    /// The configured database cannot be used.
     #[error(transparent)]
     Database(#[from] ConnectError),
 }
@@ -97,8 +97,8 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 impl Server {
-    /// Takes the ports, begins to connect to MongoDB and joins the election. Neither MongoDB nor
-    /// any peer need be up.
+    /// Takes the ports, begins to connect to MongoDB and joins the election. MongoDB and the peers
+    /// need not run yet.
     ///
     /// # Errors
     /// [`StartError`] if the server can never work as it is configured.
@@ -122,7 +122,7 @@ impl Server {
             .client_url
             .clone()
             .or_else(|| (!client_address.ip().is_unspecified()).then(|| format!("ws://{client_address}/v1")))
-            // An address with a zone is none for a URL.
+            // A URL cannot contain an address with a zone.
             .filter(|url| client_url::is_usable(url));
         let directory = Directory::default();
         directory.set(&config.id, client_url.as_deref(), true);
@@ -178,34 +178,35 @@ impl Server {
         })
     }
 
-    /// Where clients connect. Differs from the configuration if that said port 0.
+    /// Returns the address at which clients connect. It differs from the configuration if that
+    /// contains port 0.
     pub fn client_address(&self) -> SocketAddr {
         self.client_address
     }
 
-    /// Where peers connect.
+    /// Returns the address at which peers connect.
     pub fn peer_address(&self) -> SocketAddr {
         self.peer_address
     }
 
-    /// The server's role, now and at every change.
+    /// Returns a receiver of the server's role and of all its changes.
     pub fn role(&self) -> watch::Receiver<Role> {
         self.state.election.role()
     }
 
-    /// The server's pipeline, for commands of the program it is embedded in. It refuses them unless
-    /// this server is coordinator. When to lead and to retire is the server's to say. Where the
-    /// future of [`run`](Self::run) is dropped, drop this too: what is left of the server would go
-    /// on to lead.
+    /// Returns the server's pipeline, for commands of the program that embeds the server. The
+    /// pipeline refuses them unless this server is coordinator. Only the server itself decides when
+    /// the pipeline leads and retires. If you drop the future of [`run`](Self::run), drop the
+    /// pipeline, too. Otherwise the rest of the server would continue to lead.
     pub fn pipeline(&self) -> Pipeline {
         self.state.pipeline.clone()
     }
 
-    /// Serves until `shutdown` completes, then leaves in order: the command in hand is finished,
-    /// the office handed over, every client told to go elsewhere.
+    /// Serves until `shutdown` completes, then leaves in order. The server finishes the commands in
+    /// progress, hands over, and tells every client to go to another server.
     ///
-    /// Dropping the future instead is like a crash: nothing committed is lost, and another server
-    /// takes over.
+    /// Dropping the future has the effect of a crash: no committed command is lost, and another
+    /// server takes over.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             state,
@@ -259,10 +260,10 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener,
     Ok((listener, bound))
 }
 
-/// Epochs come from the fence document, which is also what refuses writes under older ones.
+/// Takes epochs from the fence document, which also makes writes under older epochs fail.
 struct FenceArbiter {
     fence: Fence,
-    /// Where the connections to MongoDB are: the election's thread has none.
+    /// The runtime of the connections to MongoDB. The election's thread has no such connections.
     runtime: Handle,
 }
 

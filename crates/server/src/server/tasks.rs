@@ -1,4 +1,4 @@
-//! The tasks that keep the parts of a server in step while it runs.
+//! Tasks that keep the parts of a running server consistent.
 
 use core::mem::discriminant;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::peer::Directory;
 use crate::pipeline::Pipeline;
 use crate::server_state::ServerState;
 
-/// The pipeline leads exactly while this server is coordinator.
+/// Makes the pipeline lead exactly while this server is coordinator.
 pub(super) async fn keep_pipeline_in_step(server: Arc<ServerState>) {
     let ServerState {
         election, pipeline, ..
@@ -23,7 +23,8 @@ pub(super) async fn keep_pipeline_in_step(server: Arc<ServerState>) {
         match now {
             Role::Coordinator { epoch } => {
                 if let Err(error) = pipeline.lead(epoch.0).await {
-                    // Another claim of this server has taken its place; its epoch follows.
+                    // A later claim of this server has replaced this epoch. The role with the later
+                    // epoch follows.
                     warn!(%error, "cannot begin to lead");
                     election.step_down(epoch);
                 }
@@ -40,7 +41,8 @@ pub(super) async fn keep_pipeline_in_step(server: Arc<ServerState>) {
     }
 }
 
-/// A server that sees no primary does not stand, nor does one that the others refuse.
+/// Reports to the election whether this server is eligible. It is not while it sees no primary, or
+/// while the other servers refuse it.
 pub(super) async fn report_eligibility(election: Election, database: Database, directory: Directory) {
     let mut health = database.health();
     let mut admission = directory.admission();
@@ -63,7 +65,7 @@ pub(super) async fn report_eligibility(election: Election, database: Database, d
             said_shut_out.clone_from(&shut_out);
         }
         election.set_eligible(available && shut_out.is_none());
-        // Only what changes fitness matters; the topology changes for many other reasons.
+        // The topology changes for many other reasons, which are not relevant here.
         let changed = tokio::select! {
             changed = health.wait_for(|health| health.available != available) => changed.is_ok(),
             changed = admission.wait_for(|admission| admission.shut_out() != shut_out) => changed.is_ok(),
@@ -78,7 +80,7 @@ pub(super) async fn report_eligibility(election: Election, database: Database, d
     }
 }
 
-/// Writes to the log what trouble there is with MongoDB, at each change of its kind.
+/// Logs the trouble with MongoDB at each change of its kind.
 pub(super) async fn report_trouble(database: Database) {
     let mut health = database.health();
     let mut said = None;
