@@ -1,4 +1,4 @@
-//! The steps of one try at one server: connect, say hello, hand the command over and wait for its
+//! The steps of one attempt at one server: connect, say hello, send the command and wait for its
 //! answer.
 
 use core::pin::pin;
@@ -13,22 +13,23 @@ use futures_util::future::{Either, pending, select};
 use crate::clock::Clock;
 use crate::{Closed, Connection, Lost, OneShot, Platform, TryEnd};
 
-/// Saying goodbye is a courtesy; nobody waits for it longer than this.
+/// Time limit for closing a connection. The close frame is a courtesy, so the client waits no
+/// longer.
 pub(crate) const GOODBYE: Duration = Duration::from_millis(100);
 
-/// The server gets a tenth of the time less than the client has, and at most this less. Its answer
-/// at the end of its time needs that to arrive: the server ends its transaction, and a way round
-/// the world takes a third of a second.
+/// Longest time by which the server's deadline is earlier than the client's. The server gets a
+/// tenth of the time less than the client, but at most this less. At the end of its time the server
+/// ends its transaction. A round trip around the world takes a third of a second.
 pub(crate) const WAY_BACK: Duration = Duration::from_millis(500);
 
-/// Something that takes time.
+/// An action with a time limit.
 pub(crate) struct Task<C> {
-    /// For which server; goodbyes and pauses are for none.
+    /// The server of the action. Closing a connection and waiting have no server.
     pub(crate) server: Option<usize>,
-    /// The connection to it, once there is one.
+    /// The connection to the server, once it exists.
     pub(crate) connection: Option<C>,
     pub(crate) action: Action,
-    /// How long it may take; never past the deadline.
+    /// The time limit. It never exceeds the deadline.
     pub(crate) limit: Duration,
 }
 
@@ -37,21 +38,21 @@ pub(crate) enum Action {
     Wait,
     /// Open a connection to the server at this position.
     Connect(usize),
-    /// Open a connection to the server at this position, send it this hello and wait for its
+    /// Open a connection to the server at this position, send it this hello, and wait for its
     /// answer.
     Greet(usize, String),
-    /// Send this message and wait for its answer: that to a command or question with this id, or to
-    /// a hello.
+    /// Send this message and wait for its answer. With an id, the message is a command or a
+    /// question, and without an id a hello.
     Ask(String, Option<CommandId>),
     /// Close the connection.
     Part,
 }
 
-/// What came of a [`Task`].
+/// The result of a [`Task`].
 pub(crate) struct Happened<C> {
     pub(crate) server: Option<usize>,
     pub(crate) connection: Option<C>,
-    /// `None` if the time is up.
+    /// `None` if the time limit has passed.
     pub(crate) end: Option<Result<Done, TryEnd>>,
 }
 
@@ -62,17 +63,18 @@ pub(crate) enum Done {
     Parted,
 }
 
-/// What a server answers.
+/// The answer of a server.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// To a command.
+    /// The answer to a command.
     Result(CommandResult),
-    /// To the question what became of one.
+    /// The answer to the question for an outcome.
     OutcomeResult(OutcomeResult),
 }
 
-/// Does what there is to do. One function for every task: the futures under way have one type, so
-/// they can be driven together without naming it, and stay `Send` where the platform's are.
+/// Performs a task. All tasks use this one function, so their futures have the same type. They can
+/// then be polled together without a name for the type, and are `Send` if the platform's futures
+/// are.
 pub(crate) async fn perform<'a, P: Platform>(
     shot: &'a OneShot<P>,
     clock: Clock<'a, P>,
@@ -101,7 +103,8 @@ async fn act<P: Platform>(
 ) -> Result<Done, TryEnd> {
     match (action, connection) {
         (action @ (Action::Connect(server) | Action::Greet(server, _)), connection) => {
-            // One place that connects, for both: its future is long, and a page loads it once.
+            // Both actions connect here, because the future is long, and a page should load it only
+            // once.
             let open = connection.insert(shot.platform.connect(&shot.servers[server]).await?);
             match action {
                 Action::Greet(_, hello) => ask(open, hello, None).await,
@@ -119,16 +122,16 @@ async fn act<P: Platform>(
     }
 }
 
-/// The time the server is given, so that its answer is here before the client's own `limit` is
-/// over.
+/// Returns the deadline for the server in milliseconds. It is early enough that the server's answer
+/// arrives within the client's own `limit`.
 pub(crate) fn deadline_ms(limit: Duration) -> u64 {
     let deadline = limit - (limit / 10).min(WAY_BACK);
     let millis = deadline.as_secs().saturating_mul(1000);
     millis.saturating_add(deadline.subsec_millis().into()).max(1)
 }
 
-/// Says something and waits for the answer: with an id to a command or a question, without one to a
-/// hello.
+/// Sends a message and waits for the answer. With an id, the message is a command or a question,
+/// and without an id a hello.
 async fn ask(
     connection: &mut impl Connection,
     message: String,
@@ -147,8 +150,8 @@ async fn ask(
     }
 }
 
-/// What this message says to what was asked, if it says anything. Frames of a later version of the
-/// protocol are to be ignored.
+/// Returns the answer in this message, or `None` if the message is no answer to the command,
+/// question or hello. The client must ignore frames of a later version of the protocol.
 fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> {
     let done = match ServerFrame::parse(message) {
         Ok(ServerFrame::HelloOk(hello)) if id.is_none() => Done::Greeted(Box::new(hello)),
@@ -177,9 +180,9 @@ fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> 
     Some(Ok(done))
 }
 
-/// Whether the error is about this command. One without an id is about the connection, and says
-/// nothing about a command that may be executing at this moment, unless it says that the frame was
-/// no good.
+/// Returns `true` if the error concerns this command. An error without an id concerns the
+/// connection. It says nothing about a command that may be executing now, unless it says that the
+/// frame was invalid.
 fn answers(frame: &ErrorFrame, id: Option<CommandId>) -> bool {
     id.is_none()
         || match frame.id {

@@ -10,29 +10,29 @@ use crate::{Failure, Lost, Stop, Try, TryEnd};
 
 /// The reasons why there is no reply, one for each text that people may read.
 enum Cause<'a> {
-    /// A server's answer is final.
+    /// The answer of a server is final.
     Refused(&'a Try),
-    /// The server had the command for all the time there was.
+    /// The server had the command for all the available time.
     NeededLonger {
-        /// The limit for one try, if it is the server's own.
+        /// The time limit for one attempt, if the server sets it.
         limit: Option<Duration>,
-        /// The newest try that a server ended itself for this reason.
+        /// The newest attempt that a server itself ended for this reason.
         said: Option<&'a Try>,
     },
-    /// The server that had the command gave no sign of life any more, and none took its place.
+    /// The server with the command gave no sign of life any more, and no other server replaced it.
     FellSilent(&'a Try),
-    /// The coordinator had no room until the time was over.
+    /// The coordinator had no room for the command until the deadline.
     NoRoom(&'a Try),
-    /// This is what the coordinator said last.
+    /// The last attempt with an error or a lost connection explains the failure.
     Said(&'a Try),
-    /// The list names followers only.
+    /// The coordinator is not on the list.
     NotListed(&'a CoordinatorHint),
     /// The servers do not let pages of this origin connect.
     OriginNotAllowed(&'a Try),
     OtherCluster,
-    /// Something answers at every address, and it is nothing this client can use.
+    /// A program answers at every address, but this client can use none of them.
     NoUse,
-    /// Servers were reached, and none of them was coordinator.
+    /// The client reached servers, but none of them was coordinator.
     NoCoordinator,
     NobodyReached,
     Cancelled,
@@ -114,14 +114,14 @@ impl Failure {
         }
     }
 
-    /// The outcome and the reason in one line.
+    /// Returns the outcome and the reason in one line.
     pub fn summary(&self) -> String {
         let verdict = match self.outcome {
             Outcome::NotExecuted => "not executed",
             Outcome::Unknown => "outcome unknown",
             Outcome::Executed => "executed, but there is no reply",
         };
-        // A read that nobody answered may have been executed all the same: it has no effect.
+        // A read without an answer may have been executed, but it has no effect.
         let verdict = match self.stop {
             Stop::Refused => verdict,
             _ if self.only_reads => "no reply",
@@ -130,7 +130,7 @@ impl Failure {
         [verdict, ": ", &self.reason()].concat()
     }
 
-    /// Why there is no reply, for people.
+    /// Returns the reason why there is no reply, for people.
     pub fn reason(&self) -> String {
         let within = [" within ", &readable(self.took), &self.passes_text()].concat();
         match self.cause() {
@@ -195,12 +195,12 @@ impl Failure {
         [" (", &*decimal(self.passes.into()), passes, " over the list)"].concat()
     }
 
-    /// Returns `true` if to send the same text with the same id again can bring another answer.
+    /// Returns `true` if the same text with the same id can get another answer.
     pub fn can_get_better(&self) -> bool {
         self.stop != Stop::Refused
     }
 
-    /// Advice on the next step, for people.
+    /// Returns advice on the next step, for people.
     pub fn hint(&self) -> String {
         match (self.outcome, self.id) {
             (Outcome::Unknown, Some(id)) => self.hint_if_unknown(&id.text()),
@@ -253,7 +253,7 @@ impl Failure {
         .concat()
     }
 
-    /// Advice on a command that had no effect.
+    /// Returns advice on a command that had no effect.
     fn advice(&self) -> String {
         match self.cause() {
             Cause::Refused(tried) if is_id_reused(tried) => {
@@ -308,7 +308,8 @@ fn named(coordinator: &CoordinatorHint) -> String {
     }
 }
 
-/// The address as people write it into the list, if the URL is of the usual form.
+/// Returns the address in the form in which people write it into the list, or the URL itself if it
+/// has an unusual form.
 fn place(url: &str) -> &str {
     let place = url
         .strip_prefix("ws://")

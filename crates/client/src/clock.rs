@@ -2,13 +2,13 @@ use core::time::Duration;
 
 use crate::Platform;
 
-/// The platform's clock and the moment at which the whole attempt must be over.
+/// The platform's clock, and the time at which the whole dispatch must end.
 pub(crate) struct Clock<'a, P> {
     platform: &'a P,
     deadline: Duration,
 }
 
-// Not derived: that would ask the same of the platform.
+// Not derived, because derived implementations would require the same of the platform.
 impl<P> Clone for Clock<'_, P> {
     fn clone(&self) -> Self {
         *self

@@ -6,13 +6,13 @@ use bellwether_protocol::json::{NotJson, decimal, elements, first_field};
 
 /// A command as the user wrote it: the text of one JSON object.
 ///
-/// It is checked to be JSON, but kept as text, so the order of its fields and all digits of its
-/// integers reach the server. Whether it is a command MongoDB knows, the server says.
+/// The text is checked to be JSON, but stays text. The order of its fields and all digits of its
+/// integers therefore reach the server. The server checks whether it is a valid command.
 #[derive(Clone, Debug)]
 pub struct CommandText(RawJson);
 
 impl CommandText {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -21,9 +21,9 @@ impl CommandText {
         &self.0
     }
 
-    /// Returns `true` if the command only reads, so that it has no effect, however often it is
-    /// executed: `find`, `aggregate`, `count`, `distinct`, `listCollections`, `listIndexes`, and a
-    /// `transaction` of nothing else.
+    /// Returns `true` if the command only reads: `find`, `aggregate`, `count`, `distinct`,
+    /// `listCollections`, `listIndexes`, and a `transaction` of only these. Such a command has no
+    /// effect, however often it is executed.
     pub fn only_reads(&self) -> bool {
         match first_field(self.as_str()) {
             Some((name, list)) if name == "transaction" => elements(list).is_some_and(|commands| {
@@ -38,7 +38,7 @@ impl CommandText {
     }
 }
 
-/// The commands that change nothing. A server passes no `aggregate` on that writes.
+/// The read-only commands. Servers pass on no `aggregate` that writes.
 const READS: [&str; 6] = [
     "find",
     "aggregate",
@@ -54,19 +54,19 @@ impl fmt::Display for CommandText {
     }
 }
 
-/// The text is not a JSON object.
+/// The error for a text that is not a JSON object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotACommand {
-    /// What is wrong.
+    /// The problem.
     pub problem: &'static str,
-    /// In which line, counted from 1.
+    /// The line of the problem, counted from 1.
     pub line: usize,
-    /// In which column of that line, counted from 1 in characters.
+    /// The column of the problem in that line, counted from 1 in characters.
     pub column: usize,
 }
 
 impl NotACommand {
-    /// What is wrong, and where.
+    /// Returns the problem and its position.
     pub fn text(&self) -> String {
         [
             "the command is not a JSON object: ",
@@ -99,7 +99,7 @@ impl FromStr for CommandText {
     }
 }
 
-/// The text without the byte order mark that editors of Windows write first.
+/// Returns the text without the byte order mark that editors of Windows write at the beginning.
 pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
@@ -114,7 +114,7 @@ fn located(command: &str, NotJson { problem, at }: NotJson) -> NotACommand {
     NotACommand {
         problem,
         line: count(before, |byte| *byte == b'\n') + 1,
-        // A character is one byte that does not continue another.
+        // Each byte that does not continue a character begins one.
         column: count(&before[line_start..], |byte| byte & 0xc0 != 0x80) + 1,
     }
 }

@@ -4,60 +4,60 @@ use bellwether_protocol::HelloOk;
 
 use crate::{CommandId, ServerUrl, Try};
 
-/// What happens while a command is passed along the list, for whoever watches.
+/// An event of a dispatch, for the caller.
 ///
 /// `server` is always the position on the list, counted from 0, in whatever order the servers are
 /// tried.
 ///
-/// Tries at several servers may be under way at once, one at each, so events of several servers
-/// interleave. Each goes through `Trying`, `Connected`, `Greeted`, `Sent` and `Ended`, of which all
-/// but the first and the last may be missing. Between a `Sent` and its `Ended` no other server is
-/// sent the command, but others may be greeted if the one that has it is silent. A try that is slow
-/// to connect may go on while the next pass begins.
+/// Several attempts may be in progress at once, at most one at each server, so events of several
+/// servers interleave. Each attempt goes through `Trying`, `Connected`, `Greeted`, `Sent` and
+/// `Ended`, of which all but the first and the last may be missing. Between a `Sent` and its
+/// `Ended`, the client sends the command to no other server. It may greet others if the server with
+/// the command is silent. An attempt that connects slowly may continue while the next pass begins.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A pass over the list begins.
     Pass {
-        /// Which one, counted from 1.
+        /// The number of the pass, counted from 1.
         pass: u32,
     },
     /// A connection to a server is being opened.
     Trying {
-        /// Which server.
+        /// The position of the server.
         server: usize,
         /// Its address.
         url: &'a ServerUrl,
     },
     /// The connection is open.
     Connected {
-        /// Which server.
+        /// The position of the server.
         server: usize,
     },
     /// The server has introduced itself.
     Greeted {
-        /// Which server.
+        /// The position of the server.
         server: usize,
-        /// What it said.
+        /// The hello of the server.
         hello: &'a HelloOk,
     },
     /// The command is being sent. From now on its outcome is unknown until the server answers.
     Sent {
-        /// Which server.
+        /// The position of the server.
         server: usize,
         /// The command's id: keep it to ask again.
         id: CommandId,
     },
-    /// The try is over.
+    /// The attempt is over.
     Ended {
-        /// Which server.
+        /// The position of the server.
         server: usize,
-        /// How it went.
+        /// The attempt with its end.
         tried: &'a Try,
     },
     /// The pass is over without a decision, and the next one begins after a pause.
     Pausing {
-        /// How long.
+        /// The length of the pause.
         pause: Duration,
     },
 }

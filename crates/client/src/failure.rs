@@ -6,63 +6,64 @@ use bellwether_protocol::{CommandId, CoordinatorHint, ErrorFrame, MongoError, Ou
 
 use crate::{Try, TryEnd};
 
-/// There is no reply. What that means for the data, [`outcome`](Self::outcome) says.
+/// The error if there is no reply. [`outcome`](Self::outcome) says what the failure means for the
+/// data.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The command's id; absent if the command was handed to no server.
+    /// The command's id, or `None` if the client sent the command to no server.
     pub id: Option<CommandId>,
-    /// What became of the command, all tries taken together.
+    /// The outcome of the command, from all attempts together.
     pub outcome: Outcome,
-    /// Why no further server was asked.
+    /// The reason why the client stopped.
     pub stop: Stop,
-    /// How many passes over the list were begun.
+    /// The number of passes over the list that began.
     pub passes: u32,
-    /// How long it all took.
+    /// The total time.
     pub took: Duration,
-    /// The newest try at each server, in the order in which they ended.
+    /// The newest attempt at each server, in the order in which they ended.
     pub tries: Vec<Try>,
-    /// The newest try whose outcome is still unknown; it may be older than the one in `tries`.
+    /// The newest attempt whose outcome is still unknown. It may be older than the attempt in
+    /// `tries`.
     pub unsettled: Option<Box<Try>>,
-    /// `true` if the command only reads, so that it has no effect. Its outcome is never `unknown`
-    /// then.
+    /// Set if the command only reads, so that it has no effect. Its outcome is then never
+    /// `unknown`.
     pub only_reads: bool,
     /// The coordinator that servers of the list named, if it is not on the list.
     pub unlisted: Option<CoordinatorHint>,
-    /// The longest deadline that the server allows which had the command.
+    /// The longest deadline that the last asked server allows.
     pub(crate) longest_deadline: Option<Duration>,
     pub(crate) given: Given,
 }
 
-/// Why a client stopped.
+/// The reason why a client stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stop {
-    /// The last server's answer is one that every server would give.
+    /// Every server would give the last server's answer.
     Refused,
-    /// The server that had the command was given all the time there was, and said that this was not
-    /// enough.
+    /// The server with the command had all the available time, and answered that it was not enough.
     NeededLonger,
     /// The deadline has passed.
     Deadline,
     /// The servers of the list follow a coordinator that is not on it.
     NotListed,
-    /// No server of the list is one this client can use, and waiting would not change that.
+    /// This client can use no server of the list, and waiting would not change that.
     NoUse,
     /// The caller stopped waiting.
     Cancelled,
 }
 
-/// The caller's input, as far as errors speak of it.
+/// The part of the caller's input that errors mention.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
     pub(crate) deadline: Duration,
-    /// The name under which people set the deadline.
+    /// The name of the option with which people set the deadline.
     pub(crate) option: &'static str,
     pub(crate) cluster: Option<String>,
 }
 
 impl Failure {
-    /// The try that tells most about what went wrong.
+    /// Returns the attempt that explains the failure best.
     pub fn telling_try(&self) -> Option<&Try> {
         let decided = matches!(self.stop, Stop::Refused | Stop::NeededLonger);
         let last_word = self.tries.last().filter(|_| decided);
@@ -75,7 +76,7 @@ impl Failure {
         })
     }
 
-    /// The code of the most telling try; see [`TryEnd::code`].
+    /// Returns the code of the attempt that explains the failure best; see [`TryEnd::code`].
     pub fn code(&self) -> &'static str {
         match self.telling_try() {
             Some(tried) => tried.end.code(),
@@ -84,12 +85,12 @@ impl Failure {
         }
     }
 
-    /// What MongoDB said, if it is MongoDB that refused the command.
+    /// Returns MongoDB's error, if MongoDB refused the command.
     pub fn mongo(&self) -> Option<&MongoError> {
         self.last_word()?.mongo.as_ref()
     }
 
-    /// The answer that made the client stop.
+    /// Returns the answer that made the client stop.
     pub(crate) fn last_word(&self) -> Option<&ErrorFrame> {
         match &self.telling_try()?.end {
             TryEnd::Refused(frame) if self.stop == Stop::Refused => Some(frame),
@@ -99,12 +100,13 @@ impl Failure {
 }
 
 impl Failure {
-    /// Everything that people should read, in lines: the summary, the tries, what to do now. They
-    /// may hold text of servers as it was received, with control characters: escape these for a
+    /// Returns everything that people should read, in lines: the summary, the attempts, the next
+    /// step. The lines may contain text from servers with control characters: escape these for a
     /// terminal.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.summary()];
-        // A newer try at the same server has taken its place in the list; this one still matters.
+        // A newer attempt at the same server has replaced this one in the list, but this one still
+        // matters.
         let older = self.unsettled.as_deref().filter(|unsettled| {
             let is_same =
                 |tried: &Try| (tried.pass, tried.sent, &tried.url) == (unsettled.pass, true, &unsettled.url);
@@ -131,7 +133,7 @@ impl fmt::Display for Try {
     }
 }
 
-/// A duration as people read it.
+/// Returns a duration as people read it.
 pub(crate) fn readable(took: Duration) -> String {
     let millis = took.subsec_millis().into();
     if took < Duration::from_secs(1) {

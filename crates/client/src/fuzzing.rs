@@ -1,19 +1,19 @@
-//! What holds of every text a client is given. The fuzz targets call it with whatever the fuzzer
-//! makes up, and a test with the corpus: see `fuzz/README.md` in the repository. No part of the
-//! interface.
+//! Properties that hold for every text that a client receives. The fuzz targets call these
+//! functions with the fuzzer's input, and a test calls them with the corpus: see `fuzz/README.md`
+//! in the repository. This module is not part of the interface.
 
 use bellwether_protocol::json::only_object;
 
 use crate::readable::{pretty, pretty_relaxed};
 use crate::{RawJson, ServerList, ServerUrl};
 
-/// An error quotes what it is about, but not at any length.
+/// Length limit of an error. An error quotes its subject, but only up to a limit.
 const LONGEST_ERROR: usize = 600;
 
-/// Somebody gives this as the list of servers.
+/// Checks the server list with this text.
 ///
 /// # Panics
-/// If something does not hold.
+/// Panics if a property does not hold.
 pub fn server_list(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else {
         return;
@@ -43,10 +43,10 @@ pub fn server_list(data: &[u8]) {
     assert_eq!(texts.join("\n").parse().as_ref(), Ok(&list), "{texts:?}");
 }
 
-/// A server replies with this, and it is laid out for people.
+/// Checks the layout of a server's reply with this text.
 ///
 /// # Panics
-/// If something does not hold.
+/// Panics if a property does not hold.
 pub fn reply(data: &[u8]) {
     let Some(json) = str::from_utf8(data)
         .ok()
@@ -61,8 +61,8 @@ pub fn reply(data: &[u8]) {
         "only blanks change"
     );
     assert_eq!(pretty(&read(&laid_out)), laid_out, "it is laid out already");
-    // A reply is a document of several fields, and stays one where a number alone would be read as
-    // that.
+    // A reply is a document with several fields. Alone, a document such as `{"$numberInt":"5"}`
+    // would become a number, so this one is put into another document.
     let relaxed = pretty_relaxed(&read(&format!(r#"{{"reply":{json}}}"#)));
     assert_eq!(
         pretty(&read(&relaxed)),
@@ -75,7 +75,7 @@ fn read(text: &str) -> RawJson {
     RawJson::object(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// JSON without the blanks outside its strings.
+/// Returns the JSON without the blanks outside its strings.
 fn without_blanks(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let mut kept = String::new();

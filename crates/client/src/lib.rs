@@ -1,20 +1,20 @@
 //! The one-shot client of a Bellwether cluster.
 //!
 //! A client holds the list of all servers and one command. It passes the command to each server in
-//! turn until one executes it, or the list is exhausted and the time is up. [`OneShot`] does that,
-//! once for every platform: what differs between a program and a web page (sockets, clock,
-//! randomness) is a [`Platform`].
+//! turn until one executes it, or the time is over. [`OneShot`] does that for every platform. A
+//! [`Platform`] provides the parts that differ between a program and a web page: sockets, clock,
+//! randomness.
 //!
-//! Servers that are slow to greet do not hold up the others: after 250 ms the next one is greeted
-//! as well, and the first that says that it is the coordinator is sent the command. The command
-//! itself is with one server at a time. If that one falls silent, the others are greeted again, and
-//! if one of them has become coordinator in a later epoch, in which the silent server can commit
-//! nothing any more, it is sent the command.
+//! Servers that are slow to greet do not delay the others. After 250 ms the client greets the next
+//! server, too. The first server that says that it is the coordinator receives the command. Only
+//! one server at a time has the command. If that server falls silent, the client greets the others
+//! again. One of them may have become coordinator in a later epoch. In that epoch the silent server
+//! can commit nothing any more, so the client sends the command to the new coordinator.
 //!
-//! The command keeps one id through all tries, and the servers remember ids, so passing it to
-//! several servers never executes it twice. What the client reports is therefore always one of
-//! three [`Outcome`]s, and it is careful with them: a try that sent the command and heard nothing
-//! is `unknown`, and only an answer that settles earlier tries turns that into anything else.
+//! The command keeps one id through all attempts. The servers remember ids, so they never execute
+//! the command twice. The client therefore always reports one of three [`Outcome`]s. It is careful
+//! with them: the outcome is `unknown` after an attempt that sent the command and received no
+//! answer. Only an answer that settles earlier attempts changes that.
 //!
 //! ```no_run
 //! # #[cfg(feature = "native")]

@@ -1,4 +1,4 @@
-//! Connections of ordinary programs, by tokio and tokio-tungstenite.
+//! Connections of ordinary programs, with tokio and tokio-tungstenite.
 
 use core::time::Duration;
 use std::io;
@@ -18,18 +18,18 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::{Closed, ConnectError, Connection, Platform, ServerUrl};
 
-/// Longest message sent or received. Canonical Extended JSON takes up to about 8 times the bytes of
-/// BSON.
+/// Length limit of a message, sent or received. Canonical Extended JSON takes up to about 8 times
+/// the bytes of BSON.
 const MAX_MESSAGE_BYTES: usize = 8 * MAX_RESULT_BYTES;
 
-/// The platform of programs that run on tokio. Offers no `Origin`: that is for browsers.
+/// The platform of programs that run on tokio. It sends no `Origin`, which is a header of browsers.
 #[derive(Clone, Copy, Debug)]
 pub struct Native {
     started: Instant,
 }
 
 impl Native {
-    /// The platform; its clock starts now.
+    /// Creates the platform. Its clock starts now.
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
@@ -52,7 +52,7 @@ impl Platform for Native {
         let stream = TcpStream::connect((server.host(), server.port()))
             .await
             .map_err(unreachable)?;
-        // A command is one small message that waits for its answer: Nagle's algorithm could only
+        // A command is one small message that waits for its answer. Nagle's algorithm could only
         // delay it.
         stream.set_nodelay(true).map_err(unreachable)?;
         let config = WebSocketConfig::default()
@@ -65,8 +65,7 @@ impl Platform for Native {
             Ok((socket, _)) => Ok(NativeConnection(socket)),
             Err(Error::Http(response)) => Err(refused(response.status())),
             Err(Error::Io(error)) => Err(unreachable(error)),
-            // The server went away in the middle of the handshake, as one that is just stopping
-            // does.
+            // The server closed the connection during the handshake, as a stopping server does.
             Err(error @ Error::Protocol(ProtocolError::HandshakeIncomplete)) => {
                 Err(ConnectError::Unreachable(error.to_string()))
             }
@@ -87,10 +86,10 @@ impl Platform for Native {
     }
 }
 
-/// The meaning of an HTTP answer without an upgrade. Only two are lasting refusals: a server
-/// answers 403 to an origin and 421 to a name that it was not told of. All others change without a
-/// hand at the client: a proxy answers 404 or 502 while its servers start, 429 to too many
-/// requests, and 301 until it is told of the path.
+/// Returns the meaning of an HTTP answer without an upgrade. Only two answers are lasting refusals:
+/// a server answers 403 to an unknown origin and 421 to an unknown name. All others change without
+/// a change at the client. A proxy answers 404 or 502 while its servers start, 429 to too many
+/// requests, and 301 until it knows the path.
 fn refused(status: StatusCode) -> ConnectError {
     let detail = format!("it answered HTTP {status}");
     match status {
@@ -137,8 +136,7 @@ impl Connection for NativeConnection {
                     });
                 }
                 Some(Ok(Message::Close(None))) | None => return Err(Closed::default()),
-                // tungstenite answers pings by itself, and binary frames are none of this
-                // protocol's.
+                // tungstenite itself answers pings. This protocol has no binary frames.
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(Closed::broken(error.to_string())),
             }
@@ -146,7 +144,7 @@ impl Connection for NativeConnection {
     }
 
     async fn close(mut self) {
-        // The other side may be gone already; then there is nobody to say goodbye to.
+        // The other side may be gone already and need no close frame.
         let _ = self.0.close(None).await;
     }
 }

@@ -11,10 +11,11 @@ use crate::progress::Progress;
 use crate::race::{Request, Run};
 use crate::{CommandText, Event, Failure, Platform, ServerList, ServerUrl, Stop, Try};
 
-/// RFC 8305, section 5, forbids a shorter "Connection Attempt Delay".
+/// The shortest permitted stagger: RFC 8305, section 5, forbids a shorter "Connection Attempt
+/// Delay".
 const SHORTEST_STAGGER: Duration = Duration::from_millis(10);
 
-/// How one command is passed along the list of servers.
+/// The settings for the dispatch of one command along the list of servers.
 #[derive(Clone, Debug)]
 pub struct OneShot<P> {
     pub(crate) platform: P,
@@ -31,60 +32,60 @@ pub struct OneShot<P> {
     first: Option<ServerUrl>,
 }
 
-/// A command was executed, and this is its reply.
+/// The reply of an executed command.
 #[derive(Clone, Debug)]
 pub struct Executed {
     /// The command's id.
     pub id: CommandId,
     /// The epoch in which it was executed.
     pub epoch: u64,
-    /// Whether the reply is the stored one of an earlier execution.
+    /// Set if the reply is the stored one of an earlier execution.
     pub replayed: bool,
     /// The address of the server that answered.
     pub url: ServerUrl,
-    /// The newest try at each server, in the order in which they ended; the last one brought the
-    /// reply.
+    /// The newest attempt at each server, in the order in which they ended. The last one brought
+    /// the reply.
     pub tries: Vec<Try>,
     /// MongoDB's reply in canonical Extended JSON, as received.
     pub result: RawJson,
 }
 
-/// What became of a command.
+/// The answer to the question for an outcome.
 #[derive(Clone, Debug)]
 pub struct OutcomeResult {
     /// The command's id.
     pub id: CommandId,
-    /// What became of it until the server answered. [`Outcome::NotExecuted`] does not rule out that
-    /// a try which is still on its way executes it later; [`Outcome::Unknown`] says that it waits
-    /// there to be executed.
+    /// The outcome at the time of the answer. [`Outcome::NotExecuted`] does not exclude that an
+    /// attempt still on its way executes the command later. [`Outcome::Unknown`] means that the
+    /// command waits at the server for its execution.
     pub outcome: Outcome,
-    /// The epoch in which it was executed, if it was.
+    /// The epoch in which the command was executed, if it was executed.
     pub epoch: Option<u64>,
     /// The address of the server that answered.
     pub url: ServerUrl,
-    /// The newest try at each server, in the order in which they ended; the last one brought the
-    /// answer.
+    /// The newest attempt at each server, in the order in which they ended. The last one brought
+    /// the answer.
     pub tries: Vec<Try>,
     /// MongoDB's reply in canonical Extended JSON, as received, if the command was executed and its
     /// reply was kept.
     pub result: Option<RawJson>,
 }
 
-/// What a server answered, and how it came to that.
+/// The answer of a server, and the attempts before it.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    /// The answer: to a command its result, to the question what became of one its outcome.
+    /// The answer: the result of a command, or the outcome if that was the question.
     pub reply: Reply,
     /// The address of the server that answered.
     pub url: ServerUrl,
-    /// The newest try at each server, in the order in which they ended; the last one brought the
-    /// answer.
+    /// The newest attempt at each server, in the order in which they ended. The last one brought
+    /// the answer.
     pub tries: Vec<Try>,
 }
 
 impl<P: Platform> OneShot<P> {
-    /// An attempt with the default limits, in the order of the list: people write the nearest
-    /// server first.
+    /// Creates a client with the default limits. It tries the servers in the order of the list,
+    /// because people write the nearest server first.
     pub fn new(platform: P, servers: ServerList) -> Self {
         Self {
             platform,
@@ -102,16 +103,16 @@ impl<P: Platform> OneShot<P> {
         }
     }
 
-    /// Tries the servers in a random order, drawn anew for every attempt, instead of that of the
-    /// list. For lists whose order means nothing: many clients then do not all begin with the same
-    /// server. Events and tries keep naming servers by their position on the list.
+    /// Tries the servers in a random order instead of the order of the list. Each dispatch draws a
+    /// new order. Use it for lists whose order has no meaning: many clients then do not all begin
+    /// with the same server. Events and attempts still name servers by their position on the list.
     #[must_use]
     pub fn shuffled(mut self) -> Self {
         self.shuffled = true;
         self
     }
 
-    /// Tries this server first, if it is on the list: the last known coordinator
+    /// Tries this server first, if it is on the list. The last known coordinator
     /// ([`Executed::url`]) most likely still is the coordinator.
     #[must_use]
     pub fn first(mut self, server: ServerUrl) -> Self {
@@ -119,89 +120,93 @@ impl<P: Platform> OneShot<P> {
         self
     }
 
-    /// What this program calls itself in the server's log: a name and a version.
+    /// Sets the name of this program in the server's log: a name and a version.
     #[must_use]
     pub fn client(mut self, client: impl Into<String>) -> Self {
         self.client = client.into();
         self
     }
 
-    /// The cluster the command is meant for. No server of another cluster is sent it.
+    /// Sets the cluster of the command. The client sends the command to no server of another
+    /// cluster.
     #[must_use]
     pub fn cluster(mut self, cluster: impl Into<String>) -> Self {
         self.cluster = Some(cluster.into());
         self
     }
 
-    /// After how long the next server is greeted as well, if the one before it has not introduced
-    /// itself; 250 ms unless set, as RFC 8305 advises for connects ("Connection Attempt Delay",
-    /// section 5). From 100 ms to 2 s make sense; less than 10 ms counts as 10 ms. A server that
-    /// fails or is not the coordinator makes the next one start at once, and the command is with
-    /// one server at a time in any case.
+    /// Sets the time after which the client greets the next server, too, if the server before it
+    /// has not introduced itself. The default is 250 ms, as RFC 8305 advises for connects
+    /// ("Connection Attempt Delay", section 5). Useful values are 100 ms to 2 s; less than 10 ms
+    /// counts as 10 ms.
+    ///
+    /// If a server fails or is not the coordinator, the client starts with the next one at once. In
+    /// any case only one server at a time has the command.
     #[must_use]
     pub fn stagger(mut self, delay: Duration) -> Self {
         self.stagger = delay.max(SHORTEST_STAGGER);
         self
     }
 
-    /// How long opening a connection may take; 2 seconds unless set. The second pass over the list
-    /// allows twice, all later ones three times as much: browsers hold connects back for some
-    /// seconds after many have failed. A slow connect does not hold up the attempt, as other
-    /// servers are tried meanwhile.
+    /// Sets the time limit for opening a connection; the default is 2 seconds. The second pass over
+    /// the list allows twice this time, and all later passes three times. Browsers delay connects
+    /// for some seconds after many have failed. A slow connect does not delay the dispatch, because
+    /// the client tries other servers meanwhile.
     #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// How long a server may take to introduce itself; 1 second unless set.
+    /// Sets the time limit for a server to introduce itself; the default is 1 second.
     #[must_use]
     pub fn hello_timeout(mut self, limit: Duration) -> Self {
         self.hello_timeout = limit;
         self
     }
 
-    /// Time limit for the whole attempt, counted from the call of `execute`; 30 seconds unless set.
+    /// Sets the time limit for the whole dispatch, counted from the call of `execute`; the default
+    /// is 30 seconds.
     ///
-    /// It is the command's deadline as well: a server that gets the command gets all the time that
-    /// is left, up to what servers allow
-    /// ([`Limits::max_deadline_ms`](bellwether_protocol::Limits)), and passes it on to MongoDB. A
-    /// server that is alive keeps the command until then. If that was not enough and time is left,
-    /// the command is sent again, with the same id. A server that gives no sign of life is given
-    /// up, and one that was replaced is not waited for either: see [`Lost`](crate::Lost).
+    /// It is also the deadline of the command. A server that receives the command gets all the
+    /// remaining time, up to its limit ([`Limits::max_deadline_ms`](bellwether_protocol::Limits)),
+    /// and passes it on to MongoDB. A server that is alive keeps the command until then. If that
+    /// was not enough and time remains, the client sends the command again, with the same id. The
+    /// client gives up a server that shows no sign of life or that was replaced: see
+    /// [`Lost`](crate::Lost).
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.deadline = limit;
         self
     }
 
-    /// The name under which people set the [`deadline`](Self::deadline), such as `--timeout`, for
-    /// errors that advise to raise it; "the deadline" unless set.
+    /// Sets the name of the option with which people set the [`deadline`](Self::deadline), such as
+    /// `--timeout`. Errors that advise to raise the deadline use it; the default is "the deadline".
     #[must_use]
     pub fn deadline_option(mut self, name: &'static str) -> Self {
         self.deadline_option = name;
         self
     }
 
-    /// Asks again about an earlier attempt: the command runs if it had not, and its first reply
-    /// comes back if it had. As nobody knows what became of the earlier attempt, the outcome is
-    /// `unknown` from the start, unless the command only reads.
+    /// Sends a command of an earlier dispatch again. A server executes it if it was not executed,
+    /// and otherwise returns the first reply. The outcome of the earlier dispatch is not known. The
+    /// outcome therefore begins as `unknown`, unless the command only reads.
     #[must_use]
     pub fn ask_again(mut self, id: CommandId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// Passes the command along the list, again and again with pauses, until a server executes it,
-    /// a server says that none will, or the deadline has passed. Several servers may be greeted
-    /// side by side; the command is with one at a time.
+    /// Passes the command along the list, again and again with pauses. It ends when a server
+    /// executes the command, when a server says that none will, or at the deadline. The client may
+    /// greet several servers at the same time, but only one server at a time has the command.
     ///
     /// Dropping the future closes the connections. If [`Event::Sent`] was reported before, the
-    /// outcome is then unknown; [`execute_until`](Self::execute_until) keeps the books for a caller
-    /// who wants to stop early.
+    /// outcome is then unknown. A caller that wants to stop early and still learn the outcome uses
+    /// [`execute_until`](Self::execute_until).
     ///
     /// # Errors
-    /// [`Failure`], which says what became of the command and what each server said.
+    /// [`Failure`], with the outcome of the command and the answer of each server.
     pub async fn execute(
         &self,
         command: &CommandText,
@@ -210,11 +215,11 @@ impl<P: Platform> OneShot<P> {
         self.execute_until(pending(), command, on_event).await
     }
 
-    /// As [`execute`](Self::execute), but stops as soon as `cancelled` is ready. A command that was
-    /// sent by then is not called back: its outcome is unknown.
+    /// Does the same as [`execute`](Self::execute), but stops as soon as `cancelled` is ready. A
+    /// command that the client has already sent is not called back: its outcome is unknown.
     ///
     /// # Errors
-    /// As for [`execute`](Self::execute).
+    /// The same as for [`execute`](Self::execute).
     pub async fn execute_until(
         &self,
         cancelled: impl Future<Output = ()>,
@@ -236,12 +241,12 @@ impl<P: Platform> OneShot<P> {
         })
     }
 
-    /// Asks what became of the command with this id, along the list in the same way. The command
-    /// itself is not needed, and asking changes nothing; [`ask_again`](Self::ask_again) is for
-    /// those who want it executed.
+    /// Asks for the outcome of the command with this id, along the list in the same way. It does
+    /// not need the command itself, and changes nothing. A caller that wants to have the command
+    /// executed uses [`ask_again`](Self::ask_again).
     ///
     /// # Errors
-    /// [`Failure`], with the outcome `unknown`, if nobody could say.
+    /// [`Failure`], with the outcome `unknown`, if no server could answer.
     pub async fn outcome(
         &self,
         id: CommandId,
@@ -250,10 +255,10 @@ impl<P: Platform> OneShot<P> {
         self.outcome_until(pending(), id, on_event).await
     }
 
-    /// As [`outcome`](Self::outcome), but stops as soon as `cancelled` is ready.
+    /// Does the same as [`outcome`](Self::outcome), but stops as soon as `cancelled` is ready.
     ///
     /// # Errors
-    /// As for [`outcome`](Self::outcome).
+    /// The same as for [`outcome`](Self::outcome).
     pub async fn outcome_until(
         &self,
         cancelled: impl Future<Output = ()>,
@@ -275,12 +280,12 @@ impl<P: Platform> OneShot<P> {
         })
     }
 
-    /// What [`execute_until`](Self::execute_until) and [`outcome_until`](Self::outcome_until) do,
-    /// for callers who hold either request: as one future it is compiled once, and a page loads it
-    /// once.
+    /// Does the same as [`execute_until`](Self::execute_until) or
+    /// [`outcome_until`](Self::outcome_until), depending on the request. As one future it is
+    /// compiled once, and a page loads it once.
     ///
     /// # Errors
-    /// As for these two.
+    /// The same as for these two.
     pub async fn pass_along(
         &self,
         request: Request<'_>,
@@ -316,11 +321,12 @@ impl<P: Platform> OneShot<P> {
         }
     }
 
-    /// The positions of the servers in the order in which they are tried.
+    /// Returns the positions of the servers in the order in which they are tried.
     pub(crate) fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.servers.len()).collect();
         if self.shuffled {
-            // Fisher and Yates. The remainder prefers no server by more than its share of 65,536.
+            // The Fisher-Yates shuffle. The remainder prefers no server by more than its share of
+            // 65,536.
             for last in (1..order.len()).rev() {
                 let [low, high, ..] = self.platform.random();
                 let drawn = usize::from(u16::from_le_bytes([low, high])) % (last + 1);

@@ -7,71 +7,71 @@ use thiserror::Error;
 
 use crate::ServerUrl;
 
-/// What the client needs from its surroundings.
+/// The functions that the client needs from its environment.
 ///
-/// The futures carry no `Send` bound, because those of a browser are not `Send`. Where a platform's
-/// own futures are, so is the future of [`OneShot::execute`](crate::OneShot::execute) on that
-/// platform.
+/// The futures carry no `Send` bound, because the futures of a browser are not `Send`. If the
+/// platform's own futures are `Send`, the future of [`OneShot::execute`](crate::OneShot::execute)
+/// on that platform is `Send`, too.
 #[allow(async_fn_in_trait, reason = "see above: the bound is left to the platform")]
 pub trait Platform {
     /// An open connection.
     type Connection: Connection;
 
-    /// Opens a WebSocket with the subprotocol `bellwether.v1`. There is no need to limit the time
-    /// it takes: the client drops the future when its own limit has passed, and whatever was being
-    /// opened must go with it.
+    /// Opens a WebSocket with the subprotocol `bellwether.v1`. The platform need not limit the
+    /// time: the client drops the future at its own time limit. Dropping the future must also close
+    /// the connection that is being opened.
     async fn connect(&self, server: &ServerUrl) -> Result<Self::Connection, ConnectError>;
 
     /// Waits.
     async fn sleep(&self, duration: Duration);
 
-    /// The time since some fixed moment, by a clock that never goes back.
+    /// Returns the time since some fixed moment, from a clock that never goes back.
     fn now(&self) -> Duration;
 
-    /// Random bytes, fit for ids that nobody else draws.
+    /// Returns random bytes for ids. No other client may draw the same bytes.
     fn random(&self) -> [u8; 10];
 }
 
 /// An open WebSocket. Dropping it must free the socket, without waiting for the other side.
 #[allow(async_fn_in_trait, reason = "as for Platform")]
 pub trait Connection {
-    /// Sends one text message. `Ok` says nothing about its arrival: only an answer does.
+    /// Sends one text message. `Ok` does not mean that it has arrived: only an answer does.
     async fn send(&mut self, text: String) -> Result<(), Closed>;
 
-    /// Waits for the next text message. Must lose nothing when the future is dropped.
+    /// Waits for the next text message. Dropping the future must lose no message.
     async fn recv(&mut self) -> Result<String, Closed>;
 
-    /// Says goodbye with close code 1000, without waiting for the other side.
+    /// Closes the connection with close code 1000, without waiting for the other side.
     async fn close(self);
 }
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConnectError {
-    /// Nothing answers at this address. A moment later something may.
+    /// No server answers at this address, but one may answer a moment later.
     #[error("{0}")]
     Unreachable(String),
-    /// The server is there and has no room for another connection at this moment: it answers HTTP 503. A platform that
-    /// cannot tell this from `Unreachable` says `Unreachable`.
+    /// The server has no room for another connection at this moment: it answers HTTP 503. A
+    /// platform that cannot recognize this case uses `Unreachable`.
     #[error("{0}")]
     NoRoom(String),
-    /// Something answers that is no WebSocket or does not speak `bellwether.v1`, it refuses this
-    /// client, or this platform cannot speak to it. Asking again would not help.
+    /// The program at the address is no WebSocket server or does not speak `bellwether.v1`, it
+    /// refuses this client, or this platform cannot speak to it. Another attempt would not help.
     #[error("{0}")]
     BadEndpoint(String),
 }
 
-/// The connection is gone.
+/// The error of a closed connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
     /// The close code, if the other side sent one.
     pub code: Option<u16>,
-    /// What the other side, or the system, gave as the reason. May be empty.
+    /// The reason that the other side, or the operating system, gave. It may be empty.
     pub reason: String,
 }
 
 impl Closed {
-    /// A connection that broke without a close frame.
+    /// Returns the error of a connection that broke without a close frame.
     pub fn broken(reason: impl Into<String>) -> Self {
         Self {
             code: None,
@@ -79,8 +79,8 @@ impl Closed {
         }
     }
 
-    /// Returns `true` if the server closed the connection for a fault of the client. These codes
-    /// are the protocol's own, so no proxy sends them.
+    /// Returns `true` if the server closed the connection because of a fault of the client. Only
+    /// this protocol uses these codes, so no proxy sends them.
     pub(crate) fn blames_the_client(&self) -> bool {
         matches!(
             self.known(),
@@ -88,9 +88,9 @@ impl Closed {
         )
     }
 
-    /// Returns `true` if this end of a connection says that the command sent on it was not
-    /// executed. Codes below 4000 never do: something between client and server may send them while
-    /// the server executes the command.
+    /// Returns `true` if this end of a connection means that the command on it was not executed.
+    /// Codes below 4000 never mean that: a proxy may send them while the server executes the
+    /// command.
     pub(crate) fn rules_out_execution(&self) -> bool {
         matches!(
             self.known(),
@@ -98,8 +98,8 @@ impl Closed {
         )
     }
 
-    /// Returns `true` if the connection would end like this again for the command that was sent on
-    /// it. The message, or its reply, was too long for something on the way, or the client is at
+    /// Returns `true` if the same command would end the connection in the same way again. The
+    /// message, or its reply, was too long for some part of the connection, or the client is at
     /// fault.
     pub(crate) fn is_final(&self) -> bool {
         self.blames_the_client() || self.known() == Some(CloseCode::TooBig)
@@ -111,7 +111,7 @@ impl Closed {
 }
 
 impl Closed {
-    /// Why it is gone.
+    /// Returns the reason, for people.
     pub fn text(&self) -> String {
         let meaning = match self.known() {
             Some(CloseCode::Normal) => "the server said goodbye",

@@ -1,5 +1,4 @@
-//! What is known so far, kept outside of the conversation, so that it survives a caller who stops
-//! waiting.
+//! The progress of a dispatch, kept outside of its future. It remains when a caller stops waiting.
 
 use core::time::Duration;
 
@@ -11,36 +10,36 @@ use crate::{Failure, Lost, ServerUrl, Stop, Try, TryEnd};
 pub(crate) struct Progress {
     started: Duration,
     id: Option<CommandId>,
-    /// `true` if the id is made here and may be replaced, once, where a server refuses its time.
+    /// Set if the client made the id and may replace it, once, if a server refuses its time.
     may_mint_again: bool,
     only_reads: bool,
     outcome: Outcome,
     pass: u32,
-    /// The newest try at each server, in the order in which they ended.
+    /// The newest attempt at each server, in the order in which they ended.
     latest: Vec<Try>,
-    /// The newest try that is still unsettled, whatever happened after it.
+    /// The newest attempt that is still unsettled, in spite of later events.
     unsettled: Option<Box<Try>>,
-    /// The tries under way, in the order in which they began; at most one at a server.
+    /// The attempts in progress, in the order in which they began; at most one at each server.
     open: Vec<Open>,
     /// The ids of all servers that have introduced themselves, each with its position on the list.
     met: Vec<(String, usize)>,
-    /// The coordinator that the servers named last, if none of those met on the list is it.
+    /// The coordinator that the servers named last, unless it has introduced itself on the list.
     unlisted: Option<CoordinatorHint>,
-    /// The longest deadline that the server allows which was asked last.
+    /// The longest deadline that the last asked server allows.
     longest_deadline: Option<Duration>,
 }
 
-/// A try under way.
+/// An attempt in progress.
 struct Open {
     position: usize,
     started: Duration,
-    /// What it is if the time is up.
+    /// The attempt as it is recorded if its time ends now.
     tried: Try,
 }
 
 impl Progress {
-    /// With an id, an earlier attempt is being asked about, so its outcome is what nobody knows
-    /// yet.
+    /// Creates the progress of a dispatch. With an id, it asks about an earlier dispatch, whose
+    /// outcome is not known yet.
     pub(crate) fn new(id: Option<CommandId>, only_reads: bool, now: Duration) -> Self {
         Self {
             started: now,
@@ -103,7 +102,7 @@ impl Progress {
         }
     }
 
-    /// The server is asked; `sent` says whether it is sent the command.
+    /// Records that the client asks the server. `sent` is `true` if it sends the command.
     pub(crate) fn asked(&mut self, position: usize, sent: bool) {
         if let Some(open) = self.open_at(position) {
             open.tried.sent = sent;
@@ -111,7 +110,7 @@ impl Progress {
         }
     }
 
-    /// How the try at that server ends if its time is up.
+    /// Returns the end of the attempt at that server if its time is over.
     pub(crate) fn out_of_time(&self, position: usize) -> TryEnd {
         let open = self.open.iter().find(|open| open.position == position);
         open.map_or(TryEnd::ConnectTimeout, |open| open.tried.end.clone())
@@ -121,7 +120,8 @@ impl Progress {
         self.open.iter_mut().find(|open| open.position == position)
     }
 
-    /// The id all tries share, made when the command is handed to a server for the first time.
+    /// Returns the id that all attempts share. Makes it when the client first sends the command to
+    /// a server.
     pub(crate) fn id_or_mint(
         &mut self,
         server_time: Duration,
@@ -132,9 +132,9 @@ impl Progress {
             .get_or_insert_with(|| CommandId::mint(server_time, random()))
     }
 
-    /// Forgets an id whose time a server refused, where that is safe: it was made here, and no try
-    /// with it had an effect or can have one. Returns `true` the first time. The next server that
-    /// gets the command makes another one.
+    /// Forgets an id whose time a server refused, if that is safe: the client made it, and no
+    /// attempt with it had an effect or can have one. Returns `true` the first time. The client
+    /// then makes another id for the next server that receives the command.
     pub(crate) fn forget_id(&mut self) -> bool {
         let forgets = self.may_mint_again && self.outcome == Outcome::NotExecuted;
         if forgets {
@@ -144,7 +144,7 @@ impl Progress {
         forgets
     }
 
-    /// Returns the position on the list at which a server of this id has introduced itself last.
+    /// Returns the position on the list at which a server with this id last introduced itself.
     pub(crate) fn met_at(&self, server: &str) -> Option<usize> {
         let met = self.met.iter().rfind(|(met, _)| met == server);
         met.map(|(_, position)| *position)
@@ -162,19 +162,20 @@ impl Progress {
         self.open.iter().any(|open| open.position == position)
     }
 
-    /// When the youngest try under way began, except the one at that server.
+    /// Returns the beginning of the youngest attempt in progress, except the attempt at that
+    /// server.
     pub(crate) fn youngest(&self, except: Option<usize>) -> Option<Duration> {
         let open = self.open.iter().filter(|open| Some(open.position) != except);
         open.map(|open| open.started).max()
     }
 
-    /// The server of the first try under way, except that server.
+    /// Returns the server of the first attempt in progress, except that server.
     pub(crate) fn first_open(&self, except: Option<usize>) -> Option<usize> {
         let mut open = self.open.iter().map(|open| open.position);
         open.find(|position| Some(*position) != except)
     }
 
-    /// Ends the try under way at that server.
+    /// Ends the attempt in progress at that server.
     pub(crate) fn end(&mut self, position: usize, end: TryEnd, now: Duration) -> Option<&Try> {
         let index = self.open.iter().position(|open| open.position == position)?;
         let open = self.open.remove(index);
@@ -187,11 +188,11 @@ impl Progress {
         self.latest.last()
     }
 
-    /// The rule of the three outcomes: `unknown` stays until an answer settles it.
+    /// Applies the rule of the three outcomes: `unknown` stays until an answer settles it.
     fn account_for(&mut self, ended: &Try) {
         match ended.outcome() {
             Outcome::Executed => self.settle(Outcome::Executed),
-            // What has happened stays so, whatever later tries meet.
+            // An executed command stays executed, in spite of the results of later attempts.
             _ if self.outcome == Outcome::Executed => {}
             Outcome::Unknown => {
                 self.outcome = Outcome::Unknown;

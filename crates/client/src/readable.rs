@@ -1,34 +1,35 @@
 //! Extended JSON laid out for people.
 //!
-//! The text is only reformatted, never read into numbers, so the order of fields and all digits
-//! stay.
+//! The text is only reformatted, and never converted to numbers. The order of fields and all digits
+//! therefore stay.
 
 use std::borrow::Cow;
 
 use bellwether_protocol::RawJson;
 
-/// What fits on a line of this many bytes is not broken up.
+/// Length of a line in bytes. A text that fits on a line is not broken up.
 const LINE: usize = 80;
 const INDENT: usize = 2;
-/// Depths down to which lines are broken; MongoDB nests no deeper than the first. The first is used
-/// with which the text is not too long.
+/// Depths down to which lines are broken. MongoDB nests no deeper than the first. The layout uses
+/// the first depth with which the text is not too long.
 const DEPTHS: [usize; 7] = [100, 50, 25, 12, 6, 3, 0];
-/// Laid out, a text may take this many times its bytes: line breaks and blanks must not fill memory
-/// and terminal.
+/// Highest growth of a text, as a multiple of its bytes. Line breaks and blanks must not fill the
+/// memory and the terminal.
 const GROWTH: usize = 8;
-/// A text of up to this many bytes is laid out without regard to `GROWTH`.
+/// Length in bytes up to which a text may grow in any case.
 const SHORT: usize = 64 * 1024;
 
-/// The same JSON with line breaks and indentation; short objects and arrays stay on one line.
+/// Returns the same JSON with line breaks and indentation. Short objects and arrays stay on one
+/// line.
 ///
-/// The result is at most 8 times as long as `json`, or 64 KiB. Where it would be longer, as with
-/// arrays that are nested deeply, the innermost levels stay on one line.
+/// The result is at most 8 times as long as `json`, or 64 KiB. If it would be longer, as with
+/// deeply nested arrays, the innermost levels stay on one line.
 pub fn pretty(json: &RawJson) -> String {
     lay_out(&tokens(json.as_str()), json.as_str().len())
 }
 
-/// As [`pretty`], but with canonical Extended JSON's numbers and dates in their relaxed form: `5`
-/// for `{"$numberInt":"5"}`. That form does not say which type a number has.
+/// Returns the same as [`pretty`], but with the numbers and dates of canonical Extended JSON in
+/// their relaxed form: `5` for `{"$numberInt":"5"}`. That form does not show the type of a number.
 pub fn pretty_relaxed(json: &RawJson) -> String {
     lay_out(&relax(tokens(json.as_str())), json.as_str().len())
 }
@@ -83,8 +84,8 @@ fn relax(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
                     relaxed.push(Cow::Owned(text));
                     relaxed.push(Cow::Borrowed("}"));
                 }
-                // Relaxed Extended JSON has no text for it, and nothing but text or `$numberLong`
-                // is a date.
+                // Relaxed Extended JSON has no text for this date. Only a text or `$numberLong` is
+                // a valid date.
                 None => relaxed.extend_from_slice(&rest[..length]),
             }
             rest = &rest[length..];
@@ -96,8 +97,8 @@ fn relax(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
     relaxed
 }
 
-/// The number at the start of the tokens, if there is one in canonical form, and how many tokens it
-/// takes.
+/// Returns the number at the start of the tokens and its count of tokens, if there is a number in
+/// canonical form.
 fn number<'a>(tokens: &'a [Token<'_>]) -> Option<(&'a str, usize)> {
     let [open, name, colon, value, close, ..] = tokens else {
         return None;
@@ -112,8 +113,8 @@ fn number<'a>(tokens: &'a [Token<'_>]) -> Option<(&'a str, usize)> {
     is_json_number(value).then_some((value, 5))
 }
 
-/// The date at the start of the tokens, if there is one in canonical form, and how many tokens it
-/// takes. The date is `None` if relaxed Extended JSON has no text for it.
+/// Returns the date at the start of the tokens and its count of tokens, if there is a date in
+/// canonical form. The date is `None` if relaxed Extended JSON has no text for it.
 fn date(tokens: &[Token<'_>]) -> Option<(Option<String>, usize)> {
     let [open, name, colon, rest @ ..] = tokens else {
         return None;
@@ -144,8 +145,8 @@ fn is_json_number(text: &str) -> bool {
         && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
-/// Milliseconds since the Unix epoch as a date in UTC; only for the years 1970 to 9999, which are
-/// the ones that relaxed Extended JSON writes so.
+/// Returns milliseconds since the Unix epoch as a date in UTC. Returns `None` outside the years
+/// 1970 to 9999, for which relaxed Extended JSON has no such text.
 fn iso_date(millis: i64) -> Option<String> {
     const DAY: u64 = 86_400_000;
     const LAST: u64 = 253_402_300_799_999;
@@ -186,22 +187,23 @@ fn is_leap(year: u64) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
 
-/// Lays the tokens of a JSON text out. `length` is the length of that text in bytes.
+/// Lays out the tokens of a JSON text. `length` is the length of that text in bytes.
 fn lay_out(tokens: &[Token<'_>], length: usize) -> String {
     let ends = flat_ends(tokens);
     let longest = length.saturating_mul(GROWTH).max(SHORT);
     let laid_out = DEPTHS
         .iter()
         .find_map(|depth| lay_out_down_to(*depth, tokens, &ends, longest));
-    // On one line, a text takes at most a blank after each of its bytes.
+    // On one line, a text has at most one blank after each of its bytes.
     laid_out.unwrap_or_else(|| tokens.concat())
 }
 
-/// Breaks lines down to this depth. `None` if the text would be longer than that many bytes.
+/// Breaks lines down to this depth. Returns `None` if the text would be longer than `longest`
+/// bytes.
 fn lay_out_down_to(depth: usize, tokens: &[Token<'_>], ends: &[usize], longest: usize) -> Option<String> {
     let mut text = String::new();
     let mut line_start = 0;
-    // For every open bracket, whether its content stands on lines of its own.
+    // For every open bracket, `true` if its content stands on separate lines.
     let mut broken: Vec<bool> = Vec::new();
     let new_line = |text: &mut String, depth: usize| {
         text.push('\n');
@@ -243,7 +245,7 @@ fn lay_out_down_to(depth: usize, tokens: &[Token<'_>], ends: &[usize], longest: 
     Some(text)
 }
 
-/// For every opening bracket, how many bytes follow up to its closing one, written on one line.
+/// Returns for every opening bracket the number of bytes up to its closing bracket, on one line.
 fn flat_ends(tokens: &[Token<'_>]) -> Vec<usize> {
     let mut widths = vec![0; tokens.len()];
     let mut open = Vec::new();

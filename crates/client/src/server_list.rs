@@ -6,38 +6,38 @@ use bellwether_protocol::json::decimal;
 
 const DEFAULT_PATH: &str = "/v1";
 
-/// Where a server is reached: `ws://host:port/path`.
+/// The address of a server: `ws://host:port/path`.
 ///
-/// Two of them are equal if they mean the same place: the host's case does not matter, `localhost`
-/// is `127.0.0.1`, and a default port counts as written.
+/// Two addresses are equal if they mean the same server. The case of the host does not matter,
+/// `localhost` is `127.0.0.1`, and a missing port equals the default port.
 #[derive(Clone, Debug)]
 pub struct ServerUrl {
     text: String,
-    /// Where in the text the host stands, with its brackets.
+    /// The range of the host in the text, with its brackets.
     host: Range<usize>,
-    /// Where in the text the path begins.
+    /// The beginning of the path in the text.
     path: usize,
     port: u16,
 }
 
 impl ServerUrl {
-    /// The URL as text, with scheme and path.
+    /// Returns the URL as text, with scheme and path.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it asks for TLS (`wss`).
+    /// Returns `true` if the URL asks for TLS (`wss`).
     pub fn is_secure(&self) -> bool {
         self.text.starts_with("wss")
     }
 
-    /// The host without brackets, in lower case.
+    /// Returns the host without brackets, in lower case.
     pub fn host(&self) -> &str {
         let host = &self.text[self.host.clone()];
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -65,22 +65,22 @@ impl fmt::Display for ServerUrl {
     }
 }
 
-/// An entry of a server list is not the address of a server.
+/// The error for a server list with an invalid entry, or without entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadServer {
-    /// The list holds no entry at all.
+    /// The list has no entry.
     EmptyList,
     /// One entry is wrong.
     BadEntry {
         /// The entry, shortened if it is long.
         entry: String,
-        /// What is wrong with it.
+        /// The problem with the entry.
         problem: &'static str,
     },
 }
 
 impl BadServer {
-    /// What is wrong.
+    /// Returns the problem.
     pub fn text(&self) -> String {
         match self {
             Self::EmptyList => {
@@ -166,7 +166,7 @@ fn parse(entry: &str) -> Result<ServerUrl, &'static str> {
     })
 }
 
-/// Splits `host:port`; the host keeps the brackets of an IPv6 address.
+/// Splits `host:port`. The host keeps the brackets of an IPv6 address.
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     if !authority.starts_with('[') {
         return Ok(match cut(authority, b':') {
@@ -183,7 +183,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     }
 }
 
-/// What stands before and after the first of these bytes, which is ASCII.
+/// Returns the text before and after the first of these bytes. The byte must be ASCII.
 fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
     let at = text.bytes().position(|other| other == byte)?;
     Some((&text[..at], &text[at + 1..]))
@@ -191,7 +191,7 @@ fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
 
 fn check_host(host: &str) -> Result<(), &'static str> {
     if host.starts_with('[') {
-        // Not every mistake is found here; whoever connects finds the others.
+        // This check does not find every mistake. The connection attempt finds the others.
         let address = &host[1..host.len() - 1];
         return if cut(address, b':').is_some()
             && address
@@ -214,16 +214,17 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The servers of a cluster, in the order in which they are tried. Never empty, and no server
-/// twice.
+/// The servers of a cluster, in the order in which they are tried. The list is never empty, and
+/// contains no server twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerList(Vec<ServerUrl>);
 
 impl ServerList {
-    /// A list of these servers. A server that comes twice is kept where it came first.
+    /// Creates a list of these servers. If a server occurs twice, the list keeps its first
+    /// position.
     ///
     /// # Errors
-    /// [`BadServer::EmptyList`] if there are none.
+    /// [`BadServer::EmptyList`] if there are no servers.
     pub fn new(servers: impl IntoIterator<Item = ServerUrl>) -> Result<Self, BadServer> {
         let mut list = Self(Vec::new());
         servers.into_iter().for_each(|server| list.add(server));
@@ -244,18 +245,18 @@ impl ServerList {
         }
     }
 
-    /// How many servers the list holds.
+    /// Returns the number of servers on the list.
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The servers in order.
+    /// Returns the servers in order.
     pub fn iter(&self) -> core::slice::Iter<'_, ServerUrl> {
         self.0.iter()
     }
 
-    /// Where on the list the server stands that a hint names.
+    /// Returns the position on the list of the server that a hint names.
     pub(crate) fn position(&self, hint: &str) -> Option<usize> {
         let hinted: ServerUrl = hint.parse().ok()?;
         self.0.iter().position(|server| *server == hinted)
@@ -282,8 +283,7 @@ impl<'a> IntoIterator for &'a ServerList {
 impl FromStr for ServerList {
     type Err = BadServer;
 
-    /// Reads entries separated by commas, blanks or line ends. A byte order mark before them is
-    /// skipped.
+    /// Reads entries separated by commas, blanks or line ends. Skips a byte order mark before them.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut list = Self(Vec::new());
         let text = crate::command::without_mark(text);

@@ -7,29 +7,29 @@ use bellwether_protocol::{CloseCode, CoordinatorHint, ErrorCode, ErrorFrame, Out
 
 use crate::{Closed, ConnectError, ServerUrl};
 
-/// One try at one server.
+/// One attempt at one server.
 #[derive(Clone, Debug)]
 pub struct Try {
     /// The server's address.
     pub url: ServerUrl,
-    /// The server's id, if it got as far as saying it.
+    /// The server's id, if the server has sent it.
     pub server: Option<String>,
-    /// In which pass over the list it began, counted from 1.
+    /// The pass over the list in which the attempt began, counted from 1.
     pub pass: u32,
-    /// Whether another server's hint led here, before this server's turn.
+    /// Set if a hint of another server led to this server before its turn.
     pub hinted: bool,
-    /// Whether the command was sent.
+    /// Set if the client sent the command.
     pub sent: bool,
-    /// `true` if the command only reads, so that it has no effect, whatever became of it.
+    /// Set if the command only reads, so that it has no effect in any case.
     pub only_reads: bool,
-    /// How long it took.
+    /// The duration of the attempt.
     pub took: Duration,
-    /// How it ended.
+    /// The end of the attempt.
     pub end: TryEnd,
 }
 
 impl Try {
-    /// What this try alone says about the command.
+    /// Returns the outcome of the command according to this attempt alone.
     pub fn outcome(&self) -> Outcome {
         let outcome = match &self.end {
             TryEnd::Executed => Outcome::Executed,
@@ -44,8 +44,8 @@ impl Try {
         }
     }
 
-    /// Returns `true` if its answer says that no earlier try had an effect either, nor ever will:
-    /// the server did not find the id, or found it with another command.
+    /// Returns `true` if the answer means that no earlier attempt had an effect or ever will have
+    /// one. The server did not find the id, or found it with another command.
     pub(crate) fn settles_earlier_tries(&self) -> bool {
         match &self.end {
             TryEnd::Refused(frame) if self.sent => {
@@ -55,8 +55,8 @@ impl Try {
         }
     }
 
-    /// How much this try tells about why there is no reply; of two tries that tell the same, the
-    /// later one is preferred.
+    /// Returns how well this attempt explains why there is no reply. Of two attempts with the same
+    /// weight, the later one is preferred.
     pub(crate) fn weight(&self) -> u8 {
         match &self.end {
             TryEnd::Executed | TryEnd::Answered => 9,
@@ -76,73 +76,74 @@ impl Try {
     }
 }
 
-/// How a try ended.
+/// The end of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryEnd {
-    /// The server executed the command, or had done so before, and sent the reply.
+    /// The server executed the command, now or earlier, and sent the reply.
     Executed,
-    /// The server said what became of the command, where that was the question.
+    /// The server answered the question for the outcome of the command.
     Answered,
-    /// Nothing answers at the address.
+    /// No server answers at the address.
     Unreachable(String),
     /// The server has no room for another connection.
     NoRoom(String),
-    /// The connection was not open in time.
+    /// The connection was not open within the time limit.
     ConnectTimeout,
-    /// Something answers at the address, but not a Bellwether server this client can speak to.
+    /// The program at the address is not a Bellwether server that this client can speak to.
     BadEndpoint(String),
-    /// The server accepted the connection and then did not introduce itself in time.
+    /// The server accepted the connection, but did not introduce itself within the time limit.
     HelloTimeout,
     /// The server closed the connection before the command was sent.
     Closed(Closed),
-    /// The server is not the coordinator, so it was not sent the command.
+    /// The server is not the coordinator, so the client did not send it the command.
     NotCoordinator {
-        /// What it is instead.
+        /// The role of the server.
         role: RoleName,
-        /// The coordinator it knows.
+        /// The coordinator that the server knows.
         coordinator: Option<CoordinatorHint>,
     },
-    /// The server belongs to another cluster than the expected one, so it was not sent the command.
+    /// The server does not belong to the expected cluster, so the client did not send it the
+    /// command.
     WrongCluster {
-        /// The cluster it belongs to.
+        /// The cluster of the server.
         found: String,
     },
-    /// The command is longer than the server accepts, so it was not sent.
+    /// The command is longer than the server accepts, so the client did not send it.
     TooLarge {
         /// Length of the message, in bytes.
         bytes: usize,
         /// The server's limit, in bytes.
         limit: u64,
     },
-    /// The server answered the hello with an error, so it was not sent the command. The error is
-    /// about the connection: another server may accept it.
+    /// The server answered the hello with an error, so the client did not send it the command. The
+    /// error concerns the connection: another server may accept it.
     HelloRefused(Arc<ErrorFrame>),
     /// The server answered the command, or the question, with an error.
     Refused(Arc<ErrorFrame>),
-    /// The server was asked and no answer came. If it was sent the command, that may or may not
-    /// have been executed.
+    /// The client asked the server and received no answer. If it sent the command, the server may
+    /// or may not have executed it.
     Lost(Lost),
     /// The caller stopped waiting.
     Cancelled,
-    /// Another server had the command and decided it, so this one was not sent it.
+    /// Another server had the command and decided it, so the client did not send it to this server.
     Overtaken,
 }
 
-/// Why no answer came.
+/// The reason why no answer came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lost {
-    /// None came, and the server gave no sign of life any more.
+    /// No answer came, and the server gave no sign of life any more.
     Silence,
-    /// None came before the time was over, although the server was alive.
+    /// No answer came before the time was over, although the server was alive.
     StillWorking,
-    /// The connection closed first.
+    /// The connection closed before an answer came.
     Closed(Closed),
-    /// What came could not be understood.
+    /// The client could not understand the answer.
     Unreadable(String),
-    /// None came, and meanwhile another server became the coordinator. From then on this one can no
-    /// longer commit anything, so its answer was not waited for any longer.
+    /// No answer came, and meanwhile another server became coordinator. From then on the old server
+    /// can commit nothing any more, so the client stopped waiting for it.
     Superseded {
         /// The new coordinator's epoch.
         epoch: u64,
@@ -160,7 +161,7 @@ impl From<ConnectError> for TryEnd {
 }
 
 impl TryEnd {
-    /// A stable name for programs: an error code of the protocol, or one of this client's own.
+    /// Returns a stable name for programs: an error code of the protocol, or a code of this client.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Executed => "executed",
@@ -180,7 +181,7 @@ impl TryEnd {
         }
     }
 
-    /// The coordinator the server named.
+    /// Returns the coordinator that the server named.
     pub fn coordinator(&self) -> Option<&CoordinatorHint> {
         match self {
             Self::NotCoordinator { coordinator, .. } => coordinator.as_ref(),
@@ -189,21 +190,22 @@ impl TryEnd {
         }
     }
 
-    /// Whether another server may do better.
+    /// Returns the next step of the client after this end.
     pub(crate) fn what_next(&self) -> WhatNext {
         match self {
             Self::Executed | Self::Answered | Self::Cancelled | Self::TooLarge { .. } => WhatNext::GiveUp,
             Self::Lost(Lost::Closed(closed)) if closed.is_final() => WhatNext::GiveUp,
-            // Executed, and only its reply found no room: the stored one can be had a moment later.
+            // The command was executed, and only its reply found no room. The stored reply is
+            // available a moment later.
             end if end.is_overloaded() => WhatNext::TryNextServer,
-            // Executed, but without a reply to show: nobody can do better.
+            // The command was executed, but there is no reply to show. No other server has one.
             Self::Refused(frame) if frame.outcome == Outcome::Executed => WhatNext::GiveUp,
             Self::Refused(frame) => frame.code.what_next(),
             _ => WhatNext::TryNextServer,
         }
     }
 
-    /// Returns `true` if the server worked on the command for all the time it had, and it had no
+    /// Returns `true` if the server worked on the command for all its time, and the command had no
     /// effect.
     pub(crate) fn needed_longer(&self) -> bool {
         matches!(
@@ -212,7 +214,7 @@ impl TryEnd {
         )
     }
 
-    /// Returns `true` if the server belongs to another cluster than the expected one.
+    /// Returns `true` if the server does not belong to the expected cluster.
     pub(crate) fn is_about_cluster(&self) -> bool {
         match self {
             Self::WrongCluster { .. } => true,
@@ -227,7 +229,7 @@ impl TryEnd {
         matches!(self, Self::Refused(frame) if frame.code == ErrorCode::Overloaded)
     }
 
-    /// The time after which the server asked the client to come back.
+    /// Returns the time after which the server asked the client to come back.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(frame) => frame.retry_after_ms.map(Duration::from_millis),
@@ -235,7 +237,7 @@ impl TryEnd {
         }
     }
 
-    /// Whether the same server would say the same again, however long one waits.
+    /// Returns `true` if the same server would always give the same answer.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
             Self::BadEndpoint(_) => true,
@@ -252,21 +254,21 @@ impl TryEnd {
         }
     }
 
-    /// Returns `true` if the server had the command and closed the connection for a fault of the
-    /// client.
+    /// Returns `true` if the server had the command and closed the connection because of a fault of
+    /// the client.
     pub(crate) fn blames_the_client(&self) -> bool {
         matches!(self, Self::Lost(Lost::Closed(closed)) if closed.blames_the_client())
     }
 
     /// Returns `true` if the server does not let pages of this origin connect. Its reason names the
-    /// option that does.
+    /// option that would let them connect.
     pub(crate) fn is_about_origin(&self) -> bool {
         matches!(self, Self::Closed(closed) if closed.known() == Some(CloseCode::OriginNotAllowed))
     }
 }
 
 impl TryEnd {
-    /// What the server did, for people.
+    /// Returns a description of what the server did, for people.
     pub fn text(&self) -> String {
         let (text, detail) = match self {
             Self::Executed => ("executed it", None),

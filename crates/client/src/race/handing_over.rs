@@ -1,4 +1,4 @@
-//! The command is with one server at a time: when it is handed to one, and when it is taken back.
+//! Only one server at a time has the command: this module sends it to a server, and takes it back.
 
 use core::time::Duration;
 
@@ -45,12 +45,13 @@ where
         if let Some(asked) = &self.asked {
             match hello.epoch {
                 Some(epoch) if hello.epoch > asked.epoch => self.give_up_asked(epoch),
-                // Of two coordinators, this is the one that has been replaced.
+                // Of two coordinators, this server is the one that has been replaced.
                 _ => return self.ended(server, connection, Err(TryEnd::Overtaken)),
             }
         }
 
-        // By the clock of the server that gets the command: it is the one that judges the id.
+        // The id uses the clock of the server that receives the command, because this server checks
+        // its time.
         let random = || self.shot.platform.random();
         let id = self
             .progress
@@ -78,7 +79,7 @@ where
         let sent = matches!(self.request, Request::Execute(_));
         self.progress.asked(server, sent);
         if sent {
-            // From here on the command may arrive, whatever `send` and the connection say.
+            // From now on the command may arrive, even if `send` or the connection fails.
             (self.on_event)(Event::Sent { server, id });
         }
         self.asked = Some(Asked {
@@ -94,22 +95,24 @@ where
         None
     }
 
-    /// Another server is coordinator of this later epoch. From the moment it was granted, the
-    /// server that has the command can commit nothing any more, so whatever it did with the command
-    /// is done: the new coordinator finds the command's id or never will, and may be asked at once.
+    /// Gives up the server with the command, because another server is coordinator of this later
+    /// epoch. From the moment of the grant, the old server can commit nothing any more. Either the
+    /// new coordinator finds the command's id now, or it never will. The client may therefore ask
+    /// it at once.
     fn give_up_asked(&mut self, epoch: u64) {
         let Some(server) = self.asked.as_ref().map(|asked| asked.server) else {
             return;
         };
         self.take_back(server);
-        // This closes the connection; no goodbye would be heard.
+        // This closes the connection. The server would not read a close frame.
         self.steps.retain(|(of, _)| *of != Some(server));
         let end = TryEnd::Lost(Lost::Superseded { epoch });
         self.pass.account_for(&end);
         self.end_try(server, end);
     }
 
-    /// If that server has the command, it has it no longer, and the pass goes on where it was.
+    /// Takes the command back from that server, if the server has it. The pass then continues where
+    /// it stopped.
     pub(super) fn take_back(&mut self, server: usize) {
         if let Some(asked) = self.asked.take_if(|asked| asked.server == server) {
             self.alarm = None;
@@ -119,21 +122,21 @@ where
         }
     }
 
-    /// Returns `true` if another server, or the same one in another try, may do better.
+    /// Returns `true` if another server, or the same server in another attempt, may do better.
     pub(super) fn goes_on_after(&mut self, end: &TryEnd) -> bool {
         if end.needed_longer() {
-            // Servers give less time to one try than some callers have. Else what is left now is
-            // only the way back.
+            // Servers give one attempt less time than some callers have. Otherwise the remaining
+            // time is only the time for the way back.
             return self.clock.remaining() > WAY_BACK;
         }
         end.what_next() == WhatNext::TryNextServer || self.forgets_id(end)
     }
 
-    /// Returns `true` if the command can go on under another id, as the server refused the time in
-    /// this one.
+    /// Returns `true` if the command can continue under another id, because the server refused the
+    /// time in this id.
     fn forgets_id(&mut self, end: &TryEnd) -> bool {
-        // With another outcome, the try with this id may have had its effect: under another one it
-        // would happen twice.
+        // With another outcome, the attempt with this id may have had its effect. Under another id
+        // the effect would happen twice.
         let had_no_effect = matches!(
             end,
             TryEnd::Refused(frame) if frame.code == ErrorCode::IdExpired && frame.outcome == Outcome::NotExecuted
@@ -141,9 +144,9 @@ where
         had_no_effect && self.progress.forget_id()
     }
 
-    /// Where among the waiting servers the one stands that a server names as the coordinator. Only
-    /// the first such hint of a pass counts, so servers that name each other cannot keep a client
-    /// busy.
+    /// Returns the index, among the waiting servers, of the server that another server names as
+    /// coordinator. Only the first such hint of a pass counts, so servers that name each other
+    /// cannot keep a client busy.
     pub(super) fn hinted_by(&self, end: &TryEnd) -> Option<usize> {
         if self.pass.hinted {
             return None;

@@ -1,4 +1,4 @@
-//! A server that has the command is silent: is it alive, and do the others know better?
+//! The server with the command is silent: looks for a sign of life, and asks the other servers.
 
 use core::pin::Pin;
 use core::time::Duration;
@@ -12,9 +12,9 @@ use crate::{Event, Lost, Platform, TryEnd};
 /// The pause between two connects that look for a sign of life.
 const PROBE_AGAIN: Duration = Duration::from_millis(500);
 
-/// Servers that name a coordinator which is not on the list are believed after this time. They name
-/// a dead one until another is elected, and that one needs a primary: MongoDB takes up to 12 s to
-/// elect one.
+/// Time after which the client believes servers that name a coordinator which is not on the list.
+/// Servers name a dead coordinator until another is elected. An election needs a primary, and
+/// MongoDB takes up to 12 s to elect one.
 const UNLISTED_FOR_LONG: Duration = Duration::from_secs(15);
 
 impl<'a, P, F, S> Run<'a, P, F, S>
@@ -23,9 +23,9 @@ where
     F: FnMut(Event<'_>),
     S: Future<Output = Happened<P::Connection>>,
 {
-    /// The server that has the command has been silent for long. Greets the others: they are not
-    /// sent the command, but one of them may say that it is the new coordinator. Greets the server
-    /// itself a second time: if it answers, it is alive and keeps the command.
+    /// Reacts to a long silence of the server with the command. Greets the other servers without
+    /// sending them the command, because one of them may be the new coordinator. Also greets the
+    /// silent server a second time: if it answers, it is alive and keeps the command.
     pub(super) fn look(&mut self) -> Option<Verdict> {
         let Some(asked) = &mut self.asked else {
             return self.proceed();
@@ -40,9 +40,9 @@ where
         self.proceed_with_all()
     }
 
-    /// The time in which a server that has the command must give a sign of life: the longest that a
-    /// connect and a hello may take. A browser that delays a connect must not make the server look
-    /// dead.
+    /// Returns the time limit for a server with the command to give a sign of life. It is the
+    /// longest time that a connect and a hello may take. A browser that delays a connect must not
+    /// make the server look dead.
     fn probe_limit(&self) -> Duration {
         let connect = self.shot.connect_timeout.saturating_mul(LONGEST_CONNECT);
         connect.saturating_add(self.shot.hello_timeout)
@@ -53,8 +53,8 @@ where
         Some(self.step(Some(server), None, greet, limit))
     }
 
-    /// The second greeting of the server that has the command, or the pause before another one, has
-    /// come to an end.
+    /// Handles the end of the second greeting of the server with the command, or of the pause
+    /// before another greeting.
     pub(super) fn probed(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
         if happened.connection.is_some() {
             self.begin(None, happened.connection, Action::Part, GOODBYE);
@@ -62,21 +62,22 @@ where
         let asked = self.asked.as_mut()?;
         let server = asked.server;
         let end = match happened.end {
-            // It was started anew, and the connection to its predecessor is dead without a sign.
+            // The server has restarted, and the connection to its old process is dead without a
+            // sign.
             Some(Ok(Done::Greeted(hello)))
                 if hello.role == RoleName::Coordinator && hello.epoch > asked.epoch =>
             {
                 let epoch = hello.epoch.unwrap_or_default();
                 TryEnd::Lost(Lost::Superseded { epoch })
             }
-            // Nobody is there at this moment: that is no sign of life, and no proof of its absence
-            // either.
+            // No server listens at this moment. That is no sign of life, but it does not prove that
+            // the server is dead.
             Some(Err(TryEnd::Unreachable(_) | TryEnd::BadEndpoint(_))) => {
                 self.probe = Some(self.step(Some(server), None, Action::Wait, PROBE_AGAIN));
                 return None;
             }
-            // It greets, refuses the hello, or has no room for a second connection: in any case it
-            // is there.
+            // The server greets, refuses the hello, or has no room for a second connection. In each
+            // case it is alive.
             Some(_) => {
                 asked.probed_since = None;
                 return None;
@@ -93,14 +94,14 @@ where
                 TryEnd::Lost(Lost::Silence)
             }
         };
-        // This closes the connection; no goodbye would be heard.
+        // This closes the connection. The server would not read a close frame.
         self.steps.retain(|(of, _)| *of != Some(server));
         self.ended(server, None, Err(end))
     }
 
-    /// Returns the end of the try at that server if its time is up. A server that had the command
-    /// fell silent if it has not answered a greeting for as long as a hello may take; else it was
-    /// at work.
+    /// Returns the end of the attempt at that server if its time is over. A server with the command
+    /// is silent if it has left a greeting unanswered for the time limit of a hello. Otherwise it
+    /// was working.
     pub(super) fn out_of_time(&self, server: usize) -> TryEnd {
         let since = self.asked.as_ref().and_then(|asked| asked.probed_since);
         let is_silent = since.is_some_and(|since| {
@@ -113,7 +114,7 @@ where
         }
     }
 
-    /// Notes which coordinator a server names, if it is not on the list.
+    /// Notes the coordinator that a server names, if that coordinator is not on the list.
     pub(super) fn note_coordinator(&mut self, end: &TryEnd) {
         let is_unlisted = |hint: &&CoordinatorHint| self.position_of(hint).is_none();
         let unlisted = end.coordinator().filter(is_unlisted).cloned();
@@ -123,9 +124,9 @@ where
         }
     }
 
-    /// Returns the position on the list of the coordinator that a server names. It can be on the
-    /// list under another address than the one that the others know: then its id tells, once it has
-    /// introduced itself.
+    /// Returns the position on the list of the coordinator that a server names. The list may have
+    /// it under another address than the one that the servers know. The client then recognizes it
+    /// by its id, once it has introduced itself.
     pub(super) fn position_of(&self, hint: &CoordinatorHint) -> Option<usize> {
         let listed = |url: &str| self.shot.servers.position(url);
         let by_address = hint.url.as_deref().and_then(listed);
@@ -133,7 +134,7 @@ where
     }
 
     /// Returns `true` if all servers of the list have named coordinators that are not on it, in
-    /// every pass for some seconds. At the end of each pass.
+    /// every pass for [`UNLISTED_FOR_LONG`]. Call it at the end of each pass.
     pub(super) fn is_unlisted_for_long(&mut self) -> bool {
         if self.pass.unlisted == 0 {
             self.progress.names_unlisted(None);

@@ -1,8 +1,8 @@
-//! The whole attempt: which server is greeted when, and which one has the command.
+//! The whole dispatch: the times at which servers are greeted, and the server that has the command.
 //!
-//! Servers are greeted side by side, but the command is with one of them at a time. All of it is
-//! one future: everything under way is a step in a list, and [`Run::decided`] reacts to whatever
-//! happens next.
+//! The client greets several servers at the same time, but only one of them at a time has the
+//! command. The dispatch is one future: everything in progress is a step in a list, and
+//! [`Run::decided`] reacts to the next event.
 
 mod handing_over;
 mod looking;
@@ -21,22 +21,22 @@ use crate::progress::Progress;
 use crate::{CommandText, Event, Lost, OneShot, Platform, Stop, TryEnd};
 use passes::{FIRST_PAUSE, Pass};
 
-/// The limit for a connect grows with the passes up to this many times the first one. A browser
-/// that has seen many connects fail delays further ones by up to 5 s (Chromium), which counts as
-/// connecting: of 6 s, one is left for the connection itself. Longer limits would have a price: the
-/// system repeats an unanswered packet after 1, 2, 4, … s, so the older a connect, the later it
-/// notices that the way is free again.
+/// Highest multiple of the time limit for a connect, which grows with the passes. A browser that
+/// has seen many connects fail delays further ones by up to 5 s (Chromium). The delay counts as
+/// connecting: of 6 s, one remains for the connection itself.
+///
+/// Longer limits would have a price. The operating system repeats an unanswered packet after 1, 2,
+/// 4, … s. The older a connect is, the later it notices that the way is free again.
 const LONGEST_CONNECT: u32 = 3;
 
-/// A server that has the command may be silent for so long before the others are asked whether they
-/// know better. Most commands are answered by then, and a coordinator that fell silent has been
-/// replaced.
+/// Time for which a server with the command may be silent before the client asks the other servers.
+/// Most commands are answered by then, and a coordinator that fell silent has been replaced.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// [`perform`](crate::attempt::perform), whose future has no name.
+/// The type of [`perform`](crate::attempt::perform), whose future has no name.
 type Perform<'a, P, S> = fn(&'a OneShot<P>, Clock<'a, P>, Task<<P as Platform>::Connection>) -> S;
 
-/// A command or a question on its way along the list, with `S` what
+/// The dispatch of a command or a question along the list. `S` is the future that
 /// [`perform`](crate::attempt::perform) returns.
 pub(crate) struct Run<'a, P: Platform, F, S> {
     shot: &'a OneShot<P>,
@@ -45,15 +45,15 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
     progress: Progress,
     on_event: F,
     perform: Perform<'a, P, S>,
-    /// What is under way, for which server; goodbyes are for none.
+    /// The steps in progress, each with its server. Closing a connection has no server.
     steps: Vec<(Option<usize>, Pin<Box<S>>)>,
-    /// What comes next if nothing else happens before.
+    /// The next alarm, for the case that nothing else happens before.
     alarm: Option<(Alarm, Pin<Box<S>>)>,
-    /// A second greeting of the server that has the command: is it alive?
+    /// A second greeting of the server with the command, as a test for a sign of life.
     probe: Option<Pin<Box<S>>>,
     /// The servers in the order in which they are tried.
     order: Vec<usize>,
-    /// Those whose turn is still to come.
+    /// The servers whose turn is still to come.
     waiting: Vec<usize>,
     /// The server that has the command.
     asked: Option<Asked>,
@@ -64,36 +64,36 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
     unlisted_since: Option<Duration>,
 }
 
-/// What a server is asked.
+/// A request to a server.
 #[derive(Clone, Copy, Debug)]
 pub enum Request<'a> {
-    /// To execute this command.
+    /// Asks the server to execute this command.
     Execute(&'a CommandText),
-    /// What became of the command with this id.
+    /// Asks for the outcome of the command with this id.
     Outcome(CommandId),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Alarm {
-    /// The next server is to be started.
+    /// The attempt at the next server must start.
     Start,
     /// The pause between two passes is over.
     Pass,
-    /// The server that has the command has been silent for long.
+    /// The server with the command has been silent for a long time.
     Look,
 }
 
 struct Asked {
     server: usize,
-    /// The epoch it greeted with.
+    /// The epoch in the server's hello.
     epoch: Option<u64>,
     since: Duration,
-    /// Whether other servers are greeted meanwhile. As long as it is not silent for long, they are
-    /// left alone.
+    /// Set if the client greets other servers meanwhile. It does so only after a long silence of
+    /// this server.
     others_greeted: bool,
-    /// The begin of the greeting that looks for a sign of life and has found none yet.
+    /// The beginning of the greeting that looks for a sign of life and has found none yet.
     probed_since: Option<Duration>,
-    /// The servers with which the pass goes on if it comes to nothing here.
+    /// The servers with which the pass continues if this attempt fails.
     rest: Vec<usize>,
 }
 
@@ -103,7 +103,7 @@ enum Next<C> {
     Alarm,
 }
 
-/// The server that answered and what, or why there is no answer.
+/// The server that answered with its answer, or the reason why there is no answer.
 pub(crate) type Verdict = Result<(usize, Box<Reply>), Stop>;
 
 impl<'a, P, F, S> Run<'a, P, F, S>
@@ -139,7 +139,7 @@ where
         }
     }
 
-    /// Passes the command along until that has come to an end.
+    /// Passes the command along the list until there is a verdict.
     pub(crate) async fn decided(&mut self) -> Verdict {
         let mut verdict = self.begin_pass();
         loop {
@@ -157,8 +157,8 @@ where
         }
     }
 
-    /// Waits for whatever happens next. While a server has the command and is not silent for long,
-    /// the tries at the others stand still: nothing is sent to them.
+    /// Waits for the next event. Until the server with the command has been silent for a long time,
+    /// the attempts at the other servers stand still: the client sends them nothing.
     async fn next(&mut self) -> Next<P::Connection> {
         let only = match &self.asked {
             Some(asked) if !asked.others_greeted => Some(asked.server),
@@ -256,9 +256,9 @@ where
         Box::pin((self.perform)(self.shot, self.clock, task))
     }
 
-    /// Starts the next server as soon as all tries under way have had their time; after the last
-    /// one comes the pause, even if some are still under way: those who have answered may be asked
-    /// again meanwhile.
+    /// Starts the attempt at the next server as soon as all attempts in progress have had their
+    /// time. The pause follows after the last server, even if some attempts are still in progress.
+    /// Meanwhile the client may ask servers again that have answered.
     fn proceed(&mut self) -> Option<Verdict> {
         let asked = self.asked.as_ref().map(|asked| asked.server);
         let youngest = self.progress.youngest(asked);
@@ -273,7 +273,7 @@ where
             let next = self.waiting.remove(0);
             self.start(next, false);
         } else if let Some(asked) = &self.asked {
-            // The next look comes when it has been silent for twice as long.
+            // The next look comes when the server has been silent for twice as long.
             let silent = now.saturating_sub(asked.since);
             self.set_alarm(Alarm::Look, silent.max(FIRST_LOOK));
         } else if youngest.is_none() || self.pass.any_ended {
@@ -347,14 +347,15 @@ where
         None
     }
 
-    /// Records that the try at this server is over.
+    /// Records that the attempt at this server is over.
     fn end_try(&mut self, server: usize, end: TryEnd) {
         if let Some(tried) = self.progress.end(server, end, self.clock.now()) {
             (self.on_event)(Event::Ended { server, tried });
         }
     }
 
-    /// Ends what is still under way, and says goodbye unless the caller is in a hurry.
+    /// Ends all attempts in progress. Waits until all connections are closed, unless the caller has
+    /// cancelled.
     pub(crate) async fn finish(mut self, verdict: &Verdict) -> Progress {
         let cancelled = matches!(verdict, Err(Stop::Cancelled));
         while let Some(server) = self.progress.first_open(None) {

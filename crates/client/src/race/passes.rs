@@ -1,4 +1,4 @@
-//! The passes over the list, one after the other: the beginning of each, its end, and the pause
+//! The passes over the list, one after the other: the beginning and the end of each, and the pause
 //! after it.
 
 use core::time::Duration;
@@ -7,26 +7,26 @@ use super::{Alarm, Run, Verdict};
 use crate::attempt::Happened;
 use crate::{Event, Platform, Stop, TryEnd};
 
-/// An election takes some tens or hundreds of milliseconds, so the first pauses between passes are
-/// short.
+/// The first pause between passes. It is short, because an election takes some tens or hundreds of
+/// milliseconds.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// No pause is shorter: half of the first, as its random part may be nothing.
+/// The shortest pause: half of the first, because its random part may be zero.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
-/// A cluster that comes back is found this much later at most.
+/// The longest pause. The client finds a cluster that has recovered at most this much later.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// With less time than this no further pass is begun: a command sent that late would most likely
-/// only turn `not_executed` into `unknown`.
+/// The shortest time for which a further pass begins. A command sent later would most likely only
+/// turn `not_executed` into `unknown`.
 const SHORTEST_PASS: Duration = Duration::from_millis(100);
 
-/// What the tries of one pass came to.
+/// The results of the attempts of one pass.
 pub(super) struct Pass {
     pub(super) hinted: bool,
     pub(super) any_ended: bool,
     all_lasting: bool,
-    /// How many servers named a coordinator that is not on the list.
+    /// The number of servers that named a coordinator which is not on the list.
     pub(super) unlisted: usize,
 }
 
@@ -52,7 +52,8 @@ where
     F: FnMut(Event<'_>),
     S: Future<Output = Happened<P::Connection>>,
 {
-    /// A pass over the list, in order, without the servers at which a slow try is still under way.
+    /// Begins a pass over the list, in order, without the servers at which a slow attempt is still
+    /// in progress.
     pub(super) fn begin_pass(&mut self) -> Option<Verdict> {
         let pass = self.progress.next_pass();
         (self.on_event)(Event::Pass { pass });
@@ -79,8 +80,8 @@ where
         self.rest(None, some_under_way)
     }
 
-    /// Ends the pass at the coordinator that has no room for the command at this moment: no other
-    /// server executes commands. The next pass begins with this server.
+    /// Ends the pass at the coordinator that has no room for the command at this moment, because no
+    /// other server executes commands. The next pass begins with this server.
     pub(super) fn wait_for_room(&mut self, server: usize, asked_for: Option<Duration>) -> Option<Verdict> {
         self.waiting.clear();
         self.unlisted_since = None;
@@ -91,8 +92,8 @@ where
     }
 
     /// Pauses before the next pass. The time that an overloaded server asks for has no random part,
-    /// because each command is told one of its own. It is an estimate, and the coordinator may
-    /// change: half of the time that is left is kept.
+    /// because the server gives each command a different time. The time is an estimate, and the
+    /// coordinator may change. Therefore half of the remaining time is kept.
     fn rest(&mut self, asked_for: Option<Duration>, some_under_way: bool) -> Option<Verdict> {
         let remaining = self.clock.remaining();
         if remaining < SHORTEST_PASS {
@@ -114,8 +115,8 @@ where
     }
 }
 
-/// Half of the pause, and a random part of the other half, so that clients do not come back in
-/// step.
+/// Returns half of the pause and a random part of the other half, so that clients do not return at
+/// the same time.
 fn jittered(pause: Duration, random: [u8; 10]) -> Duration {
     pause / 2 + pause / 2 * u32::from(random[0]) / 255
 }

@@ -97,19 +97,19 @@ impl Arguments {
     /// Reads the command line.
     ///
     /// # Errors
-    /// The exit code, once the help or what is wrong was printed.
+    /// The exit code, after the help or the error was printed.
     pub(crate) fn read() -> Result<Self, Exit> {
         let given: Vec<OsString> = env::args_os().collect();
         Self::try_parse_from(&given).map_err(|error| {
             if !error.use_stderr() {
-                // Help and version hold nothing of the arguments. A pipe that nobody reads is none
-                // of their concern.
+                // The help and the version contain no text of the arguments. If no process reads
+                // the pipe, that is not an error.
                 let _ = error.print();
                 return Exit::Executed;
             }
-            // An error quotes arguments: a line break in one could forge a line, and clap leaves
-            // out what looks like a colour. With escaped arguments the error is the same, unless
-            // they are right then.
+            // An error quotes arguments. A line break in an argument could forge a line, and clap
+            // removes text that looks like a colour. With escaped arguments the error is the same,
+            // unless the escaped arguments are valid.
             let safe = given.iter().map(|argument| escaped(&argument.to_string_lossy()));
             let error = Self::try_parse_from(safe).err().unwrap_or(error);
             for line in error.render().to_string().lines() {

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::arguments::Arguments;
 
-/// Why nothing was sent.
+/// The reason why nothing was sent.
 #[derive(Debug, Error)]
 pub(crate) enum Problem {
     #[error(transparent)]

@@ -63,7 +63,7 @@ async fn run(arguments: &Arguments, servers: ServerList, request: &Request) -> E
     }
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
-            // Without the signal handler, Ctrl-C ends the process as it always did.
+            // Without the signal handler, Ctrl-C ends the process as usual.
             core::future::pending::<()>().await;
         }
     };

@@ -7,7 +7,7 @@ use bellwether_client::{
 use crate::arguments::Arguments;
 use crate::terminal::{print_json, tell};
 
-/// How the process ends; `--help` lists the numbers.
+/// The exit code of the process; `--help` lists the numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Exit {
     Executed = 0,
@@ -82,7 +82,7 @@ fn laid_out(arguments: &Arguments, json: &RawJson) -> String {
 
 fn print(arguments: &Arguments, result: &RawJson) {
     let text = laid_out(arguments, result);
-    // The command has had its effect, also if nobody reads the reply any more.
+    // The command has had its effect, even if no process reads the reply any more.
     if let Err(error) = print_json(&text) {
         tell(&format!(
             "bellwether: executed, but the reply cannot be printed: {error}"
@@ -124,7 +124,7 @@ pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
 }
 
 /// Prints the parts of MongoDB's error that are meant for programs, such as the rule that a
-/// document breaks.
+/// document violates.
 fn tell_details(arguments: &Arguments, failure: &Failure) {
     let details = failure.mongo().and_then(|mongo| mongo.details.as_deref());
     for (name, value) in details.into_iter().flat_map(MongoErrorDetails::parts) {
@@ -133,7 +133,7 @@ fn tell_details(arguments: &Arguments, failure: &Failure) {
     }
 }
 
-/// The servers as they were named on the command line, to be named so again.
+/// Returns the options that name the servers, as on this command line, for the next command line.
 fn named_servers(arguments: &Arguments) -> String {
     match (&arguments.servers, &arguments.servers_file) {
         (Some(list), _) => {

@@ -1,21 +1,21 @@
-//! The only way to the terminal. Characters that a terminal obeys never reach it: a server, MongoDB
-//! or a document could otherwise clear the screen, forge lines or hide text.
+//! The only access to the terminal. Characters that a terminal obeys never reach it. Otherwise a
+//! server, MongoDB or a document could clear the screen, forge lines or hide text.
 
 use std::io::{self, Write};
 
-/// Writes one line to standard error. Control characters in the text are written as `\u001b`, line
-/// breaks as well. Standard error that nobody reads any more changes nothing: the exit code still
-/// says what became of the command.
+/// Writes one line to standard error. Control characters and line breaks in the text are written in
+/// the form `\u001b`. It ignores errors of standard error, because the exit code still gives the
+/// outcome of the command.
 pub(crate) fn tell(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
 }
 
-/// Writes a JSON value and a line end to standard output. The value stays the same: characters that
-/// a terminal obeys are escaped in strings, and become blanks elsewhere. Line feeds between values
-/// are kept.
+/// Writes a JSON value and a line end to standard output. The value stays the same. In strings,
+/// characters that a terminal obeys are escaped. Elsewhere they become blanks, except that line
+/// feeds between values stay.
 ///
 /// # Errors
-/// Those of standard output, such as a pipe that nobody reads.
+/// Errors of standard output, such as a pipe that no process reads.
 pub(crate) fn print_json(json: &str) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     write_json(&mut out, json)?;
@@ -33,7 +33,7 @@ fn is_obeyed(c: char) -> bool {
     c.is_control() || changes_direction
 }
 
-/// The same text with `\u001b` in place of each character that a terminal obeys.
+/// Returns the same text with `\u001b` in place of each character that a terminal obeys.
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -51,7 +51,7 @@ fn write_json(out: &mut impl Write, json: &str) -> io::Result<()> {
     while let Some((at, c)) = rest.char_indices().find(|(_, c)| *c != '\n' && is_obeyed(*c)) {
         out.write_all(&rest.as_bytes()[..at])?;
         match c {
-            // No string of JSON holds these as they are, so they stand between values.
+            // JSON strings cannot contain these characters unescaped, so they stand between values.
             '\t' | '\r' => out.write_all(b" ")?,
             _ => write!(out, "\\u{:04x}", u32::from(c))?,
         }
