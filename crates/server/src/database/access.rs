@@ -1,8 +1,8 @@
-//! Looks if MongoDB lets this server work: with its user and password, and with what that user may
-//! do.
+//! Checks if MongoDB lets this server work, with its user, its password and the privileges of that
+//! user.
 //!
-//! The driver's monitors do not authenticate. So a set whose primary answers them looks well to a
-//! server that it refuses, and a follower would learn of it only when it is to take over.
+//! The driver's monitors do not authenticate. If the primary answers them, the set looks healthy to
+//! a server that it refuses. A follower would notice that only when it must take over.
 
 use core::time::Duration;
 
@@ -13,13 +13,13 @@ use tokio::time::{sleep, timeout};
 use super::trouble::Trouble;
 use super::{Database, LEDGER, privilege};
 
-/// Pause between two looks while MongoDB refuses this server.
+/// Pause between two checks while MongoDB refuses this server.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// Time limit for one look.
+/// Time limit for one check.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Looks at each new primary, and again and again while MongoDB refuses this server. Ends with the
-/// connection to the replica set.
+/// Checks each new primary, and checks again and again while MongoDB refuses this server. Ends with
+/// the connection to the replica set.
 pub(crate) async fn watch_access(database: Database) {
     let mut health = database.health();
     loop {
@@ -47,7 +47,7 @@ pub(crate) async fn watch_access(database: Database) {
 }
 
 impl Database {
-    /// Asks MongoDB for this server's privileges, and reports what follows from them.
+    /// Asks MongoDB for this server's privileges, and reports the result.
     async fn look_at_access(&self) -> Result<(), Error> {
         let was_refused = self.health().borrow().is_refused();
         let privileges = privilege::missing(self.users(), self.system()).await;
@@ -56,8 +56,8 @@ impl Database {
             return Ok(());
         }
         let looked = match privileges {
-            // MongoDB has refused an operation before, whatever it says of privileges: only an
-            // operation shows that it is over.
+            // MongoDB has refused an operation before. Whatever the privileges are, only an
+            // operation shows that the refusal is over.
             Ok(_) if was_refused => self
                 .system
                 .collection::<bson::Document>(LEDGER)

@@ -1,4 +1,4 @@
-//! MongoDB's error codes that mean something here.
+//! MongoDB's error codes that this server handles.
 
 pub(crate) const UNAUTHORIZED: i32 = 13;
 pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
@@ -17,18 +17,19 @@ pub(crate) const NOT_IN_TRANSACTION: i32 = 263;
 pub(crate) const COLLECTION_UUID_MISMATCH: i32 = 361;
 pub(crate) const DUPLICATE_KEY: i32 = 11000;
 pub(crate) const INTERRUPTED: i32 = 11601;
-/// Everything that a transaction has written together does not fit MongoDB's cache.
+/// The writes of a transaction together do not fit into MongoDB's cache.
 pub(crate) const TRANSACTION_TOO_LARGE_FOR_CACHE: i32 = 388;
 
-/// Whether a member answers so because it is not, or no longer, the primary, or is going down.
+/// Returns `true` if a member answers with this code because it is not, or no longer, the primary,
+/// or because it is stopping.
 pub(crate) fn is_change_of_primary(code: i32) -> bool {
     const CODES: [i32; 8] = [91, 189, 10058, 10107, 11600, 11602, 13435, 13436];
     CODES.contains(&code)
 }
 
-/// Returns `true` if the same command may succeed a moment later, although no primary has changed:
-/// a host was not reached in time, a lock was not had in time, or the majority is not known yet.
-/// The first five are among the codes of the driver specification "Retryable Reads".
+/// Returns `true` if the same command may succeed a moment later, although the primary has not
+/// changed. A host was not reached in time, a lock was not available in time, or the majority is
+/// not known yet. The first five codes come from the driver specification "Retryable Reads".
 pub(crate) fn is_passing(code: i32) -> bool {
     const CODES: [i32; 7] = [6, 7, 89, 134, 262, 9001, 24];
     CODES.contains(&code)

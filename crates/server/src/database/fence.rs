@@ -1,18 +1,20 @@
-//! The fence: one document that says which epoch may commit.
+//! The fence: one document that determines which epoch may commit.
 //!
-//! A coordinator writes it (`$inc` of `seq`, matched on its epoch) in every transaction. Whoever
-//! claims the next epoch writes the same document, so MongoDB itself orders the two: either the old
-//! transaction commits before the claim, or it does not commit. It does not matter where in the
-//! transaction the fence is written: one that began before the claim meets a write conflict, one
-//! that began after it finds another epoch. A fence that is only *read* does not fence: under
-//! snapshot isolation a transaction that read the old epoch commits happily after the new one was
-//! granted.
+//! A coordinator writes it (`$inc` of `seq`, matched on its epoch) in every transaction. A server
+//! that claims the next epoch writes the same document, so MongoDB itself orders the two writes.
+//! Either the old transaction commits before the claim, or it does not commit.
 //!
-//! A claim has to wait for a transaction that has written the fence and is still open, and the
-//! successor's commands for what else it has written. That of a crashed coordinator would stay open
-//! for up to a minute. Therefore the document also names the session its holder works in, and a
-//! claim kills that session first. It names those of earlier epochs, too: a command of a former
-//! holder that arrives late begins a transaction in a session that was killed before.
+//! The position of the fence in the transaction does not matter. A transaction that began before
+//! the claim meets a write conflict, and a transaction that began after it finds another epoch. A
+//! fence that is only *read* does not fence. Under snapshot isolation, a transaction that read the
+//! old epoch still commits after the new one was granted.
+//!
+//! A claim must wait for an open transaction that has written the fence. The successor's commands
+//! must wait for the other writes of that transaction. The transaction of a crashed coordinator
+//! would stay open for up to a minute. Therefore the document also names the session of the
+//! coordinator, and a claim first kills that session. The document also names the sessions of
+//! earlier epochs. A late command of a former coordinator begins a transaction in a session that
+//! was already killed.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,30 +33,31 @@ use super::codes::{
 use super::{Database, cleaned};
 
 const ID: &str = "fence";
-/// Where the document names the sessions of earlier epochs, the newest first.
+/// The field with the sessions of earlier epochs, the newest first.
 const EARLIER: &str = "earlier_sessions";
 
-/// How long a claim is tried.
+/// Time limit for a claim.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one try may wait for a transaction that holds the document. Then its session is killed
-/// again.
+/// Time for which one attempt may wait for a transaction that holds the document. Then its session
+/// is killed again.
 const TRY_TIMEOUT: Duration = Duration::from_millis(500);
-/// So many sessions of earlier epochs are remembered. What they have sent arrives within minutes or
-/// never, and epochs change more often than that only where it does not matter any more.
+/// Number of remembered sessions of earlier epochs. Their commands arrive within minutes or never.
+/// Epochs change more often than that only in situations in which late commands do not matter any
+/// more.
 const EARLIER_SESSIONS: i32 = 16;
 /// Time limit for MongoDB to end sessions.
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 /// Time after which the connection of a command that ends sessions is closed.
 const GIVE_UP_KILLING: Duration = Duration::from_secs(10);
-/// Largest number of commands that end sessions and are under way, in this process.
+/// Largest number of commands in progress that end sessions, in this process.
 const MAX_KILLS: usize = 4;
-/// How long the majority may take to have the claim.
+/// Time limit for the majority to have the claim.
 const MAJORITY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Grants epochs: each larger than all before, by whichever server they were claimed.
+/// Grants epochs. Each epoch is larger than all earlier ones, whichever servers claimed them.
 ///
-/// What is claimed from one `Fence` can be led by the [`Pipeline`](crate::Pipeline) that was given
-/// the same one, or a clone of it.
+/// A [`Pipeline`](crate::Pipeline) can lead an epoch if it has the `Fence` that claimed the epoch,
+/// or a clone of that fence.
 #[derive(Clone, Debug)]
 pub struct Fence {
     database: Database,
@@ -63,7 +66,7 @@ pub struct Fence {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Held while a claim is under way: claims of one server follow one another.
+    /// Held while a claim is in progress, so that claims of one server follow one another.
     claiming: tokio::sync::Mutex<()>,
     granted: Mutex<Option<Term>>,
 }
@@ -76,20 +79,21 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// The epoch and the session the fence names: the only one to work in under this epoch.
+    /// Returns the epoch and the session that the fence names. Only this session may be used under
+    /// this epoch.
     pub(crate) fn into_parts(self) -> (u64, ClientSession) {
         (self.epoch, self.session)
     }
 }
 
-/// No epoch was granted.
+/// The error if no epoch was granted.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum ClaimError {
-    /// MongoDB did not grant it.
+    /// MongoDB did not grant an epoch.
     #[error("MongoDB did not grant an epoch: {}", cleaned(&.0.kind.to_string()))]
     MongoDb(#[from] Error),
-    /// What stands in the fence document is not an epoch.
+    /// The fence document contains no usable epoch.
     #[error("the fence document holds no usable epoch: it was changed by hand")]
     NoEpoch,
     /// The claim's task ended early: the program is shutting down.
@@ -104,15 +108,15 @@ impl Fence {
         Self { database, state }
     }
 
-    /// Claims the next epoch for this server. From the moment it is granted, no transaction of an
-    /// earlier epoch commits. It takes a few milliseconds, and about five seconds at most when
+    /// Claims the next epoch for this server. From the moment of the grant, no transaction of an
+    /// earlier epoch commits. A claim takes a few milliseconds, and at most about five seconds if
     /// MongoDB does not answer.
     ///
-    /// `holder` and `number` say in the fence document who holds the epoch; nothing depends on
+    /// `holder` and `number` describe the coordinator in the fence document. Nothing depends on
     /// them.
     ///
-    /// The claim runs to its end even if the future is dropped: a claim given up half-way could
-    /// still be granted, and nobody would know.
+    /// The claim runs to its end even if the future is dropped. An abandoned claim could still be
+    /// granted, and no server would know.
     ///
     /// # Errors
     /// [`ClaimError`] if MongoDB cannot be reached or refuses.
@@ -140,8 +144,8 @@ impl Fence {
         claim.await.unwrap_or(Err(ClaimError::CutShort))
     }
 
-    /// Whether `epoch` is still the newest. A linearizable read: a primary that has been replaced
-    /// and does not know it yet cannot answer.
+    /// Returns `true` if `epoch` is still the newest. The read is linearizable: a primary that has
+    /// been replaced and does not know it yet cannot answer.
     ///
     /// # Errors
     /// [`ClaimError`] if MongoDB cannot be reached or refuses.
@@ -149,9 +153,9 @@ impl Fence {
         Ok(self.newest().await? == epoch)
     }
 
-    /// The newest epoch that was granted, 0 if none was. A linearizable read, as for
-    /// [`is_newest`](Self::is_newest): it shows every grant that was answered before. It takes half
-    /// a second at most where MongoDB's primary answers.
+    /// Returns the newest granted epoch, or 0 if none was granted. The read is linearizable, as for
+    /// [`is_newest`](Self::is_newest): it shows every grant that was answered before. It takes at
+    /// most half a second if MongoDB's primary answers.
     ///
     /// # Errors
     /// [`ClaimError`] if MongoDB cannot be reached or refuses.
@@ -171,7 +175,7 @@ impl Fence {
         newest.ok_or(ClaimError::NoEpoch)
     }
 
-    /// The term of an epoch claimed here, once.
+    /// Returns the term of an epoch that was claimed here, once.
     pub(crate) fn take(&self, epoch: u64) -> Option<Term> {
         self.granted().take_if(|term| term.epoch == epoch)
     }
@@ -201,7 +205,7 @@ impl Fence {
         }
     }
 
-    /// The fence as granted, and the session it names.
+    /// Claims once. Returns the granted fence document, and the session that it names.
     async fn try_to_claim(&self, claimant: &Claimant) -> Result<(Document, ClientSession), Error> {
         let collection = self.database.fence_collection();
         let only = doc! { "_id": ID };
@@ -209,8 +213,9 @@ impl Fence {
         let session = self.session_apart_from(&fence).await?;
         let mut earlier: Vec<Bson> = Vec::new();
         if let Some(held_in) = held_in(&fence) {
-            // Where MongoDB does not end it in time, the claim goes on: an operation that MongoDB
-            // cannot interrupt has not written the fence yet, since a batch writes the fence last.
+            // If MongoDB does not end the session in time, the claim continues. An operation that
+            // MongoDB cannot interrupt has not written the fence yet, because a batch writes the
+            // fence last.
             Self::kill_sessions(self.database.client(), vec![held_in.clone()]).await;
             earlier.push(held_in.clone().into());
         }
@@ -221,7 +226,7 @@ impl Fence {
                 "holder": &claimant.holder,
                 "number": &claimant.number,
                 "session": session.id().clone(),
-                // Not `at`: by that field MongoDB deletes old records, which lie in the same
+                // Not `at`: MongoDB deletes old records by that field, and they are in the same
                 // collection.
                 "granted_at": DateTime::now(),
             },
@@ -242,10 +247,11 @@ impl Fence {
         Ok((granted, session))
     }
 
-    /// A session that no epoch was held in. The driver gives out again what it was given back, and
-    /// whoever ends the sessions of earlier epochs would end this one's with them.
+    /// Returns a session in which no epoch was held. The driver reuses returned sessions. A command
+    /// that ends the sessions of earlier epochs would also end this one.
     async fn session_apart_from(&self, fence: &Document) -> Result<ClientSession, Error> {
-        // Kept until another is found, or they would be given out again.
+        // Kept until another session is found. Otherwise the driver would return the same ones
+        // again.
         let mut named = Vec::new();
         loop {
             let session = self.database.client().start_session().await?;
@@ -256,8 +262,9 @@ impl Fence {
         }
     }
 
-    /// Ends what is open in the sessions of earlier epochs, for the one that holds the fence in
-    /// `own`. For one that was fenced it does nothing: what is in its way may be its successor's.
+    /// Ends open transactions in the sessions of earlier epochs, for the coordinator that holds the
+    /// fence in `own`. For a fenced coordinator it does nothing: a transaction in its way may
+    /// belong to its successor.
     ///
     /// The future must not be dropped before it ends.
     pub(crate) async fn end_earlier_sessions(database: &Database, own: &Document) -> Result<(), Error> {
@@ -273,13 +280,13 @@ impl Fence {
         Ok(())
     }
 
-    /// Ends the transactions that are open in these sessions. Returns `true` if MongoDB says within
-    /// [`KILL_TIMEOUT`] that it did.
+    /// Ends the transactions that are open in these sessions. Returns `true` if MongoDB confirms
+    /// that within [`KILL_TIMEOUT`].
     ///
     /// MongoDB waits for an operation that it cannot interrupt, such as one expression that
-    /// computes for hours. So the command has a time limit in MongoDB and another one here, and
-    /// only [`MAX_KILLS`] of them may be under way: each takes a connection. The future may be
-    /// dropped; what it has sent then runs to its end.
+    /// computes for hours. The command therefore has a time limit in MongoDB and another one here.
+    /// Only [`MAX_KILLS`] such commands may be in progress, because each takes a connection. If the
+    /// future is dropped, a sent command runs to its end.
     pub(crate) async fn kill_sessions(client: &Client, sessions: Vec<Document>) -> bool {
         static KILLS: Semaphore = Semaphore::const_new(MAX_KILLS);
         let Ok(permit) = KILLS.try_acquire() else {
@@ -289,8 +296,8 @@ impl Fence {
         let killing = tokio::spawn(async move {
             let _permit = permit;
             let mut own = client.start_session().await?;
-            // The session that ends the others may be one of them, given out again: it must not end
-            // itself.
+            // The driver may return one of these sessions for this command. It must not end its own
+            // session.
             let others: Vec<Document> = sessions.into_iter().filter(|id| id != own.id()).collect();
             if others.is_empty() {
                 return Ok(());
@@ -299,8 +306,8 @@ impl Fence {
             let kill = doc! { "killSessions": others, "maxTimeMS": limit };
             let admin = client.database("admin");
             let killing = admin.run_command(kill).session(&mut own);
-            // The connection ends with it, and the permit is given back, also where MongoDB does
-            // not heed the limit.
+            // The connection ends with the future, and the permit is returned, even if MongoDB
+            // ignores the limit.
             match timeout(GIVE_UP_KILLING, killing).await {
                 Ok(killed) => killed.map(drop),
                 Err(_) => Err(Error::custom("killSessions did not end")),
@@ -315,8 +322,8 @@ impl Fence {
         }
     }
 
-    /// The statement of an `update` on the ledger that every transaction under `epoch` holds: it
-    /// matches while no later one was granted.
+    /// Returns the statement of an `update` on the ledger that every transaction under `epoch`
+    /// contains. It matches while no later epoch was granted.
     pub(crate) fn hold(epoch: u64) -> RawDocumentBuf {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         rawdoc! { "q": { "_id": ID, "epoch": epoch }, "u": { "$inc": { "seq": 1_i64 } } }
@@ -337,9 +344,9 @@ struct Claimant {
     number: String,
 }
 
-/// Whether another try may end otherwise: the document was held, the first two claims met, or
-/// MongoDB was changing its primary. A grant whose majority is late is not used: the next try
-/// claims a later epoch.
+/// Returns `true` if another attempt may succeed. The document was held, the first two claims met,
+/// or MongoDB was changing its primary. A grant that the majority receives too late is not used:
+/// the next attempt claims a later epoch.
 fn may_pass(error: &Error) -> bool {
     match &*error.kind {
         ErrorKind::Command(command) => {

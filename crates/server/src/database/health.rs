@@ -24,10 +24,10 @@ pub struct Health {
     /// The number of times that a primary became known. A primary that was lost and found again
     /// counts twice.
     pub primaries: u64,
-    /// The trouble there is, and what to do about it. There can be one although a primary is
-    /// available: it cannot commit.
+    /// The current trouble and its remedy. There may be trouble although a primary is available:
+    /// the primary cannot commit.
     pub error: Option<String>,
-    /// The same, told apart.
+    /// The same trouble as a value.
     pub trouble: Option<Trouble>,
 }
 
@@ -47,15 +47,15 @@ impl Health {
         self.primary.is_some() && !self.available
     }
 
-    /// The trouble that stays until somebody changes something, in words.
+    /// Returns the text of the trouble, if it lasts until an operator changes something.
     pub(crate) fn lasting_trouble(&self) -> Option<&str> {
         let lasts = self.trouble.as_ref().is_some_and(Trouble::stays);
         self.error.as_deref().filter(|_| lasts)
     }
 }
 
-/// Turns what the driver's monitors see and what MongoDB answers into the newest [`Health`] and
-/// [`Members`].
+/// Derives the newest [`Health`] and [`Members`] from the events of the driver's monitors and from
+/// MongoDB's answers.
 #[derive(Debug)]
 pub(super) struct Observer {
     seen: Mutex<Seen>,
@@ -69,17 +69,17 @@ struct Seen {
     set: String,
     primary: Option<String>,
     primaries: u64,
-    /// The other members' addresses that cannot be reached, in their order.
+    /// The unreachable addresses of the other members, in order.
     unreachable: Vec<String>,
-    /// The driver cannot work with a member's version.
+    /// The error if the driver cannot work with a member's version.
     incompatible: Option<String>,
-    /// The last word of each member. The driver drops what is no member of the set, and says no
-    /// more about it.
+    /// The last result of each member. The driver drops a server that is not a member of the set,
+    /// and reports nothing more about it.
     heard: BTreeMap<String, Heard>,
-    /// `true` if the primary says that its set has an arbiter.
+    /// Set if the primary says that its set has an arbiter member.
     arbiter: bool,
     majority: Majority,
-    /// MongoDB does not let this server work.
+    /// The trouble if MongoDB does not let this server work.
     refused: Option<Trouble>,
 }
 
@@ -132,8 +132,8 @@ impl Observer {
         })
     }
 
-    /// Takes note of how an operation of the server's own ended: MongoDB lets this server work, or
-    /// says why it does not. Errors that say neither change nothing.
+    /// Records the result of an operation of the server itself. MongoDB lets this server work, or
+    /// gives the reason why it does not. Other errors change nothing.
     pub(super) fn report_access<T>(&self, result: &Result<T, Error>) {
         match result {
             Ok(_) => self.update(|seen| seen.refused = None),
@@ -145,7 +145,7 @@ impl Observer {
         }
     }
 
-    /// Takes note that MongoDB does not let this server work.
+    /// Records that MongoDB does not let this server work.
     pub(super) fn report_refusal(&self, trouble: Trouble) {
         self.update(|seen| seen.refused = Some(trouble));
     }
@@ -153,7 +153,7 @@ impl Observer {
     fn update(&self, change: impl FnOnce(&mut Seen)) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut seen);
-        // Under the lock, so that the newest is sent last.
+        // Under the lock, so that the newest state is sent last.
         let now = seen.health(Instant::now());
         self.health.send_if_modified(|current| replace(current, now));
     }
@@ -176,7 +176,7 @@ impl Seen {
         self.unreachable = unreachable.map(|(address, _)| address.to_string()).collect();
         self.unreachable.sort_unstable();
         if primary.is_some() {
-            // Others are no members any more, and their last word is history.
+            // Other servers are not members any more, and their last results are obsolete.
             let members: Vec<String> = servers.keys().map(ToString::to_string).collect();
             self.heard.retain(|address, _| members.contains(address));
         }
@@ -221,7 +221,7 @@ impl Seen {
     }
 }
 
-/// Returns whether that changed anything.
+/// Returns `true` if that changed anything.
 fn replace<T: PartialEq>(current: &mut T, new: T) -> bool {
     let changed = *current != new;
     *current = new;

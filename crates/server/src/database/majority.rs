@@ -1,29 +1,29 @@
-//! Notices that nothing which the primary writes reaches a majority.
+//! Detects that the primary's writes do not reach a majority.
 //!
-//! A primary stays primary with votes, and an arbiter has one. It commits with data, and an arbiter
-//! has none. So a set of a primary, a secondary and an arbiter that has lost the secondary looks
-//! whole, and commits nothing. The primary itself tells: in each reply to `hello` it says up to
-//! where it has written and up to where a majority has it. That holds with hidden members and with
-//! members that lag behind, too.
+//! A primary stays primary with votes, and an arbiter member has a vote. It commits with data, and
+//! an arbiter member has none. If a set of a primary, a secondary and an arbiter member has lost
+//! the secondary, it looks healthy but commits nothing. The primary itself shows that. Each of its
+//! replies to `hello` has the position of its last write, and the position of the last write of a
+//! majority. This also works with hidden members and with members that lag behind.
 
 use core::time::Duration;
 
 use bson::{Document, Timestamp};
 use tokio::time::Instant;
 
-/// Time for which a write may be on its way to the majority before that is called a trouble.
+/// Time for which a write may be on its way to the majority before that counts as trouble.
 const LATE: Duration = Duration::from_secs(5);
 
-/// How far the writes of one primary have come.
+/// The progress of one primary's writes.
 #[derive(Debug, Default)]
 pub(super) struct Majority {
-    /// The last write that a majority had while it was behind the primary, and the time since it
-    /// has had no more.
+    /// The last write that a majority had while it was behind the primary, and the time since which
+    /// it has had no newer write.
     behind: Option<(Timestamp, Instant)>,
 }
 
 impl Majority {
-    /// Takes note of a primary's reply to `hello`. Any other member's changes nothing.
+    /// Records a primary's reply to `hello`. A reply of any other member changes nothing.
     pub(super) fn observe(&mut self, hello: &Document, now: Instant) {
         if !hello.get_bool("isWritablePrimary").unwrap_or(false) {
             return;
@@ -38,7 +38,7 @@ impl Majority {
         };
     }
 
-    /// Forgets what it knows: there is another primary, or none.
+    /// Forgets the progress, because there is another primary, or none.
     pub(super) fn forget(&mut self) {
         self.behind = None;
     }
@@ -50,7 +50,8 @@ impl Majority {
     }
 }
 
-/// Up to where the primary has written, and up to where a majority has it.
+/// Returns the position of the primary's last write, and the position of the last write of a
+/// majority.
 fn places(hello: &Document) -> Option<(Timestamp, Timestamp)> {
     let last = hello.get_document("lastWrite").ok()?;
     let place = |name| last.get_document(name).ok()?.get_timestamp("ts").ok();

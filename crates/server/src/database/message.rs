@@ -1,13 +1,14 @@
-//! MongoDB's messages, made fit for clients and logs: without what belongs to the server or to
-//! other clients, and of a bounded size.
+//! Prepares MongoDB's messages for clients and logs. Removes the data of the server and of other
+//! clients, and limits the size.
 
-/// Longest message, in characters. MongoDB may quote a value of many megabytes in one.
+/// Length limit of a message, in characters. MongoDB may quote a value of many megabytes in a
+/// message.
 const MAX_MESSAGE: usize = 4096;
 
-/// After this, a message goes on with the whole command, which may hold other clients' documents.
+/// Text after which a message quotes the whole command, which may contain other clients' documents.
 const WHOLE_COMMAND: &str = "to execute command {";
 
-/// Fields of the server's own conversation with MongoDB, where a message quotes them.
+/// Fields of the server's own communication with MongoDB, if a message quotes them.
 const OWN_FIELDS: [&str; 8] = [
     "lsid:",
     "\"lsid\"",
@@ -19,7 +20,7 @@ const OWN_FIELDS: [&str; 8] = [
     "keyId:",
 ];
 
-/// The message without the command that it may quote, without session ids, and not too long.
+/// Returns the message without the quoted command and without session ids, shortened to the limit.
 pub(crate) fn cleaned(message: &str) -> String {
     let mut text = without_session_ids(without_command(message));
     if let Some((end, _)) = text.char_indices().nth(MAX_MESSAGE) {
@@ -29,8 +30,7 @@ pub(crate) fn cleaned(message: &str) -> String {
     text
 }
 
-/// Cuts the message where MongoDB begins to quote the command that it was sent, and keeps the
-/// command's name.
+/// Cuts the message at the beginning of the quoted command, and keeps the command's name.
 fn without_command(message: &str) -> String {
     if let Some((before, command)) = message.split_once(WHOLE_COMMAND) {
         let name = command.trim_start();
@@ -51,8 +51,8 @@ fn without_command(message: &str) -> String {
     }
 }
 
-/// Replaces what MongoDB writes for a session: its UUID, and after it the hash of the server's
-/// user.
+/// Replaces the text that MongoDB writes for a session: its UUID, and after it the hash of the
+/// server's user.
 fn without_session_ids(message: String) -> String {
     const BETWEEN: &str = " - ";
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! MongoDB: the connection to it, what is known of its health, and the fence.
+//! MongoDB: the connection to it, its health, and the fence.
 
 mod access;
 pub(crate) mod codes;
@@ -35,14 +35,14 @@ pub(crate) use message::cleaned;
 pub use trouble::Trouble;
 pub(crate) use utf8::decode_lossy;
 
-/// How long a command's id and reply are kept. An id is refused as expired after half of this, so
-/// that none is ever executed again because it was forgotten.
+/// Time for which a command's id and reply are kept. The server refuses an id as expired after half
+/// of this time. It therefore never executes an id again because it was forgotten.
 const RECORDS_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// Connections to one member, unless the URI says otherwise.
 const MAX_CONNECTIONS: u32 = 100;
 
-/// A connection to the replica set. Clones share it; it ends with the last of them.
+/// A connection to the replica set. Clones share it, and it ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Database {
     client: Client,
@@ -54,7 +54,7 @@ pub struct Database {
     prepared: Arc<OnceCell<()>>,
 }
 
-/// The database cannot be used as it was named.
+/// The error if the configured database cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -73,7 +73,7 @@ pub enum ConnectError {
          that commands follow the primary"
     )]
     DirectConnection,
-    /// The name cannot be that of a database.
+    /// The name cannot be the name of a database.
     #[error(
         "{0:?} cannot be the users' database: a name has 1 to 52 characters, none of /\\. \"$*<>:|? or NUL, \
          and is not admin, local or config"
@@ -82,10 +82,10 @@ pub enum ConnectError {
 }
 
 impl Database {
-    /// Prepares a connection to the replica set. MongoDB need not be up: connecting goes on in the
-    /// background, and [`health`](Self::health) tells how it fares.
+    /// Prepares a connection to the replica set. MongoDB need not run yet: connecting continues in
+    /// the background, and [`health`](Self::health) shows its state.
     ///
-    /// What the URI says of timeouts holds; what it leaves open is set to notice a lost primary
+    /// The timeouts in the URI apply. The other timeouts are set so that a lost primary is noticed
     /// quickly.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Database {
         uri::check(uri).map_err(ConnectError::Uri)?;
         let unusable = |error: Error| {
             ConnectError::Uri(match &*error.kind {
-                // They name hosts and files.
+                // These errors name hosts and files.
                 ErrorKind::DnsResolve { .. } | ErrorKind::InvalidTlsConfig { .. } => error.kind.to_string(),
                 _ => uri::explain(uri),
             })
@@ -126,30 +126,29 @@ impl Database {
         })
     }
 
-    /// What is known of the replica set, at every moment.
+    /// Returns a receiver of the current health of the replica set.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.observer.health()
     }
 
-    /// Takes note of how an operation of the server's own ended, for [`health`](Self::health).
+    /// Records the result of an operation of the server itself, for [`health`](Self::health).
     pub(crate) fn report_access<T>(&self, result: &Result<T, Error>) {
         self.observer.report_access(result);
     }
 
-    /// The losses of primaries from now on.
+    /// Returns the losses of primaries from now on.
     pub(crate) fn losses(&self) -> Losses {
         Losses::new(self.members.clone())
     }
 
-    /// Creates what the pipeline needs, once for this connection: the ledger, the index that
-    /// deletes old records, and the one that keeps an id from being recorded twice. They must exist
-    /// before the first transaction, in which creating them would conflict with itself on every
-    /// repetition.
+    /// Creates the ledger and its indexes, once for this connection. One index deletes old records,
+    /// and the other prevents that an id is recorded twice. They must exist before the first
+    /// transaction. If the transaction created them, each repetition would conflict with itself.
     ///
     /// The future must not be dropped before it ends.
     ///
     /// # Errors
-    /// MongoDB's error; the next call tries again.
+    /// MongoDB's error. The next call tries again.
     pub async fn prepare(&self) -> mongodb::error::Result<()> {
         let prepared = self.prepared.get_or_try_init(|| async {
             let created = self
@@ -162,7 +161,7 @@ impl Database {
                 "createIndexes": LEDGER,
                 "indexes": [
                     { "key": { "at": 1 }, "name": "at", "expireAfterSeconds": expiry },
-                    // Sparse, since the fence has none.
+                    // Sparse, because the fence has no ids.
                     { "key": { RECORDED_IDS: 1 }, "name": "ids", "unique": true, "sparse": true },
                 ],
                 "writeConcern": { "w": "majority" },
@@ -172,7 +171,8 @@ impl Database {
         prepared.await.copied()
     }
 
-    /// How many operations can be under way at a time. Further ones wait for a connection.
+    /// Returns the number of operations that can be in progress at a time. Further ones wait for a
+    /// connection.
     pub(crate) fn max_connections(&self) -> usize {
         usize::try_from(self.max_connections).unwrap_or(usize::MAX)
     }
@@ -181,12 +181,12 @@ impl Database {
         &self.client
     }
 
-    /// The database of the users' collections.
+    /// Returns the database of the users' collections.
     pub(crate) fn users(&self) -> &mongodb::Database {
         &self.users
     }
 
-    /// The database of the fence and the records.
+    /// Returns the database of the fence and the records.
     pub(crate) fn system(&self) -> &mongodb::Database {
         &self.system
     }
@@ -206,25 +206,26 @@ impl Database {
 /// The collection of the fence and of the commands' ids and replies.
 pub(crate) const LEDGER: &str = "ledger";
 
-/// Where the ids are in a document of the ledger, each of them once.
+/// The field of the ids in a document of the ledger. Each id occurs once.
 pub(crate) const RECORDED_IDS: &str = "commands.id";
 
-/// What the URI leaves open. The timing is chosen so that a lost primary costs little. A primary
-/// whose process ended is noticed by its closed connection, in a millisecond, whatever stands here.
+/// Sets the options that the URI does not set. The timing is chosen so that a lost primary costs
+/// little. If the process of a primary has ended, its closed connection shows that in a
+/// millisecond, whatever these options are.
 fn fill_in(options: &mut ClientOptions) {
-    // A frozen primary is noticed after the sum of these two, and then the operations that wait for
-    // its answer are interrupted. The driver's defaults are 10 s each; it takes no heartbeat below
-    // 500 ms.
+    // A frozen primary is noticed after the sum of these two times. Then the operations that wait
+    // for its answer are interrupted. The driver's defaults are 10 s each, and its shortest
+    // heartbeat is 500 ms.
     options.heartbeat_freq.get_or_insert(Duration::from_millis(500));
     options.connect_timeout.get_or_insert(Duration::from_secs(1));
-    // Streamed, a member's news arrive when they happen. Left to itself the driver polls where it
-    // believes to run as a cloud function, which a container on Knative looks like.
+    // With streaming, a member's changes arrive when they happen. By default the driver polls if it
+    // detects that it runs as a cloud function. A container on Knative looks like one.
     options
         .server_monitoring_mode
         .get_or_insert(ServerMonitoringMode::Stream);
-    // So that whoever becomes primary next is connected, encrypted and authenticated already.
+    // The next primary is then already connected, encrypted and authenticated.
     options.min_pool_size.get_or_insert(1);
-    // The driver's default of 10 is less than the reads that may be under way.
+    // The driver's default of 10 is less than the number of reads that may be in progress.
     options.max_pool_size.get_or_insert(MAX_CONNECTIONS);
     // The driver's default is 30 s.
     options
@@ -232,7 +233,8 @@ fn fill_in(options: &mut ClientOptions) {
         .get_or_insert(Duration::from_secs(2));
 }
 
-/// MongoDB allows 63 bytes; the system database's name is 11 longer.
+/// Checks the name of the users' database. MongoDB allows 63 bytes, and the system database's name
+/// is 11 bytes longer.
 fn check_name(name: &str) -> Result<(), ConnectError> {
     let forbidden = |c: char| "/\\. \"$*<>:|?\0".contains(c);
     let reserved = ["admin", "local", "config"].contains(&name);

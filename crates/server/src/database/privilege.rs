@@ -1,20 +1,20 @@
-//! This server's privileges in MongoDB: to work with its databases, and to ask a secondary to
-//! stand.
+//! This server's privileges in MongoDB: to work with its databases, and to ask a secondary to stand
+//! for election.
 
 use bson::{Bson, Document, doc};
 use mongodb::Database;
 
 const ACTION: &str = "replSetStateChange";
 
-/// Asks MongoDB for this connection's privileges.
+/// Asks MongoDB if this connection may ask a secondary to stand for election.
 pub(super) async fn ask(admin: &Database) -> mongodb::error::Result<bool> {
     let question = doc! { "connectionStatus": 1, "showPrivileges": true };
     Ok(is_granted(&admin.run_command(question).await?))
 }
 
-/// Asks MongoDB if this connection's user lacks a privilege that the server cannot work without,
-/// and says which. A user that may do less than everything in the users' database can be meant so;
-/// one that may do nothing there cannot.
+/// Asks MongoDB if this connection's user lacks a privilege that the server cannot work without.
+/// Returns a description of the missing privilege. A user may intentionally have few privileges in
+/// the users' database, but not none.
 pub(super) async fn missing(users: &Database, system: &Database) -> mongodb::error::Result<Option<String>> {
     let question = doc! { "connectionStatus": 1, "showPrivileges": true };
     let reply = users.run_command(question).await?;
@@ -37,8 +37,8 @@ fn missing_in(reply: &Document, users: &str, system: &str) -> Option<String> {
     nothing.then(|| format!("it may neither read nor write in the database {users}"))
 }
 
-/// Reads the reply to `connectionStatus`. Without a user there is nothing to grant: MongoDB runs
-/// without access control.
+/// Returns the privileges in the reply to `connectionStatus`. Returns `None` if there is no user,
+/// because MongoDB then runs without access control.
 fn privileges(reply: &Document) -> Option<impl Iterator<Item = &Document>> {
     let user = reply.get_document("authInfo").ok()?;
     let list = |field| user.get_array(field).map(Vec::as_slice).unwrap_or_default();
@@ -58,8 +58,8 @@ fn allows(privilege: &Document, action: &str) -> bool {
     })
 }
 
-/// Returns `true` if the privilege is on a database: on the whole of it, or where that is enough,
-/// on one of its collections.
+/// Returns `true` if the privilege covers the database or its ledger. Unless `whole` is set, any
+/// collection of the database is enough.
 fn covers(privilege: &Document, database: &str, whole: bool) -> bool {
     let Ok(resource) = privilege.get_document("resource") else {
         return false;

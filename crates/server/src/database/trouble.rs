@@ -1,4 +1,4 @@
-//! The troubles between this server and MongoDB, told apart, each with what to do.
+//! The kinds of trouble between this server and MongoDB, each with its remedy.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use mongodb::error::{Error, ErrorKind};
 use super::codes::{AUTHENTICATION_FAILED, UNAUTHORIZED};
 use super::message::cleaned;
 
-/// Why this server cannot use MongoDB, or MongoDB cannot commit.
+/// The reason why this server cannot use MongoDB, or why MongoDB cannot commit.
 ///
-/// `Display` says the problem and what to do about it. It holds no part of the connection string
-/// but hosts and the name of the replica set.
+/// `Display` gives the problem and its remedy. It contains no part of the connection string except
+/// hosts and the name of the replica set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trouble {
@@ -30,19 +30,19 @@ pub enum Trouble {
     },
     /// A mongod runs without a replica set.
     Standalone {
-        /// Its address.
+        /// The address of the mongod.
         address: String,
         /// The name in the connection string.
         wanted: String,
     },
-    /// The address is that of mongos, the router of a sharded cluster.
+    /// The address belongs to mongos, the router of a sharded cluster.
     Router {
-        /// Its address.
+        /// The address of the mongos.
         address: String,
     },
     /// A mongod is in no replica set: it was removed from its set, or the set was never initiated.
     NotInSet {
-        /// Its address.
+        /// The address of the mongod.
         address: String,
         /// The name in the connection string.
         wanted: String,
@@ -56,14 +56,14 @@ pub enum Trouble {
         /// The privilege, in words.
         missing: String,
     },
-    /// A host's name is not found.
+    /// The name of a host was not found.
     HostUnknown {
         /// The address.
         address: String,
-        /// The resolver's words.
+        /// The error of the resolver.
         detail: String,
     },
-    /// No encrypted connection to a member is made.
+    /// An encrypted connection to a member is not possible.
     Tls {
         /// The member's address.
         address: String,
@@ -75,27 +75,26 @@ pub enum Trouble {
         /// Each member's address with the fault, in their order.
         members: String,
     },
-    /// Members answer and none of them is primary.
+    /// Members answer, but none of them is primary.
     NoPrimary {
-        /// Those that cannot be reached, each with the fault, in their order; empty if there is
-        /// none.
+        /// The members that cannot be reached, each with the fault, in their order. Empty if there
+        /// are none.
         unreachable: String,
     },
-    /// There is a primary, and nothing that it writes reaches a majority.
+    /// There is a primary, but its writes do not reach a majority.
     NoMajority {
         /// The primary's address.
         primary: String,
-        /// Other members that cannot be reached, in their order; empty if there is none that the
-        /// driver knows of.
+        /// Other members that cannot be reached, in their order. Empty if the driver knows of none.
         unreachable: String,
-        /// `true` if the set has an arbiter.
+        /// Set if the set has an arbiter member.
         arbiter: bool,
     },
 }
 
 impl Trouble {
-    /// Returns `true` if it stays until somebody changes something. The others may be over in a
-    /// moment.
+    /// Returns `true` if the trouble stays until an operator changes something. The other kinds may
+    /// be over in a moment.
     pub(crate) fn stays(&self) -> bool {
         !matches!(
             self,
@@ -103,8 +102,8 @@ impl Trouble {
         )
     }
 
-    /// The trouble that MongoDB's answer to a command of the server's own shows, if it is one that
-    /// stays.
+    /// Returns the trouble that MongoDB's answer to a command of the server itself shows, if it is
+    /// lasting trouble.
     pub(super) fn of_access(error: &Error) -> Option<Self> {
         match &*error.kind {
             ErrorKind::Authentication { .. } => Some(Self::Authentication),
@@ -124,7 +123,8 @@ impl Trouble {
         }
     }
 
-    /// The trouble while there is no primary, from what the members of this set have said last.
+    /// Returns the trouble while there is no primary, from the last results of the members of this
+    /// set.
     pub(super) fn without_primary(wanted: &str, members: &BTreeMap<String, Heard>) -> Self {
         let wanted = wanted.to_owned();
         let is_member = |heard: &Heard| matches!(heard, Heard::Member { set } if *set == wanted);
@@ -258,21 +258,21 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// The last word of a member.
+/// The last result of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// It belongs to the set of this name.
+    /// The member belongs to the set of this name.
     Member {
         set: String,
     },
-    /// It is a mongod that belongs to no set now, and runs with the option to.
+    /// A mongod that belongs to no set now, although it runs with the option for a set.
     NotInSet,
     Standalone,
     Router,
     Failed(Fault),
 }
 
-/// A member that could not be asked.
+/// The fault of a member that did not reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     kind: FaultKind,
@@ -345,7 +345,7 @@ mod tests {
         Trouble::without_primary("rs0", &addresses.into_iter().zip(heard).collect())
     }
 
-    /// As mongod 6.0 replies, without what is not read.
+    /// Returns the result of a reply of mongod 6.0, without the fields that are not read.
     fn hello(of: &str) -> Heard {
         Heard::reply(&match of {
             "standalone" => doc! { "isWritablePrimary": true, "ok": 1.0 },

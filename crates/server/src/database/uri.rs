@@ -1,22 +1,22 @@
-//! Faults in a connection string, named without a part of its password.
+//! Names faults in a connection string without a part of its password.
 //!
-//! The driver's own messages repeat what they could not read, which may be a piece of a password
-//! that was not percent-encoded. So the form is checked here first, and none of the driver's
-//! messages about a connection string is shown.
+//! The driver's own messages repeat the text that they could not read. It may be a part of a
+//! password that was not percent-encoded. The form is therefore checked here first, and no message
+//! of the driver about a connection string is shown.
 
 use mongodb::options::ConnectionString;
 
 /// Remedy for a user name or a password that is not percent-encoded.
 const ENCODE: &str = "percent-encode it: %40 for @, %3A for :, %2F for /, %3F for ?, %23 for #, %5B for [, %5D for ] and %25 for %";
 
-/// Characters that stand in a user name or a password only percent-encoded.
+/// Characters that must be percent-encoded in a user name or a password.
 const RESERVED: &str = ":/?#[]@";
 
-/// Checks what stands in a connection string before the driver reads it.
+/// Checks a connection string before the driver reads it.
 ///
 /// # Errors
-/// The problem and what to do, in words that hold nothing of the connection string but a host and
-/// its port, and those only where they cannot be part of a password.
+/// The problem and its remedy. The text contains nothing of the connection string except a host and
+/// its port, and only if these cannot be part of a password.
 pub(super) fn check(uri: &str) -> Result<(), String> {
     let Some((scheme @ ("mongodb" | "mongodb+srv"), rest)) = uri.split_once("://") else {
         return Err("it does not begin with mongodb:// or mongodb+srv://".to_owned());
@@ -42,7 +42,7 @@ pub(super) fn check(uri: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Says why the driver does not take a connection string that passed [`check`].
+/// Returns the reason why the driver does not accept a connection string that passed [`check`].
 pub(super) fn explain(uri: &str) -> String {
     let options = uri.split_once('?').map_or("", |(_, options)| options);
     for option in options.split('&') {
@@ -94,7 +94,7 @@ fn check_host(host: &str, after_user: bool, srv: bool) -> Result<(), String> {
     if host.is_empty() {
         return Err("it names no host, or has a comma too many: write host:port,host:port".to_owned());
     }
-    // A path of a Unix socket is a host, too, and an address of IPv6 stands in brackets.
+    // The path of a Unix socket is a host, too. An IPv6 address stands in brackets.
     let after_brackets = host.rsplit_once(']').map_or(host, |(_, after)| after);
     let port = after_brackets.rsplit_once(':').map(|(_, port)| port);
     let is_port = |port: &str| {
@@ -113,8 +113,7 @@ fn check_host(host: &str, after_user: bool, srv: bool) -> Result<(), String> {
     }
 }
 
-/// Returns `true` if two hexadecimal digits follow every `%`, and the bytes they stand for are
-/// UTF-8.
+/// Returns `true` if two hexadecimal digits follow every `%`, and the decoded bytes are UTF-8.
 fn is_percent_encoded(text: &str) -> bool {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
@@ -132,14 +131,14 @@ fn is_percent_encoded(text: &str) -> bool {
     str::from_utf8(&bytes).is_ok()
 }
 
-/// Returns `true` if this can be the name of an option and no part of a password that was cut off
-/// by a question mark: it is one of the names that connection strings have.
+/// Returns `true` if connection strings have an option with this name. Otherwise the name may be a
+/// part of a password that a question mark has cut off.
 fn is_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     NAMES.contains(&name.as_str())
 }
 
-/// The options of connection strings, in small letters.
+/// The options of connection strings, in lower case.
 const NAMES: [&str; 44] = [
     "adaptiveretries",
     "appname",
@@ -191,8 +190,8 @@ const NAMES: [&str; 44] = [
 mod tests {
     use super::*;
 
-    /// Passwords with what people forget to encode. None of them has two characters in a row that
-    /// are in any error.
+    /// Passwords with characters that people forget to encode. No error contains two characters in
+    /// a row of any of them.
     const PASSWORDS: [&str; 22] = [
         "Q@Z",
         "Q:Z",

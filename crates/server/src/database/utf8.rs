@@ -1,14 +1,15 @@
 //! Replies of MongoDB whose texts are not valid UTF-8.
 //!
-//! MongoDB cuts values in its messages at 150 bytes, also inside a character. It also stores any
+//! MongoDB cuts values in its messages at 150 bytes, even inside a character. It also stores any
 //! bytes as a string: another program can write them, and so can `$regexFind` with the pattern
-//! `\C`. The driver refuses such a reply as a whole. Here the invalid parts become U+FFFD, as most
-//! programs show them, and everything else stays as it is.
+//! `\C`. The driver refuses such a reply as a whole. This module replaces the invalid parts by
+//! U+FFFD, as most programs do, and keeps everything else.
 
 use bson::spec::ElementType;
 use bson::{Document, RawDocumentBuf};
 
-/// MongoDB allows 200 levels in a stored document; a reply wraps it in a few more.
+/// Depth limit of a document. MongoDB allows 200 levels in a stored document, and a reply adds a
+/// few more.
 const MAX_DEPTH: usize = 250;
 
 /// Decodes a document and replaces each invalid part of a field name or a text by U+FFFD.
@@ -21,13 +22,13 @@ pub(crate) fn decode_lossy(bytes: &[u8]) -> Option<Document> {
     Document::try_from(RawDocumentBuf::from_bytes(valid).ok()?).ok()
 }
 
-/// The bytes that were not copied yet.
+/// The bytes that have not been copied yet.
 struct Input<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    /// Copies a document, its length included.
+    /// Copies a document, including its length.
     fn document(&mut self, out: &mut Vec<u8>, depth: usize) -> Option<()> {
         if depth > MAX_DEPTH {
             return None;
@@ -87,7 +88,7 @@ impl<'a> Input<'a> {
         Some(())
     }
 
-    /// Copies a text with its length before it.
+    /// Copies a text, including the length before it.
     fn text(&mut self, out: &mut Vec<u8>) -> Option<()> {
         let length = self.length()?;
         let (nul, text) = self.take(length)?.split_last()?;
@@ -139,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// One value of each type, with texts of the same length in bytes as `replacement`.
+    /// Returns one value of each type. The texts have the same length in bytes as `replacement`.
     fn document(text: &str) -> Document {
         let pointer = Bson::DbPointer(DbPointer::from_parts(text));
         doc! {
@@ -163,7 +164,7 @@ mod tests {
     }
 
     impl FromParts for DbPointer {
-        /// `bson` has no constructor: a pointer comes from bytes only.
+        /// `bson` has no constructor for a pointer, so it is read from bytes.
         fn from_parts(namespace: &str) -> DbPointer {
             let mut bytes = vec![0; 4];
             bytes.extend_from_slice(&[0x0c, b'p', 0]);
@@ -190,11 +191,11 @@ mod tests {
 
     #[test]
     fn every_invalid_text_becomes_the_replacement_character() {
-        // Same length as the invalid bytes below.
+        // The text has the same length as the invalid bytes below.
         let mut bytes = document("xQQx").to_vec().unwrap();
         for at in 0..bytes.len() - 3 {
             if &bytes[at..at + 4] == b"xQQx" {
-                // A character of four bytes that was cut after two.
+                // A character of four bytes, cut after two bytes.
                 bytes[at + 1..at + 3].copy_from_slice(&[0xf0, 0x9f]);
             }
         }
@@ -212,7 +213,7 @@ mod tests {
             for byte in [0, 1, 0x7f, 0xff] {
                 let mut wrong = whole.clone();
                 wrong[at] = byte;
-                // It may still be a document; it must not panic.
+                // The bytes may still be a document. Decoding must not panic.
                 let _ = decode_lossy(&wrong);
             }
         }

@@ -1,4 +1,4 @@
-//! Whom to ask to stand when the primary is gone.
+//! The choice of the secondary that must stand for election when the primary is gone.
 
 use core::cmp::Reverse;
 
@@ -10,13 +10,13 @@ use mongodb::options::ServerAddress;
 pub(super) struct Candidate {
     address: ServerAddress,
     applied: OpTime,
-    /// Whom it takes for the primary.
+    /// The member that the secondary takes for the primary.
     primary: Option<String>,
     syncs_from: Option<String>,
 }
 
-/// A place in the oplog: the term, then the time within it. Members vote for nobody who is behind
-/// them in it.
+/// A position in the oplog: the term, then the time in the term. Members vote for no candidate that
+/// is behind them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct OpTime {
     term: i64,
@@ -24,8 +24,8 @@ struct OpTime {
 }
 
 impl Candidate {
-    /// Reads the replies to `hello` and, where it was allowed, to `replSetGetStatus`. `None` if
-    /// this member is no secondary or is configured never to become primary.
+    /// Reads the replies to `hello` and, if that was allowed, to `replSetGetStatus`. Returns `None`
+    /// if this member is no secondary, or is configured never to become primary.
     pub(super) fn read(address: &ServerAddress, hello: &Document, status: Option<&Document>) -> Option<Self> {
         let says = |what| hello.get_bool(what).unwrap_or(false);
         // `passive` is MongoDB's word for a priority of 0.
@@ -55,13 +55,13 @@ impl Candidate {
     }
 }
 
-/// The candidates in the order in which to ask them, after the loss of this primary. Nobody if one
-/// of them follows another primary already.
+/// Returns the candidates in the order in which to ask them, after the loss of this primary.
+/// Returns no candidate if one of them already follows another primary.
 ///
-/// The newest entry in the oplog comes first, since the others would not vote for less. Between
-/// equal ones the one that another member already copies from: that one need not look for a new
-/// source before it can acknowledge a majority write. Whoever decides this from the same replies
-/// decides the same.
+/// The candidate with the newest oplog entry comes first, because the others would not vote for an
+/// older one. Among equal candidates, one from which another member already copies comes first.
+/// That other member need not look for a new source before it can acknowledge a majority write. Two
+/// servers with the same replies make the same decision.
 pub(super) fn in_order(lost: &ServerAddress, candidates: Vec<Candidate>) -> Vec<ServerAddress> {
     let lost = name(lost);
     let follows_another =
@@ -84,7 +84,7 @@ pub(super) fn in_order(lost: &ServerAddress, candidates: Vec<Candidate>) -> Vec<
         .collect()
 }
 
-/// As MongoDB writes it, apart from upper and lower case.
+/// Returns the address as MongoDB writes it, in lower case.
 fn name(address: &ServerAddress) -> String {
     address.to_string().to_lowercase()
 }
@@ -99,7 +99,7 @@ mod tests {
         ServerAddress::parse(name).unwrap()
     }
 
-    /// As mongod 6.0 replies, without what is not read.
+    /// Returns a reply of mongod 6.0, without the fields that are not read.
     fn hello(term: i64, time: u32) -> Document {
         let ts = Timestamp { time, increment: 1 };
         doc! {

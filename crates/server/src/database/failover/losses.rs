@@ -1,4 +1,4 @@
-//! Primaries whose process has ended.
+//! Lost primaries whose process has ended.
 
 use core::time::Duration;
 use std::io;
@@ -11,16 +11,16 @@ use tracing::debug;
 
 use super::topology::Members;
 
-/// Time for which a lost primary is looked at, and time limit for one connection to it.
+/// Time for which a lost primary is checked, and time limit for one connection to it.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pause between two looks at a process that is just ending.
+/// Pause between two checks of a process that is just ending.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The losses of primaries, one after another.
 #[derive(Debug)]
 pub(crate) struct Losses {
     members: watch::Receiver<Members>,
-    /// The loss that was told last, until it is over.
+    /// The last reported loss, until it is over.
     told: Option<ServerAddress>,
 }
 
@@ -30,7 +30,7 @@ impl Losses {
     }
 
     /// Waits until a primary is lost and its process has ended. Returns `false` when the connection
-    /// to the replica set has ended. May be dropped at any time.
+    /// to the replica set has ended. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> bool {
         loop {
             if let Some(told) = &self.told {
@@ -55,8 +55,8 @@ impl Losses {
     }
 }
 
-/// Returns `true` if the lost primary's address refuses connections: twice in a row, so that one
-/// refusal in the midst of a restart does not count. As long as it takes connections, its process
+/// Returns `true` if the lost primary's address refuses connections twice in a row. One refusal
+/// during a restart therefore does not count. While the address accepts connections, the process
 /// may be just ending.
 pub(super) async fn is_gone(lost: &ServerAddress, members: &watch::Receiver<Members>) -> bool {
     let until = Instant::now() + LOOK_TIMEOUT;
@@ -78,8 +78,8 @@ pub(super) async fn is_gone(lost: &ServerAddress, members: &watch::Receiver<Memb
     false
 }
 
-/// Opens one connection to any of the addresses the name stands for. Refused only if all of them
-/// refuse.
+/// Opens one connection to any of the addresses of the name. Returns the error of a refused
+/// connection only if all of them refuse.
 async fn connect(to: &ServerAddress) -> io::Result<()> {
     let ServerAddress::Tcp { host, port } = to else {
         return Err(io::ErrorKind::Unsupported.into());

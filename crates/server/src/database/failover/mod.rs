@@ -1,18 +1,17 @@
-//! MongoDB's own failover made short.
+//! Shortens MongoDB's own failover.
 //!
 //! The members of a replica set wait for the election timeout, 10 s by default, before they replace
-//! a primary that is silent. A primary whose address *refuses* connections is not silent: its
-//! process is gone, and waiting tells nobody more. Then a secondary is asked to stand at once
-//! (`replSetStepUp`). It stands by MongoDB's own rules: it needs the votes of a majority, and
-//! nobody votes for a member that lacks what it has itself, so no majority-committed write is lost
-//! by asking.
+//! a silent primary. A primary whose address *refuses* connections is not silent: its process is
+//! gone, and waiting gives no further information. The server therefore asks a secondary to stand
+//! for election at once (`replSetStepUp`). The election follows MongoDB's own rules. The secondary
+//! needs the votes of a majority, and no member votes for a secondary that lacks a write of that
+//! member. No majority-committed write is therefore lost.
 //!
-//! Two servers may ask at once, where they see each other differently or belong to two clusters.
-//! They choose the same secondary from the same replies, and MongoDB has both wait for one
-//! election.
+//! Two servers may ask at once, if their views differ or if they belong to two clusters. They
+//! choose the same secondary from the same replies, and MongoDB lets both wait for one election.
 //!
-//! Silence is no reason to ask. A primary that was paused or cut off may be serving others, and
-//! MongoDB's members judge that better than a client of theirs.
+//! Silence is no reason to ask. A primary that was paused or cut off may still serve others, and
+//! MongoDB's members can judge that better than their client.
 
 mod candidate;
 mod losses;
@@ -36,23 +35,22 @@ use candidate::Candidate;
 pub(crate) use losses::Losses;
 pub(super) use topology::Members;
 
-/// How long secondaries may take to describe themselves. Those that take longer are not asked.
+/// Time limit for a secondary to describe itself. The server does not ask a slower secondary.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long a secondary may take to win its election.
+/// Time limit for a secondary to win its election.
 const ELECTION_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long after an election that was not won another primary may take to show before the next is
-/// asked.
+/// Time in which another primary may appear after an election without a winner, before the server
+/// asks the next secondary.
 const SETTLE: Duration = Duration::from_millis(200);
-/// Before anything is done again about the same loss.
+/// Pause before the next action about the same loss.
 const REST: Duration = Duration::from_secs(1);
-/// The same where MongoDB has said that it does not let us.
+/// The same pause if MongoDB has refused the privilege.
 const LONG_REST: Duration = Duration::from_secs(5);
-/// Before it is looked again whether this server is to see to it: it may become coordinator
-/// meanwhile.
+/// Pause before the next check whether this server must act. It may become coordinator meanwhile.
 const SHORT_REST: Duration = Duration::from_millis(100);
 
-/// Asks a secondary to stand when the primary is gone, while `leads` says that this server is to
-/// see to it. Ends with the connection to the replica set.
+/// Asks a secondary to stand for election when the primary is gone, while `leads` returns `true`
+/// for this server. Ends with the connection to the replica set.
 pub(crate) async fn assist(database: Database, leads: impl Fn() -> bool) {
     let mut assistant = Assistant {
         members: database.members.clone(),
@@ -80,12 +78,12 @@ pub(crate) async fn assist(database: Database, leads: impl Fn() -> bool) {
 struct Assistant {
     database: Database,
     members: watch::Receiver<Members>,
-    /// Whether MongoDB has said that it does not let us, and so has the log.
+    /// Set if MongoDB has refused the privilege, and the log says so.
     may_not: bool,
 }
 
 impl Assistant {
-    /// Looks at a missing privilege before it is needed.
+    /// Checks for a missing privilege before it is needed.
     async fn check_privilege(&mut self) {
         let mut health = self.database.health();
         if health.wait_for(|health| health.available).await.is_err() {
@@ -116,14 +114,15 @@ impl Assistant {
         self.members.borrow().lost.as_ref() == Some(lost)
     }
 
-    /// Waits as long as this for the loss to be over: another primary, or the same again.
+    /// Waits at most `time` until the loss is over: there is another primary, or the same one
+    /// again. Returns `true` if the loss is over.
     async fn is_over(&self, lost: &ServerAddress, time: Duration) -> bool {
         let mut members = self.members.clone();
         let over = members.wait_for(|members| members.lost.as_ref() != Some(lost));
         timeout(time, over).await.is_ok()
     }
 
-    /// Asks one secondary after another to stand, until there is a primary.
+    /// Asks one secondary after another to stand for election, until there is a primary.
     async fn replace(&mut self, lost: &ServerAddress) {
         let began = Instant::now();
         let candidates = candidate::in_order(lost, self.describe().await);
@@ -139,7 +138,8 @@ impl Assistant {
             let refusal = tokio::select! {
                 ended = timeout(ELECTION_TIMEOUT, &mut stands) => match ended {
                     Ok(Ok(Err(error))) => Some(error),
-                    // Elected, and not writable yet; or it may still stand. Nobody else is asked.
+                    // The secondary is elected but not writable yet, or still stands. The server
+                    // asks no other.
                     _ => None,
                 },
                 _ = self.is_over(lost, Duration::MAX) => None,
@@ -163,7 +163,7 @@ impl Assistant {
         }
     }
 
-    /// What the secondaries that answer say of themselves.
+    /// Returns the descriptions of the secondaries that answer.
     async fn describe(&self) -> Vec<Candidate> {
         let secondaries = self.members.borrow().secondaries.clone();
         let replies = secondaries.into_iter().map(|address| async move {
@@ -174,7 +174,7 @@ impl Assistant {
                 timeout(DESCRIBE_TIMEOUT, status)
             );
             let hello = hello.ok()?.ok()?.ok()?;
-            // A privilege of its own. Without it the choice is a little less good.
+            // The status needs another privilege. Without it the choice is slightly worse.
             let status = status.ok().and_then(Result::ok).and_then(Result::ok);
             Candidate::read(&address, &hello, status.as_ref())
         });
@@ -182,8 +182,8 @@ impl Assistant {
     }
 }
 
-/// Runs an administrative command on one member, whatever its role, over the connections the driver
-/// keeps to it anyway. A task of its own, since the driver's futures must not be dropped before
+/// Runs an administrative command on one member, whatever its role, over the driver's existing
+/// connections. It runs as a separate task, because the driver's futures must not be dropped before
 /// they end.
 fn send(
     database: &Database,

@@ -10,22 +10,22 @@ pub(in crate::database) struct Members {
     primary: Option<ServerAddress>,
     /// The last primary, from the moment it cannot be reached until another one is known.
     pub(in crate::database) lost: Option<ServerAddress>,
-    /// Those that follow, in order of their addresses.
+    /// The secondaries, in order of their addresses.
     pub(in crate::database) secondaries: Vec<ServerAddress>,
 }
 
-/// What a member is to the driver.
+/// The state of a member as the driver sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Primary,
     Secondary,
     Unreachable,
-    /// An arbiter, hidden, recovering, or not looked at yet.
+    /// An arbiter member, a hidden or recovering member, or a member that was not checked yet.
     Other,
 }
 
 impl Members {
-    /// What follows from a new description.
+    /// Returns the members after a new description.
     pub(in crate::database) fn next(&self, topology: &TopologyDescription) -> Self {
         let servers = topology.servers();
         let seen = servers.iter().map(|(address, server)| {
@@ -99,7 +99,7 @@ mod tests {
         let calm = after(&Members::default(), [Primary, Secondary, Secondary]);
         assert_eq!(lost(&after(&calm, [Primary, Unreachable, Secondary])), None);
 
-        // Stepped down first, and gone after that: MongoDB is at work already.
+        // The primary first stepped down, and is gone after that: MongoDB already handles this.
         let stepped_down = after(&calm, [Secondary, Secondary, Secondary]);
         assert_eq!(
             lost(&after(&stepped_down, [Unreachable, Secondary, Secondary])),
