@@ -1,4 +1,4 @@
-//! The connections other servers dial to this one.
+//! The connections that other servers dial to this server.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -28,11 +28,10 @@ use super::{
 use crate::log_throttle::LogThrottle;
 use crate::pending_connections::{Authenticated, PendingConnections};
 
-/// Connections of all peers together, so that no one of them can take every file descriptor.
+/// Limit for the connections of all peers together. No peer can then take every file descriptor.
 const MAX_CONNECTIONS: usize = 1024;
-/// Of these, connections that have not shown yet that they are a peer's. The oldest gives way to
-/// the newest, so a stranger cannot keep peers out by holding all of them: a peer is through after
-/// three messages.
+/// Limit for pending connections among these. The newest replaces the oldest, so a stranger cannot
+/// keep peers out by holding all of them: a peer has proven itself after three messages.
 pub(super) const MAX_STRANGERS: usize = 256;
 
 pub(super) struct Acceptor {
@@ -45,14 +44,14 @@ pub(super) struct Acceptor {
     pub(super) pages: LogThrottle,
 }
 
-/// A caller that has proven nothing yet.
+/// A dialler that has proven nothing yet.
 struct Caller<'a> {
-    /// Its hello, exactly as it was sent.
+    /// The dialler's hello, exactly as sent.
     first: &'a str,
-    /// The id in it.
+    /// The id in the hello.
     id: &'a ServerId,
     from: SocketAddr,
-    /// The result of checking the hello. The caller is not told before it has proven itself.
+    /// The result of checking the hello. The dialler learns it only after it has proven itself.
     identified: Result<(), Refusal>,
 }
 
@@ -77,7 +76,8 @@ impl Acceptor {
                     strangers.add(task, known);
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely: time is what helps.
+                    // The most likely cause is that the process has no free file descriptor. Only
+                    // time helps.
                     if let Some(suppressed) = not_accepted.admit() {
                         warn!(%error, suppressed, "cannot accept a peer's connection");
                     }
@@ -95,7 +95,7 @@ impl Acceptor {
         known.set();
         self.directory.accepted();
         let peer = connection.peer.clone();
-        // What there is to say to this peer while it cannot be dialled.
+        // The messages to this peer while this server cannot dial it.
         let (outbox, mut messages) = mpsc::channel(QUEUE);
         if let Some(inbound) = self.inbound.get(&peer) {
             inbound.attach(outbox);
@@ -135,7 +135,8 @@ impl Acceptor {
         }
     }
 
-    /// The handshake. `None` if the connection is not one of ours; the log says why.
+    /// Performs the handshake. Returns `None` if the connection does not come from a peer; the log
+    /// gives the reason.
     async fn greet(&self, stream: TcpStream, from: SocketAddr) -> Option<Connection> {
         let mut socket = self.upgrade(stream, from).await?;
         let first = socket.next().await?.ok()?;
@@ -185,7 +186,7 @@ impl Acceptor {
         }
     }
 
-    /// Checks what the caller says of itself.
+    /// Checks the names in the dialler's hello.
     fn identify(&self, ours: &PeerHello, theirs: &PeerHello) -> Result<(), Refusal> {
         ours.check(theirs)?;
         if self.settings.peers.contains_key(&theirs.from) {
@@ -226,9 +227,9 @@ impl Acceptor {
             .ok()
     }
 
-    /// Has the caller show that it has one of the secrets. Only then does this server say who it
-    /// is, or what it has against the caller, and show that it has the same secret. `None` if the
-    /// connection ends.
+    /// Lets the dialler prove that it has one of the secrets. Only then this server sends its own
+    /// names, or its reason for a refusal, and proves that it has the same secret. Returns `None`
+    /// if the connection ends.
     async fn prove(
         &self,
         socket: &mut Socket,
@@ -294,7 +295,7 @@ impl Acceptor {
         super::refuse(socket, refusal).await;
     }
 
-    /// The peer may have ended the connection because of what it takes this server for.
+    /// Logs the reason of the close frame if the peer refuses this server.
     fn hear_out(&self, peer: Option<&ServerId>, from: SocketAddr, close: Option<&CloseFrame>) {
         if let Some(close) = close
             && [Refusal::STRANGER, Refusal::UNPROVEN].contains(&close.code.into())
@@ -312,7 +313,7 @@ fn choose_subprotocol(request: &Request, mut response: Response) -> Result<Respo
             "this port speaks {SUBPROTOCOL}, for servers only\n"
         )));
         *refusal.status_mut() = StatusCode::BAD_REQUEST;
-        // For a server of another version, which says in its log what this one speaks.
+        // A server of another version logs the version that this server speaks.
         refusal.headers_mut().insert("sec-websocket-protocol", spoken);
         return Err(refusal);
     }
@@ -320,7 +321,7 @@ fn choose_subprotocol(request: &Request, mut response: Response) -> Result<Respo
     Ok(response)
 }
 
-/// The version that a server speaks which does not speak this one's.
+/// Returns the version of a server that does not speak this server's version.
 fn peer_subprotocol(request: &Request) -> Option<String> {
     offered(request)
         .find(|name| name.starts_with(SUBPROTOCOLS))

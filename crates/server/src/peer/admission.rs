@@ -25,7 +25,7 @@ impl Admission {
         self.refusals.remove(peer);
     }
 
-    /// Records that there can be no link to this peer before somebody changes something. Returns
+    /// Records that there can be no link to this peer before an operator changes something. Returns
     /// `true` if anything changed.
     pub(super) fn refuse(&mut self, peer: &ServerId, reason: &str) -> bool {
         let before = self.refusals.insert(peer.clone(), reason.to_owned());

@@ -1,21 +1,21 @@
 //! Web pages at the peer port.
 //!
-//! A browser lets any page open a WebSocket to any address it reaches, this machine's own included.
-//! It says so: every such handshake has the header `Origin`, and newer browsers add headers that
-//! begin with `Sec-Fetch-`; no page can take them away. No server sends them. A page can send other
-//! requests without an `Origin`, but none of those is a handshake, and they are answered with
-//! nothing.
+//! A browser lets any page open a WebSocket to any address that it reaches, even to its own
+//! machine. Every such handshake has the header `Origin`, and newer browsers add headers that begin
+//! with `Sec-Fetch-`. No page can remove these headers, and no server sends them. A page can send
+//! other requests without an `Origin`. None of them is a handshake, so this server does not answer
+//! them.
 
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
 use super::rejection_log::printable;
 
-/// Prefix of the headers in which newer browsers describe a request, beside `Origin`.
+/// Prefix of the headers, in addition to `Origin`, in which newer browsers describe a request.
 const FETCH_METADATA: &str = "sec-fetch-";
 
-/// Returns the page that a browser opens the connection for, fit for the log, or `None` if no
-/// browser does.
+/// Returns the page for which a browser opens the connection, in a form that fits the log. Returns
+/// `None` if the request does not come from a browser.
 pub(super) fn page(request: &Request) -> Option<String> {
     let headers = request.headers();
     if let Some(origin) = headers.get("origin") {
@@ -27,8 +27,8 @@ pub(super) fn page(request: &Request) -> Option<String> {
     from_browser.then(|| "unknown".to_owned())
 }
 
-/// Makes the answer to such a handshake. The page cannot read it; a person with the browser's tools
-/// can.
+/// Makes the answer to such a handshake. The page cannot read it, but a person with the tools of
+/// the browser can.
 pub(super) fn refusal() -> ErrorResponse {
     let text = "this port is for servers only, and a handshake from a web page is refused\n";
     let mut refusal = ErrorResponse::new(Some(text.to_owned()));

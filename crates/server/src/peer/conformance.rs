@@ -1,4 +1,4 @@
-//! The WebSocket transport against the election's own checks.
+//! The WebSocket transport, checked with the conformance suite of the election.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,8 +12,7 @@ use tokio::time::sleep;
 
 use super::{Directory, Flush, PeerSecrets, PeerSettings, PeerTransport};
 
-/// Every server's address, the same at every start, and what is left of it when its transport is
-/// dropped.
+/// The address of every server, the same at every start, and the flush of each transport.
 #[derive(Default)]
 struct WebSocket {
     addresses: BTreeMap<ServerId, SocketAddr>,
@@ -63,8 +62,8 @@ async fn listen(address: SocketAddr) -> TcpListener {
     }
 }
 
-/// From below the ports that the system hands out by itself, so that none is taken while its server
-/// is stopped.
+/// Returns an address below the ports that the operating system assigns itself. No other program
+/// then takes it while its server is stopped.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

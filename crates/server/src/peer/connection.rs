@@ -14,7 +14,7 @@ use super::{CONNECT_TIMEOUT, Socket};
 pub(super) struct Connection {
     pub(super) peer: ServerId,
     pub(super) socket: Socket,
-    /// Absent if the servers have no secret.
+    /// `None` if the servers have no secret.
     pub(super) sessions: Option<Sessions>,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Sessions {
 pub(super) struct BadMac;
 
 impl Sessions {
-    /// `own` is this side's role.
+    /// Creates both sessions. `own` is this side's role.
     pub(super) fn new(transcript: Transcript<'_>, secret: &[u8], own: Role) -> Self {
         Self {
             own: transcript.session(secret, own),

@@ -1,4 +1,4 @@
-//! The connection this server dials to one peer, for as long as the server lives.
+//! The connection that this server dials to one peer, as long as the server lives.
 
 use core::time::Duration;
 use std::io;
@@ -27,12 +27,11 @@ use super::{
     CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, InboundLink, PING_EVERY, PeerSecrets, PeerSettings, Socket,
 };
 
-/// Short, because a process that is being torn down resets a connection or two before its port
-/// refuses them.
+/// The first pause is short, because a process that is being stopped resets a connection or two
+/// before its port refuses them.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// So long a peer that dials is waited for to be dialled itself, before it is talked to on the
-/// connection it has dialled.
+/// Time for dialling a peer before this server uses the connection that the peer has dialled.
 const DIALLED_FIRST: Duration = Duration::from_millis(200);
 
 pub(super) struct Dialler {
@@ -54,13 +53,13 @@ enum DialError {
     Io(#[from] io::Error),
     #[error("{0}")]
     WebSocket(#[from] tungstenite::Error),
-    /// Not to be cured by trying again soon, so it goes to the log as a warning.
+    /// Dialling again soon would not help, so the log has a warning.
     #[error("{0}")]
     Misconfigured(String),
 }
 
 impl Dialler {
-    /// Ends when the transport is dropped and everything handed to it before is sent.
+    /// Runs until the transport is dropped and all messages handed to it before are sent.
     pub(super) async fn run(self, mut messages: mpsc::Receiver<Message>) {
         let mut pause = FIRST_PAUSE;
         let mut reported: Option<Link> = None;
@@ -88,8 +87,8 @@ impl Dialler {
                     self.complain(&error, &mut complaint);
                     let link = match &error {
                         DialError::Refused => {
-                            // So it has ended, and a brief connection before was no fault of the
-                            // other side.
+                            // The peer's process has ended. A brief connection before was not the
+                            // other side's fault.
                             brief_in_a_row = 0;
                             self.directory.gone(&self.peer);
                             Link::Refused
@@ -103,9 +102,9 @@ impl Dialler {
                     self.report_undialled(&mut reported, link).await;
                 }
             }
-            // Almost at once after a loss: whether the peer's host still answers is what tells a
-            // crash from a broken connection. Something that accepts and hangs up again and again
-            // is dialled ever less often.
+            // Dials again almost at once after a loss. If the peer's host still answers, the
+            // connection was broken, and otherwise the peer has crashed. A program that accepts and
+            // closes connections again and again is dialled less and less often.
             if self.rest(pause, &mut messages, &mut reported).await.is_err() {
                 return;
             }
@@ -113,8 +112,8 @@ impl Dialler {
         }
     }
 
-    /// What is to be reported while the peer is not dialled: whether there is another way to it,
-    /// and else `link`.
+    /// Reports the state of a peer that is not dialled: up if the peer has dialled this server, and
+    /// otherwise `link`.
     async fn report_undialled(&self, reported: &mut Option<Link>, link: Link) {
         let link = if self.inbound.is_there() { Link::Up } else { link };
         self.report(reported, link).await;
@@ -133,7 +132,7 @@ impl Dialler {
         }
     }
 
-    /// Says each new reason once, not at every try.
+    /// Logs each new reason once, not at every attempt.
     fn complain(&self, error: &DialError, complaint: &mut String) {
         let text = printable(&error.to_string());
         if *complaint != text {
@@ -145,7 +144,7 @@ impl Dialler {
         }
     }
 
-    /// Connects. While that takes long, the peer is talked to on the connection it has dialled, if
+    /// Connects. If that takes long, this server uses the connection that the peer has dialled, if
     /// there is one.
     async fn connect_in_time(
         &self,
@@ -155,7 +154,7 @@ impl Dialler {
         let connected = timeout(CONNECT_TIMEOUT, self.connect());
         let takes_long = sleep(DIALLED_FIRST);
         tokio::pin!(connected, takes_long);
-        // Or it is talked to there already, since dialling it has failed before.
+        // This server may already use that connection, because dialling has failed before.
         let mut otherwise = *reported == Some(Link::Up);
         loop {
             tokio::select! {
@@ -174,9 +173,9 @@ impl Dialler {
         }
     }
 
-    /// Waits for so long, or until the peer dials or a connection it has dialled ends. Meanwhile it
-    /// is talked to on that; what is to be said to nobody is dropped. An error means that the
-    /// transport was dropped.
+    /// Waits for the pause, or until the peer dials or a connection that it has dialled ends.
+    /// Meanwhile it sends messages on that connection, and drops them if there is none. An error
+    /// means that the transport was dropped.
     async fn rest(
         &self,
         pause: Duration,
@@ -246,7 +245,7 @@ impl Dialler {
         }
     }
 
-    /// Shows that this server has the secret, and has the peer show it and say who it is.
+    /// Proves that this server has the secret, and lets the peer prove it and send its names.
     async fn prove(
         &self,
         socket: &mut Socket,
@@ -291,7 +290,7 @@ impl Dialler {
         )))
     }
 
-    /// Checks that what answers is the peer that is dialled.
+    /// Checks that the dialled peer has answered.
     fn identify(&self, ours: &PeerHello, theirs: &PeerHello) -> Result<(), Refusal> {
         if theirs.from == self.peer {
             return ours.check(theirs);
@@ -311,9 +310,9 @@ impl Dialler {
         })
     }
 
-    /// Receives the next step of the handshake, or the reason that the other side has against it.
-    /// That side names nobody to a caller that has proven nothing, so this server adds the names
-    /// that it has used.
+    /// Receives the next step of the handshake, or the other side's reason for a refusal. The other
+    /// side sends no names to a dialler that has proven nothing, so this server adds the names that
+    /// it has used.
     async fn next_text(&self, socket: &mut Socket) -> Result<Utf8Bytes, DialError> {
         match socket.next().await {
             Some(Ok(Frame::Text(text))) => Ok(text),
@@ -326,7 +325,8 @@ impl Dialler {
         }
     }
 
-    /// Another server may say which versions it speaks, where it does not speak this one.
+    /// Returns the error of a failed upgrade. A server that does not speak this version may name
+    /// the versions that it speaks.
     fn not_upgraded(&self, error: tungstenite::Error) -> DialError {
         if let tungstenite::Error::Http(answer) = &error
             && let Some(spoken) = answer.headers().get("sec-websocket-protocol")
@@ -341,7 +341,7 @@ impl Dialler {
         error.into()
     }
 
-    /// Talks until the connection ends, and returns why it did.
+    /// Sends and receives until the connection ends, and returns the reason.
     async fn converse(&self, mut connection: Connection, messages: &mut mpsc::Receiver<Message>) -> String {
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -378,14 +378,14 @@ impl Dialler {
                 None => return "closed by the peer".to_owned(),
             };
             heard = Instant::now();
-            // The peer talks on the connection it has dialled itself, and here only while it has
-            // none.
+            // The peer sends on the connection that it has dialled itself. It sends on this one
+            // only while it has no other.
             match connection.read(&frame) {
                 Ok(None) => {}
                 Ok(Some(message)) => {
                     let from = self.peer.clone();
-                    // An error means that the election has ended, and the last of what it has sent
-                    // is still to be said.
+                    // An error means that the election has ended. Its last messages must still be
+                    // sent.
                     let _ = self.events.send(Event::Message { from, message }).await;
                 }
                 Err(BadMac) => {

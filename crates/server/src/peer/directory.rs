@@ -6,8 +6,8 @@ use tokio::sync::watch;
 
 use super::admission::Admission;
 
-/// What is known of the servers: where clients reach each, as they have said themselves, and how
-/// they receive this one.
+/// The information about the servers. It has the address at which clients reach each server, as the
+/// server has sent it, and the admission of this server by the others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     urls: Arc<RwLock<BTreeMap<ServerId, ClientUrl>>>,
@@ -18,14 +18,15 @@ pub(crate) struct Directory {
 #[derive(Clone, Debug)]
 struct ClientUrl {
     url: String,
-    /// It comes from this server's own options, or from a peer that has proven that it has the peer
-    /// secret.
+    /// Set if the URL comes from this server's own options, or from a peer that has proven that it
+    /// has the peer secret.
     proven: bool,
 }
 
 impl Directory {
-    /// Notes what a server has said of itself. `proven` is `true` for this server itself, and for a
-    /// peer on a connection on which both sides have proven that they have the peer secret.
+    /// Records the URL that a server has sent. `proven` is `true` for this server itself. It is
+    /// also `true` for a peer on a connection on which both sides have proven that they have the
+    /// peer secret.
     pub(crate) fn set(&self, server: &ServerId, url: Option<&str>, proven: bool) {
         let mut urls = self.urls.write().unwrap_or_else(PoisonError::into_inner);
         match url.map(str::to_owned) {
@@ -41,21 +42,21 @@ impl Directory {
         urls.get(server).map(|known| known.url.clone())
     }
 
-    /// Returns the URLs whose pages are the cluster's own: this server's, and those of peers that
-    /// have proven themselves. The word of any other peer lets no page in.
+    /// Returns the URLs whose pages belong to the cluster: the URL of this server, and the URLs of
+    /// peers that have proven themselves. The URL of any other peer lets no page connect.
     pub(crate) fn proven_urls(&self) -> Vec<String> {
         let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
         let proven = urls.values().filter(|known| known.proven);
         proven.map(|known| known.url.clone()).collect()
     }
 
-    /// How the others receive this server, now and at every change.
+    /// Returns a receiver of the admission of this server and of all its changes.
     pub(crate) fn admission(&self) -> watch::Receiver<Admission> {
         self.admission.subscribe()
     }
 
-    /// Another server has shown that this one is one of theirs, or this one leads or follows as
-    /// such.
+    /// Records that another server has accepted this server as a peer, or that this server leads or
+    /// follows.
     pub(crate) fn accepted(&self) {
         self.admission.send_modify(Admission::accept);
     }

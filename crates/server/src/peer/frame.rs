@@ -1,4 +1,4 @@
-//! What servers say to each other before the election's own messages.
+//! The frames between servers before the messages of the election.
 
 use bellwether_election::ServerId;
 use data_encoding::HEXLOWER;
@@ -9,35 +9,36 @@ use super::proof::BYTES;
 use super::refusal::Refusal;
 use crate::client_url;
 
-/// What the WebSocket subprotocols between servers, of whatever version, begin with.
+/// Prefix of the WebSocket subprotocols between servers, in all versions.
 pub(super) const SUBPROTOCOLS: &str = "bellwether-peer.";
-/// The one of this server.
+/// The subprotocol of this server.
 pub(super) const SUBPROTOCOL: &str = "bellwether-peer.v2";
 
-/// Longest message between servers: a roster of a thousand servers fits several times over.
+/// Length limit of a message between servers. It is several times the length of a roster of a
+/// thousand servers.
 pub(super) const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
-/// The sender's names, and those by which it knows the other side: the dialler's first frame. The
-/// acceptor's follows as soon as the dialler has proven itself, and at once where there is no
-/// secret.
+/// The names of the sender, and the names under which it knows the other side. It is the dialler's
+/// first frame. The acceptor's hello follows as soon as the dialler has proven itself, or at once
+/// if there is no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PeerHello {
     pub(super) cluster: String,
     pub(super) from: ServerId,
     pub(super) to: ServerId,
-    /// Where clients reach the sender.
+    /// The address at which clients reach the sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) client_url: Option<String>,
-    /// Random, and never used again. Whoever has a secret sends one.
+    /// A random number that is never used again. Each server with a secret sends one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) nonce: Option<Bytes>,
 }
 
-/// The acceptor's first frame between servers that have a secret. It names nobody, since anybody
-/// may have dialled.
+/// The acceptor's first frame between servers that have a secret. It contains no names, because any
+/// program may have dialled.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PeerChallenge {
-    /// The one of the acceptor's hello.
+    /// The nonce of the acceptor's hello.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) nonce: Option<Bytes>,
 }
@@ -48,7 +49,7 @@ pub(super) struct PeerProof {
     pub(super) proof: Bytes,
 }
 
-/// In hexadecimal digits.
+/// Bytes that are written in hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bytes(pub(super) [u8; BYTES]);
 
@@ -68,10 +69,10 @@ impl<'de> Deserialize<'de> for Bytes {
 }
 
 impl PeerHello {
-    /// Checks that the other side is the one expected, and that what it says of itself can be used.
+    /// Checks that the other side is the expected server, and that its client URL can be used.
     pub(super) fn check(&self, other: &PeerHello) -> Result<(), Refusal> {
         if other.cluster != self.cluster {
-            // A cluster's name is no longer than that; what a stranger sends may be.
+            // A cluster's name has at most 64 characters, but a stranger's text may be longer.
             let others: String = other.cluster.chars().take(64).collect();
             return Err(Refusal::stranger(
                 format!(
@@ -111,7 +112,8 @@ impl PeerHello {
         }
     }
 
-    /// Checks that both sides have a secret or neither has. Which one it is shows later.
+    /// Checks that either both sides or neither side has a secret. A later step compares the
+    /// secrets.
     pub(super) fn check_secrecy(&self, other: &PeerHello) -> Result<(), Refusal> {
         match (&self.nonce, &other.nonce) {
             (Some(_), None) => Err(without_secret(&other.from, &self.from)),
@@ -121,7 +123,7 @@ impl PeerHello {
     }
 }
 
-/// The refusal where one of two servers has a secret and the other has none.
+/// Returns the refusal for the case that only one of two servers has a secret.
 pub(super) fn without_secret(without: &ServerId, with: &ServerId) -> Refusal {
     Refusal::unproven(
         format!("{without} has no peer secret and {with} has one: give both the same --peer-secret-file"),
@@ -130,7 +132,7 @@ pub(super) fn without_secret(without: &ServerId, with: &ServerId) -> Refusal {
 }
 
 pub(super) fn to_json<T: Serialize>(value: &T) -> String {
-    // Ids, numbers and lists of them: there is nothing in it that JSON could refuse.
+    // The values are ids, numbers and lists of them, so JSON can represent all of them.
     serde_json::to_string(value).unwrap_or_default()
 }
 

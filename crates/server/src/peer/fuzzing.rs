@@ -1,4 +1,4 @@
-//! What holds of what peers send each other, and of the secrets they share.
+//! Properties that hold for the frames and the secrets of peers.
 
 use core::fmt::Debug;
 
@@ -11,10 +11,10 @@ use super::proof::{BYTES, Role, Session, Transcript};
 use super::{PeerSecrets, PeerSecretsError};
 use crate::client_url;
 
-/// What is wrong with a peer goes to the log and back to whoever says it is one.
+/// Length limit of a reason. The reason goes to the log and back to the other side.
 const LONGEST_REASON: usize = 1024;
 
-/// A peer sends this: a hello, a challenge, a proof or a message of the election.
+/// Checks a frame with this text: a hello, a challenge, a proof or a message of the election.
 pub fn peer_frame(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else {
         return;
@@ -55,14 +55,14 @@ pub fn peer_frame(data: &[u8]) {
             }
             Err(refusal) => {
                 assert!(refusal.reason.len() <= LONGEST_REASON, "{}", refusal.reason);
-                // Nothing of what it has said, nor of what this server has not.
+                // The text contains none of the other side's names, and none of this server's.
                 assert!(TOLD.iter().any(|told| refusal.told().contains(told)));
             }
         }
     }
 }
 
-/// What strangers are told holds one of these.
+/// Texts for strangers. Each contains one of these.
 const TOLD: [&str; 5] = [
     "different clusters",
     "another server than the one wanted",
@@ -80,7 +80,7 @@ fn same_again<T: Serialize + DeserializeOwned + PartialEq + Debug>(text: &str) {
     }
 }
 
-/// A file of secrets holds this.
+/// Checks a file of secrets with this text.
 pub fn peer_secrets(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else {
         return;
@@ -113,7 +113,7 @@ pub fn peer_secrets(data: &[u8]) {
     assert!(again.is_some_and(|again| again.accepted().eq(secrets.accepted())));
 }
 
-/// An error is one of these sentences and numbers, whatever stands in the file.
+/// Asserts that the error is one of these sentences with numbers, and repeats nothing of the file.
 fn tells_nothing(error: &PeerSecretsError) {
     const SAID: [&str; 4] = [
         "there is no secret in it",
@@ -125,8 +125,8 @@ fn tells_nothing(error: &PeerSecretsError) {
     assert!(SAID.contains(&said.as_str()), "{said}");
 }
 
-/// Two servers exchange transcript, proofs and signed messages, and somebody on the path does what
-/// the bytes say.
+/// Checks transcript, proofs and signed messages of two servers. The bytes control an attacker on
+/// the path.
 pub fn peer_session(data: &[u8]) {
     let mut script = Script(data);
     let (dialler, acceptor) = (script.text(), script.text());
@@ -185,7 +185,7 @@ pub fn peer_session(data: &[u8]) {
             &foreign.each_ref().map(|(_, frames)| frames.as_slice()),
             passed,
         );
-        // No two frames that are sealed are the same, so what a frame says tells its place.
+        // No two sealed frames are the same, so the content of a frame shows its place.
         let genuine = !broken && sealed.get(passed) == Some(&frame);
         let opened = session.open(&frame);
         assert_eq!(opened.is_some(), genuine, "frame {passed}");
@@ -200,7 +200,7 @@ struct Differ {
     secrets: bool,
 }
 
-/// Bytes that say what happens.
+/// The bytes that control the attacker.
 struct Script<'a>(&'a [u8]);
 
 impl Script<'_> {
@@ -221,14 +221,14 @@ impl Script<'_> {
         String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 
-    /// One that a file of secrets may hold.
+    /// Returns a secret that a file of secrets may contain.
     fn secret(&mut self) -> Vec<u8> {
         let mut secret: Vec<u8> = self.bytes().iter().map(|byte| b'!' + byte % 94).collect();
         secret.resize(secret.len().max(32), b'x');
         secret
     }
 
-    /// What arrives next, when `passed` messages have.
+    /// Returns the frame that arrives after `passed` messages.
     fn frame(&mut self, sealed: &[Vec<u8>], foreign: &[&[Vec<u8>]], passed: usize) -> Vec<u8> {
         let (what, which) = (self.byte() % 8, usize::from(self.byte()));
         let next = sealed.get(passed).cloned().unwrap_or_default();

@@ -26,7 +26,8 @@ impl InboundLink {
         self.0.changed.notify_one();
     }
 
-    /// Waits until the peer has dialled since the last completed call. May be dropped at any time.
+    /// Waits until the peer has dialled since the last completed call. Dropping the future loses
+    /// nothing.
     pub(super) async fn dialled_in(&self) {
         self.0.doorbell.notified().await;
     }

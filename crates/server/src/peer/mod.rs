@@ -1,14 +1,16 @@
 //! The servers' links to each other: a [`Transport`] for the election over WebSocket.
 //!
-//! Every server dials every other and sends on the connection it dialled; it receives on those it
-//! accepted. So no two servers have to agree on which of two connections to keep, and the end of
-//! the dialled connection is the hint that its peer may be gone. While a peer cannot be dialled,
-//! and has dialled this server, it is answered on that connection: a server that has just moved is
-//! known by an old address for a while, and must not take the others' silence for their absence.
+//! Every server dials every other server and sends on the connection that it dialled. It receives
+//! on the connections that it accepted. Two servers therefore need not agree on which of two
+//! connections to keep. The end of the dialled connection is a hint that the peer may be gone.
 //!
-//! Where the servers have a secret, both sides of a connection prove it before anything else
-//! happens, and each message is signed: see `proof`. Until the dialler has, the acceptor tells it
-//! no name; and no web page gets that far: see `browser`.
+//! If a server cannot dial a peer that has dialled it, it answers on that connection. After a move,
+//! a server is known by its old address for a while. It must not take the silence of the others for
+//! their absence.
+//!
+//! If the servers have a secret, both sides of a connection first prove that they have it. They
+//! then sign each message: see `proof`. Until the dialler has proven itself, the acceptor sends it
+//! no name. No web page gets that far: see `browser`.
 
 mod accept;
 mod admission;
@@ -47,33 +49,34 @@ pub use secret::{PeerSecrets, PeerSecretsError};
 
 use crate::log_throttle::LogThrottle;
 
-/// A message to a peer that does not read is dropped once this many wait for it.
+/// Number of messages that may wait for a peer. Further messages to a peer that does not read are
+/// dropped.
 const QUEUE: usize = 64;
-/// How long a connection may take to come about, handshake included.
+/// Time limit for establishing a connection, including the handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the other side may take to hear that it is refused. Less than a handshake may take,
-/// which it is part of.
+/// Time limit for the other side to receive a refusal. It is shorter than the limit of the
+/// handshake, because a refusal is a part of the handshake.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
-/// How often a connection is pinged. The election's own heartbeats run between coordinator and
-/// followers only.
+/// Interval between two pings on a connection. The election's own heartbeats run only between
+/// coordinator and followers.
 const PING_EVERY: Duration = Duration::from_secs(2);
-/// A connection on which nothing arrives for so long is given up.
+/// Time without any arrival after which a connection is given up.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// Who this server is to its peers, and where they are.
+/// The names of this server for its peers, and the addresses of the peers.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerSettings {
     pub(crate) cluster: String,
     pub(crate) id: ServerId,
     pub(crate) client_url: Option<String>,
-    /// Host and port of every other server. Names are resolved anew at every connection.
+    /// Host and port of every other server. Each connection resolves the name again.
     pub(crate) peers: BTreeMap<ServerId, String>,
     pub(crate) secrets: Option<PeerSecrets>,
 }
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// The transport. Dropping it lets what was sent last still go out; see [`Flush`].
+/// The transport. After a drop it still sends its last messages; see [`Flush`].
 pub(crate) struct PeerTransport {
     outboxes: BTreeMap<ServerId, mpsc::Sender<Message>>,
     events: mpsc::Receiver<Event>,
@@ -87,7 +90,7 @@ impl Flush {
     /// Waits for at most `limit`.
     pub(crate) async fn wait(mut self, limit: Duration) {
         let all = async { while self.0.join_next().await.is_some() {} };
-        // What could not be sent by then may be lost, as any message of the election may.
+        // Messages that remain unsent may be lost, as any message of the election may be.
         let _ = timeout(limit, all).await;
     }
 }
@@ -142,8 +145,7 @@ impl PeerTransport {
 impl Transport for PeerTransport {
     fn send(&mut self, to: &ServerId, message: Message) {
         if let Some(outbox) = self.outboxes.get(to) {
-            // A full queue means that the peer does not read; it will hear of the newest state
-            // later.
+            // A full queue means that the peer does not read. It learns the newest state later.
             let _ = outbox.try_send(message);
         }
     }
@@ -172,8 +174,8 @@ fn hello(settings: &PeerSettings, to: &ServerId) -> PeerHello {
     }
 }
 
-/// Tells the other side why, as far as it may know, and waits a moment for it to take that: closing
-/// a socket with something unread in it would throw away what was sent last.
+/// Tells the other side the reason, as far as it may know it, and waits a moment until it has
+/// received the reason. Closing a socket with unread bytes would discard the last message.
 async fn refuse(socket: &mut Socket, refusal: &Refusal) {
     let close = CloseFrame {
         code: refusal.code.into(),

@@ -1,21 +1,20 @@
-//! How a server proves to another that both have the same secret, and how its messages are signed
-//! after that.
+//! The proof that two servers have the same secret, and the signatures of their messages after it.
 //!
-//! Everything is HMAC-SHA256 (RFC 2104), over a label and parts that each have their length before
-//! them, so that no two inputs look alike. Comparisons take the same time whatever differs.
+//! Everything is HMAC-SHA256 (RFC 2104), over a label and parts. The length of each part stands
+//! before it, so that no two inputs look alike. A comparison always takes the same time.
 //!
 //! - The dialler's **proof** covers its hello and the acceptor's challenge, a fresh random nonce,
-//!   exactly as they were sent. The acceptor's covers both transcript: the cluster, both ids, the
-//!   clients' addresses and the nonces of both sides. So each is good for one connection and cannot
-//!   be recorded for another. The label names the role, so that one side's proof cannot be sent
-//!   back as the other's.
-//! - A **session** key is made from the secret and the same transcript, one for either direction,
-//!   and signs each message with its place on the connection: one that is altered, put in,
-//!   repeated, moved or left out does not pass, nor does any after it.
+//!   exactly as they were sent. The acceptor's proof covers both hellos: the cluster, both ids, the
+//!   clients' addresses and the nonces of both sides. Each proof is therefore valid for one
+//!   connection, and a recorded proof is of no use for another. The label names the role, so one
+//!   side's proof cannot be sent back as the other's.
+//! - A **session** key is made from the secret and the same transcript, one for each direction. It
+//!   signs each message with its place on the connection. A message that is altered, inserted,
+//!   repeated, moved or left out does not pass, and no later message passes.
 //!
-//! Not covered: nothing is encrypted, so who is on the path reads ids, addresses and roles; pings,
-//! pongs and the closing of a connection are not signed, and who is on the path can cut or delay it
-//! in any case.
+//! Limits: nothing is encrypted, so an attacker on the path can read ids, addresses and roles.
+//! Pings, pongs and the closing of a connection are not signed. An attacker on the path can cut or
+//! delay the connection in any case.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -23,7 +22,7 @@ use sha2::Sha256;
 /// Length of a nonce and of a proof, in bytes.
 pub(super) const BYTES: usize = 32;
 
-/// Which side of a connection speaks.
+/// A side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Dialler,
@@ -39,8 +38,8 @@ impl Role {
     }
 }
 
-/// The transcript of both sides, exactly as they were sent. In the dialler's proof the acceptor's
-/// challenge stands in place of its hello, since the acceptor names nobody before that proof.
+/// The hellos of both sides, exactly as they were sent. In the dialler's proof the acceptor's
+/// challenge stands in place of its hello, because the acceptor sends no names before that proof.
 #[derive(Clone, Copy)]
 pub(super) struct Transcript<'a> {
     pub(super) dialler: &'a str,
@@ -48,7 +47,7 @@ pub(super) struct Transcript<'a> {
 }
 
 impl Transcript<'_> {
-    /// What this side sends to show that it has the secret.
+    /// Returns the proof with which this side shows that it has the secret.
     pub(super) fn prove(&self, secret: &[u8], role: Role) -> [u8; BYTES] {
         self.signed(secret, proof_label(role))
             .finalize()
@@ -56,12 +55,13 @@ impl Transcript<'_> {
             .into()
     }
 
-    /// Whether the other side, which has this role, has shown that it has the secret.
+    /// Returns `true` if the other side, which has this role, has proven that it has the secret.
     pub(super) fn proven(&self, secret: &[u8], role: Role, proof: &[u8; BYTES]) -> bool {
         self.signed(secret, proof_label(role)).verify_slice(proof).is_ok()
     }
 
-    /// Signs the messages of the side with this role at its end, and checks them at the other.
+    /// Returns the session that signs the messages of the side with this role, and checks them at
+    /// the other side.
     pub(super) fn session(&self, secret: &[u8], role: Role) -> Session {
         let key = self.signed(secret, messages_label(role)).finalize();
         Session {
@@ -85,19 +85,19 @@ impl Transcript<'_> {
 pub(super) struct Session {
     signer: Hmac<Sha256>,
     passed: u64,
-    /// Something has arrived that the other side has not sent, or not then.
+    /// Set if a message has arrived that the other side has not sent, or not at this place.
     broken: bool,
 }
 
 impl Session {
-    /// The message as it is sent: its signature, and then itself.
+    /// Returns the message as it is sent: first its signature, then the text.
     pub(super) fn seal(&mut self, message: &str) -> Vec<u8> {
         let signature = self.next(message.as_bytes()).finalize().into_bytes();
         [&signature, message.as_bytes()].concat()
     }
 
-    /// The message in what has arrived, if it is the next one of whom the session is with. After
-    /// the first that is not, no other is either.
+    /// Returns the message in these bytes, if it is the next message of the other side. After the
+    /// first failure it always returns `None`.
     pub(super) fn open<'a>(&mut self, sealed: &'a [u8]) -> Option<&'a [u8]> {
         let (signature, message) = sealed.split_at_checked(BYTES).unwrap_or_default();
         self.broken |= self.next(message).verify_slice(signature).is_err();
@@ -144,7 +144,7 @@ mod tests {
     };
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-    /// HMAC as RFC 2104 writes it down, on the hash alone.
+    /// Computes HMAC as RFC 2104 defines it, using only the hash.
     fn by_the_book(key: &[u8], input: &[u8]) -> [u8; BYTES] {
         let mut block = [0; 64];
         block[..key.len()].copy_from_slice(key);
@@ -245,8 +245,8 @@ mod tests {
         for order in [&[1][..], &[0, 0], &[0, 2], &[0, 2, 1]] {
             assert!(!opens(order), "{order:?}");
         }
-        // Nor does it go on after one that was put in, whether it has room for a signature or not,
-        // or in the place of another.
+        // The session also rejects each message after an inserted message. The inserted message may
+        // lack room for a signature, and may replace another message.
         for forged in [&b"forged"[..], &[0; 64]] {
             for next in &sealed {
                 let mut session = TRANSCRIPT.session(SECRET, Role::Dialler);

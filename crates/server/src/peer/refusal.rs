@@ -1,27 +1,27 @@
-//! Reasons for which two servers do not talk to each other.
+//! The reasons for which a server refuses a peer.
 
 use bellwether_election::ServerId;
 
-/// A reason for the log of this server, and the part of it that the other side is told.
+/// A reason for the log of this server, and the part of it that the other side learns.
 ///
-/// A side that has not proven that it has the peer secret may be anybody. It is told what kind of
-/// thing is wrong, and no name of a cluster or a server.
+/// A side that has not proven that it has the peer secret may be any program. It learns the kind of
+/// the problem, and no name of a cluster or a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The connection is closed with it.
+    /// The code of the close frame.
     pub(super) code: u16,
-    /// In full, for the log of this server.
+    /// The full reason, for the log of this server.
     pub(super) reason: String,
-    /// For a side that has proven nothing.
+    /// The reason for a side that has proven nothing.
     for_strangers: &'static str,
-    /// The other side has proven that it has the secret.
+    /// Set if the other side has proven that it has the secret.
     proven: bool,
 }
 
 impl Refusal {
-    /// The other side is not who it should be.
+    /// The close code if the other side is not the expected server.
     pub(super) const STRANGER: u16 = 4403;
-    /// The other side has not shown that it is who it says.
+    /// The close code if the other side has not proven its identity.
     pub(super) const UNPROVEN: u16 = 4401;
 
     pub(super) fn stranger(reason: String, for_strangers: &'static str) -> Self {
@@ -40,7 +40,7 @@ impl Refusal {
         }
     }
 
-    /// A message has not arrived as and when this peer sent it.
+    /// Returns the refusal for a message that has not arrived as and when this peer sent it.
     pub(super) fn forged(peer: &ServerId) -> Self {
         Self::unproven(
             format!("a message of {peer} was altered, repeated or lost on the way"),
@@ -48,14 +48,15 @@ impl Refusal {
         )
     }
 
-    /// The same for a side that has proven that it has the secret. It is told the reason in full.
+    /// Returns the same refusal for a side that has proven that it has the secret. It learns the
+    /// full reason.
     pub(super) fn after_proof(self) -> Self {
         Self { proven: true, ..self }
     }
 
-    /// The same, and where the other side is not even the one expected, the log says that instead:
-    /// a server that was led to another cluster has another secret, too, and giving both the same
-    /// would be no cure.
+    /// Returns the same refusal. If the other side is not even the expected server, the log gives
+    /// that reason instead. A server that reached another cluster has another secret, too, and
+    /// giving both the same secret would be wrong.
     pub(super) fn explained_by(self, identified: &Result<(), Refusal>) -> Self {
         match identified {
             Ok(()) => self,
@@ -66,7 +67,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the text that the other side is told.
+    /// Returns the text for the other side.
     pub(super) fn told(&self) -> &str {
         if self.proven {
             &self.reason

@@ -17,8 +17,7 @@ const MAX_CHARACTERS: usize = 300;
 pub(super) struct RejectionLog(LogThrottle<Option<ServerId>>);
 
 impl RejectionLog {
-    /// Writes a line, unless it was written already. `peer` must be one that the configuration
-    /// names.
+    /// Writes a line, unless it was written already. `peer` must be a peer in the configuration.
     pub(super) fn warn(&self, peer: Option<&ServerId>, from: SocketAddr, reason: &str) {
         let reason = printable(reason);
         match self.0.admit_text(peer.cloned(), &reason) {

@@ -1,4 +1,4 @@
-//! What the servers of a cluster share, and nobody else has.
+//! The secrets that the servers of a cluster share.
 
 use core::fmt;
 use core::str::FromStr;
@@ -7,19 +7,20 @@ use data_encoding::HEXLOWER;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Below this a secret could be guessed from one recorded handshake.
+/// Length limit of a secret. A shorter secret could be guessed from one recorded handshake.
 const MIN_CHARACTERS: usize = 32;
 
-/// The secrets with which the servers of a cluster prove to each other who they are, and which
-/// their messages are signed with. All servers have the same.
+/// The secrets with which the servers of a cluster authenticate each other, and sign their
+/// messages. All servers have the same secrets.
 ///
-/// Read from text with one secret a line, each of 32 printable ASCII characters at least; spaces
-/// around them and empty lines do not count. The first is the one this server proves itself with,
-/// and it accepts every one of them. So a secret is replaced without a gap: add the new one as the
-/// second everywhere, then make it the first everywhere, then take the old one away.
+/// They are read from text with one secret a line, each of at least 32 printable ASCII characters.
+/// Spaces around them and empty lines do not count. This server proves itself with the first
+/// secret, and accepts all of them. A secret can therefore be replaced without a gap: add the new
+/// secret as the second on every server, then make it the first on every server, then remove the
+/// old secret.
 ///
-/// Take them from a random source (`bellwether-server new-secret` prints one). They are wiped from
-/// memory when the last copy is dropped, and do not show in the output of `Debug`.
+/// Take secrets from a random source (`bellwether-server new-secret` prints one). They are wiped
+/// from memory when the last copy is dropped, and do not appear in the output of `Debug`.
 #[derive(Clone)]
 pub struct PeerSecrets {
     first: Zeroizing<Vec<u8>>,
@@ -27,11 +28,11 @@ pub struct PeerSecrets {
 }
 
 impl PeerSecrets {
-    /// One new secret of 32 random bytes, for servers that are all started by one program, or for a
-    /// server without peers.
+    /// Returns one new secret of 32 random bytes. It is for servers that one program starts, or for
+    /// a server without peers.
     ///
-    /// Servers on several machines need one that can be given to all of them: `bellwether-server
-    /// new-secret` prints it.
+    /// Servers on several machines need a secret that the operator can give to all of them:
+    /// `bellwether-server new-secret` prints it.
     #[must_use]
     pub fn random() -> Self {
         let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
@@ -41,12 +42,12 @@ impl PeerSecrets {
         }
     }
 
-    /// The one this server proves itself with.
+    /// Returns the secret with which this server proves itself.
     pub(super) fn own(&self) -> &[u8] {
         &self.first
     }
 
-    /// Those that others may prove themselves with.
+    /// Returns the secrets with which peers may prove themselves.
     pub(super) fn accepted(&self) -> impl Iterator<Item = &[u8]> {
         core::iter::once(&self.first)
             .chain(&self.others)
@@ -54,11 +55,11 @@ impl PeerSecrets {
     }
 }
 
-/// Text that holds no secrets that could be used. No error repeats any of the text.
+/// The error for text without usable secrets. No error repeats any of the text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PeerSecretsError {
-    /// There is nothing but empty lines.
+    /// There are only empty lines.
     #[error("there is no secret in it")]
     Empty,
     /// A line is too short.
@@ -66,16 +67,16 @@ pub enum PeerSecretsError {
     TooShort {
         /// The line, counted from 1.
         line: usize,
-        /// How long it is, without the spaces around it.
+        /// The length of the secret, without the spaces around it.
         characters: usize,
     },
-    /// A line holds something that is no printable ASCII character.
+    /// A line contains a character that is not printable ASCII.
     #[error("line {line} holds something else than printable ASCII characters")]
     NotPrintable {
         /// The line, counted from 1.
         line: usize,
     },
-    /// A line looks like a comment, and would be a secret that everybody can guess.
+    /// A line looks like a comment, and would be a secret that anyone can guess.
     #[error("line {line} begins with #, and there are no comments in it: each line is a secret")]
     Comment {
         /// The line, counted from 1.

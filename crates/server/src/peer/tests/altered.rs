@@ -1,4 +1,4 @@
-//! Somebody on the path who alters what passes.
+//! An attacker on the path who alters messages.
 
 use bellwether_election::{Body, Event, Link, Transport};
 use futures_util::{SinkExt, StreamExt};
@@ -8,11 +8,11 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use super::raw::{accept, dial, greet, hear_close};
 use super::{SECRET, id, link, listener, message, messages_so_far, peer_with, until};
 
-/// A port at which nobody listens, so that there is one connection only.
+/// A port without a listener, so that there is only one connection.
 const NOBODY: u16 = 1;
 
-/// Passes one connection on, and `alter` says what goes on in place of each signed message, in
-/// either direction.
+/// Relays one connection. `alter` returns the frames that replace each signed message, in either
+/// direction.
 async fn pass_on(listener: TcpListener, to: u16, mut alter: impl FnMut(Vec<u8>) -> Vec<Vec<u8>>) {
     let mut dialler = accept(&listener).await;
     drop(listener);
@@ -41,8 +41,8 @@ async fn pass_on(listener: TcpListener, to: u16, mut alter: impl FnMut(Vec<u8>) 
     }
 }
 
-/// What arrives of three messages, sent one after another on a path that alters them. Whether the
-/// link ends is told, too.
+/// Returns the messages that arrive of three messages, which are sent one after another on a path
+/// that alters them. If `ends`, also waits until the link ends.
 async fn arrives(alter: impl FnMut(Vec<u8>) -> Vec<Vec<u8>> + Send + 'static, ends: bool) -> Vec<Body> {
     let ((la, _), (lb, pb), (path, through)) = (listener().await, listener().await, listener().await);
     let mut a = peer_with("c", "a", la, ("b", through), Some(SECRET));

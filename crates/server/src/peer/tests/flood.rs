@@ -1,4 +1,4 @@
-//! More connections than there are places for.
+//! More connections than the connection limit allows.
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 use super::super::accept::MAX_STRANGERS;
 use super::{SECRET, link, listener, peer_with, until};
 
-/// Strangers take every place, and anew as soon as one is free; a peer gets through nevertheless.
+/// Strangers take every connection, and again as soon as one is free. A peer still gets through.
 #[tokio::test]
 async fn strangers_cannot_keep_a_peer_out() {
     let ((la, pa), (lb, _)) = (listener().await, listener().await);
-    // Which cannot dial it, so that there is no other way.
+    // `a` cannot dial `b`, so that there is no other way.
     let (_, nowhere) = listener().await;
     let mut a = peer_with("c", "a", la, ("b", nowhere), Some(SECRET));
     let mut held = Vec::new();

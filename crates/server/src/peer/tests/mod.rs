@@ -1,4 +1,4 @@
-//! Transports against each other, and against what is none.
+//! Transports against each other, and against other programs.
 
 mod altered;
 mod flood;
@@ -30,12 +30,12 @@ struct Peer {
     flush: Flush,
 }
 
-/// A peer at this listener whose only other peer is at `other`.
+/// Starts a peer at this listener. Its only peer is at `other`.
 fn peer(cluster: &str, name: &str, listener: TcpListener, other: (&str, u16)) -> Peer {
     peer_with(cluster, name, listener, other, None)
 }
 
-/// The same, with secrets.
+/// Starts the same peer with secrets.
 fn peer_with(
     cluster: &str,
     name: &str,
@@ -65,7 +65,7 @@ async fn listener() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Waits for an event that fits, generously: no test here is about time.
+/// Waits for an event that fits. The time limit is generous, because no test here is about time.
 async fn until(peer: &mut Peer, fits: impl Fn(&Event) -> bool) -> Event {
     let waiting = async {
         loop {
@@ -84,7 +84,7 @@ fn link(wanted: Link) -> impl Fn(&Event) -> bool {
     move |event| matches!(event, Event::Link { link, .. } if *link == wanted)
 }
 
-/// What has arrived and was not waited for.
+/// Returns the messages that have arrived without being waited for.
 fn messages_so_far(peer: &mut Peer) -> Vec<Body> {
     let mut bodies = Vec::new();
     while let Some(Some(event)) = peer.transport.recv().now_or_never() {
@@ -138,7 +138,7 @@ async fn a_peer_that_ends_is_refused_and_its_last_words_arrive() {
     )
     .await;
     until(&mut a, link(Link::Refused)).await;
-    // And it is found again when it comes back.
+    // The peer is found again when it returns.
     let listener = TcpListener::bind(("127.0.0.1", pb)).await.unwrap();
     let _b = peer("c", "b", listener, ("a", pa));
     until(&mut a, link(Link::Up)).await;
@@ -167,7 +167,7 @@ async fn bytes_that_are_no_handshake_do_no_harm() {
         &[b'x'; 100_000],
     ] {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", pa)).await.unwrap();
-        // The server may hang up before it has read everything.
+        // The server may close the connection before it has read everything.
         let _ = stream.write_all(bytes).await;
         let mut answer = Vec::new();
         let _ = timeout(Duration::from_secs(30), stream.read_to_end(&mut answer))
@@ -182,7 +182,8 @@ async fn bytes_that_are_no_handshake_do_no_harm() {
 #[tokio::test]
 async fn who_cannot_be_dialled_is_answered_on_the_connection_it_has_dialled() {
     for secret in [None, Some(SECRET)] {
-        // Accepts, and says nothing: dialling it takes as long as it may, again and again.
+        // This listener accepts and stays silent. Dialling it therefore always takes until the time
+        // limit.
         let (hole, address_of_hole) = listener().await;
         let ((la, pa), (lb, _)) = (listener().await, listener().await);
         let mut a = peer_with("c", "a", la, ("b", address_of_hole), secret);
@@ -200,7 +201,7 @@ async fn who_cannot_be_dialled_is_answered_on_the_connection_it_has_dialled() {
             };
             assert_eq!(answered, answer);
         }
-        // It has dialled all the while, and has no link of its own.
+        // The peer has dialled all the time, and has no link of its own.
         assert!(hole.accept().now_or_never().is_some());
         assert_eq!(messages_so_far(&mut a), []);
     }

@@ -22,7 +22,7 @@ async fn make_noise(socket: &mut Socket, random: &mut StdRng) {
             2 => Frame::text(r#"{"proof":"00","cluster":"c","from":"b","to":"a"}"#),
             _ => Frame::Pong(bytes[..bytes.len().min(100)].to_vec().into()),
         };
-        // It may have hung up already.
+        // The other side may have closed the connection already.
         let _ = socket.send(frame).await;
     }
     let _ = socket.close(None).await;
@@ -57,7 +57,7 @@ async fn noise_does_no_harm_to_who_accepts() {
 async fn noise_does_no_harm_to_who_dials() {
     let ((la, pa), (lb, pb)) = (listener().await, listener().await);
     let mut a = peer_with("c", "a", la, ("b", pb), Some(SECRET));
-    // Few: after each it waits longer before it dials again.
+    // Only a few rounds, because after each the peer waits longer before it dials again.
     for round in 0..6 {
         let mut random = StdRng::seed_from_u64(round);
         let mut socket = accept(&lb).await;

@@ -11,7 +11,7 @@ use super::super::frame::SUBPROTOCOL;
 use super::raw::{dial, hear_close, hear_text, hello, say};
 use super::{SECRET, link, listener, peer_with, until};
 
-/// A handshake with these headers, which are all that tells a browser from a server.
+/// Sends a handshake with these headers. Only the headers distinguish a browser from a server.
 async fn dial_with(port: u16, headers: &[(&'static str, &'static str)]) -> Result<Socket, Error> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let mut request = format!("ws://127.0.0.1:{port}/").into_client_request().unwrap();
@@ -33,7 +33,7 @@ async fn no_page_gets_to_say_hello() {
             &[("origin", "http://evil.example")][..],
             &[("origin", "null")],
             &[("origin", "")],
-            // Not even a page from where the server itself might be.
+            // Not even a page from an address that the server itself may have.
             &[("origin", "http://127.0.0.1:7001")],
             &[("sec-fetch-mode", "websocket")],
             &[("sec-fetch-site", "none"), ("sec-fetch-dest", "websocket")],
@@ -79,7 +79,7 @@ async fn a_client_url_that_no_option_could_give_is_refused() {
     );
     say(&mut socket, with_url).await;
     hear_text(&mut socket).await;
-    // It is known to clients, and opens this server to no page.
+    // The URL is known to clients, but lets no page connect to this server.
     while a.directory.url(&super::id("b")).is_none() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! One side of a connection, spoken by hand.
+//! One side of a connection, written by hand.
 
 use core::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) async fn dial_speaking(port: u16, subprotocol: &'static str) -> Resul
     Ok(tokio_tungstenite::client_async(request, stream).await?.0)
 }
 
-/// Whoever calls next.
+/// Accepts the next connection.
 pub(super) async fn accept(listener: &TcpListener) -> Socket {
     let calls = timeout(Duration::from_secs(30), listener.accept()).await;
     let (stream, _) = calls.expect("somebody calls").unwrap();
@@ -60,7 +60,7 @@ pub(super) async fn say(socket: &mut Socket, text: impl Into<String>) {
     socket.send(Frame::text(text.into())).await.unwrap();
 }
 
-/// The next frame that is no ping.
+/// Returns the next frame that is not a ping.
 pub(super) async fn hear(socket: &mut Socket) -> Option<Frame> {
     let next = async {
         loop {
@@ -82,8 +82,8 @@ pub(super) async fn hear_text(socket: &mut Socket) -> String {
     }
 }
 
-/// The code and the reason that the other side closes the connection with, as the next thing it
-/// says.
+/// Returns the code and the reason of the close frame, which must be the next frame of the other
+/// side.
 pub(super) async fn hear_close(socket: &mut Socket) -> (u16, String) {
     match hear(socket).await {
         Some(Frame::Close(Some(close))) => (close.code.into(), close.reason.to_string()),
@@ -91,8 +91,8 @@ pub(super) async fn hear_close(socket: &mut Socket) -> (u16, String) {
     }
 }
 
-/// The first frame of either side, between servers that have a secret: this one's hello, then the
-/// server's challenge.
+/// Returns the first frame of either side, between servers that have a secret: this side's hello,
+/// then the server's challenge.
 pub(super) async fn be_challenged(port: u16, from: &str, to: &str) -> (Socket, [String; 2]) {
     let mut socket = dial(port).await;
     let ours = hello("c", from, to, Some(1));
@@ -101,15 +101,15 @@ pub(super) async fn be_challenged(port: u16, from: &str, to: &str) -> (Socket, [
     (socket, [ours, challenge])
 }
 
-/// The acceptor's first frame.
+/// Returns the acceptor's first frame.
 pub(super) fn challenge(nonce: Option<u8>) -> String {
     to_json(&PeerChallenge {
         nonce: nonce.map(|byte| Bytes([byte; 32])),
     })
 }
 
-/// A dialler's whole handshake with a server that has the secret. Its messages go through the
-/// session.
+/// Performs a dialler's whole handshake with a server that has the secret. The session signs its
+/// messages.
 pub(super) async fn greet(port: u16, from: &str, to: &str, secret: &str) -> (Socket, Session) {
     let (mut socket, [ours, challenge]) = be_challenged(port, from, to).await;
     let challenged = Transcript {

@@ -1,4 +1,4 @@
-//! Who has the secret is a peer, and nobody else.
+//! Only a program that has the secret is a peer.
 
 use bellwether_election::{Body, Event, Link, Transport};
 use futures_util::SinkExt;
@@ -12,13 +12,13 @@ use super::raw::{
 };
 use super::{OTHER, Peer, SECRET, id, link, listener, message, messages_so_far, peer_with, until};
 
-/// `a` with these secrets, and its port; its peer `b` is nowhere.
+/// Starts `a` with these secrets, and returns its port. Its peer `b` does not run.
 async fn lone_peer(secrets: Option<&str>) -> (Peer, u16) {
     let (listener, port) = listener().await;
     (peer_with("c", "a", listener, ("b", 1), secrets), port)
 }
 
-/// Whether each of two servers with these secrets gets through to the other.
+/// Returns for each of two servers with these secrets `true` if it reaches the other.
 async fn links_up(a: &str, b: &str) -> [bool; 2] {
     let ((la, pa), (lb, pb)) = (listener().await, listener().await);
     let mut a = peer_with("c", "a", la, ("b", pb), Some(a));
@@ -69,8 +69,8 @@ async fn a_secret_is_replaced_without_a_gap() {
         assert_eq!(links_up(a, b).await, [true; 2], "{a:?} and {b:?}");
     }
     assert_eq!(links_up(SECRET, OTHER).await, [false; 2]);
-    // Who proves itself with the new one before all accept it is talked to on the connection it is
-    // called on.
+    // A server may prove itself with the new secret before all servers accept it. The others then
+    // use the connection that it has dialled.
     let ((la, pa), (lb, pb)) = (listener().await, listener().await);
     let mut a = peer_with("c", "a", la, ("b", pb), Some(SECRET));
     let mut b = peer_with("c", "b", lb, ("a", pa), Some(&reversed));
@@ -78,8 +78,8 @@ async fn a_secret_is_replaced_without_a_gap() {
     until(&mut b, link(Link::Up)).await;
 }
 
-/// Transcript that are refused: cluster, sender and receiver, then the reason for a stranger and
-/// the reason in full.
+/// Hellos that are refused: cluster, sender and receiver, then the reason for a stranger and the
+/// full reason.
 const REFUSED: [(&str, &str, &str, &str, &str); 4] = [
     (
         "elsewhere",
@@ -99,8 +99,8 @@ const REFUSED: [(&str, &str, &str, &str, &str); 4] = [
     ("c", "a", "a", "the same id", "two servers have the id a"),
 ];
 
-/// Closed with a reason that holds none of the names in these tests: they are words of one letter,
-/// or `elsewhere`.
+/// Asserts that the connection closes with a reason without the names in these tests. The names
+/// have one letter, or are `elsewhere`.
 async fn closed_without_names(socket: &mut Socket) -> (u16, String) {
     let (code, reason) = hear_close(socket).await;
     let mut words = reason.split(|c: char| !c.is_alphanumeric());
@@ -130,7 +130,7 @@ async fn who_proves_itself_and_is_refused_hears_why() {
 #[tokio::test]
 async fn who_proves_nothing_learns_no_name() {
     let (_a, port) = lone_peer(Some(SECRET)).await;
-    // The right names and wrong ones are answered alike: nobody finds out by guessing.
+    // The answers to right and wrong names are the same, so guessing is of no use.
     let mut answers = Vec::new();
     let right = ("c", "b", "a", "", "");
     for (cluster, from, to, ..) in REFUSED.into_iter().chain([right]) {
@@ -145,7 +145,7 @@ async fn who_proves_nothing_learns_no_name() {
             dialler: &ours,
             acceptor: &challenge,
         };
-        // And is told nothing that is made with the secret.
+        // The dialler receives nothing that is made with the secret.
         say(&mut socket, raw::proof(challenged, OTHER, Role::Dialler)).await;
         answers.push(closed_without_names(&mut socket).await);
 
@@ -223,7 +223,7 @@ async fn a_recorded_handshake_is_of_no_use_again() {
     say(&mut socket, &proof).await;
     assert_eq!(hear_close(&mut socket).await.0, 4401);
 
-    // Nor are its messages on another connection of the same peer.
+    // The messages are also of no use on another connection of the same peer.
     let (mut socket, _) = greet(port, "b", "a", SECRET).await;
     socket.send(Frame::binary(sealed)).await.unwrap();
     assert_eq!(hear_close(&mut socket).await.0, 4401);
@@ -247,7 +247,7 @@ async fn a_proof_is_no_answer_to_itself() {
         };
         assert!(challenged.proven(SECRET.as_bytes(), Role::Dialler, &dialler.proof.0));
         let ours = match answer {
-            // Its own proof covers its own challenge, so that is what has to stand for the hello.
+            // The proof covers the challenge, so the challenge must take the place of the hello.
             "its own" => challenge.clone(),
             _ => hello("c", "b", "a", Some(2)),
         };
@@ -268,7 +268,7 @@ async fn a_proof_is_no_answer_to_itself() {
             "{answer}: {code} {reason}"
         );
     }
-    // And no secret at all is no way around it.
+    // No secret at all does not help, either.
     let mut socket = accept(&lb).await;
     hear_text(&mut socket).await;
     say(&mut socket, hello("c", "b", "a", None)).await;
