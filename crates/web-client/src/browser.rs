@@ -13,10 +13,11 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::timer::Timer;
 
-/// Browsers keep the delay of a timer in 31 bits of milliseconds; beyond that it fires at once.
+/// Longest delay of a timer. Browsers keep it in 31 bits of milliseconds; a longer delay would end
+/// at once.
 const LONGEST_TIMER: u32 = 0x7fff_ffff;
 
-// Not `window`'s: workers have both as well, and no window.
+// Not functions of `window`: workers have both functions, but no window.
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
@@ -36,17 +37,17 @@ impl Platform for Browser {
     async fn connect(&self, server: &ServerUrl) -> Result<BrowserConnection, ConnectError> {
         let mut socket = WebSocket::open_with_protocol(server.as_str(), SUBPROTOCOL)
             .map_err(|error| ConnectError::BadEndpoint([&*error.name, ": ", &error.message].concat()))?;
-        // Ready means decided: open, or failed.
+        // The socket is ready once the browser has decided: it is open, or has failed.
         let _ = poll_fn(|context| Pin::new(&mut socket).poll_ready(context)).await;
         if !matches!(socket.state(), State::Open) {
-            // A page is never told why: a refused connection, a refused handshake and a blocked one
-            // look alike.
+            // A browser does not tell the page the reason. A refused connection, a refused
+            // handshake and a blocked connection look the same.
             return Err(ConnectError::Unreachable(
                 "the connection could not be opened".into(),
             ));
         }
-        // A browser fails the handshake by itself if the server selects nothing. Not every runtime
-        // does.
+        // A browser itself fails the handshake if the server selects no subprotocol. Not every
+        // runtime does that.
         if socket.protocol() != SUBPROTOCOL {
             return Err(ConnectError::BadEndpoint(
                 "it does not speak bellwether.v1".into(),
@@ -57,7 +58,7 @@ impl Platform for Browser {
 
     async fn sleep(&self, duration: Duration) {
         let millis = u32::try_from(whole_millis(duration)).unwrap_or(LONGEST_TIMER);
-        // Timers count whole milliseconds; rounding down would make a limit end before its time.
+        // Timers count whole milliseconds. Rounding down would end a limit before its time.
         Timer::start(millis.saturating_add(1).min(LONGEST_TIMER))
             .over()
             .await;
@@ -74,13 +75,14 @@ impl Platform for Browser {
     }
 }
 
-/// Rounded down. `Duration::as_millis` would bring arithmetic of 128 bits into the module.
+/// Returns whole milliseconds, rounded down. `Duration::as_millis` would add arithmetic of 128 bits
+/// to the module.
 pub(crate) fn whole_millis(duration: Duration) -> u64 {
     let millis = duration.as_secs().saturating_mul(1000);
     millis.saturating_add(duration.subsec_millis().into())
 }
 
-/// JavaScript's milliseconds, to the microsecond.
+/// Converts JavaScript's milliseconds, to the microsecond.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -95,8 +97,8 @@ pub struct BrowserConnection(WebSocket);
 
 impl Connection for BrowserConnection {
     async fn send(&mut self, text: String) -> Result<(), Closed> {
-        // On a closing socket a browser drops the text without an error. The next receive says why
-        // it closed.
+        // On a closing socket a browser drops the text without an error. The next receive returns
+        // the reason.
         Pin::new(&mut self.0)
             .start_send(Message::Text(text))
             .map_err(|error| match error {
@@ -112,14 +114,14 @@ impl Connection for BrowserConnection {
             match self.0.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(text),
                 Some(Err(WebSocketError::ConnectionClose(event))) => {
-                    // 1005 and 1006 are the browser's own: no code, and no close frame at all.
+                    // 1005 and 1006 come from the browser: no code, and no close frame at all.
                     let code = Some(event.code).filter(|code| ![1005, 1006].contains(code));
                     return Err(Closed {
                         code,
                         reason: event.reason,
                     });
                 }
-                // The close event that follows says more. This protocol has no binary frames.
+                // The close event that follows has the details. This protocol has no binary frames.
                 Some(Ok(Message::Bytes(_)) | Err(_)) => {}
                 None => return Err(Closed::default()),
             }
@@ -127,7 +129,7 @@ impl Connection for BrowserConnection {
     }
 
     async fn close(self) {
-        // Fails only for codes a page may not send.
+        // Fails only for codes that a page may not send.
         let _ = self.0.close(Some(1000), None);
     }
 }

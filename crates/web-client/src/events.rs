@@ -1,4 +1,4 @@
-//! Events of JavaScript as something that a task waits for.
+//! Events of JavaScript as values for which a task can wait.
 
 use core::cell::RefCell;
 use core::future::poll_fn;
@@ -9,19 +9,19 @@ use wasm_bindgen::prelude::{Closure, JsValue, wasm_bindgen};
 
 #[wasm_bindgen]
 extern "C" {
-    /// The argument of a handler. It is `undefined` where nothing is told.
+    /// The argument of a handler. It is `undefined` if the caller passes nothing.
     pub(crate) type Event;
 
     #[wasm_bindgen(js_namespace = Reflect, js_name = set)]
     fn set_field(object: &JsValue, name: &str, value: &JsValue) -> bool;
 }
 
-/// A function that JavaScript can call with an event. There is one type for all, so that the code
-/// which connects them is there once.
+/// A function that JavaScript can call with an event. All handlers have this one type, so that the
+/// code that connects them exists only once.
 pub(crate) type Handler = Closure<dyn FnMut(Event)>;
 
-/// A handler in fields of an object, such as `onmessage`. When this is dropped, the handler is
-/// taken out and freed: a call after that would be an error in JavaScript.
+/// A handler in fields of an object, such as `onmessage`. Dropping this value removes the handler
+/// from the fields and frees it: a later call would be an error in JavaScript.
 pub(crate) struct Listener {
     object: JsValue,
     fields: &'static [&'static str],
@@ -63,7 +63,7 @@ struct State<T> {
 }
 
 impl<T: Default + 'static> Watched<T> {
-    /// The value to begin with, and a handler that changes it.
+    /// Returns the default value, and a handler that changes it.
     pub(crate) fn with_handler(mut change: impl FnMut(&mut T, Event) + 'static) -> (Self, Handler) {
         let state = Rc::new(RefCell::new(State::<T>::default()));
         let watched = Self(state.clone());
@@ -79,7 +79,7 @@ impl<T: Default + 'static> Watched<T> {
         (watched, handler)
     }
 
-    /// Waits until `look` finds something in the value. Loses nothing when the future is dropped.
+    /// Waits until `look` returns a result for the value. Dropping the future loses nothing.
     pub(crate) async fn wait_for<R>(&self, mut look: impl FnMut(&mut T) -> Option<R>) -> R {
         poll_fn(|context| {
             let mut state = self.0.borrow_mut();

@@ -1,6 +1,6 @@
-//! The functions the package's JavaScript calls. What they take and return is plain text: reading
-//! objects of JavaScript field by field takes more code on both sides than JSON does, and so do
-//! promises.
+//! The functions that the package's JavaScript calls. Their arguments and results are plain text.
+//! Reading JavaScript objects field by field takes more code on both sides than JSON, and promises
+//! do, too.
 
 use bellwether_client::{BadServer, CommandId, CommandText, Event, OneShot, Request, ServerList};
 use bellwether_protocol::InvalidCommandId;
@@ -12,17 +12,17 @@ use crate::browser::{Browser, duration};
 use crate::events::{Listener, Watched};
 use crate::values;
 
-/// Passes a command to each of the servers in turn until one executes it; or without a command,
-/// asks what became of the one with this id.
+/// Passes a command to each of the servers in turn until one executes it. Without a command, asks
+/// for the outcome of the command with this id.
 ///
-/// `tell` is called with each event as JSON, and at last with the answer, or the fields of an
-/// error, as JSON, with `true` or `false`, and with the reply, if there is one.
+/// It calls `tell` with each event as JSON. The last call has the answer or the fields of an error
+/// as JSON, `true` or `false`, and the reply, if there is one.
 ///
-/// As long as the attempt lasts, `attempt` has a function `stop`, which ends it early; after that
-/// `stop` is null.
+/// Until the answer or the error, `attempt` has a function `stop`, which ends the dispatch early.
+/// After that `stop` is null.
 ///
 /// # Errors
-/// An error's fields as JSON, if what is asked for makes no sense. `tell` is not called then.
+/// The fields of an error as JSON, if the request is invalid. `tell` is then not called.
 #[expect(
     clippy::too_many_arguments,
     reason = "to read the fields of an object takes more code on both sides"
@@ -76,15 +76,14 @@ pub fn start(
 }
 
 fn say(tell: &Function, json: &str, decided: JsValue, result: Option<&str>) {
-    // It throws nothing: the package's JavaScript sees to that.
+    // The function throws nothing: the package's JavaScript ensures that.
     let _ = tell.call3(&JsValue::NULL, &json.into(), &decided, &result.into());
 }
 
-/// Reads a list of servers as people write it, and returns their full URLs, each place once, in
-/// lines.
+/// Reads a list of servers as people write it. Returns their full URLs in lines, each server once.
 ///
 /// # Errors
-/// An error's fields as JSON; they say which entry is wrong.
+/// The fields of an error as JSON, which name the invalid entry.
 #[wasm_bindgen(js_name = parseServers, skip_typescript)]
 pub fn parse_servers(text: &str) -> Result<String, JsValue> {
     let mut lines = String::new();
@@ -114,7 +113,7 @@ fn one_shot(
     if let Some(cluster) = cluster {
         shot = shot.cluster(cluster);
     }
-    // What is no address, or not on the list, is nothing to begin with.
+    // An invalid address, or an address that is not on the list, is ignored.
     if let Some(first) = first.and_then(|first| first.parse().ok()) {
         shot = shot.first(first);
     }

@@ -1,4 +1,4 @@
-//! A timer that a task waits for.
+//! A timer for which a task can wait.
 
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
@@ -6,7 +6,7 @@ use crate::events::{Handler, Watched};
 
 #[wasm_bindgen]
 extern "C" {
-    // A number in browsers, an object in Node.js.
+    // The result is a number in browsers, and an object in Node.js.
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(handler: &JsValue, millis: u32) -> JsValue;
 
@@ -14,7 +14,7 @@ extern "C" {
     fn clear_timeout(timer: &JsValue);
 }
 
-/// A timer under way. Dropping it stops it.
+/// A running timer. Dropping it stops it.
 pub(crate) struct Timer {
     is_over: Watched<bool>,
     _handler: Handler,
@@ -22,7 +22,7 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// Starts a timer of at most 2^31 - 1 milliseconds, which is all that browsers count.
+    /// Starts a timer of at most 2^31 - 1 milliseconds, the longest delay in browsers.
     pub(crate) fn start(millis: u32) -> Self {
         let (is_over, handler) = Watched::with_handler(|is_over: &mut bool, _| *is_over = true);
         let timer = set_timeout(handler.as_ref(), millis);
@@ -33,7 +33,7 @@ impl Timer {
         }
     }
 
-    /// Waits until it is over.
+    /// Waits until the timer ends.
     pub(crate) async fn over(&self) {
         self.is_over.wait_for(|is_over| is_over.then_some(())).await;
     }

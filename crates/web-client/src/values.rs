@@ -48,7 +48,7 @@ pub(crate) fn answered(answered: &Answered) -> String {
     .finish()
 }
 
-/// The reply to the command, if there is one.
+/// Returns the reply to the command, if there is one.
 pub(crate) fn result(answered: &Answered) -> Option<&str> {
     match &answered.reply {
         Reply::Result(result) => Some(result.result.as_str()),
@@ -79,7 +79,7 @@ pub(crate) fn failure(failure: &Failure) -> String {
         .finish()
 }
 
-/// The details of MongoDB's error as one document, as received.
+/// Returns the details of MongoDB's error as one document, as received.
 fn details_text(details: &MongoErrorDetails) -> String {
     let mut json = Object::new();
     for (name, detail) in [
@@ -95,7 +95,7 @@ fn details_text(details: &MongoErrorDetails) -> String {
     json.finish()
 }
 
-/// An error of the caller, found before anything was sent.
+/// Returns an error of the caller that was found before anything was sent.
 pub(crate) fn usage_error(code: &str, problem: &str) -> String {
     usage(code, problem).finish()
 }
@@ -164,7 +164,7 @@ fn some_number<'a>(
     }
 }
 
-/// Rounded to the nearest.
+/// Returns whole milliseconds, rounded to the nearest.
 fn millis(duration: Duration) -> u64 {
     whole_millis(duration.saturating_add(Duration::from_micros(500)))
 }
