@@ -132,9 +132,9 @@ impl Progress {
             .get_or_insert_with(|| CommandId::mint(server_time, random()))
     }
 
-    /// Forgets an id whose time a server refused, if that is safe: the client made it, and no
-    /// attempt with it had an effect or can have one. Returns `true` the first time. The client
-    /// then makes another id for the next server that receives the command.
+    /// Forgets an id whose time a server refused, if that is safe. The client must have made the
+    /// id, and no attempt with it had an effect or can have one. Returns `true` the first time. The
+    /// client then makes another id for the next server that receives the command.
     pub(crate) fn forget_id(&mut self) -> bool {
         let forgets = self.may_mint_again && self.outcome == Outcome::NotExecuted;
         if forgets {

@@ -6,8 +6,8 @@ use url::Url;
 /// Length limit of a client URL, in bytes.
 pub(crate) const MAX_BYTES: usize = 1024;
 
-/// Returns `true` if clients can be sent to this URL: `ws` or `wss` with a host, of at most
-/// [`MAX_BYTES`] visible ASCII characters, without a user name, a password or a fragment.
+/// Returns `true` if clients can be sent to this URL: `ws` or `wss` with a host. The URL has at
+/// most [`MAX_BYTES`] visible ASCII characters, and no user name, password or fragment.
 ///
 /// A URL from a peer must follow the rules of the option `--client-url`, because it goes to clients
 /// and into the log.

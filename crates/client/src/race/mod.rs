@@ -157,8 +157,8 @@ where
         }
     }
 
-    /// Waits for the next event. Until the server with the command has been silent for a long time,
-    /// the attempts at the other servers stand still: the client sends them nothing.
+    /// Waits for the next event. The attempts at other servers stand still until the server with
+    /// the command has been silent for a long time. Until then the client sends the others nothing.
     async fn next(&mut self) -> Next<P::Connection> {
         let only = match &self.asked {
             Some(asked) if !asked.others_greeted => Some(asked.server),

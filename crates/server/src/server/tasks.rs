@@ -42,7 +42,7 @@ pub(super) async fn keep_pipeline_in_step(server: Arc<ServerState>) {
 }
 
 /// Reports to the election whether this server is eligible. It is not while it sees no primary, or
-/// while the other servers refuse it.
+/// while peers refuse it and none has accepted it.
 pub(super) async fn report_eligibility(election: Election, database: Database, directory: Directory) {
     let mut health = database.health();
     let mut admission = directory.admission();

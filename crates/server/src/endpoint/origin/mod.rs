@@ -6,7 +6,7 @@
 //!
 //! A server recognizes its own page by `Host`, unless that is a name. The owner of a name can serve
 //! a page under the name, and then point the name at this server. The browser takes both for the
-//! same origin. A name counts only if an option of this server gives it, or if a peer gives it that
+//! same origin. A name counts only if it comes from an option of this server, or from a peer that
 //! has proven that it has the peer secret. Other peers may be any program on this machine.
 //!
 //! Such a page could also read `/status` with a `GET`, for which a browser sends no `Origin`. Two
