@@ -35,7 +35,7 @@ impl<'a, P: Platform> Clock<'a, P> {
         self.remaining().is_zero()
     }
 
-    /// Lets time pass, but not past the deadline.
+    /// Waits for the pause, but not beyond the deadline.
     pub(crate) async fn sleep(&self, pause: Duration) {
         self.platform.sleep(pause.min(self.remaining())).await;
     }

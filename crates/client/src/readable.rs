@@ -146,7 +146,7 @@ fn is_json_number(text: &str) -> bool {
 }
 
 /// Returns milliseconds since the Unix epoch as a date in UTC. Returns `None` outside the years
-/// 1970 to 9999, for which relaxed Extended JSON has no such text.
+/// 1970 to 9999, because relaxed Extended JSON writes only these years as text.
 fn iso_date(millis: i64) -> Option<String> {
     const DAY: u64 = 86_400_000;
     const LAST: u64 = 253_402_300_799_999;

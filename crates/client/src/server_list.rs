@@ -70,7 +70,7 @@ impl fmt::Display for ServerUrl {
 pub enum BadServer {
     /// The list has no entry.
     EmptyList,
-    /// One entry is wrong.
+    /// An entry is invalid.
     BadEntry {
         /// The entry, shortened if it is long.
         entry: String,

@@ -25,7 +25,7 @@ pub struct ClientLimits {
     /// Addresses that many clients share, such as the address of a proxy. The limit for one address
     /// does not apply to them.
     pub shared_addresses: Vec<AddressRange>,
-    /// Longest message, in bytes.
+    /// Length limit of a message, in bytes.
     pub message_bytes: usize,
     /// Commands of one connection that are not answered yet. At this limit the server stops reading
     /// the connection.

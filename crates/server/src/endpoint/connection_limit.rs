@@ -20,7 +20,7 @@ pub(super) struct ConnectionLimit {
     shared: Vec<AddressRange>,
     taken: watch::Sender<Taken>,
     refused: AtomicU64,
-    /// Limit for the work that one source may have under way: see [`Site::new`].
+    /// Limit for the work of one source that may be in progress: see [`Site::new`].
     at_work: usize,
     groups: RandomState,
     /// Connections from shared addresses so far.

@@ -17,7 +17,7 @@ const FIRST_REPLY: usize = 64 * 1024;
 pub(super) struct Replies {
     reply_budget: Arc<ReplyBudget>,
     group: u64,
-    /// Bytes that the replies to reads under way are expected to take.
+    /// Bytes that the replies to reads in progress are expected to take.
     expected: usize,
     /// The size of the last reply to a read, in bytes. The next one is expected to have the same
     /// size.

@@ -34,7 +34,7 @@ const READ_BUFFER: usize = 4 * 1024;
 pub(super) struct Socket<S> {
     stream: WebSocketStream<S>,
     waiting: VecDeque<Outgoing>,
-    /// The number of bytes of the first waiting message that have been handed over.
+    /// The number of bytes of the first waiting message that the library has taken.
     handed_over: usize,
     /// The time at which the client must have read the next stride.
     deadline: Option<Instant>,
@@ -198,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 }
 
-/// A part of a message, and the number of bytes that are handed over with it.
+/// A part of a message, and the position of its end in the message.
 struct Part {
     message: Message,
     end: usize,

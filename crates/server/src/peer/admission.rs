@@ -38,12 +38,12 @@ impl Admission {
         self.refusals.remove(peer).is_some()
     }
 
-    /// The reason why there can be no link to this peer.
+    /// Returns the reason why there can be no link to this peer.
     pub(crate) fn refusal(&self, peer: &ServerId) -> Option<&str> {
         self.refusals.get(peer).map(String::as_str)
     }
 
-    /// The reason why this server must not be a candidate, or `None` if it may.
+    /// Returns the reason why this server must not be a candidate, or `None` if it may.
     pub(crate) fn shut_out(&self) -> Option<String> {
         let (_, reason) = self.refusals.first_key_value().filter(|_| !self.accepted)?;
         Some(format!(

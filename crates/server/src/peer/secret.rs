@@ -15,9 +15,9 @@ const MIN_CHARACTERS: usize = 32;
 ///
 /// They are read from text with one secret a line, each of at least 32 printable ASCII characters.
 /// Spaces around them and empty lines do not count. This server proves itself with the first
-/// secret, and accepts all of them. A secret can therefore be replaced without a gap: add the new
-/// secret as the second on every server, then make it the first on every server, then remove the
-/// old secret.
+/// secret, and accepts all of them. A secret can therefore be replaced without a gap, in three
+/// steps. First add the new secret as the second on every server. Then make it the first on every
+/// server. Then remove the old secret from every server.
 ///
 /// Take secrets from a random source (`bellwether-server new-secret` prints one). They are wiped
 /// from memory when the last copy is dropped, and do not appear in the output of `Debug`.

@@ -15,8 +15,8 @@ pub(super) struct Candidate {
     syncs_from: Option<String>,
 }
 
-/// A position in the oplog: the term, then the time in the term. Members vote for no candidate that
-/// is behind them.
+/// A position in the oplog: the term, then the time in the term. No member votes for a candidate
+/// whose position is behind its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct OpTime {
     term: i64,

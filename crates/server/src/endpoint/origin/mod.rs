@@ -6,8 +6,9 @@
 //!
 //! A server recognizes its own page by `Host`, unless that is a name. The owner of a name can serve
 //! a page under the name, and then point the name at this server. The browser takes both for the
-//! same origin. A name counts only if it comes from an option of this server, or from a peer that
-//! has proven that it has the peer secret. Other peers may be any program on this machine.
+//! same origin. A name counts only if it comes from an option of this server, or from a proven
+//! peer. Such a peer has proven that it has the peer secret. Other peers may be any program on this
+//! machine.
 //!
 //! Such a page could also read `/status` with a `GET`, for which a browser sends no `Origin`. Two
 //! rules prevent that, for requests without an `Origin`:
@@ -38,7 +39,7 @@ const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// The longest reason of a close frame, in bytes (RFC 6455, section 5.5).
+/// Length limit for the reason of a close frame, in bytes (RFC 6455, section 5.5).
 const MAX_REASON: usize = 123;
 /// Limit for a quoted header, in bytes: in the log, and in answers over HTTP.
 const MAX_QUOTED: usize = 300;
