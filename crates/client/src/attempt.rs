@@ -29,7 +29,7 @@ pub(crate) struct Task<C> {
     /// The connection to the server, once it exists.
     pub(crate) connection: Option<C>,
     pub(crate) action: Action,
-    /// The time limit. It never exceeds the deadline.
+    /// The time limit, which never exceeds the deadline.
     pub(crate) limit: Duration,
 }
 
@@ -122,8 +122,8 @@ async fn act<P: Platform>(
     }
 }
 
-/// Returns the deadline for the server in milliseconds. It is early enough that the server's answer
-/// arrives within the client's own `limit`.
+/// Returns the deadline for the server in milliseconds. This deadline is early enough that the
+/// server's answer arrives within the client's own `limit`.
 pub(crate) fn deadline_ms(limit: Duration) -> u64 {
     let deadline = limit - (limit / 10).min(WAY_BACK);
     let millis = deadline.as_secs().saturating_mul(1000);
@@ -181,8 +181,8 @@ fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> 
 }
 
 /// Returns `true` if the error concerns this command. An error without an id concerns the
-/// connection. It says nothing about a command that may be executing now, unless it says that the
-/// frame was invalid.
+/// connection. Such an error says nothing about a command that may be executing now, unless it says
+/// that the frame was invalid.
 fn answers(frame: &ErrorFrame, id: Option<CommandId>) -> bool {
     id.is_none()
         || match frame.id {

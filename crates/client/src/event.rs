@@ -12,8 +12,9 @@ use crate::{CommandId, ServerUrl, Try};
 /// Several attempts may be in progress at once, at most one at each server, so events of several
 /// servers interleave. Each attempt goes through `Trying`, `Connected`, `Greeted`, `Sent` and
 /// `Ended`, of which all but the first and the last may be missing. Between a `Sent` and its
-/// `Ended`, the client sends the command to no other server. It may greet others if the server with
-/// the command is silent. An attempt that connects slowly may continue while the next pass begins.
+/// `Ended`, the client sends the command to no other server. The client may greet others if the
+/// server with the command is silent. An attempt that connects slowly may continue while the next
+/// pass begins.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -23,11 +23,11 @@ pub struct Failure {
     pub took: Duration,
     /// The newest attempt at each server, in the order in which they ended.
     pub tries: Vec<Try>,
-    /// The newest attempt whose outcome is still unknown. It may be older than the attempt in
-    /// `tries`.
+    /// The newest attempt whose outcome is still unknown. This attempt may be older than the
+    /// attempt in `tries`.
     pub unsettled: Option<Box<Try>>,
-    /// Set if the command only reads, so that it has no effect. Its outcome is then never
-    /// `unknown`.
+    /// Set if the command only reads, so that it has no effect. The outcome of the command is then
+    /// never `unknown`.
     pub only_reads: bool,
     /// The coordinator that servers of the list named, if it is not on the list.
     pub unlisted: Option<CoordinatorHint>,

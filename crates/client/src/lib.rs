@@ -1,9 +1,9 @@
 //! The one-shot client of a Bellwether cluster.
 //!
-//! A client holds the list of all servers and one command. It passes the command to each server in
-//! turn until one executes it, or the time is over. [`OneShot`] does that for every platform. A
-//! [`Platform`] provides the parts that differ between a program and a web page: sockets, clock,
-//! randomness.
+//! A client holds the list of all servers and one command. The client passes the command to each
+//! server in turn until one executes it, or the time is over. [`OneShot`] does that for every
+//! platform. A [`Platform`] provides the parts that differ between a program and a web page:
+//! sockets, clock, randomness.
 //!
 //! Servers that are slow to greet do not delay the others. After 250 ms the client greets the next
 //! server, too. The first server that says that it is the coordinator receives the command. Only
@@ -12,9 +12,9 @@
 //! can commit nothing any more, so the client sends the command to the new coordinator.
 //!
 //! The command keeps one id through all attempts. The servers remember ids, so they never execute
-//! the command twice. The client therefore always reports one of three [`Outcome`]s. It is careful
-//! with them: the outcome is `unknown` after an attempt that sent the command and received no
-//! answer. Only an answer that settles earlier attempts changes that.
+//! the command twice. The client therefore always reports one of three [`Outcome`]s. The client is
+//! careful with them: the outcome is `unknown` after an attempt that sent the command and received
+//! no answer. Only an answer that settles earlier attempts changes that.
 //!
 //! ```no_run
 //! # #[cfg(feature = "native")]

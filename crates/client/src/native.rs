@@ -22,7 +22,8 @@ use crate::{Closed, ConnectError, Connection, Platform, ServerUrl};
 /// the bytes of BSON.
 const MAX_MESSAGE_BYTES: usize = 8 * MAX_RESULT_BYTES;
 
-/// The platform of programs that run on tokio. It sends no `Origin`, which is a header of browsers.
+/// The platform of programs that run on tokio. The platform sends no `Origin`, which is a header of
+/// browsers.
 #[derive(Clone, Copy, Debug)]
 pub struct Native {
     started: Instant,

@@ -84,8 +84,8 @@ pub struct Answered {
 }
 
 impl<P: Platform> OneShot<P> {
-    /// Creates a client with the default limits. It tries the servers in the order of the list,
-    /// because people write the nearest server first.
+    /// Creates a client with the default limits. The client tries the servers in the order of the
+    /// list, because people write the nearest server first.
     pub fn new(platform: P, servers: ServerList) -> Self {
         Self {
             platform,
@@ -168,12 +168,12 @@ impl<P: Platform> OneShot<P> {
     /// Sets the time limit for the whole dispatch, counted from the call of `execute`; the default
     /// is 30 seconds.
     ///
-    /// It is also the deadline of the command. A server that receives the command gets all the
-    /// remaining time, up to its limit ([`Limits::max_deadline_ms`](bellwether_protocol::Limits)),
-    /// and passes it on to MongoDB. A server that is alive keeps the command until then. If that
-    /// was not enough and time remains, the client sends the command again, with the same id. The
-    /// client gives up a server that shows no sign of life or that was replaced: see
-    /// [`Lost`](crate::Lost).
+    /// The time limit is also the deadline of the command. A server that receives the command gets
+    /// all the remaining time, up to its limit
+    /// ([`Limits::max_deadline_ms`](bellwether_protocol::Limits)), and passes it on to MongoDB. A
+    /// server that is alive keeps the command until then. If that was not enough and time remains,
+    /// the client sends the command again, with the same id. The client gives up a server that
+    /// shows no sign of life or that was replaced: see [`Lost`](crate::Lost).
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.deadline = limit;
@@ -197,9 +197,10 @@ impl<P: Platform> OneShot<P> {
         self
     }
 
-    /// Passes the command along the list, again and again with pauses. It ends when a server
-    /// executes the command, when a server says that none will, or at the deadline. The client may
-    /// greet several servers at the same time, but only one server at a time has the command.
+    /// Passes the command along the list, again and again with pauses. The dispatch ends when a
+    /// server executes the command, when a server says that none will, or at the deadline. The
+    /// client may greet several servers at the same time, but only one server at a time has the
+    /// command.
     ///
     /// Dropping the future closes the connections. If [`Event::Sent`] was reported before, the
     /// outcome is then unknown. A caller that wants to stop early and still learn the outcome uses
@@ -241,9 +242,9 @@ impl<P: Platform> OneShot<P> {
         })
     }
 
-    /// Asks for the outcome of the command with this id, along the list in the same way. It does
-    /// not need the command itself, and changes nothing. A caller that wants to have the command
-    /// executed uses [`ask_again`](Self::ask_again).
+    /// Asks for the outcome of the command with this id, along the list in the same way. This
+    /// question does not need the command itself, and changes nothing. A caller that wants to have
+    /// the command executed uses [`ask_again`](Self::ask_again).
     ///
     /// # Errors
     /// [`Failure`], with the outcome `unknown`, if no server could answer.

@@ -66,7 +66,7 @@ pub enum ConnectError {
 pub struct Closed {
     /// The close code, if the other side sent one.
     pub code: Option<u16>,
-    /// The reason that the other side, or the operating system, gave. It may be empty.
+    /// The reason that the other side, or the operating system, gave. The text may be empty.
     pub reason: String,
 }
 

@@ -1,4 +1,5 @@
-//! The progress of a dispatch, kept outside of its future. It remains when a caller stops waiting.
+//! The progress of a dispatch, kept outside of its future. The progress remains when a caller stops
+//! waiting.
 
 use core::time::Duration;
 

@@ -4,13 +4,13 @@
 //! The program `bellwether-server` is little more than [`Server`] with options and a log. This
 //! library is for programs that want to embed the same server. There are two ways:
 //!
-//! - **The whole server**: [`Config`], [`Server::start`], [`Server::run`]. It elects a coordinator
-//!   with its peers, and listens for clients. The coordinator also takes commands from the program
-//!   that embeds it, through [`Server::pipeline`]. The example `embedded_server` does all that.
-//!   that.
-//! - **The pipeline alone**: [`Database`], [`Fence`], [`Pipeline`]. It has no network connections
-//!   except those to MongoDB, and no election: the program itself decides when to claim an epoch.
-//!   The example `embedded_pipeline` does that.
+//! - **The whole server**: [`Config`], [`Server::start`], [`Server::run`]. This server elects a
+//!   coordinator with its peers, and listens for clients. The coordinator also takes commands from
+//!   the program that embeds it, through [`Server::pipeline`]. The example `embedded_server` does
+//!   all that. that.
+//! - **The pipeline alone**: [`Database`], [`Fence`], [`Pipeline`]. The pipeline has no network
+//!   connections except those to MongoDB, and no election: the program itself decides when to claim
+//!   an epoch. The example `embedded_pipeline` does that.
 //!
 //! Both give the same guarantees, because these come from the pipeline and the fence:
 //!
@@ -78,8 +78,8 @@
 //!   answer means `unknown`.
 //! - The structs of settings ([`Config`], [`ClientLimits`], [`Settings`]) will get further fields.
 //!   Take the defaults and change single fields.
-//! - The library reports its progress through [`tracing`](https://docs.rs/tracing). It installs no
-//!   subscriber.
+//! - The library reports its progress through [`tracing`](https://docs.rs/tracing). The library
+//!   installs no subscriber.
 //! - Only the feature `cli` is for the program. Libraries leave it out with `default-features =
 //!   false`.
 //!   false`.

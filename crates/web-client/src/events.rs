@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::{Closure, JsValue, wasm_bindgen};
 
 #[wasm_bindgen]
 extern "C" {
-    /// The argument of a handler. It is `undefined` if the caller passes nothing.
+    /// The argument of a handler. The argument is `undefined` if the caller passes nothing.
     pub(crate) type Event;
 
     #[wasm_bindgen(js_namespace = Reflect, js_name = set)]

@@ -15,8 +15,8 @@ use crate::values;
 /// Passes a command to each of the servers in turn until one executes it. Without a command, asks
 /// for the outcome of the command with this id.
 ///
-/// It calls `tell` with each event as JSON. The last call has the answer or the fields of an error
-/// as JSON, `true` or `false`, and the reply, if there is one.
+/// Calls `tell` with each event as JSON. The last call has the answer or the fields of an error as
+/// JSON, `true` or `false`, and the reply, if there is one.
 ///
 /// Until the answer or the error, `attempt` has a function `stop`, which ends the dispatch early.
 /// After that `stop` is null.

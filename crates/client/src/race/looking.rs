@@ -40,9 +40,9 @@ where
         self.proceed_with_all()
     }
 
-    /// Returns the time limit for a server with the command to give a sign of life. It is the
-    /// longest time that a connect and a hello may take. A browser that delays a connect must not
-    /// make the server look dead.
+    /// Returns the time limit for a server with the command to give a sign of life. This limit is
+    /// the longest time that a connect and a hello may take. A browser that delays a connect must
+    /// not make the server look dead.
     fn probe_limit(&self) -> Duration {
         let connect = self.shot.connect_timeout.saturating_mul(LONGEST_CONNECT);
         connect.saturating_add(self.shot.hello_timeout)

@@ -88,8 +88,8 @@ struct Asked {
     /// The epoch in the server's hello.
     epoch: Option<u64>,
     since: Duration,
-    /// Set if the client greets other servers meanwhile. It does so only after a long silence of
-    /// this server.
+    /// Set if the client greets other servers meanwhile. The client does so only after a long
+    /// silence of this server.
     others_greeted: bool,
     /// The beginning of the greeting that looks for a sign of life and has found none yet.
     probed_since: Option<Duration>,

@@ -7,8 +7,8 @@ use super::{Alarm, Run, Verdict};
 use crate::attempt::Happened;
 use crate::{Event, Platform, Stop, TryEnd};
 
-/// The first pause between passes. It is short, because an election takes some tens or hundreds of
-/// milliseconds.
+/// The first pause between passes. This pause is short, because an election takes some tens or
+/// hundreds of milliseconds.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// The shortest pause: half of the first, because its random part may be zero.

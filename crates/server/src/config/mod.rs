@@ -60,9 +60,9 @@ pub struct Config {
     /// The election's timing.
     pub election: bellwether_election::Config,
     /// Set if this server shortens the failover of MongoDB (`replSetStepUp`). As soon as the
-    /// primary's address refuses connections, it asks a secondary to stand for election. Without
-    /// it, the members wait for their election timeout. Only the coordinator asks, or the server
-    /// that would be the next coordinator.
+    /// primary's address refuses connections, this server asks a secondary to stand for election.
+    /// If this field is not set, the members of the set wait for their election timeout. Only the
+    /// coordinator asks, or the server that would be the next coordinator.
     ///
     /// The user in the URI needs the action `replSetStateChange` on the cluster; without it, all
     /// else works. Off by default, because it acts on the whole replica set.

@@ -154,8 +154,8 @@ impl Fence {
     }
 
     /// Returns the newest granted epoch, or 0 if none was granted. The read is linearizable, as for
-    /// [`is_newest`](Self::is_newest): it shows every grant that was answered before. It takes at
-    /// most half a second if MongoDB's primary answers.
+    /// [`is_newest`](Self::is_newest): it shows every grant that was answered before. The read
+    /// takes at most half a second if MongoDB's primary answers.
     ///
     /// # Errors
     /// [`ClaimError`] if MongoDB cannot be reached or refuses.
@@ -296,8 +296,8 @@ impl Fence {
         let killing = tokio::spawn(async move {
             let _permit = permit;
             let mut own = client.start_session().await?;
-            // The driver may return one of these sessions for this command. It must not end its own
-            // session.
+            // The driver may return one of these sessions for this command. The command must not
+            // end its own session.
             let others: Vec<Document> = sessions.into_iter().filter(|id| id != own.id()).collect();
             if others.is_empty() {
                 return Ok(());
@@ -323,7 +323,7 @@ impl Fence {
     }
 
     /// Returns the statement of an `update` on the ledger that every transaction under `epoch`
-    /// contains. It matches while no later epoch was granted.
+    /// contains. The statement matches while no later epoch was granted.
     pub(crate) fn hold(epoch: u64) -> RawDocumentBuf {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         rawdoc! { "q": { "_id": ID, "epoch": epoch }, "u": { "$inc": { "seq": 1_i64 } } }

@@ -1,10 +1,10 @@
 //! Detects that the primary's writes do not reach a majority.
 //!
-//! A primary stays primary with votes, and an arbiter member has a vote. It commits with data, and
-//! an arbiter member has none. If a set of a primary, a secondary and an arbiter member has lost
-//! the secondary, it looks healthy but commits nothing. The primary itself shows that. Each of its
-//! replies to `hello` has the position of its last write, and the position of the last write of a
-//! majority. This also works with hidden members and with members that lag behind.
+//! A primary stays primary with votes, and an arbiter member has a vote. A primary commits with
+//! data, and an arbiter member has none. If a set of a primary, a secondary and an arbiter member
+//! has lost the secondary, it looks healthy but commits nothing. The primary itself shows that.
+//! Each of its replies to `hello` has the position of its last write, and the position of the last
+//! write of a majority. This also works with hidden members and with members that lag behind.
 
 use core::time::Duration;
 

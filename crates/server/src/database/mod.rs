@@ -36,7 +36,7 @@ pub use trouble::Trouble;
 pub(crate) use utf8::decode_lossy;
 
 /// Time for which a command's id and reply are kept. The server refuses an id as expired after half
-/// of this time. It therefore never executes an id again because it was forgotten.
+/// of this time. The server therefore never executes an id again because it was forgotten.
 const RECORDS_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// Connections to one member, unless the URI says otherwise.
@@ -142,8 +142,9 @@ impl Database {
     }
 
     /// Creates the ledger and its indexes, once for this connection. One index deletes old records,
-    /// and the other prevents that an id is recorded twice. They must exist before the first
-    /// transaction. If the transaction created them, each repetition would conflict with itself.
+    /// and the other prevents that an id is recorded twice. The ledger and the indexes must exist
+    /// before the first transaction. If the transaction created them, each repetition would
+    /// conflict with itself.
     ///
     /// The future must not be dropped before it ends.
     ///

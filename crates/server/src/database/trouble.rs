@@ -12,8 +12,8 @@ use super::message::cleaned;
 
 /// The reason why this server cannot use MongoDB, or why MongoDB cannot commit.
 ///
-/// `Display` gives the problem and its remedy. It contains no part of the connection string except
-/// hosts and the name of the replica set.
+/// `Display` gives the problem and its remedy. The text contains no part of the connection string
+/// except hosts and the name of the replica set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trouble {

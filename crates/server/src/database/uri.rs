@@ -1,6 +1,6 @@
 //! Names faults in a connection string without a part of its password.
 //!
-//! The driver's own messages repeat the text that they could not read. It may be a part of a
+//! The driver's own messages repeat the text that they could not read. That text may be a part of a
 //! password that was not percent-encoded. The form is therefore checked here first, and no message
 //! of the driver about a connection string is shown.
 

@@ -1,7 +1,7 @@
 //! Replies of MongoDB whose texts are not valid UTF-8.
 //!
-//! MongoDB cuts values in its messages at 150 bytes, even inside a character. It also stores any
-//! bytes as a string: another program can write them, and so can `$regexFind` with the pattern
+//! MongoDB cuts values in its messages at 150 bytes, even inside a character. MongoDB also stores
+//! any bytes as a string: another program can write them, and so can `$regexFind` with the pattern
 //! `\C`. The driver refuses such a reply as a whole. This module replaces the invalid parts by
 //! U+FFFD, as most programs do, and keeps everything else.
 

@@ -7,8 +7,8 @@ use tokio_tungstenite::tungstenite::{self, Error, Message, Utf8Bytes};
 
 use super::error_text;
 
-/// The reason why the server ends a connection. It follows all answers that the server still owes
-/// the client.
+/// The reason why the server ends a connection. The server sends the reason after all answers that
+/// it still owes the client.
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) code: CloseCode,

@@ -9,8 +9,8 @@ use crate::config::AllowedOrigin;
 
 /// Checks the decision on one page. The first line is the page's `Origin`, and the second is the
 /// `Host` that it asks for. The other lines are the origins that this server knows. If the second
-/// line is empty, the page asks for its own host. Its owner may have pointed that name at this
-/// server.
+/// line is empty, the page asks for its own host. The owner of that host's name may have pointed
+/// the name at this server.
 pub fn origin(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();

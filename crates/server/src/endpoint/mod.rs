@@ -116,8 +116,8 @@ fn with_headers(mut router: Router<Context>, context: &Context) -> Router {
 }
 
 /// The policy of the page. The page loads only its own files, and no text in it can become script
-/// or markup. It may connect anywhere, because its user lists the servers: with `ws:` and `wss:`
-/// for commands, and with `http:` and `https:` for `/status`.
+/// or markup. The page may connect anywhere, because its user lists the servers: with `ws:` and
+/// `wss:` for commands, and with `http:` and `https:` for `/status`.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
      img-src 'self'; connect-src 'self' ws: wss: http: https:; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

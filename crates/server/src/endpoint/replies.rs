@@ -56,7 +56,7 @@ impl Replies {
         // its reply may not need.
         let hold = self.last.unwrap_or(SMALL);
         let Some(held) = self.reply_budget.hold(hold, unsent + self.expected, self.group) else {
-            // The next read may have a short reply. It must not be refused because of the last
+            // The next read may have a short reply, and must not be refused because of the last
             // reply, too.
             self.last = None;
             return Err(no_room(Outcome::NotExecuted));

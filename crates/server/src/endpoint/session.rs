@@ -1,8 +1,8 @@
 //! The connection of one client.
 //!
-//! The session parses messages one after another, in the order of their arrival. It does not read
-//! the connection while it parses a message, or while a message waits because too many answers are
-//! unsent.
+//! The session parses messages one after another, in the order of their arrival. The session does
+//! not read the connection while it parses a message, or while a message waits because too many
+//! answers are unsent.
 
 use core::future::{pending, ready};
 use core::ops::ControlFlow;

@@ -21,9 +21,9 @@ impl Site {
         })
     }
 
-    /// Returns the number that distinguishes sources wherever they share something fairly. It is
-    /// the same for every connection of an address, even after all of them were closed. Each
-    /// connection of a shared address has a different number.
+    /// Returns the number that distinguishes sources wherever they share something fairly. The
+    /// number is the same for every connection of an address, even after all of them were closed.
+    /// Each connection of a shared address has a different number.
     pub(super) fn group(&self) -> u64 {
         self.group
     }

@@ -5,8 +5,9 @@ use bellwether_election::ServerId;
 /// The decisions of the peers to accept or to refuse this server.
 ///
 /// Peers refuse a server with another secret or another cluster name. That server may still use
-/// their database. It would hear of no coordinator and take over from theirs, again and again. So
-/// it is no candidate until a peer has accepted it, or no peer refuses it.
+/// their database. Without a link it would know no coordinator, and would take over from theirs
+/// again and again. Such a server is therefore no candidate until a peer has accepted it, or no
+/// peer refuses it.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     accepted: bool,

@@ -378,14 +378,14 @@ impl Dialler {
                 None => return "closed by the peer".to_owned(),
             };
             heard = Instant::now();
-            // The peer sends on the connection that it has dialled itself. It sends on this one
-            // only while it has no other.
+            // The peer sends on the connection that it has dialled itself. The peer sends on this
+            // connection only while it has no other.
             match connection.read(&frame) {
                 Ok(None) => {}
                 Ok(Some(message)) => {
                     let from = self.peer.clone();
-                    // An error means that the election has ended. Its last messages must still be
-                    // sent.
+                    // An error means that the election has ended. The last messages of the election
+                    // must still be sent.
                     let _ = self.events.send(Event::Message { from, message }).await;
                 }
                 Err(BadMac) => {

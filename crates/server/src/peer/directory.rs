@@ -6,8 +6,8 @@ use tokio::sync::watch;
 
 use super::admission::Admission;
 
-/// The information about the servers. It has the address at which clients reach each server, as the
-/// server has sent it, and the admission of this server by the others.
+/// The information about the servers. The directory has the address at which clients reach each
+/// server, as the server has sent it, and the admission of this server by the others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     urls: Arc<RwLock<BTreeMap<ServerId, ClientUrl>>>,
@@ -24,8 +24,8 @@ struct ClientUrl {
 }
 
 impl Directory {
-    /// Records the URL that a server has sent. `proven` is `true` for this server itself. It is
-    /// also `true` for a peer on a connection on which both sides have proven that they have the
+    /// Records the URL that a server has sent. `proven` is `true` for this server itself. `proven`
+    /// is also `true` for a peer on a connection on which both sides have proven that they have the
     /// peer secret.
     pub(crate) fn set(&self, server: &ServerId, url: Option<&str>, proven: bool) {
         let mut urls = self.urls.write().unwrap_or_else(PoisonError::into_inner);
@@ -35,8 +35,8 @@ impl Directory {
         };
     }
 
-    /// Returns the address at which clients reach a server, as a hint for them. It may come from a
-    /// peer that has proven nothing.
+    /// Returns the address at which clients reach a server, as a hint for them. The address may
+    /// come from a peer that has proven nothing.
     pub(crate) fn url(&self, server: &ServerId) -> Option<String> {
         let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
         urls.get(server).map(|known| known.url.clone())

@@ -14,13 +14,13 @@ pub(super) const SUBPROTOCOLS: &str = "bellwether-peer.";
 /// The subprotocol of this server.
 pub(super) const SUBPROTOCOL: &str = "bellwether-peer.v2";
 
-/// Length limit of a message between servers. It is several times the length of a roster of a
-/// thousand servers.
+/// Length limit of a message between servers. This limit is several times the length of a roster of
+/// a thousand servers.
 pub(super) const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
-/// The names of the sender, and the names under which it knows the other side. It is the dialler's
-/// first frame. The acceptor's hello follows as soon as the dialler has proven itself, or at once
-/// if there is no secret.
+/// The names of the sender, and the names under which it knows the other side. The hello is the
+/// dialler's first frame. The acceptor's hello follows as soon as the dialler has proven itself, or
+/// at once if there is no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PeerHello {
     pub(super) cluster: String,
@@ -34,8 +34,8 @@ pub(super) struct PeerHello {
     pub(super) nonce: Option<Bytes>,
 }
 
-/// The acceptor's first frame between servers that have a secret. It contains no names, because any
-/// program may have dialled.
+/// The acceptor's first frame between servers that have a secret. The challenge contains no names,
+/// because any program may have dialled.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PeerChallenge {
     /// The nonce of the acceptor's hello.

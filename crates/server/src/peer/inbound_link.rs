@@ -54,7 +54,8 @@ impl InboundLink {
     /// Sends a message on the attached connection. Drops the message if there is no connection.
     pub(super) fn send(&self, message: Message) {
         if let Some(outbox) = &*self.lock() {
-            // The queue is full because the peer does not read. It learns the newest state later.
+            // The queue is full because the peer does not read. The peer learns the newest state
+            // later.
             let _ = outbox.try_send(message);
         }
     }

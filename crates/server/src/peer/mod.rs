@@ -1,12 +1,12 @@
 //! The servers' links to each other: a [`Transport`] for the election over WebSocket.
 //!
-//! Every server dials every other server and sends on the connection that it dialled. It receives
-//! on the connections that it accepted. Two servers therefore need not agree on which of two
-//! connections to keep. The end of the dialled connection is a hint that the peer may be gone.
+//! Every server dials every other server and sends on the connection that it dialled. Every server
+//! receives on the connections that it accepted. Two servers therefore need not agree on which of
+//! two connections to keep. The end of the dialled connection is a hint that the peer may be gone.
 //!
 //! If a server cannot dial a peer that has dialled it, it answers on that connection. After a move,
-//! a server is known by its old address for a while. It must not take the silence of the others for
-//! their absence.
+//! a server is known by its old address for a while. That server must not take the silence of the
+//! others for their absence.
 //!
 //! If the servers have a secret, both sides of a connection first prove that they have it. They
 //! then sign each message: see `proof`. Until the dialler has proven itself, the acceptor sends it
@@ -54,7 +54,7 @@ use crate::log_throttle::LogThrottle;
 const QUEUE: usize = 64;
 /// Time limit for establishing a connection, including the handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Time limit for the other side to receive a refusal. It is shorter than the limit of the
+/// Time limit for the other side to receive a refusal. This limit is shorter than the limit of the
 /// handshake, because a refusal is a part of the handshake.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 /// Interval between two pings on a connection. The election's own heartbeats run only between
@@ -145,7 +145,8 @@ impl PeerTransport {
 impl Transport for PeerTransport {
     fn send(&mut self, to: &ServerId, message: Message) {
         if let Some(outbox) = self.outboxes.get(to) {
-            // A full queue means that the peer does not read. It learns the newest state later.
+            // A full queue means that the peer does not read. The peer learns the newest state
+            // later.
             let _ = outbox.try_send(message);
         }
     }

@@ -4,8 +4,8 @@ use bellwether_election::ServerId;
 
 /// A reason for the log of this server, and the part of it that the other side learns.
 ///
-/// A side that has not proven that it has the peer secret may be any program. It learns the kind of
-/// the problem, and no name of a cluster or a server.
+/// A side that has not proven that it has the peer secret may be any program. Such a side learns
+/// the kind of the problem, and no name of a cluster or a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The code of the close frame.
@@ -48,8 +48,8 @@ impl Refusal {
         )
     }
 
-    /// Returns the same refusal for a side that has proven that it has the secret. It learns the
-    /// full reason.
+    /// Returns the same refusal for a side that has proven that it has the secret. That side learns
+    /// the full reason.
     pub(super) fn after_proof(self) -> Self {
         Self { proven: true, ..self }
     }

@@ -13,14 +13,14 @@ const MIN_CHARACTERS: usize = 32;
 /// The secrets with which the servers of a cluster authenticate each other, and sign their
 /// messages. All servers have the same secrets.
 ///
-/// They are read from text with one secret a line, each of at least 32 printable ASCII characters.
-/// Spaces around them and empty lines do not count. This server proves itself with the first
-/// secret, and accepts all of them. A secret can therefore be replaced without a gap, in three
-/// steps. First add the new secret as the second on every server. Then make it the first on every
-/// server. Then remove the old secret from every server.
+/// The secrets are read from text with one secret a line, each of at least 32 printable ASCII
+/// characters. Spaces around them and empty lines do not count. This server proves itself with the
+/// first secret, and accepts all of them. A secret can therefore be replaced without a gap, in
+/// three steps. First add the new secret as the second on every server. Then make it the first on
+/// every server. Then remove the old secret from every server.
 ///
-/// Take secrets from a random source (`bellwether-server new-secret` prints one). They are wiped
-/// from memory when the last copy is dropped, and do not appear in the output of `Debug`.
+/// Take secrets from a random source (`bellwether-server new-secret` prints one). The secrets are
+/// wiped from memory when the last copy is dropped, and do not appear in the output of `Debug`.
 #[derive(Clone)]
 pub struct PeerSecrets {
     first: Zeroizing<Vec<u8>>,
@@ -28,8 +28,8 @@ pub struct PeerSecrets {
 }
 
 impl PeerSecrets {
-    /// Returns one new secret of 32 random bytes. It is for servers that one program starts, or for
-    /// a server without peers.
+    /// Returns one new secret of 32 random bytes. Use this secret for servers that one program
+    /// starts, or for a server without peers.
     ///
     /// Servers on several machines need a secret that the operator can give to all of them:
     /// `bellwether-server new-secret` prints it.

@@ -33,8 +33,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time limit for clients to receive their answers when a server leaves.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that has taken its ports and joined the election. It serves no client until it
-/// [runs](Self::run).
+/// A server that has taken its ports and joined the election. Such a server serves no client until
+/// it [runs](Self::run).
 pub struct Server {
     state: Arc<ServerState>,
     page: Option<Page>,
@@ -178,8 +178,8 @@ impl Server {
         })
     }
 
-    /// Returns the address at which clients connect. It differs from the configuration if that
-    /// contains port 0.
+    /// Returns the address at which clients connect. The address differs from the configuration if
+    /// that contains port 0.
     pub fn client_address(&self) -> SocketAddr {
         self.client_address
     }

@@ -41,8 +41,8 @@ pub(super) async fn keep_pipeline_in_step(server: Arc<ServerState>) {
     }
 }
 
-/// Reports to the election whether this server is eligible. It is not while it sees no primary, or
-/// while peers refuse it and none has accepted it.
+/// Reports to the election whether this server is eligible. A server is not eligible while it sees
+/// no primary, or while peers refuse it and none has accepted it.
 pub(super) async fn report_eligibility(election: Election, database: Database, directory: Directory) {
     let mut health = database.health();
     let mut admission = directory.admission();

@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 
 /// Writes one line to standard error. Control characters and line breaks in the text are written in
-/// the form `\u001b`. It ignores errors of standard error, because the exit code still gives the
-/// outcome of the command.
+/// the form `\u001b`. The function ignores errors of standard error, because the exit code still
+/// gives the outcome of the command.
 pub(crate) fn tell(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
 }

@@ -3,9 +3,9 @@
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
-/// Number of files for other purposes than clients' connections. They are connections to MongoDB
-/// (100 for each member), links from and to the peers, refused connections, the listeners, and the
-/// page.
+/// Number of files for other purposes than clients' connections. These files are connections to
+/// MongoDB (100 for each member), links from and to the peers, refused connections, the listeners,
+/// and the page.
 const OTHERS: usize = 1024;
 
 /// Raises the limit on open files as far as the process may. Returns `connections`, or a lower

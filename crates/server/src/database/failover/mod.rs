@@ -46,7 +46,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 const REST: Duration = Duration::from_secs(1);
 /// The same pause if MongoDB has refused the privilege.
 const LONG_REST: Duration = Duration::from_secs(5);
-/// Pause before the next check whether this server must act. It may become coordinator meanwhile.
+/// Pause before the next check whether this server must act. This server may become coordinator
+/// meanwhile.
 const SHORT_REST: Duration = Duration::from_millis(100);
 
 /// Asks a secondary to stand for election when the primary is gone, while `leads` returns `true`
@@ -183,8 +184,8 @@ impl Assistant {
 }
 
 /// Runs an administrative command on one member, whatever its role, over the driver's existing
-/// connections. It runs as a separate task, because the driver's futures must not be dropped before
-/// they end.
+/// connections. The command runs as a separate task, because the driver's futures must not be
+/// dropped before they end.
 fn send(
     database: &Database,
     to: &ServerAddress,
