@@ -6,8 +6,8 @@ use tokio::sync::watch;
 
 use super::admission::Admission;
 
-/// The information about the servers. The directory has the address at which clients reach each
-/// server, as the server has sent it, and the admission of this server by the others.
+/// The information about the servers. The directory has each server's address for clients, as the
+/// server has sent it. The directory also has the admission of this server by the others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     urls: Arc<RwLock<BTreeMap<ServerId, ClientUrl>>>,
