@@ -1,23 +1,22 @@
 //! The pipeline: the only place that touches users' data.
 //!
-//! Commands wait in one bounded queue, fair between those who send them, and are executed one batch
-//! after another by the server that holds the newest epoch. A batch takes all that wait, up to a
-//! bound. It is one MongoDB transaction, majority-committed:
+//! Commands wait in one bounded queue, which is fair between their sources. The server with the
+//! newest epoch executes them, one batch after another. A batch takes all waiting commands, up to a
+//! bound. It is one MongoDB transaction, committed by a majority:
 //!
-//! 1. the commands that write run in their order; adjacent ones are merged where that changes no
-//!    reply;
-//! 2. one update writes the fence, matched on our epoch, and the commands' ids, fingerprints and
-//!    replies: if a later epoch was granted, or an id was there before, nothing of this commits;
-//! 3. the transaction commits, and only then is anybody answered;
-//! 4. the commands that only read do so at the moment of that commit, beside the batches that
-//!    follow.
+//! 1. the writes run in their order; adjacent writes are merged if that changes no reply;
+//! 2. one update writes the fence, matched on the server's epoch, and the commands' ids,
+//!    fingerprints and replies. If a later epoch was granted, or an id has a record already,
+//!    nothing of the batch commits;
+//! 3. the transaction commits, and only then the server answers the clients;
+//! 4. the read-only commands run at the moment of that commit, while the next batches run.
 //!
 //! A command on collections or indexes has a batch of its own, since MongoDB executes it outside
 //! transactions.
 //!
-//! So a command has its effect once, however often and to however many servers it was sent, an
-//! answer is never taken back, and all answers are those of an execution one after another: within
-//! a batch the writes of all connections first and then their reads, except that commands of one
+//! So a command has its effect once, however often and to however many servers it was sent. An
+//! answer is never taken back. All answers are those of an execution one after another. Within a
+//! batch the writes of all connections come first, and then their reads; but the commands of one
 //! connection keep their order.
 
 mod adaptive_switch;
@@ -83,29 +82,30 @@ use shared::Shared;
 pub use source::SourceId;
 use suspects::Suspects;
 
-/// For how long after it was made an id is accepted. Replies are kept longer than that, so an id is
-/// never executed again because it was forgotten.
+/// Time for which an id is accepted after it was made. Replies are kept longer than that, so no id
+/// is executed again because its record was forgotten.
 pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How far ahead of the server's clock an id may have been made.
+/// Longest time by which an id may be ahead of the server's clock.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60 * 60);
 
-/// Connections that reads leave to what must not wait for them: the batch, the claim of an epoch
-/// and the end of the session before it, and what is asked when MongoDB's primary is lost.
+/// Number of connections that reads leave free, for work that must not wait for reads. That work is
+/// the batch, the claim of an epoch with the end of the session before it, and the questions to
+/// MongoDB when its primary is lost.
 const CONNECTIONS_KEPT_FREE: usize = 4;
 
 /// Time without an execution, while something waits, after which the pipeline counts as stalled.
 const STALLED: Duration = Duration::from_secs(5);
 
 /// The largest reply that is stored with its command's id, in bytes of BSON: 64 KiB. A command with
-/// a larger one has its effect once like any other, but when it is sent again the answer is
+/// a larger reply also has its effect once. But when the client sends it again, the answer is
 /// `reply_not_kept`.
 pub const MAX_STORED_REPLY: usize = 64 * 1024;
 
-/// What a command gets: its reply, or why there is none and what became of it.
+/// The answer to a command: its reply, or an error frame with the outcome.
 pub type Answer = Result<CommandResult, ErrorFrame>;
 
-/// What can be chosen about a pipeline. Begin with the default and change what differs.
+/// The settings of a pipeline. Begin with the default and change single settings.
 ///
 /// ```
 /// let mut settings = bellwether_server::Settings::default();
@@ -114,31 +114,32 @@ pub type Answer = Result<CommandResult, ErrorFrame>;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How many commands may wait.
+    /// Highest number of waiting commands.
     pub queue: usize,
-    /// How many bytes of memory the waiting commands may take together. A larger command is taken
-    /// while none waits.
+    /// Highest memory of the waiting commands together, in bytes. The queue takes a larger command
+    /// if no other command waits.
     pub queue_bytes: usize,
-    /// How many commands one batch takes at most. 1 executes each in a transaction of its own.
+    /// Highest number of commands in one batch. With 1, each command has a transaction of its own.
     pub batch: usize,
-    /// How many bytes of BSON the commands of one batch may have together; a larger command has a
+    /// Highest size of the commands of one batch together, in bytes of BSON. A larger command has a
     /// batch of its own.
     pub batch_bytes: usize,
-    /// A batch that has taken so long commits what it has done and leaves the rest for the next.
+    /// Time after which a batch commits its finished commands and leaves the rest for the next
+    /// batch.
     pub batch_time: Duration,
-    /// How long MongoDB may work on one command, whatever its deadline.
+    /// Time limit for MongoDB's work on one command, whatever the command's deadline.
     pub command_time: Duration,
-    /// How many reads may be under way.
+    /// Highest number of reads in progress.
     pub reads: usize,
-    /// How many of them MongoDB may work on at a time. Each takes one of the driver's connections,
-    /// and reads never take the last ones: where the URI says `maxPoolSize`, this is at most 4
-    /// less.
+    /// Highest number of reads that MongoDB works on at a time. Each read takes one of the driver's
+    /// connections, and reads never take the last ones. If the URI says `maxPoolSize`, this number
+    /// is at most 4 less.
     pub reads_at_a_time: usize,
-    /// How many slow reads MongoDB may work on at a time, of all connections together. A read is
-    /// slow if one of the same body or of the same connection took longer than a quarter of a
-    /// second within the last ten seconds.
+    /// Highest number of slow reads that MongoDB works on at a time, for all connections together.
+    /// A read counts as slow after a read with the same body, or of the same connection, was slow.
+    /// That read took longer than a quarter of a second, within the last ten seconds.
     pub slow_reads_at_a_time: usize,
-    /// How long a command may wait for MongoDB to have a primary before it is answered
+    /// Longest time for which a command waits until MongoDB has a primary. After that the answer is
     /// `database_unavailable`.
     pub primary_wait: Duration,
 }
@@ -160,21 +161,21 @@ impl Default for Settings {
     }
 }
 
-/// A handle to the pipeline. Clones are the same pipeline.
+/// A handle to the pipeline. Clones are handles to the same pipeline.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     shared: Arc<Shared>,
     running: Arc<Mutex<Option<Running>>>,
 }
 
-/// A term that was begun and not yet seen to its end.
+/// A term that has begun, and whose end nothing has waited for yet.
 #[derive(Debug)]
 struct Running {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-/// The pipeline cannot begin to lead.
+/// The error of a pipeline that cannot begin to lead.
 #[derive(Debug, Error)]
 #[error("epoch {epoch} was not claimed from this pipeline's fence, or is led already")]
 pub struct NotClaimed {
@@ -183,10 +184,10 @@ pub struct NotClaimed {
 }
 
 impl Pipeline {
-    /// A pipeline that refuses commands until it [leads](Self::lead).
+    /// Starts a pipeline that refuses commands until it [leads](Self::lead).
     ///
-    /// In the background it lets MongoDB create what it needs, so that taking over later costs
-    /// nothing.
+    /// In the background it lets MongoDB create the collection and the indexes that it needs, so
+    /// that a later takeover costs nothing.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -216,10 +217,11 @@ impl Pipeline {
         }
     }
 
-    /// Begins to execute commands under an epoch that was claimed from the fence. A term that is
-    /// under way ends first, as with [`retire`](Self::retire).
+    /// Begins to execute commands under an epoch that was claimed from the fence. If a term is in
+    /// progress, it ends first, as with [`retire`](Self::retire).
     ///
-    /// It ends by itself when a later epoch is found granted; [`fenced`](Self::fenced) tells.
+    /// The term ends by itself when the pipeline finds that a later epoch was granted;
+    /// [`fenced`](Self::fenced) reports that.
     ///
     /// # Errors
     /// [`NotClaimed`] if the fence here did not grant the epoch, or it was taken before.
@@ -235,14 +237,14 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Stops executing: takes no more commands, answers those that wait with `draining`, and
-    /// returns when the batch in hand has ended and no transaction of this pipeline is under way.
+    /// Stops executing: takes no more commands, and answers the waiting commands with `draining`.
+    /// Returns when the current batch has ended and no transaction of this pipeline is in progress.
     pub async fn retire(&self) {
         let mut running = self.running.lock().await;
         self.end(&mut running).await;
     }
 
-    /// Stays valid if it is dropped: the next call waits for the same term.
+    /// Ends the term. May be dropped at any time: the next call waits for the end of the same term.
     async fn end(&self, running: &mut Option<Running>) {
         for job in self.shared.queue.close() {
             job.answer(Err(refusal::draining()), &self.shared.counts);
@@ -258,11 +260,12 @@ impl Pipeline {
 
     /// Puts a command into the queue, behind the others of its source.
     ///
-    /// Sources take turns, so one that sends much delays another little. An id sent again while it
-    /// waits waits too, and is then answered from the record.
+    /// Sources take turns, so a source that sends much delays another source little. A repeated id
+    /// also waits while the first command with this id waits. The pipeline then answers it from the
+    /// record.
     ///
     /// The answer comes through the receiver, by the deadline at the latest. If the receiver fails
-    /// instead, the server is breaking down and the outcome is unknown. A command whose receiver is
+    /// instead, the server has failed and the outcome is unknown. A command whose receiver is
     /// dropped before its turn is not executed.
     ///
     /// # Errors
@@ -290,10 +293,12 @@ impl Pipeline {
         }
     }
 
-    /// Asks what became of a command: `executed`, with its reply if that was kept; `not_executed`,
-    /// which is so at this moment and stays so unless somebody sends it again or a server still has
-    /// it in its queue; or `unknown` while it waits here. A command that only reads is never
-    /// recorded, so it is always `not_executed`.
+    /// Asks for the outcome of a command: `executed`, with its reply if that was kept;
+    /// `not_executed`; or `unknown`. The outcome is `unknown` while the command waits here. It is
+    /// also `unknown` if the command changes collections or indexes and its end is not known. The
+    /// outcome `not_executed` holds at this moment. It stays the same unless a client sends the
+    /// command again or a server still has it in its queue. A read-only command is never recorded,
+    /// so its outcome is `not_executed` unless it waits here.
     ///
     /// The answer comes through the receiver, by the deadline at the latest.
     ///
@@ -323,32 +328,34 @@ impl Pipeline {
         })
     }
 
-    /// The newest epoch that was found fenced: a later one has been granted, and whoever led under
-    /// this one leads no more. `None` until that happens for the first time.
+    /// Returns a receiver of the newest epoch that was found fenced: a later epoch has been
+    /// granted, and the server that led under this one no longer leads. Holds `None` until that
+    /// happens for the first time.
     pub fn fenced(&self) -> watch::Receiver<Option<u64>> {
         self.shared.fenced.subscribe()
     }
 
-    /// Time since the batch in hand began; nothing if there is none. A batch that MongoDB does not
-    /// end is abandoned three seconds after its latest deadline.
+    /// Returns the time since the current batch began, or `None` if no batch runs. The executor
+    /// abandons a batch that MongoDB does not end, at the latest three seconds after its latest
+    /// deadline.
     pub fn batch_takes(&self) -> Option<Duration> {
         self.shared.progress.batch_takes(Instant::now())
     }
 
-    /// Time for which nothing has been executed although something waits; nothing if it is less
-    /// than five seconds.
+    /// Returns the time for which nothing has been executed although something waits. Returns
+    /// `None` if the time is less than five seconds.
     pub fn stalled_for(&self) -> Option<Duration> {
         let stalled = self.shared.progress.stalled_for(Instant::now())?;
         Some(stalled).filter(|stalled| *stalled >= STALLED)
     }
 
-    /// Returns `true` if MongoDB's primary was lost a moment ago while a command ran that had been
-    /// running when another primary was lost. Another primary may be lost to it.
+    /// Returns `true` if MongoDB's primary was lost a moment ago while a command ran that had also
+    /// run when another primary was lost. Another primary may be lost to this command.
     pub(crate) fn may_have_caused_a_loss(&self) -> bool {
         self.shared.suspects.may_have_caused_a_loss(Instant::now())
     }
 
-    /// Commands since the start.
+    /// Returns the numbers of commands since the start.
     pub fn counts(&self) -> CommandCounts {
         let batch = self.batch_takes();
         CommandCounts {
@@ -371,7 +378,7 @@ fn check_age(id: CommandId, now: SystemTime) -> Result<(), ErrorFrame> {
     Err(refusal::id_expired(wrong))
 }
 
-/// Tells the suspects about each primary that is lost. Ends with the connection to the replica set.
+/// Reports each lost primary to the suspects. Ends with the connection to the replica set.
 async fn watch_losses(database: Database, suspects: Arc<Suspects>) {
     let mut losses = database.losses();
     while losses.next().await {
