@@ -1,4 +1,4 @@
-//! A command on its way through the pipeline, and the count of what became of all.
+//! A command on its way through the pipeline, and the counts of all outcomes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use super::statements::FailedStatements;
 use super::{Answer, SourceId, refusal};
 use crate::command::{Kind, Operation, ParsedCommand};
 
-/// A command or a question that waits, and who waits for its answer.
+/// A waiting command, or a waiting question for an outcome, with the channel for its answer.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) source: SourceId,
@@ -20,18 +20,19 @@ pub(super) struct Job {
     reply: Reply,
 }
 
-/// What was found out about a job while it waited or was tried.
+/// Facts about a job that the pipeline has learned while the job waited or was tried.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Notes {
-    /// Whether the command needs a batch without others.
+    /// `true` if the command needs a batch without others.
     pub(super) apart: bool,
-    /// Of a question: whether the command waited in the queue when its outcome was asked.
+    /// For a question: `true` if the command waited in the queue when the executor took the
+    /// question.
     pub(super) waits: bool,
-    /// The number of moments at which MongoDB could not read.
+    /// Number of moments at which MongoDB could not read.
     pub(super) lost_moments: u32,
 }
 
-/// Something to do.
+/// A command to execute, or a question to answer.
 #[derive(Debug)]
 pub(super) struct Task {
     /// The command's id.
@@ -39,24 +40,24 @@ pub(super) struct Task {
     pub(super) work: Work,
     pub(super) deadline: Instant,
     pub(super) submitted: Instant,
-    /// Of a command with `ordered: false`.
+    /// Failed statements of a command with `ordered: false`.
     pub(super) failed: FailedStatements,
     conflict: AtomicBool,
 }
 
-/// What is to be done.
+/// The work of a task.
 #[derive(Debug)]
 pub(super) enum Work {
     /// Execute a command.
     Execute(ParsedCommand),
-    /// Say what became of the command with this id.
+    /// Find the outcome of the command with this id.
     FindOutcome,
 }
 
-/// What a question gets: what became of the command, or why that cannot be said.
+/// The answer to a question: the outcome of the command, or the reason why there is no answer.
 pub(super) type OutcomeAnswer = Result<OutcomeResult, ErrorFrame>;
 
-/// Where an answer goes.
+/// The channel for an answer.
 #[derive(Debug)]
 pub(super) enum Reply {
     Answer(oneshot::Sender<Answer>),
@@ -64,7 +65,7 @@ pub(super) enum Reply {
 }
 
 impl Job {
-    /// A command to execute.
+    /// Returns a job that executes a command, and the receiver of the answer.
     pub(super) fn execute(
         source: SourceId,
         id: CommandId,
@@ -80,7 +81,7 @@ impl Job {
         )
     }
 
-    /// A question about a command.
+    /// Returns a job that finds the outcome of a command, and the receiver of the answer.
     pub(super) fn find_outcome(
         source: SourceId,
         id: CommandId,
@@ -95,23 +96,23 @@ impl Job {
         )
     }
 
-    /// The size of the command in bytes of BSON.
+    /// Returns the size of the command in bytes of BSON.
     pub(super) fn bytes(&self) -> usize {
         self.task.command().map_or(0, ParsedCommand::bytes)
     }
 
-    /// How much memory it takes, in bytes.
+    /// Returns the memory that the job takes, in bytes.
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>() + self.task.command().map_or(0, ParsedCommand::memory)
     }
 
-    /// Returns `true` if no other command may be in its batch, not even one of its source: it would
-    /// share the conflicts.
+    /// Returns `true` if no other command may be in its batch, not even a command of its source,
+    /// which would share the conflicts.
     pub(super) fn is_alone(&self) -> bool {
         self.notes.apart || self.task.is_alone()
     }
 
-    /// Whether nobody waits for the answer any more.
+    /// Returns `true` if no client waits for the answer any more.
     pub(super) fn is_abandoned(&self) -> bool {
         match &self.reply {
             Reply::Answer(sender) => sender.is_closed(),
@@ -132,7 +133,7 @@ impl Job {
         (self.source, self.notes, self.task, self.reply)
     }
 
-    /// Answers what was never begun.
+    /// Answers a job that was never begun.
     pub(super) fn answer(self, answer: Answer, counts: &Counts) {
         self.reply.answer(&self.task, None, answer, counts);
     }
@@ -155,7 +156,7 @@ impl Task {
         self.conflict.store(true, Ordering::Relaxed);
     }
 
-    /// The answer if its deadline passes while it waits.
+    /// Returns the answer if the deadline passes while the command waits.
     pub(super) fn overdue(&self) -> ErrorFrame {
         let overdue = refusal::overdue(Outcome::NotExecuted);
         if self.conflict.load(Ordering::Relaxed) {
@@ -172,21 +173,21 @@ impl Task {
         }
     }
 
-    /// Returns `true` if a statement that fails leaves the others to be executed.
+    /// Returns `true` if MongoDB executes the other statements after a statement has failed.
     pub(super) fn is_unordered(&self) -> bool {
         self.command().is_some_and(|command| {
             !command.is_list() && command.operations().iter().all(Operation::is_unordered)
         })
     }
 
-    /// Whether it takes a batch of its own: MongoDB does not execute it in a transaction, and it
-    /// may not only read.
+    /// Returns `true` if the command needs a batch of its own: it lists or changes collections or
+    /// indexes, which MongoDB does not do in a transaction.
     pub(super) fn is_alone(&self) -> bool {
         self.command()
             .is_some_and(|command| command.kind() == Kind::Schema)
     }
 
-    /// Whether it can be executed as a read only, not in the transaction of a batch.
+    /// Returns `true` if it can be executed only as a read, and not in the transaction of a batch.
     pub(super) fn only_beside(&self) -> bool {
         self.only_reads()
             && self
@@ -194,14 +195,14 @@ impl Task {
                 .is_some_and(|command| !command.runs_in_transaction())
     }
 
-    /// Whether it changes nothing.
+    /// Returns `true` if it changes nothing.
     pub(super) fn only_reads(&self) -> bool {
         self.command().is_none_or(|command| command.kind() == Kind::Read)
     }
 }
 
 impl Reply {
-    /// Waits until the client does not wait for the answer any more. May be dropped at any time.
+    /// Waits until the client no longer waits for the answer. May be dropped at any time.
     pub(super) async fn abandoned(&mut self) {
         match self {
             Self::Answer(sender) => sender.closed().await,
@@ -216,7 +217,7 @@ impl Reply {
             Self::Answer(sender) => sender,
             Self::OutcomeResult(sender) => {
                 if let Err(mut frame) = answer {
-                    // The question was not answered; that says nothing of the command.
+                    // The question was not answered, which says nothing about the command.
                     frame.outcome = Outcome::Unknown;
                     let _ = sender.send(Err(frame));
                 }
@@ -239,7 +240,7 @@ impl Reply {
             code,
             "command answered"
         );
-        // Nobody may be waiting any more.
+        // The client may be gone.
         let _ = sender.send(answer);
     }
 
@@ -251,7 +252,7 @@ impl Reply {
     }
 }
 
-/// How many commands there were, by what became of them.
+/// The numbers of commands, by outcome.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     executed: AtomicU64,
@@ -261,7 +262,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Counts a command that did not even get into the queue.
+    /// Counts a command that the queue did not take.
     pub(super) fn refused(&self) {
         self.not_executed.fetch_add(1, Ordering::Relaxed);
     }
