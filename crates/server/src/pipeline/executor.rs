@@ -1,4 +1,4 @@
-//! The task that executes commands under one epoch, from the claim to the end of it.
+//! The task that executes commands in one epoch, from the claim of the epoch to its end.
 
 use std::sync::Arc;
 
@@ -21,18 +21,19 @@ use super::transaction_session::TransactionSession;
 use super::{Settings, SourceId, refusal};
 use crate::database::Term;
 
-/// A batch that waits for commands begins when none has come for so long.
+/// A batch that waits for commands begins when no command has come for this time.
 const LINGER_GAP: Duration = Duration::from_millis(1);
-/// The longest a batch waits for commands, however many keep coming.
+/// The longest time for which a batch waits for commands, however many keep coming.
 const LINGER_TIME: Duration = Duration::from_millis(10);
 
-/// MongoDB stops a statement after its time, and a command at its deadline. A batch is abandoned
-/// when it goes on for this long after the time of the statement in hand, or after the latest
-/// deadline in it: MongoDB works on something that it does not interrupt. More than the two seconds
-/// in which the driver notices that a primary is frozen, or that there is none.
+/// Time after which the executor abandons a batch that MongoDB does not end. MongoDB stops a
+/// statement after its time limit, and a command at its deadline. So this time counts from the time
+/// limit of the current statement, or from the latest deadline of the batch. If MongoDB still works
+/// then, it works on something that it does not interrupt. The time is longer than the two seconds
+/// in which the driver notices that a primary is frozen or missing.
 pub(super) const OVERRUN: Duration = Duration::from_secs(3);
-/// Time limit for the batch in hand when the server is told to leave. Less than the election's
-/// drain timeout.
+/// Time limit for the current batch when the server must leave. Less than the election's drain
+/// timeout.
 const LEAVE_TIME: Duration = Duration::from_secs(5);
 
 pub(super) struct Executor {
@@ -41,16 +42,16 @@ pub(super) struct Executor {
     /// Absent while a batch works in it, and after the batch was abandoned.
     session: Option<TransactionSession>,
     merging: AdaptiveSwitch,
-    /// How many commands that write a batch begins with. Fewer than it may have after a batch had
-    /// to be narrowed down.
+    /// Number of writing commands with which a batch begins. It is lower than the setting after a
+    /// batch had to be narrowed down.
     limit: usize,
     lingering: AdaptiveSwitch,
-    /// How many commands the next batch may have: those that wait and those that were just
-    /// answered.
+    /// Expected number of commands of the next batch: the waiting commands, and the commands that
+    /// were just answered.
     expected: usize,
     last_batch: Duration,
     stopped: watch::Receiver<bool>,
-    /// Whether the task came to an end of its own; otherwise it panicked.
+    /// `true` if the task ended by itself; otherwise it panicked.
     orderly: bool,
 }
 
@@ -71,15 +72,15 @@ impl Executor {
         }
     }
 
-    /// Takes batch after batch until it is stopped or fenced. Must not be aborted: the driver's
-    /// futures are not cancellation-safe.
+    /// Executes one batch after another until it is stopped or fenced. Must not be aborted: the
+    /// driver's futures are not cancellation-safe.
     pub(super) async fn run(mut self) {
         tracing::info!(epoch = self.epoch, "executing commands");
         loop {
             let mut stopped = self.stopped.clone();
             tokio::select! {
                 biased;
-                // Also when whoever could stop it is gone.
+                // This also ends if the sender of `stopped` is gone.
                 _ = stopped.wait_for(|stopped| *stopped) => break,
                 () = self.shared.queue.wait() => {}
             }
@@ -94,9 +95,9 @@ impl Executor {
         tracing::info!(epoch = self.epoch, "no longer executing commands");
     }
 
-    /// Waits a moment for those who were just answered and may ask again, as long as they keep
-    /// coming. Without it many clients fall into two halves, each of which comes just too late for
-    /// the other's batch. One client alone is never kept waiting.
+    /// Waits a moment for clients that were just answered and may send again, as long as commands
+    /// keep coming. Otherwise many clients would form two halves, and each half would come just too
+    /// late for the other's batch. A single client never waits.
     async fn linger(&mut self) {
         if !self.lingering.is_on() {
             return self.lingering.batch_ended();
@@ -120,7 +121,7 @@ impl Executor {
         }
     }
 
-    /// One batch. Returns whether this epoch is over.
+    /// Runs one batch. Returns `true` if this epoch is over.
     async fn batch(&mut self) -> bool {
         let BatchCommands {
             sources,
@@ -137,7 +138,7 @@ impl Executor {
         }
         let began = Instant::now();
         self.shared.progress.batch_begins(began);
-        // Behind writes the reads are not answered yet when the batch ends.
+        // If the batch has writes, its reads are not answered yet when it ends.
         let answered = if writes > 0 { writes } else { tasks.len() };
         let mut replies: Vec<Option<Reply>> = replies.into_iter().map(Some).collect();
         let ended = self.run_batch(&tasks, writes, &mut replies).await;
@@ -146,7 +147,7 @@ impl Executor {
             return true;
         };
         if ended.fenced {
-            // Before anybody is told, so that whoever is told finds it so.
+            // The epoch ends before the answers are sent, so that each client finds it ended.
             tracing::warn!(epoch = self.epoch, "fenced: another coordinator has taken over");
             self.be_fenced();
         }
@@ -163,7 +164,7 @@ impl Executor {
         let senders = sources.into_iter().zip(notes);
         let each = senders.zip(tasks).zip(replies).zip(answers);
         for (index, ((((source, mut notes), task), reply), answer)) in each.enumerate() {
-            // Without a reply it has been answered, since its time was up.
+            // A command without a reply channel was answered when its deadline passed.
             let Some(reply) = reply else {
                 continue;
             };
@@ -172,7 +173,7 @@ impl Executor {
                     self.shared.note(&answer);
                     reply.answer(&task, Some(self.epoch), answer, &self.shared.counts);
                 }
-                // Not before a write of the same source that has to wait.
+                // A read must not go before a write of the same source that has to wait.
                 (None, Some(moment))
                     if index >= writes && later.iter().all(|before| before.source != source) =>
                 {
@@ -191,14 +192,14 @@ impl Executor {
         self.expected = self.shared.queue.len() + answered;
         self.last_batch = began.elapsed();
         self.shared.put_back(later);
-        // Behind the answers, so that nobody waits for it; before the next batch, so that a failed
-        // transaction does not hold the fence.
+        // This comes after the answers, so that no client waits for it. It comes before the next
+        // batch, so that a failed transaction does not hold the fence.
         !self.tidy().await || fenced
     }
 
-    /// Adapts the following batches to what this one came to.
+    /// Adapts the following batches to the result of this batch.
     fn learn(&mut self, ended: &BatchResult, sources: &[SourceId], took: Duration) {
-        // A source that has batches of its own narrows none of the others'.
+        // A source with batches of its own does not narrow the batches of the others.
         if self.shared.queue.last_was_apart() {
             if ended.at_fault.iter().any(|(_, tries)| *tries > 1) {
                 self.shared.queue.rest(took, Instant::now());
@@ -214,8 +215,8 @@ impl Executor {
         }
     }
 
-    /// Nothing if the batch was abandoned. Then all its commands have been answered, and this epoch
-    /// is over.
+    /// Runs a batch. Returns `None` if the batch was abandoned: all its commands have been
+    /// answered, and this epoch is over.
     async fn run_batch(
         &mut self,
         tasks: &[Arc<Task>],
@@ -229,7 +230,7 @@ impl Executor {
         let state = Arc::new(BatchState::default());
         let seen = Arc::clone(&state);
         session.work_for(&state);
-        // It owns everything that it works with, so that it can be left behind.
+        // The future owns everything that it works with, so that the executor can leave it behind.
         let work = async move {
             let context = BatchContext {
                 database: &shared.database,
@@ -261,9 +262,9 @@ impl Executor {
         Some(ended)
     }
 
-    /// Ends a transaction that was left open. Without a primary there is nobody to tell; the next
-    /// transaction does it, or the session's end. Returns `false` if MongoDB does not end it and
-    /// this epoch is over.
+    /// Ends a transaction that was left open. Does nothing if MongoDB has no primary: then the next
+    /// transaction, or the end of the session, ends the open transaction. Returns `false` if
+    /// MongoDB does not end it and this epoch is over.
     async fn tidy(&mut self) -> bool {
         if !self.shared.database.health().borrow().available {
             return true;
@@ -280,13 +281,13 @@ impl Executor {
         self.session.is_some()
     }
 
-    /// Lets `work` run to its end and meanwhile answers every command whose deadline passes, in
-    /// hand or waiting.
+    /// Runs `work` to its end. Meanwhile answers every command whose deadline passes, in the batch
+    /// or in the queue.
     ///
-    /// Work that does not end in time is left behind in a task of its own, and then this returns
-    /// nothing. It cannot commit: it is told not to before the commands are answered, and a
-    /// statement that is still under way cannot write the fence once another epoch was granted,
-    /// which happens before anything else is executed.
+    /// Leaves work that does not end in time in a task of its own, and returns `None`. That work
+    /// cannot commit: its state forbids a commit before the commands are answered. A statement that
+    /// is still in progress cannot write the fence once another epoch was granted. That happens
+    /// before anything else is executed.
     async fn watch_over<T: Send + 'static>(
         &self,
         mut work: BoxFuture<'static, T>,
@@ -355,8 +356,8 @@ impl Executor {
     }
 
     /// Answers every command of a batch that MongoDB does not end, and keeps the batch from
-    /// committing. A command that alone is at fault gets the error that MongoDB owes it. `late`:
-    /// MongoDB has had more time than it was given.
+    /// committing. If one command alone is at fault, it gets the error that MongoDB should have
+    /// sent. `late` is `true` if MongoDB has had more time than its limit.
     fn abandon(
         &self,
         state: &BatchState,
@@ -375,8 +376,8 @@ impl Executor {
             "abandoning a batch that MongoDB does not end: the next epoch goes on without it"
         );
         let commands = running.tasks.iter().filter_map(|task| tasks[*task].command());
-        // A server that leaves does not wait for a statement that has time left, and blames none
-        // for that.
+        // A server that leaves does not wait for a statement that has time left. It blames no
+        // command for that.
         if late || running.is_over() {
             self.shared.blame(&commands.collect::<Vec<_>>());
         }
@@ -399,7 +400,8 @@ impl Executor {
         }
     }
 
-    /// The commands of the next batch, without those whose time is up or that nobody waits for.
+    /// Takes the commands of the next batch. Leaves out commands whose deadline has passed or whose
+    /// client is gone.
     fn take(&self) -> BatchCommands {
         self.shared.answer_overdue();
         let Settings {
@@ -412,7 +414,7 @@ impl Executor {
         }
         let wanted = wanted.into_iter().map(|mut job| {
             if job.task.command().is_none() {
-                // Asked now: at the moment it is read it may be under way.
+                // The queue is asked now: when the record is read, the command may be in progress.
                 job.notes.waits = self.shared.queue.holds(job.task.id);
             }
             job
