@@ -1,26 +1,26 @@
 //! One batch: commands in, answers out, one committed transaction in between.
 //!
-//! The transaction is written out by hand instead of with the driver's convenience method, because
-//! every try has to look again at the fence, at the ids, at the deadlines and at whether to go on
-//! at all.
+//! The transaction is written out by hand instead of with the driver's convenience method. Every
+//! try must check the fence, the ids and the deadlines again, and whether the server must stop.
 //!
-//! The first try is optimistic: it looks no id up, since hardly any was executed before. If one
-//! was, or if a command fails, the transaction is aborted and the next try is careful. A command
-//! that failed is then left out and is answered with its error once that try has committed: so an
-//! error, too, is an answer from a state of the data that a majority has, under an epoch that was
-//! the newest. If a second command fails, only those before it are tried once more, which is known
-//! to succeed, and the rest waits for the next batch: however many fail, no command runs more than
-//! a few times.
+//! The first try is optimistic: it looks up no id, because hardly any id was executed before. If an
+//! id was executed before, or if a command fails, the batch aborts the transaction, and the next
+//! try is careful. That try leaves the failed command out. When it has committed, the command is
+//! answered with its error. So an error, too, is an answer from a state of the data that a majority
+//! has, under an epoch that was the newest. If a second command fails, the next try has only the
+//! commands before it, which are known to succeed. The rest waits for the next batch. However many
+//! commands fail, no command runs more than a few times.
 //!
-//! A command with `ordered: false` is run again without the statement that failed, as often as that
-//! finds another one: see [`statements`](super::statements). It does so alone, and after a while in
-//! batches of its own.
+//! The batch runs a command with `ordered: false` again without the failed statement, until no
+//! other statement fails: see [`statements`](super::statements). The command is alone in these
+//! tries, and after a while in batches of its own.
 //!
-//! Some failures name no command: at the commit, at the records, at a reply that nobody expected.
-//! Then the first half of the commands is tried alone, and half of that, until the try succeeds or
-//! holds one command. A command that fails alone twice, while the fence without it commits, is at
-//! fault. The following batches begin with as many commands as succeeded and double that, so one
-//! bad command among n costs at most 2·log2(n) + 3 tries more.
+//! Some failures name no command: a failure at the commit or at the records, or an unexpected
+//! reply. Then the batch tries the first half of the commands alone, and half of that, until the
+//! try succeeds or holds one command. A command is at fault if it fails alone twice, while the
+//! fence without it commits. The next batch begins with the number of commands that succeeded, and
+//! each batch after it with twice as many. So one bad command among n costs at most 2·log2(n) + 3
+//! tries more.
 
 use bellwether_protocol::{CommandResult, ErrorFrame, Outcome};
 use bson::Timestamp;
@@ -39,27 +39,29 @@ use super::{Answer, refusal};
 /// One run through the commands of a batch.
 pub(super) struct Batch<'a> {
     pub(super) context: BatchContext<'a>,
-    /// The number of its commands that are for the transaction.
+    /// Number of its commands that run in the transaction.
     pub(super) writes: usize,
-    /// The number of these that the first try may have at most.
+    /// Highest number of these commands that the first try may have.
     pub(super) limit: usize,
 }
 
-/// How a batch ended.
+/// The result of a batch.
 #[derive(Default)]
 pub(super) struct BatchResult {
-    /// One for each command, in their order. Those without an answer have had no effect: the ones
-    /// to read may be read at [`moment`](Self::moment), the others wait for another batch.
+    /// One entry for each command, in their order. A command without an answer has had no effect. A
+    /// read without an answer may be executed at [`moment`](Self::moment). The other commands
+    /// without an answer wait for another batch.
     pub(super) answers: Vec<Option<Answer>>,
-    /// When the batch was committed, by MongoDB's clock.
+    /// Time of the batch's commit, by MongoDB's clock.
     pub(super) moment: Option<Timestamp>,
-    /// Whether a later epoch has been granted.
+    /// `true` if a later epoch has been granted.
     pub(super) fenced: bool,
-    /// How many commands a try may have, if a try with more of them failed.
+    /// Number of commands that a try may have, if a try with more commands failed.
     pub(super) narrowed_to: Option<usize>,
-    /// Commands that made a try fail, by their place, and how many tries that cost the others.
+    /// Commands that made a try fail, by their place, with the number of tries that each cost the
+    /// others.
     pub(super) at_fault: Vec<(usize, u32)>,
-    /// A command that meets conflicts: it waits for a batch without others.
+    /// A command that waits for a batch without others, for example because it met conflicts.
     pub(super) yields: Option<usize>,
 }
 
@@ -98,10 +100,10 @@ impl Batch<'_> {
             }
             if writes.is_empty() && !all_writes.is_empty() {
                 if self.context.state.outcome() == Outcome::NotExecuted {
-                    // They wait for the next batch.
+                    // The commands wait for the next batch.
                     return retry.end(answers, None);
                 }
-                // They may have been committed, which this batch must find out.
+                // The commands may have been committed, which this batch must find out.
                 retry.end = self.writes;
                 continue;
             }
@@ -142,8 +144,8 @@ impl Batch<'_> {
                         self.context.tasks[task].failed.add(failed);
                     }
                     if is_remembered && !in_time && self.context.state.outcome() == Outcome::NotExecuted {
-                        // The others go first. It goes on in a batch of its own with what was
-                        // learned.
+                        // The others go first. This command goes on in a batch of its own, and its
+                        // failed statements are still known there.
                         retry.yields = Some(task);
                         return retry.end(answers, None);
                     }
@@ -158,7 +160,7 @@ impl Batch<'_> {
                     };
                 }
                 Err(TransactionError::Abandoned) => return retry.end(answers, None),
-                // A command's time is up a moment before its deadline is.
+                // MongoDB may stop a command a moment before its deadline.
                 Err(TransactionError::Overdue) => self.answer_overdue(&mut answers, SLACK),
                 Err(stop @ (TransactionError::Again(_) | TransactionError::Conflict { .. })) => {
                     tracing::debug!(epoch = self.context.epoch, ?stop, "running the transaction again");
@@ -166,7 +168,8 @@ impl Batch<'_> {
                         conflicts
                             .met_another(self.context.database, self.context.session)
                             .await;
-                        // Which looks at the fence first: what is in the way may be a successor's.
+                        // The next try writes the fence first: the transaction that blocks this one
+                        // may be a successor's.
                         retry.careful |= conflicts.are_many();
                         if conflicts.are_many() {
                             self.context.state.set_conflicts();
@@ -187,14 +190,15 @@ impl Batch<'_> {
                             self.context.tasks[*task].failed.forget();
                         }
                     }
-                    // What was refused may have been refused by a primary that is none any more.
+                    // The server that refused a command may no longer be the primary.
                     retry.rejected = Rejected::default();
                     let settled = self.context.state.outcome() == Outcome::NotExecuted;
                     retry.careful |= !settled;
                     let before = retry.narrowed_to;
                     let yields = retry.fails_again(&to_run);
                     if retry.narrowed_to != before {
-                        // Fewer commands are tried now, and others should not wait for long pauses.
+                        // The next try has fewer commands, and the others should not wait for long
+                        // pauses.
                         pause = Backoff::default();
                     }
                     if yields && settled {
@@ -234,7 +238,7 @@ impl Batch<'_> {
         }
     }
 
-    /// The commands of these that the next try executes.
+    /// Returns those of these commands that the next try executes.
     fn to_run(&self, writes: &[usize], rejected: &Rejected) -> Vec<usize> {
         let is_rejected = |task: &usize| rejected.commands.iter().any(|(other, _)| other == task);
         // A question before a write of the same source waits for the next batch.
@@ -278,7 +282,7 @@ impl Batch<'_> {
         }
     }
 
-    /// What is known of a command that gets no reply.
+    /// Returns the outcome of a command that gets no reply.
     fn outcome_of(&self, task: usize) -> Outcome {
         if task < self.writes {
             self.context.state.outcome()
@@ -287,8 +291,8 @@ impl Batch<'_> {
         }
     }
 
-    /// Waits until MongoDB has a primary, unless this server is to end its work: then the next
-    /// coordinator looks for one. `Err(None)`: a deadline has passed meanwhile.
+    /// Waits until MongoDB has a primary. Does not wait if this server must end its work: then the
+    /// next coordinator waits for one. Returns `Err(None)` if a deadline has passed meanwhile.
     pub(super) async fn wait_for_primary(&self, open: &[usize]) -> Result<(), Option<ErrorFrame>> {
         let mut health = self.context.database.health();
         let in_doubt = self.context.state.outcome() == Outcome::Unknown;
@@ -306,7 +310,7 @@ impl Batch<'_> {
             _ => deadline,
         };
         let mut stopped = self.context.stopped.clone();
-        // Only channels are waited for here, no futures of the driver's.
+        // This waits for channels only, not for futures of the driver.
         tokio::select! {
             biased;
             Ok(_) = health.wait_for(|health| health.available) => return Ok(()),
@@ -338,11 +342,11 @@ impl Batch<'_> {
     }
 }
 
-/// MongoDB measures `maxTimeMS` in its own clock ticks: a command stopped this close to its
-/// deadline was stopped by it.
+/// Time before its deadline in which a stopped command counts as overdue, because MongoDB measures
+/// `maxTimeMS` in its own clock ticks.
 const SLACK: Duration = Duration::from_millis(20);
 
-/// The answer to a command that was executed.
+/// Returns the answer to an executed command.
 pub(super) fn result(task: &Task, reply: UncommittedReply) -> CommandResult {
     CommandResult {
         id: task.id,

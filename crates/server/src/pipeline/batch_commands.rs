@@ -6,19 +6,20 @@ use std::sync::Arc;
 use super::SourceId;
 use super::job::{Job, Notes, Reply, Task};
 
-/// The commands of a batch: first those for the transaction, then those that read at the moment of
-/// its commit.
+/// The commands of a batch: first those for the transaction, then the reads at the moment of its
+/// commit.
 pub(super) struct BatchCommands {
     pub(super) sources: Vec<SourceId>,
     pub(super) notes: Vec<Notes>,
     pub(super) tasks: Vec<Arc<Task>>,
     pub(super) replies: Vec<Reply>,
-    /// The number of those that are for the transaction.
+    /// Number of the commands for the transaction.
     pub(super) writes: usize,
 }
 
 impl BatchCommands {
-    /// Puts the reads behind the writes, where no write of the same source comes after them.
+    /// Puts the reads behind the writes. A read stays among the writes if a write of the same
+    /// source comes after it.
     pub(super) fn sort(jobs: Vec<Job>) -> Self {
         let mut writers = HashSet::new();
         let mut reads = Vec::new();

@@ -1,4 +1,4 @@
-//! Everything that a batch works with, and each of its transactions.
+//! The parts that a batch and each of its transactions work with.
 
 use std::sync::Arc;
 
@@ -12,18 +12,18 @@ use super::suspects::Suspects;
 use super::transaction_session::TransactionSession;
 use crate::database::Database;
 
-/// Borrowed from the executor for the time of one batch.
+/// The context of a batch, borrowed from the executor for the time of one batch.
 pub(super) struct BatchContext<'a> {
     pub(super) database: &'a Database,
     pub(super) suspects: &'a Arc<Suspects>,
     pub(super) settings: &'a Settings,
     pub(super) epoch: u64,
     pub(super) session: &'a mut TransactionSession,
-    /// Set when the server is told to leave.
+    /// `true` when the executor must stop.
     pub(super) stopped: &'a watch::Receiver<bool>,
     pub(super) state: &'a BatchState,
-    /// Decides on putting the statements of several commands into one.
+    /// The adaptive switch for merging the statements of several commands into one MongoDB command.
     pub(super) merging: &'a mut AdaptiveSwitch,
-    /// The commands of the transaction, then the reads of the moment of its commit.
+    /// The commands of the transaction, then the reads at the moment of its commit.
     pub(super) tasks: &'a [Arc<Task>],
 }

@@ -11,8 +11,8 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use super::refusal;
 
-/// Shared by the batch and the executor, which polls the batch. Both are in one task, so neither
-/// changes it while the other looks, until the batch is abandoned.
+/// The state that a batch shares with the executor, which polls the batch. Both are in one task, so
+/// neither changes the state while the other reads it. That holds until the batch is abandoned.
 #[derive(Debug, Default)]
 pub(super) struct BatchState {
     in_doubt: AtomicBool,
@@ -26,28 +26,28 @@ pub(super) struct BatchState {
 pub(super) struct Running {
     /// The commands that the statement is part of, by their place in the batch.
     pub(super) tasks: Vec<usize>,
-    /// Time in which MongoDB must answer each message of the statement. Absent where the deadlines
-    /// alone count.
+    /// Time in which MongoDB must answer each message of the statement. Absent if only the
+    /// deadlines count.
     time: Option<Duration>,
     /// Time of the last message to MongoDB.
     since: Option<Instant>,
 }
 
 impl Running {
-    /// The time by which MongoDB ends the statement by itself, or sends the next batch of its
-    /// reply.
+    /// Returns the time by which MongoDB ends the statement by itself, or sends the next batch of
+    /// its reply.
     fn ends_by(&self) -> Option<Instant> {
         Some(self.since? + self.time?)
     }
 
-    /// Returns `true` if MongoDB works on it although its time is over.
+    /// Returns `true` if MongoDB works on the statement although its time is over.
     pub(super) fn is_over(&self) -> bool {
         self.ends_by().is_some_and(|ends_by| ends_by <= Instant::now())
     }
 }
 
 impl BatchState {
-    /// The outcome of a command of the batch that gets no reply.
+    /// Returns the outcome of a command of the batch that gets no reply.
     pub(super) fn outcome(&self) -> Outcome {
         if self.in_doubt.load(Ordering::Relaxed) {
             Outcome::Unknown
@@ -56,11 +56,12 @@ impl BatchState {
         }
     }
 
-    /// Records whether a commit was sent of which it is not known if it happened. Set before the
-    /// commit leaves, cleared when a later transaction has written the fence and found none of the
-    /// ids: the two exclude each other, so a record that is then not found does not exist and
-    /// cannot come to exist any more. A record that is found is settled when that transaction has
-    /// committed.
+    /// Records whether a commit is in doubt: it was sent, and it is not known if it happened.
+    ///
+    /// The flag is set before the commit leaves. It is cleared when a later transaction has written
+    /// the fence and found none of the ids. The two transactions exclude each other. So a record
+    /// that is then not found does not exist, and cannot come to exist any more. A record that is
+    /// found is settled when the later transaction has committed.
     pub(super) fn set_in_doubt(&self, in_doubt: bool) {
         self.in_doubt.store(in_doubt, Ordering::Relaxed);
     }
@@ -90,8 +91,8 @@ impl BatchState {
         }
     }
 
-    /// Records that MongoDB works on a statement of these commands. MongoDB was told to end it
-    /// within `time`.
+    /// Records that MongoDB works on a statement of these commands. MongoDB must end it within
+    /// `time`.
     pub(super) fn set_running(&self, tasks: Vec<usize>, time: Option<Duration>) {
         *self.lock() = Running {
             tasks,
@@ -105,22 +106,21 @@ impl BatchState {
         *self.lock() = Running::default();
     }
 
-    /// Records that a message is sent to MongoDB: the time of a statement counts for each batch of
-    /// its reply.
+    /// Records that a message is sent to MongoDB: the time of a statement begins again for each
+    /// batch of its reply.
     pub(super) fn sends(&self) {
         if let Some(since) = &mut self.lock().since {
             *since = Instant::now();
         }
     }
 
-    /// The statement that MongoDB works on.
+    /// Returns the statement that MongoDB works on.
     pub(super) fn running(&self) -> Running {
         self.lock().clone()
     }
 
-    /// Waits until MongoDB has gone on with a statement for longer than `overrun` after its time.
-    /// Its time is read anew at each poll, so this must be polled after the batch. May be dropped
-    /// at any time.
+    /// Waits until MongoDB has worked on a statement for `overrun` longer than its time. Each poll
+    /// reads that time again, so this must be polled after the batch. May be dropped at any time.
     pub(super) async fn overruns(&self, overrun: Duration) {
         let mut sleep = pin!(sleep_until(Instant::now()));
         poll_fn(|context| {
