@@ -1,5 +1,5 @@
-/// Something that usually pays and costs when it does not: after a failure it is left out of the
-/// next batch, and of twice as many after each further one.
+/// An optimization that usually pays, and has a cost when it fails. After a failure it is off for
+/// the next batch. After each further failure it is off for twice as many batches.
 #[derive(Debug, Default)]
 pub(super) struct AdaptiveSwitch {
     suspended_for: u32,
@@ -7,7 +7,7 @@ pub(super) struct AdaptiveSwitch {
 }
 
 impl AdaptiveSwitch {
-    /// Whether to try it in this batch.
+    /// Returns `true` if this batch may try the optimization.
     pub(super) fn is_on(&self) -> bool {
         self.suspended_for == 0
     }

@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-/// Growing pauses with jitter, as the driver specification has them.
+/// Growing pauses with jitter, as the specification of MongoDB's drivers describes them.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     tries: i32,

@@ -1,12 +1,13 @@
-//! When refused commands should come back.
+//! Times at which refused commands should come back.
 //!
-//! A full queue has a place for as many commands a second as are executed. So each refused command
-//! is told a time of its own, one after another at that rate, and a place is kept for it then.
-//! Without that, all come back at once, and a command that has never waited takes the place of one
-//! that has.
+//! Places in a full queue become free at the rate at which commands are executed. So each refused
+//! command gets a time of its own, one after another at that rate. The queue keeps a place for the
+//! command at that time. Otherwise all commands would come back at once. A command that has never
+//! waited would then take the place of a command that has.
 //!
-//! The groups of sources, such as the connections from one address, share the rate: each has a line
-//! of its own. So the refused commands of one group do not push back those of another.
+//! The groups of sources, such as the connections from one address, share the rate. Each group has
+//! a sequence of times of its own. So the refused commands of one group do not push back those of
+//! another.
 
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
@@ -14,21 +15,21 @@ use std::collections::{BTreeSet, HashMap};
 use bellwether_protocol::CommandId;
 use tokio::time::Instant;
 
-/// The shortest and the longest pause that a client is told.
+/// The shortest and the longest pause that the server tells a client.
 const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(30));
-/// A place is kept for this time after the client should have come back.
+/// Time for which a place is kept after the client should have come back.
 const KEPT: Duration = Duration::from_millis(250);
-/// Largest number of commands that are expected. Further ones are told a time as well, but no place
-/// is kept for them.
+/// Highest number of commands that are expected. Further commands get a time as well, but the queue
+/// keeps no place for them.
 const MAX_BOOKED: usize = 65_536;
-/// The same for one group.
+/// Highest number of expected commands of one group.
 const MAX_BOOKED_BY_GROUP: usize = MAX_BOOKED / 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Bookings {
     due: HashMap<CommandId, Booking>,
     by_time: BTreeSet<(Instant, CommandId)>,
-    /// The groups that have bookings, or whose last one was for a time to come.
+    /// The groups that have bookings, or whose next free time is in the future.
     groups: HashMap<u64, Group>,
 }
 
@@ -40,14 +41,14 @@ struct Booking {
 
 #[derive(Debug)]
 struct Group {
-    /// When the place after all that this group has booked is free.
+    /// Time of the next free place, after all places that this group has booked.
     next: Instant,
     booked: usize,
 }
 
 impl Bookings {
     /// Returns the time after which a refused command of this group should come back. `each` is the
-    /// time one command takes.
+    /// time that one command takes.
     pub(super) fn book(&mut self, id: CommandId, group: u64, each: Duration, now: Instant) -> Duration {
         self.forget(now);
         self.remove(id);
@@ -70,13 +71,13 @@ impl Bookings {
         at.saturating_duration_since(now)
     }
 
-    /// Returns `true` if a place is kept for this command now, which it takes.
+    /// Takes the place that is kept for this command. Returns `true` if a place is kept for it now.
     pub(super) fn take(&mut self, id: CommandId, now: Instant) -> bool {
         self.forget(now);
         self.remove(id).is_some_and(|booking| booking.at <= now)
     }
 
-    /// Number of places that are kept now for commands that should come back.
+    /// Returns the number of places that are kept now for commands that should come back.
     pub(super) fn kept(&mut self, now: Instant) -> usize {
         self.forget(now);
         self.by_time.iter().take_while(|(due, _)| *due <= now).count()

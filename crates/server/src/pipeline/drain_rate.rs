@@ -1,24 +1,24 @@
-//! How fast commands are answered while some wait, to tell those who find no place when to come
+//! The rate at which commands are answered while others wait. It tells refused clients when to come
 //! back.
 
 use core::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is assumed before anything was measured.
+/// Commands a second that are assumed before the first measurement.
 const FIRST_GUESS: f64 = 1_000.0;
-/// For how long a measurement counts.
+/// Time for which a measurement counts.
 const MEMORY: Duration = Duration::from_secs(1);
-/// No estimate is longer.
+/// The longest estimate.
 const LONGEST: Duration = Duration::from_secs(3_600);
-/// The shortest and the longest pause to tell anybody.
+/// The shortest and the longest pause that the server tells a client.
 const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
 
 #[derive(Debug)]
 pub(super) struct DrainRate {
     per_second: f64,
-    /// The batch under way, if others waited when it began: only then is the time until the next
-    /// batch the time this one took, and not time in which there was nothing to do.
+    /// Begin and size of the current batch, if others waited when it began. Only then is the time
+    /// until the next batch the time that this batch took, without idle time.
     busy: Option<(Instant, usize)>,
 }
 
@@ -32,7 +32,7 @@ impl Default for DrainRate {
 }
 
 impl DrainRate {
-    /// A batch begins with so many commands, and others wait or do not.
+    /// Records that a batch begins with this number of commands, while others wait or do not.
     pub(super) fn batch(&mut self, now: Instant, commands: usize, others_wait: bool) {
         if let Some((began, commands)) = self.busy {
             let took = now.saturating_duration_since(began).as_secs_f64().max(1e-6);
@@ -42,16 +42,16 @@ impl DrainRate {
         self.busy = others_wait.then_some((now, commands));
     }
 
-    /// A pause for a client whose own commands fill its share: the time they will take, within
-    /// bounds.
+    /// Returns the pause for a client whose own commands fill its share: the time they will take,
+    /// within bounds.
     pub(super) fn pause_for(&self, commands: usize, now: Instant) -> Duration {
         let (least, most) = BOUNDS;
         self.time_for(commands, now).clamp(least, most)
     }
 
-    /// The time that so many commands will take.
+    /// Returns the time that this number of commands will take.
     pub(super) fn time_for(&self, commands: usize, now: Instant) -> Duration {
-        // A batch that takes long says so before it ends.
+        // A batch that takes long lowers the rate before it ends.
         let at_most = self.busy.map_or(f64::INFINITY, |(began, commands)| {
             commands as f64 / now.saturating_duration_since(began).as_secs_f64().max(1e-6)
         });
