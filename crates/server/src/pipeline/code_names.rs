@@ -1,8 +1,8 @@
 //! The names of MongoDB's error codes.
 //!
 //! MongoDB names the code of a command that failed as a whole. It sends no name with the error of
-//! one statement, so this table supplies the name: that of `src/mongo/base/error_codes.yml` in
-//! MongoDB 6.0, for the codes that a statement can have.
+//! one statement, so this table supplies the name. The names are those of
+//! `src/mongo/base/error_codes.yml` in MongoDB 6.0, for the codes that a statement can have.
 
 /// Returns the name of a code. A code without a name gets the one that MongoDB itself gives:
 /// `Location` and the number.
@@ -13,7 +13,7 @@ pub(super) fn code_name(code: i32) -> String {
     }
 }
 
-/// In the order of the codes.
+/// The names, in the order of the codes.
 const NAMES: [(i32, &str); 83] = [
     (1, "InternalError"),
     (2, "BadValue"),

@@ -1,4 +1,5 @@
-//! What MongoDB's errors say for programs, as clients are told it.
+//! The details of MongoDB's errors for programs, in the form in which the server sends them to
+//! clients.
 
 use bellwether_protocol::{MongoError, MongoErrorDetails, RawJson};
 use bson::{Document, doc};
@@ -8,7 +9,7 @@ use crate::command::canonical;
 /// Largest detail, in bytes of Extended JSON. A larger one is left out.
 const MAX_DETAIL: usize = 16 * 1024;
 
-/// What this document, an error or a reply, says for programs.
+/// Returns the details for programs in this document, which is an error or a reply.
 pub(super) fn details_in(error: &Document) -> Option<Box<MongoErrorDetails>> {
     let detail = |field| {
         let json = canonical(error.get_document(field).ok()?.clone()).ok()?;
@@ -22,9 +23,9 @@ pub(super) fn details_in(error: &Document) -> Option<Box<MongoErrorDetails>> {
 }
 
 /// Adds the `writeErrors` of MongoDB's reply if this is the error of one statement. A command ends
-/// at its first such error, so there is one. It is written from the parts of the error: those were
-/// cleaned, and `index` counts the statements of the client's own command, also where MongoDB was
-/// sent several commands as one.
+/// at its first such error, so there is one entry. It is written from the parts of the error, which
+/// were cleaned. Its `index` counts the statements of the client's own command, even if the server
+/// sent several commands to MongoDB as one.
 pub(super) fn with_write_errors(mut error: MongoError) -> MongoError {
     if let Some(write_errors) = write_errors(&error) {
         error.details.get_or_insert_default().write_errors = Some(write_errors);
@@ -72,7 +73,7 @@ mod tests {
             r#""keyValue":{"b":{"$numberInt":"1"},"a":"x"}}]"#
         );
         assert_eq!(write_errors(&error).unwrap().as_str(), expected);
-        // A reply that is no JSON would be lost on the way.
+        // A reply that is not JSON would not reach the client.
         assert!(serde_json::from_str::<serde_json::Value>(expected).is_ok());
     }
 }

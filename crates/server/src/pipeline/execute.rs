@@ -13,14 +13,14 @@ use super::{Settings, refusal};
 use crate::command::{CommandName, Operation, is_by_distance};
 use crate::database::codes::MAX_TIME_EXPIRED;
 
-/// How many documents MongoDB sends at first; most results need no second round trip.
+/// Number of documents that MongoDB sends at first; most results need no second round trip.
 const FIRST_BATCH: i32 = 1_000;
 
-/// Documents that are found at a time where they are only counted. MongoDB would send 16 MiB of
-/// them.
+/// Number of documents that MongoDB finds at a time if they are only counted. Without it MongoDB
+/// would send 16 MiB of them.
 const COUNTED_AT_A_TIME: i32 = 10_000;
 
-/// Fields of a reply that are between the driver and MongoDB, not part of the answer.
+/// Fields of a reply that the driver and MongoDB exchange. They are no part of the answer.
 const DRIVER_FIELDS: [&str; 9] = [
     "$clusterTime",
     "operationTime",
@@ -33,17 +33,17 @@ const DRIVER_FIELDS: [&str; 9] = [
     "atClusterTime",
 ];
 
-/// How long MongoDB may work on an operation.
+/// The time limit for MongoDB's work on an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TimeLimit {
     time: Duration,
-    /// Whether the client or the server's cap set it, not the command's deadline.
+    /// `true` if the client or the server's cap set it, and not the command's deadline.
     is_limit: bool,
 }
 
 impl TimeLimit {
-    /// The shortest of what the deadline leaves, what the client asks for and what the server
-    /// allows.
+    /// Returns the shortest of three times: the time until the deadline, the client's time limit,
+    /// and the server's time limit.
     pub(super) fn new(operation: &Operation, deadline: Instant, settings: &Settings) -> Self {
         let remaining = remaining(deadline);
         let limit = operation
@@ -62,7 +62,8 @@ impl TimeLimit {
         i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
-    /// What it means that MongoDB stopped the operation.
+    /// Returns [`Failure::OutOfTime`] if MongoDB stopped the operation because of the deadline, and
+    /// any other failure unchanged.
     pub(super) fn judge(self, failure: Failure) -> Failure {
         match failure {
             Failure::Refused(error) if error.code == MAX_TIME_EXPIRED && !self.is_limit => Failure::OutOfTime,
@@ -76,8 +77,8 @@ pub(super) fn remaining(deadline: Instant) -> Duration {
     remaining.max(Duration::from_millis(1))
 }
 
-/// Runs one operation and gives MongoDB's reply. Outside a transaction `read_concern` says at which
-/// moment it reads.
+/// Runs one operation and returns MongoDB's reply. Outside a transaction, `read_concern` names the
+/// moment of the read.
 pub(super) async fn execute(
     session: &mut TransactionSession,
     users: &Database,
@@ -154,7 +155,7 @@ pub(super) fn without_driver_fields(reply: Document) -> Document {
     answer.collect()
 }
 
-/// The error frame for an operation that was refused, or the failure if it is not the operation's
+/// Returns the error frame for a refused operation, or the failure if it is not the operation's
 /// fault. `place` is the operation's place in a list.
 pub(super) fn refused(failure: Failure, place: Option<usize>) -> Result<ErrorFrame, Failure> {
     match failure {
@@ -184,7 +185,8 @@ pub(super) async fn collect(
         documents.append(&mut batch.documents);
         if bytes > max_bytes {
             if batch.cursor != 0 {
-                // In a transaction it would end with that; elsewhere it would stay for minutes.
+                // In a transaction the cursor would end with the transaction; elsewhere it would
+                // stay open for minutes.
                 let kill = doc! { "killCursors": collection, "cursors": [batch.cursor] };
                 let _ = session.run_document(database, &kill).await;
             }
@@ -202,7 +204,7 @@ pub(super) async fn collect(
     Ok(reply)
 }
 
-/// The documents of what [`collect`] gave.
+/// Takes the documents out of a reply of [`collect`].
 pub(super) fn take_documents(reply: &mut Document) -> Vec<Bson> {
     let cursor = reply.get_document_mut("cursor");
     let documents = cursor.and_then(|cursor| cursor.get_array_mut("firstBatch"));
@@ -238,7 +240,7 @@ impl CursorBatch {
     }
 }
 
-/// Runs a command that opens a cursor, and gives the number of its documents as the reply of
+/// Runs a command that opens a cursor, and returns the number of its documents as a reply of
 /// `count`.
 async fn count(
     session: &mut TransactionSession,
@@ -259,8 +261,9 @@ async fn count(
     Ok(doc! { "n": n, "ok": reply.remove("ok").unwrap_or(Bson::Double(1.0)) })
 }
 
-/// MongoDB neither counts in a transaction nor aggregates by distance, but it does find by
-/// distance. The documents are found without their fields.
+/// Returns the `find` for a `count` by distance. In a transaction MongoDB does not support `count`,
+/// and an aggregation does not search by distance, but a `find` does. The `find` returns the
+/// documents without their fields.
 fn as_find(mut count: Document) -> Document {
     let mut find = doc! {
         "find": count.remove(CommandName::Count.as_str()).unwrap_or(Bson::Null),
@@ -272,7 +275,7 @@ fn as_find(mut count: Document) -> Document {
     find
 }
 
-/// MongoDB does not count in a transaction, but it does aggregate.
+/// Returns the aggregation for a `count`, which MongoDB does not support in a transaction.
 fn as_aggregation(mut count: Document) -> Document {
     let mut pipeline = Vec::new();
     if let Some(query) = count.remove("query") {
@@ -296,7 +299,8 @@ fn as_aggregation(mut count: Document) -> Document {
     aggregate
 }
 
-/// The reply `count` would have given: nothing found is no document.
+/// Returns the reply that `count` would have given. An aggregation that finds nothing returns no
+/// document.
 fn as_count(mut aggregated: Document) -> Document {
     let cursor = aggregated.get_document("cursor");
     let groups = cursor.and_then(|cursor| cursor.get_array("firstBatch"));

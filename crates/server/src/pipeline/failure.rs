@@ -1,4 +1,4 @@
-//! What MongoDB's and the driver's errors mean for a command.
+//! The meaning of MongoDB's and the driver's errors for a command.
 
 use core::fmt;
 
@@ -16,20 +16,20 @@ use crate::database::codes::{
 };
 use crate::database::{cleaned, decode_lossy};
 
-/// Why a step of a transaction failed. Whatever it was, the transaction will not commit.
+/// The reason why a step of a transaction failed. In each case the transaction will not commit.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Running the whole transaction again may succeed.
     Transient(String),
-    /// The same: the connection broke before MongoDB answered.
+    /// The same, because the connection broke before MongoDB answered.
     Disconnected(String),
-    /// The same, once another transaction has ended that has written to one of the documents.
+    /// The same, after another transaction that has written to one of the documents has ended.
     Conflict(String),
     /// MongoDB cannot read at this moment; at a later one it may.
     MomentGone(MongoError),
     /// MongoDB refuses this command, now and in the next try.
     Refused(MongoError),
-    /// The command took as long as it was allowed to.
+    /// The command used all its time.
     OutOfTime,
     /// The reply is larger than the limit.
     TooLarge,
@@ -54,7 +54,7 @@ impl From<Error> for Failure {
             }
             ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => Self::Disconnected(text),
             _ if transient => Self::Transient(text),
-            // The same where it happens while a commit waits for the majority.
+            // The same failure, but while a commit waits for the majority.
             ErrorKind::Write(WriteFailure::WriteConcernError(error)) if is_transient(error.code) => {
                 Self::Transient(cleaned(&error.message))
             }
@@ -65,8 +65,8 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// Returns the reply, if MongoDB executed the command and the driver could not decode what it
-    /// says.
+    /// Returns the reply, if MongoDB executed the command and the driver could not decode the
+    /// reply.
     ///
     /// # Errors
     /// The failure, if there is one.
@@ -89,7 +89,7 @@ impl Failure {
     fn of_code(error: MongoError, labelled_transient: bool) -> Self {
         match error.code {
             WRITE_CONFLICT => Self::Conflict(error.message),
-            // Another try would write as much.
+            // Another try would write the same amount.
             TRANSACTION_TOO_LARGE_FOR_CACHE => Self::Refused(error),
             _ if labelled_transient => Self::Transient(error.message),
             SNAPSHOT_TOO_OLD | SNAPSHOT_UNAVAILABLE => Self::MomentGone(error),
@@ -115,10 +115,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Why a commit failed.
+/// The reason why a commit failed.
 #[derive(Debug)]
 pub(super) struct CommitFailure {
-    /// It is not known whether the transaction was committed. Committing again is safe.
+    /// `true` if it is not known whether the transaction was committed. Committing again is safe.
     pub(super) in_doubt: bool,
     pub(super) failure: Failure,
 }
@@ -134,7 +134,7 @@ impl From<Error> for CommitFailure {
     }
 }
 
-/// The reply that MongoDB has sent and that the driver could not decode.
+/// Returns the reply that MongoDB has sent and that the driver could not decode.
 fn undecoded(error: &Error) -> Option<Document> {
     if matches!(*error.kind, ErrorKind::Command(_) | ErrorKind::Write(_)) {
         return None;
@@ -158,8 +158,9 @@ fn integer(value: &Bson) -> Option<i32> {
     }
 }
 
-/// What MongoDB does not label transient although it is: the session was killed, by a successor
-/// that claims the fence or by an operator (the fence tells which), or the primary changed.
+/// Returns `true` for errors that are transient although MongoDB does not label them so. Either the
+/// session was killed, or the primary changed, or the command may succeed a moment later. A session
+/// is killed by a successor that claims the fence, or by an operator: the fence tells which.
 fn is_transient(code: i32) -> bool {
     [CURSOR_NOT_FOUND, CURSOR_KILLED, NO_SUCH_TRANSACTION, INTERRUPTED].contains(&code)
         || is_change_of_primary(code)
@@ -187,7 +188,7 @@ pub(super) fn check_reply(reply: &Document) -> Result<(), Failure> {
     ))
 }
 
-/// What a document of MongoDB's says about an error of this code.
+/// Returns the error of this code from one of MongoDB's documents.
 fn error_in(document: &Document, code: i32) -> MongoError {
     let code_name = document
         .get_str("codeName")
@@ -196,7 +197,7 @@ fn error_in(document: &Document, code: i32) -> MongoError {
     with_details(MongoError::new(code, code_name, cleaned(message)), document)
 }
 
-/// Adds what MongoDB says about the error for programs.
+/// Adds MongoDB's details for programs to the error.
 fn with_details(error: MongoError, document: &Document) -> MongoError {
     MongoError {
         details: details_in(document),

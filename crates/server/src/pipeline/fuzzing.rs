@@ -1,4 +1,4 @@
-//! What holds of every document that MongoDB gives back: a reply, or what is stored of a command.
+//! The properties of every document that MongoDB gives back: a reply, or the record of a command.
 
 use bellwether_protocol::{CommandId, CommandResult, OutcomeResult, ServerFrame};
 use bson::{Bson, Document, RawDocumentBuf, doc};
@@ -7,7 +7,7 @@ use super::failure::check_reply;
 use super::record;
 use crate::command::canonical;
 
-/// MongoDB replies this, in BSON.
+/// Checks a reply of MongoDB, which is in BSON.
 pub fn mongodb_reply(data: &[u8]) {
     let document = RawDocumentBuf::from_bytes(data.to_vec()).and_then(|raw| Document::try_from(&raw));
     let Ok(document) = document else {

@@ -1,9 +1,9 @@
 //! `insertedIds` in the reply of an `insert`: the `_id`s that were minted, each with the place of
 //! its document.
 //!
-//! In a record they are stored as the first id and the places, in stretches: a reply that names a
-//! thousand ids takes few bytes. The reply that is sent first is made of the stored one, too, so a
-//! replay says the same.
+//! A record stores them as the first id and the places, in stretches, so a reply that names a
+//! thousand ids takes few bytes. The first reply to the client is also made from the stored form,
+//! so a replay is the same.
 
 use bson::{Bson, Document, doc};
 
@@ -63,7 +63,8 @@ pub(super) fn unfold(reply: &mut Document) {
     }
 }
 
-/// Nothing if the form is not that of [`add`], since it was altered.
+/// Returns the ids in a stored reply. Returns `None` if the form is not that of [`add`], because
+/// the record was altered.
 fn listed(stored: &Document) -> Option<Vec<Bson>> {
     let ids = MintedIds::from_first(stored.get_object_id(FIRST).ok()?);
     let stretches = stored.get_array(STRETCHES).ok()?;
