@@ -414,7 +414,7 @@ impl Executor {
         }
         let wanted = wanted.into_iter().map(|mut job| {
             if job.task.command().is_none() {
-                // The queue is asked now: when the record is read, the command may be in progress.
+                // This asks the queue now: when the record is read, the command may be in progress.
                 job.notes.waits = self.shared.queue.holds(job.task.id);
             }
             job

@@ -180,8 +180,8 @@ impl Task {
         })
     }
 
-    /// Returns `true` if the command needs a batch of its own: it lists or changes collections or
-    /// indexes, which MongoDB does not do in a transaction.
+    /// Returns `true` if the command needs a batch of its own. Such a command lists or changes
+    /// collections or indexes, which MongoDB does not do in a transaction.
     pub(super) fn is_alone(&self) -> bool {
         self.command()
             .is_some_and(|command| command.kind() == Kind::Schema)

@@ -90,8 +90,8 @@ pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60 * 60);
 
 /// Number of connections that reads leave free, for work that must not wait for reads. That work is
-/// the batch, the claim of an epoch with the end of the session before it, and the questions to
-/// MongoDB when its primary is lost.
+/// the batch, and the claim of an epoch with the end of the session before it. It also includes the
+/// questions to MongoDB when its primary is lost.
 const CONNECTIONS_KEPT_FREE: usize = 4;
 
 /// Time without an execution, while something waits, after which the pipeline counts as stalled.
@@ -269,7 +269,7 @@ impl Pipeline {
     /// dropped before its turn is not executed.
     ///
     /// # Errors
-    /// An error frame with the outcome `not_executed` if the pipeline does not lead, the queue is
+    /// An error frame with the outcome `not_executed`. The pipeline does not lead, the queue is
     /// full, or the id is too old or too new.
     pub fn submit(
         &self,
@@ -328,7 +328,7 @@ impl Pipeline {
         })
     }
 
-    /// Returns a receiver of the newest epoch that was found fenced: a later epoch has been
+    /// Returns a receiver of the newest epoch that was found fenced. A later epoch has been
     /// granted, and the server that led under this one no longer leads. Holds `None` until that
     /// happens for the first time.
     pub fn fenced(&self) -> watch::Receiver<Option<u64>> {
