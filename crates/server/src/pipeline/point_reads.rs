@@ -1,13 +1,13 @@
-//! Reads of single documents by their `_id`, many as one.
+//! Reads of single documents by their `_id`, many in one `find`.
 //!
-//! The commonest read finds one document by its `_id`. Those of one collection at one moment are
-//! sent as one `find` of all the ids. What comes back is given to those who asked for just that id.
-//! Whoever gets nothing that way reads alone, at the same moment: there may be none, or one whose
-//! id is equal only by the collection's collation.
+//! The most common read finds one document by its `_id`. The server sends such reads of one
+//! collection at one moment as one `find` of all the ids. Each command gets the document with
+//! exactly its id. A command that gets no document that way reads alone, at the same moment. There
+//! may be no document, or a document whose id is equal only by the collection's collation.
 //!
-//! What looks like a collection may be a view, where ids need not be unique: an id that comes back
-//! twice, and all when one comes back that nobody asked for, are read alone. Strings that some
-//! collation might hold equal are not sent together.
+//! The name of a collection may be that of a view, where ids need not be unique. If an id comes
+//! back twice, its commands read alone. If an id comes back that no command asked for, all commands
+//! read alone. The server does not send strings together that a collation might treat as equal.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,20 +27,20 @@ use super::shares::Place;
 use super::suspects::Run;
 use crate::command::{CommandName, Operation};
 
-/// As many documents are found at once.
+/// Highest number of documents that one `find` is for.
 const MAX_POINTS: usize = 200;
 
-/// An `_id`, the same for those that are equal wherever they are.
+/// An `_id`, in a form that is the same for ids that are equal in every collection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    /// Of any type of number.
+    /// A whole number, of any numeric type.
     Whole(i64),
     Text(String),
-    /// Its encoding.
+    /// Any other id, in its encoding.
     Other(Vec<u8>),
 }
 
-/// Reads in the background and answers.
+/// Reads in the background and answers the commands.
 pub(super) fn read_all_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, jobs: Vec<Job>) {
     let mut groups: HashMap<String, Group> = HashMap::new();
     let now = Instant::now();
@@ -100,17 +100,17 @@ async fn read_points(
         let commands = points.iter().filter_map(|(_, job)| job.task.command());
         let run = shared.suspects.run(commands);
         let find = find_all(Arc::clone(&shared), at, collection, asked, time, run);
-        // In a task of its own, so that it can be ended.
+        // The find has a task of its own, so that it can be ended.
         let mut finding = tokio::spawn(find);
         match timeout_at(earliest.unwrap_or_else(Instant::now), &mut finding).await {
             Ok(Ok(Ok(documents))) => found = documents,
             Ok(_) => {}
-            // Its connection is closed, and with that MongoDB ends the find. Each command reads
-            // alone.
+            // The abort closes the find's connection, and with that MongoDB ends the find. Each
+            // command reads alone.
             Err(_) => finding.abort(),
         }
     }
-    // Those that read alone take their own.
+    // Commands that read alone take their own places.
     drop(places);
     for (key, job) in points {
         match found.get(&key) {
@@ -126,7 +126,7 @@ async fn read_points(
     }
 }
 
-/// The replies to those finds that have found something.
+/// Returns the replies to the finds that have found a document.
 async fn find_all(
     shared: Arc<Shared>,
     at: Timestamp,
@@ -176,7 +176,7 @@ async fn find_all(
     Ok(found)
 }
 
-/// The document that a read is after, if it is a plain find by `_id` alone.
+/// Returns the operation and the `_id` of a read, if it is a plain find by `_id` alone.
 fn point(task: &Task) -> Option<(&Operation, &Bson)> {
     let command = task.command()?;
     let [operation] = command.operations() else {
@@ -194,7 +194,7 @@ fn point(task: &Task) -> Option<(&Operation, &Bson)> {
         }
     }
     let id = id?;
-    // Others are conditions, or match more than what is equal to them.
+    // Other values are conditions, or match more than the values that are equal to them.
     let is_value = matches!(
         id,
         Bson::String(_)
@@ -227,7 +227,7 @@ fn other_key(id: &Bson) -> Key {
     Key::Other(encoded.map(RawDocumentBuf::into_bytes).unwrap_or_default())
 }
 
-/// The same number as an integer, if it is one.
+/// Returns the same number as an integer, if it is one.
 fn whole(number: f64) -> Option<i64> {
     // Below 2^63, where every whole double is an i64.
     let is_whole = number.fract() == 0.0 && number.abs() < 9.2e18;
@@ -235,8 +235,9 @@ fn whole(number: f64) -> Option<i64> {
     is_whole.then_some(number as i64)
 }
 
-/// What is left of a text when collations leave out all they can: two that differ here differ in
-/// every collation. Nothing for a text of which that is hard to say.
+/// Returns the remaining text after the removal of everything that a collation can ignore. Two
+/// texts with different results differ in every collation. Returns `None` for a text that is not
+/// ASCII, where the removal is hard.
 fn skeleton(text: &str) -> Option<String> {
     let kept = text.chars().filter(|c| c.is_ascii_alphanumeric() && *c != '0');
     text.is_ascii()
@@ -251,7 +252,7 @@ struct Group {
 }
 
 impl Group {
-    /// Whether no text that might be equal to this one is in the group.
+    /// Returns `true` if the group has no other text that might be equal to this one.
     fn admits(&mut self, key: &Key) -> bool {
         let Key::Text(text) = key else {
             return true;

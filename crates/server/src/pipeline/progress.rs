@@ -1,5 +1,5 @@
-//! Whether the pipeline gets on: how long the batch in hand takes, and since when nothing was
-//! executed.
+//! The progress of the pipeline: the time that the current batch takes, and the time without an
+//! execution.
 
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,9 +11,9 @@ pub(super) struct Progress(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the batch in hand began.
+    /// Begin of the current batch.
     batch: Option<Instant>,
-    /// Since when something waits and nothing was executed.
+    /// Time since which something waits and nothing was executed.
     waiting: Option<Instant>,
 }
 
@@ -24,7 +24,7 @@ impl Progress {
         state.waiting.get_or_insert(now);
     }
 
-    /// `others_wait`: whether commands wait for the next batch.
+    /// Records the end of the batch. `others_wait` is `true` if commands wait for the next batch.
     pub(super) fn batch_ends(&self, others_wait: bool) {
         let mut state = self.lock();
         state.batch = None;
@@ -33,24 +33,24 @@ impl Progress {
         }
     }
 
-    /// Nothing waits any more.
+    /// Records that nothing waits any more.
     pub(super) fn idle(&self) {
         *self.lock() = State::default();
     }
 
-    /// A command was executed, or MongoDB has refused it.
+    /// Records that a command was executed, or that MongoDB has refused it.
     pub(super) fn executed(&self, now: Instant) {
         let mut state = self.lock();
         state.waiting = state.batch.map(|_| now);
     }
 
-    /// Time since the batch in hand began.
+    /// Returns the time since the current batch began.
     pub(super) fn batch_takes(&self, now: Instant) -> Option<Duration> {
         let began = self.lock().batch?;
         Some(now.saturating_duration_since(began))
     }
 
-    /// Time for which something has waited and nothing was executed.
+    /// Returns the time for which something has waited and nothing was executed.
     pub(super) fn stalled_for(&self, now: Instant) -> Option<Duration> {
         let since = self.lock().waiting?;
         Some(now.saturating_duration_since(since))

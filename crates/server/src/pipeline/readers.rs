@@ -16,20 +16,20 @@ use crate::own_thread::OwnThread;
 /// The shortest pause after which a refused read is sent again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// The bounds on reads that are under way.
+/// The limits for reads in progress.
 #[derive(Debug)]
 pub(super) struct Readers {
     /// Places for reads that wait or run.
     pub(super) places: Arc<Shares>,
     /// Places for reads that run.
     pub(super) running: Arc<Shares>,
-    /// The one place for reads that may have cost a primary.
+    /// The one place for reads that may have caused the loss of a primary.
     pub(super) suspects: Arc<Shares>,
     pub(super) slow: SlowReads,
-    /// Decodes the replies to slow reads, which may be large, where no socket and no batch has to
-    /// wait for it.
+    /// The thread that decodes the replies to slow reads, which may be large. No socket and no
+    /// batch has to wait for it.
     pub(super) thread: Option<OwnThread>,
-    /// Large replies that are written as text at a time.
+    /// Permits for the large replies that are written as text at a time.
     pub(super) writing: Semaphore,
     pub(super) drain_rate: ReadRate,
     pub(super) left_behind: LogThrottle,
@@ -51,18 +51,19 @@ impl Readers {
         }
     }
 
-    /// Places for a find that serves this many commands, if there are as many.
+    /// Takes places for a find that serves this number of commands, if enough places are free.
     pub(super) fn places(&self, count: usize) -> Option<Place> {
         self.places.try_take_for_all(count)
     }
 
-    /// Waits until one more may run; it does until this place is dropped.
+    /// Waits until one more read may run. It may run until this place is dropped.
     pub(super) async fn running(&self, source: SourceId) -> Option<Place> {
         self.running.take(source).await
     }
 }
 
-/// Rate at which reads are answered. A refused client is told to come back accordingly.
+/// Rate at which reads are answered. It determines the pause that the server tells a refused
+/// client.
 #[derive(Debug, Default)]
 pub(super) struct ReadRate(Mutex<Window>);
 
@@ -80,7 +81,7 @@ impl ReadRate {
         self.window().answered += 1;
     }
 
-    /// The pause after which as many reads have been answered as were refused in this window.
+    /// Returns the pause in which as many reads are answered as were refused in this window.
     pub(super) fn retry_after(&self) -> Duration {
         let mut window = self.window();
         window.refused += 1;

@@ -1,11 +1,11 @@
 //! Reading at a moment.
 //!
-//! Commands that only read need no transaction of their own. One majority write marks a moment for
-//! all of them (the batch's commit, or the fence alone), and each then reads the snapshot of that
-//! moment: a state that a majority has, that holds everything answered before the moment, and that
-//! no later write can change. So reads run beside each other and beside the batches that follow, a
-//! slow one delays nobody, and the answers are those of an execution one after another at that
-//! moment. Nothing is recorded: a read that is sent again reads anew.
+//! Read-only commands need no transaction of their own. One majority write marks a moment for all
+//! of them: the batch's commit, or the fence alone. Each command then reads the snapshot of that
+//! moment. A majority has this state, it holds everything answered before the moment, and no later
+//! write can change it. So reads run at the same time as each other and as the batches that follow,
+//! and a slow read delays no other command. The answers are those of an execution one after another
+//! at that moment. Nothing is recorded: a read that is sent again reads anew.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,36 +30,36 @@ use crate::own_thread::OwnThread;
 
 /// Pause before a reader asks for another moment. It doubles each time.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A read is tried at this many moments. A snapshot that MongoDB does not have yet is there at a
-/// later moment; of a capped collection there never is one.
+/// Number of moments at which a read is tried. A snapshot that MongoDB does not have yet is there
+/// at a later moment. A capped collection never has a snapshot.
 const MOMENTS: u32 = 5;
 /// Largest reply, in bytes of BSON, that is written as text without a thread of its own.
 const SMALL: usize = 16 * 1024;
 /// Time in which MongoDB stops a read by itself after its deadline.
 const STOPS_BY_ITSELF: Duration = Duration::from_millis(200);
 
-/// What a reader found.
+/// The result of a reader.
 enum Found {
     Reply(Written),
     OutcomeResult(OutcomeResult),
 }
 
-/// What MongoDB gave to a reader.
+/// The data that MongoDB gave to a reader.
 enum Read {
     Reply(RawDocumentBuf),
     OutcomeResult(OutcomeResult),
 }
 
-/// Why a reader found nothing.
+/// The reason why a reader found nothing.
 enum NotFound {
-    /// It may at the same moment, a little later.
+    /// The reader may find it at the same moment, a little later.
     Yet(String),
-    /// It may at another moment.
+    /// The reader may find it at another moment.
     Here(MongoError),
     Ever(ErrorFrame),
 }
 
-/// Reads in the background and answers.
+/// Reads in the background and answers the command.
 pub(super) fn read_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, job: Job) {
     match shared.readers.places.try_take(job.source) {
         Some(place) => drop(tokio::spawn(read(Arc::clone(shared), epoch, at, job, place))),
@@ -67,7 +67,7 @@ pub(super) fn read_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, job: Job)
     }
 }
 
-/// Answers that too many reads are under way.
+/// Answers that too many reads are in progress.
 pub(super) fn no_place(shared: &Shared, job: Job) {
     let retry_after = shared.readers.drain_rate.retry_after();
     job.answer(Err(refusal::overloaded(retry_after)), &shared.counts);
@@ -84,7 +84,8 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
         waits: notes.waits,
         session: session.clone(),
     };
-    // In a task of its own, so that a read that MongoDB does not end can be left behind.
+    // The reader has a task of its own, so that a read that MongoDB does not end can be left
+    // behind.
     let mut finding = {
         let is_slow = task
             .command()
@@ -144,9 +145,10 @@ fn failed(error: &JoinError) -> ErrorFrame {
     refusal::internal(Outcome::NotExecuted, format!("the read failed: {error}"))
 }
 
-/// Ends a read that nobody waits for any more. MongoDB has `time` to end it by itself; then its
-/// session is ended. A read that goes on even so is left behind: its connection is closed. If its
-/// deadline has passed, its command is refused for a while.
+/// Ends a read that no client waits for any more. MongoDB has `time` to end the read by itself;
+/// then the server ends the read's session. If the read still goes on, the server leaves it behind
+/// and closes its connection. If its deadline has passed, the server refuses its command for a
+/// while.
 async fn end(
     shared: &Shared,
     task: &Task,
@@ -157,7 +159,7 @@ async fn end(
     session.close();
     let until = Instant::now() + OVERRUN;
     let Some(id) = session.id() else {
-        // It waits for its turn, and nothing of it has been sent.
+        // The read waits for its turn, and nothing of it has been sent.
         return finding.abort();
     };
     if timeout(time, &mut finding).await.is_ok() {
@@ -168,7 +170,7 @@ async fn end(
         return;
     }
     finding.abort();
-    // A read whose client has gone is no fault of anybody: it may just be slow.
+    // A read whose client has gone is not at fault: it may just be slow.
     if let Some(command) = task.command()
         && task.deadline <= Instant::now()
     {
@@ -179,7 +181,7 @@ async fn end(
     }
 }
 
-/// The session that a read works in, once it does.
+/// The session of a read, once it has one.
 #[derive(Clone, Default)]
 struct ReadSession {
     id: Arc<Mutex<Option<Document>>>,
@@ -195,7 +197,7 @@ impl ReadSession {
         self.id.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Nobody waits for the read any more: it must not begin again.
+    /// Records that no client waits for the read any more: it must not begin again.
     fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
@@ -205,8 +207,8 @@ impl ReadSession {
     }
 }
 
-/// Writes a reply as text, a large one on a thread that serves nobody else.
-/// May be dropped at any time.
+/// Writes a reply as text. A large reply has a thread for the time of the writing. May be dropped
+/// at any time.
 pub(super) async fn convert(shared: &Shared, reply: RawDocumentBuf) -> Result<Written, Failure> {
     if reply.as_bytes().len() <= SMALL {
         return write(reply);
@@ -217,7 +219,7 @@ pub(super) async fn convert(shared: &Shared, reply: RawDocumentBuf) -> Result<Wr
     written.map_err(|error| Failure::Broken(format!("the reply could not be written: {error}")))?
 }
 
-/// The answer to a read.
+/// Returns the answer to a read.
 pub(super) fn answer_with(task: &Task, epoch: u64, written: Result<Written, Failure>) -> Answer {
     match written {
         Ok(written) => Ok(CommandResult {
@@ -233,7 +235,7 @@ pub(super) fn answer_with(task: &Task, epoch: u64, written: Result<Written, Fail
     }
 }
 
-/// The read concern that reads at a moment.
+/// Returns the read concern for a read at this moment.
 pub(super) fn moment(at: Timestamp) -> Document {
     doc! { "level": "snapshot", "atClusterTime": at }
 }
@@ -248,16 +250,16 @@ struct Reader {
     session: ReadSession,
 }
 
-/// Gives a session to read in, at whatever moment.
+/// Starts a session for reads, at whatever moment.
 pub(super) async fn reading_session(shared: &Shared) -> Result<TransactionSession, Failure> {
     let session = shared.database.client().start_session();
-    // What a causally consistent one adds to a command would contradict the moment.
+    // A causally consistent session adds a field to a command that would contradict the moment.
     Ok(TransactionSession::new(session.causal_consistency(false).await?))
 }
 
 impl Reader {
-    /// Reads until it has read: a majority has the moment, so whichever member is primary can read
-    /// at it.
+    /// Reads, and tries again after a passing failure. A majority has the moment, so whichever
+    /// member is primary can read at it.
     async fn find(self) -> Result<Found, NotFound> {
         let shared = &self.shared;
         loop {
@@ -302,7 +304,7 @@ impl Reader {
         if task.deadline <= Instant::now() {
             return Err(NotFound::Ever(refusal::overdue(Outcome::NotExecuted)));
         }
-        // A command may have become one while this waited.
+        // The command may have become a suspect while this read waited.
         if let Some(command) = command
             && is_suspect(command).map_err(NotFound::Ever)?
             && alone.is_none()
@@ -314,7 +316,7 @@ impl Reader {
         let began = Instant::now();
         let read = self.find_in(&mut session).await;
         self.session.set(None);
-        // The time of one that has to begin again was lost elsewhere.
+        // If the read has to begin again, its time was lost elsewhere.
         if let Some(command) = command
             && !matches!(read, Err(NotFound::Yet(_)))
         {
@@ -365,7 +367,7 @@ impl Reader {
     }
 }
 
-/// What was known of a command at this moment.
+/// Finds the record of a command, as it was at this moment.
 async fn find_known(
     shared: &Shared,
     session: &mut TransactionSession,
@@ -383,7 +385,7 @@ fn outcome_result(id: CommandId, waits: bool, known: Option<StoredRecord>) -> Ou
         Some(known) => known.outcome_result(id),
         None => OutcomeResult {
             id,
-            // One that waits may be executed at any time.
+            // A waiting command may be executed at any time.
             outcome: if waits {
                 Outcome::Unknown
             } else {

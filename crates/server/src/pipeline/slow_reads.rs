@@ -1,8 +1,8 @@
-//! Slow reads have few places of their own, so that MongoDB has time left for everybody else.
+//! Slow reads have few places of their own, so that MongoDB has time left for all other commands.
 //!
-//! MongoDB shares its processors among all that it works on. With thirty slow reads under way, a
-//! read of a millisecond takes thirty times as long. A read counts as slow when its body, or its
-//! connection, had a slow one a moment ago.
+//! MongoDB shares its processors among all its operations. With thirty slow reads under way, a read
+//! of a millisecond takes thirty times as long. A read counts as slow if a read with the same body,
+//! or of the same connection, was slow a moment ago.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use super::SourceId;
 use super::shares::{Place, Shares};
 use crate::command::{Fingerprint, ParsedCommand};
 
-/// A read that takes longer is slow.
+/// Time after which a read is slow.
 const SLOW: Duration = Duration::from_millis(250);
 /// Time for which a body or a connection is remembered after its last slow read.
 const REMEMBERED: Duration = Duration::from_secs(10);
@@ -34,7 +34,8 @@ struct StoredRecord {
 }
 
 impl SlowReads {
-    /// `places`: number of slow reads that MongoDB works on at a time, but one at least.
+    /// Remembers no read yet. `places` is the number of slow reads that MongoDB works on at a time,
+    /// but one at least.
     pub(super) fn new(places: usize) -> Self {
         Self {
             places: Shares::new(places),
@@ -50,7 +51,7 @@ impl SlowReads {
         self.places.take(source).await
     }
 
-    /// Learns how long MongoDB has worked on a read.
+    /// Learns from the time that MongoDB has worked on a read.
     pub(super) fn took(&self, source: SourceId, command: &ParsedCommand, time: Duration, now: Instant) {
         if time <= SLOW {
             return;
