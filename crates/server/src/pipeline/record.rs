@@ -1,8 +1,9 @@
 //! The record of an executed command: the memory that makes it execute once.
 //!
-//! The records of a batch are one document, which costs MongoDB and its secondaries far less than
-//! one for each; a unique index on the ids in it keeps each from being recorded twice. It lies in
-//! one collection with the fence, the ledger, so that one round trip writes both.
+//! The records of a batch are one document. That costs MongoDB and its secondaries far less than
+//! one document for each record. A unique index on the ids in the document prevents a second record
+//! of an id. The document is in the same collection as the fence, the ledger, so that one round
+//! trip writes both.
 
 use std::collections::HashMap;
 
@@ -19,12 +20,12 @@ use crate::database::{Fence, LEDGER, RECORDED_IDS};
 /// The record of a command that was executed before, as it was read from the ledger.
 pub(super) struct StoredRecord {
     fingerprint: Vec<u8>,
-    /// Absent if it is the same, and from records of version 0.1.0.
+    /// Absent if it is equal to `fingerprint`, and in records of version 0.1.0.
     command_fingerprint: Option<Vec<u8>>,
-    /// Absent if it was too large to keep.
+    /// Absent if the reply was too large to keep, or is not known yet.
     reply: Option<Document>,
     epoch: u64,
-    /// What the command is about: there until its reply is.
+    /// The target of a command that was begun. Present until its reply is.
     begun: Option<Document>,
 }
 
@@ -41,7 +42,7 @@ impl StoredRecord {
         fingerprints.match_record(&self.fingerprint, self.command_fingerprint.as_deref())
     }
 
-    /// What a command with these fingerprints is answered.
+    /// Returns the answer to a command with these fingerprints.
     pub(super) fn answer(self, fingerprints: &Fingerprints) -> Result<UncommittedReply, ErrorFrame> {
         if !self.is_of(fingerprints) {
             return Err(refusal::id_reused());
@@ -60,12 +61,13 @@ impl StoredRecord {
         }
     }
 
-    /// What a command with these fingerprints is about, if it was begun and its end is not known.
+    /// Returns the target of a command with these fingerprints, if the command was begun and its
+    /// end is not known.
     pub(super) fn begun(&self, fingerprints: &Fingerprints) -> Option<Document> {
         self.begun.clone().filter(|_| self.is_of(fingerprints))
     }
 
-    /// What became of a command that has a record.
+    /// Returns the outcome result of a command that has a record.
     pub(super) fn outcome_result(self, id: CommandId) -> OutcomeResult {
         OutcomeResult {
             id,
@@ -86,7 +88,7 @@ impl StoredRecord {
 /// comment.
 const COMMAND_FINGERPRINT: &str = "command_fingerprint";
 
-/// The command that finds the records of these ids.
+/// Returns the command that finds the records of these ids.
 pub(super) fn find(ids: impl Iterator<Item = CommandId>) -> Document {
     let ids: Vec<Bson> = ids.map(|id| Bson::Binary(key(id))).collect();
     let wanted = doc! { "$match": { RECORDED_IDS: { "$in": ids } } };
@@ -102,8 +104,9 @@ pub(super) fn find(ids: impl Iterator<Item = CommandId>) -> Document {
     }
 }
 
-/// The records among what [`find`] found. A document that is not one was put there by hand; the
-/// command's own record will then collide with it, which is an error and not a second execution.
+/// Returns the records among the documents that [`find`] found. Any other document was put there by
+/// hand. The command's own record will then collide with it, which is an error and not a second
+/// execution.
 pub(super) fn read(documents: Vec<Bson>) -> HashMap<Vec<u8>, StoredRecord> {
     let records = documents.into_iter().filter_map(|document| match document {
         Bson::Document(document) => record(document),
@@ -134,7 +137,7 @@ fn record(mut document: Document) -> Option<(Vec<u8>, StoredRecord)> {
     Some((id.bytes, known))
 }
 
-/// The record of a command that has just run.
+/// Returns the record of a command that has just run.
 pub(super) fn new(id: CommandId, fingerprints: &Fingerprints, reply: &RawDocumentBuf) -> Record {
     let mut document = opening(id, fingerprints);
     if reply.as_bytes().len() <= MAX_STORED_REPLY {
@@ -143,8 +146,8 @@ pub(super) fn new(id: CommandId, fingerprints: &Fingerprints, reply: &RawDocumen
     Record { id, document }
 }
 
-/// The record of a command that is begun and cannot be in a transaction, and what it is about. Its
-/// batch has no other command.
+/// Returns the record of a command that is begun and cannot be in a transaction; `about` is its
+/// target. Its batch has no other command.
 pub(super) fn begun(id: CommandId, fingerprints: &Fingerprints, about: &RawDocumentBuf) -> Record {
     let mut document = opening(id, fingerprints);
     document.append(cstr!("begun"), about);
@@ -164,7 +167,7 @@ fn opening(id: CommandId, fingerprints: &Fingerprints) -> RawDocumentBuf {
     document
 }
 
-/// The command that stores the reply to a command that was begun.
+/// Returns the command that stores the reply to a command that was begun.
 pub(super) fn complete(id: CommandId, reply: Document, epoch: u64) -> Document {
     let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
     doc! {
@@ -179,7 +182,7 @@ pub(super) fn complete(id: CommandId, reply: Document, epoch: u64) -> Document {
     }
 }
 
-/// The command that removes the record of a command that was begun and has had no effect.
+/// Returns the command that removes the record of a command that was begun and has had no effect.
 pub(super) fn forget(id: CommandId) -> Document {
     doc! { "delete": LEDGER, "deletes": [{ "q": is_begun(id), "limit": 1 }] }
 }
@@ -188,13 +191,13 @@ fn is_begun(id: CommandId) -> Document {
     doc! { "_id": key(id), "commands.0.begun": { "$exists": true } }
 }
 
-/// What is stored of one command.
+/// The record of one command, as it is written.
 pub(super) struct Record {
     id: CommandId,
     document: RawDocumentBuf,
 }
 
-/// The command that writes the fence and these records.
+/// Returns the command that writes the fence and these records.
 pub(super) fn ledger_command(epoch: u64, records: &[Record]) -> RawDocumentBuf {
     let mut statements = RawArrayBuf::new();
     statements.push(Fence::hold(epoch));
@@ -231,7 +234,7 @@ pub(super) fn ledger_result(reply: &Document, with_records: bool) -> Result<Ledg
         Err(Failure::Refused(error)) if error.code == DUPLICATE_KEY => return Ok(LedgerWrite::Repeated),
         checked => checked?,
     }
-    // The records' document matches or is inserted, so the rest is the fence.
+    // The document with the records matches or is inserted, so the rest is the fence.
     let held = reply.get_i32("n").is_ok_and(|n| n == 1 + i32::from(with_records));
     let inserted = reply
         .get_array("upserted")

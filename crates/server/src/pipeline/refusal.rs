@@ -1,4 +1,4 @@
-//! What clients are told when a command got no reply: what is wrong, what became of it, what to do.
+//! The error frames for commands that got no reply: the problem, the outcome, and the next step.
 
 use core::time::Duration;
 
@@ -31,7 +31,7 @@ pub(super) fn overloaded(retry_after: Duration) -> ErrorFrame {
     frame
 }
 
-/// MongoDB did not survive the command, or did not end it.
+/// Returns the error for a command that MongoDB did not survive, or did not end.
 pub(super) fn suspect(reason: Reason, left: Duration) -> ErrorFrame {
     let happened = match reason {
         Reason::Abandoned => "MongoDB went on with it long after its deadline and could not be interrupted",
@@ -44,7 +44,8 @@ pub(super) fn suspect(reason: Reason, left: Duration) -> ErrorFrame {
         .with_hint("change the command so that it computes less in one expression")
 }
 
-/// MongoDB cannot read what the command names at a moment of the past.
+/// Returns the error for a command that names data which MongoDB cannot read at a moment of the
+/// past.
 pub(super) fn no_moment(error: MongoError) -> ErrorFrame {
     mongo(error).with_hint(
         "a read needs a snapshot, which MongoDB does not have of capped collections; a collection that was just changed has one soon",
@@ -58,8 +59,8 @@ pub(super) fn id_expired(wrong: &str) -> ErrorFrame {
     )
 }
 
-/// The id's record is that of another command. The text that came may be the same command, changed
-/// by its sender for another try, so no hint may ask for another id.
+/// Returns the error for an id whose record is that of another command. The text may be that of the
+/// same command, changed by its sender for another try, so no hint may ask for another id.
 pub(super) fn id_reused() -> ErrorFrame {
     refused(
         ErrorCode::IdReused,
@@ -87,7 +88,8 @@ pub(super) fn too_large() -> ErrorFrame {
     .with_hint("ask for less: page with sort, skip and limit, or leave fields out")
 }
 
-/// MongoDB refused the command. Nothing of it remains: the transaction was aborted.
+/// Returns the error for a command that MongoDB refused. Nothing of it remains: the transaction was
+/// aborted.
 pub(super) fn mongo(error: MongoError) -> ErrorFrame {
     let message = format!("MongoDB refused the command: {}", error.message);
     let mut frame = refused(ErrorCode::Mongo, message);
@@ -120,7 +122,7 @@ pub(super) fn overdue(outcome: Outcome) -> ErrorFrame {
         .with_hint("send it again with the same id, which is safe, and a longer deadline_ms")
 }
 
-/// A command met write conflicts until its deadline.
+/// Adds the reason to the error for a command that met write conflicts until its deadline.
 pub(super) fn of_conflicts(overdue: ErrorFrame) -> ErrorFrame {
     let message = format!(
         "{}: MongoDB reported a write conflict at every try",
@@ -132,7 +134,7 @@ pub(super) fn of_conflicts(overdue: ErrorFrame) -> ErrorFrame {
     )
 }
 
-/// MongoDB went on with a command after the command's time.
+/// Returns the error for a command that MongoDB continued after the command's time.
 pub(super) fn not_interrupted() -> ErrorFrame {
     mongo(MongoError::new(
         MAX_TIME_EXPIRED,

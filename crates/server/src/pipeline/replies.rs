@@ -18,15 +18,15 @@ const MAX_TEXT_BYTES: usize = 4 * MAX_RESULT_BYTES;
 
 /// A command's reply.
 pub(super) struct Reply {
-    /// Which command of the batch.
+    /// Place of the command in the batch.
     pub(super) task: usize,
     /// Canonical Extended JSON.
     pub(super) text: RawJson,
-    /// What is stored of it.
+    /// The form of the reply that is stored.
     pub(super) stored: RawDocumentBuf,
 }
 
-/// A reply, twice: as text and in BSON.
+/// A reply in two forms: as text and in BSON.
 pub(super) struct Written {
     /// Canonical Extended JSON.
     pub(super) text: RawJson,
@@ -36,7 +36,7 @@ pub(super) struct Written {
 pub(super) struct Replies<'t> {
     tasks: &'t [Arc<Task>],
     whole: Vec<Reply>,
-    /// Of the command that is not complete yet.
+    /// Replies to the operations of the command that is not complete yet.
     operations: Vec<Document>,
     bytes: usize,
 }
@@ -65,7 +65,7 @@ impl<'t> Replies<'t> {
         let is_folded = |operation: &Operation| operation.minted_ids().is_some() || operation.is_unordered();
         let (text, stored) = if command.operations().iter().any(is_folded) {
             let stored = stored_reply::fold(document);
-            // What is sent first is made of what is stored, as a replay is.
+            // The first reply is made from the stored form, as a replay is.
             let encoded = encode(&stored)?;
             (write(encode(&stored_reply::unfold(stored))?)?.text, encoded)
         } else {
@@ -81,12 +81,13 @@ impl<'t> Replies<'t> {
         Ok(())
     }
 
-    /// Whether every command that was begun is complete, and there is one.
+    /// Returns `true` if at least one command was begun, and every command that was begun is
+    /// complete.
     pub(super) fn is_between_commands(&self) -> bool {
         self.operations.is_empty() && !self.whole.is_empty()
     }
 
-    /// The size of what is stored of the complete replies, in bytes of BSON.
+    /// Returns the stored size of the complete replies, in bytes of BSON.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -96,7 +97,7 @@ impl<'t> Replies<'t> {
     }
 }
 
-/// The reply to a whole command from those to its operations.
+/// Returns the reply to a whole command, made from the replies to its operations.
 pub(super) fn whole(is_list: bool, mut operations: Vec<Document>) -> Document {
     if is_list {
         doc! { "results": operations, "ok": 1.0 }
@@ -105,7 +106,7 @@ pub(super) fn whole(is_list: bool, mut operations: Vec<Document>) -> Document {
     }
 }
 
-/// Encodes a reply, unless it is larger than replies may be.
+/// Encodes a reply, unless it is larger than the limit for replies.
 pub(super) fn encode(reply: &Document) -> Result<RawDocumentBuf, Failure> {
     let encoded = RawDocumentBuf::try_from(reply).map_err(|error| Failure::Broken(error.to_string()))?;
     if encoded.as_bytes().len() > MAX_RESULT_BYTES {
@@ -114,7 +115,7 @@ pub(super) fn encode(reply: &Document) -> Result<RawDocumentBuf, Failure> {
     Ok(encoded)
 }
 
-/// Writes a reply as it is sent, unless it is longer than replies may be.
+/// Writes the text of a reply that the server sends, unless it is longer than the limit.
 pub(super) fn write(encoded: RawDocumentBuf) -> Result<Written, Failure> {
     match write_canonical(&encoded, MAX_TEXT_BYTES) {
         Ok(text) => Ok(Written { text, encoded }),

@@ -1,12 +1,11 @@
-//! The form in which a reply is stored with its command's id: smaller than the one that is sent
-//! where a command has very many statements.
+//! The form in which a reply is stored with its command's id. It is smaller than the form that is
+//! sent if a command has very many statements.
 
 use bson::{Bson, Document};
 
 use super::{inserted_ids, write_errors};
 
-/// Brings a reply into the form in which it is stored. The ids that were made are in it in that
-/// form already.
+/// Brings a reply into the form in which it is stored. The minted ids in it have that form already.
 pub(super) fn fold(mut reply: Document) -> Document {
     write_errors::fold(&mut reply);
     reply

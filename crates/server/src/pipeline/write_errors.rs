@@ -1,9 +1,9 @@
 //! `writeErrors` in the reply of a command with `ordered: false`: the statements that failed, in
 //! their order.
 //!
-//! A reply has to be stored, however many statements fail. So only the first errors are told in
-//! full, and of the others place and code. In a record these are stored in stretches: a thousand
-//! documents that are there already take few bytes.
+//! The reply must be stored, however many statements fail. So the reply has only the first errors
+//! in full. Of the others it has the place and the code. A record stores these in stretches: the
+//! errors of a thousand documents that are there already take few bytes.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ const FIELD: &str = "writeErrors";
 /// their errors, each in four bytes.
 const IN_SHORT: &str = "writeErrorsInShort";
 
-/// Bytes of errors that a reply tells in full.
+/// Largest size of the errors that a reply has in full, in bytes.
 pub(super) const TOLD_IN_FULL: usize = 32 * 1024;
 
 /// Adds the errors to a reply, by the places of their statements.
@@ -34,7 +34,8 @@ pub(super) fn add(reply: &mut Document, failed: &BTreeMap<usize, Document>) {
     reply.extend(ok.map(|ok| ("ok".to_owned(), ok)));
 }
 
-/// MongoDB, too, leaves the text away of the last errors among very many.
+/// Returns the error without its text. MongoDB also leaves out the text of the last errors among
+/// very many.
 pub(super) fn shortened(error: &Document) -> Document {
     in_short(
         error.get_i32("index").unwrap_or_default(),
@@ -87,7 +88,7 @@ pub(super) fn unfold(reply: &mut Document) {
     let mut errors = Vec::new();
     for [start, count, code] in stretches {
         let places = *start..start.saturating_add(*count);
-        // What is stored may have been altered.
+        // The record may have been altered.
         if places.len() + errors.len() > MAX_STATEMENTS {
             break;
         }
