@@ -11,9 +11,9 @@ use super::SourceId;
 /// address, may cost [`GROUP_FACTOR`] times as many.
 const TOLERATED: f64 = 16.0;
 const GROUP_FACTOR: f64 = 8.0;
-/// The time in which a half of it is forgotten.
+/// Time after which half of a score is forgotten.
 const HALF_LIFE: Duration = Duration::from_secs(2);
-/// Entries that are kept before those that count no more are removed.
+/// Number of entries at which those that no longer count are removed.
 const ENOUGH: usize = 1_024;
 
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Score {
 }
 
 impl Penalties {
-    /// A command of this source made so many tries of others fail.
+    /// Records that a command of this source made this number of tries of others fail.
     pub(super) fn add(&mut self, source: SourceId, tries: u32, now: Instant) {
         let counts = |score: &Score| score.now(now) >= 1.0;
         if self.sources.len() >= ENOUGH {

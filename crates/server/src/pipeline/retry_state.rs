@@ -1,4 +1,4 @@
-//! What the tries of a batch have taught, and so which commands the next try has.
+//! The facts that the tries of a batch have shown, and the commands of the next try.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use super::job::Task;
 use super::transaction::Rejected;
 use super::transaction_error::Fault;
 
-/// What the tries so far have taught.
+/// The facts that the tries so far have shown.
 #[derive(Default)]
 pub(super) struct RetryState {
     pub(super) careful: bool,
     pub(super) rejected: Rejected,
-    /// Commands from here on wait for another batch.
+    /// Place from which on the commands wait for another batch.
     pub(super) end: usize,
-    /// Tries in a row that failed and may succeed again, although MongoDB has a primary.
+    /// Number of tries in a row that failed and may succeed again, although MongoDB has a primary.
     pub(super) failures: u32,
-    /// A command that was alone in a try that failed, and how often.
+    /// A command that was alone in a failed try, and the number of such tries.
     pub(super) alone: Option<(usize, u32)>,
     pub(super) narrowed_to: Option<usize>,
     pub(super) at_fault: Vec<(usize, u32)>,
@@ -28,18 +28,18 @@ pub(super) struct RetryState {
     pub(super) yields: Option<usize>,
 }
 
-/// A try that may succeed again is repeated this many times before it is tried with fewer commands.
+/// Number of failed tries that may succeed again, after which the next try has fewer commands.
 const TRIES_TOGETHER: u32 = 3;
-/// A command alone is tried this many times before others may go first: at the last one the fence
-/// is written first, after so many conflicts.
+/// Number of tries with one command alone before others may go first. If the first tries met write
+/// conflicts, the last one writes the fence first.
 pub(super) const TRIES_ALONE: u32 = 4;
-/// A command that fails this many times alone is at fault.
+/// Number of failures alone after which a command is at fault.
 const FAILURES_ALONE: u32 = 2;
-/// A transaction without commands that fails this many times is nobody's fault.
+/// Number of failures of a transaction without commands, after which no command is at fault.
 const FAILURES_OF_NONE: u32 = 3;
 
 impl RetryState {
-    /// Learns from earlier batches: a command of which statements have failed before is alone.
+    /// Learns from earlier batches: a command with statements that have failed before is alone.
     pub(super) fn begin(&mut self, tasks: &[Arc<Task>]) {
         let before = tasks[..self.end].iter().position(|task| task.failed.are_there());
         if let Some(task) = before {
@@ -48,9 +48,9 @@ impl RetryState {
         }
     }
 
-    /// A statement of this command has failed, which leaves its others to be executed. Returns
-    /// `true` if that is the statement's fault: the command was not executed before, and no other
-    /// command was before it in the transaction.
+    /// Records that a statement of this command has failed, which leaves its other statements to be
+    /// executed. Returns `true` if the statement is at fault: the command was not executed before,
+    /// and no other command was before it in the transaction.
     pub(super) fn statement_failed(&mut self, to_run: &[usize], task: usize) -> bool {
         if to_run.len() > 1 {
             self.at_fault.push((task, 1));
@@ -60,17 +60,17 @@ impl RetryState {
             return false;
         }
         if to_run.first() == Some(&task) {
-            // The following tries have it alone.
+            // The following tries have this command alone.
             self.end = task + 1;
             return true;
         }
-        // Those before it commit first, and it waits for a batch without others.
+        // The commands before it commit first, and it waits for a batch without others.
         self.end = task;
         self.yields = Some(task);
         false
     }
 
-    /// Leaves a command out of the following tries. Its error counts when one of them has
+    /// Leaves a command out of the following tries. Its error counts when one of these tries has
     /// committed.
     pub(super) fn reject(&mut self, task: usize, answer: ErrorFrame, cost: u32) {
         if !self.rejected.commands.is_empty() {
@@ -82,8 +82,8 @@ impl RetryState {
         self.at_fault.push((task, cost));
     }
 
-    /// A try has failed that may succeed again. Returns `true` if it had one command and others
-    /// should go first.
+    /// Records a failed try that may succeed again. Returns `true` if the try had one command and
+    /// others should go first.
     pub(super) fn fails_again(&mut self, to_run: &[usize]) -> bool {
         self.failures += 1;
         match to_run {
@@ -98,7 +98,8 @@ impl RetryState {
         }
     }
 
-    /// A try has failed, and it is not known why. Returns the fault if it is no command's.
+    /// Records a failed try whose reason is not known. Returns the fault if it is not the fault of
+    /// a command.
     pub(super) fn narrow_down(&mut self, to_run: &[usize], fault: Fault) -> Option<Fault> {
         match to_run {
             [] => {
@@ -110,7 +111,7 @@ impl RetryState {
                 let failures = before.map_or(0, |(_, failures)| failures) + 1;
                 self.alone = Some((*task, failures));
                 if failures >= FAILURES_ALONE {
-                    // What was refused behind it waits for the next batch.
+                    // The refused commands behind it wait for the next batch.
                     self.end = self.end.min(task + 1);
                     self.failures = 0;
                     self.reject(*task, fault.into_frame(), TRIES_ALONE);

@@ -30,8 +30,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Puts commands back before all others; if the queue has been closed meanwhile, they are
-    /// answered.
+    /// Puts commands back before all others. If the queue has been closed meanwhile, answers them.
     pub(super) fn put_back(&self, jobs: Vec<Job>) {
         if jobs.is_empty() {
             return;
@@ -43,8 +42,8 @@ impl Shared {
         }
     }
 
-    /// MongoDB does not end the work on these commands. Where it has no primary, that is no fault
-    /// of theirs.
+    /// Records that MongoDB does not end the work on these commands. If MongoDB has no primary,
+    /// they are not at fault, and this records nothing.
     pub(super) fn blame(&self, commands: &[&ParsedCommand]) {
         if self.database.health().borrow().available {
             self.suspects.abandoned(commands, Instant::now());

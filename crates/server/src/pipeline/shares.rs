@@ -1,10 +1,10 @@
-//! Places that sources share: none of them can take all.
+//! Places that sources share: no source can take all.
 //!
 //! A source may have as many places as are still free (the dynamic threshold of Choudhury and
-//! Hahne, 1998). An eighth is for sources that have none, and for other groups, one place at least
-//! where there are two: the sources of one group, such as the connections from one address, never
-//! have all places together. A place that becomes free goes to the waiting source that has the
-//! fewest.
+//! Hahne, 1998). An eighth of the places is for sources without a place, and for other groups. It
+//! is at least one place, if there are two or more. So the sources of one group, such as the
+//! connections from one address, never have all places together. A place that becomes free goes to
+//! the waiting source that has the fewest places.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::SourceId;
 
-/// The part of the places that is for sources without one.
+/// One in this many places is for sources without a place.
 const RESERVED: usize = 8;
 
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Place {
 }
 
 impl Shares {
-    /// `max` places, but one at least.
+    /// Returns the shares of `max` places, but of one at least.
     pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
             max: max.max(1),
@@ -55,7 +55,7 @@ impl Shares {
             .then(|| self.give(&mut state, source, 1))
     }
 
-    /// Takes places for work that serves several sources at once, if there are as many.
+    /// Takes places for work that serves several sources at once, if enough places are free.
     pub(super) fn try_take_for_all(self: &Arc<Self>, count: usize) -> Option<Place> {
         let mut state = self.lock();
         let fits = state.taken + count <= self.max;
@@ -103,7 +103,7 @@ impl Shares {
                 return;
             };
             let place = self.give(&mut state, source, 1);
-            // A place that nobody takes is given back, which needs the lock.
+            // A place whose waiting task is gone is given back, which needs the lock.
             drop(state);
             let _ = sender.send(place);
         }

@@ -1,9 +1,9 @@
-//! Who sends commands.
+//! The senders of commands.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// The sender of a command: one client's connection. Queue and reading places are shared fairly
-/// between sources, and between groups of sources, such as the connections from one address.
+/// The sender of a command: one client's connection. Sources share the places of the queue and of
+/// the reads fairly. So do groups of sources, such as the connections from one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SourceId {
     number: u64,
@@ -11,23 +11,23 @@ pub struct SourceId {
 }
 
 impl SourceId {
-    /// Stands for several sources at once.
+    /// A source that stands for several sources at once.
     pub(super) const SEVERAL: Self = Self { number: 0, group: 0 };
 
-    /// A source that no other is equal to in this process.
+    /// Returns a source that is equal to no other in this process.
     #[expect(
         clippy::new_without_default,
         reason = "no two are equal, so none is the default"
     )]
     pub fn new() -> Self {
         let number = Self::next();
-        // No hash of an address: those are 63 bits long.
+        // This is no hash of an address: those are 63 bits long.
         let group = number | 1 << 63;
         Self { number, group }
     }
 
-    /// A source that no other is equal to in this process, of a group. Any number but 0 names a
-    /// group, of which the highest bit does not count.
+    /// Returns a source of a group; the source is equal to no other in this process. Any number but
+    /// 0 names a group. The highest bit of the number does not count.
     pub fn in_group(group: u64) -> Self {
         Self {
             number: Self::next(),

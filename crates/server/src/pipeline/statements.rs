@@ -1,10 +1,10 @@
-//! The statements of a command with `ordered: false`: those that fail are left out, the others are
-//! executed.
+//! The statements of a command with `ordered: false`: the failed statements are left out, the
+//! others are executed.
 //!
-//! MongoDB aborts a transaction at the first statement that fails. So the command is run again
-//! without that one, until a run succeeds. Each run finds one statement that fails, so there are at
-//! most as many runs as statements, and two more. A run that fails is judged only where nothing but
-//! the command itself was in its transaction: all that it saw is committed.
+//! MongoDB aborts a transaction at the first statement that fails. So the server runs the command
+//! again without that statement, until a run succeeds. Each run finds one statement that fails, so
+//! there are at most two more runs than statements. A failed run counts only if its transaction
+//! held nothing but the command itself: then all data that it saw is committed.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,16 +28,16 @@ pub(super) struct FailedStatements(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     errors: BTreeMap<usize, Document>,
-    /// Bytes of the errors, of which the reply tells no more than [`TOLD_IN_FULL`].
+    /// Size of the errors in bytes. The reply tells at most [`TOLD_IN_FULL`] bytes of them in full.
     bytes: usize,
-    /// The primary that judged them, as [`Health::primaries`](crate::database::Health::primaries)
-    /// counts.
+    /// The primary that refused the statements, as
+    /// [`Health::primaries`](crate::database::Health::primaries) counts.
     primary: u64,
 }
 
 impl Kept {
     fn add(&mut self, FailedStatement { place, error }: FailedStatement) {
-        // Those behind it were judged as if this one had been executed.
+        // The statements behind it were tried as if this one had been executed.
         if !self.errors.split_off(&(place + 1)).is_empty() {
             self.bytes = self.errors.values().map(size).sum();
         }
@@ -56,10 +56,11 @@ fn size(error: &Document) -> usize {
     error.to_vec().map_or(usize::MAX, |encoded| encoded.len())
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
 pub(super) enum Ran {
-    /// The statements that have not failed were executed. The reply tells of those that have.
+    /// The statements that have not failed were executed. The reply also has the errors of the
+    /// failed statements.
     Whole(Document),
     /// One more statement fails.
     Failed(FailedStatement),
@@ -81,7 +82,7 @@ impl FailedStatements {
         self.lock().add(failed);
     }
 
-    /// Forgets them: they may have been judged by a primary that is none any more.
+    /// Forgets the failed statements: the server that refused them may no longer be the primary.
     pub(super) fn forget(&self) {
         let mut kept = self.lock();
         let primary = kept.primary;
@@ -91,8 +92,8 @@ impl FailedStatements {
         };
     }
 
-    /// Begins a batch under this primary. Forgets them if another primary judged them: the writes
-    /// that it saw may have been rolled back.
+    /// Begins a batch under this primary. Forgets the failed statements if another primary refused
+    /// them: the writes that it saw may have been rolled back.
     pub(super) fn begin(&self, primary: u64) {
         let mut kept = self.lock();
         if kept.primary != primary {
@@ -141,7 +142,7 @@ impl FailedStatements {
     }
 }
 
-/// Runs one operation of a command in a transaction. Of a command with `ordered: false` it runs the
+/// Runs one operation of a command in a transaction. Of a command with `ordered: false`, runs the
 /// statements that have not failed in an earlier try.
 ///
 /// # Errors
@@ -164,8 +165,8 @@ pub(super) async fn run(
     }
 }
 
-/// The statement that MongoDB refuses in this reply, if it is the statement's fault and not that of
-/// the time or of all.
+/// Returns the statement that MongoDB refuses in this reply, if the statement is at fault. It is
+/// not at fault if the time is over, or if the transaction is too large.
 fn failed_statement(failure: &Failure, reply: &Document, places: &[usize]) -> Option<FailedStatement> {
     match failure {
         Failure::Refused(error)
@@ -189,7 +190,7 @@ fn failed_statement(failure: &Failure, reply: &Document, places: &[usize]) -> Op
     }
 }
 
-/// The reply to statements none of which does anything.
+/// Returns the reply to statements of which none does anything.
 fn nothing_done(name: CommandName) -> Document {
     match name {
         CommandName::Update => doc! { "n": 0, "nModified": 0, "ok": 1.0 },
@@ -197,8 +198,8 @@ fn nothing_done(name: CommandName) -> Document {
     }
 }
 
-/// The reply of the statements at these places, as part of one that tells of the failed statements,
-/// too.
+/// Returns the reply of the statements at these places, as part of a reply that also has the errors
+/// of the failed statements.
 fn reply_with(mut reply: Document, places: &[usize], failed: &BTreeMap<usize, Document>) -> Document {
     if failed.is_empty() {
         return reply;

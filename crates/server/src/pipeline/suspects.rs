@@ -1,15 +1,15 @@
 //! Commands that MongoDB did not survive, or did not end.
 //!
 //! MongoDB interrupts a command between two steps, never within one. One expression can compute for
-//! hours or take all memory. Such a command is known by its fingerprint:
+//! hours or take all memory. The server recognizes such a command by its fingerprint:
 //!
-//! - one that had to be abandoned is refused for a while;
-//! - one that ran when the primary was lost is executed alone from then on. If a primary is lost
-//!   once more while it runs, it is refused for a while. If it ends well, it is no suspect any
-//!   more.
+//! - a command that had to be abandoned is refused for a while;
+//! - a command that ran when the primary was lost is executed alone from then on. If a primary is
+//!   lost once more while it runs, it is refused for a while. If it ends well, it is no longer a
+//!   suspect.
 //!
-//! A server remembers what it has seen itself. A successor learns it anew, at the price of one
-//! abandoned batch.
+//! A server remembers only commands that it has seen itself. A successor learns them anew, at the
+//! price of one abandoned batch.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -29,8 +29,8 @@ const SUSPECTED_FOR: Duration = Duration::from_secs(3_600);
 /// Time between the moment at which a connection breaks and the moment at which the primary is
 /// known to be gone.
 const NOTICE: Duration = Duration::from_secs(3);
-/// Time after a loss that a suspect may have caused, in which no secondary is asked to stand: the
-/// command may be sent again.
+/// Time in which this server asks no secondary to become primary, after a loss that a suspect may
+/// have caused. A client may send the command again in this time.
 const NO_ASSIST: Duration = Duration::from_secs(5);
 /// Largest number of commands that are remembered. The oldest one is forgotten first.
 const MAX_SUSPECTS: usize = 1_024;
@@ -43,7 +43,7 @@ struct State {
     suspects: HashMap<Fingerprint, Suspect>,
     /// Commands whose connection broke before MongoDB answered, and when.
     broken: Vec<(Fingerprint, Instant)>,
-    /// When a primary was lost while a suspect ran.
+    /// Time at which a primary was lost while a suspect ran.
     loss: Option<Instant>,
 }
 
@@ -52,7 +52,8 @@ struct Suspect {
     since: Instant,
     /// Set when it is refused.
     refused: Option<Reason>,
-    /// It was among those that MongoDB did not end. An answer to it does not clear it.
+    /// `true` if it was among the commands that MongoDB did not end. An answer to it does not clear
+    /// it.
     lasts: bool,
 }
 
@@ -96,8 +97,8 @@ impl Suspects {
         result
     }
 
-    /// MongoDB did not end the work on these commands. If all are the same one, or one was a
-    /// suspect before, that one is refused.
+    /// Records that MongoDB did not end the work on these commands. If all are the same command, or
+    /// if one was a suspect before, the server refuses that command.
     pub(super) fn abandoned(&self, commands: &[&ParsedCommand], now: Instant) {
         let mut state = self.lock();
         let mut fingerprints: Vec<Fingerprint> =
@@ -119,7 +120,7 @@ impl Suspects {
         }
     }
 
-    /// MongoDB begins to work on these commands.
+    /// Records that MongoDB begins to work on these commands.
     pub(super) fn run<'c>(self: &Arc<Self>, commands: impl Iterator<Item = &'c ParsedCommand>) -> Run {
         Run {
             suspects: Arc::clone(self),
@@ -127,7 +128,7 @@ impl Suspects {
         }
     }
 
-    /// The primary's process has ended.
+    /// Records that the primary's process has ended.
     pub(super) fn primary_lost(&self, now: Instant) {
         let mut state = self.lock();
         let mut broken: Vec<Fingerprint> = Vec::new();
@@ -181,7 +182,7 @@ impl State {
 }
 
 impl Run {
-    /// MongoDB has answered this, or the connection broke.
+    /// Records that MongoDB has answered, or that the connection broke.
     pub(super) fn ends<T>(self, reply: &Result<T, Failure>) {
         if matches!(reply, Err(Failure::Disconnected(_))) {
             self.broke(Instant::now());
@@ -198,7 +199,7 @@ impl Run {
         state.broken.extend(broken.take(room));
     }
 
-    /// A suspect that MongoDB has answered is none any more.
+    /// Clears the suspects that MongoDB has answered.
     fn answered(self) {
         let mut state = self.suspects.lock();
         if state.suspects.is_empty() {
