@@ -20,23 +20,26 @@ use super::{record, statements};
 use crate::command::Kind;
 use crate::database::codes::{MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT};
 
-/// MongoDB stops a majority write of the fence after this time; it is then tried again.
+/// Time limit for a majority write of the fence. When MongoDB has stopped it, the server tries it
+/// again.
 const MARK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A transaction's oplog entries and the message that stores the replies stay well below MongoDB's
+/// Size of the stored replies after which a transaction takes no further commands, in bytes of
+/// BSON. So its oplog entries, and the message that stores the replies, stay well below MongoDB's
 /// limits.
 const MAX_RECORD_BYTES: usize = 8 * 1024 * 1024;
 
 /// One try.
 pub(super) struct Transaction<'c, 'a> {
     pub(super) context: &'c mut BatchContext<'a>,
-    /// Whether the ids are looked up first. Without it the records' uniqueness finds a repeated id,
-    /// too, but nothing is learned from a command that fails: it may have been executed before.
+    /// `true` if the try looks the ids up first. Otherwise the uniqueness of the records also finds
+    /// a repeated id. But nothing is learned from a command that fails, because it may have been
+    /// executed before.
     pub(super) careful: bool,
-    /// Whether a transaction of its own writes the fence and looks the ids up before the commands
+    /// `true` if a transaction of its own writes the fence and looks the ids up before the commands
     /// run. It settles a commit in doubt, and it finds out early that a later epoch was granted.
-    /// The commands' own transaction writes the fence last, so that one that MongoDB cannot stop
-    /// does not hold it.
+    /// The commands' own transaction writes the fence last, so that a command that MongoDB cannot
+    /// stop does not hold the fence.
     pub(super) settle: bool,
 }
 
@@ -44,22 +47,22 @@ pub(super) struct Transaction<'c, 'a> {
 #[derive(Default)]
 pub(super) struct Rejected {
     pub(super) commands: Vec<(usize, ErrorFrame)>,
-    /// Whether some were judged in a try that had not looked the ids up.
+    /// `true` if MongoDB refused some of them in a try that had not looked the ids up.
     pub(super) optimistic: bool,
 }
 
-/// What was committed.
+/// The result of a commit.
 pub(super) struct Committed {
-    /// The commands that are settled, by their place, and how.
+    /// The commands that are settled, by their place, with their answers.
     pub(super) answers: Vec<(usize, Result<UncommittedReply, ErrorFrame>)>,
-    /// MongoDB's time of the commit: what is read at it has seen everything answered before the
-    /// batch began.
+    /// MongoDB's time of the commit. A read at this time sees everything that was answered before
+    /// the batch began.
     pub(super) at: Option<Timestamp>,
 }
 
 impl Transaction<'_, '_> {
-    /// Marks a moment at which this epoch was the newest: a majority write of the fence. What is
-    /// read at the time it returns has seen everything that was answered before the call.
+    /// Marks a moment at which this epoch was the newest, with a majority write of the fence. A
+    /// read at the time that it returns sees everything that was answered before the call.
     pub(super) async fn mark(&mut self) -> Result<Timestamp, TransactionError> {
         self.context.database.prepare().await?;
         let mut mark = record::ledger_command(self.context.epoch, &[]);
@@ -67,7 +70,7 @@ impl Transaction<'_, '_> {
         let majority = bson::rawdoc! { "w": "majority", "wtimeout": wait };
         mark.append(bson::cstr!("writeConcern"), majority);
         mark.append(bson::cstr!("maxTimeMS"), wait);
-        // The session must not be in a transaction any more: MongoDB would wait for the end of it.
+        // The session must not be in a transaction any more: MongoDB would wait for its end.
         self.context.session.abort().await;
         let marked = self.context.database.system().run_raw_command(mark).await;
         let reply = marked
@@ -76,7 +79,7 @@ impl Transaction<'_, '_> {
         let reply = match reply {
             Ok((LedgerWrite::Fenced, _)) => return Err(TransactionError::Fenced),
             Ok((_, reply)) => reply,
-            // It took too long, or the majority did.
+            // The write took too long, or the majority did.
             Err(Failure::Refused(error))
                 if [MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT].contains(&error.code) =>
             {
@@ -92,10 +95,9 @@ impl Transaction<'_, '_> {
         }
     }
 
-    /// One transaction over the commands at these places, in their order. Of those in `rejected`
-    /// the ids are looked up, so that their errors count if this commits. `open` are all commands
-    /// of the batch that write and have no answer yet: where a commit is in doubt, all of them were
-    /// in it.
+    /// Runs one transaction with the commands at these places, in their order. Looks up the ids of
+    /// the commands in `rejected`, so that their errors count if this commits. `open` are all
+    /// writes of the batch that have no answer yet: each of them may be in a commit in doubt.
     pub(super) async fn commit_all(
         &mut self,
         mut to_run: Vec<usize>,
@@ -121,7 +123,8 @@ impl Transaction<'_, '_> {
             known = self.look_up(&all).await?;
         }
         if !known.is_empty() && rejected.optimistic {
-            // They were judged in a state in which a command had been executed twice: judge anew.
+            // MongoDB refused them in a state in which a command had been executed twice. So they
+            // run anew.
             *rejected = Rejected::default();
             to_run = all;
         }
@@ -133,7 +136,8 @@ impl Transaction<'_, '_> {
 
         let mut records = Vec::new();
         let replies = self.run(&to_run).await?;
-        // Those from here on have not run. What was refused behind them was judged as if they had.
+        // The commands from here on have not run. MongoDB refused the commands behind them as if
+        // they had run.
         let cut = to_run.get(replies.len()).copied().unwrap_or(usize::MAX);
         for reply in replies {
             let task = &self.context.tasks[reply.task];
@@ -154,8 +158,7 @@ impl Transaction<'_, '_> {
         if self.context.state.is_abandoned() {
             return Err(TransactionError::Abandoned);
         }
-        // A command that was overdue has been answered that nothing was executed, and that must
-        // stay true.
+        // The answer to an overdue command says that it was not executed, and that must stay true.
         let now = Instant::now();
         if answers
             .iter()
@@ -186,8 +189,8 @@ impl Transaction<'_, '_> {
         answers.collect()
     }
 
-    /// Finds the records of these commands in a transaction of its own, which settles whether a
-    /// commit in doubt has happened.
+    /// Finds the records of these commands in a transaction of its own, which settles a commit in
+    /// doubt.
     async fn look_up_and_commit(
         &mut self,
         tasks: &[usize],
@@ -196,7 +199,7 @@ impl Transaction<'_, '_> {
         self.context.session.begin(remaining(latest)).await?;
         let known = self.hold_and_look_up(tasks).await?;
         self.commit(latest).await?;
-        // A record that is found may be that of the commit in doubt; then its commands are not
+        // A record that is found may be that of the commit in doubt. Then its command is not
         // answered yet.
         if known.is_empty() {
             self.context.state.set_in_doubt(false);
@@ -235,8 +238,8 @@ impl Transaction<'_, '_> {
         Ok(known.collect())
     }
 
-    /// Runs the commands. Returns the replies of those it came to, in order: the others wait for
-    /// another batch when this one has taken long enough.
+    /// Runs the commands, and returns the replies of those that have run, in order. The others wait
+    /// for another batch if this one takes too long or its replies become too large.
     async fn run(&mut self, open: &[usize]) -> Result<Vec<Reply>, TransactionError> {
         let tasks = self.context.tasks;
         let slots = open.iter().flat_map(|&task| {
@@ -300,7 +303,7 @@ impl Transaction<'_, '_> {
         Ok(replies.finish())
     }
 
-    /// Runs several operations as one command and gives the reply of each.
+    /// Runs several operations as one command and returns the reply of each.
     async fn run_merged(&mut self, merged: &Merged<'_>) -> Result<Vec<Document>, TransactionError> {
         let time_limits = merged.slots().map(|slot| self.time_limit(slot));
         let Some(time_limit) = time_limits.min() else {
@@ -328,12 +331,12 @@ impl Transaction<'_, '_> {
                     return Err(of_part(Failure::Refused(error), slot, self.context.tasks));
                 }
             }
-            // Whose time it was that ran out is not known.
+            // It is not known which command's time is over.
             Err(Failure::OutOfTime) => {
                 self.context.merging.failed();
                 return Err(TransactionError::Overdue);
             }
-            // Unmerged the try names the command that meets it.
+            // An unmerged try names the command that meets the conflict.
             Err(Failure::Conflict(_)) => {}
             Err(other) => return Err(other.into()),
         }
@@ -351,7 +354,7 @@ impl Transaction<'_, '_> {
         run
     }
 
-    /// Records how that ended.
+    /// Records the end of a run.
     fn ended<T>(&self, run: Run, reply: &Result<T, Failure>) {
         run.ends(reply);
         self.context.state.set_idle();
@@ -383,8 +386,8 @@ impl Transaction<'_, '_> {
         }
     }
 
-    /// Commits, again and again while it is unknown whether it happened, there is time, and nobody
-    /// waits who could find out sooner.
+    /// Commits, and repeats the commit while it is in doubt. Ends when the time is over, or when
+    /// another server can find out sooner.
     pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), TransactionError> {
         let mut pause = Backoff::default();
         loop {
@@ -401,14 +404,15 @@ impl Transaction<'_, '_> {
             } else if in_doubt {
                 return Err(TransactionError::Again(failure.to_string()));
             } else {
-                // Also where a successor, or this server's own next claim, has ended the session.
+                // This includes a session that a successor, or this server's own next claim, has
+                // ended.
                 return Err(failure.into());
             }
         }
     }
 
-    /// Whether this server is to end its work and sees no primary. The next coordinator waits for
-    /// that end, may see a primary itself, and finds there what became of the commit.
+    /// Returns `true` if this server must end its work and sees no primary. The next coordinator
+    /// waits for that end. It may see a primary itself, and finds the outcome of the commit there.
     fn is_left_to_others(&self) -> bool {
         *self.context.stopped.borrow() && !self.context.database.health().borrow().available
     }

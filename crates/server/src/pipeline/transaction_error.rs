@@ -19,23 +19,23 @@ use crate::database::codes::TRANSACTION_TOO_LARGE_FOR_CACHE;
 pub(super) enum TransactionError {
     /// Try again from the start.
     Again(String),
-    /// The same, once another transaction has ended that is in the way.
+    /// The same, after another transaction that blocks this one has ended.
     Conflict {
         reason: String,
-        /// The command whose statement met it, where that is known.
+        /// The command whose statement met the conflict, if it is known.
         task: Option<usize>,
     },
     /// This command was refused: leave it out and try again with the others.
     Refused { task: usize, answer: ErrorFrame },
     /// A statement of this command was refused, which leaves its other statements to be executed.
-    /// Which statement it is, is not said where commands were merged.
+    /// It is not known which statement it is if commands were merged.
     Statement {
         task: usize,
         failed: Option<FailedStatement>,
     },
-    /// An id was there already: look the ids up.
+    /// An id has a record already: look the ids up.
     Repeated,
-    /// A merged reply did not say what each command did: try again unmerged.
+    /// A merged reply did not tell the effect of each command: try again unmerged.
     Unsettled,
     /// A later epoch has been granted.
     Fenced,
@@ -43,7 +43,7 @@ pub(super) enum TransactionError {
     Overdue,
     /// It is not known which command is at fault, if any.
     Failed(Fault),
-    /// The batch was abandoned: nobody waits for it, and it must not commit.
+    /// The batch was abandoned: no client waits for it, and it must not commit.
     Abandoned,
 }
 
@@ -83,7 +83,7 @@ impl Fault {
         }
     }
 
-    /// The answer to the command that causes it when it runs alone.
+    /// Returns the answer to the command that causes the fault when it runs alone.
     pub(super) fn into_frame(self) -> ErrorFrame {
         match self.error {
             Some(error) => refusal::mongo(error),

@@ -1,4 +1,5 @@
-//! A session, and the transactions in it: a term works in one, and every read in one of its own.
+//! A session, and the transactions in it. A term works in one session, and every read in one of its
+//! own.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use super::batch_state::BatchState;
 use super::failure::{CommitFailure, Failure};
 use crate::database::Fence;
 
-/// None of its futures may be dropped before it ends: the driver's are not cancellation-safe.
+/// A session with its open transaction. None of its futures may be dropped before it ends: the
+/// driver's are not cancellation-safe.
 pub(super) struct TransactionSession {
     session: ClientSession,
     transaction: Transaction,
-    /// The batch that works here, which is told of each message.
+    /// The batch that works here, which records each message.
     batch: Option<Arc<BatchState>>,
 }
 
@@ -38,18 +40,18 @@ impl TransactionSession {
         }
     }
 
-    /// Tells this batch of each message to MongoDB from now on.
+    /// Reports each message to MongoDB to this batch from now on.
     pub(super) fn work_for(&mut self, batch: &Arc<BatchState>) {
         self.batch = Some(Arc::clone(batch));
     }
 
     /// Begins a transaction whose commit may take as long as `time`.
     pub(super) async fn begin(&mut self, time: Duration) -> Result<()> {
-        // One in doubt ends when the next begins.
+        // A transaction in doubt ends when the next one begins.
         if self.transaction == Transaction::Open {
             self.abort().await;
         }
-        // MongoDB waits for a majority without end unless told otherwise.
+        // Without a time limit MongoDB waits for a majority without end.
         let majority = WriteConcern::builder()
             .w(Acknowledgment::Majority)
             .w_timeout(time)
@@ -69,7 +71,7 @@ impl TransactionSession {
         self.session.id()
     }
 
-    /// MongoDB's time of the last thing done here.
+    /// Returns MongoDB's time of the last operation in this session.
     pub(super) fn operation_time(&self) -> Option<Timestamp> {
         self.session.operation_time()
     }
@@ -88,7 +90,7 @@ impl TransactionSession {
         reply.or_else(Failure::or_reply)
     }
 
-    /// As [`run`](Self::run).
+    /// Does the same as [`run`](Self::run).
     pub(super) async fn run_document(
         &mut self,
         database: &Database,
@@ -115,11 +117,11 @@ impl TransactionSession {
             Transaction::None => {}
             Transaction::Open => {
                 self.transaction = Transaction::None;
-                // A transaction that MongoDB has aborted already is no error to anybody.
+                // It is no error if MongoDB has aborted the transaction already.
                 let _ = self.session.abort_transaction().await;
             }
-            // The driver aborts none that it has tried to commit. If the commit did not arrive, the
-            // transaction would hold the fence for up to a minute.
+            // The driver aborts no transaction that it has tried to commit. If the commit did not
+            // arrive, the transaction would hold the fence for up to a minute.
             Transaction::InDoubt => {
                 let session = self.session.id().clone();
                 if Fence::kill_sessions(&self.session.client(), vec![session]).await {

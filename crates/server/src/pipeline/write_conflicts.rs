@@ -1,10 +1,11 @@
-//! What to do about transactions of nobody that are in the way of a batch.
+//! The end of orphaned transactions that block a batch.
 //!
-//! A command that a coordinator sent before it was cut off from MongoDB may arrive when the cut
-//! heals, long after a successor has ended that coordinator's session. It then begins a transaction
-//! there. The fence keeps it from committing, but nobody ends it, and what it has written to stays
-//! locked for up to a minute, and with it every batch that writes to the same. So a batch that
-//! meets conflict after conflict has the sessions of earlier epochs ended again.
+//! A coordinator may be cut off from MongoDB after it has sent a command. The command may arrive
+//! when the cut heals, long after a successor has ended that coordinator's session. It then begins
+//! a transaction there. The fence keeps the transaction from committing, but no server ends it. The
+//! documents that it has written to stay locked for up to a minute, and every batch that writes to
+//! them must wait. So a batch that meets conflict after conflict ends the sessions of earlier
+//! epochs again.
 
 use core::time::Duration;
 
@@ -13,9 +14,10 @@ use tokio::time::Instant;
 use super::transaction_session::TransactionSession;
 use crate::database::{Database, Fence};
 
-/// Fewer are met in passing: with those who write to the same data by other ways.
+/// Number of conflicts after which a batch ends the sessions of earlier epochs. Fewer conflicts are
+/// normal: other programs write to the same data.
 const MANY: u32 = 3;
-/// A session is not ended more often.
+/// Shortest time between two ends of the sessions.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The conflicts of one batch.
@@ -30,7 +32,8 @@ impl WriteConflicts {
         self.count >= MANY
     }
 
-    /// Must not be dropped before it ends: the driver's futures are not cancellation-safe.
+    /// Counts a conflict, and ends the sessions of earlier epochs if there are many. Must not be
+    /// dropped before it ends: the driver's futures are not cancellation-safe.
     pub(super) async fn met_another(&mut self, database: &Database, session: &TransactionSession) {
         self.count += 1;
         if !self.are_many() || self.ended_at.is_some_and(|at| at.elapsed() < PAUSE) {
