@@ -1,23 +1,25 @@
 //! Commands on collections and indexes, each a batch of its own.
 //!
-//! MongoDB executes them outside transactions, so the fence and the record cannot be in one with
-//! them. Instead a command that changes something takes three steps:
+//! MongoDB executes them outside transactions, so the fence and the record cannot be in the same
+//! transaction. Instead a command that changes something takes three steps:
 //!
-//! 1. a transaction writes the fence and a record that says *begun*, with what the command is about
-//!    to change;
-//! 2. a second transaction writes the fence; while it is open the command is executed, beside it;
+//! 1. a transaction writes the fence and a record that says *begun*, with the target of the
+//!    command;
+//! 2. a second transaction writes the fence; while it is open, the command is executed outside of
+//!    it;
 //! 3. the second transaction stores the reply in the record and commits to a majority.
 //!
-//! A coordinator that dies in between leaves the record behind. Whoever is sent the command again
-//! executes it again, knowing that it may have been executed: that the collection is there already,
-//! or gone already, is then no error. While the second transaction is open no other primary can
-//! have been elected, so what MongoDB says about collections in the meantime is committed together
-//! with it. For the same reason what `listCollections` and `listIndexes` say in such a transaction
-//! is what a majority has.
+//! A coordinator that dies in between leaves the record behind. A server that receives the command
+//! again executes it again, and knows that it may have been executed. It is then no error if the
+//! collection is there already, or gone already. While the second transaction is open, no other
+//! primary can have been elected. So MongoDB's replies about collections in the meantime are
+//! committed together with it. For the same reason the replies to `listCollections` and
+//! `listIndexes` in such a transaction show the state that a majority has.
 //!
-//! What this cannot do: stop a change that a coordinator has sent and that is still on its way when
-//! another takes over. `drop`, `createIndexes` and `dropIndexes` therefore name the very collection
-//! they were begun on, by its UUID, so that they never touch another of the same name.
+//! These steps cannot stop a change that a coordinator has sent and that is still on its way when
+//! another server takes over. `drop`, `createIndexes` and `dropIndexes` therefore name the
+//! collection that they were begun on by its UUID. So they never change another collection of the
+//! same name.
 
 mod target;
 
@@ -43,7 +45,7 @@ use crate::command::{CommandName, Kind, Operation, ParsedCommand};
 use crate::database::codes::{MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND};
 use target::Target;
 
-/// The command on collections or indexes that is all there is to do in these tasks.
+/// Returns the command on collections or indexes, if these tasks are one such command.
 pub(super) fn only(tasks: &[Arc<Task>]) -> Option<(&ParsedCommand, &Operation)> {
     let [task] = tasks else {
         return None;
@@ -57,13 +59,13 @@ pub(super) struct SchemaBatch<'a> {
     batch: Batch<'a>,
     command: &'a ParsedCommand,
     operation: &'a Operation,
-    /// Whether this batch wrote the record that says *begun*.
+    /// `true` if this batch wrote the record that says *begun*.
     began: bool,
-    /// Whether MongoDB may have executed the command.
+    /// `true` if MongoDB may have executed the command.
     sent: bool,
 }
 
-/// What MongoDB made of a change.
+/// MongoDB's answer to a change.
 enum Change {
     Done(Document),
     Refused(MongoError),
@@ -164,12 +166,12 @@ impl<'a> SchemaBatch<'a> {
         }
     }
 
-    /// What there is, as a transaction that holds the fence sees it.
+    /// Lists the collections or indexes, as a transaction that holds the fence sees them.
     async fn list(&mut self) -> Result<Answer, TransactionError> {
         self.open().await?;
         self.transaction().write_ledger(&[]).await?;
         let mut body = self.operation.body().clone();
-        // In one batch, unless it is too large anyway.
+        // The result comes in one batch, unless it is too large anyway.
         body.insert("cursor", doc! { "batchSize": i32::MAX });
         let time_limit = self.time_limit();
         body.insert("maxTimeMS", time_limit.millis());
@@ -188,7 +190,7 @@ impl<'a> SchemaBatch<'a> {
         Ok(answer)
     }
 
-    /// Writes that the command is begun, and on what.
+    /// Writes the record that says *begun*, with the target of the command.
     async fn begin(&mut self) -> Result<(), TransactionError> {
         let target = self.find_target().await?;
         let id = self.task().id;
@@ -229,7 +231,7 @@ impl<'a> SchemaBatch<'a> {
         }
     }
 
-    /// Lets MongoDB make the change. `again`: it may have been made before.
+    /// Lets MongoDB make the change. `again` is `true` if the change may have been made before.
     async fn change(&mut self, begun: &Target, again: bool) -> Result<Change, TransactionError> {
         let mut body = self.operation.body().clone();
         let now = self.find_target().await?;
@@ -255,7 +257,7 @@ impl<'a> SchemaBatch<'a> {
         body.insert("writeConcern", majority);
 
         let mut beside = self.beside().await?;
-        // Whoever was overdue has been told that nothing was executed, and that must stay true.
+        // The answer to an overdue command says that it was not executed, and that must stay true.
         if self.batch.context.state.is_abandoned() {
             return Err(TransactionError::Abandoned);
         }
@@ -269,7 +271,7 @@ impl<'a> SchemaBatch<'a> {
             .await;
         self.ended(run, &made);
         match made {
-            // The only error in a reply is that the majority is late.
+            // The only error in such a reply is a majority that is late.
             Ok(reply) => match check_reply(&reply) {
                 Ok(()) => Ok(Change::Done(without_driver_fields(reply))),
                 Err(_) => Err(TransactionError::Again(
@@ -285,7 +287,7 @@ impl<'a> SchemaBatch<'a> {
         }
     }
 
-    /// The collection or view of the command's name, as it is now.
+    /// Finds the collection or view of the command's name, as it is now.
     async fn find_target(&self) -> Result<Target, TransactionError> {
         let find = doc! { "listCollections": 1, "filter": { "name": self.operation.collection() } };
         let mut beside = self.beside().await?;
@@ -325,7 +327,7 @@ impl<'a> SchemaBatch<'a> {
         self.transaction().commit(deadline).await
     }
 
-    /// A session of its own, for what cannot be in the transaction.
+    /// Starts another session, for commands that cannot be in the transaction.
     async fn beside(&self) -> Result<TransactionSession, TransactionError> {
         let client = self.batch.context.database.client();
         let session = client.start_session().causal_consistency(false).await?;
@@ -340,14 +342,14 @@ impl<'a> SchemaBatch<'a> {
         }
     }
 
-    /// Records that MongoDB works on the command. The deadline alone limits it: a majority may need
-    /// as long as the change.
+    /// Records that MongoDB works on the command. Only the deadline limits the work: a majority may
+    /// need as long as the change.
     fn runs(&self) -> Run {
         self.batch.context.state.set_running(vec![0], None);
         self.batch.context.suspects.run([self.command].into_iter())
     }
 
-    /// Records how that ended.
+    /// Records the end of a run.
     fn ended<T>(&self, run: Run, reply: &Result<T, Failure>) {
         run.ends(reply);
         self.batch.context.state.set_idle();
@@ -383,7 +385,7 @@ fn ended(answer: Answer) -> BatchResult {
     }
 }
 
-/// What MongoDB 6.0 says of a collection that is not there.
+/// Returns the error of MongoDB 6.0 for a collection that is not there.
 fn nothing_to_drop() -> MongoError {
     MongoError::new(NAMESPACE_NOT_FOUND, "NamespaceNotFound", "ns not found")
 }

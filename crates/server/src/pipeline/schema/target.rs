@@ -1,5 +1,5 @@
-//! What a command on collections is about: the collection or view of a name, told apart from later
-//! ones of the same name.
+//! The target of a command on collections: the collection or view of a name. It is different from a
+//! later collection or view of the same name.
 
 use bson::{Bson, Document, doc};
 
@@ -8,10 +8,10 @@ use crate::database::codes::{
     COLLECTION_UUID_MISMATCH, INDEX_NOT_FOUND, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND,
 };
 
-/// A collection or a view, or that there is none.
+/// A collection, a view, or nothing.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Target {
-    /// A collection has one; no two have the same.
+    /// Present for a collection. No two collections have the same UUID.
     uuid: Option<Bson>,
     options: Option<Document>,
 }
@@ -20,7 +20,7 @@ const UUID: &str = "uuid";
 const OPTIONS: &str = "options";
 
 impl Target {
-    /// The target in the reply to `listCollections` with its name.
+    /// Returns the target in the reply to `listCollections` with its name.
     pub(super) fn listed(reply: &mut Document) -> Self {
         let cursor = reply.get_document("cursor");
         let batch = cursor.and_then(|cursor| cursor.get_array("firstBatch"));
@@ -63,7 +63,7 @@ impl Target {
         self.options.is_none()
     }
 
-    /// Whether this is not the same collection; of views, whether it is not of the same definition.
+    /// Returns `true` if this is not the same collection, or not a view of the same definition.
     pub(super) fn is_other_than(&self, earlier: &Self) -> bool {
         if self.uuid.is_some() || earlier.uuid.is_some() {
             self.uuid != earlier.uuid
@@ -72,8 +72,8 @@ impl Target {
         }
     }
 
-    /// Whether an error of this code, while this is the target, means that the command was executed
-    /// before.
+    /// Returns `true` if an error of this code, while this is the target, means that the command
+    /// was executed before.
     pub(super) fn shows_done(&self, operation: &Operation, code: i32) -> bool {
         match operation.name() {
             CommandName::Create => code == NAMESPACE_EXISTS && self.is_as_asked(operation.body()),
@@ -85,7 +85,7 @@ impl Target {
         }
     }
 
-    /// Whether it is what this `create` would make.
+    /// Returns `true` if this `create` would make the same collection or view.
     fn is_as_asked(&self, create: &Document) -> bool {
         let Some(options) = &self.options else {
             return false;
@@ -102,7 +102,7 @@ impl Target {
     }
 }
 
-/// Whether `found` says what `asked` says, and perhaps more.
+/// Returns `true` if `found` has everything that `asked` has, and perhaps more.
 fn completes(found: &Bson, asked: &Bson) -> bool {
     match (found, asked) {
         (Bson::Document(found), Bson::Document(asked)) => asked
