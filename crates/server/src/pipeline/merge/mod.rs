@@ -1,11 +1,12 @@
 //! Adjacent writes to one collection as one MongoDB command.
 //!
-//! A round trip costs as much as the write in it, so sixty-four inserts are sent as one `insert` of
-//! sixty-four documents. The statements run in their order within one transaction either way; only
-//! the replies have to be taken apart again. Inserts and upserts are told apart by MongoDB. For
-//! other updates and deletes it gives totals only, so they are merged where each statement can
-//! match one document at most, and believed where the totals leave no doubt: all matched or none.
-//! Otherwise the transaction is run again, unmerged.
+//! A round trip costs as much as the write in it, so the server sends sixty-four inserts as one
+//! `insert` of sixty-four documents. The statements run in their order within one transaction
+//! either way. Only the replies must be separated again. MongoDB's reply distinguishes the
+//! documents of inserts and upserts. For other updates and deletes the reply has totals only. The
+//! server therefore merges these only if each statement can match one document at most. It accepts
+//! the totals only if they leave no doubt: all matched or none. Otherwise the transaction is run
+//! again, unmerged.
 
 use std::collections::HashMap;
 
@@ -19,14 +20,14 @@ const MAX_STATEMENTS: usize = 10_000;
 /// One operation of one command of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot<'t> {
-    /// Which command of the batch.
+    /// Place of the command in the batch.
     pub(super) task: usize,
     /// The index of the operation in its command.
     pub(super) index: usize,
     pub(super) operation: &'t Operation,
 }
 
-/// What is sent to MongoDB at once.
+/// One or more operations that are sent to MongoDB at once.
 #[derive(Debug)]
 pub(super) enum Step<'t> {
     One(Slot<'t>),
@@ -37,7 +38,7 @@ pub(super) enum Step<'t> {
 #[derive(Debug)]
 pub(super) struct Merged<'t> {
     name: CommandName,
-    /// Each with the number of its statements.
+    /// The operations, each with the number of its statements.
     members: Vec<(Slot<'t>, usize)>,
 }
 
@@ -76,14 +77,14 @@ fn alike(one: &Operation, other: &Operation) -> bool {
     one.name() == other.name() && one.collection() == other.collection()
 }
 
-/// The statements of an operation that may be sent together with others.
+/// Returns the statements of an operation that may be sent together with others.
 fn mergeable(operation: &Operation) -> Option<&[Bson]> {
     let (field, statements) = operation.statements()?;
     let plain =
         operation.body().iter().skip(1).all(|(option, value)| {
             option == field || option == "ordered" && matches!(value, Bson::Boolean(_))
         });
-    // A limit of its own is the operation's alone.
+    // A time limit of its own applies to the operation alone.
     if !plain || operation.max_time().is_some() {
         return None;
     }
@@ -109,7 +110,7 @@ impl<'t> Merged<'t> {
         self.members.iter().map(|(slot, _)| *slot)
     }
 
-    /// The command that does it all.
+    /// Returns the command that has all statements.
     pub(super) fn command(&self) -> Document {
         let mut command = Document::new();
         if let Some((slot, _)) = self.members.first() {
@@ -124,7 +125,7 @@ impl<'t> Merged<'t> {
         command
     }
 
-    /// The operation that a statement belongs to, and its place there.
+    /// Returns the operation that a statement belongs to, and its place there.
     pub(super) fn locate(&self, statement: i32) -> Option<(Slot<'t>, i32)> {
         let mut rest = usize::try_from(statement).ok()?;
         for (slot, count) in &self.members {
@@ -136,11 +137,12 @@ impl<'t> Merged<'t> {
         None
     }
 
-    /// The reply each operation would have got on its own, or nothing if this reply does not say.
+    /// Returns the reply that each operation would have got on its own. Returns `None` if this
+    /// reply does not show that.
     pub(super) fn split(&self, reply: &Document) -> Option<Vec<Document>> {
         let statements: usize = self.members.iter().map(|(_, count)| count).sum();
         let mut upserted = upserted(reply)?;
-        // A statement that may upsert and did not has matched.
+        // A statement that may upsert and did not upsert has matched.
         let mut known = Vec::with_capacity(statements);
         for (_, _, statement) in self.statements() {
             let index = known.len();
@@ -190,7 +192,7 @@ impl<'t> Merged<'t> {
         Some(replies.collect())
     }
 
-    /// All statements, each with its operation and its place there.
+    /// Returns all statements, each with its operation and its place there.
     fn statements(&self) -> impl Iterator<Item = (&'t Operation, usize, &'t Bson)> {
         self.members.iter().flat_map(|(slot, _)| {
             let operation = slot.operation;
@@ -203,7 +205,7 @@ impl<'t> Merged<'t> {
     }
 }
 
-/// What one statement did.
+/// The effect of one statement.
 enum Effect<'r> {
     Inserted(&'r Bson),
     Matched,
@@ -216,7 +218,7 @@ fn may_upsert(statement: &Bson) -> bool {
     statement.is_some_and(|statement| statement.get("upsert") == Some(&Bson::Boolean(true)))
 }
 
-/// The documents that were upserted, by the statement's place.
+/// Returns the documents that were upserted, by the statement's place.
 fn upserted(reply: &Document) -> Option<HashMap<usize, &Bson>> {
     let Ok(entries) = reply.get_array("upserted") else {
         return Some(HashMap::new());
@@ -228,7 +230,7 @@ fn upserted(reply: &Document) -> Option<HashMap<usize, &Bson>> {
     entries.collect()
 }
 
-/// Whether all did, or none; nothing if it was some.
+/// Returns `Some(true)` if all did, `Some(false)` if none did, and `None` if some did.
 fn all_or_none(did: usize, of: usize) -> Option<bool> {
     match did {
         0 => Some(false),

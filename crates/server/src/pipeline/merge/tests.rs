@@ -28,7 +28,7 @@ fn slots(commands: &[ParsedCommand]) -> Vec<Slot<'_>> {
     slots
 }
 
-/// The places of the operations that are sent together.
+/// Returns the places of the operations that are sent together.
 fn sent_together(texts: &[&str]) -> Vec<Vec<(usize, usize)>> {
     let commands = commands(texts);
     let steps = plan(slots(&commands), true);
@@ -124,7 +124,7 @@ fn totals_are_taken_apart_where_they_leave_no_doubt() {
     assert_eq!(split(3, 3), Some(vec![one(1, 1), one(2, 2)]));
     assert_eq!(split(3, 0), Some(vec![one(1, 0), one(2, 0)]));
     assert_eq!(split(0, 0), Some(vec![one(0, 0), one(0, 0)]));
-    // One matched, or one was changed: nobody knows which.
+    // One matched, or one was changed: it is not known which one.
     assert_eq!(split(1, 1), None);
     assert_eq!(split(3, 2), None);
 
@@ -157,7 +157,7 @@ fn upserts_are_known_by_their_place() {
         merged(&[SET, UPSERT, UPSERT, UPSERT], &reply).as_deref(),
         Some(&expected[..])
     );
-    // An upsert that inserted nothing has matched, so it is the other that has not.
+    // An upsert that inserted nothing has matched, so the other statement has not.
     let reply = doc! { "n": 1, "nModified": 0, "ok": 1.0 };
     let expected = [
         doc! { "n": 0, "nModified": 0, "ok": 1.0 },
