@@ -1,13 +1,12 @@
-//! The commands that wait: bounded in number and memory, and shared fairly between those who send
-//! them.
+//! The queue of waiting commands: bounded in number and memory, and fair between the sources.
 //!
-//! Within one source commands keep their order. Between sources each takes its turn with one
-//! command, so a source with many waiting commands delays another's by one of them, not by all.
+//! Commands of one source keep their order. Sources take turns with one command each. So a source
+//! with many waiting commands delays another source's command by one of them, not by all.
 //!
 //! A source may hold as many places, and as much memory, as are still free (the dynamic threshold
-//! of Choudhury and Hahne, 1998): alone it may take almost half of the queue, and the more others
-//! hold, the less. The last eighth is for sources that have nothing waiting: many greedy ones may
-//! fill the rest before the threshold takes hold, and still leave room for others.
+//! of Choudhury and Hahne, 1998). Alone it may take almost half of the queue; the more others hold,
+//! the less it may take. The last eighth is for sources that have nothing waiting. Many greedy
+//! sources may fill the rest before the threshold takes effect, and still leave room for others.
 
 use core::ops::Bound;
 use core::time::Duration;
@@ -27,11 +26,11 @@ use selection::Selection;
 
 mod selection;
 
-/// The part of the queue, one in this many places, that is for sources that have nothing waiting.
+/// One in this many places is for sources that have nothing waiting.
 const RESERVED: usize = 8;
 
-/// A batch for one source that fails again and again is followed by this many times its own time
-/// for all others.
+/// After a batch for one source that fails again and again, all others have this many times the
+/// batch's own time.
 const REST_FACTOR: u32 = 9;
 /// The longest time for which no such batch begins.
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -44,7 +43,7 @@ pub(super) struct Queue {
     max_memory: usize,
 }
 
-/// Why a command was not taken into the queue.
+/// The reason why the queue did not take a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
     Closed,
@@ -55,7 +54,7 @@ pub(super) enum NotTaken {
 }
 
 impl Queue {
-    /// A queue that is closed.
+    /// Returns a closed queue.
     pub(super) fn new(max_jobs: usize, max_memory: usize) -> Self {
         Self {
             waiting: Mutex::default(),
@@ -69,7 +68,7 @@ impl Queue {
         self.lock().open = true;
     }
 
-    /// Closes the queue and returns what was in it.
+    /// Closes the queue and returns the commands that were in it.
     pub(super) fn close(&self) -> Vec<Job> {
         let waiting = std::mem::take(&mut *self.lock());
         let lines = waiting.lines.into_values();
@@ -88,7 +87,7 @@ impl Queue {
         if !self.admits(&mut waiting, &job, booked, now) {
             let (own, each) = (waiting.own(job.source), waiting.drain_rate.time_for(1, now));
             let retry_after = if own > 0 && waiting.len < self.max_jobs {
-                // Others have places left: this source waits for itself.
+                // Other sources have places left: this source waits for its own commands.
                 waiting.drain_rate.pause_for(own, now)
             } else {
                 waiting.bookings.book(job.task.id, job.source.group(), each, now)
@@ -101,14 +100,17 @@ impl Queue {
         Ok(())
     }
 
-    /// `booked`: a place is kept for this command.
+    /// Returns `true` if the queue has room for the command. `booked` is `true` if a place is kept
+    /// for it.
     fn admits(&self, waiting: &mut Waiting, job: &Job, booked: bool, now: Instant) -> bool {
         if waiting.len == 0 {
-            // Also one that is larger than the queue, or it would never be executed.
+            // This includes a command that is larger than the queue, which would otherwise never be
+            // executed.
             return true;
         }
         let free = self.max_jobs.saturating_sub(waiting.len);
-        // Also beside places that are kept, some are left for sources that have nothing waiting.
+        // Some places are left for sources that have nothing waiting, in addition to the kept
+        // places.
         let most = free.saturating_sub(self.max_jobs / RESERVED);
         let kept = if booked {
             0
@@ -127,7 +129,7 @@ impl Queue {
         }
     }
 
-    /// Waits until there is a command that may be taken, or one whose deadline has passed. For one
+    /// Waits until a command may be taken, or until the deadline of a command has passed. For one
     /// waiter.
     pub(super) async fn wait(&self) {
         loop {
@@ -153,22 +155,24 @@ impl Queue {
         }
     }
 
-    /// A batch for one source, which failed again and again, took `time`. The next such batch
-    /// begins when it has taken no more than a tenth of the time, so that the other sources have
-    /// the rest.
+    /// Records that a batch for one source, which failed again and again, took `time`. The next
+    /// such batch begins later, so that these batches take no more than a tenth of the time. The
+    /// other sources have the rest.
     pub(super) fn rest(&self, time: Duration, now: Instant) {
         let rest = time.saturating_mul(REST_FACTOR).min(LONGEST_REST);
         self.lock().rest_until = Some(now + rest);
     }
 
-    /// Waits until another command comes, or one has come that nobody waited for. For one waiter.
+    /// Waits until another command comes. Returns at once if a command has come while no task
+    /// waited. For one waiter.
     pub(super) async fn arrival(&self) {
         self.arrived.notified().await;
     }
 
-    /// Takes commands in their order: at most `max_jobs`, and at most `max_bytes` of them, but one
-    /// at least, and one that takes a batch of its own alone. No id is taken twice: a repeated one
-    /// waits for the next batch, where it finds its record, and holds up its source until then.
+    /// Takes commands in their order: at most `max_jobs` and at most `max_bytes` of them, but at
+    /// least one. A command that needs a batch of its own is taken alone. No id is taken twice. A
+    /// repeated id waits for the next batch, where it finds its record, and holds up its source
+    /// until then.
     pub(super) fn take(&self, max_jobs: usize, max_bytes: usize) -> Vec<Job> {
         let mut waiting = self.lock();
         let mut selection = Selection {
@@ -185,8 +189,8 @@ impl Queue {
         let now = Instant::now();
         waiting.fill(&mut selection, now);
         if selection.jobs.is_empty() && waiting.len > 0 && waiting.rests_until(now).is_none() {
-            // A command of the only source that waits is held up by one that needs a batch of its
-            // own.
+            // The only source that waits has a command that needs a batch of its own, and that
+            // command holds up another.
             waiting.last_was_apart = false;
             selection.held.clear();
             waiting.fill(&mut selection, now);
@@ -205,7 +209,8 @@ impl Queue {
         self.lock().last_was_apart
     }
 
-    /// A command of this source made so many tries fail that had commands of others.
+    /// Records that a command of this source made this number of tries fail that had commands of
+    /// others.
     pub(super) fn penalize(&self, source: SourceId, tries: u32, now: Instant) {
         self.lock().penalties.add(source, tries, now);
     }
@@ -244,7 +249,7 @@ impl Queue {
         self.lock().next_deadline()
     }
 
-    /// Whether the command with this id waits.
+    /// Returns `true` if the command with this id waits.
     pub(super) fn holds(&self, id: CommandId) -> bool {
         let waiting = self.lock();
         let lines = waiting.lines.values().chain([&waiting.returned]);
@@ -268,10 +273,10 @@ type Sequence = i64;
 #[derive(Debug, Default)]
 struct Waiting {
     open: bool,
-    /// What was put back. It comes before all lines.
+    /// The commands that were put back. They come before all lines.
     returned: SourceQueue,
     lines: HashMap<SourceId, SourceQueue>,
-    /// The sources that have a line, by when it is their turn.
+    /// The sources that have a line, in the order of their turns.
     turns: BTreeMap<u64, SourceId>,
     deadlines: BTreeMap<(Instant, Sequence), SourceId>,
     last_turn: u64,
@@ -282,9 +287,9 @@ struct Waiting {
     drain_rate: DrainRate,
     bookings: Bookings,
     penalties: Penalties,
-    /// Whether the last batch was one for a single source.
+    /// `true` if the last batch was for a single source.
     last_was_apart: bool,
-    /// Until then no batch for a single source begins.
+    /// Time until which no batch for a single source begins.
     rest_until: Option<Instant>,
 }
 
@@ -303,7 +308,7 @@ impl SourceQueue {
             .map(|(sequence, job)| (*sequence, job))
     }
 
-    /// The next sequence after this one.
+    /// Returns the next sequence after this one.
     fn after(&self, sequence: Sequence) -> Option<Sequence> {
         let behind = (Bound::Excluded(sequence), Bound::Unbounded);
         self.jobs.range(behind).next().map(|(sequence, _)| *sequence)
@@ -355,7 +360,7 @@ impl Waiting {
         }
     }
 
-    /// Number of waiting commands of this source, without those that were put back.
+    /// Returns the number of waiting commands of this source, without those that were put back.
     fn own(&self, source: SourceId) -> usize {
         self.lines.get(&source).map_or(0, |line| line.jobs.len())
     }
@@ -383,7 +388,7 @@ impl Waiting {
     }
 
     fn fill(&mut self, selection: &mut Selection, now: Instant) {
-        // Every other batch is for those that need none of their own, if there are any.
+        // Every other batch is for commands that need no batch of their own, if there are any.
         let rests = self.rest_until.is_some_and(|rest| rest > now);
         let apart_may_begin = !rests && (!self.last_was_apart || self.all_are_apart(now));
         let mut is_full = false;
@@ -395,7 +400,7 @@ impl Waiting {
             };
             let (source, apart) = (job.source, self.is_apart(job, now));
             if selection.must_wait(job) || selection.excludes(source, apart, apart_may_begin) {
-                // Nothing of the same source may go before it.
+                // No command of the same source may go before it.
                 selection.held.insert(source);
                 continue;
             }
@@ -422,14 +427,14 @@ impl Waiting {
             selection.extend(self.remove(source, sequence), apart);
             self.give_turn(source);
         }
-        // They keep their turn: it is not their fault alone.
+        // The sources keep their turn: the delay is not their fault alone.
         self.turns.extend(held_up);
         if !selection.jobs.is_empty() {
             self.last_was_apart = selection.apart.is_some();
         }
     }
 
-    /// The time until which none of the waiting commands may be taken.
+    /// Returns the time until which none of the waiting commands may be taken.
     fn rests_until(&self, now: Instant) -> Option<Instant> {
         self.rest_until
             .filter(|rest| *rest > now && self.all_are_apart(now))

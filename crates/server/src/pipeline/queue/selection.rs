@@ -11,10 +11,10 @@ use crate::pipeline::source::SourceId;
 pub(super) struct Selection {
     pub(super) jobs: Vec<Job>,
     pub(super) ids: HashSet<CommandId>,
-    /// Sources whose last command here cannot be in a transaction: a write after it would put it
+    /// Sources whose last command here cannot be in a transaction. A write after it would put it
     /// into one.
     pub(super) ended: HashSet<SourceId>,
-    /// Sources that have a command that must wait: none of their later ones may go before it.
+    /// Sources that have a command that must wait. None of their later commands may go before it.
     pub(super) held: HashSet<SourceId>,
     /// `true` if its only command takes a batch of its own.
     pub(super) alone: bool,

@@ -96,7 +96,7 @@ fn the_greedy_leave_room_for_others() {
             held[round % 3] += 1;
         }
     }
-    // Each as many as are free beside the reserve: 100 = 3 · 22 + 22 + 12.
+    // Each has as many places as are free without the reserve: 100 = 3 · 22 + 22 + 12.
     assert_eq!(held, [22, 22, 22]);
     for _ in 0..34 {
         assert_eq!(queue.push(job(SourceId::new(), 2, later())), Ok(()));
@@ -192,11 +192,11 @@ fn the_overdue_are_picked_from_the_middle() {
     assert_eq!(queue.next_deadline(), None);
 }
 
-/// What the queue is meant to be, without any index: every step looks at everything.
+/// A model of the queue without any index: every step looks at everything.
 struct Model {
-    /// In the order of arrival; what was put back stands first.
+    /// In the order of arrival; the commands that were put back stand first.
     waiting: Vec<Entry>,
-    /// The sources with waiting commands, whose turn is next first.
+    /// The sources with waiting commands, in the order of their turns.
     ring: Vec<usize>,
 }
 
