@@ -33,8 +33,8 @@ pub(super) type Field<'a> = (Cow<'a, str>, Json<'a>);
 /// Reads a text that is one JSON value.
 ///
 /// # Errors
-/// A refusal that names the field's path if the text is not JSON, if a string holds half a
-/// character, or if values are nested deeper than [`MAX_TEXT_DEPTH`] levels.
+/// A refusal that names the field's path. The text is not JSON, a string holds half a character, or
+/// values are nested deeper than [`MAX_TEXT_DEPTH`] levels.
 pub(super) fn read(text: &str) -> Result<Json<'_>, Refusal> {
     let lexer = SliceLexer::new(text.as_bytes());
     let mut reader = Reader {
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
             let Some(mut value) = self.value_or_open()? else {
                 continue;
             };
-            // It may be the last value in any number of those around it.
+            // The value may be the last one in any number of the arrays and objects around it.
             loop {
                 match self.open.last_mut() {
                     None => return self.end(value),
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
 
     fn open(&mut self, open: Open<'a>) -> Result<(), Refusal> {
         if self.open.len() == MAX_TEXT_DEPTH {
-            // Its path would be longer than anybody reads.
+            // Its path would be too long to read.
             self.open.clear();
             return Err(too_deep());
         }
@@ -208,8 +208,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The position of the escape that was found to be half a character when the text up to `at`
-    /// was read.
+    /// Returns the position of the escape that was found to be half a character when the text up to
+    /// `at` was read.
     fn half_character(&self, at: usize) -> usize {
         let escape = at.saturating_sub(ESCAPE);
         let before = escape.saturating_sub(ESCAPE);

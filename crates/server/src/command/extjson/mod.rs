@@ -1,10 +1,10 @@
 //! Extended JSON v2 to BSON and back, losing nothing on the way.
 //!
-//! The reader is our own: an error has to name the field's path in the client's text, and depth is
-//! counted as BSON counts it, while `bson` reads values that were parsed before. The
-//! specification's rules hold: an object that has a field such as `$oid` or `$date` is a value of
-//! that type, or the command is refused. So a document with such a field that is not that type
-//! cannot be said in Extended JSON. The outermost document is always a document.
+//! The server has its own reader: an error must name the field's path in the client's text, and
+//! depth is counted as BSON counts it. `bson` reads values that were parsed before. The
+//! specification's rules apply. An object that has a field such as `$oid` or `$date` is a value of
+//! that type, or the server refuses the command. So Extended JSON cannot express a document with
+//! such a field that is not of that type. The outermost document is always a document.
 
 mod json;
 mod values;
@@ -16,11 +16,11 @@ use super::refusal::{Refusal, bad_command};
 use super::write_extjson::{WriteError, write_canonical};
 use json::Json;
 
-/// Deepest nesting of the text itself. Code with a scope is two levels of text and one of BSON, and
-/// the deepest value that is no document or array, `$dbPointer`, takes three levels of text.
+/// Deepest nesting of the text itself. Code with a scope is two levels of text and one of BSON. The
+/// deepest value that is neither a document nor an array, `$dbPointer`, takes three levels of text.
 const MAX_TEXT_DEPTH: usize = 2 * MAX_DEPTH + 3;
 
-/// Tells people how values are written.
+/// The hint that shows clients how to write values.
 const HINT: &str = "see https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/";
 
 /// Reads a document in canonical or relaxed Extended JSON, keeping the order of its fields.
@@ -53,8 +53,9 @@ pub(crate) fn canonical(document: Document) -> Result<RawJson, WriteError> {
     write_canonical(&document, usize::MAX)
 }
 
-/// The shortest text that is this double again. `bson` writes hundreds of digits for very large and
-/// very small ones, a sign before `NaN`, and those too small to be normal not canonically.
+/// Returns the shortest text that is read as the same double. `bson` writes hundreds of digits for
+/// very large and very small doubles, and a sign before `NaN`. It writes doubles that are too small
+/// to be normal in a form that is not canonical.
 pub(super) fn canonical_double(double: f64) -> String {
     if double.is_nan() {
         return "NaN".to_owned();

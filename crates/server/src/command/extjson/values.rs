@@ -63,8 +63,8 @@ const TYPES: [(&str, &str); 17] = [
     ("$undefined", "true"),
 ];
 
-/// Makes a document of an object's fields. `outside` are the levels of documents and arrays around
-/// it.
+/// Makes a document of an object's fields. `outside` is the number of levels of documents and
+/// arrays around it.
 ///
 /// # Errors
 /// A refusal that names the path, if a field is repeated, is no value of the type it names, or is
@@ -115,8 +115,8 @@ fn value(json: Json<'_>, outside: usize) -> Result<Bson, Refusal> {
     })
 }
 
-/// An integer has the smallest type that holds it; one of more than 64 bits is a double, by the
-/// specification.
+/// Reads a number. An integer has the smallest type that holds it. By the specification, an integer
+/// of more than 64 bits is a double.
 fn number(text: &str) -> Result<Bson, Refusal> {
     if !text.contains(['.', 'e', 'E']) {
         if let Ok(number) = text.parse() {
@@ -136,8 +136,8 @@ fn number(text: &str) -> Result<Bson, Refusal> {
     }
 }
 
-/// Reads a double that has neither overflowed nor vanished. That it has about 16 digits is expected
-/// of a double.
+/// Reads a double that has neither overflowed nor become 0. A double is expected to keep only about
+/// 16 digits.
 fn double(text: &str) -> Option<f64> {
     let double: f64 = text.parse().ok()?;
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
@@ -152,7 +152,7 @@ fn type_key(name: &str) -> Option<&'static str> {
     TYPES.iter().map(|(key, _)| *key).find(|key| *key == name)
 }
 
-/// The value of an object that has this key of a type.
+/// Returns the value of an object that has this key of a type.
 fn typed(key: &'static str, fields: Vec<Field<'_>>, outside: usize) -> Result<Bson, Refusal> {
     if matches!(key, "$code" | "$scope") {
         return code(fields, outside);
@@ -195,7 +195,7 @@ fn scalar(key: &str, json: &Json<'_>) -> Option<Bson> {
         }
         ("$regularExpression", json) => {
             let [pattern, options] = pair(json, ["pattern", "options"])?;
-            // They are in the order of the alphabet in BSON.
+            // BSON has the options in alphabetical order.
             let mut options: Vec<char> = text(options)?.chars().collect();
             options.sort_unstable();
             Bson::RegularExpression(Regex {
@@ -254,8 +254,8 @@ fn integer<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
-/// Its form is checked first: `bson` reads an empty text as 0 and cuts texts at bytes that need not
-/// be characters.
+/// Reads a decimal. Checks its form first: `bson` reads an empty text as 0, and cuts texts at bytes
+/// that need not begin a character.
 fn decimal(text: &str) -> Option<Decimal128> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text).to_ascii_lowercase();
     let mantissa = unsigned.split('e').next().unwrap_or_default();
@@ -307,7 +307,7 @@ fn date(json: &Json<'_>) -> Option<DateTime> {
     }
 }
 
-/// `bson` makes this type of JSON only.
+/// Reads a value of this type, which `bson` makes of JSON only.
 fn db_pointer(json: &Json<'_>) -> Option<Bson> {
     let [namespace, id] = pair(json, ["$ref", "$id"])?;
     let Json::Object(id) = id else {
@@ -328,7 +328,7 @@ fn text<'j>(json: &'j Json<'_>) -> Option<&'j str> {
     }
 }
 
-/// An integer from 0 on, without a sign.
+/// Reads an integer of 0 or more, without a sign.
 fn unsigned(json: &Json<'_>) -> Option<u32> {
     match json {
         Json::Number(text) => text.parse().ok(),
@@ -336,7 +336,7 @@ fn unsigned(json: &Json<'_>) -> Option<u32> {
     }
 }
 
-/// The values of an object that has exactly these two fields.
+/// Returns the values of an object that has exactly these two fields.
 fn pair<'j, 'a>(json: &'j Json<'a>, names: [&str; 2]) -> Option<[&'j Json<'a>; 2]> {
     let Json::Object(fields) = json else {
         return None;

@@ -20,7 +20,7 @@ const OLD_BINARY: u8 = 2;
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Where the innermost document ends: the position of its last byte, which is 0.
+    /// End of the innermost document: the position of its last byte, which is 0.
     end: usize,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps into the document that begins here, and gives the end of the one around it, for
+    /// Steps into the document that begins here, and returns the end of the document around it, for
     /// [`leave`](Self::leave).
     pub(super) fn enter(&mut self) -> Result<usize, WriteError> {
         let start = self.at;
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
         self.array().map(|[byte]| byte)
     }
 
-    /// Bytes up to the next 0, without it.
+    /// Reads the bytes up to the next 0, without it.
     pub(super) fn c_string(&mut self) -> Result<&'a [u8], WriteError> {
         let rest = self.bytes.get(self.at..self.end).unwrap_or_default();
         let Ok(text) = CStr::from_bytes_until_nul(rest) else {
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         Ok(text.to_bytes())
     }
 
-    /// The bytes of a string, which has its length in front.
+    /// Reads the bytes of a string, which has its length in front.
     pub(super) fn string(&mut self) -> Result<&'a [u8], WriteError> {
         let length = self.length()?;
         match self.take(length)?.split_last() {
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The subtype and the bytes of a binary value.
+    /// Reads the subtype and the bytes of a binary value.
     pub(super) fn binary(&mut self) -> Result<(u8, &'a [u8]), WriteError> {
         let length = self.length()?;
         let subtype = self.byte()?;
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the length in front of code with a scope, and gives the position behind both.
+    /// Reads the length in front of code with a scope, and returns the position behind both.
     pub(super) fn code_with_scope(&mut self) -> Result<usize, WriteError> {
         let start = self.at;
         Ok(start.saturating_add(self.length()?))
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
         self.take(length).map(|_| ())
     }
 
-    /// An error about the value that was read last.
+    /// Returns an error about the value that was read last.
     pub(super) fn problem(&self, problem: &str) -> WriteError {
         let Self { bytes, at, .. } = self;
         WriteError::Malformed(format!(

@@ -1,5 +1,5 @@
-//! The text is compared with what the `bson` crate's own values make of it, and the bytes are
-//! broken everywhere.
+//! Tests that compare the text with the text of the `bson` crate's own values, and break the bytes
+//! everywhere.
 
 use bson::{Bson, Document, RawDocument, doc};
 use proptest::collection::vec;

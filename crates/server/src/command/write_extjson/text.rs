@@ -4,8 +4,8 @@ use data_encoding::BASE64;
 
 use super::WriteError;
 
-/// How many bytes are encoded at a time: the limit is looked at between them. A multiple of 3, so
-/// that only the last piece is padded.
+/// Number of bytes that are encoded at a time: the limit is checked between them. A multiple of 3,
+/// so that only the last piece is padded.
 const PIECE: usize = 3 * 4096;
 
 /// More characters than any integer of 64 bits has.
@@ -19,8 +19,8 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// Empty text that may become `max_bytes` long, and is expected to have at least `expected`
-    /// bytes.
+    /// Returns empty text that may become `max_bytes` long, and is expected to have at least
+    /// `expected` bytes.
     pub(super) fn new(max_bytes: usize, expected: usize) -> Self {
         Self {
             text: String::with_capacity(expected.min(max_bytes)),
@@ -32,7 +32,7 @@ impl Text {
         self.text
     }
 
-    /// Adds what is JSON already.
+    /// Adds text that is JSON already.
     #[inline]
     pub(super) fn push(&mut self, json: &str) -> Result<(), WriteError> {
         if json.len() > self.max_bytes - self.text.len() {
@@ -46,14 +46,14 @@ impl Text {
         pieces.into_iter().try_for_each(|piece| self.push(piece))
     }
 
-    /// Adds a string with what stands in front of it and behind it.
+    /// Adds a string with the text in front of it and behind it.
     pub(super) fn wrapped(&mut self, before: &str, text: &[u8], after: &str) -> Result<(), WriteError> {
         self.push(before)?;
         self.string(text)?;
         self.push(after)
     }
 
-    /// Adds a string in quotes, with U+FFFD for what is not UTF-8.
+    /// Adds a string in quotes, with U+FFFD for bytes that are not UTF-8.
     pub(super) fn string(&mut self, text: &[u8]) -> Result<(), WriteError> {
         self.push("\"")?;
         match core::str::from_utf8(text) {
@@ -99,7 +99,7 @@ impl Text {
         }
     }
 
-    /// Adds an integer with what stands in front of it and behind it.
+    /// Adds an integer with the text in front of it and behind it.
     pub(super) fn integer(
         &mut self,
         before: &str,
