@@ -1,8 +1,8 @@
-//! A list of commands that is executed as one atomic command:
-//! `{"transaction": [{…}, {…}], "comment": …, "maxTimeMS": …}`.
+//! A list of commands that is executed as one atomic command: `{"transaction": [{…}, {…}],
+//! "comment": …, "maxTimeMS": …}`.
 //!
-//! Its `comment` is for every command in it that has none; its `maxTimeMS` is how long each of them
-//! may take, unless it says a shorter time itself.
+//! Its `comment` is for every command in it that has none. Its `maxTimeMS` is the time limit of
+//! each of them, unless the command has a shorter one itself.
 
 use bson::{Bson, Document, doc};
 
@@ -14,7 +14,8 @@ use super::refusal::{Refusal, bad_command, not_allowed};
 /// The field that makes a command a list.
 pub(super) const NAME: &str = "transaction";
 
-/// Most commands in one list. Each may cost a round trip to MongoDB while later commands wait.
+/// Highest number of commands in one list. Each may cost a round trip to MongoDB while later
+/// commands wait.
 pub const MAX_OPERATIONS: usize = 100;
 
 /// Largest comment of a list, in bytes of BSON.
@@ -59,7 +60,7 @@ pub(super) fn read(
     Ok(operations)
 }
 
-/// Refuses a list of so many commands if they are too many.
+/// Refuses a list of this number of commands if it is too large.
 pub(super) fn check_count(commands: usize) -> Result<(), Refusal> {
     if commands <= MAX_OPERATIONS {
         return Ok(());
@@ -71,7 +72,7 @@ pub(super) fn check_count(commands: usize) -> Result<(), Refusal> {
         .inside(NAME))
 }
 
-/// Every command gets a copy of it.
+/// Checks the size of a list's comment, because every command gets a copy of it.
 fn check_comment(comment: Option<&Bson>) -> Result<(), Refusal> {
     let Some(comment) = comment else {
         return Ok(());
@@ -89,7 +90,8 @@ fn check_comment(comment: Option<&Bson>) -> Result<(), Refusal> {
     )
 }
 
-/// A list that writes is a transaction; one that only reads has a snapshot, which allows more.
+/// Checks that these commands may be in one list. A list that writes is a transaction. A list that
+/// only reads has a snapshot, which allows more.
 fn check_together(operations: &[Operation]) -> Result<(), Refusal> {
     let writes = operations.iter().any(|operation| operation.kind() == Kind::Write);
     match operations

@@ -1,9 +1,9 @@
-//! From the text a client sent to a command the pipeline may execute.
+//! The way from a client's text to a command that the pipeline may execute.
 //!
-//! Everything a client can send is judged here, before MongoDB hears of it: nesting, numbers,
-//! repeated fields, the command and its options, and operators that would run code or write behind
-//! the pipeline's back. What MongoDB itself checks well (types of options, unknown operators) is
-//! left to MongoDB.
+//! This module checks everything that a client can send, before MongoDB gets it. It checks nesting,
+//! numbers, repeated fields, and the command and its options. It refuses operators that would run
+//! code or write without the pipeline. MongoDB itself checks the types of options and unknown
+//! operators well, so this module does not.
 
 mod allowed_commands;
 mod count;
@@ -36,7 +36,8 @@ pub use name::{CommandName, Kind};
 pub use operation::Operation;
 use refusal::{Refusal, bad_command};
 
-/// A command that passed every check: one MongoDB command, or a list of them to be executed as one.
+/// A command that passed every check: one MongoDB command, or a list of them that MongoDB executes
+/// as one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParsedCommand {
     operations: Vec<Operation>,
@@ -50,24 +51,25 @@ impl ParsedCommand {
     /// Reads a command document in Extended JSON, canonical or relaxed.
     ///
     /// # Errors
-    /// An error frame with the outcome `not_executed` that names the field at fault and what to do.
+    /// An error frame with the outcome `not_executed` that names the field at fault and the next
+    /// step.
     pub fn parse(raw: &RawJson, allowed_commands: &AllowedCommands) -> Result<Self, ErrorFrame> {
         read(raw.as_str(), allowed_commands).map_err(Refusal::into_frame)
     }
 
-    /// The MongoDB commands to execute, in this order: one, or those of a list. There is always
-    /// one.
+    /// Returns the MongoDB commands to execute, in this order: one, or those of a list. There is
+    /// always one at least.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    /// Whether it is a list. A list of one command is a list, too: its reply is a list of one
-    /// reply.
+    /// Returns `true` if it is a list. A list of one command is also a list: its reply is a list of
+    /// one reply.
     pub fn is_list(&self) -> bool {
         self.list
     }
 
-    /// How it is executed. A list only reads if all its commands do.
+    /// Returns the kind of its execution. A list only reads if all its commands only read.
     pub fn kind(&self) -> Kind {
         let other = self
             .operations
@@ -77,34 +79,34 @@ impl ParsedCommand {
         other.unwrap_or(Kind::Read)
     }
 
-    /// Whether MongoDB executes all of it in one transaction. What only reads and answers false
-    /// here can still be executed as snapshot reads.
+    /// Returns `true` if MongoDB executes all of it in one transaction. A read-only command for
+    /// which this is `false` can still be executed as snapshot reads.
     pub fn runs_in_transaction(&self) -> bool {
         self.operations.iter().all(Operation::runs_in_transaction)
     }
 
-    /// The fingerprint of the document as the client sent it, without every `maxTimeMS` and
+    /// Returns the fingerprint of the document as the client sent it, without every `maxTimeMS` and
     /// `comment`.
     pub fn fingerprint(&self) -> &Fingerprint {
         self.fingerprints.of_command()
     }
 
-    /// The fingerprints that its record holds.
+    /// Returns the fingerprints that its record holds.
     pub(crate) fn fingerprints(&self) -> &Fingerprints {
         &self.fingerprints
     }
 
-    /// The size of the command in bytes of BSON.
+    /// Returns the size of the command in bytes of BSON.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How much memory the command takes, in bytes: an estimate that is rather too large.
+    /// Returns the memory that the command takes, in bytes: an estimate that is rather too large.
     pub(crate) fn memory(&self) -> usize {
         self.memory
     }
 
-    /// What the command is called in logs: its name, or `transaction` for a list.
+    /// Returns the command's name for logs: its own name, or `transaction` for a list.
     pub fn name(&self) -> &'static str {
         match self.operations.first() {
             Some(operation) if !self.list => operation.name().as_str(),
@@ -112,7 +114,7 @@ impl ParsedCommand {
         }
     }
 
-    /// The collection that logs name with it: its first command's.
+    /// Returns the collection for logs: that of its first command.
     pub fn collection(&self) -> &str {
         self.operations.first().map_or("", Operation::collection)
     }

@@ -1,8 +1,8 @@
-//! The commands' names and what kind of command each is.
+//! The names and the kinds of the commands.
 
 use core::fmt;
 
-/// A command clients may send.
+/// A command that clients may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CommandName {
@@ -36,15 +36,14 @@ pub enum CommandName {
     DropIndexes,
 }
 
-/// How a command is executed.
+/// The kind of a command's execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// It only reads documents.
     Read,
     /// It may write documents.
     Write,
-    /// It reads or changes what collections and indexes there are, which MongoDB does outside
-    /// transactions.
+    /// It lists or changes collections and indexes, which MongoDB does outside transactions.
     Schema,
 }
 
@@ -67,7 +66,7 @@ impl CommandName {
         Self::DropIndexes,
     ];
 
-    /// MongoDB's name for it.
+    /// Returns MongoDB's name for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Insert => "insert",
@@ -87,7 +86,8 @@ impl CommandName {
         }
     }
 
-    /// How it is executed. `aggregate` only reads: stages that write are refused.
+    /// Returns the kind of its execution. `aggregate` only reads: the server refuses stages that
+    /// write.
     pub const fn kind(self) -> Kind {
         match self {
             Self::Insert | Self::Update | Self::Delete | Self::FindAndModify => Kind::Write,
@@ -101,8 +101,8 @@ impl CommandName {
         }
     }
 
-    /// The command a document with this first field is. MongoDB, too, knows `findandmodify` in
-    /// small letters.
+    /// Returns the command of a document with this first field. MongoDB also knows `findandmodify`
+    /// in small letters.
     pub(super) fn from_field(field: &str) -> Option<Self> {
         if field == "findandmodify" {
             return Some(Self::FindAndModify);

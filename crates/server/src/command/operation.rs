@@ -43,7 +43,7 @@ impl Operation {
         })
     }
 
-    /// Takes from its list what it does not say itself, and no more time than the list allows.
+    /// Takes the comment of its list if it has none, and no more time than the list allows.
     pub(super) fn inherit(&mut self, comment: Option<&Bson>, max_time: Option<Duration>) {
         if let Some(comment) = comment
             && !self.body.contains_key("comment")
@@ -56,47 +56,47 @@ impl Operation {
         };
     }
 
-    /// The command's name.
+    /// Returns the command's name.
     pub fn name(&self) -> CommandName {
         self.name
     }
 
-    /// The collection it is about; empty for `listCollections`.
+    /// Returns the collection that it is about; empty for `listCollections`.
     pub fn collection(&self) -> &str {
         &self.collection
     }
 
-    /// How it is executed.
+    /// Returns the kind of its execution.
     pub fn kind(&self) -> Kind {
         self.name.kind()
     }
 
-    /// The document to execute: the client's, in the client's order, without `maxTimeMS`. Of a
-    /// `count`, `query` is a document, `limit` and `skip` are positive 64-bit integers, each if it
-    /// is there.
+    /// Returns the document to execute: the client's, in the client's order, without `maxTimeMS`.
+    /// In a `count`, `query` is a document, and `limit` and `skip` are positive 64-bit integers, if
+    /// they are there.
     pub fn body(&self) -> &Document {
         &self.body
     }
 
-    /// Whether MongoDB executes it in a transaction. A command that only reads and answers false
-    /// here can still be executed as a snapshot read.
+    /// Returns `true` if MongoDB executes it in a transaction. A read-only command for which this
+    /// is `false` can still be executed as a snapshot read.
     pub fn runs_in_transaction(&self) -> bool {
         self.kind() != Kind::Schema && self.runs_in_transaction
     }
 
-    /// Returns `true` if a statement that fails leaves the others to be executed: `ordered` is
-    /// `false`.
+    /// Returns `true` if MongoDB executes the other statements after a statement has failed:
+    /// `ordered` is `false`.
     pub(crate) fn is_unordered(&self) -> bool {
         self.statements().is_some() && self.body.get("ordered") == Some(&Bson::Boolean(false))
     }
 
-    /// The ids of the documents to insert that have none.
+    /// Returns the ids of the documents to insert that have none.
     pub(crate) fn minted_ids(&self) -> Option<MintedIds> {
         self.minted_ids
     }
 
-    /// The statements of an `insert`, `update` or `delete`, with the field that holds them. The
-    /// documents of an `insert` may lack their `_id`: see [`statement`](Self::statement).
+    /// Returns the statements of an `insert`, `update` or `delete`, with the field that holds them.
+    /// The documents of an `insert` may lack their `_id`: see [`statement`](Self::statement).
     pub(crate) fn statements(&self) -> Option<(&'static str, &[Bson])> {
         let field = match self.name {
             CommandName::Insert => "documents",
@@ -110,7 +110,7 @@ impl Operation {
         }
     }
 
-    /// A statement as MongoDB gets it: a document to insert has an `_id`.
+    /// Returns a statement as MongoDB gets it: a document to insert has an `_id`.
     pub(crate) fn statement(&self, place: usize, statement: &Bson) -> Bson {
         match self.minted_ids {
             Some(ids) => ids.complete(place, statement),
@@ -118,13 +118,13 @@ impl Operation {
         }
     }
 
-    /// Places of the statements that are not among these.
+    /// Returns the places of the statements that are not among these.
     pub(crate) fn places_without(&self, failed: impl Fn(usize) -> bool) -> Vec<usize> {
         let count = self.statements().map_or(0, |(_, statements)| statements.len());
         (0..count).filter(|place| !failed(*place)).collect()
     }
 
-    /// The document that MongoDB gets if it has only the statements at these places.
+    /// Returns the document that MongoDB gets if it has only the statements at these places.
     pub(crate) fn to_send_only(&self, places: &[usize]) -> Document {
         let Some((field, statements)) = self.statements() else {
             return self.body.clone();
@@ -141,8 +141,8 @@ impl Operation {
         body
     }
 
-    /// The document that MongoDB gets: [`body`](Self::body), with an `_id` in each document to
-    /// insert.
+    /// Returns the document that MongoDB gets: [`body`](Self::body), with an `_id` in each document
+    /// to insert.
     pub(crate) fn to_send(&self) -> Document {
         let mut body = self.body.clone();
         if let (Some(_), Some((field, statements))) = (self.minted_ids, self.statements()) {
@@ -155,8 +155,8 @@ impl Operation {
         body
     }
 
-    /// The client's `maxTimeMS`. The pipeline applies it or the command's deadline, whichever is
-    /// shorter.
+    /// Returns the client's `maxTimeMS`. The pipeline applies it or the command's deadline,
+    /// whichever is shorter.
     pub fn max_time(&self) -> Option<Duration> {
         self.max_time
     }
@@ -193,7 +193,7 @@ fn name_and_collection(
     Ok((name, collection.clone()))
 }
 
-/// Why a command whose first field is this one is refused.
+/// Returns the refusal of a command whose first field is this one.
 pub(super) fn unknown(field: &str, allowed_commands: &AllowedCommands) -> Refusal {
     not_allowed(format!("{field:?} is not a command this server executes")).with_hint(format!(
         "the command's name is its first field, one of {}, {}",
@@ -214,7 +214,7 @@ pub(super) fn take_max_time(body: &mut Document) -> Result<Option<Duration>, Ref
     let millis = u64::try_from(millis).map_err(|_| bad_max_time())?;
     let rest = std::mem::take(body).into_iter();
     *body = rest.filter(|(field, _)| field != MAX_TIME).collect();
-    // 0 is MongoDB's word for no limit.
+    // MongoDB reads 0 as no limit.
     Ok((millis > 0).then(|| Duration::from_millis(millis)))
 }
 
