@@ -1,4 +1,4 @@
-//! Which commands a server takes, and with which options.
+//! The allow-list: the commands that a server passes on, and their options.
 
 use bson::{Bson, Document};
 
@@ -7,16 +7,16 @@ use super::refusal::{Refusal, bad_command, not_allowed};
 use super::refused_options::reason_against;
 use super::schema;
 
-/// Which commands a server takes from its clients.
+/// The commands that a server takes from its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AllowedCommands {
-    /// Whether clients may list, create and drop collections and indexes.
+    /// `true` if clients may list, create and drop collections and indexes.
     pub schema: bool,
 }
 
 impl AllowedCommands {
-    /// The names of its commands.
+    /// Returns the names of the allowed commands.
     pub(super) fn names(&self) -> Vec<&'static str> {
         let all = CommandName::ALL.into_iter();
         all.filter(|name| self.has(*name))
@@ -24,8 +24,8 @@ impl AllowedCommands {
             .collect()
     }
 
-    /// Every command with the options it takes: for tests, which see to it that none goes untested.
-    /// `transaction` stands for a list of commands, and `index` for an index of `createIndexes`.
+    /// Returns every command with its options, for tests that must not leave one out. `transaction`
+    /// stands for a list of commands, and `index` for an index of `createIndexes`.
     #[doc(hidden)]
     pub fn options(&self) -> Vec<(&'static str, Vec<&'static str>)> {
         let names = CommandName::ALL.into_iter().filter(|name| self.has(*name));
@@ -110,7 +110,7 @@ pub(super) const fn options(name: CommandName) -> &'static [&'static str] {
     }
 }
 
-/// Options every command has.
+/// Options that every command has.
 pub(super) const COMMON_OPTIONS: [&str; 2] = ["comment", "maxTimeMS"];
 
 /// Checks that every field of the command is an option this server passes on.
@@ -128,7 +128,7 @@ pub(super) fn check_options(name: CommandName, body: &Document) -> Result<(), Re
     }
 }
 
-/// Checks one option of something that has these.
+/// Checks one option of a command or an index. The allowed options are `own` and `common`.
 pub(super) fn check_option(what: &str, own: &[&str], common: &[&str], option: &str) -> Result<(), Refusal> {
     if own.contains(&option) || common.contains(&option) {
         return Ok(());
@@ -140,7 +140,7 @@ pub(super) fn check_option(what: &str, own: &[&str], common: &[&str], option: &s
     }))
 }
 
-/// A `cursor` is there because drivers send it; there is nothing to choose.
+/// Checks that a `cursor` is empty. Drivers send it, and a client cannot choose anything in it.
 fn check_cursor(body: &Document) -> Result<(), Refusal> {
     match body.get("cursor") {
         None => Ok(()),

@@ -1,10 +1,11 @@
-//! Operators that run code on MongoDB, write beside the pipeline, or look out of the database.
+//! Operators that run code on MongoDB, write without the pipeline, or read outside the database.
 //!
-//! They are refused wherever MongoDB would obey them: in queries, expressions, pipelines and array
-//! filters, at any depth. They are left alone where they are data: in documents to insert, in the
-//! operands of an update document, in a `comment` and inside `$literal`. (MongoDB takes `$literal`
-//! as a field name nowhere, so nothing can hide in it.) A query that *compares* with a document
-//! having such a field is refused, too; say it with `$literal` inside `$expr`.
+//! The server refuses them wherever MongoDB would obey them: in queries, expressions, pipelines and
+//! array filters, at any depth. The server accepts them where they are data: in documents to
+//! insert, in the operands of an update document, in a `comment` and inside `$literal`. (MongoDB
+//! takes `$literal` as a field name nowhere, so nothing can hide in it.) The server also refuses a
+//! query that *compares* with a document that has such a field. Clients can write it with
+//! `$literal` inside `$expr`.
 
 use bson::{Bson, Document};
 
@@ -12,8 +13,8 @@ use super::allowed_commands::check_collection;
 use super::name::CommandName;
 use super::refusal::{Refusal, not_allowed};
 
-/// What MongoDB itself calls code that comes from `mapReduce`, and whatever else is between its own
-/// servers.
+/// The prefix of MongoDB's own operators: for code that comes from `mapReduce`, and for everything
+/// else between its own servers.
 const INTERNAL: &str = "$_";
 
 const JAVASCRIPT: &str = "it runs JavaScript in MongoDB; use query operators and aggregation expressions";
@@ -24,8 +25,8 @@ const NOT_DATA: &str = "it tells what one member of MongoDB has counted, which i
 const SEARCH: &str = "a search index is no part of the snapshot a command reads; use $text or $regex";
 const ROUTED: &str = "it is between MongoDB's own servers";
 
-/// Operators and stages, and what is said against them. What is neither here nor known to MongoDB
-/// is refused by MongoDB.
+/// Operators and stages, with the reason against each. MongoDB itself refuses operators that are
+/// neither here nor known to it.
 const REFUSED: &[(&str, &str)] = &[
     ("$where", JAVASCRIPT),
     ("$function", JAVASCRIPT),
@@ -40,8 +41,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("$listSampledQueries", OTHERS),
     ("$listCachedAndActiveUsers", OTHERS),
     ("$queryStats", OTHERS),
-    // Outside a transaction MongoDB answers the first two, inside it refuses them: a command must
-    // not depend on which commands it is executed with.
+    // MongoDB answers the first two outside a transaction, and refuses them inside it. A command
+    // must not depend on the commands with which it is executed.
     ("$collStats", NOT_DATA),
     ("$indexStats", NOT_DATA),
     ("$planCacheStats", NOT_DATA),
@@ -62,7 +63,7 @@ const REFUSED: &[(&str, &str)] = &[
 /// Stages that MongoDB runs in a snapshot read, but not in a transaction.
 const NOT_IN_TRANSACTION: [&str; 3] = ["$unionWith", "$rankFusion", "$scoreFusion"];
 
-/// Whether MongoDB runs a checked command in a transaction.
+/// Returns `true` if MongoDB runs a checked command in a transaction.
 pub(super) fn run_in_transaction(body: &Document) -> bool {
     body.get("pipeline").is_none_or(in_transaction)
 }
@@ -77,7 +78,7 @@ fn in_transaction(value: &Bson) -> bool {
     }
 }
 
-/// Refuses a command that contains such an operator, naming where.
+/// Refuses a command that contains such an operator, and names the place.
 pub(super) fn check(name: CommandName, body: &Document) -> Result<(), Refusal> {
     body.iter().skip(1).try_for_each(|(field, value)| {
         match (name, field.as_str()) {
@@ -91,7 +92,7 @@ pub(super) fn check(name: CommandName, body: &Document) -> Result<(), Refusal> {
     })
 }
 
-/// A view is read in transactions, too.
+/// Checks the pipeline of a view, which is also read in transactions.
 fn check_view(pipeline: &Bson) -> Result<(), Refusal> {
     check_value(pipeline)?;
     if in_transaction(pipeline) {
@@ -101,7 +102,7 @@ fn check_view(pipeline: &Bson) -> Result<(), Refusal> {
         .with_hint("send it with aggregate: MongoDB does not run it in a transaction, where views are read"))
 }
 
-/// One element of `updates`: `{q, u, arrayFilters, …}`.
+/// Checks one element of `updates`: `{q, u, arrayFilters, …}`.
 fn check_statement(statement: &Bson) -> Result<(), Refusal> {
     let Bson::Document(statement) = statement else {
         return check_value(statement);
@@ -116,7 +117,7 @@ fn check_statement(statement: &Bson) -> Result<(), Refusal> {
     })
 }
 
-/// A pipeline, or a document: then only `$pull` holds a query, the rest is data.
+/// Checks a pipeline or a document. In a document only `$pull` holds a query, and the rest is data.
 fn check_update(update: &Bson) -> Result<(), Refusal> {
     match update {
         Bson::Document(update) => match update.get("$pull") {
@@ -144,7 +145,7 @@ fn check_field(field: &str, value: &Bson) -> Result<(), Refusal> {
         return Err(not_allowed(format!("{field:.64} is not allowed")).with_hint(reason));
     }
     match field {
-        // The words to look for; their field is called $search, as is a stage.
+        // `$text` holds the words to look for, in a field `$search`. A stage has the same name.
         "$literal" | "$text" => return Ok(()),
         "$lookup" | "$graphLookup" => check_source(value, "from")?,
         "$unionWith" => check_source(value, "coll")?,
@@ -153,8 +154,8 @@ fn check_field(field: &str, value: &Bson) -> Result<(), Refusal> {
     check_value(value)
 }
 
-/// The collection a stage reads besides the command's own: in the same database, and none of
-/// MongoDB's.
+/// Checks the collection that a stage reads in addition to the command's own. It must be in the
+/// same database, and none of MongoDB's.
 fn check_source(stage: &Bson, field: &str) -> Result<(), Refusal> {
     let (source, database) = match stage {
         Bson::String(_) => (Some(stage), None),

@@ -1,5 +1,6 @@
-//! The outermost fields of a long command, looked at in its text: most wrong commands are refused
-//! by them, before any of their values are built. A text of 1 MiB can hold half a million values.
+//! The outermost fields of a long command, found in its text. The server refuses most wrong
+//! commands by these fields, before it builds any of their values. A text of 1 MiB can hold half a
+//! million values.
 
 use super::allowed_commands::{AllowedCommands, COMMON_OPTIONS, check_option, options};
 use super::list;
@@ -7,11 +8,11 @@ use super::name::CommandName;
 use super::operation::unknown;
 use super::refusal::Refusal;
 
-/// Shorter texts are read whole at once, in bytes.
+/// Length in bytes from which on the outline is checked. Shorter texts are read whole at once.
 const LONG: usize = 16 * 1024;
 
-/// Checks the command's name, its options, and how many commands a list has. What is not found here
-/// is found later: names with escapes, and whether the text is JSON at all.
+/// Checks the command's name, its options, and the number of commands in a list. Later checks find
+/// the rest: names with escapes, and text that is not JSON at all.
 pub(super) fn check(text: &str, allowed_commands: &AllowedCommands) -> Result<(), Refusal> {
     if text.len() < LONG {
         return Ok(());
@@ -39,7 +40,7 @@ pub(super) fn check(text: &str, allowed_commands: &AllowedCommands) -> Result<()
     Ok(())
 }
 
-/// The position behind a string's closing quote; `at` is behind its opening one.
+/// Returns the position behind a string's closing quote; `at` is behind its opening quote.
 fn after_string(bytes: &[u8], mut at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         match byte {
@@ -54,10 +55,10 @@ fn after_string(bytes: &[u8], mut at: usize) -> usize {
 #[derive(Default)]
 struct Outline {
     depth: usize,
-    /// A field of the outermost document begins here.
+    /// `true` if a field of the outermost document begins here.
     name_is_next: bool,
     command: Option<Command>,
-    /// Items so far of the array that holds a list's commands.
+    /// Number of items so far in the array that holds a list's commands.
     commands: Option<usize>,
 }
 
@@ -115,7 +116,8 @@ mod tests {
     use super::*;
     use crate::command::ParsedCommand;
 
-    /// Behind the fault comes what is no JSON: it is not looked at any more.
+    /// Returns the message about a text with this start. The rest of the text is not JSON, but the
+    /// check ends before it.
     fn refused(start: &str) -> String {
         let text = format!("{start}{}", "#".repeat(LONG));
         check(&text, &AllowedCommands::default())

@@ -1,12 +1,12 @@
-//! Why a command is refused, and where in it the reason stands.
+//! The reason why the server refuses a command, with the place of the reason in the command.
 
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 
 /// Longest text about one fault, in characters.
 const MAX_CHARS: usize = 300;
 
-/// Nothing was executed. Built at the field at fault; every level above it adds its step to the
-/// path.
+/// The refusal of a command that was not executed. It is built at the field at fault; every level
+/// above it adds its step to the path.
 #[derive(Debug)]
 pub(super) struct Refusal {
     code: ErrorCode,
@@ -43,7 +43,7 @@ impl Refusal {
 
     pub(super) fn into_frame(self) -> ErrorFrame {
         let path: String = match self.code {
-            // It would be as long as the nesting is deep.
+            // The path would be as long as the nesting is deep.
             ErrorCode::TooDeep => String::new(),
             _ => self.path.into_iter().rev().collect(),
         };
@@ -59,7 +59,7 @@ impl Refusal {
     }
 }
 
-/// A message may quote what the client sent, which may be as long as a command.
+/// Shortens a message, which may quote the client's text. That may be as long as a command.
 fn shortened(text: String) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,4 +1,4 @@
-//! Options MongoDB knows and this server refuses, with the reason it gives.
+//! Options that MongoDB knows and this server refuses, with the reason for each.
 
 const WHOLE_RESULT: &str = "the reply holds the whole result; page with sort, skip and limit";
 const ENDS: &str = "a command ends with its reply";
@@ -104,7 +104,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
 ];
 
-/// Why the option is refused, if MongoDB has it.
+/// Returns the reason why the server refuses the option, if MongoDB has it.
 pub(super) fn reason_against(option: &str) -> Option<&'static str> {
     let refused = REFUSED.iter().find(|(known, _)| *known == option);
     refused.map(|(_, reason)| *reason)

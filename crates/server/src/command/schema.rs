@@ -1,11 +1,11 @@
-//! What `create` and `createIndexes` may ask for, beyond their options' names.
+//! The checks of `create` and `createIndexes` beyond the names of their options.
 
 use bson::{Bson, Document};
 
 use super::allowed_commands::{check_collection, check_option};
 use super::refusal::{Refusal, bad_command};
 
-/// What an index may be given, besides its key. A `storageEngine` is for MongoDB's operator.
+/// The key of an index and its options. A `storageEngine` is for MongoDB's operator.
 pub(super) const INDEX: [&str; 17] = [
     "key",
     "name",
@@ -26,7 +26,7 @@ pub(super) const INDEX: [&str; 17] = [
     "max",
 ];
 
-/// A view is on a collection of the same database that clients may read.
+/// Checks that a view is on a collection of the same database that clients may read.
 pub(super) fn check_create(body: &Document) -> Result<(), Refusal> {
     match body.get("viewOn") {
         None => Ok(()),
@@ -44,7 +44,7 @@ pub(super) fn check_indexes(body: &Document) -> Result<(), Refusal> {
             .inside("indexes"));
     };
     for (number, index) in indexes.iter().enumerate() {
-        // Anything but a document is for MongoDB to refuse.
+        // MongoDB refuses an index that is not a document.
         let options = index.as_document().into_iter().flat_map(Document::keys);
         for option in options {
             check_option("an index", &INDEX, &[], option)
