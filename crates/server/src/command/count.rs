@@ -1,8 +1,8 @@
 //! The options of `count` as MongoDB reads them.
 //!
-//! MongoDB does not count in a transaction, nor in a snapshot, so a count is executed as another
-//! command. That one reads numbers in its own way: the values are made here what `count` would have
-//! taken them for.
+//! MongoDB supports `count` neither in a transaction nor in a snapshot, so the server executes
+//! another command. That command reads numbers in its own way. This module therefore replaces each
+//! value by the value that `count` would have used.
 
 use bson::{Bson, Document};
 
@@ -15,12 +15,12 @@ const BY_DISTANCE: [&str; 3] = ["$near", "$nearSphere", "$geoNear"];
 /// Integers of 64 bits are nearer to 0 than this: 2 to the power of 63.
 const RANGE: f64 = 9_223_372_036_854_775_808.0;
 
-/// Reads `query`, `limit` and `skip` as MongoDB does: a query or a skip that is null is none, a
-/// skip loses its fraction, a negative limit is a positive one, and a limit or a skip of 0 is none.
-/// What stays are a document and positive 64-bit integers.
+/// Reads `query`, `limit` and `skip` as MongoDB does. It leaves out a query or a skip that is null,
+/// and a limit or a skip of 0. A skip loses its fraction, and a negative limit becomes positive.
+/// The remaining values are a document and positive 64-bit integers.
 ///
 /// # Errors
-/// A refusal that names the field, where MongoDB refuses the value, too.
+/// A refusal that names the field, if MongoDB also refuses the value.
 pub(super) fn read_options(body: &mut Document) -> Result<(), Refusal> {
     let mut read = Document::new();
     for (field, value) in std::mem::take(body) {
@@ -61,7 +61,7 @@ pub(crate) fn is_by_distance(query: &Bson) -> bool {
     }
 }
 
-/// The integer that a number is, if it is one of 64 bits.
+/// Returns the number as an integer, if it is an integer of 64 bits.
 fn whole(value: &Bson) -> Option<i64> {
     let is_whole = match value {
         Bson::Double(number) => number.fract() == 0.0 && number.abs() < RANGE,
@@ -75,8 +75,8 @@ fn whole(value: &Bson) -> Option<i64> {
     number(value).filter(|_| is_whole)
 }
 
-/// The integer of 64 bits that is nearest to a number. A double loses its fraction. The fraction of
-/// a decimal is rounded, a half to the even neighbour.
+/// Returns the integer of 64 bits that is nearest to a number. A double loses its fraction. The
+/// fraction of a decimal is rounded, a half to the even neighbour.
 fn number(value: &Bson) -> Option<i64> {
     match value {
         Bson::Int32(number) => Some(i64::from(*number)),
@@ -92,7 +92,7 @@ fn number(value: &Bson) -> Option<i64> {
     }
 }
 
-/// The fraction is cut off, and what is no number is 0.
+/// Cuts off the fraction. Returns 0 for a value that is not a number.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the cast keeps to the range of 64 bits"

@@ -22,7 +22,7 @@ pub(crate) struct Fingerprints {
 }
 
 impl Fingerprints {
-    /// The fingerprints of this document, which is `encoded` as BSON.
+    /// Returns the fingerprints of this document, which is `encoded` as BSON.
     pub(super) fn of(body: &Document, encoded: &[u8]) -> Result<Self, bson::error::Error> {
         let of_document = Sha256::digest(encoded).into();
         let of_command = match without_common_options(body) {
@@ -35,12 +35,12 @@ impl Fingerprints {
         })
     }
 
-    /// The fingerprint of the whole document.
+    /// Returns the fingerprint of the whole document.
     pub(crate) fn of_document(&self) -> &Fingerprint {
         &self.of_document
     }
 
-    /// The fingerprint of the document without every `maxTimeMS` and `comment`.
+    /// Returns the fingerprint of the document without every `maxTimeMS` and `comment`.
     pub(crate) fn of_command(&self) -> &Fingerprint {
         &self.of_command
     }
@@ -55,8 +55,8 @@ impl Fingerprints {
     }
 }
 
-/// The document without the options that do not change what is executed, also without those of the
-/// commands of a list. `None` if it has none of them.
+/// Returns the document without the options that do not change its execution. It also leaves out
+/// those options in the commands of a list. Returns `None` if the document has none of them.
 fn without_common_options(body: &Document) -> Option<Document> {
     let is_kept = |field: &str| !COMMON_OPTIONS.contains(&field);
     let has_options = |body: &Document| !body.keys().all(|field| is_kept(field));

@@ -1,8 +1,8 @@
-//! How much memory a parsed command takes.
+//! The memory that a parsed command takes.
 //!
-//! Every field is an entry of a map and every value has the size of the largest, so a document of
-//! many tiny ones takes some forty times its bytes of BSON. A queue that is bounded in BSON alone
-//! would not be bounded.
+//! Every field is an entry of a map, and every value has the size of the largest value. So a
+//! document of many tiny values takes some forty times its bytes of BSON. A queue that is bounded
+//! in BSON alone would not be bounded.
 
 use core::mem::size_of;
 
@@ -13,14 +13,16 @@ use super::operation::Operation;
 /// A map's entry: the hash, the key, the value, and the place in the index.
 const ENTRY: usize = 2 * size_of::<usize>() + size_of::<String>() + size_of::<Bson>();
 
-/// The least a map or an array makes room for.
+/// The smallest number of entries that a map or an array has room for.
 const FEWEST: usize = 4;
 
-/// What an allocation takes beside what it is for, or with that if it is small.
+/// The bytes that an allocation takes in addition to its content, or with its content if that is
+/// small.
 const ALLOCATION: usize = 32;
 
-/// An upper estimate, in bytes, of what the operations of a command take. It is made of them and
-/// not of what the client sent, because each command of a list has a copy of the list's comment.
+/// Returns an upper estimate of the memory for the operations of a command, in bytes. It is made of
+/// the operations and not of the client's text, because each command of a list has a copy of the
+/// list's comment.
 pub(super) fn of(operations: &Vec<Operation>) -> usize {
     let each = operations
         .iter()
@@ -44,7 +46,7 @@ fn of_value(value: &Bson) -> usize {
         Bson::String(string) | Bson::Symbol(string) | Bson::JavaScriptCode(string) => text(string),
         Bson::Binary(binary) => ALLOCATION + binary.bytes.len(),
         Bson::RegularExpression(regex) => text(regex.pattern.as_str()) + text(regex.options.as_str()),
-        // What is in it does not show.
+        // The parts of this type are private.
         Bson::DbPointer(_) => ALLOCATION + doc! { "": value.clone() }.to_vec().map_or(0, |bytes| bytes.len()),
         _ => 0,
     }
@@ -54,7 +56,8 @@ fn text(text: &str) -> usize {
     ALLOCATION + text.len()
 }
 
-/// How many places there are for so many: both maps and arrays double as they grow.
+/// Returns the number of places for this number of entries: both maps and arrays double as they
+/// grow.
 fn room_for(count: usize) -> usize {
     if count == 0 {
         0

@@ -1,8 +1,8 @@
 //! The `_id`s of inserted documents that have none.
 //!
-//! They are made when the command is read, and not by MongoDB, so that the reply can name them. All
-//! tries at the command insert the same. The id of a document follows from the first one and the
-//! document's place, so a reply is stored in few bytes however many ids it names.
+//! The server makes them when it reads the command, so that the reply can name them. All tries of
+//! the command insert the same ids. The id of a document follows from the first id and the
+//! document's place. So a reply is stored in few bytes, however many ids it names.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,13 +35,13 @@ impl MintedIds {
         Some(Self::reserve(count))
     }
 
-    /// Takes so many counters in a row. Within one process no id is minted twice while fewer than 2
-    /// to the power of 24 are minted in a second; between processes five random bytes tell them
-    /// apart, as in MongoDB's drivers.
+    /// Takes this number of counters in a row. Within one process no id is minted twice while fewer
+    /// than 2 to the power of 24 are minted in a second. Five random bytes distinguish processes,
+    /// as in MongoDB's drivers.
     fn reserve(count: u32) -> Self {
         static PROCESS: LazyLock<[u8; 5]> = LazyLock::new(rand::random);
         static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(rand::random::<u32>() % COUNTERS));
-        // Those of one command grow, so they do not begin at 0 again in between.
+        // The counters of one command grow, so they do not begin at 0 again in between.
         let fits = |next: u32| if next + count > COUNTERS { 0 } else { next };
         let taken = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
             Some((fits(next) + count) % COUNTERS)
@@ -59,17 +59,17 @@ impl MintedIds {
         }
     }
 
-    /// The ids that begin with this one.
+    /// Returns the ids that begin with this one.
     pub(crate) fn from_first(first: ObjectId) -> Self {
         Self { first }
     }
 
-    /// The id of the document at place 0.
+    /// Returns the id of the document at place 0.
     pub(crate) fn first(self) -> ObjectId {
         self.first
     }
 
-    /// The id of the document at this place.
+    /// Returns the id of the document at this place.
     pub(crate) fn id(self, place: u32) -> ObjectId {
         let mut bytes = self.first.bytes();
         let [.., high, middle, low] = bytes;
@@ -79,7 +79,7 @@ impl MintedIds {
         ObjectId::from_bytes(bytes)
     }
 
-    /// The document at this place, with an `_id`.
+    /// Returns the document at this place, with an `_id`.
     pub(crate) fn complete(self, place: usize, document: &Bson) -> Bson {
         match (document, u32::try_from(place)) {
             (Bson::Document(fields), Ok(place)) if !has_id(fields) => {
