@@ -1,4 +1,4 @@
-//! What holds of every command a client sends.
+//! The properties of every command that a client sends.
 
 use core::str::Chars;
 use std::borrow::Cow;
@@ -11,8 +11,8 @@ use super::{
     AllowedCommands, CommandName, Kind, MAX_OPERATIONS, Operation, ParsedCommand, canonical, extjson,
 };
 
-/// The longest error there can be: a path of as many steps as a command has levels, and what is
-/// wrong at its end.
+/// The longest possible error: a path with as many steps as a command has levels, and the problem
+/// at its end.
 const LONGEST_ERROR: usize = 32 * 1024;
 
 /// Operators that no accepted command may have where MongoDB obeys them.
@@ -51,7 +51,7 @@ const OPTIONS: [&str; 16] = [
     "writeConcern",
 ];
 
-/// A client sends this as the command in a frame, or at a place in it.
+/// Checks a text that a client sends as the command in a frame, or at a place in it.
 pub fn command(data: &[u8]) {
     let Some(raw) = str::from_utf8(data).ok().and_then(|text| sent(&placed(text))) else {
         return;
@@ -77,9 +77,9 @@ pub fn command(data: &[u8]) {
     }
 }
 
-/// After a digit comes what stands where MongoDB obeys operators, so that the fuzzer need not find
-/// the way there, and in it `!` and any letter are one of those that are refused, so that it need
-/// not spell it.
+/// Returns the command in this text. After a digit the rest of the text is a value at a place where
+/// MongoDB obeys operators. So the fuzzer need not find the way there. In the value `!` and any
+/// letter stand for a refused operator, so that the fuzzer need not spell it.
 fn placed(text: &str) -> Cow<'_, str> {
     let mut rest = text.chars();
     let place = rest.next().and_then(|first| first.to_digit(10));
@@ -114,12 +114,12 @@ fn spelled(mut text: Chars<'_>) -> String {
     spelled
 }
 
-/// What a command is taken to need, in bytes.
+/// Returns the estimated memory of a command, in bytes.
 pub fn memory(command: &ParsedCommand) -> usize {
     command.memory()
 }
 
-/// The text on its way through the frame.
+/// Returns the text after its way through the frame.
 fn sent(text: &str) -> Option<RawJson> {
     const ID: &str = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e";
     let frame = format!(r#"{{"type":"command","id":"{ID}","command":{text}}}"#);
@@ -153,7 +153,8 @@ fn loses_nothing(raw: &RawJson, command: &ParsedCommand) {
     );
     assert!(command.memory() >= encoded.len());
     assert!(depth(&body) <= MAX_DEPTH);
-    // Between the two ways of writing it: whoever reads it back has the same document.
+    // The text may be canonical or relaxed. A client that reads the written text has the same
+    // document.
     let text = written(body);
     let again = extjson::parse(&text).unwrap_or_else(|error| panic!("{error:?}: {raw} is {text}"));
     assert_eq!(written(again), text, "{raw}");
@@ -218,8 +219,8 @@ fn is_collection(name: &str) -> bool {
     !name.is_empty() && !name.contains(['\0', '$']) && !name.starts_with("system.")
 }
 
-/// The names of fields where MongoDB takes them for operators, stages or options, and what
-/// collections they name.
+/// The names of fields where MongoDB takes them for operators, stages or options, and the
+/// collections that they name.
 #[derive(Default)]
 struct Obeyed<'a> {
     fields: Vec<&'a str>,
@@ -251,7 +252,7 @@ impl<'a> Obeyed<'a> {
         }
     }
 
-    /// All of a pipeline; of a document only what `$pull` asks for.
+    /// Checks all of a pipeline, but of a document only the query of `$pull`.
     fn update(&mut self, update: &'a Bson) {
         match update.as_document() {
             Some(document) => document

@@ -13,7 +13,7 @@ fn parse(text: &str) -> Result<ParsedCommand, ErrorFrame> {
     parse_with(text, &AllowedCommands::default())
 }
 
-/// Also what is no object: a frame may hold anything.
+/// Returns any JSON value as raw JSON, not only an object: a frame may hold any value.
 fn raw(text: &str) -> RawJson {
     let json: Box<serde_json::value::RawValue> = serde_json::from_str(text).unwrap();
     json.into()

@@ -1,5 +1,5 @@
-//! What is refused is refused wherever MongoDB would obey it, at any depth, and nowhere else; and
-//! whatever text comes in, an answer comes out.
+//! The server refuses an operator wherever MongoDB would obey it, at any depth, and nowhere else.
+//! It answers any text.
 
 use bellwether_protocol::ErrorCode;
 use proptest::collection::vec;
@@ -25,7 +25,7 @@ fn wrapped(value: &Value, wrapper: u8) -> Value {
     }
 }
 
-/// Where MongoDB obeys operators.
+/// Returns a command with the value at a place where MongoDB obeys operators.
 fn obeyed(value: &Value, place: u8) -> Value {
     match place {
         0 => json!({ "find": "c", "filter": value }),
@@ -51,7 +51,7 @@ fn obeyed(value: &Value, place: u8) -> Value {
     }
 }
 
-/// Where the same is data.
+/// Returns a command with the value at a place where it is data.
 fn data(value: &Value, place: u8) -> Value {
     match place {
         0 => json!({ "insert": "c", "documents": [{ "a": value }, value] }),

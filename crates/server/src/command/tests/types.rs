@@ -1,5 +1,4 @@
-//! Documents of every BSON type, in every place: what is written as text is read again as the same
-//! bytes.
+//! Documents with every BSON type, in every place: their text is read again as the same bytes.
 
 use bson::oid::ObjectId;
 use bson::{Binary, Bson, DateTime, Decimal128, Document, JavaScriptCodeWithScope, Regex, Timestamp};
@@ -11,7 +10,8 @@ use serde_json::json;
 use crate::command::extjson::{canonical, parse};
 
 fn field() -> impl Strategy<Value = String> {
-    // Data may have fields like these; those Extended JSON writes types with are not among them.
+    // Data may have fields like these. The fields with which Extended JSON writes types are not
+    // among them.
     const FIELDS: [&str; 11] = [
         "", "a", "a.b", "0", "_id", "$", "$where", "$set", "$ref", "$id", "$regex",
     ];
@@ -95,7 +95,7 @@ fn value() -> impl Strategy<Value = Bson> {
     })
 }
 
-/// Documents with values of every type.
+/// Returns documents with values of every type.
 pub(in crate::command) fn document() -> impl Strategy<Value = Document> {
     vec((field(), value()), 0..8).prop_map(Document::from_iter)
 }
