@@ -1,5 +1,5 @@
-//! A list of commands that is executed as one atomic command: `{"transaction": [{…}, {…}],
-//! "comment": …, "maxTimeMS": …}`.
+//! A list of commands that is executed as one atomic command:
+//! `{"transaction": [{…}, {…}], "comment": …, "maxTimeMS": …}`.
 //!
 //! Its `comment` is for every command in it that has none. Its `maxTimeMS` is the time limit of
 //! each of them, unless the command has a shorter one itself.

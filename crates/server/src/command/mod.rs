@@ -36,8 +36,8 @@ pub use name::{CommandName, Kind};
 pub use operation::Operation;
 use refusal::{Refusal, bad_command};
 
-/// A command that passed every check: one MongoDB command, or a list of them that MongoDB executes
-/// as one.
+/// A command that passed every check: one MongoDB command, or a list of them that the server
+/// executes as one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParsedCommand {
     operations: Vec<Operation>,

@@ -84,8 +84,8 @@ impl Operation {
         self.kind() != Kind::Schema && self.runs_in_transaction
     }
 
-    /// Returns `true` if MongoDB executes the other statements after a statement has failed:
-    /// `ordered` is `false`.
+    /// Returns `true` if the other statements are executed after a statement has failed: `ordered`
+    /// is `false`.
     pub(crate) fn is_unordered(&self) -> bool {
         self.statements().is_some() && self.body.get("ordered") == Some(&Bson::Boolean(false))
     }

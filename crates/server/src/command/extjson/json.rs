@@ -33,8 +33,8 @@ pub(super) type Field<'a> = (Cow<'a, str>, Json<'a>);
 /// Reads a text that is one JSON value.
 ///
 /// # Errors
-/// A refusal that names the field's path. The text is not JSON, a string holds half a character, or
-/// values are nested deeper than [`MAX_TEXT_DEPTH`] levels.
+/// A refusal that names the field's path. The reason is that the text is not JSON, that a string
+/// holds half a character, or that values are nested deeper than [`MAX_TEXT_DEPTH`] levels.
 pub(super) fn read(text: &str) -> Result<Json<'_>, Refusal> {
     let lexer = SliceLexer::new(text.as_bytes());
     let mut reader = Reader {

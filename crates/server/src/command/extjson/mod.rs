@@ -41,7 +41,8 @@ fn too_deep() -> Refusal {
     ))
 }
 
-/// A refusal of a text that is not JSON. `at` is a position in the command's text, in bytes.
+/// Returns the refusal of a text that is not JSON. `at` is a position in the command's text, in
+/// bytes.
 fn bad_text(problem: &str, at: usize) -> Refusal {
     bad_command(format!("{problem} at byte {at} of the command")).with_hint(HINT)
 }

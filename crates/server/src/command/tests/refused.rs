@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::command::{AllowedCommands, Refusal, read};
 
-/// Around an operator, these change nothing: MongoDB looks into them.
+/// Returns the value inside another one. Around an operator this changes nothing: MongoDB looks
+/// into the outer value.
 fn wrapped(value: &Value, wrapper: u8) -> Value {
     match wrapper {
         0 => json!({ "$and": [value] }),

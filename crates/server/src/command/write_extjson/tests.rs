@@ -12,7 +12,7 @@ use crate::command::tests::types::document;
 
 const NO_LIMIT: usize = usize::MAX;
 
-/// The same text by way of a tree of values: the long way round.
+/// Returns the same text by way of a tree of values: the long way round.
 fn by_values(value: Bson) -> Value {
     match value {
         Bson::Document(document) => object_by_values(document),
@@ -36,7 +36,7 @@ fn write(bytes: &[u8], max_bytes: usize) -> Result<String, WriteError> {
     write_canonical(document, max_bytes).map(|json| json.as_str().to_owned())
 }
 
-/// A document with one field, named `v`.
+/// Returns a document with one field, named `v`.
 fn field(kind: u8, value: &[u8]) -> Vec<u8> {
     named(kind, b"v", value)
 }
