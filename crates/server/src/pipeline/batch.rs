@@ -19,8 +19,8 @@
 //! reply. Then the batch tries the first half of the commands alone, and half of that, until the
 //! try succeeds or holds one command. A command is at fault if it fails alone twice, while the
 //! fence without it commits. The next batch begins with the number of commands that succeeded, and
-//! each batch after it with twice as many. So one bad command among n costs at most 2·log2(n) + 3
-//! tries more.
+//! each further batch with twice as many as the batch before. So one bad command among n costs at
+//! most 2·log2(n) + 3 tries more.
 
 use bellwether_protocol::{CommandResult, ErrorFrame, Outcome};
 use bson::Timestamp;

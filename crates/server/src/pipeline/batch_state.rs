@@ -1,4 +1,4 @@
-//! The state of a batch, as the executor sees it from outside while the batch is under way.
+//! The state of a batch, as the executor sees it from outside while the batch is in progress.
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;

@@ -17,7 +17,7 @@ const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 #[derive(Debug)]
 pub(super) struct DrainRate {
     per_second: f64,
-    /// Begin and size of the current batch, if others waited when it began. Only then is the time
+    /// Start and size of the current batch, if others waited when it began. Only then is the time
     /// until the next batch the time that this batch took, without idle time.
     busy: Option<(Instant, usize)>,
 }
@@ -32,7 +32,8 @@ impl Default for DrainRate {
 }
 
 impl DrainRate {
-    /// Records that a batch begins with this number of commands, while others wait or do not.
+    /// Records that a batch begins with this number of commands. `others_wait` is `true` if other
+    /// commands wait.
     pub(super) fn batch(&mut self, now: Instant, commands: usize, others_wait: bool) {
         if let Some((began, commands)) = self.busy {
             let took = now.saturating_duration_since(began).as_secs_f64().max(1e-6);

@@ -173,7 +173,7 @@ impl Task {
         }
     }
 
-    /// Returns `true` if MongoDB executes the other statements after a statement has failed.
+    /// Returns `true` if the other statements are executed after a statement has failed.
     pub(super) fn is_unordered(&self) -> bool {
         self.command().is_some_and(|command| {
             !command.is_list() && command.operations().iter().all(Operation::is_unordered)

@@ -269,8 +269,8 @@ impl Pipeline {
     /// dropped before its turn is not executed.
     ///
     /// # Errors
-    /// An error frame with the outcome `not_executed`. The pipeline does not lead, the queue is
-    /// full, or the id is too old or too new.
+    /// An error frame with the outcome `not_executed`. The reason is that the pipeline does not
+    /// lead, that the queue is full, or that the id is too old or too new.
     pub fn submit(
         &self,
         source: SourceId,

@@ -11,7 +11,7 @@ pub(super) struct Progress(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Begin of the current batch.
+    /// Start of the current batch.
     batch: Option<Instant>,
     /// Time since which something waits and nothing was executed.
     waiting: Option<Instant>,

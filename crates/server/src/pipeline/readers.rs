@@ -81,7 +81,8 @@ impl ReadRate {
         self.window().answered += 1;
     }
 
-    /// Returns the pause in which as many reads are answered as were refused in this window.
+    /// Counts a refused read. Returns the pause in which as many reads are answered as were refused
+    /// in this window.
     pub(super) fn retry_after(&self) -> Duration {
         let mut window = self.window();
         window.refused += 1;

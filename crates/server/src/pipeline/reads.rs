@@ -258,8 +258,8 @@ pub(super) async fn reading_session(shared: &Shared) -> Result<TransactionSessio
 }
 
 impl Reader {
-    /// Reads, and tries again after a passing failure. A majority has the moment, so whichever
-    /// member is primary can read at it.
+    /// Reads, and tries again after a passing failure. A majority has the moment, so any primary
+    /// can read at it.
     async fn find(self) -> Result<Found, NotFound> {
         let shared = &self.shared;
         loop {

@@ -1,8 +1,8 @@
 //! Slow reads have few places of their own, so that MongoDB has time left for all other commands.
 //!
-//! MongoDB shares its processors among all its operations. With thirty slow reads under way, a read
-//! of a millisecond takes thirty times as long. A read counts as slow if a read with the same body,
-//! or of the same connection, was slow a moment ago.
+//! MongoDB shares its processors among all its operations. With thirty slow reads in progress, a
+//! read of a millisecond takes thirty times as long. A read counts as slow if a read with the same
+//! body, or of the same connection, was slow a moment ago.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -34,8 +34,8 @@ struct StoredRecord {
 }
 
 impl SlowReads {
-    /// Remembers no read yet. `places` is the number of slow reads that MongoDB works on at a time,
-    /// but one at least.
+    /// Returns the state in which no slow read is known. `places` is the number of slow reads that
+    /// MongoDB works on at a time, but one at least.
     pub(super) fn new(places: usize) -> Self {
         Self {
             places: Shares::new(places),
