@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reply_to_a_seal_is_read_rightly() {
+    fn the_reply_to_a_ledger_write_is_read_rightly() {
         let upserted =
             |n: i32| doc! { "n": n, "upserted": [{ "index": 1, "_id": 1 }], "nModified": 1, "ok": 1.0 };
         let plain = |n: i32| doc! { "n": n, "nModified": 1, "ok": 1.0 };

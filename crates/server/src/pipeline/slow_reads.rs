@@ -24,11 +24,11 @@ const MAX_REMEMBERED: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct SlowReads {
     places: Arc<Shares>,
-    known: Mutex<StoredRecord>,
+    known: Mutex<KnownSlow>,
 }
 
 #[derive(Debug, Default)]
-struct StoredRecord {
+struct KnownSlow {
     sources: HashMap<SourceId, Instant>,
     bodies: HashMap<Fingerprint, Instant>,
 }
@@ -72,7 +72,7 @@ impl SlowReads {
         is_recent(known.sources.get(&source)) || is_recent(known.bodies.get(body))
     }
 
-    fn lock(&self) -> MutexGuard<'_, StoredRecord> {
+    fn lock(&self) -> MutexGuard<'_, KnownSlow> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
