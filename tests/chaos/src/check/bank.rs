@@ -39,7 +39,7 @@ pub(super) fn check(calls: &Calls, state: &FinalState) -> Option<Finding> {
         let accounts = state.bank(key);
         let sum: i64 = accounts.iter().map(|account| account.sum).sum();
         wrongs.unless(sum == 0, || format!("in the end {key} has {sum}"));
-        // What each transfer paid to which account.
+        // The amounts that each transfer paid, with their accounts.
         let mut paid: HashMap<&str, Vec<(usize, i64)>> = HashMap::new();
         for (number, account) in accounts.iter().enumerate() {
             let logged: i64 = account.log.iter().map(|(_, amount)| amount).sum();

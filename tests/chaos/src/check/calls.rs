@@ -1,5 +1,5 @@
-//! A history, sorted by what was asked: every command that writes with all calls that sent it, and
-//! the reads.
+//! A history, sorted by commands: every command that writes with all calls that sent it, and the
+//! reads.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use bellwether_client::Outcome;
 use crate::history::{Entry, Workload};
 use crate::workload::{Asked, Told};
 
-/// All that was asked.
+/// All commands and reads of a history.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     /// The commands that write, each once.
@@ -29,13 +29,14 @@ pub(crate) struct Command {
     pub(crate) workload: Workload,
     pub(crate) token: String,
     pub(crate) asked: Asked,
-    /// When it was first sent by a call that may have executed it.
+    /// Start of the first call that may have executed the command.
     pub(crate) began: u64,
-    /// When somebody was first told that it was executed.
+    /// End of the first call whose answer says that the command was executed.
     pub(crate) answered: Option<u64>,
-    /// Executed if anybody was told so; not executed if everybody was told so.
+    /// Executed if any call has the outcome `executed`; not executed if all calls have the outcome
+    /// `not executed`.
     pub(crate) outcome: Outcome,
-    /// What the reply said, if there was one.
+    /// Content of the reply, if there was one.
     pub(crate) told: Option<Told>,
     pub(crate) calls: Vec<Entry>,
 }
@@ -74,8 +75,8 @@ impl Calls {
                     .entry((entry.workload, token.clone()))
                     .or_insert_with(|| Command::new(entry.workload, token, asked))
                     .add(entry, told),
-                // A read that nobody could answer has seen nothing, and one that was not executed
-                // neither.
+                // A read of unknown outcome has seen nothing, and a read that was not executed has
+                // seen nothing either.
                 None if entry.outcome == Outcome::Executed => calls.reads.extend(told.map(|told| Read {
                     workload: entry.workload,
                     key: asked.key,
@@ -152,7 +153,7 @@ impl Command {
         self.calls.push(entry.clone());
     }
 
-    /// Who asked this, for people.
+    /// Returns the name of this command, for people.
     pub(crate) fn name(&self) -> String {
         let id = self.calls.iter().find_map(|call| call.id);
         let id = id.map_or_else(|| "no id".into(), |id| id.text());

@@ -1,4 +1,4 @@
-//! `not_denied`: who executed a command does not tell all who sent it there that it did not.
+//! `not_denied`: a server that executed a command does not answer every attempt that it did not.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,9 @@ use super::{Finding, Verdict, Wrongs};
 use crate::final_state::FinalState;
 use crate::ledger::{Ledger, Line};
 
-/// A command is executed while the server that holds the epoch has it in hand, so one of the tries
-/// at this server must have ended with its reply or in doubt. What other servers said of it is
-/// their own: they did not execute it.
+/// The server that holds the epoch executes a command during one of the attempts at this server.
+/// That attempt must have ended with the reply or with an unknown outcome. Answers of other servers
+/// do not count: those servers did not execute the command.
 pub(super) fn check(calls: &Calls, state: &FinalState, ledger: &Ledger) -> Finding {
     let holders: HashMap<u64, &str> = ledger
         .lines

@@ -52,7 +52,7 @@ pub(super) fn check(calls: &Calls, state: &FinalState, ledger: &Ledger) -> Vec<F
     findings
 }
 
-/// What a majority had, as the ledger's history shows it, stays.
+/// Checks that each record in the ledger's history, which a majority had, is still in the data.
 fn records(state: &FinalState, ledger: &Ledger) -> Finding {
     let mut wrongs = Wrongs::default();
     let mut checked = 0;

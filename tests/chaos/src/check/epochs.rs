@@ -1,6 +1,6 @@
-//! `epoch_unique`, `epoch_grows`, `fenced`, `fence_written` and `granted_epochs_only`: from the
-//! ledger's own history, in the order in which MongoDB committed it, and from the epochs that
-//! clients were told and servers say to know.
+//! `epoch_unique`, `epoch_grows`, `fenced`, `fence_written` and `granted_epochs_only`. They are
+//! checked in the ledger's own history, which has the order of MongoDB's commits. They are also
+//! checked with the epochs in answers to clients and in the servers' own status.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,12 +11,12 @@ use crate::history::Entry;
 use crate::ledger::{Ledger, Line};
 use crate::timeline::Belief;
 
-/// How long a server may believe an epoch that was never granted, in microseconds. It asks MongoDB
-/// at once, and again every half second; it takes longer only while MongoDB answers nobody, which
-/// no fault of a run does for so long.
+/// Time limit for the use of an epoch that was never granted, in microseconds. A server asks
+/// MongoDB at once, and again every half second. It takes longer only while MongoDB answers no
+/// server. No fault of a run lasts until this time limit.
 const LONGEST_BELIEF: u64 = 12_000_000;
 
-/// Who was granted an epoch: the server and the number it drew at its start.
+/// The server that was granted an epoch, and the number that it drew at its start.
 type Holder = (String, String);
 
 pub(super) fn check(entries: &[Entry], ledger: &Ledger) -> Vec<Finding> {
@@ -107,7 +107,7 @@ fn unique(entries: &[Entry], ledger: &Ledger) -> Finding {
         checked += 1;
         holders.entry(epoch).or_insert(holder);
     }
-    // Whoever answers first-hand in an epoch was its coordinator.
+    // A server that answers in an epoch, without a replay, was its coordinator.
     let mut answered: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| !entry.replayed) {
         if let (Some(epoch), Some(server)) = (entry.epoch, entry.server.as_deref()) {
@@ -176,9 +176,9 @@ fn recorded(ledger: &Ledger, wrongs: &mut Wrongs) -> usize {
     checked
 }
 
-/// Every record is written together with the fence, and the fence moves by one each time. Nobody is
-/// harmed by the lack of it as such: it is what `fenced` rests on, and it breaks every time, where
-/// `fenced` takes an unlucky moment to break.
+/// Checks that every record is written together with the fence, and that the fence's count grows by
+/// one each time. A violation alone harms no client, but `fenced` depends on this rule. This rule
+/// breaks at every record, whereas `fenced` breaks only at an unlucky moment.
 fn written(ledger: &Ledger) -> Finding {
     let mut wrongs = Wrongs::default();
     let mut seq: Option<i64> = None;
@@ -225,8 +225,8 @@ fn listed(ids: &[CommandId]) -> String {
     ids.join(", ")
 }
 
-/// What is answered first-hand is answered under an epoch no smaller than any that somebody was
-/// told before it was asked first.
+/// Checks the epoch of each answer that is no replay. The epoch must not be smaller than any epoch
+/// in an answer that arrived before the first call for this command.
 fn told(entries: &[Entry], wrongs: &mut Wrongs) -> usize {
     let mut asked: HashMap<CommandId, u64> = HashMap::new();
     for entry in entries {

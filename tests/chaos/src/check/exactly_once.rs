@@ -1,5 +1,5 @@
-//! `exactly_once`: an id's effect is in the data once or not at all, and what was told of it is
-//! true.
+//! `exactly_once`: an id's effect is in the data once or not at all, and every answer about the id
+//! is true.
 
 use bellwether_client::Outcome;
 
@@ -50,7 +50,8 @@ pub(super) fn check(calls: &Calls, state: &FinalState) -> Vec<Finding> {
     findings.collect()
 }
 
-/// What was executed stays executed: nobody who asks later is told otherwise.
+/// Checks that no later call has the outcome `not executed` after an earlier call had the outcome
+/// `executed`.
 fn belied(command: &Command, wrongs: &mut Wrongs) {
     let Some(answered) = command.answered else { return };
     for call in &command.calls {
@@ -61,8 +62,8 @@ fn belied(command: &Command, wrongs: &mut Wrongs) {
     }
 }
 
-/// Registers keep no trace of a command but its value, for a while: what was seen has to be
-/// somebody's, who was not told that it was not executed.
+/// Checks the registers, which keep only the value of a command, and only for a while. Each value
+/// that a client saw belongs to a command, and no answer says that this command was not executed.
 fn registers(calls: &Calls, state: &FinalState, wrongs: &mut Wrongs) {
     let told = |told: &Told| match told {
         Told::Value(value) => value.clone(),

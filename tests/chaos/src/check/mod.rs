@@ -1,8 +1,8 @@
-//! The checkers. Each is a pure function of what clients were told, what was in the data in the
-//! end, and what the ledger has gone through; none knows how the servers work.
+//! The checkers. Each is a pure function of the answers to clients, the data at the end, and the
+//! history of the ledger. No checker depends on how the servers work.
 //!
-//! A command nobody could say the outcome of may have been executed once at any time after it was
-//! first sent, also after the end of the run, or never.
+//! A command of unknown outcome may never have been executed. Or it was executed once, at any time
+//! after the first call sent it, even after the end of the run.
 
 mod bank;
 mod calls;
@@ -28,32 +28,32 @@ use calls::Calls;
 
 pub use epochs::granted_epochs_only;
 
-/// How many examples of one violation are told.
+/// Number of examples that are given of one violation.
 const EXAMPLES: usize = 5;
 
-/// What a checker found.
+/// Result of a checker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What was checked, by its name in the design, or `set`, `bank`, `replies_equal`,
-    /// `fence_written`, `not_denied`, `faulty_refused` or `bystanders_execute`.
+    /// Name of the check in the design, or `set`, `bank`, `replies_equal`, `fence_written`,
+    /// `not_denied`, `faulty_refused` or `bystanders_execute`.
     pub invariant: String,
-    /// In what it was checked, if not in everything.
+    /// The workload that was checked, if not all were.
     pub workload: Option<Workload>,
-    /// Whether it holds.
+    /// The verdict on the invariant.
     pub verdict: Verdict,
-    /// How much was checked: commands, or grants of epochs.
+    /// Number of checked commands, or of checked grants of epochs.
     pub checked: u64,
 }
 
-/// Whether an invariant holds.
+/// A verdict on an invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It does, in all that was checked.
+    /// It holds, in everything that was checked.
     Held,
-    /// It does not; examples, for people.
+    /// It does not hold; examples, for people.
     Violated(String),
-    /// Nobody knows, and why.
+    /// The checker cannot decide; the reason.
     Undecided(String),
 }
 
@@ -78,7 +78,7 @@ pub fn all(
     findings
 }
 
-/// Gathers what is wrong, for one finding.
+/// Gathers the violations of one finding.
 #[derive(Debug, Default)]
 pub(crate) struct Wrongs {
     examples: Vec<String>,

@@ -1,4 +1,4 @@
-//! `replies_equal`: whoever asks for an id gets the same reply, also after the run.
+//! `replies_equal`: every answer for an id has the same reply, also after the run.
 
 use std::collections::HashMap;
 

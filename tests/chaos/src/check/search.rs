@@ -12,13 +12,13 @@ pub(crate) struct Timed<Op> {
     pub(crate) began: u64,
     /// and before this one.
     pub(crate) ended: u64,
-    /// Whether it changes nothing, so that an order may be sought without it.
+    /// `true` if the operation changes nothing. The search may then look for an order without it.
     pub(crate) is_read: bool,
-    /// What it is, for people.
+    /// Description of the operation, for people.
     pub(crate) name: String,
 }
 
-/// What the search came to.
+/// Result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// There is such an order.
@@ -54,7 +54,7 @@ pub(crate) fn decide<M: Model>(mut operations: Vec<Timed<M::Op>>, limit: Duratio
             "no order explains {explained} writes, even without reads"
         ));
     }
-    // What a part of the reads contradicts, more of them contradict as well.
+    // If some of the reads contradict the writes, more reads contradict them too.
     while explained + 1 < contradicted {
         let middle = usize::midpoint(explained, contradicted);
         match explains::<M>(&operations[..middle], limit) {

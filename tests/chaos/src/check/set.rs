@@ -1,5 +1,5 @@
-//! `set`: what was acknowledged before a read began is in the read, once, and nothing that was not
-//! asked for.
+//! `set`: a read has each member once that was acknowledged before the read began, and no member
+//! that no client inserted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

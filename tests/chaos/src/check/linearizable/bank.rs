@@ -22,7 +22,7 @@ enum Op {
         from: usize,
         to: usize,
         amount: i64,
-        /// The two balances after it, if it was told.
+        /// The two balances after it, if the reply has them.
         after: Option<(i64, i64)>,
     },
     Read(Vec<i64>),

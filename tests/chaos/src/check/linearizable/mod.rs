@@ -1,9 +1,9 @@
 //! Linearizability: some one order, consistent with real time, explains all answers. Each object on
 //! its own, which is enough, since a history is linearizable if those of its objects are.
 //!
-//! What is in the data after the run counts as a last read. So a command of unknown outcome whose
-//! effect is not there, where effects stay, need not be in the order: it may have taken place after
-//! that, or never.
+//! The data after the run counts as a last read. A command of unknown outcome may have left no
+//! effect in data that keeps effects. Such a command need not be in the order: it was executed
+//! after the last read, or never.
 
 mod bank;
 mod order;
@@ -22,7 +22,7 @@ use super::{EXAMPLES, Finding, Verdict, Wrongs};
 use crate::final_state::FinalState;
 use crate::history::Workload;
 
-/// How many objects are judged at a time.
+/// Number of objects that are checked at the same time.
 const THREADS: usize = 2;
 
 /// One object and everything that is known of it.
@@ -186,7 +186,7 @@ impl Object<'_> {
         Ok(there)
     }
 
-    /// The read of what is there after the run.
+    /// Returns the read of the data after the run.
     fn last<Op>(&self, op: Op) -> Timed<Op> {
         Timed {
             op,

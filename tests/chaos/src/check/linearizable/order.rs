@@ -26,7 +26,7 @@ enum Op {
 }
 
 impl Model for Ordered {
-    /// How many writes there were.
+    /// Number of writes until now.
     type State = usize;
     type Op = Op;
     type Metadata = ();

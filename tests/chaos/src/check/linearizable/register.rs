@@ -1,4 +1,5 @@
-//! Registers: every value is written by one command only, so whoever sees it has seen that command.
+//! Registers: every value is written by one command only, so a client that sees the value has seen
+//! that command.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ struct Register;
 enum Op {
     Read(Option<u32>),
     Write(u32),
-    /// A compare-and-set, and what it met if that was told.
+    /// A compare-and-set, and the value that it met, if the reply has that value.
     Swap {
         expected: u32,
         new: u32,
@@ -82,14 +83,16 @@ pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, S
         ) {
             (Outcome::Executed, Some(answered), _) => answered,
             (Outcome::Unknown, _, Some(seen_at)) => *seen_at,
-            // Told not executed: whoever sees its value sees one that nobody wrote.
+            // The answer is `not executed`: a client that sees this value sees one that no command
+            // wrote.
             //
-            // Or unknown, and seen by nobody. To leave it out makes no contradiction where there is
-            // none: in an order that has it, nobody who tells what he met comes between it and the
-            // next write, since he would have met its value. That goes for compare-and-sets that
-            // failed, too, which tell what they met; and one of unknown outcome that expected this
-            // value is itself seen by nobody, or this value would count as seen. So the order
-            // without it explains the same answers.
+            // Or the outcome is unknown, and no client has seen the value. Leaving the command out
+            // creates no contradiction. Consider an order that has the command. Between the command
+            // and the next write, no answer names a value, because that answer would name this
+            // value. This is also true for a failed compare-and-set, since its answer names the
+            // value that it met. A compare-and-set of unknown outcome that expected this value is
+            // itself not seen; otherwise this value would count as seen. So the order without the
+            // command explains the same answers.
             _ => continue,
         };
         let op = match &command.asked.what {
@@ -117,8 +120,8 @@ pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, S
     Ok(search::decide::<Register>(operations, limit))
 }
 
-/// The values somebody saw, with the first moment at which somebody had seen each: it was written
-/// before.
+/// Returns the values that clients saw, each with the time by which a client had first seen the
+/// value. The value was written before that time.
 fn seen<'a>(object: &'a Object<'_>, last: Option<&'a str>) -> HashMap<&'a str, u64> {
     let mut seen: HashMap<&str, u64> = HashMap::new();
     let mut see = |value: &'a str, at: u64| {

@@ -1,5 +1,5 @@
-//! Sets: what was inserted stays. Each read that has a member, or has it not, says when the insert
-//! took place at the latest, or at the earliest, which leaves the search little to try.
+//! Sets: an inserted member stays. A read with a member shows the latest time of the insert, and a
+//! read without the member shows the earliest. The search then has few orders to try.
 
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};

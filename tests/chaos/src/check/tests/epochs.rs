@@ -85,7 +85,7 @@ fn a_record_of_an_older_epoch_is_seen() {
     run.recorded(1, "c");
     run.violates(&["fenced"]);
     assert!(run.said("fenced").contains("under epoch 1"));
-    // Or of one that nobody was granted.
+    // Or of an epoch that was never granted.
     let mut run = epochs(&["a", "b"]);
     run.recorded(3, "c");
     run.violates(&["fenced"]);

@@ -79,7 +79,7 @@ fn a_compare_and_set_that_lied_is_seen() {
 
 #[test]
 fn what_is_unknown_may_happen_late_or_never() {
-    // Seen long after its client gave up, or by nobody.
+    // A client sees the value long after its writer gave up, or no client sees it.
     for (end, reads) in [("a", &["b", "a"][..]), ("b", &["b"]), ("a", &[]), ("b", &[])] {
         let mut run = register(end);
         run.unknown(Register, &write("a"), (0, 10));
@@ -97,12 +97,12 @@ fn what_is_unknown_may_happen_late_or_never() {
     run.told(Register, &Asked::read("r"), (31, 35), &value("b"));
     run.told(Register, &Asked::read("r"), (36, 38), &value("a"));
     run.violates(&["linearizable"]);
-    // And not before it was asked.
+    // And not before the call began.
     let mut run = register("a");
     run.told(Register, &Asked::read("r"), (1, 5), &value("a"));
     run.unknown(Register, &write("a"), (6, 10));
     run.violates(&["linearizable"]);
-    // Settled later: it happened before that.
+    // A later call gets the outcome: the command was executed before that.
     let mut run = register("b");
     run.unknown(Register, &write("a"), (0, 10));
     run.done(Register, &write("a"), (15, 20));
@@ -113,7 +113,7 @@ fn what_is_unknown_may_happen_late_or_never() {
 
 #[test]
 fn unknown_compare_and_sets_hang_on_what_they_expected() {
-    // The write is seen by nobody but the compare-and-set, whose value is seen.
+    // Only the compare-and-set sees the write, and clients see the value of the compare-and-set.
     let chain = |end: &str| {
         let mut run = register(end);
         run.unknown(Register, &write("a"), (0, 10));
@@ -147,7 +147,7 @@ fn a_list_has_one_order() {
     };
     run(&["a", "b"], &["a"]).holds();
     run(&["a", "b"], &["a", "b"]).holds();
-    // Reordered in the data, or in what was read.
+    // The order of the members differs in the data, or in a read.
     run(&["b", "a"], &["b"]).violates(&["linearizable"]);
     run(&["a", "b"], &["b", "a"]).violates(&["linearizable"]);
     // Stale.
@@ -202,7 +202,7 @@ fn long_histories_with_many_open_ends_are_decided() {
     let mut now = String::new();
     let mut reads = Vec::new();
     for n in 0..600_u64 {
-        // What happens at this moment began up to 400 µs earlier and ends up to 400 µs later, with
+        // The operation at this moment began up to 400 µs earlier and ends up to 400 µs later, with
         // 8 others meanwhile.
         let at = 1000 + n * 50;
         let times = (at - rng.random_range(0..200), at + rng.random_range(1..200));

@@ -32,7 +32,7 @@ fn id(token: &str) -> CommandId {
 }
 
 impl Run {
-    /// A run in which nothing was asked yet and the first server holds the first epoch.
+    /// Makes a run without any calls, in which the first server holds the first epoch.
     fn new() -> Self {
         let mut run = Self::default();
         run.ledger.lines.push(Line::From { fence: None });
@@ -139,7 +139,7 @@ impl Run {
         assert_eq!(violated, invariants, "{:#?}", self.judged());
     }
 
-    /// What is said of this invariant.
+    /// Returns the findings about this invariant.
     fn said(&self, invariant: &str) -> String {
         let said = self
             .judged()
@@ -311,7 +311,7 @@ fn what_was_not_executed_is_nowhere() {
     run.told(Append, &Asked::read("l"), (1, 5), &items(&["a"]));
     run.violates(&["linearizable"]);
 
-    // And what was executed stays executed.
+    // And an executed command stays executed.
     let mut run = Run::new();
     run.done(Append, &append("a"), (0, 10));
     run.call(Append, &append("a"), (11, 20), Outcome::NotExecuted);
@@ -348,7 +348,8 @@ fn what_nobody_asked_for_is_seen() {
     run.violates(&["exactly_once", "linearizable"]);
 }
 
-/// Whoever of several is told first that a command was executed: from then on it was.
+/// The first answer that a command was executed counts, whichever client gets it: from then on the
+/// command was executed.
 #[test]
 fn the_first_answer_counts() {
     let mut run = Run::new();

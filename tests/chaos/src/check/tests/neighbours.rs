@@ -7,7 +7,7 @@ use crate::history::TriedError;
 use crate::workload::Misdeed;
 use Workload::BadNeighbours;
 
-/// A run in which a bad neighbour is told this, with this error of each try.
+/// Makes a run in which a bad neighbour gets this outcome, with this error of each attempt.
 fn misbehaves(how: Misdeed, outcome: Outcome, errors: &[(ErrorCode, Option<i32>)]) -> Run {
     let mut run = Run::new();
     let asked = Asked {

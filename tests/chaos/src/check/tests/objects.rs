@@ -97,7 +97,7 @@ fn a_bank_neither_gains_nor_loses() {
         );
     })
     .violates(&["linearizable"]);
-    // One that is told a balance that never was.
+    // A read whose answer has a balance that never existed.
     bank(|run| {
         let told = Told::Balances(vec![5, 5]);
         run.entries[1].told = serde_json::to_value(told).unwrap();

@@ -1,6 +1,6 @@
-//! Histories of a simulated system that does everything right, with many clients at once and
-//! commands nobody knows the outcome of, some of which are executed much later. They have to be
-//! accepted, and refused after one thing in them was spoilt.
+//! Histories of a simulated system that does everything right, with many concurrent clients. Some
+//! commands have an unknown outcome, and some of these are executed much later. The checkers must
+//! accept these histories, and refuse them after one change.
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::workload::draw;
 
-/// What an object was given, in its order.
+/// The values given to an object, in its order.
 type Log = Vec<(String, i64)>;
 
 const COMMANDS: usize = 300;
