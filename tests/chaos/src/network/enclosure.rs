@@ -9,19 +9,20 @@ use nix::unistd::geteuid;
 /// Set for the program inside.
 const MARK: &str = "CHAOS_ENCLOSED";
 
-/// Whether this program is in a network namespace of its own.
+/// Returns `true` if this program is in a network namespace of its own.
 pub fn is_enclosed() -> bool {
     env::var_os(MARK).is_some()
 }
 
-/// Puts this program into a network namespace of its own, by executing it anew with the same
-/// arguments: it does not return, unless the program is inside already. To be called first of all.
+/// Puts this program into a network namespace of its own, by executing it again with the same
+/// arguments. So this function does not return, unless the program is inside already. Call it
+/// before anything else.
 ///
-/// It has mounts of its own as well, so that what processes leave in shared memory is gone with it.
-/// Who is not root gets a user namespace, too, in which it is.
+/// The namespace has its own mounts, so the shared memory of processes disappears with it. A user
+/// who is not root also gets a user namespace, and is root in it.
 ///
 /// # Errors
-/// If this machine does not let it; the error says what is missing.
+/// If this machine does not allow it; the error names the missing part.
 pub fn enclose() -> Result<()> {
     if is_enclosed() {
         return run(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/dev/shm"]));
@@ -40,7 +41,7 @@ pub fn enclose() -> Result<()> {
         command.args(&namespaces).arg("--");
         command
     };
-    // What fails after it has replaced this program could not be reported: so try it first.
+    // Try the commands first: an error after the program has been replaced could not be reported.
     let device = ["ip", "tuntap", "add", "dev", "tun0", "mode", "tun"];
     run(enclosed().args(device)).context(
         "this machine does not let this program have network namespaces with TUN devices; as root with /dev/net/tun it \

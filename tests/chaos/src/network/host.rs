@@ -20,7 +20,7 @@ const MTU: u16 = 65_000;
 #[derive(Clone, Debug)]
 pub struct NetworkHost {
     address: Ipv4Addr,
-    // It exists as long as somebody has it open or runs in it.
+    // The namespace exists as long as a file of it is open or a thread runs in it.
     namespace: Arc<File>,
 }
 
@@ -28,7 +28,8 @@ impl NetworkHost {
     /// Makes a namespace, or takes the program's own, and a TUN device in it whose other end is
     /// handed out.
     pub(super) fn open(address: Ipv4Addr, own: bool) -> Result<(Self, SyncDevice)> {
-        // What a thread has left it cannot return to, as a rule: it is not used for anything else.
+        // A thread usually cannot return to a namespace that it has left, so this thread does
+        // nothing else.
         let made = thread::spawn(move || {
             if !own {
                 unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
@@ -85,8 +86,8 @@ impl NetworkHost {
     }
 }
 
-/// Runs something on a thread of its own, with a runtime of its own: on this host, or if none is
-/// given where this program runs.
+/// Runs something on a thread of its own, with a runtime of its own. It runs on the given host;
+/// without one, it runs on the host of this program.
 pub(crate) fn run_on<T, F>(
     host: Option<NetworkHost>,
     work: impl FnOnce() -> F + Send + 'static,

@@ -1,5 +1,5 @@
-//! A network of this program's own: hosts that are network namespaces, and between them a switch in
-//! this program that passes, delays and loses packets by rules.
+//! A network of this program's own. Its hosts are network namespaces. Between them, a switch in
+//! this program passes, delays and loses packets by rules.
 //!
 //! Every host has one TUN device, whose other end is the switch. So real TCP meets real silence, in
 //! either direction of any link, and nothing of the machine outside is touched. All of it is gone
@@ -35,12 +35,13 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network with this program as its first host, and one more with each of these last bytes of
-    /// its address. Nothing is delayed or lost yet; what will be is drawn by lot from this seed.
+    /// Makes a network with this program as its first host, and one more host for each of these
+    /// last bytes of an address. No rule delays or loses packets yet; later random choices come
+    /// from this seed.
     ///
     /// # Errors
-    /// If this program is not in a [network namespace of its own](enclose), or the system refuses
-    /// what is needed.
+    /// If this program is not in a [network namespace of its own](enclose), or the system refuses a
+    /// step.
     pub fn start(own: u8, others: &[u8], seed: u64) -> Result<Self> {
         let mut hosts = Vec::new();
         let mut devices = Vec::new();
@@ -59,7 +60,7 @@ impl Network {
         self.hosts.iter().find(|host| host.address() == address(last))
     }
 
-    /// From now on, this happens to what is sent along these links.
+    /// Adds a rule: from now on, packets along these links have this effect.
     pub fn add(&self, effect: Effect, links: Vec<Link>) -> RuleId {
         self.switch.with_rules(|rules| rules.add(effect, links))
     }
@@ -69,7 +70,7 @@ impl Network {
         self.switch.with_rules(|rules| rules.remove(rule));
     }
 
-    /// What became of packets until now.
+    /// Returns the number of packets by fate until now.
     pub fn traffic(&self) -> Traffic {
         self.switch.traffic()
     }

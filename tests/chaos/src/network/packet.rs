@@ -16,15 +16,15 @@ pub(super) fn ends(packet: &[u8]) -> Option<(u8, u8)> {
     (header[0] >> 4 == 4).then(|| (header[15], header[19]))
 }
 
-/// What there is to know of a TCP segment.
+/// The relevant fields of a TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment<'a> {
     pub(super) from: SocketAddrV4,
     pub(super) to: SocketAddrV4,
     flags: u8,
-    /// Where its payload begins in the stream.
+    /// Position of its payload in the stream.
     sequence: u32,
-    /// What its sender waits for in the other direction.
+    /// The next byte that its sender expects in the other direction.
     acknowledged: u32,
     pub(super) payload: &'a [u8],
 }
@@ -54,13 +54,13 @@ impl<'a> Segment<'a> {
         })
     }
 
-    /// Whether it opens a connection.
+    /// Returns `true` if the segment opens a connection.
     pub(super) fn opens(&self) -> bool {
         self.flags & SYN != 0 && self.flags & ACK == 0
     }
 
-    /// What its receiver would get if its sender reset the connection instead, and what its sender
-    /// would get if its receiver did.
+    /// Returns two packets that reset the connection: the first for this segment's receiver, the
+    /// second for its sender.
     pub(super) fn resets(&self) -> [Vec<u8>; 2] {
         [
             reset(self.from, self.to, self.sequence, self.acknowledged),
@@ -156,7 +156,7 @@ pub(super) mod tests {
         let packet = segment("10.77.0.11:7001", "10.77.0.31:40000", DATA, b"hello");
         let [forth, back] = Segment::of(&packet).unwrap().resets();
         for reset in [&forth, &back] {
-            // The sum over what holds its own checksum is 0.
+            // The sum over data with its own checksum is 0.
             assert_eq!(checksum(&reset[..IP_HEADER]), 0);
             let pseudo = [&reset[12..20], &[0, TCP, 0, 20], &reset[IP_HEADER..]].concat();
             assert_eq!(checksum(&pseudo), 0);

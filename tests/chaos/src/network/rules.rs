@@ -1,4 +1,4 @@
-//! What becomes of a packet: pure, so that it can be tested without a network.
+//! Decides the fate of each packet. The code is pure, so tests need no network.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddrV4;
@@ -16,7 +16,7 @@ pub type Link = (u8, u8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RuleId(u64);
 
-/// What a rule does to packets.
+/// The effect of a rule on packets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Effect {
     /// None arrives.
@@ -34,14 +34,14 @@ pub enum Effect {
     LoseResults {
         /// The port that servers send results from.
         port: u16,
-        /// How many of the results, from 0 to 1.
+        /// Share of the results, from 0 to 1.
         share: f64,
-        /// Whether both ends are told that the connection is gone, instead of nothing.
+        /// `true` if both ends get a reset of the connection, and `false` if they get nothing.
         reset: bool,
     },
 }
 
-/// What becomes of a packet.
+/// The fate of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Fate {
     Passed,
@@ -96,7 +96,7 @@ impl Rules {
         }
     }
 
-    /// What becomes of a packet that is sent now.
+    /// Returns the fate of a packet that is sent now.
     pub(super) fn fate(&mut self, packet: &[u8]) -> Fate {
         if self.by_link.is_empty() && self.dead.is_empty() {
             return Fate::Passed;
@@ -139,7 +139,7 @@ impl Rules {
         }
     }
 
-    /// Whether a packet that was delayed still arrives: not over a link that was cut meanwhile.
+    /// Returns `true` if a delayed packet still arrives: not over a link that was cut meanwhile.
     pub(super) fn arrives(&self, packet: &[u8]) -> bool {
         let effects = ends(packet).and_then(|link| self.by_link.get(&link));
         effects.is_none_or(|effects| !effects.contains(&Effect::Cut))
@@ -158,8 +158,8 @@ impl Rules {
     }
 }
 
-/// Whether it holds a result of a command. A server's frames are not masked, so what begins one is
-/// there to be read.
+/// Returns `true` if the segment holds a result of a command. A server's frames are not masked, so
+/// the beginning of each frame is readable.
 fn carries_result(segment: &Segment<'_>, port: u16) -> bool {
     const RESULT: &[u8] = br#"{"type":"result""#;
     segment.from.port() == port && segment.payload.windows(RESULT.len()).any(|bytes| bytes == RESULT)

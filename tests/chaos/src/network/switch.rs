@@ -16,18 +16,19 @@ use tun_rs::SyncDevice;
 use super::packet::{Segment, ends};
 use super::rules::{Fate, Rules};
 
-/// How many packets of one host are passed on before the others get their turn.
+/// Highest number of packets that the switch passes on from one host before it turns to the next
+/// host.
 const BATCH: usize = 32;
 
 /// The largest packet there is.
 const LARGEST: usize = 65_536;
 
-/// What became of packets.
+/// Numbers of packets by fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Arrived, at once or later.
     pub passed: u64,
-    /// Arrived later, or are to.
+    /// Arrived later, or will arrive.
     pub delayed: u64,
     /// Did not arrive.
     pub lost: u64,
@@ -104,7 +105,7 @@ impl Shared {
     }
 }
 
-/// What the thread works on.
+/// The data of the switch's thread.
 struct Ports {
     devices: Vec<SyncDevice>,
     /// The place of a host's device, by the last byte of its address.
@@ -198,7 +199,7 @@ impl Ports {
         }
     }
 
-    /// Passes on what has waited long enough.
+    /// Passes on the packets whose delay has ended.
     fn release(&mut self) {
         let now = Instant::now();
         while self.waiting.peek().is_some_and(|Reverse(next)| next.at <= now) {
@@ -216,7 +217,8 @@ impl Ports {
 
     fn deliver(&self, packet: &[u8]) {
         let to = ends(packet).and_then(|(_, to)| self.places[usize::from(to)]);
-        // To nobody, or to a host whose queue is full: lost, as on any network.
+        // The address has no host, or the host's queue is full: the packet is lost, as on any
+        // network.
         let delivered = to.is_some_and(|to| self.devices[to].send(packet).is_ok());
         if delivered {
             self.shared.passed.fetch_add(1, Ordering::Relaxed);
