@@ -13,7 +13,7 @@ use crate::fault::Fault;
 const CALM_AT_THE_EDGES: u64 = 2_000;
 /// Longer turns would show no more.
 const LONGEST_TURN: u64 = 10_000;
-/// How long several faults follow each other without a calm stretch.
+/// Duration of several consecutive faults without a calm stretch.
 const STORM: RangeInclusive<u64> = 20_000..=40_000;
 /// Long enough for everything to work again: an election of MongoDB included.
 const CALM: RangeInclusive<u64> = 4_000..=8_000;
@@ -130,8 +130,8 @@ fn mixed(
     }
 }
 
-/// How long a fault lasts, in milliseconds: some shorter than it takes to be noticed, some long
-/// enough for everybody to have given up.
+/// Returns the range of durations of a fault, in milliseconds. Some faults are too short to be
+/// noticed. Others last until every client has given up.
 fn lasts(fault: Fault) -> RangeInclusive<u64> {
     match fault {
         Fault::ServerKill | Fault::ServerStop => 500..=6_000,

@@ -1,5 +1,5 @@
-//! What is done to the cluster, and when: drawn before anything starts, from the seed and the flags
-//! alone.
+//! The plan: the faults and their times. It is drawn before anything starts, only from the seed and
+//! the flags.
 
 mod draw;
 #[cfg(test)]
@@ -55,7 +55,7 @@ pub enum Phase {
 pub struct Plan {
     /// The seed it was drawn from, and from which clients and network draw as well.
     pub seed: u64,
-    /// How long clients work, in milliseconds. The last fault is healed before.
+    /// Time during which clients work, in milliseconds. The last fault is healed before it ends.
     pub length_ms: u64,
     /// In the order in which they begin.
     pub steps: Vec<Step>,
@@ -64,15 +64,15 @@ pub struct Plan {
 /// One fault: inflicted, and healed later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// When it is inflicted, in milliseconds since the clients began.
+    /// Time at which it is inflicted, in milliseconds since the clients began.
     pub at_ms: u64,
-    /// After how many milliseconds it is healed.
+    /// Duration until it is healed, in milliseconds.
     pub lasts_ms: u64,
     /// Its kind.
     pub fault: Fault,
-    /// Whether it should be alone.
+    /// The phase, which says if the fault should be alone.
     pub phase: Phase,
-    /// From which its victims and its strength are drawn.
+    /// Seed for its victims and its strength.
     pub seed: u64,
 }
 
@@ -94,19 +94,19 @@ impl Plan {
         draw::plan(seed, schedule)
     }
 
-    /// How long clients work.
+    /// Returns the time during which clients work.
     pub fn length(&self) -> Duration {
         Duration::from_millis(self.length_ms)
     }
 }
 
 impl Step {
-    /// When it is inflicted, since the clients began.
+    /// Returns the time at which the fault is inflicted, since the clients began.
     pub fn at(&self) -> Duration {
         Duration::from_millis(self.at_ms)
     }
 
-    /// How long it lasts.
+    /// Returns the duration of the fault.
     pub fn lasts(&self) -> Duration {
         Duration::from_millis(self.lasts_ms)
     }

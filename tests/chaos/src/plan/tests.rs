@@ -21,7 +21,7 @@ fn plan(seed: u64, flags: &str) -> Plan {
     Plan::draw(seed, &schedule(flags)).unwrap()
 }
 
-/// How many faults there are at most at one time.
+/// Returns the largest number of faults at one time.
 fn most_at_once(plan: &Plan, phase: Phase) -> usize {
     let steps: Vec<_> = plan.steps.iter().filter(|step| step.phase == phase).collect();
     let at_once = |now: u64| {

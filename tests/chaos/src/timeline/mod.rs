@@ -1,6 +1,6 @@
-//! What happened in a run besides the clients' commands: who said to be coordinator, who was
-//! MongoDB's primary, which faults there were. All times are in microseconds of the run's monotonic
-//! clock, as in the history.
+//! Events of a run other than the clients' commands: each server's time as coordinator, each
+//! member's time as MongoDB's primary, and the faults. All times are in microseconds of the run's
+//! monotonic clock, as in the history.
 
 mod recorder;
 
@@ -11,33 +11,33 @@ use crate::plan::Phase;
 
 pub use recorder::{Recorder, SAMPLES};
 
-/// What happened, in the order in which it began.
+/// The events, in the order of their beginnings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
-    /// When the plan was over and everything was being healed.
+    /// The end of the plan, when all faults are healed.
     pub ended: u64,
-    /// The faults there were.
+    /// The inflicted faults.
     pub faults: Vec<Ordeal>,
-    /// The faults there were not.
+    /// The faults that were not inflicted.
     pub skipped: Vec<Skipped>,
-    /// What the harness itself could not do, for people. What it could not heal it tries again at
+    /// Errors of the test harness itself, for people. Faults that it could not heal are healed at
     /// the end.
     pub troubles: Vec<String>,
-    /// Which servers said to be coordinator.
+    /// The servers that said to be coordinator.
     pub reigns: Vec<Reign>,
-    /// Which epochs servers said to know.
+    /// The epochs that servers said to know.
     #[serde(default)]
     pub beliefs: Vec<Belief>,
-    /// Which members of the replica set were its primary, as the observer saw it.
+    /// The members of the replica set that were its primary, as the observer saw it.
     pub primaries: Vec<Primary>,
 }
 
 /// A stretch in which faults neither came nor went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stretch<'a> {
-    /// When it began.
+    /// Time of its beginning.
     pub began: u64,
-    /// When it ended.
+    /// Time of its end.
     pub ended: u64,
     /// The faults that lasted all the time.
     pub faults: Vec<&'a Ordeal>,
@@ -73,15 +73,15 @@ impl Timeline {
 pub struct Ordeal {
     /// Its kind.
     pub fault: Fault,
-    /// Whether it was meant to be alone.
+    /// The phase, which says if the fault was meant to be alone.
     pub phase: Phase,
-    /// When it was inflicted.
+    /// Time at which it was inflicted.
     pub began: u64,
-    /// When it was healed.
+    /// Time at which it was healed.
     pub ended: u64,
-    /// Whom it met.
+    /// Its victims.
     pub nodes: Vec<Node>,
-    /// What it was, for people.
+    /// Description, for people.
     pub what: String,
 }
 
@@ -90,21 +90,21 @@ pub struct Ordeal {
 pub struct Skipped {
     /// Its kind.
     pub fault: Fault,
-    /// When it should have been.
+    /// Planned time.
     pub at: u64,
-    /// Why it was not.
+    /// Reason why it was not inflicted.
     pub why: Why,
 }
 
-/// Why there was no fault.
+/// A reason for which a fault was not inflicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// This machine cannot do it.
     NotPossible,
-    /// Whom it should have met was ill already.
+    /// Its victim had a fault already.
     IllAlready,
-    /// It was tried, and did not come about: see [`Timeline::troubles`].
+    /// The attempt failed: see [`Timeline::troubles`].
     Failed,
 }
 
@@ -115,9 +115,9 @@ pub struct Reign {
     pub server: usize,
     /// The epoch.
     pub epoch: u64,
-    /// When it first said so.
+    /// Time at which the server first said so.
     pub began: u64,
-    /// When it no longer did.
+    /// Time at which the server no longer said so.
     pub ended: u64,
 }
 
@@ -128,9 +128,9 @@ pub struct Belief {
     pub server: usize,
     /// The epoch.
     pub epoch: u64,
-    /// When it first said so.
+    /// Time at which the server first said so.
     pub began: u64,
-    /// When it last did.
+    /// Time at which the server last said so.
     pub ended: u64,
 }
 
@@ -139,8 +139,8 @@ pub struct Belief {
 pub struct Primary {
     /// Its place: 0 is `m1`.
     pub member: usize,
-    /// When it was first seen to be primary.
+    /// Time at which the observer first saw it as primary.
     pub began: u64,
-    /// When it no longer was.
+    /// Time at which it was no longer primary.
     pub ended: u64,
 }

@@ -6,14 +6,14 @@ use super::{Belief, Ordeal, Primary, Reign, Skipped, Timeline, Why};
 use crate::fault::{Fault, Node};
 use crate::plan::Phase;
 
-/// How often servers and MongoDB are asked who leads.
+/// Interval at which servers and MongoDB are asked for their coordinator and primary.
 pub const SAMPLES: Duration = Duration::from_millis(250);
 
-/// Somebody who is not seen for this long has not led without a break. Longer than a server takes
-/// not to answer.
+/// Time after which a server or member that is not seen has not led without a break. It is longer
+/// than the time limit for a server's answer.
 const BREAK: u64 = 1_000_000;
 
-/// Puts a timeline together from what is seen.
+/// Puts a timeline together from observations.
 #[derive(Debug)]
 pub struct Recorder {
     started: Instant,
@@ -64,12 +64,12 @@ impl Recorder {
         self.timeline.troubles.push(trouble);
     }
 
-    /// How many faults there were until now.
+    /// Returns the number of faults until now.
     pub fn faults(&self) -> usize {
         self.timeline.faults.len()
     }
 
-    /// What the servers say now, by their places.
+    /// Records the servers' present statuses, in the order of the servers.
     pub fn statuses(&mut self, statuses: &[Option<Status>]) {
         let now = self.now();
         for (server, status) in statuses.iter().enumerate() {
@@ -112,7 +112,7 @@ impl Recorder {
         }
     }
 
-    /// Who is MongoDB's primary now.
+    /// Records MongoDB's present primary.
     pub fn primary(&mut self, member: Option<usize>) {
         let now = self.now();
         let Some(member) = member else { return };
@@ -131,7 +131,7 @@ impl Recorder {
         self.timeline.ended = self.now();
     }
 
-    /// All that was seen. A fault that nobody healed lasted until now.
+    /// Returns all observations. A fault that was not healed lasted until now.
     pub fn finish(mut self) -> Timeline {
         let now = self.now();
         for ordeal in &mut self.timeline.faults {
