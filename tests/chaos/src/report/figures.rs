@@ -9,10 +9,10 @@ use crate::history::{Entry, Workload};
 use crate::plan::Phase;
 use crate::timeline::{Timeline, Why};
 
-/// What one run or several come to.
+/// The figures of one run or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Figures {
-    /// How long clients worked, in milliseconds.
+    /// Time during which clients worked, in milliseconds.
     pub length_ms: u64,
     /// Calls of clients.
     pub operations: BTreeMap<Workload, Operations>,
@@ -21,11 +21,11 @@ pub struct Figures {
     /// The longest time without an executed command while there was no fault, one of each run, in
     /// milliseconds.
     pub calm_gaps_ms: Vec<u64>,
-    /// How many epochs MongoDB granted.
+    /// Number of epochs that MongoDB granted.
     pub epochs: u64,
 }
 
-/// Calls, by what clients were told.
+/// Calls, by their outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Operations {
     /// It was executed.
@@ -34,25 +34,25 @@ pub struct Operations {
     pub replayed: u64,
     /// It was not executed.
     pub not_executed: u64,
-    /// Nobody knows.
+    /// The outcome is unknown.
     pub unknown: u64,
 }
 
 /// Faults of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FaultFigures {
-    /// How many there were.
+    /// Number of inflicted faults.
     pub inflicted: u64,
-    /// How many were left out, because whom they should have met was ill already.
+    /// Number of faults that were left out, because their victims had a fault already.
     pub skipped: u64,
-    /// How many were left out, because this machine cannot do them.
+    /// Number of faults that were left out, because this machine cannot inflict them.
     pub not_possible: u64,
-    /// How many were tried and did not come about.
+    /// Number of faults that were tried and failed.
     pub failed: u64,
     /// For each that came alone, the longest time without any executed command that overlaps it, in
     /// milliseconds.
     pub alone_gaps_ms: Vec<u64>,
-    /// The same for those that came with others, whose doing it may be.
+    /// The same for the faults that came with others, which may be the cause.
     pub mixed_gaps_ms: Vec<u64>,
 }
 
@@ -149,7 +149,7 @@ impl FaultFigures {
     }
 }
 
-/// When commands were answered as executed, in order.
+/// Returns the times of all answers `executed`, in order.
 pub fn executed(history: &[Entry]) -> Vec<u64> {
     let executed = history.iter().filter(|entry| entry.outcome == Outcome::Executed);
     let mut times: Vec<u64> = executed.map(|entry| entry.ended).collect();

@@ -1,18 +1,18 @@
 use crate::plan::Phase;
 use crate::timeline::Ordeal;
 
-/// What a fault does is not over when it is healed: somebody starts, comes back, or takes over
+/// Time after which a healed fault has no more effects: a process starts, comes back, or takes over
 /// again.
 const HEALING: u64 = 2_000_000;
 
 /// The longest times without any executed command, in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
-    /// For each fault, the longest that overlaps it or the two seconds after it was healed. Of
-    /// faults that came one by one, only the first that a gap overlaps has it: the next may begin
-    /// before it is over, and is not to blame.
+    /// For each fault, the longest gap that overlaps it or the two seconds after it was healed. If
+    /// faults came one by one, a gap counts only for the first fault that it overlaps. The next
+    /// fault may begin before the gap is over, and is not its cause.
     pub of_faults: Vec<u64>,
-    /// The longest that is no fault's.
+    /// The longest gap that belongs to no fault.
     pub calm: u64,
 }
 

@@ -3,20 +3,20 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// What a run was made on, and how busy that was.
+/// The machine of a run, and its load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Machine {
-    /// How many cores it has.
+    /// Number of cores.
     pub cores: usize,
-    /// How much of their time was spent, in percent.
+    /// Share of their time that was busy, in percent.
     pub busy_percent: u64,
     /// The largest load average of a minute.
     pub load: f64,
     /// The most memory this program used, in MiB.
     pub memory_mib: u64,
-    /// What the run's directory takes on disk, in MiB, without MongoDB's data.
+    /// Size of the run's directory on disk, in MiB, without MongoDB's data.
     pub disk_mib: u64,
-    /// Whether this program was built without optimisation; the servers then were as well.
+    /// `true` if this program was built without optimisation; then the servers were too.
     pub debug_build: bool,
 }
 
@@ -49,7 +49,7 @@ impl MachineWatch {
         self.load = self.load.max(load.unwrap_or(0.0));
     }
 
-    /// What was seen, when the run is over; `dir` is its directory.
+    /// Returns the measurements when the run is over; `dir` is its directory.
     pub fn finish(mut self, dir: &Path) -> Machine {
         self.sample();
         let ended = jiffies(&read("/proc/stat"));

@@ -1,4 +1,4 @@
-//! What a run has shown, in figures, in words and in a picture.
+//! The results of a run, in figures, in words and in a picture.
 
 mod figures;
 mod gaps;
@@ -25,9 +25,9 @@ use crate::check::{Finding, Verdict};
 /// Several runs, each with a cluster of its own.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// What does all of it again.
+    /// The command that repeats all runs.
     pub replay: String,
-    /// What all runs come to.
+    /// The figures of all runs together.
     pub total: Figures,
     /// The runs.
     pub runs: Vec<RunReport>,
@@ -38,20 +38,20 @@ pub struct Report {
 pub struct RunReport {
     /// The seed everything was drawn from.
     pub seed: u64,
-    /// What does it again.
+    /// The command that repeats the run.
     pub replay: String,
     /// The bug planted in the servers, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planted: Option<String>,
     /// Its directory, as seen from the report's.
     pub dir: String,
-    /// What it comes to.
+    /// The figures of the run.
     pub figures: Figures,
-    /// What the checkers found.
+    /// The findings of the checkers.
     pub findings: Vec<Finding>,
-    /// What the harness itself could not do.
+    /// Errors of the test harness itself.
     pub troubles: Vec<String>,
-    /// How busy the machine was.
+    /// The load of the machine.
     pub machine: Machine,
 }
 
@@ -83,8 +83,8 @@ impl Report {
         Ok(())
     }
 
-    /// What did not hold, a line for each: its verdict in capitals, the seed, the invariant, the
-    /// workload and why.
+    /// Returns a line for each finding that did not hold: its verdict in capitals, the seed, the
+    /// invariant, the workload and the reason.
     pub fn not_held(&self) -> impl Iterator<Item = String> {
         let findings = self
             .runs
@@ -93,7 +93,8 @@ impl Report {
         findings.filter_map(|(seed, finding)| words::in_a_line(seed, finding))
     }
 
-    /// How many findings are of this kind: [`Verdict::Violated`] or [`Verdict::Undecided`].
+    /// Returns the number of findings of this kind: [`Verdict::Violated`] or
+    /// [`Verdict::Undecided`].
     pub fn count(&self, is: impl Fn(&Verdict) -> bool) -> usize {
         let findings = self.runs.iter().flat_map(|run| &run.findings);
         findings.filter(|finding| is(&finding.verdict)).count()

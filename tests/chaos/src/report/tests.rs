@@ -19,7 +19,7 @@ struct Flags {
     schedule: Schedule,
 }
 
-/// A run that nobody made: every fault lasts as long as its plan says, and stops everything for
+/// Returns an invented run: every fault lasts as long as its plan says, and stops everything for
 /// half its time.
 fn pretended(flags: &[&str]) -> (Vec<Entry>, Timeline) {
     let flags = Flags::parse_from(["plan"].iter().chain(flags));

@@ -75,7 +75,7 @@ impl Report {
     }
 }
 
-/// What is said of a finding that did not hold, and why.
+/// Returns the label and the reason of a finding that did not hold.
 fn not_held(verdict: &Verdict) -> Option<(&'static str, &str)> {
     match verdict {
         Verdict::Held => None,

@@ -25,7 +25,7 @@ struct Bar {
     color: RGBColor,
 }
 
-/// Neighbours are told apart, and each is light enough for dark text on it.
+/// Colors of adjacent bands. They differ clearly, and each is light enough for dark text on it.
 const COLORS: [RGBColor; 4] = [
     RGBColor(120, 190, 140),
     RGBColor(190, 160, 220),
@@ -33,7 +33,7 @@ const COLORS: [RGBColor; 4] = [
     RGBColor(130, 180, 225),
 ];
 
-/// How wide a letter is, about.
+/// Approximate width of a letter.
 const LETTER: i32 = 6;
 
 impl Band {

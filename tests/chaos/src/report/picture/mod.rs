@@ -35,7 +35,7 @@ const LABEL: i32 = 36;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
-/// What is drawn, and where its times are.
+/// The drawing area, with the scale of its times.
 struct Picture<'a> {
     area: Area<'a>,
     width: i32,
@@ -131,7 +131,7 @@ impl Picture<'_> {
         Ok(())
     }
 
-    /// How many seconds are between two labels of the axis.
+    /// Returns the number of seconds between two labels of the axis.
     fn tick(&self) -> u64 {
         let seconds = self.ended / 1_000_000;
         let most = u64::try_from(self.width / 70).unwrap_or(1);
@@ -140,7 +140,7 @@ impl Picture<'_> {
         fits.unwrap_or(1_200)
     }
 
-    /// Where a time is drawn.
+    /// Returns the horizontal position of a time.
     fn x(&self, time: u64) -> i32 {
         let inside = f64::from(self.width - LEFT - RIGHT);
         let share = time.min(self.ended) as f64 / self.ended as f64;

@@ -8,7 +8,7 @@ use crate::history::Entry;
 
 pub(super) const HEIGHT: i32 = 190;
 
-/// What is stacked, from the bottom, and in which colour.
+/// The stacked outcomes, from the bottom, with their colours.
 const OUTCOMES: [(Outcome, &str, RGBColor); 3] = [
     (Outcome::Executed, "executed", RGBColor(70, 130, 200)),
     (Outcome::NotExecuted, "not executed", RGBColor(240, 180, 60)),
@@ -16,7 +16,7 @@ const OUTCOMES: [(Outcome, &str, RGBColor); 3] = [
 ];
 
 impl Picture<'_> {
-    /// Calls that ended in each second, by what they were told.
+    /// Draws the calls that ended in each second, by their outcome.
     pub(super) fn draw_throughput(&self, history: &[Entry], rows: Range<i32>) -> Drawn {
         let seconds = per_second(history, self.ended);
         let most = seconds.iter().map(|counts| counts.iter().sum::<u32>());
@@ -53,7 +53,7 @@ impl Picture<'_> {
     }
 }
 
-/// How many calls ended in each second, in the order of [`OUTCOMES`].
+/// Counts the calls that ended in each second, in the order of [`OUTCOMES`].
 fn per_second(history: &[Entry], ended: u64) -> Vec<[u32; 3]> {
     let seconds = usize::try_from(ended.div_ceil(1_000_000)).unwrap_or(0);
     let mut counts = vec![[0; 3]; seconds];
