@@ -1,36 +1,37 @@
-//! What clients ask and are told, in terms of the workloads. Everything that judges a history reads
-//! these.
+//! The clients' operations and their answers, in terms of the workloads. All checkers of a history
+//! read these types.
 
 use serde::{Deserialize, Serialize};
 
 use super::neighbours::Misdeed;
 
-/// How many accounts a bank has.
+/// Number of accounts of a bank.
 pub const ACCOUNTS: usize = 5;
 
-/// What a client asked. A command is made from it alone, so it can be made again after the run.
+/// An operation of a client. A command is made from it alone, so it can be made again after the
+/// run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// The object that is meant: a register, list, set, bank or counter.
+    /// Its object: a register, list, set, bank or counter.
     pub key: String,
-    /// What the command's effect leaves in the data, unique in the run. A read leaves nothing and
-    /// has none.
+    /// Trace that the command leaves in the data, unique in the run. A read leaves nothing and has
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// What is to be done.
+    /// Kind of the operation.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// What is to be done with an object.
+/// An operation on an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum What {
-    /// It is read, all of it.
+    /// Reads the whole object.
     Read,
-    /// The token is a register's new value.
+    /// Writes the token as a register's new value.
     Write,
-    /// The token is a register's new value, if it has the expected one.
+    /// Writes the token as a register's new value, if the register has the expected one.
     CompareAndSet {
         /// The value it has to have.
         expected: String,
@@ -45,32 +46,32 @@ pub enum What {
         from: usize,
         /// The number of the one that is paid.
         to: usize,
-        /// How much.
+        /// The amount.
         amount: i64,
-        /// Whether the list of commands also reads both accounts.
+        /// `true` if the list of commands also reads both accounts.
         look: bool,
     },
-    /// A counter goes up.
+    /// Increases a counter.
     Add {
-        /// By how much, at least 1.
+        /// The increment, at least 1.
         amount: i64,
-        /// Whether the answer says how far it is then.
+        /// `true` if the answer has the new value of the counter.
         look: bool,
     },
-    /// Something that costs a bad server's other clients their commands.
+    /// Sends a command that, with a bad server, would fail the commands of other clients.
     Misbehave {
-        /// What it is.
+        /// Kind of the command.
         how: Misdeed,
-        /// How many bytes there are before a long text, so that MongoDB cuts it elsewhere.
+        /// Number of bytes before a long text, so that MongoDB cuts the text at another place.
         shift: usize,
     },
 }
 
-/// What a client was told by the reply to a command that was executed.
+/// Content of the reply to a command that was executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Told {
-    /// That it was done, and no more.
+    /// The command was executed; the reply has no more.
     Done,
     /// A register's value, or the one it had before a compare-and-set; none if it was never
     /// written.
@@ -80,7 +81,7 @@ pub enum Told {
     /// All accounts' balances by number, or those of a transfer's two accounts after it, the paying
     /// one's first.
     Balances(Vec<i64>),
-    /// How far a counter is.
+    /// Value of a counter.
     Count(i64),
     /// Something that is no reply to this command.
     Nonsense(String),

@@ -1,6 +1,6 @@
 //! Banks: accounts that begin with nothing and may owe, so that the balances of a bank always add
-//! up to 0. A transfer is one list of commands, and each account keeps a log of what was paid by
-//! which one.
+//! up to 0. A transfer is one list of commands, and each account keeps a log of the amounts with
+//! their transfers.
 
 use bson::Document;
 use rand::Rng;

@@ -19,11 +19,11 @@ use super::keys::Keys;
 use super::{command, draw, told};
 use crate::history::{Entry, Tried, TriedError, Workload, Writer};
 
-/// How old the ids are that clients make themselves, so that no server, whose clock may be an hour
-/// slow, takes them for ids from the future.
+/// Age of the ids that clients make themselves. A server's clock may be an hour slow; with this
+/// age, no server rejects the ids as ids from the future.
 const AGE_OF_IDS: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// A client: it asks one thing after the other, and writes down what it was told.
+/// A client: it sends one command after the other, and writes down each answer.
 #[derive(Debug)]
 pub struct Client {
     shared: Shared,
@@ -49,7 +49,7 @@ pub(super) struct Shared {
     pub(super) _alive: mpsc::Sender<()>,
 }
 
-/// What a client has to do with another one.
+/// The part of a client in a pair, if it has one.
 #[derive(Debug)]
 pub(super) enum Role {
     Alone,
@@ -82,11 +82,11 @@ impl Client {
         }
     }
 
-    /// Asks until it is told to stop. It needs a tokio runtime of any kind, and can be dropped at
-    /// any time: the call in hand is then written down as unknown.
+    /// Sends commands until the load is stopped. It needs a tokio runtime of any kind, and can be
+    /// dropped at any time: the call in progress is then written down as unknown.
     ///
     /// # Errors
-    /// If what it asks is no command: a fault of the workload.
+    /// If its operation makes no valid command: a fault of the workload.
     pub async fn run(mut self) -> Result<()> {
         while let Some((id, asked)) = self.next().await {
             self.settle(id, &asked).await?;
@@ -94,7 +94,7 @@ impl Client {
         Ok(())
     }
 
-    /// What to ask next, and under which id if that is given; nothing if it is time to stop.
+    /// Returns the next operation, with its id if that is given; nothing after the stop.
     async fn next(&mut self) -> Option<(Option<CommandId>, Asked)> {
         if let Role::Repeats(commands) = &mut self.role {
             let mut stopped = self.shared.stopped.clone();
@@ -129,8 +129,8 @@ impl Client {
         timeout(pause, stopped).await.is_ok()
     }
 
-    /// Calls, and calls again with the same id, as most people do, while nobody knows whether it
-    /// was executed, or sometimes if it was not.
+    /// Calls, and may call again with the same id, as most clients do: usually while the outcome is
+    /// unknown, and sometimes if the command was not executed.
     async fn settle(&mut self, mut id: Option<CommandId>, asked: &Asked) -> Result<()> {
         loop {
             let entry = self.call(id, asked).await?;

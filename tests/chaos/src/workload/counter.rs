@@ -9,7 +9,7 @@ use super::asked::{Asked, Told, What};
 use super::reply;
 
 pub(crate) const COLLECTION: &str = "counters";
-/// Where the counters are whose commands are sent by two clients at once.
+/// Collection of the counters whose commands are sent by two clients at once.
 pub(crate) const DUPLICATES: &str = "duplicates";
 
 pub(super) fn draw(rng: &mut SmallRng, key: String, token: String) -> Asked {
@@ -23,8 +23,8 @@ pub(super) fn draw(rng: &mut SmallRng, key: String, token: String) -> Asked {
     Asked::write(key, token, add)
 }
 
-/// A command for two clients. Each answer says how far the counter is, so that two executions are
-/// told apart.
+/// Draws a command for two clients. Each answer has the value of the counter, so that two
+/// executions give different answers.
 pub(super) fn draw_duplicate(rng: &mut SmallRng, key: String, token: String) -> Asked {
     let amount = rng.random_range(1..10);
     Asked::write(key, token, What::Add { amount, look: true })

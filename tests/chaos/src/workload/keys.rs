@@ -5,10 +5,10 @@ use rand::rngs::SmallRng;
 
 use crate::history::Workload;
 
-/// How many objects of a workload are in use at a time.
+/// Number of objects of a workload that are in use at a time.
 const AT_A_TIME: u64 = 2;
-/// How many commands an object sees, about. Few enough for the checker of linearizability to
-/// decide.
+/// Approximate number of commands on an object. It is small enough for the checker of
+/// linearizability to decide.
 const COMMANDS: u64 = 250;
 
 /// The objects of one workload. They are replaced by fresh ones as time goes by.

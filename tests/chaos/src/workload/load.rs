@@ -12,22 +12,22 @@ use super::client::{Client, Role, Shared};
 use super::keys::Keys;
 use crate::history::{Told, Workload, Writer};
 
-/// How many duplicates the second client of a pair may be behind before it misses one.
+/// Number of duplicates that the second client of a pair may be behind before it misses one.
 const BEHIND: usize = 4;
 
-/// What clients do.
+/// Options of the load.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What they do; the clients are shared out among these evenly. Those that send duplicates go
-    /// in pairs.
+    /// Workloads of the clients, which are shared out among them evenly. Clients that send
+    /// duplicates go in pairs.
     pub workloads: Vec<Workload>,
-    /// How many clients, at least as many as it takes to have each workload done.
+    /// Number of clients, at least enough for each workload to have one.
     pub clients: usize,
-    /// How many commands a second all of them together begin, if they are answered soon enough.
+    /// Number of commands that all clients together begin in a second, if answers come soon enough.
     pub rate: f64,
-    /// What all that is drawn by lot comes from.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// When the run began: from then on microseconds are counted.
+    /// Start of the run: times are microseconds since then.
     pub started: Instant,
 }
 
@@ -110,9 +110,9 @@ impl Load {
         Ok((load, clients))
     }
 
-    /// Lets every client finish the call in hand, which takes some seconds if nobody answers, and
-    /// has the history on disk. Clients that were never run, or ended early, are not waited for
-    /// once they are dropped.
+    /// Lets every client finish its call in progress, and has the history on disk. This takes some
+    /// seconds if no server answers. Clients that were never run, or ended early, are not waited
+    /// for once they are dropped.
     ///
     /// # Errors
     /// If the history could not be written.
@@ -123,10 +123,10 @@ impl Load {
     }
 }
 
-/// What each of so many clients does.
+/// Returns the workload of each client.
 fn shared_out(workloads: &[Workload], clients: usize) -> Vec<Workload> {
     let mut given = Vec::new();
-    // Some may not fit any more while others do.
+    // Some workloads may not fit any more while others do.
     for workload in workloads.iter().cycle().take(clients * workloads.len()) {
         let needed = if *workload == Workload::Duplicates { 2 } else { 1 };
         if given.len() + needed <= clients {

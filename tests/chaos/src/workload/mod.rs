@@ -1,4 +1,4 @@
-//! What clients do all day, and the clients that do it.
+//! The workloads, and the clients that run them.
 
 mod append;
 mod asked;
@@ -87,7 +87,7 @@ pub fn command(workload: Workload, asked: &Asked) -> String {
     }
 }
 
-/// What a reply in canonical Extended JSON says to somebody who asked this.
+/// Returns the content of a reply in canonical Extended JSON, for this operation.
 pub fn told(workload: Workload, asked: &Asked, reply: &str) -> Told {
     let told = document(reply).and_then(|reply| match workload {
         Workload::Register => register::told(asked, &reply),

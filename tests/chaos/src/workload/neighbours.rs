@@ -1,8 +1,8 @@
-//! Bad neighbours: commands that are at fault, or that only look so, in the same batches as
-//! everybody else's. Of each the right answer is known.
+//! Bad neighbours: commands that are at fault, or that only look so, in the same batches as the
+//! commands of other clients. The right answer to each is known.
 //!
-//! A command that writes also leaves its token, in a statement before the one at fault. So a
-//! command that was refused and has had half of its effect is seen in the data.
+//! A command that writes also leaves its token, in a statement before the one at fault. So the data
+//! shows if a refused command has had half of its effect.
 
 use anyhow::{Context, Result};
 use bellwether_protocol::ErrorCode;
@@ -23,10 +23,10 @@ const CAPPED: &str = "capped";
 /// A character of three bytes. MongoDB cuts values in its messages at 150 bytes, and so inside one
 /// of them for two of three [shifts](SHIFTS).
 const CHARACTER: &str = "日";
-/// How many texts are stored, each shifted by one byte more.
+/// Number of stored texts, each shifted by one byte more.
 const SHIFTS: usize = 3;
 
-/// What a bad neighbour does.
+/// A command of a bad neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Misdeed {
@@ -44,7 +44,7 @@ pub enum Misdeed {
     Conversion,
     /// The same in a read.
     ConversionInRead,
-    /// A document whose `_id` is so long that the transaction cannot be committed.
+    /// A document whose `_id` is so large that the transaction cannot be committed.
     CommitTooLarge,
     /// A value with half a character, which the reply contains.
     HalfCharacter,
@@ -179,7 +179,7 @@ pub(super) fn draw(rng: &mut SmallRng, token: String) -> Asked {
     }
 }
 
-/// Each command has its token or key in it, so that none is taken for another one.
+/// Returns the command. Each command has its token or key in it, so no two commands are the same.
 pub(super) fn command(asked: &Asked) -> String {
     let (key, own) = (&asked.key, asked.token_text());
     let What::Misbehave { how, shift } = asked.what else {
@@ -233,7 +233,7 @@ pub(super) fn command(asked: &Asked) -> String {
     }
 }
 
-/// How many groups a long read makes.
+/// Number of groups that a long read makes.
 const GROUPS: usize = 7;
 
 pub(super) fn told(asked: &Asked, reply: &Document) -> Option<Told> {
@@ -260,8 +260,8 @@ fn long_text(shift: usize) -> String {
     format!("{}{}", "x".repeat(shift), CHARACTER.repeat(100))
 }
 
-/// A pipeline that makes a document with 12 MB beside the 3 MB of its `_id`. MongoDB's record of it
-/// has the `_id` twice.
+/// Returns a pipeline that makes a document with 12 MB in addition to the 3 MB of its `_id`.
+/// MongoDB's record of it has the `_id` twice.
 fn too_large_to_commit() -> String {
     let megabyte = r#"{"$reduce":{"input":{"$range":[0,20]},"initialValue":"x","in":{"$concat":["$$value","$$value"]}}}"#;
     let times = |count: usize| vec![r#""$t""#; count].join(",");

@@ -1,8 +1,8 @@
-//! What stands in MongoDB's replies.
+//! Readers of MongoDB's replies.
 
 use bson::{Array, Bson, Document};
 
-/// Whether it says that one document was written.
+/// Returns `true` if the reply says that one document was written.
 pub(super) fn is_one(reply: &Document) -> bool {
     let done = reply.get("ok").and_then(Bson::as_f64) == Some(1.0);
     done && reply.get("n").and_then(whole) == Some(1) && !reply.contains_key("writeErrors")
@@ -13,7 +13,7 @@ pub(super) fn batch(reply: &Document) -> Option<Vec<&Document>> {
     documents(reply.get_document("cursor").ok()?.get_array("firstBatch").ok()?)
 }
 
-/// What `findAndModify` gives: there may be no document.
+/// Returns the result of `findAndModify`: there may be no document.
 pub(super) fn found_and_modified(reply: &Document) -> Option<Option<&Document>> {
     match reply.get("value")? {
         Bson::Null => Some(None),
