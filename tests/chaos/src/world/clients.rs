@@ -22,8 +22,8 @@ impl ClientsHost {
         self.node
     }
 
-    /// Runs something there: on a thread of its own, which has a runtime of its own. What is run is
-    /// made on that thread, so it need not be `Send`, and may spawn local tasks.
+    /// Runs something on this host, on a thread of its own, which has a runtime of its own. The
+    /// thread itself makes the future, so the future need not be `Send`, and may spawn local tasks.
     pub fn run<T, F>(&self, work: impl FnOnce() -> F + Send + 'static) -> JoinHandle<Result<T>>
     where
         T: Send + 'static,

@@ -9,28 +9,28 @@ use super::{Inflicted, World, disk};
 use crate::fault::{Fault, Node};
 use crate::network::RuleId;
 
-/// How long members may take to get a write until it is tried anew.
+/// Time limit for the members to get a write, until it is tried again.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is in force, and what ends it.
+/// A fault in force, and its cure.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) fault: Fault,
-    /// Whom it met.
+    /// Its victims.
     pub(super) nodes: Vec<Node>,
     pub(super) cure: Cure,
 }
 
 impl Open {
-    /// Whether no further fault may meet this node meanwhile. On bad links everything else may
-    /// happen as well, and who has stepped down is well.
+    /// Returns `true` if no further fault may meet this node meanwhile. During faults of links,
+    /// other faults may happen as well, and a member that has stepped down is healthy.
     pub(super) fn makes_ill(&self, node: Node) -> bool {
         let mild = matches!(self.fault, Fault::Delay | Fault::Loss | Fault::StepDown);
         !mild && self.nodes.contains(&node)
     }
 }
 
-/// What ends a fault.
+/// The way to end a fault.
 #[derive(Clone, Debug)]
 pub(super) enum Cure {
     /// It ends by itself.
@@ -51,7 +51,7 @@ impl World {
     /// Ends a fault; does not wait until its effects have ended.
     ///
     /// # Errors
-    /// If a process does not start, or cannot be told.
+    /// If a process does not start, or a signal or request to it fails.
     pub async fn heal(&mut self, inflicted: Inflicted) -> Result<()> {
         let healed = self.heal_open(inflicted.id).await;
         healed.with_context(|| format!("healing {}: {}", inflicted.fault, inflicted.what))
@@ -122,7 +122,7 @@ impl World {
                 }
             }
         }
-        // Only now: what could not be healed is tried again with all others.
+        // Only now: after an error, the fault stays open and is healed again with all others.
         self.open.remove(&id);
         Ok(())
     }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use bellwether_tests::Member;
 use bson::doc;
 
-/// How long a member may take to take note.
+/// Time limit for a member's confirmation.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// MongoDB's own fail points: neither its journal nor its data is written to the disk any more.

@@ -9,19 +9,19 @@ use super::spoil::spoil;
 use super::{Inflicted, World, disk};
 use crate::fault::{Fault, Node};
 
-/// How far a wall clock jumps at least and at most, in seconds.
+/// Smallest and largest jump of a wall clock, in seconds.
 const JUMP: (i32, i32) = (1, 3600);
 
 impl World {
-    /// Inflicts a fault of this kind; whom it meets and how hard is drawn from the seed. Does not
-    /// wait for its effects.
+    /// Inflicts a fault of this kind; its victims and its strength are drawn from the seed. Does
+    /// not wait for its effects.
     ///
-    /// `None` if whom it would meet is ill already, or MongoDB would lose its majority by it,
-    /// unless that is the fault.
+    /// Returns `None` if its victim has a fault already, or if MongoDB would lose its majority by a
+    /// fault of another kind.
     ///
     /// # Errors
-    /// If the fault is not [possible](World::possible) here, or the system or a member refuses what
-    /// is to be done.
+    /// If the fault is not [possible](World::possible) here, or the system or a member refuses a
+    /// step.
     pub async fn inflict(&mut self, fault: Fault, seed: u64) -> Result<Option<Inflicted>> {
         ensure!(self.possible().contains(&fault), "{fault} is not possible here");
         let mut lot = StdRng::seed_from_u64(seed);
@@ -46,7 +46,7 @@ impl World {
         }))
     }
 
-    /// Does it to them, and says what was done and what ends it.
+    /// Inflicts the fault on these nodes, and returns its description and its cure.
     async fn strike(&mut self, fault: Fault, nodes: &[Node], lot: &mut StdRng) -> Result<(String, Cure)> {
         let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
         let names = names.join(" and ");
@@ -90,8 +90,8 @@ impl World {
             Fault::StepDown => {
                 for node in nodes {
                     let admin = self.member(*node)?.direct.database("admin");
-                    // It waits until another member has caught up; nobody waits for that, or for
-                    // its answer.
+                    // The primary waits until another member has caught up. This program waits
+                    // neither for that nor for the answer.
                     tokio::spawn(async move {
                         let command = doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5 };
                         admin.run_command(command).await
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Puts servers' clocks off by so many seconds.
+    /// Sets servers' clocks off by this number of seconds.
     pub(super) fn set_clocks(&self, servers: &[Node], seconds: i32) -> Result<()> {
         let clocks = self.clocks.as_ref().context("there is no libfaketime")?;
         for node in servers {

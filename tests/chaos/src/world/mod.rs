@@ -1,4 +1,4 @@
-//! What is put under faults: a replica set, servers and hosts for clients.
+//! The system under faults: a replica set, servers and hosts for clients.
 
 mod clients;
 mod cure;
@@ -33,24 +33,24 @@ use cure::Open;
 use links::{OBSERVER, last_byte};
 use wall_clock::WallClocks;
 
-/// How many `mongod`s there are: the fewest of which one may fail.
+/// Number of `mongod`s: the smallest number of which one may fail.
 const MEMBERS: usize = 3;
 
 const MONGODB_PORT: u16 = 27_017;
 const CLIENTS_PORT: u16 = 7001;
 const PEERS_PORT: u16 = 7101;
 
-/// How long a server may take to say what it is.
+/// Time limit for a server's status.
 const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// A replica set and servers, each process on a host of its own, and hosts for clients; whatever
-/// may happen to them can be inflicted and healed. This program itself is on a host that no fault
-/// ever reaches.
+/// A replica set and servers, each process on a host of its own, and hosts for clients. It can
+/// inflict and heal every kind of fault. This program itself is on a host that no fault ever
+/// reaches.
 ///
 /// Everything ends when it is dropped, or with this program.
 #[derive(Debug)]
 pub struct World {
-    // Dropped in this order: what uses something before it.
+    // Dropped in this order: each user before its dependency.
     cluster: Cluster,
     replica_set: ReplicaSet,
     network: Option<Network>,
@@ -67,7 +67,7 @@ pub struct Inflicted {
     pub fault: Fault,
     /// Whom it met.
     pub nodes: Vec<Node>,
-    /// What was done, in one line for people.
+    /// Description, in one line for people.
     pub what: String,
     id: u64,
 }
@@ -77,8 +77,8 @@ impl World {
     /// coordinator.
     ///
     /// # Errors
-    /// If something does not start, or the network cannot be had: see [`network::enclose`], which
-    /// has to come first unless all are to be on loopback.
+    /// If something does not start, or the network cannot be created: see [`network::enclose`],
+    /// which must be called first unless everything is on loopback.
     pub async fn start(options: WorldOptions) -> Result<Self> {
         ensure!(options.servers >= 1, "a world needs a server");
         ensure!(options.client_hosts >= 1, "a world needs a host for clients");
@@ -95,8 +95,8 @@ impl World {
             Some(Network::start(OBSERVER, &others, options.seed)?)
         };
         let replica_set = start_mongods(&options, network.as_ref()).await?;
-        // What libfaketime leaves in shared memory when a server is killed is gone only where that
-        // is this program's own.
+        // When a server is killed, libfaketime leaves files in shared memory. They disappear only
+        // if the shared memory is this program's own.
         let clocks = match network {
             Some(_) => WallClocks::new(&options.logs, options.servers)?,
             None => None,
@@ -113,8 +113,8 @@ impl World {
         })
     }
 
-    /// What can be inflicted here: on loopback, nothing that needs a network, and no jumps of
-    /// clocks; elsewhere these only with libfaketime.
+    /// Returns the faults that are possible here. On loopback there are no faults of the network
+    /// and no jumps of clocks; elsewhere clocks jump only with libfaketime.
     pub fn possible(&self) -> BTreeSet<Fault> {
         let is_possible = |fault: &Fault| match fault {
             Fault::ClockJump => self.clocks.is_some(),
@@ -149,7 +149,7 @@ impl World {
         &self.replica_set
     }
 
-    /// What became of packets until now, if there is a network of its own.
+    /// Returns the number of packets by fate until now, if the world has a network of its own.
     pub fn traffic(&self) -> Option<network::Traffic> {
         self.network.as_ref().map(Network::traffic)
     }
@@ -160,7 +160,7 @@ impl World {
         ClientsHost::new(node, self.host(node).cloned())
     }
 
-    /// What each server says of itself: a short look, in which one that is ill says nothing.
+    /// Asks each server for its status, with a short time limit; a server with a fault gives none.
     pub async fn statuses(&self) -> Vec<Option<Status>> {
         let looks = self.cluster.servers.iter().map(async |server| {
             let answer = timeout(STATUS_TIMEOUT, server.status()).await;
@@ -232,8 +232,8 @@ async fn start_servers(
         cluster.hosts = hosts(network, (0..options.servers).map(Node::Server))?;
     }
     for (place, host) in cluster.hosts.iter_mut().enumerate() {
-        // This program's own variables that begin with BELLWETHER_ do not reach a server: it is
-        // given what it is to have.
+        // This program's own variables that begin with BELLWETHER_ do not reach a server: it gets
+        // its variables explicitly.
         host.launcher.push("env".into());
         let clock = clocks.map(|clocks| clocks.environment(place)).unwrap_or_default();
         for (name, value) in clock.iter().chain(&options.server_environment) {

@@ -1,22 +1,22 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// How to start a [`World`](super::World).
+/// Options of a [`World`](super::World).
 #[derive(Clone, Debug)]
 pub struct WorldOptions {
-    /// How many servers; 3 as a rule.
+    /// Number of servers; 3 by default.
     pub servers: usize,
-    /// How many hosts for clients; 2 as a rule.
+    /// Number of hosts for clients; 2 by default.
     pub client_hosts: usize,
     /// The directory for the logs of all processes. It is made if it is not there.
     pub logs: PathBuf,
-    /// What the network draws by lot comes from it.
+    /// Seed of the network's random choices.
     pub seed: u64,
     /// Further arguments for every server.
     pub server_args: Vec<OsString>,
     /// Further environment variables for every server.
     pub server_environment: Vec<(OsString, OsString)>,
-    /// Whether everything is on this machine's loopback, and there is no network that could fail.
+    /// `true` if everything is on this machine's loopback, without a network that could fail.
     pub loopback: bool,
 }
 

@@ -8,7 +8,7 @@ use super::links::{both_ways, links};
 use crate::fault::{Fault, Node};
 use crate::network::{Effect, Link};
 
-/// What happens to which links.
+/// An effect and its links.
 #[derive(Debug)]
 pub(super) struct Spoiled {
     pub(super) effect: Effect,
@@ -16,8 +16,8 @@ pub(super) struct Spoiled {
     pub(super) what: String,
 }
 
-/// What a fault of the network that meets these nodes does, among all there are; `None` if it is
-/// none of the network.
+/// Returns the effect on links of a fault that meets these nodes; `None` if it is no fault of the
+/// network.
 pub(super) fn spoil(fault: Fault, victims: &[Node], all: &[Node], lot: &mut StdRng) -> Option<Spoiled> {
     let such = |is: fn(&Node) -> bool| all.iter().copied().filter(is).collect::<Vec<_>>();
     let servers = such(|node| matches!(node, Node::Server(_)));

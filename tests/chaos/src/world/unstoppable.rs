@@ -37,7 +37,7 @@ impl World {
 
         let urls = self.urls();
         let command = command(number);
-        // Nobody waits for its answer: that it fails is the fault.
+        // This program does not wait for the answer: the fault is that the command fails.
         drop(
             self.clients_host(0)
                 .run(async move || execute_within(DEADLINE, &urls, &command).await),

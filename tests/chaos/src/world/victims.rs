@@ -13,10 +13,11 @@ use tokio::time::timeout;
 use super::World;
 use crate::fault::{Fault, Node};
 
-/// How long a member may take to say what it is.
+/// Time limit for a member's `hello`.
 const HELLO_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How likely a fault meets the one that all depend on, beside its chance as one of all.
+/// Probability that a fault meets the node that all others depend on, in addition to its chance as
+/// one of all.
 const FAVOUR: f64 = 0.5;
 
 impl World {
@@ -89,7 +90,7 @@ impl World {
     }
 }
 
-/// What a member says it is.
+/// The role of a member, by its own answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Primary,
@@ -110,11 +111,11 @@ async fn role(member: &Member) -> Option<Role> {
     }
 }
 
-/// So many of so many places, the first of them more often the favourite than another.
+/// Draws `count` places of `of`; the first one is more often the favourite than another.
 fn draw(lot: &mut StdRng, of: usize, count: usize, favourite: Option<usize>) -> Vec<usize> {
     let mut places: Vec<usize> = (0..of).collect();
     places.shuffle(lot);
-    // Drawn in any case, so that what is drawn later is the same whoever the favourite is.
+    // Drawn in any case, so that later draws do not depend on the favourite.
     let is_met = lot.random_bool(FAVOUR);
     let favourite = favourite.filter(|_| is_met);
     if let Some(at) = places.iter().position(|place| Some(*place) == favourite) {

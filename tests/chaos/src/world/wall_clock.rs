@@ -33,7 +33,7 @@ impl WallClocks {
         Ok(Some(clocks))
     }
 
-    /// What a server needs in its environment to have this clock.
+    /// Returns the environment variables that give a server this clock.
     pub(super) fn environment(&self, place: usize) -> Vec<(OsString, OsString)> {
         let variables: [(&str, OsString); 4] = [
             ("LD_PRELOAD", self.library.clone().into()),
@@ -44,11 +44,11 @@ impl WallClocks {
         variables.map(|(name, value)| (name.into(), value)).into()
     }
 
-    /// Puts a clock off by so many seconds.
+    /// Sets a clock off by this number of seconds.
     pub(super) fn set(&self, place: usize, seconds: i32) -> Result<()> {
         let file = &self.files[place];
         let new = file.with_extension("clock.new");
-        // Renamed, so that nobody reads half of it.
+        // Renamed, so that no process reads half of it.
         fs::write(&new, format!("{seconds:+}\n"))
             .and_then(|()| fs::rename(&new, file))
             .with_context(|| format!("writing {}", file.display()))
