@@ -1,5 +1,5 @@
-//! `bystanders_execute`: while there is no fault, nobody's command fails for what another client
-//! sends.
+//! `bystanders_execute`: without a fault, no client's command fails because of a command of another
+//! client.
 
 use bellwether_client::Outcome;
 use bellwether_protocol::WhatNext;

@@ -1,13 +1,13 @@
-//! `converges`: while nothing changes, and there is a server that everybody reaches and a MongoDB
-//! that works, commands are executed again before long. The other checks would be content with a
-//! cluster that does nothing at all.
+//! `converges`: if nothing changes, all nodes reach at least one server, and MongoDB works,
+//! commands are soon executed again. The other checks would accept a cluster that does nothing at
+//! all.
 
 use crate::check::{Finding, Verdict};
 use crate::fault::{Fault, Node};
 use crate::timeline::{Ordeal, Stretch, Timeline};
 
-/// How long a cluster may take. It takes a second or two: detection, election, and the driver's
-/// finding of a primary. This is no figure, but the difference between slow and stuck.
+/// Time limit for convergence. A cluster takes a second or two: detection, election, and the
+/// driver's search for a primary. This limit is no measured figure: it separates slow from stuck.
 pub const LIMIT: u64 = 12_000_000;
 
 /// A stretch that is over so soon after [`LIMIT`] may just not have seen a command.
@@ -48,7 +48,7 @@ pub fn converges(executed: &[u64], timeline: &Timeline, servers: usize) -> Findi
     }
 }
 
-/// Whether MongoDB works, and one server is no victim of anything.
+/// Returns `true` if MongoDB works and at least one server is not affected by any fault.
 fn can_work(faults: &[&Ordeal], servers: usize) -> bool {
     let mongodb_works = !faults.iter().any(|ordeal| {
         matches!(
@@ -90,7 +90,7 @@ mod tests {
         }
     }
 
-    /// In a minute: what is found, and in how many stretches.
+    /// Checks one minute; returns `true` if the invariant holds, and the number of stretches.
     fn check(faults: Vec<Ordeal>, executed: &[u64]) -> (bool, u64) {
         let executed: Vec<u64> = executed.iter().map(|second| second * SECOND).collect();
         let timeline = Timeline {

@@ -1,11 +1,11 @@
-//! What can go wrong.
+//! The kinds of faults.
 
 use core::fmt;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A kind of fault. Who it meets, and how hard, is drawn when it is inflicted.
+/// A kind of fault. Its victims and its strength are drawn when it is inflicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -61,7 +61,7 @@ impl Fault {
         all.filter(|fault| *fault != Self::Unstoppable).collect()
     }
 
-    /// Whether it is done to the network, so needs one of its own.
+    /// Returns `true` if this is a fault of the network, which needs a network of its own.
     pub(crate) fn is_of_the_network(self) -> bool {
         match self {
             Self::CutPeers
@@ -95,7 +95,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A host of the network, by what runs there.
+/// A host of the network, named after its processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Node {

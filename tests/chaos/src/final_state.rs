@@ -1,4 +1,4 @@
-//! What is in the data after the run, read past all servers.
+//! The data after the run, read directly from MongoDB.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,7 @@ use crate::history::Workload;
 use crate::ledger;
 use crate::workload::{ACCOUNTS, DATABASE, account, collection, reply};
 
-/// What is in the data.
+/// The data after the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FinalState {
     /// The registers' values.
@@ -39,16 +39,16 @@ pub struct FinalState {
 pub struct Tallied {
     /// The sum.
     pub sum: i64,
-    /// What was added by which token, in the order of the execution.
+    /// The amounts added, each with its token, in the order of the execution.
     pub log: Vec<(String, i64)>,
 }
 
 impl FinalState {
-    /// Reads it, each collection at one moment, as a majority has it. Nobody should be writing any
-    /// more.
+    /// Reads the data with majority read concern, each collection at one moment. No client should
+    /// be writing any more.
     ///
     /// # Errors
-    /// If MongoDB cannot be read, or what is there is nothing a workload writes.
+    /// If MongoDB cannot be read, or the data contains something that no workload writes.
     pub async fn read(client: &mongodb::Client) -> Result<Self> {
         let mut state = Self::default();
         for document in documents(client, Workload::Register).await? {
@@ -77,7 +77,7 @@ impl FinalState {
         Ok(state)
     }
 
-    /// How often the tokens of a workload are in the data. Registers keep no trace.
+    /// Counts the tokens of a workload in the data. Registers keep no trace.
     pub(crate) fn effects(&self, workload: Workload) -> HashMap<&str, usize> {
         let tokens: Box<dyn Iterator<Item = &String>> = match workload {
             Workload::Register => Box::new(std::iter::empty()),
@@ -112,7 +112,7 @@ fn logged(all: &BTreeMap<String, Tallied>) -> impl Iterator<Item = &String> {
         .flat_map(|one| one.log.iter().map(|(token, _)| token))
 }
 
-/// Only the tokens are read: beside them is text that is not UTF-8.
+/// Reads only the tokens: the other fields hold text that is not UTF-8.
 async fn neighbours(client: &mongodb::Client) -> Result<Vec<String>> {
     let left = matching(
         client,

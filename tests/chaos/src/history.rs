@@ -1,4 +1,4 @@
-//! What clients asked and what they were told, as it is written to disk: one JSON object a line.
+//! The commands of the clients and the answers, as written to disk: one JSON object a line.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a client does all day.
+/// The kind of commands that a client sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workload {
@@ -42,35 +42,35 @@ impl Workload {
     }
 }
 
-/// One command of one client: a call and what came of it.
+/// One command of one client: a call and its outcome.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// The client, unique in the run.
     pub client: u32,
-    /// What it was for.
+    /// Workload of the client.
     pub workload: Workload,
     /// The command's id, if it came to one.
     pub id: Option<CommandId>,
-    /// What was asked, in the workload's own terms.
+    /// The operation, in the workload's own terms.
     pub asked: Value,
-    /// When the client called, in microseconds of the run's monotonic clock.
+    /// Start of the call, in microseconds of the run's monotonic clock.
     pub began: u64,
-    /// When it was told; in the same unit.
+    /// Time of the answer, in the same unit.
     pub ended: u64,
-    /// What it was told became of the command.
+    /// Outcome of the command, as the client knows it.
     pub outcome: Outcome,
-    /// What it was told in the workload's own terms, if the command was executed.
+    /// Content of the answer in the workload's own terms, if the command was executed.
     pub told: Value,
     /// The reply to a command that writes, as received, if there was one.
     #[serde(default)]
     pub reply: Option<String>,
     /// The epoch of the execution.
     pub epoch: Option<u64>,
-    /// Whether the answer was the stored one of an earlier try.
+    /// `true` if the answer was the stored reply of an earlier attempt.
     pub replayed: bool,
     /// The server that answered.
     pub server: Option<String>,
-    /// Why it was not executed, or nobody knows: for people.
+    /// Reason why the command was not executed or its outcome is unknown, for people.
     pub failure: Option<String>,
     /// The servers that were sent the command, in order.
     #[serde(default)]
@@ -82,7 +82,7 @@ pub struct Entry {
 pub struct Tried {
     /// The server's id.
     pub server: String,
-    /// What became of the command in this try, as far as the client knows.
+    /// Outcome of the command in this attempt, as far as the client knows.
     pub outcome: Outcome,
     /// The error that the server answered with, if it did.
     #[serde(default)]
@@ -99,18 +99,18 @@ pub struct TriedError {
     pub mongo: Option<i32>,
 }
 
-/// How many calls have ended so far, by what was told.
+/// Number of calls that have ended so far, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// Executed.
     pub executed: u64,
     /// Not executed.
     pub not_executed: u64,
-    /// Nobody knows.
+    /// Unknown.
     pub unknown: u64,
 }
 
-/// Where clients write what they were told. Clones write to the same file.
+/// The file that gets the clients' calls and answers. Clones write to the same file.
 #[derive(Clone, Debug)]
 pub struct Writer(Arc<Mutex<Written>>);
 
@@ -118,7 +118,7 @@ pub struct Writer(Arc<Mutex<Written>>);
 struct Written {
     file: BufWriter<File>,
     told: Told,
-    /// What the disk said first, if it refused.
+    /// The first error of the disk, if there was one.
     failed: Option<std::io::Error>,
 }
 
@@ -149,7 +149,7 @@ impl Writer {
         }
     }
 
-    /// How many entries there are until now.
+    /// Returns the number of entries until now, by outcome.
     pub fn told(&self) -> Told {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).told
     }

@@ -1,8 +1,8 @@
-//! A real cluster under faults: `mongod`s and servers as processes, each on a host of its own in a
-//! network that this program owns, and clients that record what they were told. Checkers that know
-//! nothing of the servers judge the record.
+//! A real cluster under faults, and clients that record their calls. The `mongod`s and servers are
+//! processes, each on a host of its own in a network that this program owns. Checkers that do not
+//! depend on the servers' code judge the record.
 //!
-//! Everything that is drawn by lot comes from one seed.
+//! All random choices come from one seed.
 
 pub mod bystanders;
 pub mod check;

@@ -51,7 +51,7 @@ fn start(options: &mut Options) -> Result<ExitCode> {
             interrupted = interrupted() => interrupted.map(|()| None),
         }
     });
-    // What still waits for a network that is gone is not waited for.
+    // Does not wait for tasks that still wait for the removed network.
     runtime.shutdown_background();
     let Some(report) = done? else {
         eprintln!("\nEnded, and everything that was started with it.");
@@ -80,7 +80,7 @@ async fn all(options: &Options, first: u64) -> Result<Report> {
         fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
         let ran = run(options, plan(options, seed)?, &dir).await;
         report.add(name, ran.with_context(|| format!("the run with seed {seed}"))?);
-        // After each, so that what was learned is there whatever becomes of the next.
+        // Written after each run, so that its result is saved even if the next run fails.
         report.write(&out)?;
         let violated = report.count(|verdict| matches!(verdict, Verdict::Violated(_))) > 0;
         if violated && options.until_violated {
@@ -88,7 +88,8 @@ async fn all(options: &Options, first: u64) -> Result<Report> {
         }
     }
     println!("{report}");
-    // Once more at the end, a line each: what stands above is long, and may have been cut off.
+    // The violations once more at the end, a line each: the report above is long, and may have been
+    // cut off.
     for verdict in report.not_held() {
         println!("{verdict}");
     }
@@ -107,7 +108,7 @@ fn plan(options: &Options, seed: u64) -> Result<Plan> {
     serde_json::from_slice(&text).with_context(|| format!("{} is no plan", file.display()))
 }
 
-/// Where everything goes that is written. What is there already is never mixed with it.
+/// Returns the directory for all written files. Files of an earlier run are never mixed with them.
 fn directory(options: &Options, seed: u64) -> Result<PathBuf> {
     let dir = match &options.out {
         Some(dir) => std::path::absolute(dir).context("finding the directory of --out")?,

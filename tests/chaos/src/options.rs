@@ -1,4 +1,4 @@
-//! What the program is told to do.
+//! The command line of the program.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -70,7 +70,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What clients do, each once.
+    /// Returns the workloads of the clients, each once.
     pub fn workloads(&self) -> Vec<Workload> {
         let mut workloads = if self.workloads.is_empty() {
             Workload::usual()

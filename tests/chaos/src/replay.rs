@@ -1,5 +1,5 @@
-//! Sends every command that was told executed once more, after the run, with its id: the servers
-//! have to remember it.
+//! Sends every command with the outcome `executed` once more, after the run, with its id: the
+//! servers must remember it.
 
 use std::collections::HashMap;
 
@@ -11,22 +11,20 @@ use bellwether_tests::Connection;
 use crate::history::{Entry, Workload};
 use crate::workload::{Asked, command};
 
-/// How many are sent before the first answer is awaited.
+/// Number of commands that are sent before the first answer is awaited.
 const AT_ONCE: usize = 32;
 
-/// What a command that had been executed was answered when it was sent again.
+/// The answer to an executed command that was sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
     /// Its id.
     pub id: CommandId,
-    /// The reply as received, its epoch, and whether it was the stored one; or what was answered
-    /// instead.
+    /// The received reply, its epoch, and `true` if it was the stored one; or another answer.
     pub answer: Result<(String, u64, bool), String>,
 }
 
-/// Sends the commands of a history that were told executed to this server, which has to be the
-/// coordinator of a cluster without faults. Of more than `most` it takes every second, third and so
-/// on.
+/// Sends the executed commands of a history to this server, which must be the coordinator of a
+/// cluster without faults. If there are more than `most`, sends only every second, third and so on.
 ///
 /// # Errors
 /// If the connection fails, or the server cannot execute commands now. Call it again then: it

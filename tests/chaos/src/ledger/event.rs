@@ -4,7 +4,7 @@ use bson::{Bson, Document};
 
 use super::{FENCE, Fence, Line};
 
-/// What an event of the change stream says.
+/// Returns the change that an event of the change stream reports.
 pub(super) fn changed(event: &Document, fence: Option<&Fence>) -> Result<Line> {
     let kind = event.get_str("operationType")?;
     let is_fence = event
@@ -35,7 +35,7 @@ pub(super) fn changed(event: &Document, fence: Option<&Fence>) -> Result<Line> {
         let seq = seq.with_context(|| format!("the fence was changed in an unknown way: {changes}"))?;
         return Ok(Line::Held { seq, transaction });
     }
-    // Only what differs from before is in the event.
+    // The event has only the changed fields.
     let text = |field: &str, before: Option<&String>| {
         let now = changes.get_str(field).ok().map(str::to_owned);
         now.or_else(|| before.cloned()).unwrap_or_default()

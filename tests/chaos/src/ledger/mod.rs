@@ -1,6 +1,6 @@
-//! The history of the servers' ledger, the fence and the records of executed commands, as a
-//! majority of MongoDB has it: watched while the run goes on, in the order of the commits, past all
-//! servers.
+//! The history of the servers' ledger: the fence and the records of executed commands. The watcher
+//! reads it from a majority of MongoDB during the run, in the order of the commits, without a
+//! server.
 
 mod event;
 mod watcher;
@@ -25,7 +25,7 @@ const DATABASE: &str = "app_bellwether";
 const COLLECTION: &str = "ledger";
 const FENCE: &str = "fence";
 
-/// What the ledger has gone through.
+/// The history of the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Every change, in the order of the commits.
@@ -38,7 +38,7 @@ pub struct Ledger {
 pub enum Line {
     /// The fence when the watching began, or began anew.
     From {
-        /// What it was, if there was one.
+        /// The fence at that time, if there was one.
         fence: Option<Fence>,
     },
     /// An epoch was granted.
@@ -49,14 +49,14 @@ pub enum Line {
         holder: String,
         /// The number this server had drawn at its start.
         number: String,
-        /// What the fence's count was set to, if it was set: by the first grant of all.
+        /// New value of the fence's count. Only the very first grant sets it.
         seq: Option<i64>,
     },
     /// A transaction wrote the fence.
     Held {
-        /// What the fence's count is from then on.
+        /// Value of the fence's count from then on.
         seq: i64,
-        /// Which transaction, if it was one.
+        /// The transaction, if it was one.
         transaction: Option<String>,
     },
     /// Commands were recorded.
@@ -68,14 +68,14 @@ pub enum Line {
         /// In which transaction, if it was one.
         transaction: Option<String>,
     },
-    /// Something was deleted or replaced, which nobody does in the time of a run.
+    /// Something was deleted or replaced. No server does that during a run.
     Removed {
-        /// What, for people.
+        /// Description, for people.
         what: String,
     },
     /// Some of the history was not seen.
     Lost {
-        /// Why, for people.
+        /// The reason, for people.
         why: String,
     },
 }
@@ -89,7 +89,7 @@ pub struct Fence {
     pub holder: String,
     /// The number this server had drawn at its start.
     pub number: String,
-    /// How often the fence was written.
+    /// Number of writes of the fence.
     pub seq: i64,
 }
 
@@ -130,7 +130,7 @@ async fn snapshot(ledger: &Collection<Document>) -> Result<(Option<Fence>, Times
             seq: found.get_i64("seq")?,
         })
     });
-    // Where there is no such collection yet, MongoDB does not say at what moment.
+    // If there is no such collection yet, MongoDB's answer has no `atClusterTime`.
     let at = match cursor.get_timestamp("atClusterTime") {
         Ok(at) => at,
         Err(_) => before

@@ -18,11 +18,11 @@ use super::event::changed;
 use super::{Fence, Ledger, Line, ledger, snapshot};
 use crate::history::line;
 
-/// How long the watcher may take to see what is there when the run has ended.
+/// Time limit for the watcher to read all changes up to the end of the run.
 const CATCHING_UP: Duration = Duration::from_secs(30);
-/// Nothing more comes if nothing came for this long after what had to come.
+/// Time without a change after which the watcher ends, if all expected changes have come.
 const SILENCE: Duration = Duration::from_secs(1);
-/// MongoDB's error if what was to be watched is too long ago.
+/// MongoDB's error code if the oplog no longer has the changes from the requested time on.
 const HISTORY_LOST: i32 = 286;
 
 /// Watches the ledger and writes its history to a file.
@@ -33,11 +33,12 @@ pub struct Watcher {
     task: JoinHandle<Result<Ledger>>,
 }
 
-/// What the watcher has to have seen.
+/// The epoch and the count of the fence that the watcher must reach.
 type Target = (u64, i64);
 
 impl Watcher {
-    /// Begins to watch. Best before the first server starts: what was before is not in the history.
+    /// Begins to watch. Start it before the first server starts: earlier changes are not in the
+    /// history.
     ///
     /// # Errors
     /// If MongoDB cannot be read, or the file cannot be made.
@@ -75,9 +76,9 @@ struct Watching {
     file: BufWriter<File>,
     fence: Option<Fence>,
     ledger: Ledger,
-    /// The events so far. When the driver (3.9) resumes a stream by itself and has to try that
-    /// twice, it forgets at the second try how far it was: everything since the stream was opened
-    /// comes again.
+    /// The events so far. When the driver (3.9) resumes a stream by itself, it may need a second
+    /// try. At the second try it forgets its position in the stream. Then everything since the
+    /// stream was opened comes again.
     seen: HashSet<String>,
 }
 

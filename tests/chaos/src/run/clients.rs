@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::workload::{self, Client, Load};
 use crate::world::World;
 
-/// How long clients may take for the call in hand; far longer than any of their deadlines.
+/// Time limit for the calls in progress at the end; far longer than any of their deadlines.
 const LAST_CALL: Duration = Duration::from_secs(60);
 
 /// The clients at work, on the threads of their hosts.
@@ -52,7 +52,7 @@ impl Clients {
         })
     }
 
-    /// Lets all finish the call in hand.
+    /// Lets all clients finish their calls in progress.
     pub(super) async fn stop(self) -> Result<()> {
         timeout(LAST_CALL, self.load.stop())
             .await

@@ -1,4 +1,4 @@
-//! One run: a cluster, clients, faults, and the checks of what came of it.
+//! One run: a cluster, clients, faults, and the checks of their history.
 
 mod clients;
 mod player;
@@ -32,24 +32,25 @@ use player::Player;
 /// Chooses one of the bugs of programs that have them. The project's own programs do not know it.
 const PLANTED: &str = "PLANTED_BUG";
 
-/// How many hosts the clients share.
+/// Number of hosts that the clients share.
 const CLIENT_HOSTS: usize = 2;
 
-/// How long clients go on when all is healed.
+/// Time during which clients go on after all faults are healed.
 const AFTERWARDS: Duration = Duration::from_secs(3);
 
-/// How many commands are sent once more after a run.
+/// Highest number of commands that are sent once more after a run.
 const REPLAYS: usize = 5_000;
 
-/// For how long a coordinator is looked for who can be sent them, and how often.
+/// Time limit for the search for a coordinator that accepts them, and the pause between two
+/// attempts.
 const ASKING: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
-/// Starts a cluster, has it suffer the plan, and judges it. All files go to `dir`.
+/// Starts a cluster, inflicts the plan's faults, and judges the history. All files go to `dir`.
 ///
 /// # Errors
-/// If something of the harness cannot be started or fails. What is wrong with the cluster is a
-/// finding, not an error.
+/// If a part of the test harness cannot be started or fails. A fault of the cluster is a finding,
+/// not an error.
 pub async fn run(options: &Options, plan: Plan, dir: &Path) -> Result<RunReport> {
     let seed = plan.seed;
     write(&dir.join("plan.json"), &plan)?;
@@ -73,7 +74,7 @@ pub async fn run(options: &Options, plan: Plan, dir: &Path) -> Result<RunReport>
     let timeline = player.play(&plan).await;
     write(&dir.join("timeline.json"), &timeline)?;
 
-    // From here on nobody is at fault.
+    // From here on there are no faults.
     let healed = world.heal_all().await;
     sleep(AFTERWARDS).await;
     clients.stop().await?;
@@ -143,9 +144,9 @@ fn after_all(healed: Result<()>, executed: bool) -> Finding {
     }
 }
 
-/// Sends what was executed once more. A coordinator may change meanwhile on a busy machine, and
-/// then the next is asked. Without one for so long, which is a finding already, nobody can be
-/// asked.
+/// Sends the executed commands once more. On a busy machine the coordinator may change meanwhile;
+/// then the next one gets them. If no server is coordinator until the time limit, which is a
+/// finding already, this returns no answers.
 async fn ask_again(world: &World, entries: &[Entry]) -> Result<Vec<Replay>> {
     let until = Instant::now() + ASKING;
     loop {
@@ -162,7 +163,7 @@ async fn ask_again(world: &World, entries: &[Entry]) -> Result<Vec<Replay>> {
     }
 }
 
-/// How many epochs were granted.
+/// Returns the number of granted epochs.
 fn epochs(ledger: &Ledger) -> u64 {
     let granted = ledger
         .lines

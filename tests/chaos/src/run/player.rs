@@ -12,7 +12,7 @@ use crate::report::MachineWatch;
 use crate::timeline::{Recorder, SAMPLES, Timeline, Why};
 use crate::world::{Inflicted, World};
 
-/// How often it is said how far a run is.
+/// Interval of the progress messages.
 const PROGRESS: Duration = Duration::from_secs(30);
 
 /// Plays a plan, and records what happens.
@@ -21,7 +21,7 @@ pub(super) struct Player<'a> {
     pub(super) started: Instant,
     pub(super) history: Writer,
     pub(super) machine: &'a mut MachineWatch,
-    /// Whether every fault is shown.
+    /// `true` if every fault is shown.
     pub(super) verbose: bool,
 }
 
@@ -115,7 +115,7 @@ impl Player<'_> {
         }
     }
 
-    /// The run goes on: what clients are told is worth no less.
+    /// Records an error of the test harness. The run goes on: the clients' answers are still valid.
     fn trouble(&self, error: &Error, recorder: &mut Recorder) {
         let trouble = format!("after {:.1} s: {error:#}", self.started.elapsed().as_secs_f64());
         eprintln!("{trouble}");
