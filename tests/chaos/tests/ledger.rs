@@ -1,4 +1,4 @@
-//! The ledger's history is every change once, whatever becomes of the connection it is watched on.
+//! The ledger's history has every change once, even if the watched connection fails.
 
 use anyhow::Result;
 use bellwether_chaos::ledger::{Line, Watcher};
@@ -7,8 +7,8 @@ use bson::{Document, doc};
 use mongodb::Collection;
 use tempfile::TempDir;
 
-/// The driver resumes a change stream by itself. Where the first try of that fails, it tries again
-/// without saying what was seen already, and all comes once more.
+/// The driver resumes a change stream by itself. If the first try fails, the second try forgets the
+/// driver's position in the stream, and all changes come once more.
 #[tokio::test]
 async fn what_is_seen_twice_is_told_once() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
@@ -20,7 +20,7 @@ async fn what_is_seen_twice_is_told_once() -> Result<()> {
     grant(&ledger, 1).await?;
     hold(&ledger).await?;
     grant(&ledger, 2).await?;
-    // Who asks for more has got something.
+    // A cursor that asks for more has received something.
     let asked = doc! { "failCommands": ["getMore"], "blockConnection": true, "blockTimeMS": 1 };
     let asked = FailPoint::times(set.client(), "failCommand", 1, asked).await?;
     asked.entered().await?;

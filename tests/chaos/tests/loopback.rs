@@ -1,5 +1,5 @@
-//! Where no network of its own can be had, a world is on loopback, and says what cannot be done
-//! there.
+//! On a machine without network namespaces, a world is on loopback, and reports which faults are
+//! impossible there.
 
 use anyhow::{Context, Result, ensure};
 use bellwether_chaos::fault::Fault;

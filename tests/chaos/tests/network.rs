@@ -124,7 +124,7 @@ mod cases {
     pub(super) async fn a_cut_of_one_direction_leaves_the_other(lab: &mut Lab) -> Result<()> {
         let (mut b, mut a) = lab.connected().await?;
         let cut = lab.network.add(Effect::Cut, vec![(A, B)]);
-        // What is not confirmed arrives all the same.
+        // Data without an acknowledgement arrives nevertheless.
         says(&mut b, &mut a, b"there").await?;
         is_not_heard(&mut a, &mut b, b"back").await?;
         lab.network.remove(cut);

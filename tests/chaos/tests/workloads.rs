@@ -58,7 +58,7 @@ async fn everything_holds_under_faults() -> Result<()> {
         sleep(Duration::from_secs(2)).await;
         cluster.servers[before.coordinator].process.restart()?;
     }
-    // Longer than any client waits, so that many do not know what became of their commands, and ask
+    // Longer than any client waits, so that many commands have an unknown outcome and are sent
     // again.
     for member in &mut set.members {
         member.process.pause()?;
@@ -109,7 +109,7 @@ async fn everything_holds_under_faults() -> Result<()> {
         assert!(checked("exactly_once") && checked("acked_is_durable"));
     }
 
-    // What goes behind the servers' backs is missed.
+    // The checkers notice a change of the data that no server made.
     let app = set.client().database(workload::DATABASE);
     app.collection::<Document>("sets").delete_one(doc! {}).await?;
     app.collection::<Document>("counters")

@@ -1,4 +1,4 @@
-//! Who hears whom, as datagrams tell it.
+//! Tests by datagrams which node hears which.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ pub(crate) type Hearing = BTreeSet<(Node, Node)>;
 
 const PORT: u16 = 9;
 
-/// How long everybody listens. What arrives at all does so in milliseconds.
+/// Time during which each node listens. A datagram that arrives at all does so in milliseconds.
 const LISTENING: Duration = Duration::from_millis(800);
 
-/// What is heard where nothing is cut.
+/// Returns all pairs of nodes, which hear each other if nothing is cut.
 pub(crate) fn everybody(world: &World) -> Hearing {
     between(&world.nodes(), &world.nodes())
 }
@@ -31,7 +31,7 @@ pub(crate) fn between(some: &[Node], others: &[Node]) -> Hearing {
     pairs.filter(|(a, b)| a != b).collect()
 }
 
-/// Who hears whom now.
+/// Returns the pairs of nodes of which one hears the other now.
 pub(crate) async fn heard(world: &World) -> Result<Hearing> {
     let nodes = world.nodes();
     let hosts: Vec<NetworkHost> = nodes

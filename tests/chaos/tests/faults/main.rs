@@ -1,5 +1,5 @@
-//! Every fault does to the real thing what its name says, as seen by other means than it was
-//! inflicted by, and nothing of it is left when it is healed.
+//! Every fault does to the real thing what its name says, and nothing of it is left after it is
+//! healed. The tests observe the effects by other means than the fault uses.
 
 mod cuts;
 mod hearing;

@@ -133,7 +133,7 @@ pub(crate) async fn only_one_is_ill_at_a_time(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// What a member has applied, and what of it is on its disk.
+/// Returns the operation time that a member has applied, and the one that is on its disk.
 async fn optimes(lab: &Lab, node: Node) -> Result<(Timestamp, Timestamp)> {
     let Node::Mongod(place) = node else {
         bail!("{node} is no member");

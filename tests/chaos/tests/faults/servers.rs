@@ -57,7 +57,7 @@ pub(crate) async fn a_clock_that_jumps_is_told_by_the_log(lab: &mut Lab) -> Resu
         let told = log.split_whitespace().next().context("an empty log")?;
         let told = bson::DateTime::parse_rfc3339_str(told)?.timestamp_millis() / 1000;
         let off = told - bson::DateTime::now().timestamp_millis() / 1000;
-        // What it logs is some seconds old at most.
+        // Its last log entry is some seconds old at most.
         ensure!((seconds - 60..=seconds + 1).contains(&off), "it is {off} s off");
         Ok(())
     })

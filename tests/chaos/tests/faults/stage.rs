@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::hearing;
 
-/// How many seeds are tried until a fault is as a case needs it.
+/// Number of seeds that are tried until a fault suits a case.
 const SEEDS: u64 = 200;
 
 pub(crate) struct Lab {
@@ -23,7 +23,7 @@ pub(crate) struct Lab {
 impl Stage for Lab {
     async fn start() -> Result<Self> {
         let logs = TempDir::with_prefix("bellwether-faults-")?;
-        // For who looks into why something has failed.
+        // For a developer who examines a failure.
         let dir = std::env::var_os("CHAOS_LOGS").map_or_else(|| logs.path().to_path_buf(), PathBuf::from);
         let world = World::start(WorldOptions::new(dir, 1)).await?;
         Ok(Self {
@@ -69,7 +69,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Inflicts the fault; whoever is met must be well.
+    /// Inflicts the fault; its victims must have no other fault.
     pub(crate) async fn inflict(&mut self, fault: Fault) -> Result<Inflicted> {
         self.inflict_so(fault, |_| true).await
     }
@@ -93,7 +93,7 @@ impl Lab {
         bail!("{fault} is not as needed with any of {SEEDS} seeds")
     }
 
-    /// A client of the first host inserts a document: what it was told.
+    /// Lets a client of the first host insert a document; returns the outcome.
     pub(crate) async fn insert(&mut self, deadline: Duration) -> Result<Outcome> {
         self.inserts += 1;
         let command = format!(
@@ -108,7 +108,7 @@ impl Lab {
         Ok(told.map_or_else(|failure| failure.outcome, |_| Outcome::Executed))
     }
 
-    /// How many documents there are that were inserted last.
+    /// Returns `true` if the document of the last insert is in the data.
     pub(crate) async fn last_insert_is_there(&self) -> Result<bool> {
         let collection = self
             .world
@@ -129,7 +129,7 @@ impl Lab {
         })
     }
 
-    /// What the system says of a node's process.
+    /// Returns the state of a node's process in the system.
     pub(crate) fn state(&self, node: Node) -> Result<State> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid(node)?)).unwrap_or_default();
         let Some((name, fields)) = stat.rsplit_once(") ") else {
@@ -153,7 +153,7 @@ pub(crate) enum State {
 
 impl State {
     fn is_running(&self) -> bool {
-        // Not what has started it.
+        // Not the program that has started it.
         matches!(self, Self::Runs(name) if name == "mongod" || name.starts_with("bellwether"))
     }
 }
