@@ -40,7 +40,7 @@ pub struct Schedule {
     pub overlap: usize,
 }
 
-/// How faults follow each other.
+/// The order of the faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {

@@ -6,7 +6,7 @@ use super::{Belief, Ordeal, Primary, Reign, Skipped, Timeline, Why};
 use crate::fault::{Fault, Node};
 use crate::plan::Phase;
 
-/// Interval at which servers and MongoDB are asked for their coordinator and primary.
+/// Interval between two looks at the coordinator and at MongoDB's primary.
 pub const SAMPLES: Duration = Duration::from_millis(250);
 
 /// Time after which a server or member that is not seen has not led without a break. It is longer

@@ -129,8 +129,8 @@ impl Client {
         timeout(pause, stopped).await.is_ok()
     }
 
-    /// Calls, and may call again with the same id, as most clients do: usually while the outcome is
-    /// unknown, and sometimes if the command was not executed.
+    /// Calls, and may call again with the same id, as most clients do. It usually calls again while
+    /// the outcome is unknown, and sometimes if the command was not executed.
     async fn settle(&mut self, mut id: Option<CommandId>, asked: &Asked) -> Result<()> {
         loop {
             let entry = self.call(id, asked).await?;

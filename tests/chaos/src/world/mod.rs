@@ -95,8 +95,8 @@ impl World {
             Some(Network::start(OBSERVER, &others, options.seed)?)
         };
         let replica_set = start_mongods(&options, network.as_ref()).await?;
-        // When a server is killed, libfaketime leaves files in shared memory. They disappear only
-        // if the shared memory is this program's own.
+        // A killed server leaves files of libfaketime in shared memory. They disappear only if the
+        // shared memory is this program's own.
         let clocks = match network {
             Some(_) => WallClocks::new(&options.logs, options.servers)?,
             None => None,
