@@ -147,7 +147,7 @@ impl Photographer {
         page.verdict().await?.expect("executed", &[])
     }
 
-    /// Opens the page on a screen of this size, as somebody who comes back to it.
+    /// Opens the page on a screen of this size, as a user who returns to the page.
     async fn open(&self, (width, height): (u32, u32), scale: f64, phone: bool) -> Result<Page> {
         self.browser.start_afresh(&[]).await?;
         self.browser.resize(width, height, scale, phone).await?;
@@ -161,14 +161,15 @@ impl Photographer {
         self.take_from("body", scheme, name).await
     }
 
-    /// Takes a picture of what is seen when this element is scrolled to the top.
+    /// Takes a picture of the view in which this element is scrolled to the top.
     async fn take_from(&self, top: &str, scheme: &str, name: &str) -> Result<()> {
         let still = ("prefers-reduced-motion", "reduce");
         self.browser
             .prefer(&[("prefers-color-scheme", scheme), still])
             .await?;
         let client = self.browser.client();
-        // A caret or a ring around what was clicked last would be another picture every time.
+        // A caret, or a ring around the element of the last click, would make another picture every
+        // time.
         let tidy = "document.activeElement.blur();
              const { top } = document.querySelector(arguments[0]).getBoundingClientRect();
              scrollBy(0, top - 24);";

@@ -15,7 +15,7 @@ use crate::workload::Operations;
 /// step.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// One round of one side: so many clients, each with one command outstanding.
+/// One round of one side: a number of clients, each with one outstanding command.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Round {
     pub(crate) per_second: f64,
@@ -30,7 +30,7 @@ pub(crate) struct Round {
     pub(crate) busy: f64,
 }
 
-/// Has all clients call for `measured`, and counts what was answered in that time.
+/// Has all clients call for `measured`, and counts the answers of that time.
 ///
 /// # Errors
 /// If any call fails: figures of a run with errors are not worth having.
@@ -39,7 +39,7 @@ pub(crate) async fn closed_loop<C: Caller>(
     measured: Duration,
     gauge: &Gauge,
 ) -> Result<Round> {
-    // Everybody has a connection after that; a driver opens its when there is something to do.
+    // Each client has a connection after that; a driver opens its connections at the first command.
     try_join_all(
         callers
             .iter_mut()

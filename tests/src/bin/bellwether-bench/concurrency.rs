@@ -1,4 +1,4 @@
-//! Writes by many clients at once, beside as many of the driver's.
+//! Writes by many concurrent clients, compared with the same number of the driver's clients.
 
 use anyhow::Result;
 

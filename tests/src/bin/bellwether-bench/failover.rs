@@ -1,5 +1,5 @@
-//! How long commands wait when MongoDB's own primary is killed, in a replica set with MongoDB's
-//! default settings.
+//! The waiting time of commands when MongoDB's own primary is killed, in a replica set with
+//! MongoDB's default settings.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use bellwether_tests::markdown::{line, table};
 
 const ASSIST: &str = "--assist-failover";
 
-/// How many commands of each client show that all is well, before and after.
+/// Number of commands of each client that show normal operation, before and after.
 const ALL_WELL: usize = 20;
 
 #[derive(Args, Default)]

@@ -6,7 +6,7 @@ use bellwether_tests::target_dir;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Keeps what was measured in `target/bench/NAME.json`, for `plot` and for whoever wants to see
+/// Keeps the measurements in `target/bench/NAME.json`, for `plot` and for readers who want to see
 /// every round.
 pub(crate) fn save(name: &str, figures: &impl Serialize) -> Result<()> {
     let path = path(name)?;
@@ -17,7 +17,7 @@ pub(crate) fn save(name: &str, figures: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
-/// What was measured last.
+/// Returns the last measurements.
 pub(crate) fn load<T: DeserializeOwned>(name: &str) -> Result<T> {
     let path = path(name)?;
     let text = fs::read(&path).with_context(|| {

@@ -6,7 +6,7 @@ use mongodb::Client;
 
 use crate::processes::cpu_time;
 
-/// Where to read what everything on the machine has used.
+/// The processes whose use of the machine is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Gauge {
     pub(crate) servers: Vec<u32>,
@@ -14,7 +14,7 @@ pub(crate) struct Gauge {
     pub(crate) client: Client,
 }
 
-/// What was used since the processes started.
+/// The use of the machine since the processes started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     /// Processor time of all servers together.
@@ -46,7 +46,7 @@ impl Gauge {
 }
 
 impl Reading {
-    /// What was used between the two.
+    /// Returns the use between the two readings.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             servers: self.servers.saturating_sub(earlier.servers),

@@ -11,9 +11,9 @@ use crate::workload::{Operation, Operations, Workload};
 
 const AGAIN_AFTER: Duration = Duration::from_millis(5);
 
-/// A client that inserts one document after another on a connection it keeps, and that never pauses
-/// for longer than 5 ms before it asks again with the same id, so that what is seen is the servers'
-/// pause and not the client's.
+/// A client that inserts one document after another on a connection it keeps. It never pauses for
+/// longer than 5 ms before it asks again with the same id. So the measured pause is the servers'
+/// and not the client's.
 pub(crate) struct Insistent {
     running: JoinHandle<()>,
 }
@@ -45,7 +45,7 @@ impl Drop for Insistent {
 
 struct Client {
     ports: Vec<u16>,
-    /// The place in `ports` of the server to be asked next.
+    /// Place in `ports` of the server that gets the next command.
     next: usize,
     connection: Option<KeptOpen>,
 }
@@ -62,7 +62,8 @@ impl Client {
                 Ok(ServerFrame::Error(error)) if error.code == ErrorCode::Mongo => {
                     return journal.failed(error.message);
                 }
-                // It is the coordinator still, as far as it knows: only it is to be waited for.
+                // It is still coordinator, as far as it knows: the client must wait for this server
+                // only.
                 Ok(ServerFrame::Error(error)) if stays(&error.code, error.outcome) => {}
                 _ => {
                     self.connection = None;

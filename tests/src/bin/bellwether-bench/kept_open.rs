@@ -14,8 +14,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 /// The default is 128 KiB a connection, which is more than a gigabyte for ten thousand.
 const READ_BUFFER: usize = 4 * 1024;
 
-/// A connection to one server that stays open, and on which one command is outstanding at a time.
-/// It spends as little as it can on a command: the client shares the machine with what is measured.
+/// A connection to one server that stays open, with one outstanding command at a time. It uses
+/// little processor time for a command: the client shares the machine with the measured programs.
 pub(crate) struct KeptOpen {
     socket: WebSocketStream<TcpStream>,
     role: RoleName,

@@ -1,4 +1,4 @@
-//! What one client waits for one command, beside the driver.
+//! The waiting time of one client for one command, compared with the driver.
 
 use std::time::{Duration, Instant};
 

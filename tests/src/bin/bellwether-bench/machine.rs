@@ -7,11 +7,11 @@ use bson::doc;
 use mongodb::Client;
 use serde::{Deserialize, Serialize};
 
-/// What the figures were taken on.
+/// The machine of the measurements.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     cores: usize,
-    /// The load average of the last minute, before anything was measured.
+    /// The load average of the last minute, before the first measurement.
     load: String,
     mongodb: String,
     debug_build: bool,

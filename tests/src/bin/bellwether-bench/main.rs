@@ -1,6 +1,6 @@
-//! What a user feels, measured: how long commands wait, how many are executed, what a fault costs.
-//! Wherever the MongoDB driver can do the same by itself, it is measured beside, in turn, in the
-//! same run on the same machine; compare figures of one run with each other only.
+//! Measurements as a user sees them: waiting times of commands, throughput, and the cost of faults.
+//! If the MongoDB driver can do the same by itself, both are measured in turn, in the same run on
+//! the same machine. Compare only figures of one run with each other.
 //!
 //! `cargo xtask bench` builds this together with the programs it starts, and runs it. Everything is
 //! measured from outside, through connections and signals.

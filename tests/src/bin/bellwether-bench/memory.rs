@@ -1,4 +1,4 @@
-//! What the coordinator takes: memory and processor time, with idle connections and under load.
+//! Memory and processor time of the coordinator, with idle connections and under load.
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
@@ -21,8 +21,8 @@ use crate::side::{connect, make_documents, with_operations};
 use crate::workload::{Operations, Workload};
 use bellwether_tests::markdown::{count, line, table};
 
-/// So many connections from one address: a good part of the ports the system gives to outgoing
-/// ones.
+/// Number of connections from one address: a large part of the ports that the system gives to
+/// outgoing connections.
 const PER_ADDRESS: u32 = 4000;
 
 #[derive(Args, Default)]

@@ -19,8 +19,8 @@ pub(crate) struct OneShots {
 }
 
 impl OneShots {
-    /// Starts a client for each list; they write down in the journal what becomes of their
-    /// commands.
+    /// Starts a client for each list; they write the outcomes of their commands down in the
+    /// journal.
     pub(crate) fn start(lists: impl IntoIterator<Item = ServerList>, journal: &Journal) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = JoinSet::new();
@@ -30,7 +30,7 @@ impl OneShots {
         Self { stop, running }
     }
 
-    /// Lets every client finish the command in hand.
+    /// Lets every client finish its command in progress.
     pub(crate) async fn finish(mut self) -> Result<()> {
         self.stop.store(true, Ordering::SeqCst);
         while let Some(ended) = self.running.join_next().await {

@@ -51,8 +51,8 @@ fn draw(sweep: &Sweep, path: &Path) -> Result<()> {
     picture.present().map_err(|error| anyhow!("{error}"))
 }
 
-/// Commands per second over the number of clients, which doubles from tick to tick: a line for each
-/// side, with the least and the most of its rounds.
+/// Draws commands per second over the number of clients, which doubles from tick to tick. Each side
+/// has a line, with the least and the most of its rounds.
 fn draw_panel(
     panel: &Panel<'_>,
     workload: Workload,
@@ -109,7 +109,7 @@ fn draw_panel(
         .draw()
 }
 
-/// Where a number of clients stands on the axis: its logarithm.
+/// Returns the position of a number of clients on the axis: its logarithm.
 fn place(point: &Point) -> f64 {
     u32::try_from(point.clients).map_or(0.0, |clients| f64::from(clients).log2())
 }

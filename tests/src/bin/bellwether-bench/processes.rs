@@ -23,7 +23,7 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(TICK * (user + system))
 }
 
-/// What a process takes of the memory, in bytes.
+/// Memory use of a process, in bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Memory {
     /// All its pages that are in memory.
@@ -44,7 +44,7 @@ impl Memory {
     }
 }
 
-/// Lets this program and the servers, which inherit it, have so many files open.
+/// Lets this program, and the servers that inherit the limit, have this number of files open.
 pub(crate) fn allow_files(wanted: u64) -> Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if hard < wanted {

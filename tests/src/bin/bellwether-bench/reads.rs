@@ -1,4 +1,4 @@
-//! Reads by many clients at once, beside as many of the driver's.
+//! Reads by many concurrent clients, compared with the same number of the driver's clients.
 
 use anyhow::Result;
 
@@ -14,7 +14,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     let sides = [
         Side::Ours,
         Side::Driver,
-        // What weaker guarantees cost, to compare.
+        // The cost of weaker guarantees, to compare.
         Side::DriverMajority,
         Side::DriverLocal,
     ];

@@ -8,18 +8,17 @@ use crate::bed::Bed;
 use crate::kept_open::KeptOpen;
 use crate::workload::{DOCUMENTS, Operation, Operations, TEXT};
 
-/// Who is compared.
+/// One of the compared sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Side {
     /// Clients of the coordinator, each with a connection of its own that stays open.
     Ours,
     /// The MongoDB driver: writes with `w: majority`, reads with read concern `linearizable`.
     Driver,
-    /// The driver with a weaker read concern: what was committed to a majority, though not
-    /// necessarily the newest.
+    /// The driver with a weaker read concern: data committed to a majority, though not necessarily
+    /// the newest.
     DriverMajority,
-    /// The driver with the weakest read concern: what the primary has, though it may be rolled
-    /// back.
+    /// The driver with the weakest read concern: the primary's data, though it may be rolled back.
     DriverLocal,
 }
 
@@ -130,7 +129,7 @@ pub(crate) async fn make_documents(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// So many connections to the coordinator, each a client.
+/// Opens this number of connections to the coordinator, each a client.
 pub(crate) async fn connect(port: u16, clients: usize) -> Result<Vec<KeptOpen>> {
     let mut connections = Vec::with_capacity(clients);
     for _ in 0..clients {
@@ -144,7 +143,7 @@ pub(crate) async fn connect(port: u16, clients: usize) -> Result<Vec<KeptOpen>> 
     Ok(connections)
 }
 
-/// A caller and what it is to do.
+/// Pairs each caller with its operations.
 pub(crate) fn with_operations<C: Caller>(
     callers: impl IntoIterator<Item = C>,
     operations: impl Fn() -> Operations,

@@ -27,7 +27,7 @@ pub(crate) struct Options {
     measured_ms: Option<u64>,
 }
 
-/// What is to be measured: every workload with every number of clients, all sides in turn.
+/// The measurements to make: every workload with every number of clients, all sides in turn.
 pub(crate) struct Plan {
     clients: Vec<usize>,
     rounds: u32,
@@ -164,7 +164,7 @@ impl Plan {
 }
 
 impl Point {
-    /// How many times as many commands a second as the driver, round by round.
+    /// Returns the ratio of our commands per second to the driver's, round by round.
     fn ratio(&self) -> Spread {
         let (ours, driver) = (self.rounds(Side::Ours), self.rounds(Side::Driver));
         Spread::of(
@@ -217,7 +217,7 @@ pub(crate) fn per_second(rounds: &[Round]) -> Spread {
     Spread::of(rounds.iter().map(|round| round.per_second))
 }
 
-/// How many commands came to a transaction, if there were any to speak of.
+/// Returns the number of commands per transaction, if there were enough transactions.
 fn together(rounds: &[Round]) -> String {
     let transactions = Spread::of(rounds.iter().map(|round| round.transactions)).median;
     // Elections and the like have some, too.

@@ -3,14 +3,14 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use bellwether_protocol::CommandId;
 use serde::{Deserialize, Serialize};
 
-/// How many documents there are to be read and updated.
+/// Number of documents to read and update.
 pub(crate) const DOCUMENTS: i32 = 10_000;
 
-/// What an inserted document holds besides its `_id`: 100 bytes.
+/// Text of an inserted document, in addition to its `_id`: 100 bytes.
 pub(crate) const TEXT: &str =
     "one hundred bytes of text, as a small note or an event may have, and nothing that a server looks at..";
 
-/// What the clients do.
+/// The operations of the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Workload {
     /// Insert one document.
@@ -103,7 +103,7 @@ impl Operation {
         }
     }
 
-    /// What the answer holds if the operation was executed as it should.
+    /// Returns `true` if the answer shows that the operation was executed correctly.
     pub(crate) fn is_answered_by(self, frame: &str) -> bool {
         frame.contains(r#""type":"result""#)
             && match self {

@@ -13,9 +13,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::kept_open::KeptOpen;
 
-/// At most so many connections from one address: less than the server allows it.
+/// Highest number of connections from one address: less than the server allows.
 const PER_ADDRESS: u32 = 900;
-/// Those who connect again and again, and so many connections each of them holds at a time.
+/// Number of attackers that connect again and again, and number of connections that each of them
+/// holds at a time.
 const FLOODERS: u32 = 50;
 const HELD: usize = 100;
 /// Addresses of the flood from many.
@@ -35,7 +36,7 @@ pub(crate) enum Attack {
     BadFrames { per_second: u32 },
 }
 
-/// What those who attack did, and what was done to them.
+/// Counts of the attackers' actions and the server's reactions.
 #[derive(Default)]
 pub(crate) struct Tally {
     /// Connections opened.
@@ -119,8 +120,8 @@ fn address(number: u32) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, c, d)
 }
 
-/// So many of these at a time, each begun anew when it ends, and so many beginnings a second; 0 for
-/// as many as there are.
+/// Runs this number of attacks at a time, and begins each again when it ends. Begins `per_second`
+/// of them in a second; 0 sets no limit.
 fn again_and_again<F>(
     tasks: &mut JoinSet<()>,
     count: u32,

@@ -10,9 +10,10 @@ use tokio::time::sleep;
 use crate::kept_open::KeptOpen;
 use crate::statistics::Percentiles;
 
-/// So many clients of each kind.
+/// Number of clients of each kind.
 const CLIENTS: usize = 4;
-/// How long each rests after a command: what is measured is what they wait, not what they can take.
+/// Pause of each client after a command: the benchmark measures the waiting time, not the
+/// throughput.
 const REST: Duration = Duration::from_millis(20);
 /// A one-shot that is not executed by then has failed.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -26,7 +27,7 @@ pub(crate) struct Good {
     _clients: JoinSet<()>,
 }
 
-/// What they waited since they were last asked.
+/// Waiting times since the last question.
 #[derive(Default)]
 struct Waited {
     kept_open: Vec<Duration>,
@@ -34,7 +35,7 @@ struct Waited {
     failed: u64,
 }
 
-/// What good clients saw in a while.
+/// Waiting times of good clients in a period.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub(crate) struct Waits {
     pub(crate) kept_open: Percentiles,
@@ -79,7 +80,7 @@ impl Good {
         }
     }
 
-    /// How many commands were executed since the last call of [`waits`](Self::waits).
+    /// Returns the number of commands executed since the last call of [`waits`](Self::waits).
     pub(crate) fn executed(&self) -> usize {
         let mut executed = 0;
         tell(&self.waited, |since| {
@@ -88,7 +89,7 @@ impl Good {
         executed
     }
 
-    /// What they waited since the last call.
+    /// Returns the waiting times since the last call.
     pub(crate) fn waits(&self) -> Waits {
         let mut waited = Waited::default();
         tell(&self.waited, |since| std::mem::swap(since, &mut waited));

@@ -1,5 +1,5 @@
-//! What good clients wait while others do their worst, and what is left of it in the server
-//! afterwards.
+//! The waiting times of good clients during attacks, and the memory and files that the attacks
+//! leave in the server afterwards.
 
 mod attack;
 mod good;
@@ -105,7 +105,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     figures::save("flood", &rows)
 }
 
-/// What is attacked.
+/// The attacked cluster.
 struct Field {
     epoch: u64,
     pid: u32,
@@ -114,7 +114,7 @@ struct Field {
     mongodb: Vec<u16>,
 }
 
-/// The server when nobody is connected.
+/// The server without any connected client.
 #[derive(Clone, Copy)]
 struct Quiet {
     memory: Memory,
@@ -150,8 +150,8 @@ impl Field {
         Ok(())
     }
 
-    /// Waits until the server has let go of every connection, and has just the files open that it
-    /// had before, but for connections to MongoDB: those the driver keeps.
+    /// Waits until the server has closed every connection, and has only the files open that it had
+    /// before. Connections to MongoDB do not count, because the driver keeps them.
     async fn quiet(&self, before: Option<OpenFiles>) -> Result<Quiet> {
         let files = wait_until("the server to let go of all connections", async || {
             let files = self.files()?;
@@ -189,7 +189,7 @@ impl Field {
             Some(attack) => Some(attack.begin(self.port).await?),
             None => None,
         };
-        // Those that were asked before it began are not its.
+        // Commands from before the attack do not belong to it.
         good.waits();
         sleep(length).await;
         // On a machine that has a lot else to do it may take longer; but it must come.

@@ -28,7 +28,7 @@ struct Waited {
     failed: u64,
 }
 
-/// What they waited since they were last asked.
+/// Waiting times since the last question.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub(super) struct Waits {
     pub(super) writes: Percentiles,
@@ -61,7 +61,7 @@ impl Innocents {
         }
     }
 
-    /// What they waited since the last call.
+    /// Returns the waiting times since the last call.
     pub(super) fn waits(&self) -> Waits {
         let mut waited = Waited::default();
         tell(&self.waited, |since| std::mem::swap(since, &mut waited));

@@ -13,7 +13,7 @@ use super::innocents::ask;
 use crate::kept_open::KeptOpen;
 use bellwether_tests::{Connection, mint};
 
-/// The page's file that is asked for.
+/// The requested file of the page.
 pub(super) const LARGE_FILE: &str = "large.wasm";
 
 /// After something has failed, before it is tried again.
@@ -22,10 +22,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Aggregates that take longer than they may.
 const SLOW: &str = r#"{"aggregate":"bad","pipeline":[{"$set":{"x":{"$range":[0,30000]}}},{"$unwind":"$x"},{"$set":{"y":{"$range":[0,30000]}}},{"$unwind":"$y"},{"$count":"n"}],"maxTimeMS":5000}"#;
 
-/// So many of them are under way on one connection.
+/// Number of slow reads in progress on one connection.
 const SLOW_READS: usize = 32;
 
-/// Where a neighbour works.
+/// The cluster that a neighbour works on.
 pub(super) struct Place {
     /// The coordinator's port for clients.
     pub(super) port: u16,
@@ -164,7 +164,7 @@ async fn fetch(port: u16) -> Result<()> {
     Ok(())
 }
 
-/// Keeps so many under way.
+/// Keeps [`SLOW_READS`] reads in progress.
 async fn slow_reads(port: u16) -> Result<()> {
     let (mut connection, hello) = Connection::greeted(&format!("ws://127.0.0.1:{port}/v1")).await?;
     for _ in 0..SLOW_READS {

@@ -1,5 +1,5 @@
-//! What innocent clients wait beside each kind of neighbour, and how long nobody is served beside
-//! one that MongoDB cannot stop.
+//! The waiting times of innocent clients next to each kind of neighbour. Also the time without
+//! service after a command that MongoDB cannot stop.
 
 mod innocents;
 mod kinds;
@@ -106,7 +106,7 @@ async fn prepare(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// The innocents alone, then beside the neighbour.
+/// Measures the innocents alone, then next to the neighbour.
 async fn slice(bed: &mut Bed, apart: &Handle, kind: Kind, length: Duration) -> Result<Slice> {
     let before = bed.cluster.agreement().await?;
     let ports: Vec<u16> = bed.cluster.servers.iter().map(|server| server.port).collect();

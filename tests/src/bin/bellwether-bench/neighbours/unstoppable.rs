@@ -15,17 +15,17 @@ use crate::statistics::{Spread, millis};
 /// The command's own deadline.
 const DEADLINE_MS: u64 = 1000;
 
-/// How long nobody was served.
+/// The time without service.
 #[derive(Serialize)]
 pub(super) struct Recovery {
-    /// In milliseconds, from the moment when the command was sent to that of the first write
-    /// executed after it; nothing if none was in a minute.
+    /// In milliseconds, from the sending of the command to the first write executed after it;
+    /// nothing if none was executed in a minute.
     took: Option<f64>,
     epochs: u64,
 }
 
-/// Sends an update that MongoDB works on for days and cannot stop, and waits until somebody else's
-/// write is executed. The replica set is this one's own, and is killed afterwards.
+/// Sends an update that MongoDB works on for days and cannot stop, and waits until another client's
+/// write is executed. The replica set is this function's own, and is killed afterwards.
 pub(super) async fn recovery() -> Result<Recovery> {
     let mut bed = Bed::start().await?;
     let ports: Vec<u16> = bed.cluster.servers.iter().map(|server| server.port).collect();

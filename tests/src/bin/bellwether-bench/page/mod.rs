@@ -1,5 +1,5 @@
-//! What somebody waits for who opens the page and sends a command, in a headless Chromium. The
-//! times are taken inside the page, by its own clock, between its own events.
+//! The waiting times of a user who opens the page and sends a command, in a headless Chromium. The
+//! times are measured inside the page, by its own clock, between its own events.
 
 mod sizes;
 mod visitor;
@@ -35,7 +35,7 @@ pub(crate) struct Options {
     kills: Option<u32>,
 }
 
-/// What the three servers are like.
+/// The state of the three servers.
 #[derive(Clone, Copy, Serialize)]
 enum Situation {
     AllWell,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use bellwether_tests::markdown::{count, line, table};
 
-/// How much the page's files are, in bytes.
+/// Sizes of the page's files, in bytes.
 #[derive(Default, Serialize)]
 pub(crate) struct Sizes {
     parts: Vec<(String, Part)>,

@@ -5,7 +5,7 @@ use bellwether_tests::{Browser, wait_until};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Somebody who opens the page, sends commands and goes.
+/// A user who opens the page, sends commands and leaves.
 pub(crate) struct Visitor {
     browser: Browser,
     page: String,
@@ -16,9 +16,10 @@ pub(crate) struct Visitor {
 pub(crate) struct Visit {
     /// From the beginning of the navigation to the reply to the first command.
     pub(crate) load_to_executed: Duration,
-    /// From the click to the reply, by another page, which has loaded everything and knows nobody.
+    /// Time from the click to the reply, in another page, which has loaded everything and knows no
+    /// coordinator.
     pub(crate) unknowing: Duration,
-    /// The same for the commands after it, by when it knows who is coordinator.
+    /// The same for the later commands, when the page knows the coordinator.
     pub(crate) knowing: Vec<Duration>,
 }
 
@@ -104,8 +105,8 @@ impl Visitor {
         })
     }
 
-    /// Opens the page and sends a command at once; then opens it anew, lets it load, and sends one
-    /// and so many more.
+    /// Opens the page and sends a command at once. Then opens it again, lets it load, and sends one
+    /// command and `commands` more.
     pub(crate) async fn visit(&self, commands: u32) -> Result<Visit> {
         let millis = |time: f64| Duration::from_secs_f64(time / 1000.0);
         self.open("#hurried").await?;
@@ -161,7 +162,7 @@ impl Visitor {
         self.browser.close().await
     }
 
-    /// What an expression in the page comes to.
+    /// Returns the value of an expression in the page.
     async fn ask(&self, expression: &str, arguments: Vec<Value>) -> Result<Value> {
         // A driver's script has a limit of 30 s, which commands under faults may exceed.
         let start = format!(

@@ -1,14 +1,14 @@
 use anyhow::{Result, ensure};
 use bellwether_tests::Process;
 
-/// What befalls the coordinator.
+/// A fault of the coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// `kill -9`.
     Kill,
-    /// `SIGSTOP`: it says nothing any more, and its connections stay.
+    /// `SIGSTOP`: it sends nothing any more, and its connections stay open.
     Pause,
-    /// `SIGTERM`: it finishes what it has, hands over and ends.
+    /// `SIGTERM`: it finishes the commands in progress, hands over and ends.
     Stop,
 }
 

@@ -1,4 +1,4 @@
-//! How long commands wait when the coordinator is killed, stands still, or is asked to end.
+//! The waiting time of commands when the coordinator is killed, paused or stopped.
 
 mod fault;
 
@@ -21,7 +21,7 @@ use bellwether_tests::markdown::{line, table};
 
 use fault::Fault;
 
-/// How many commands of each client end a round: then everything goes on as before.
+/// Number of commands of each client that end a round: then operation is normal again.
 const AFTERWARDS: usize = 3;
 
 #[derive(Args, Default)]
@@ -85,10 +85,10 @@ const ROWS: [Row; 7] = [
     Row::new(Fault::Stop, "`SIGTERM`, under load", true, Prober::OneShot),
 ];
 
-/// What one fault led to.
+/// The effect of one fault.
 #[derive(Serialize)]
 struct Round {
-    /// From the fault to the first command executed by the next coordinator.
+    /// Time from the fault to the first command executed by the next coordinator.
     next: Duration,
     /// The longest time without an executed command around the fault.
     pause: Duration,
