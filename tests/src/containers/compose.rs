@@ -13,27 +13,27 @@ use super::docker::{docker, docker_logs, inspect, run};
 use super::networks::Attachment;
 use crate::ports::free_ports;
 
-/// What the names of all projects of tests begin with; the number of the process follows.
+/// Beginning of the names of all projects of tests; the number of the process follows.
 const PROJECT: &str = "bellwether-test-";
 
-/// How many servers `compose.five.yaml` has.
+/// Number of servers of `compose.five.yaml`.
 const MOST_SERVERS: usize = 5;
 
 /// The members of the replica set.
 pub(super) const MEMBERS: [&str; 3] = ["m1", "m2", "m3"];
 
-/// How much of each log a test shows when it fails.
+/// Number of lines of each log that a test shows when it fails.
 const LOG_LINES_SHOWN: usize = 60;
 
-/// The cluster that `docker/compose.yaml` describes, as a project of its own with ports of its own,
-/// so that it and one that somebody uses do not meet. Everything is removed when this is dropped,
-/// the data as well.
+/// The cluster that `docker/compose.yaml` describes, as a project of its own with ports of its own.
+/// So it does not interfere with a cluster that a user has started from the same file. Everything
+/// is removed when this is dropped, the data as well.
 ///
-/// Services are called what they are called there: `m1` to `m3`, `s1` to `s3`.
+/// Services have the names of that file: `m1` to `m3`, `s1` to `s3`.
 #[derive(Debug)]
 pub struct Compose {
     project: String,
-    /// Where the servers are published, also those there are none of yet.
+    /// Published ports of the servers, also of servers that do not exist yet.
     ports: Vec<u16>,
     servers: usize,
     /// The networks of each service, as they were when it was started.
@@ -69,8 +69,8 @@ impl Compose {
         self.up_to(self.servers).await
     }
 
-    /// `docker compose up -d` for so many servers: 3, or 5 with `compose.five.yaml`. Waits until
-    /// Docker finds everything healthy and all is well.
+    /// Runs `docker compose up -d` for this number of servers: 3, or 5 with `compose.five.yaml`.
+    /// Waits until Docker finds everything healthy and all is well.
     ///
     /// # Errors
     /// If it fails, or all is not well for a long time.
@@ -157,18 +157,18 @@ impl Compose {
         (1..=self.servers).map(|number| format!("s{number}")).collect()
     }
 
-    /// The servers and the members of the replica set: what goes on running.
+    /// Returns the services that keep running: the servers and the members of the replica set.
     pub fn lasting_services(&self) -> Vec<String> {
         let members = MEMBERS.map(str::to_owned);
         members.into_iter().chain(self.servers()).collect()
     }
 
-    /// Where each server is published on 127.0.0.1.
+    /// Returns the published port of each server on 127.0.0.1.
     pub fn ports(&self) -> &[u16] {
         &self.ports[..self.servers]
     }
 
-    /// Where clients reach this many servers, whether they are there yet or not.
+    /// Returns the URLs for clients of this many servers, even of servers that do not exist yet.
     pub fn urls(&self, servers: usize) -> Vec<String> {
         let ports = self.ports.iter().take(servers);
         ports.map(|port| format!("ws://localhost:{port}/v1")).collect()
@@ -211,7 +211,7 @@ impl Compose {
         Ok(ids.lines().map(str::to_owned).collect())
     }
 
-    /// What Docker knows of a service's container.
+    /// Returns Docker's description of a service's container.
     ///
     /// # Errors
     /// If there is none.
@@ -229,7 +229,7 @@ impl Compose {
         Ok(image.to_owned())
     }
 
-    /// What a service has written to its log.
+    /// Returns the log of a service.
     ///
     /// # Errors
     /// If it has no container.
@@ -262,7 +262,7 @@ impl Compose {
         Ok(found)
     }
 
-    /// The ends of all containers' logs, for who looks into a failure.
+    /// Returns the ends of all containers' logs, for a developer who examines a failure.
     pub async fn ends_of_logs(&self) -> String {
         let mut text = String::new();
         for container in self.containers().await.unwrap_or_default() {
@@ -279,7 +279,7 @@ impl Compose {
                 )
             });
             let log = docker_logs(&container).await.unwrap_or_default();
-            // Of all that mongods tell, what is not for information only.
+            // The lines of a `mongod` that are not for information only.
             let lines: Vec<&str> = log.lines().filter(|line| !line.contains(r#""s":"I""#)).collect();
             let end = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
             text += &format!("--- end of the log of {} ---\n{end}\n", name.unwrap_or(container));
@@ -298,7 +298,8 @@ impl Compose {
         run(command).await.map(drop)
     }
 
-    /// `docker compose` for this project's files, as somebody calls it who stands where they lie.
+    /// Makes a command `docker compose` for this project's files, as a user would call it in their
+    /// directory.
     fn command(&self, words: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(words[0]);
         command.args(&words[1..]).current_dir(dir());
@@ -336,14 +337,15 @@ impl Drop for Compose {
     }
 }
 
-/// Where the files are.
+/// Returns the directory of the files.
 fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker")
 }
 
 static GENERATION: OnceCell<&[&str]> = OnceCell::const_new();
 
-/// How Compose is called here: `docker compose` today, `docker-compose` before.
+/// Returns the command for Compose on this machine: `docker compose` today, `docker-compose`
+/// before.
 async fn generation() -> Result<&'static [&'static str]> {
     let find = async || {
         for words in [&["docker", "compose"] as &[&str], &["docker-compose"]] {
@@ -380,7 +382,7 @@ async fn remove_what_others_left() -> Result<()> {
     Ok(())
 }
 
-/// Whether this project is that of a test program that has ended.
+/// Returns `true` if this project is that of a test program that has ended.
 fn is_left(project: &str) -> bool {
     let process = project.strip_prefix(PROJECT);
     process.is_some_and(|process| !Path::new("/proc").join(process).exists())

@@ -16,7 +16,7 @@ pub async fn docker<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Resul
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// What a container has written so far, on either of its outputs.
+/// Returns everything that a container has written so far, on either of its outputs.
 ///
 /// # Errors
 /// If there is no such container.
@@ -28,7 +28,7 @@ pub async fn docker_logs(container: &str) -> Result<String> {
     Ok([out, err].concat())
 }
 
-/// What Docker knows of a container.
+/// Returns Docker's description of a container.
 pub(super) async fn inspect(container: &str) -> Result<Value> {
     let text = docker(["inspect", "--type", "container", container]).await?;
     let mut all: Vec<Value> = serde_json::from_str(&text)?;

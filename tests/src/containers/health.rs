@@ -8,10 +8,10 @@ use crate::wait::wait_until;
 
 impl Compose {
     /// Waits until all servers agree on the one with the largest number and have links to each
-    /// other and to MongoDB, and the replica set has a primary that the others follow.
+    /// other and to MongoDB. Also waits until the replica set has a primary that the others follow.
     ///
     /// # Errors
-    /// If that does not come; the error says what is missing.
+    /// If that does not happen; the error names the missing part.
     pub async fn all_well(&self) -> Result<Agreement> {
         let agreement = wait_until("all servers to be well and to agree", async || {
             let mut views = Vec::new();
@@ -65,7 +65,7 @@ impl Compose {
         .await
     }
 
-    /// What a server says of itself at its published port.
+    /// Returns a server's status, from its published port.
     ///
     /// # Errors
     /// If it does not answer.
