@@ -1,7 +1,7 @@
 use anyhow::{Context, Result, bail};
 use bellwether_protocol::{RoleName, Status};
 
-/// What all servers that were asked agree on.
+/// The coordinator and the epoch that all running servers name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreement {
     /// The coordinator's place among the servers.
@@ -11,8 +11,8 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// What servers agree on that say this of themselves, each with its place: that one of them is
-    /// coordinator in this epoch, and that all others follow it.
+    /// Returns the coordinator of these servers, each given with its place and its status. One of
+    /// them must be coordinator in an epoch, and all others must follow it.
     ///
     /// # Errors
     /// If they do not agree; the error repeats what each of them says.

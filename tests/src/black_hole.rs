@@ -11,8 +11,8 @@ use crate::ports::free_ports;
 /// An address at which connecting neither succeeds nor fails, as behind a firewall that drops
 /// packets.
 ///
-/// The listener never accepts, and the little that the system accepts for it is used up, so the
-/// system ignores whoever else comes.
+/// The listener never accepts, and the few connections that the system accepts for it are used up.
+/// So the system ignores all others.
 #[derive(Debug)]
 pub struct BlackHole {
     port: u16,
@@ -29,10 +29,10 @@ impl BlackHole {
         Self::open_at(free_ports(1)?[0]).await
     }
 
-    /// As [`BlackHole::open`], at a port where nobody listens any more.
+    /// As [`BlackHole::open`], at a port where no process listens any more.
     ///
     /// # Errors
-    /// If somebody does, or the system goes on accepting.
+    /// If a process listens there, or the system goes on accepting.
     pub async fn open_at(port: u16) -> Result<Self> {
         /// A connection over loopback that takes longer will not come.
         const NEVER: Duration = Duration::from_millis(300);
@@ -40,7 +40,7 @@ impl BlackHole {
 
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let socket = TcpSocket::new_v4()?;
-        // Connections of whoever listened here before may still be fading.
+        // Connections of an earlier listener on this port may still be closing.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(0)?;

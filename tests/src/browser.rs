@@ -47,7 +47,7 @@ impl Browser {
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
-            // Without it, a browser whose driver was killed would go on for ever.
+            // Without it, a browser whose driver was killed would never end.
             "--remote-debugging-pipe",
             "--hide-scrollbars",
             &profile,
@@ -71,13 +71,13 @@ impl Browser {
         })
     }
 
-    /// What drives the tab in front.
+    /// Returns the client that drives the tab in front.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Closes all tabs and opens a new one, of which nothing is emulated, and forgets what the
-    /// pages of these origins have stored and what was on the console.
+    /// Closes all tabs and opens a new one, without any emulation. Forgets the stored data of these
+    /// origins' pages and the lines of the console.
     ///
     /// # Errors
     /// If the browser does not do it.
@@ -97,8 +97,8 @@ impl Browser {
         Ok(())
     }
 
-    /// What the pages of all tabs have printed on the console, or made the browser print, since
-    /// this was last asked.
+    /// Returns the lines that the pages of all tabs, or the browser for them, have printed on the
+    /// console since the last call.
     ///
     /// # Errors
     /// If the browser does not say.

@@ -17,33 +17,34 @@ use crate::process::{Process, Recipe};
 use crate::program::server_program;
 use crate::wait::wait_until;
 
-/// How much of each server's log a test shows when it fails.
+/// Number of lines of each server's log that a test shows when it fails.
 const LOG_LINES_SHOWN: usize = 60;
 
-/// How to start a [`Cluster`].
+/// Options of a [`Cluster`].
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
-    /// How many servers: `s1`, `s2` and so on.
+    /// Number of servers: `s1`, `s2` and so on.
     pub servers: usize,
     /// The replica set's connection string.
     pub mongodb_uri: String,
     /// The users' database.
     pub database: String,
-    /// The servers' numbers, in order. Where there is none, the server draws one.
+    /// The servers' numbers, in order. A server without one draws one.
     pub numbers: Vec<u64>,
     /// The ports for clients, in order, and after them those for peers; free ones if empty.
     pub ports: Vec<u16>,
-    /// Where the servers run, in order; on this machine's loopback where there is nothing.
+    /// Hosts of the servers, in order; a server without one runs on this machine's loopback.
     pub hosts: Vec<Host>,
-    /// The directory with the page, if it is to be served.
+    /// The directory with the page, if the servers must serve it.
     pub www: Option<PathBuf>,
-    /// Where the logs go. If not given, a temporary directory, and the ends of the logs are printed
-    /// when the cluster is dropped: `cargo test` shows that for a test that failed, and only then.
+    /// The directory of the logs. If not given, it is a temporary one, and the ends of the logs are
+    /// printed when the cluster is dropped. `cargo test` shows them for a failed test, and only
+    /// then.
     pub logs: Option<PathBuf>,
-    /// The secrets with which the servers know each other.
+    /// The secrets with which the servers authenticate each other.
     pub secrets: PeerSecretFiles,
-    /// Gives each server `--allow-origin` with the addresses of all, so that the page of one may
-    /// ask the others also while they do not know that one as a peer.
+    /// Gives each server `--allow-origin` with the addresses of all servers. So the page of one
+    /// server may ask the others, even while they do not know that server as a peer.
     pub allow_own_pages: bool,
     /// Further arguments for every server.
     pub args: Vec<OsString>,
@@ -104,13 +105,13 @@ pub struct Cluster {
 pub struct Server {
     /// Its id.
     pub id: String,
-    /// Where it runs.
+    /// Its host.
     pub host: Host,
     /// Its port for clients.
     pub port: u16,
     /// Its port for peers.
     pub peer_port: u16,
-    /// Where its file of peer secrets is, if it was given one.
+    /// Path of its file of peer secrets, if it was given one.
     pub secrets: PathBuf,
     /// Its process, to pause, kill and restart.
     pub process: Process,
@@ -225,7 +226,7 @@ impl Cluster {
         .await
     }
 
-    /// What each server says that runs and is not paused, with its place.
+    /// Returns the status of each server that runs and is not paused, with its place.
     async fn views(&mut self) -> Result<Vec<(usize, Status)>> {
         let mut views = Vec::new();
         for (index, server) in self.servers.iter_mut().enumerate() {
@@ -256,7 +257,7 @@ impl Drop for Cluster {
 }
 
 impl Server {
-    /// Where clients reach it.
+    /// Returns its URL for clients.
     pub fn url(&self) -> String {
         format!("ws://{}/v1", self.address())
     }
@@ -266,12 +267,12 @@ impl Server {
         format!("http://{}/", self.address())
     }
 
-    /// Where it listens for clients.
+    /// Returns the address at which it listens for clients.
     pub fn address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.host.address, self.port)
     }
 
-    /// What it says of itself.
+    /// Returns its status.
     ///
     /// # Errors
     /// If it does not answer.
@@ -287,7 +288,7 @@ fn random_secret() -> String {
     bytes.map(|byte| format!("{byte:02x}")).concat()
 }
 
-/// Writes a file that nobody else may read.
+/// Writes a file that only its owner may read.
 fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)

@@ -1,7 +1,7 @@
 /// A block of code in a Markdown document.
 #[derive(Clone, Debug)]
 pub struct CodeBlock {
-    /// What stands behind the three backticks.
+    /// The text behind the three backticks.
     pub info: String,
     /// The code.
     pub text: String,

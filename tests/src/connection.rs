@@ -62,7 +62,7 @@ impl Connection {
     /// # Errors
     /// If the text is not JSON or the connection is closed.
     pub async fn command(&mut self, id: CommandId, command: &str) -> Result<()> {
-        // Also what is no command at all.
+        // Also text that is no command.
         let command: Box<RawValue> = serde_json::from_str(command)?;
         let frame = ClientFrame::Command(Command {
             id,
@@ -72,7 +72,7 @@ impl Connection {
         self.send_text(frame.to_json()).await
     }
 
-    /// Asks what became of a command.
+    /// Asks for the outcome of a command.
     ///
     /// # Errors
     /// If the connection is closed.
@@ -100,10 +100,10 @@ impl Connection {
         Ok(self.socket.send(message).await?)
     }
 
-    /// The next frame.
+    /// Receives the next frame.
     ///
     /// # Errors
-    /// If the connection is closed, or what comes is not a frame, or nothing comes.
+    /// If the connection is closed, if something other than a frame comes, or if nothing comes.
     pub async fn receive(&mut self) -> Result<ServerFrame> {
         match self.next_message().await? {
             Message::Text(text) => Ok(ServerFrame::parse(&text)?),

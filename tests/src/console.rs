@@ -11,9 +11,9 @@ pub struct ConsoleLine {
 }
 
 impl ConsoleLine {
-    /// Whether something is wrong with the page. `troubled` are the `host:port` of servers that are
-    /// down, deaf or false: that these cannot be reached, Chromium itself reports as an error,
-    /// however well the page copes with it.
+    /// Returns `true` if something is wrong with the page. `troubled` are the `host:port` of
+    /// servers that are down, deaf or false. Chromium itself reports failed connections to them as
+    /// errors, even if the page handles them well.
     pub fn is_alarming(&self, troubled: &[String]) -> bool {
         let is_alarm = matches!(self.level.as_str(), "SEVERE" | "WARNING");
         is_alarm && !self.is_closed_early() && !troubled.iter().any(|server| self.is_failure_of(server))

@@ -21,7 +21,7 @@ impl FailPoint {
         Self::with_mode(client, name, "alwaysOn", data).await
     }
 
-    /// Switches it on for the next so many occasions.
+    /// Switches it on for the next `times` occasions.
     ///
     /// # Errors
     /// As for [`FailPoint::on`].
@@ -29,7 +29,7 @@ impl FailPoint {
         Self::with_mode(client, name, doc! { "times": times }, data).await
     }
 
-    /// Lets the first so many occasions pass, and is on from the next until it is switched off.
+    /// Lets the first `skipped` occasions pass, and is on from the next until it is switched off.
     ///
     /// # Errors
     /// As for [`FailPoint::on`].
@@ -69,7 +69,7 @@ impl FailPoint {
         self.entered_by(1).await
     }
 
-    /// Waits until so many commands have reached it.
+    /// Waits until this number of commands have reached it.
     ///
     /// # Errors
     /// If they do not in 10 s.

@@ -2,7 +2,8 @@ use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where systems put libfaketime, or in a directory below that is named after the machine's kind.
+/// Directories where systems put libfaketime, or which contain a directory for the machine's kind
+/// with it.
 const PLACES: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
@@ -17,7 +18,7 @@ pub fn installed_faketime() -> Option<PathBuf> {
     let libraries = places.map(|place| place.join(LIBRARY));
     libraries.filter(|library| library.is_file()).find(|library| {
         let tried = Command::new("true").env("LD_PRELOAD", library).output();
-        // What cannot be preloaded is complained about, and no more than that.
+        // If a library cannot be preloaded, the loader prints a warning and goes on.
         tried.is_ok_and(|tried| tried.status.success() && tried.stderr.is_empty())
     })
 }

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::ports::free_ports;
 use crate::reply_cutter::select_offered;
 
-/// Speaks WebSocket as a server does, and says whatever it is told to: what no real server would.
+/// Speaks WebSocket as a server does, and sends answers that no real server would send.
 #[derive(Debug)]
 pub struct FalseServer {
     port: u16,
@@ -38,14 +38,14 @@ impl FalseServer {
         let accepting = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let (status, answer) = (Arc::clone(&status), Arc::clone(&answer));
-                // A connection that fails is closed, which is all anybody can be told.
+                // A connection that fails is closed; there is no other way to report the error.
                 tokio::spawn(async move { serve(connection, &status, &*answer).await });
             }
         });
         Ok(Self { port, accepting })
     }
 
-    /// Where clients reach it.
+    /// Returns its URL for clients.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}/v1", self.port)
     }

@@ -26,13 +26,13 @@ impl FileServer {
         let port = listener.local_addr()?.port();
         let files = Router::new().fallback_service(ServeDir::new(dir));
         let serving = tokio::spawn(async move {
-            // Never ends, and what fails on one connection ends with that.
+            // Never ends, and an error on one connection ends only that connection.
             let _ = axum::serve(listener, files).await;
         });
         Ok(Self { port, serving })
     }
 
-    /// What the browser names as the origin of its pages.
+    /// Returns the origin of its pages, as the browser names it.
     pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 
 use crate::ports::free_ports;
 
-/// A way from clients to one server that can be shut: then nothing comes through any more, and
-/// nobody is told.
+/// A proxy from clients to one server that can be shut: then it passes nothing on any more, and
+/// neither end notices.
 ///
 /// Connections can still be opened, as to a container that is cut off behind Docker's proxy, and
 /// none is closed.
@@ -41,7 +41,7 @@ impl Gate {
         })
     }
 
-    /// Where clients reach the server through it.
+    /// Returns the URL at which clients reach the server through it.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}/v1", self.port)
     }
@@ -63,11 +63,10 @@ impl Drop for Gate {
     }
 }
 
-/// Passes everything on while the gate is open. What is under way when it is shut is lost, and
-/// nobody is told before it is open again.
+/// Passes everything on while the proxy is open. Bytes in transit when it is shut are lost, and
+/// neither end notices before it is open again.
 async fn relay(mut client: TcpStream, server: u16, mut open: watch::Receiver<bool>) {
-    // Whoever comes to a shut gate waits. There is nobody to tell of anything that goes wrong from
-    // here on.
+    // A client that connects to a shut proxy waits. From here on an error has no receiver.
     let _ = open.wait_for(|open| *open).await;
     let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else {
         return;

@@ -1,10 +1,10 @@
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 
-/// Where a process runs, and what gets it there.
+/// The host of a process, and the command that starts a process there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// The address others reach it at.
+    /// The address at which others reach it.
     pub address: Ipv4Addr,
     /// See [`Recipe::launcher`](crate::Recipe::launcher).
     pub launcher: Vec<OsString>,

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 /// A paused server accepts connections, by its operating system, and never answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a server answered.
+/// The answer of a server.
 #[derive(Clone, Debug)]
 pub struct HttpAnswer {
     /// The status code.

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 
 use crate::wait::wait_until;
 
-/// What clients write down of their commands: when each was executed, and why some were not.
+/// The clients' record of their commands: the time of each execution, and the reasons of failures.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     entries: Arc<Mutex<Entries>>,
@@ -30,12 +30,12 @@ impl Journal {
         self.entries().executed.push(Executed { client, at, epoch });
     }
 
-    /// Notes that a command was not executed, or that nobody knows.
+    /// Notes that a command was not executed, or that its outcome is unknown.
     pub fn failed(&self, why: String) {
         self.entries().failed.push(why);
     }
 
-    /// What is in either of the two.
+    /// Returns a journal with the entries of both.
     pub fn and(&self, other: &Self) -> Self {
         let both = Self::default();
         for journal in [self, other] {
@@ -46,16 +46,16 @@ impl Journal {
         both
     }
 
-    /// Why commands were not executed, as far as that is known by now.
+    /// Returns the reasons why commands were not executed, as far as they are known by now.
     pub fn failures(&self) -> Vec<String> {
         self.entries().failed.clone()
     }
 
-    /// Waits until each of these clients has had so many commands executed since then, in this
-    /// epoch or a later one.
+    /// Waits until each of these clients has had this number of commands executed since then, in
+    /// this epoch or a later one.
     ///
     /// # Errors
-    /// If they have not for a long time; the error says how far they have come.
+    /// If they have not for a long time; the error states the counts.
     pub async fn all_executed(
         &self,
         clients: usize,
@@ -84,7 +84,7 @@ impl Journal {
         .await
     }
 
-    /// How long after `since` the first command was executed in this epoch or a later one.
+    /// Returns the time from `since` to the first command executed in this epoch or a later one.
     pub fn first_in(&self, epoch: u64, since: Instant) -> Option<Duration> {
         let entries = self.entries();
         let in_epoch = entries.executed.iter().filter(|executed| executed.epoch >= epoch);
@@ -130,7 +130,7 @@ impl Journal {
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
-        // What a client that panicked has left is a list all the same.
+        // The list is still valid after a client has panicked.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -148,8 +148,8 @@ mod tests {
         let begun = Instant::now();
         let at = |ms| begun + Duration::from_millis(ms);
         let journal = Journal::default();
-        // The fault is at 150, it is mended at 350: the pause from 100 to 400 is the fault's, that
-        // from 400 to 450 the mending's.
+        // The fault is at 150, and it is healed at 350. The pause from 100 to 400 belongs to the
+        // fault, the pause from 400 to 450 to the healing.
         for ms in [0, 100, 400, 450, 460] {
             journal.executed(0, at(ms), 1);
         }

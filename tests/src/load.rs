@@ -57,7 +57,7 @@ struct Insert {
     ended: Result<Executed, Failure>,
 }
 
-/// What came of a [`Load`].
+/// The results of a [`Load`].
 #[derive(Debug)]
 pub struct LoadReport {
     collection: String,
@@ -89,7 +89,7 @@ impl Load {
         })
     }
 
-    /// Lets every client finish the command in hand, and gathers what they were told.
+    /// Lets every client finish its command in progress, and gathers the outcomes.
     ///
     /// # Errors
     /// If a client failed in a way that is none of the protocol's.
@@ -124,7 +124,7 @@ async fn insert_until(
 }
 
 impl LoadReport {
-    /// How many commands were acknowledged.
+    /// Returns the number of acknowledged commands.
     pub fn executed(&self) -> usize {
         self.inserts.iter().filter(|insert| insert.ended.is_ok()).count()
     }
@@ -140,12 +140,11 @@ impl LoadReport {
             .collect()
     }
 
-    /// Compares what the clients were told with what is in the data: executed means once, not
-    /// executed means not at all, unknown means once or not at all.
+    /// Compares the outcomes with the data: executed means once, not executed means not at all,
+    /// unknown means once or not at all.
     ///
     /// # Errors
-    /// If one of them was told something else than what is there, or if nothing was executed at
-    /// all.
+    /// If an outcome contradicts the data, or if nothing was executed at all.
     pub async fn check(&self, client: &Client) -> Result<()> {
         ensure!(
             self.executed() > 0,

@@ -13,8 +13,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) {
     line("");
 }
 
-/// Prints a line of the result. A reader that is gone is no reason to stop: there is nobody to
-/// tell.
+/// Prints a line of the result. A closed output is no reason to stop: the error has no receiver.
 pub fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }

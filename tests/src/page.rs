@@ -13,21 +13,20 @@ pub struct Page {
     client: Client,
 }
 
-/// What the page shows at one moment.
+/// The visible content of the page at one moment.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Shown {
     /// `none`, `running`, `executed`, `not_executed` or `unknown`.
     pub outcome: String,
     /// The verdict in a few words.
     pub title: String,
-    /// Why it is so.
+    /// The reason of the outcome.
     pub reason: String,
-    /// What to do.
+    /// The advice to the user.
     pub hint: String,
     /// The command's id; empty if it has none yet.
     pub id: String,
-    /// Which of the buttons for an outcome that is unknown can be seen: `check`, `send-same`,
-    /// `send-new`.
+    /// The visible buttons for an unknown outcome: `check`, `send-same`, `send-new`.
     pub again: Vec<String>,
     /// One for each server.
     pub rows: Vec<Row>,
@@ -38,15 +37,15 @@ pub struct Shown {
 pub struct Row {
     /// The server's address.
     pub url: String,
-    /// How far it has come, or the code with which it ended.
+    /// Its progress, or the code with which it ended.
     pub state: String,
-    /// What kind of state that is, shown by shape and colour.
+    /// The kind of that state, shown by shape and colour.
     pub kind: String,
     /// All its text.
     pub text: String,
 }
 
-/// What is looked at in the page for [`Shown`].
+/// Script that reads [`Shown`] from the page.
 const LOOK: &str = r##"
     const text = (id) => document.getElementById(id)?.textContent.trim() ?? "";
     const seen = (id) => document.getElementById(id)?.checkVisibility() ?? false;
@@ -94,8 +93,8 @@ const WATCH: &str = r##"
     });
 "##;
 
-/// Whether the client is loaded and the list of servers stands, so that nothing of it changes by
-/// itself any more.
+/// Script that tells if the client is loaded and the list of servers is complete, so that it no
+/// longer changes by itself.
 const READY: &str = r##"
     const isSeen = (selector) => document.querySelector(selector)?.checkVisibility() ?? false;
     return isSeen("#cluster [data-server]") || isSeen("#usual-servers");
@@ -171,10 +170,10 @@ impl Page {
         self.fill("command", command).await
     }
 
-    /// Writes a command and sends it, without waiting for what comes of it.
+    /// Writes a command and sends it, without waiting for the outcome.
     ///
     /// # Errors
-    /// If the page does not let one.
+    /// If the page does not allow it.
     pub async fn send(&self, command: &str) -> Result<()> {
         self.write(command).await?;
         self.click("#send").await
@@ -189,7 +188,7 @@ impl Page {
         self.verdict().await
     }
 
-    /// Waits until the command under way has come to an end, and gives what is shown then.
+    /// Waits until the command in progress has ended, and returns the content of the page.
     ///
     /// # Errors
     /// If it does not.
@@ -215,7 +214,7 @@ impl Page {
         .await
     }
 
-    /// What is shown now.
+    /// Returns the present content of the page.
     ///
     /// # Errors
     /// If the page is not one of ours.
@@ -250,10 +249,10 @@ impl Page {
         self.run(WATCH, vec![]).await.map(drop)
     }
 
-    /// The states a server's row has gone through since [`watch`](Self::watch).
+    /// Returns the states a server's row has gone through since [`watch`](Self::watch).
     ///
     /// # Errors
-    /// If nobody has watched.
+    /// If [`watch`](Self::watch) was not called.
     pub async fn story_of(&self, url: &str) -> Result<Vec<String>> {
         let story = self.run("return window.bellwetherStory", vec![]).await?;
         let story: Vec<(String, String)> = serde_json::from_value(story)?;
@@ -289,7 +288,7 @@ impl Page {
         Ok(focused.as_str().unwrap_or_default().to_owned())
     }
 
-    /// What the page keeps in the browser.
+    /// Returns the data that the page keeps in the browser.
     ///
     /// # Errors
     /// If that is not JSON.

@@ -29,7 +29,7 @@ impl PathProxy {
         let accepting = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let prefix = prefix.clone();
-                // A connection that fails is closed, which is all anybody can be told.
+                // A connection that fails is closed; there is no other way to report the error.
                 tokio::spawn(async move { forward(connection, &prefix, port).await });
             }
         });
@@ -40,12 +40,12 @@ impl PathProxy {
         })
     }
 
-    /// Where the proxy has put the server's page.
+    /// Returns the address of the server's page behind the proxy.
     pub fn page(&self) -> String {
         format!("http://127.0.0.1:{}{}/", self.port, self.path)
     }
 
-    /// Where clients reach the server.
+    /// Returns the URL for clients of the server.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}{}/v1", self.port, self.path)
     }

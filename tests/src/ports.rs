@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Result, bail};
 
-/// Below the range systems take the ports of outgoing connections from (32768 and up on Linux). A
-/// port out of that range could be taken by some client's connection while its server is down, and
-/// a client that keeps dialling it could even connect to itself.
+/// Below the range from which systems take the ports of outgoing connections (32768 and up on
+/// Linux). While a server is down, a client's connection could take a port out of that range. A
+/// client that keeps dialling it could even connect to itself.
 const FIRST: u16 = 10_000;
 const LAST: u16 = 32_000;
 
-/// `count` ports of 127.0.0.1 nobody listens on. A process is never given the same port twice,
-/// until it has been given all of them.
+/// Returns `count` ports of 127.0.0.1 on which no process listens. A process never gets the same
+/// port twice, until it has got all of them.
 ///
 /// # Errors
 /// If there are not that many.
@@ -30,7 +30,7 @@ pub fn free_ports(count: usize) -> Result<Vec<u16>> {
     Ok(ports)
 }
 
-/// Whether nobody listens on this port of 127.0.0.1.
+/// Returns `true` if no process listens on this port of 127.0.0.1.
 pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

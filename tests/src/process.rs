@@ -12,13 +12,13 @@ use nix::unistd::Pid;
 
 use crate::wait::{Hopeless, wait_until};
 
-/// How to start a process: what is needed to start it, and to start it again.
+/// The data to start a process, and to start it again.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// What messages call it.
+    /// Its name in messages.
     pub name: String,
     /// A command that does something before it executes the program in its own place, such as
-    /// `nsenter --net=FILE`; empty where there is nothing to be done.
+    /// `nsenter --net=FILE`; empty if nothing must be done.
     pub launcher: Vec<OsString>,
     /// The program.
     pub program: PathBuf,
@@ -28,9 +28,9 @@ pub struct Recipe {
     pub log: PathBuf,
 }
 
-/// A child process. It has a process group of its own, so that Ctrl-C in the terminal does not
-/// reach it, and it is killed when this value is dropped, or, where `setpriv` of util-linux is
-/// installed, when this program dies in whatever way.
+/// A child process. It has a process group of its own, so Ctrl-C in the terminal does not reach it.
+/// It is killed when this value is dropped. If `setpriv` of util-linux is installed, it is also
+/// killed when this program dies in any way.
 #[derive(Debug)]
 pub struct Process {
     recipe: Recipe,
@@ -57,7 +57,7 @@ impl Process {
         self.child.id()
     }
 
-    /// What messages call it.
+    /// Returns its name in messages.
     pub fn name(&self) -> &str {
         &self.recipe.name
     }
@@ -67,12 +67,12 @@ impl Process {
         &self.recipe.log
     }
 
-    /// Whether it still runs. A paused process runs.
+    /// Returns `true` if it still runs. A paused process runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Whether it was paused and not resumed.
+    /// Returns `true` if it was paused and not resumed.
     pub fn is_paused(&self) -> bool {
         self.paused
     }
@@ -119,7 +119,7 @@ impl Process {
         Ok(())
     }
 
-    /// `SIGTERM`: it is asked to end.
+    /// Sends `SIGTERM`, which asks the process to end.
     ///
     /// # Errors
     /// If it cannot be signalled.
@@ -180,7 +180,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody to tell of anything else.
+        // It may have ended already; any other error has no receiver.
         let _ = self.kill();
     }
 }
@@ -212,7 +212,7 @@ fn spawn(recipe: &Recipe) -> Result<Child> {
         .with_context(|| format!("starting {} ({})", recipe.name, recipe.program.display()))
 }
 
-/// Whether there is a `setpriv` that can have a child killed when its parent dies.
+/// Returns `true` if there is a `setpriv` that can have a child killed when its parent dies.
 fn parent_death_is_noticed() -> bool {
     static NOTICED: OnceLock<bool> = OnceLock::new();
     *NOTICED.get_or_init(|| {
@@ -225,8 +225,8 @@ fn parent_death_is_noticed() -> bool {
     })
 }
 
-/// Spawns from a thread that lasts as long as this program: the "parent" whose death a child is
-/// killed by is the thread that spawned it, and a runtime's or test's threads come and go.
+/// Spawns from a thread that lasts as long as this program. A child is killed when its "parent"
+/// dies, and that is the thread that spawned it. Threads of a runtime or a test come and go.
 fn spawn_from_lasting_thread(command: Command) -> io::Result<Child> {
     type Job = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();

@@ -6,7 +6,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use xtask_step::{on_path, target_dir};
 
-/// Where `cargo xtask provision` puts `mongod`.
+/// Returns the path at which `cargo xtask provision` puts `mongod`.
 ///
 /// # Errors
 /// As [`target_dir`].
@@ -89,9 +89,9 @@ pub async fn server_example(name: &str) -> Result<PathBuf> {
     Ok(example)
 }
 
-/// The directory with the project's own programs: `BELLWETHER_PROGRAMS` if set; else the one of the
-/// profile this program was built with, where they are built first, so that a plain `cargo test`
-/// never runs old ones.
+/// Returns the directory with the project's own programs: `BELLWETHER_PROGRAMS` if set. Otherwise
+/// it is the directory of the profile with which this program was built. They are built there
+/// first, so that a plain `cargo test` never runs old ones.
 async fn programs() -> Result<&'static Path> {
     static PROGRAMS: OnceCell<PathBuf> = OnceCell::const_new();
     let build = async || {

@@ -32,15 +32,15 @@ pub mod opcode {
 pub struct RawFrame {
     /// FIN, the three reserved bits, and the opcode.
     pub first_byte: u8,
-    /// How the length is written.
+    /// Form of the length.
     pub length: Length,
     /// The mask; a server wants one.
     pub mask: Option<[u8; 4]>,
-    /// What is in it.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 
-/// How a frame's length is written.
+/// The form of a frame's length.
 #[derive(Clone, Copy, Debug)]
 pub enum Length {
     /// As RFC 6455 wants it: in as few bytes as possible.
@@ -49,7 +49,7 @@ pub enum Length {
     In16Bits,
     /// In 64 bits, although fewer may do.
     In64Bits,
-    /// This one, whatever comes after it.
+    /// This length, whatever the payload has.
     Claimed(u64),
 }
 
@@ -77,8 +77,8 @@ impl RawFrame {
         Self::new(opcode::CLOSE, [&code.to_be_bytes(), reason].concat())
     }
 
-    /// What goes on the wire.
-    // Lengths that do not fit are written as if they did: what is wrong is meant to be.
+    /// Returns the bytes for the wire.
+    // Lengths that do not fit are written as if they did: these errors are intended.
     #[allow(clippy::cast_possible_truncation)]
     pub fn bytes(&self) -> Vec<u8> {
         let length = self.payload.len();
@@ -117,8 +117,8 @@ impl RawFrame {
     }
 }
 
-/// A TCP connection to a server's port for clients, and nothing in between that would mend what is
-/// sent.
+/// A TCP connection to a server's port for clients, without a layer that would correct the sent
+/// bytes.
 #[derive(Debug)]
 pub struct RawSocket {
     stream: TcpStream,
@@ -129,9 +129,9 @@ pub struct RawSocket {
 /// A frame that a server sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// What kind of frame it is.
+    /// Kind of the frame.
     pub opcode: u8,
-    /// What is in it. Long messages of servers come in several frames; here they are together.
+    /// Its payload. Long messages of servers come in several frames; here they are together.
     pub payload: Vec<u8>,
 }
 
@@ -139,7 +139,7 @@ impl RawSocket {
     /// Connects to a port of 127.0.0.1.
     ///
     /// # Errors
-    /// If nobody listens there.
+    /// If no process listens there.
     pub async fn connect(port: u16) -> Result<Self> {
         Self::connect_from(Ipv4Addr::LOCALHOST, port).await
     }
@@ -147,7 +147,7 @@ impl RawSocket {
     /// Connects from this address of the loopback network.
     ///
     /// # Errors
-    /// If nobody listens there, or there are no ports left to connect from.
+    /// If no process listens there, or there are no ports left to connect from.
     pub async fn connect_from(local: Ipv4Addr, port: u16) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((local, 0).into())?;

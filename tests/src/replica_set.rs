@@ -21,25 +21,25 @@ use crate::wait::wait_until;
 
 const NAME: &str = "rs0";
 
-/// How to start a [`ReplicaSet`].
+/// Options of a [`ReplicaSet`].
 #[derive(Clone, Debug)]
 pub struct ReplicaSetOptions {
-    /// How many members.
+    /// Number of members.
     pub members: usize,
     /// The members' ports, in order; free ones if empty.
     pub ports: Vec<u16>,
-    /// Where the members run, in order; on this machine's loopback where there is nothing.
+    /// Hosts of the members, in order; a member without one runs on this machine's loopback.
     pub hosts: Vec<Host>,
-    /// Where the data goes; a temporary directory if not given.
+    /// Directory of the data; a temporary directory if not given.
     pub dir: Option<PathBuf>,
-    /// Where the logs go; to the data if not given.
+    /// Directory of the logs; the one of the data if not given.
     pub logs: Option<PathBuf>,
     /// Further arguments for every member.
     pub args: Vec<OsString>,
-    /// Whether `failCommand` and other test commands are available.
+    /// `true` if `failCommand` and other test commands are available.
     pub test_commands: bool,
-    /// Whether the members keep MongoDB's own timing, such as 10 s until they find their primary
-    /// gone, instead of one that is short for tests.
+    /// `true` if the members keep MongoDB's own timing, such as 10 s to detect a failed primary,
+    /// instead of one that is short for tests.
     pub default_timing: bool,
 }
 
@@ -61,7 +61,7 @@ impl Default for ReplicaSetOptions {
 /// A MongoDB replica set, on 127.0.0.1 unless other hosts are given, each member a process of its
 /// own. Everything ends when it is dropped.
 ///
-/// Only so many exist at a time in one program as the machine has room for; starting another one
+/// One program can have only as many at a time as the machine has room for; starting another one
 /// waits.
 #[derive(Debug)]
 pub struct ReplicaSet {
@@ -76,7 +76,7 @@ pub struct ReplicaSet {
 /// One member of a [`ReplicaSet`].
 #[derive(Debug)]
 pub struct Member {
-    /// Where it runs.
+    /// Its host.
     pub host: Host,
     /// Its port.
     pub port: u16,
@@ -298,7 +298,7 @@ impl Member {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address at which it listens.
     pub fn address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.host.address, self.port)
     }

@@ -15,9 +15,9 @@ use tokio_tungstenite::{accept_hdr_async, connect_async};
 use crate::connection::request;
 use crate::ports::free_ports;
 
-/// Stands between clients and one server and relays every message, but loses replies: where a
-/// `result` frame would be passed on, both connections are cut. It does so for the first one only,
-/// or for all until it is [mended](Self::mend); after that everything is relayed in full.
+/// A proxy between clients and one server that relays every message, but loses replies: it cuts
+/// both connections instead of passing a `result` frame on. It does so for the first one only, or
+/// for all until [`mend`](Self::mend). After that it relays everything in full.
 #[derive(Debug)]
 pub struct ReplyCutter {
     port: u16,
@@ -42,7 +42,7 @@ impl ReplyCutter {
         Self::with(upstream, false).await
     }
 
-    /// Starts to relay to the server at this URL, and loses all replies until it is mended.
+    /// Starts to relay to the server at this URL, and loses all replies until [`mend`](Self::mend).
     ///
     /// # Errors
     /// If there is no free port.
@@ -65,8 +65,8 @@ impl ReplyCutter {
                 while let Ok((client, _)) = listener.accept().await {
                     let (upstream, state) = (upstream.clone(), Arc::clone(&state));
                     tokio::spawn(async move {
-                        // A relay that fails closes both its connections, which is all anybody can
-                        // be told.
+                        // A relay that fails closes both its connections; there is no other way to
+                        // report the error.
                         let _ = relay(client, &upstream, &state).await;
                     });
                 }
@@ -79,7 +79,7 @@ impl ReplyCutter {
         })
     }
 
-    /// Where clients reach it.
+    /// Returns its URL for clients.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}/v1", self.port)
     }
@@ -89,12 +89,12 @@ impl ReplyCutter {
         self.state.mended.store(true, Ordering::SeqCst);
     }
 
-    /// Whether a reply has been lost.
+    /// Returns `true` if a reply has been lost.
     pub fn has_cut(&self) -> bool {
         self.state.cut.load(Ordering::SeqCst)
     }
 
-    /// How many replies were passed on.
+    /// Returns the number of replies that were passed on.
     pub fn passed(&self) -> usize {
         self.state.passed.load(Ordering::SeqCst)
     }

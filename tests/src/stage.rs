@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 
-/// What the cases of a test program share: it is started with the first case, and they are played
-/// on it one after the other. A case is a function, or a value of another type `C`, such as a row
-/// of a table.
+/// The fixture that the cases of a test program share. It is started with the first case, and the
+/// cases run on it one after the other. A case is a function, or a value of another type `C`, such
+/// as a row of a table.
 pub trait Stage<C = Case<Self>>: Sized + Send + 'static {
     /// Starts everything.
     fn start() -> impl Future<Output = Result<Self>>;
@@ -21,7 +21,7 @@ pub trait Stage<C = Case<Self>>: Sized + Send + 'static {
     fn end(self) -> impl Future<Output = Result<()>>;
 }
 
-/// One case: what is done, and what must be seen.
+/// One case: its actions and its expectations.
 pub type Case<S> = for<'a> fn(&'a mut S) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
 /// A list of [`Case`]s for [`play`], each with its name, from the names of modules and of functions

@@ -21,18 +21,18 @@ pub const INSERTS: &str = "inserts";
 /// The collection of the updated documents, in the database `app`.
 pub const UPDATES: &str = "updates";
 
-/// How many keys one updated document gathers, so that none grows large.
+/// Highest number of keys in one updated document, so that none grows large.
 const KEYS_IN_A_DOCUMENT: usize = 200;
 
-/// How many repeats are sent before the first answer is awaited.
+/// Number of repeats that are sent before the first answer is awaited.
 const REPEATS_AT_ONCE: usize = 32;
 
 /// Several clients that insert, update, and do both in one list, in turn, each command a one-shot
 /// of its own.
 ///
-/// Every command leaves a key of its own in the data each time it is executed, and a list leaves it
-/// twice: an insert has no `_id`, and an update counts and appends. And every command is remembered
-/// with the phases it fell into, see [`next_phase`](Self::next_phase).
+/// Every command leaves a key of its own in the data each time it is executed. For this reason an
+/// insert has no `_id`, and an update counts and appends. A list leaves the key twice. Each command
+/// is recorded with its phases, see [`next_phase`](Self::next_phase).
 #[derive(Debug)]
 pub struct TracedLoad {
     name: String,
@@ -41,39 +41,39 @@ pub struct TracedLoad {
     clients: Vec<JoinHandle<Result<Vec<Sent>>>>,
 }
 
-/// A command and what its client was told.
+/// A command and its outcome.
 #[derive(Debug)]
 struct Sent {
     key: String,
     command: String,
-    /// How often the key is in the data after one execution.
+    /// Number of times that the key is in the data after one execution.
     effects: usize,
     began_in: usize,
     ended_in: usize,
     told: Result<Executed, Failure>,
 }
 
-/// What came of a [`TracedLoad`].
+/// The results of a [`TracedLoad`].
 #[derive(Debug)]
 pub struct TracedReport {
     name: String,
     sent: Vec<Sent>,
 }
 
-/// What is wrong with the commands that were under way in one phase or several.
+/// The errors of the commands that were in progress in one phase or several.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Commands that had begun when a phase ended and had not ended.
     pub in_flight: usize,
-    /// Of these, those that were told executed with the reply of an earlier try.
+    /// Of these, the commands with the outcome executed and the reply of an earlier attempt.
     pub replayed: usize,
-    /// Told executed, and not or not wholly in the data.
+    /// Outcome executed, and not or not wholly in the data.
     pub lost: usize,
     /// More in the data than one execution leaves.
     pub doubled: usize,
-    /// Told not executed, and in the data.
+    /// Outcome not executed, and in the data.
     pub denied: usize,
-    /// Told that the outcome is unknown.
+    /// Outcome unknown.
     pub unknown: usize,
     /// Told not executed.
     pub refused: usize,
@@ -124,7 +124,7 @@ impl TracedLoad {
         self.phase.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Lets every client finish the command in hand, and gathers what they were told.
+    /// Lets every client finish its command in progress, and gathers the outcomes.
     ///
     /// # Errors
     /// If a client failed in a way that is none of the protocol's.
@@ -214,17 +214,17 @@ impl Sent {
 }
 
 impl TracedReport {
-    /// How many commands were sent.
+    /// Returns the number of sent commands.
     pub fn sent(&self) -> usize {
         self.sent.len()
     }
 
-    /// How many were acknowledged.
+    /// Returns the number of acknowledged commands.
     pub fn executed(&self) -> usize {
         self.sent.iter().filter(|sent| sent.told.is_ok()).count()
     }
 
-    /// What is in the data of the commands that were under way when one of these phases ended.
+    /// Compares the data with the commands that were in progress when one of these phases ended.
     pub fn tally(&self, effects: &Effects, phases: &[usize]) -> Tally {
         let cut = self
             .sent
@@ -233,14 +233,14 @@ impl TracedReport {
         tally(cut, effects)
     }
 
-    /// What is in the data of all commands.
+    /// Compares the data with all commands.
     pub fn tally_all(&self, effects: &Effects) -> Tally {
         tally(self.sent.iter(), effects)
     }
 
-    /// Fails if somebody was told something else than what is in the data: executed means once, not
-    /// executed means not at all, unknown means once or not at all. And each client's updates took
-    /// place in the order in which it sent them.
+    /// Fails if an outcome contradicts the data: executed means once, not executed means not at
+    /// all, unknown means once or not at all. Also fails unless each client's updates took place in
+    /// the order in which it sent them.
     ///
     /// # Errors
     /// If so; the error names the first such command.
@@ -290,8 +290,8 @@ impl TracedReport {
         Ok(())
     }
 
-    /// Sends every command again, with its id, to this server, which has to be the coordinator.
-    /// What was told executed has to be answered in the same words, as a repeat; what was not is
+    /// Sends every command again, with its id, to this server, which must be the coordinator. An
+    /// executed command must get the same reply, as a replay. A command that was not executed is
     /// executed now, at the latest.
     ///
     /// # Errors
@@ -348,7 +348,7 @@ fn tally<'a>(commands: impl Iterator<Item = &'a Sent>, effects: &Effects) -> Tal
     tally
 }
 
-/// What a [`TracedLoad`] has left in the data.
+/// The traces of a [`TracedLoad`] in the data.
 #[derive(Debug)]
 pub struct Effects {
     counts: HashMap<String, usize>,

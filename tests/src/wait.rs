@@ -4,13 +4,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
 
-/// How long anything here is waited for before it counts as failed. Generous on purpose: nothing
-/// asserts how fast something is, only that it happens.
+/// Time limit for every condition here, before it counts as failed. It is generous on purpose: no
+/// test asserts how fast something is, only that it happens.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// An error that waiting longer does not mend, such as that a process has ended.
+/// An error that more waiting cannot resolve, such as that a process has ended.
 #[derive(Debug)]
 pub(crate) struct Hopeless(pub(crate) String);
 
@@ -22,10 +22,10 @@ impl fmt::Display for Hopeless {
 
 impl std::error::Error for Hopeless {}
 
-/// Asks `check` again and again until it gives a value.
+/// Calls `check` again and again until it returns a value.
 ///
 /// # Errors
-/// If it still says what is missing after [`PATIENCE`]; the error repeats the last of it.
+/// If it still returns an error after [`PATIENCE`]; the error repeats the last one.
 pub async fn wait_until<T>(what: &str, mut check: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
