@@ -1,4 +1,4 @@
-//! What befalls the coordinator's container.
+//! Faults of the coordinator's container.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::{Compose, Gate, http_get};
@@ -19,8 +19,8 @@ pub(crate) async fn paused(stage: &mut Stage) -> Result<()> {
     expect_takeover(&stage.fault(what, Recovers::ByItself, pause).await?)
 }
 
-/// It has the whole grace period to finish what it has in hand and hand over; nobody's command
-/// fails.
+/// The coordinator has the whole grace period to finish its commands in progress and hand over; no
+/// command fails.
 pub(crate) async fn stopped(stage: &mut Stage) -> Result<()> {
     let what = "`docker stop` of the coordinator";
     let stop = async |compose: &mut Compose, coordinator: usize| {
@@ -45,9 +45,9 @@ pub(crate) async fn cut_from_mongodb(stage: &mut Stage) -> Result<()> {
     expect_takeover(&cut(stage, what, &["database"]).await?)
 }
 
-/// Docker may go on to pass the published port on, through another of the container's networks:
-/// version 20.10 does, to the address that the container has there. See [`no_client_reaches_it`]
-/// for what it means if not.
+/// Docker may go on to pass the published port on, through another of the container's networks.
+/// Version 20.10 does so, to the address that the container has there. [`no_client_reaches_it`]
+/// describes the consequences if Docker does not.
 pub(crate) async fn cut_from_clients(stage: &mut Stage) -> Result<()> {
     let what = "the coordinator cut off from the network `clients` only";
     let cut = async |compose: &mut Compose, coordinator: usize| {
@@ -111,7 +111,7 @@ fn expect_takeover(seen: &Seen) -> Result<()> {
 }
 
 impl Seen {
-    /// Fails if a client was told that its command was not executed, or that nobody knows.
+    /// Fails if a client's command has the outcome not executed or unknown.
     pub(crate) fn expect_no_failure(&self) -> Result<()> {
         ensure!(
             self.refused == 0 && self.unknown == 0,

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::fault::Recovers;
 use crate::stage::Stage;
 
-/// What was executed before is still there, of all cases of this run.
+/// The effects of executed commands are still there, of all cases of this run.
 pub(crate) async fn stopped_and_started(stage: &mut Stage) -> Result<()> {
     // Those of the first start go away with their containers.
     no_secret_was_shown(stage).await.context("before")?;

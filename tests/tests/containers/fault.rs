@@ -8,13 +8,13 @@ use crate::stage::Stage;
 
 const CLIENTS: usize = 6;
 
-/// How many commands of each client show that all is well, before and after.
+/// Number of commands of each client that show normal operation, before and after.
 const ALL_WELL: usize = 10;
 
-/// How long a fault lasts at the least, so that what it leads to unfolds.
+/// Shortest duration of a fault, so that its effects can unfold.
 pub(crate) const LASTS: Duration = Duration::from_secs(5);
 
-/// Whether commands are executed again while the fault lasts.
+/// States if commands are executed again while the fault lasts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Recovers {
     /// Servers or MongoDB get around it.
@@ -28,7 +28,7 @@ pub(crate) enum Recovers {
 pub(crate) struct Row {
     what: &'static str,
     executed: usize,
-    /// The longest time without an executed command that began before all was mended.
+    /// The longest time without an executed command that began before the fault was healed.
     gap: Duration,
     /// The longest one after it.
     gap_mended: Duration,
@@ -39,15 +39,15 @@ pub(crate) struct Row {
     refused: usize,
 }
 
-/// What was seen of a fault.
+/// The observed effects of a fault.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) before: Agreement,
-    /// When all was mended.
+    /// The agreement after the fault was healed.
     pub(crate) after: Agreement,
     pub(crate) unknown: usize,
     pub(crate) refused: usize,
-    /// Why commands were not executed, or nobody knows.
+    /// Reasons why commands were not executed or have an unknown outcome.
     pub(crate) failures: Vec<String>,
 }
 
@@ -78,8 +78,8 @@ impl Row {
 }
 
 impl Stage {
-    /// Has clients outside send commands without pause, strikes, mends everything, and compares
-    /// what the clients were told with what is in the data.
+    /// Has clients outside send commands without pause, inflicts the fault and heals it. Then
+    /// compares the clients' outcomes with the data.
     ///
     /// `strike` is given the cluster and the place of the coordinator.
     pub(crate) async fn fault(

@@ -1,4 +1,4 @@
-//! What the containers are and what they are not, as Docker tells it.
+//! Properties and privileges of the containers, as Docker reports them.
 
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::docker;
@@ -40,7 +40,7 @@ pub(crate) async fn mongods_run_without_rights(stage: &mut Stage) -> Result<()> 
     Ok(())
 }
 
-/// On this machine alone, unless somebody says otherwise.
+/// On this machine alone, unless the operator configures another address.
 pub(crate) async fn only_clients_ports_are_published(stage: &mut Stage) -> Result<()> {
     let ports = stage.compose.ports().to_vec();
     for (server, port) in stage.compose.servers().iter().zip(&ports) {
@@ -101,7 +101,7 @@ fn expect_hardened(service: &str, seen: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Whose a container's processes are, as the kernel sees it.
+/// Returns the users of a container's processes, as the kernel reports them.
 async fn uids(seen: &Value) -> Result<Vec<String>> {
     let container = seen["Id"].as_str().context("a container has an id")?;
     let table = docker(["top", container, "-eo", "uid,pid"]).await?;

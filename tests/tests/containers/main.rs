@@ -1,10 +1,10 @@
 //! The cluster that users get, in containers: what `docker/compose.yaml` starts, with clients
 //! outside of it.
 //!
-//! All cases share one project of Compose, one after the other; what a case has broken is mended
-//! before the next one. `cargo xtask containers` gets Docker and makes the images, and runs this;
-//! what is behind `--` there goes to this program, such as `coordinator::` for the cases of one
-//! subject. At the end a table says what each fault has led to.
+//! All cases share one project of Compose, one after the other. Each case heals its faults before
+//! the next one begins. `cargo xtask containers` gets Docker, makes the images, and runs this.
+//! Arguments after its `--` go to this program, such as `coordinator::` for the cases of one
+//! subject. At the end a table shows the effects of each fault.
 
 mod coordinator;
 mod everything;

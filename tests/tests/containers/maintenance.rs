@@ -1,4 +1,4 @@
-//! What whoever runs a cluster does to it on purpose. No command fails.
+//! Actions of an operator on a cluster. No command fails.
 
 use anyhow::Result;
 use bellwether_tests::Compose;
@@ -30,7 +30,8 @@ pub(crate) async fn rolling_replacement(stage: &mut Stage) -> Result<()> {
     seen.expect_no_failure()
 }
 
-/// Clients have the longer list all the time: who grows tells them first.
+/// Clients have the longer list all the time: an operator who adds servers updates the clients'
+/// lists first.
 pub(crate) async fn five_servers_and_back(stage: &mut Stage) -> Result<()> {
     let urls = stage.compose.urls(5);
     for (what, servers) in [

@@ -1,4 +1,4 @@
-//! What befalls the container of MongoDB's primary.
+//! Faults of the container of MongoDB's primary.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::Compose;

@@ -1,4 +1,4 @@
-//! What MongoDB lets whom do.
+//! MongoDB's privileges of each user.
 
 use anyhow::{Context, Result, ensure};
 use bson::{Document, doc};

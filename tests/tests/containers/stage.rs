@@ -4,7 +4,7 @@ use bellwether_tests::{Case, Compose, Effects, TracedReport};
 
 use crate::fault::Row;
 
-/// The cluster, and what clients were told so far.
+/// The cluster, and the outcomes of the clients' commands so far.
 pub(crate) struct Stage {
     pub(crate) compose: Compose,
     pub(crate) rows: Vec<Row>,
@@ -49,8 +49,8 @@ impl Stage {
         self.compose.all_well().await.map(drop)
     }
 
-    /// Compares what all clients of all faults so far were told with what is in the data now, past
-    /// all servers.
+    /// Compares the outcomes of all clients of all faults so far with the present data, read
+    /// directly from MongoDB.
     pub(crate) async fn check_all(&self) -> Result<()> {
         let effects = self.effects().await?;
         for report in &self.reports {
@@ -59,7 +59,7 @@ impl Stage {
         Ok(())
     }
 
-    /// What all clients have left in the data, read past all servers.
+    /// Returns the traces of all clients in the data, read directly from MongoDB.
     pub(crate) async fn effects(&self) -> Result<Effects> {
         let client = self.compose.client().await?;
         Effects::read(&client).await.context("reading past all servers")
@@ -71,7 +71,7 @@ impl Stage {
         format!("{}/", self.loads)
     }
 
-    /// Keeps what clients were told, for [`check_all`](Self::check_all).
+    /// Keeps the clients' outcomes, for [`check_all`](Self::check_all).
     pub(crate) fn keep(&mut self, report: TracedReport) {
         self.reports.push(report);
     }

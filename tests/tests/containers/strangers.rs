@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::stage::Stage;
 
-/// Whose name strangers take.
+/// The server's name that strangers use.
 const STOLEN: &str = "s1";
 
 /// Has bash try to open connections, all at the same time, and say of each whether it could.
@@ -19,7 +19,7 @@ const TRY: &str = r#"for target in "$@"; do
 done
 wait"#;
 
-/// What is only among servers, or among mongods, cannot be reached from where clients are.
+/// Clients cannot reach the ports that are only for servers or for `mongod`s.
 pub(crate) async fn clients_reach_neither_mongods_nor_peers(stage: &mut Stage) -> Result<()> {
     let compose = &stage.compose;
     let (mut mongods, mut peers) = (Vec::new(), Vec::new());
@@ -149,7 +149,7 @@ impl Stranger {
         Ok(stranger)
     }
 
-    /// Copies the file with the secret into the container, where it belongs to root and everybody
+    /// Copies the file with the secret into the container, where it belongs to root and every user
     /// may read it.
     async fn give(&self, file: &Path) -> Result<()> {
         std::fs::set_permissions(file, Permissions::from_mode(0o444))?;
