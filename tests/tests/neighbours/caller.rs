@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::row::shown;
 
-/// Where a row is played.
+/// The fixture of a row.
 #[derive(Clone)]
 pub(crate) struct Spot {
     /// The coordinator, for clients.
@@ -115,7 +115,7 @@ impl Caller {
         }
     }
 
-    /// Asks what became of a command.
+    /// Asks for the outcome of a command.
     pub(crate) async fn outcome_result(&mut self, id: CommandId) -> Result<ServerFrame> {
         self.connection.ask(id).await?;
         self.answer(id).await

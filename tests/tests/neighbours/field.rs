@@ -15,7 +15,7 @@ const CYCLES: usize = 1;
 
 #[derive(Default)]
 pub(crate) struct Field {
-    /// What rows beside innocents share, from the first to the last of them.
+    /// The fixture that rows with innocents share, from the first to the last of them.
     shared: Option<Shared>,
 }
 
@@ -153,7 +153,7 @@ fn page() -> Result<TempDir> {
     Ok(www)
 }
 
-/// Makes the row's own collection, and whatever else is to be there.
+/// Makes the row's own collection, and everything else that it needs.
 async fn prepare(spot: &Spot, row: &Row) -> Result<()> {
     let app = spot.mongodb.database("app");
     let makes_it = |command: &String| command.contains(r#""create":"BAD""#);

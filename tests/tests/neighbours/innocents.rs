@@ -1,4 +1,4 @@
-//! Clients that do nothing wrong, and what they were told.
+//! Clients that do nothing wrong, and the checks of their answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::caller::{Caller, Spot};
 use crate::row::shown;
 
-/// So many.
+/// Number of innocent clients.
 const CLIENTS: usize = 4;
 
 /// Four clients, each with a connection and a collection of its own. Each repeats a cycle of six
@@ -57,7 +57,7 @@ impl Innocents {
         Ok(Self { row, stop, clients })
     }
 
-    /// Waits until each of them has finished so many cycles more, or has ended, which
+    /// Waits until each of them has finished `cycles` more cycles, or has ended, which
     /// [`finish`](Self::finish) explains.
     pub(crate) async fn go_on(&self, cycles: usize) -> Result<()> {
         let count = |client: &Innocent| client.cycles.load(Ordering::SeqCst);
@@ -76,8 +76,7 @@ impl Innocents {
         .await
     }
 
-    /// Lets them finish what they have begun, and compares what MongoDB holds with what they were
-    /// told.
+    /// Lets them finish the cycles they have begun, and compares MongoDB's data with their answers.
     pub(crate) async fn finish(self, mongodb: &Client) -> Result<()> {
         self.stop.store(true, Ordering::SeqCst);
         for (number, client) in self.clients.into_iter().enumerate() {

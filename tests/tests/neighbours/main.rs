@@ -1,10 +1,10 @@
-//! One client never hurts another: bad and unlucky commands beside innocent clients.
+//! One client never hurts another: bad and unlucky commands together with innocent clients.
 //!
-//! Each row of the table is a command, or several, or a program of what one connection does. Beside
-//! it four innocent clients write and read all the time. A row passes if everything they sent was
-//! executed and what they read was right, no other coordinator was elected, no server has logged an
-//! error, and each command of the row got the answer that belongs to it. All rows share a replica
-//! set and three servers, one row after the other; rows that kill a mongod, or need other servers,
+//! Each row of the table is a command, or several, or a program that uses one connection. At the
+//! same time four innocent clients write and read. A row passes if everything that the innocents
+//! sent was executed, and their reads were right. Also, no other coordinator was elected, no server
+//! has logged an error, and each command of the row got the right answer. All rows share a replica
+//! set and three servers, one row after the other. Rows that kill a mongod, or need other servers,
 //! start their own. `cargo test -p bellwether-tests --test neighbours cut::` runs those of one
 //! subject.
 

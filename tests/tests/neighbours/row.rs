@@ -8,7 +8,7 @@ use bson::{Document, doc};
 
 use crate::caller::Spot;
 
-/// What commands call the collection that a row has for itself.
+/// Name in commands for the row's own collection.
 pub(crate) const BAD: &str = "BAD";
 
 /// A name of an error that differs between versions of MongoDB.
@@ -24,11 +24,11 @@ pub(crate) struct Row {
     /// A fail point that is on while the neighbour works.
     pub(crate) injected: Option<Injected>,
     pub(crate) neighbour: Neighbour,
-    /// How often the commands are sent.
+    /// Number of times that the commands are sent.
     pub(crate) rounds: usize,
 }
 
-/// What the neighbour does.
+/// The actions of the neighbour.
 pub(crate) enum Neighbour {
     /// Sends these over one connection without waiting between them.
     Commands(Vec<(String, Expected)>),
@@ -62,7 +62,7 @@ pub(crate) enum Expected {
 }
 
 impl Expected {
-    /// What is wrong about an answer, if anything is.
+    /// Returns the difference between an answer and the expectation, if there is one.
     pub(crate) fn complaint(&self, answer: &ServerFrame) -> Option<String> {
         let right = match (self, answer) {
             (Self::Executed | Self::ExecutedOrMongo(_) | Self::ExecutedOrTooMuch, ServerFrame::Result(_)) => {
@@ -95,7 +95,7 @@ impl Expected {
     }
 }
 
-/// An answer, no longer than somebody reads.
+/// Returns an answer, cut at a length that a developer can read.
 pub(crate) fn shown(answer: &ServerFrame) -> String {
     let text = answer.to_json();
     let end = text.char_indices().nth(1500).map_or(text.len(), |(end, _)| end);
@@ -106,7 +106,7 @@ pub(crate) fn shown(answer: &ServerFrame) -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Injected {
     pub(crate) data: Document,
-    /// How often; `None` as long as the row lasts.
+    /// Number of times; `None` as long as the row lasts.
     pub(crate) times: Option<i32>,
 }
 

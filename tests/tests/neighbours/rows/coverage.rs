@@ -19,7 +19,7 @@ fn every_option_has_a_row() -> Result<()> {
     let mut seen = BTreeSet::new();
     for row in all() {
         for (command, _) in row.commands() {
-            // What is not JSON is there to be refused.
+            // Commands that are no JSON are there to be refused.
             if let Ok(command) = serde_json::from_str(command) {
                 gather(&command, &mut seen);
             }

@@ -136,7 +136,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// What counts is the label, where there is one.
+/// The label decides, if there is one.
 fn labelled() -> Vec<Row> {
     let transient = doc! { "errorLabels": ["TransientTransactionError"] };
     let unknown = doc! { "errorLabels": ["UnknownTransactionCommitResult"] };

@@ -1,5 +1,5 @@
-//! Ten times as many clients as there are places in the queue, each of which comes back when it is
-//! told to.
+//! Ten times as many clients as the queue has room for. Each comes back at the time that the answer
+//! names.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::row::{Row, shown};
 
 const QUEUE: usize = 24;
 const CLIENTS: usize = 10 * QUEUE;
-/// So many commands of each are executed.
+/// Number of commands of each client that are executed.
 const COMMANDS: usize = 8;
 
 pub(crate) fn rows() -> Vec<Row> {

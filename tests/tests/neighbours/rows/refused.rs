@@ -1,4 +1,4 @@
-//! What the server itself refuses, before MongoDB hears of it.
+//! Commands that the server itself refuses, before they reach MongoDB.
 
 use anyhow::{Result, ensure};
 use bellwether_protocol::ErrorCode::{BadCommand, CommandNotAllowed, TooDeep};

@@ -46,7 +46,8 @@ fn just_over() -> String {
     )
 }
 
-/// A reply, with another character in the place of what is none, or a final error.
+/// Returns `true` for a reply, with another character in the place of invalid bytes, or for a final
+/// error.
 fn is_final(answer: &ServerFrame) -> bool {
     match answer {
         ServerFrame::Result(_) => true,

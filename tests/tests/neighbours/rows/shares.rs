@@ -1,4 +1,4 @@
-//! What all clients share, and one of them would like to have for itself.
+//! Resources that all clients share, and that one of them uses too much.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::caller::{Caller, Spot};
 use crate::row::{Row, shown};
 
-/// A read that MongoDB works on until its time is up, and stops when it is told to.
+/// A read that MongoDB works on until its time is up, and stops at a request.
 const SLOW: &str = r#"{"aggregate":"BAD","pipeline":[{"$set":{"x":{"$range":[0,30000]}}},{"$unwind":"$x"},{"$set":{"y":{"$range":[0,30000]}}},{"$unwind":"$y"},{"$count":"n"}]}"#;
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -41,8 +41,8 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// They take longer than anybody waits, and others read beside them. Then the client leaves, and
-/// nothing may go on working on what nobody waits for.
+/// They take longer than any client waits, and other clients read at the same time. Then the client
+/// leaves, and MongoDB must stop all work for which no client waits.
 async fn slow_reads(spot: Spot, count: usize) -> Result<()> {
     let mut slow = Caller::open(&spot.url).await?;
     for _ in 0..count {

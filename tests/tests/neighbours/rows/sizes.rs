@@ -20,8 +20,8 @@ pub(crate) fn rows() -> Vec<Row> {
             times(count)
         )
     };
-    // A document with 12 MB beside the 3 MB of its id: the statement passes, and the commit does
-    // not.
+    // A document with 12 MB in addition to the 3 MB of its id: the statement passes, and the commit
+    // does not.
     let made_id = format!(
         r#"{{"update":"BAD","updates":[{{"q":{{"n":5}},"u":[{{"$set":{{"t":{0}}}}},{{"$replaceWith":{{"_id":{{"$concat":["$t","$t","$t"]}},"x":["$t","$t","$t","$t","$t","$t","$t","$t","$t","$t","$t","$t"]}}}}],"upsert":true}}]}}"#,
         doubled(20)
@@ -44,7 +44,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 /// Many upserts whose replies are each small enough to be kept, and too large together for one
-/// document of records. One connection alone cannot have so many waiting.
+/// document of records. One connection alone cannot have this many commands waiting.
 async fn together(spot: Spot) -> Result<()> {
     let mut callers = Vec::new();
     for _ in 0..5 {
@@ -72,7 +72,7 @@ fn doubled(times: usize) -> String {
     )
 }
 
-/// An upsert whose reply has an id of so many bytes.
+/// Returns an upsert whose reply has an id of this number of bytes.
 fn upsert(number: usize, bytes: usize) -> String {
     format!(
         r#"{{"update":"BAD","updates":[{{"q":{{"n":{number}}},"u":[{{"$set":{{"_id":{{"$concat":["{number} ",{}]}}}}}}],"upsert":true}}]}}"#,

@@ -98,7 +98,7 @@ impl Ground {
         Ok(())
     }
 
-    /// Every server ends when it is asked to, whatever MongoDB still works on.
+    /// Every server ends after `SIGTERM`, even if MongoDB still works on a command.
     async fn all_leave(&mut self) -> Result<()> {
         for server in &self.cluster.servers {
             server.process.terminate()?;
@@ -157,7 +157,7 @@ async fn update() -> Result<()> {
     );
     let mut bad = Caller::open(&url).await?;
     let id = bad.send(&burn, Some(DEADLINE_MS)).await?;
-    // Somebody waits behind it.
+    // Another client waits behind it.
     let mut waiting = Caller::open(&url).await?;
     waiting
         .send(r#"{"insert":"fine","documents":[{"a":0}]}"#, Some(30_000))
