@@ -68,7 +68,7 @@ async fn use_app(browser: &Browser, origin: &str, servers: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the apps show: see `tests/package/app/shown.js`.
+/// Returns the expected content of the apps: see `tests/package/app/shown.js`.
 pub(crate) fn expected() -> Value {
     json!({
         "commands": {
@@ -110,7 +110,7 @@ pub(crate) fn expected() -> Value {
     })
 }
 
-/// A server of Vite's, for development or for what was built.
+/// A server of Vite's, for development or for the built files.
 struct ViteServer {
     port: u16,
     _process: Process,

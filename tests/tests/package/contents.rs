@@ -37,7 +37,7 @@ async fn it_tells_nothing_of_where_it_was_built_nor_of_the_server() -> Result<()
     let unpacked = project.unpack().await?;
     let mut unwanted = vec![
         fs::canonicalize(repository())?.display().to_string(),
-        // What only the server has.
+        // Texts that only the server has.
         "mongodb://".into(),
         "replicaSet".into(),
         "crates/server".into(),

@@ -1,5 +1,5 @@
-//! The npm package of the browser client, as somebody else gets it: packed, installed, and used in
-//! a page without a build, in a Vite app, in a TypeScript program, and in the runtimes that are no
+//! The npm package of the browser client, as a user gets it: packed and installed. It is used in a
+//! page without a build, in a Vite app, in a TypeScript program, and in runtimes other than
 //! browsers.
 
 mod apps;

@@ -97,7 +97,7 @@ impl Project {
     }
 }
 
-/// What `npm pack` says it has made.
+/// The description that `npm pack` prints of its package.
 #[derive(serde::Deserialize)]
 pub(crate) struct Packed {
     pub(crate) name: String,

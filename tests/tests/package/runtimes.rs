@@ -125,7 +125,7 @@ async fn no_memory_stays_for_a_command() -> Result<()> {
     Ok(())
 }
 
-/// What a coordinator answers, as far as the client looks at it.
+/// Returns the answer of a coordinator, with the fields that the client reads.
 fn answer(frame: &Value) -> Value {
     if frame["type"] == "hello" {
         return json!({

@@ -5,7 +5,7 @@ use bellwether_tests::code_blocks;
 
 use crate::project::{Project, repository};
 
-/// What is allowed compiles, what is to be refused does not, and the README's examples are right.
+/// Allowed code compiles, forbidden code does not, and the README's examples are right.
 #[tokio::test]
 async fn a_strict_typescript_program_uses_all_of_it() -> Result<()> {
     let project = Project::of(&["typescript"]).await?;

@@ -1,5 +1,5 @@
-//! Whoever uses the page, and with whatever: axe finds nothing to object to, a screen reader is
-//! told what happens, a phone is wide enough, and nothing moves for those who do not want it.
+//! The page suits different users and devices: axe finds no violation, and a screen reader
+//! announces each change. A phone is wide enough, and nothing moves for users who prefer no motion.
 
 use std::fs;
 use std::path::Path;
@@ -130,7 +130,7 @@ pub(crate) async fn nothing_moves_for_who_does_not_want_it(stage: &mut Stage) ->
     page.send(&insert("still")).await?;
     page.until("the server to be tried", |shown| shown.expect("running", &[]))
         .await?;
-    // What is over within a frame does not move.
+    // An animation that ends within a frame does not move.
     let moving = "return document.getAnimations().filter((animation) => {
              const { duration, iterations } = animation.effect.getComputedTiming();
              return animation.playState === 'running' && duration * iterations > 20;
@@ -186,7 +186,7 @@ async fn fits(page: &Page, width: u32) -> Result<()> {
 }
 
 async fn objections(stage: &Stage) -> Result<()> {
-    // Colours on their way from one scheme to the other are nobody's choice.
+    // Colours during the change from one scheme to the other are not chosen by anyone.
     let run = "const done = arguments[0];
          const changing = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
          Promise.allSettled(changing.map(({ finished }) => finished))

@@ -74,7 +74,7 @@ pub(crate) async fn of_a_large_reply_little_is_shown_at_first(stage: &mut Stage)
         (1..=5).contains(&at_first),
         "{at_first} rows are shown, each of which took a look at all of the reply"
     );
-    // What is inside can be opened, and all of it can be saved.
+    // The nested values can be opened, and all of the reply can be saved.
     let open = "[...document.querySelectorAll('#result [aria-expanded=false]')].find((row) => row.ariaLevel > 1).click()";
     page.run(open, vec![]).await?;
     ensure!(rows().await? == at_first + 1);

@@ -140,7 +140,7 @@ pub(crate) async fn replies_keep_order_and_digits(stage: &mut Stage) -> Result<(
         page.click("#relaxed").await?;
     }
 
-    // What is copied is Extended JSON, not what the tree looks like.
+    // The copied text is Extended JSON, not the text of the tree.
     let grant = json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
     stage.browser.devtools("Browser.grantPermissions", grant).await?;
     page.click("#copy").await?;

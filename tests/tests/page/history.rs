@@ -1,4 +1,4 @@
-//! What the page remembers, and what it tells others.
+//! The data that the page remembers, and the data that it shares.
 
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::{Page, wait_until};
@@ -166,7 +166,7 @@ pub(crate) async fn a_link_shares_the_command_and_nothing_else(stage: &mut Stage
         ensure!(!fragment.contains(private), "{private} is in {fragment}");
     }
 
-    // Somebody else opens it.
+    // Another user opens it.
     let origins: Vec<String> = stage.cluster.servers.iter().map(|server| server.page()).collect();
     stage.browser.start_afresh(&origins).await?;
     let page = Page::open(&stage.browser, &link).await?;

@@ -1,9 +1,9 @@
 //! The page in a headless Chromium, against a real cluster: what a person who uses it sees.
 //!
 //! All cases share three `mongod`, three servers and the browser, one after the other, each with a
-//! tab of its own; what a case has broken is mended before the next one. A case fails if something
-//! is on the browser's console that should not be. `cargo test -p bellwether-tests --test page
-//! rows::` runs those of one subject.
+//! tab of its own. Each case heals its faults before the next one begins. A case fails if the
+//! browser's console has an unexpected line. `cargo test -p bellwether-tests --test page rows::`
+//! runs those of one subject.
 
 mod access;
 mod bounds;

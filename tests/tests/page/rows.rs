@@ -239,7 +239,7 @@ pub(crate) async fn a_command_that_takes_too_long_is_unknown(stage: &mut Stage) 
     Ok(())
 }
 
-/// What a coordinator answers to `hello`.
+/// Returns the answer of a coordinator to `hello`.
 pub(crate) fn hello_ok() -> Value {
     json!({
         "type": "hello_ok", "cluster": "bellwether", "server": "s9", "role": "coordinator", "epoch": 1,

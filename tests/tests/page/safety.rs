@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::rows::hello_ok;
 use crate::stage::{HOST, Stage, insert};
 
-/// Whoever takes this for markup makes elements that are found, and perhaps runs a script.
+/// A page that uses this as markup makes elements that the test finds, and perhaps runs a script.
 const MARKUP: &str = "<img class=planted src=x onerror=planted=1><b class=planted>bold</b>";
 
 pub(crate) async fn documents_are_text(stage: &mut Stage) -> Result<()> {

@@ -138,7 +138,7 @@ impl Stage {
         FailPoint::on(self.set.client(), HOLD_COMMIT, doc! {}).await
     }
 
-    /// How many documents of this text have been inserted into `notes`.
+    /// Counts the documents of this text in `notes`.
     pub(crate) async fn notes(&self, text: &str) -> Result<u64> {
         let notes = self.set.client().database("app").collection::<Document>("notes");
         Ok(notes.count_documents(doc! { "text": text }).await?)
@@ -150,8 +150,8 @@ pub(crate) fn insert(text: &str) -> String {
     format!(r#"{{"insert":"notes","documents":[{{"text":"{text}"}}]}}"#)
 }
 
-/// That the page has found nobody at this address. Its last try there may have been under way when
-/// the time was up.
+/// Checks that the page has found no server at this address. Its last attempt there may have been
+/// in progress when the time was up.
 pub(crate) async fn expect_unreachable(page: &Page, shown: &Shown, url: &str) -> Result<()> {
     let row = shown.row(url)?;
     let story = page.story_of(url).await?;

@@ -33,8 +33,8 @@ async fn unknown_but_executed(stage: &mut Stage, text: &str) -> Result<(ReplyCut
     page.give_up_after(2).await?;
     let shown = page.execute(&insert(text)).await?;
     shown.expect("unknown", &[])?;
-    // The server may have answered the last try, that its time was up; what became of the others is
-    // as unknown.
+    // The server may have answered the last attempt, because its time was up; the outcome of the
+    // others is also unknown.
     let row = shown.row(&cutter.url())?;
     ensure!(row.kind == "unknown" || row.state == "deadline", "{shown:#?}");
     ensure!(shown.again == ["check", "send-same", "send-new"], "{shown:#?}");
@@ -112,8 +112,8 @@ pub(crate) async fn a_stopped_coordinator_leaves_it_unknown(stage: &mut Stage) -
         expect_unreachable(&page, &shown, &stage.url(server)).await?;
     }
 
-    // The only one left goes on; it has to become coordinator anew before it can say what became of
-    // the command.
+    // The only server left goes on; it must become coordinator again before it can answer the
+    // question for the outcome.
     stage.resume(COORDINATOR)?;
     page.give_up_after(60).await?;
     page.click("#check").await?;
@@ -130,7 +130,7 @@ pub(crate) async fn a_stopped_coordinator_leaves_it_unknown(stage: &mut Stage) -
 
 pub(crate) async fn a_coordinator_killed_in_mid_command(stage: &mut Stage) -> Result<()> {
     let page = stage.open().await?;
-    // So that the coordinator is asked first.
+    // So that the coordinator is the first server to get the command.
     page.execute(&insert("before")).await?;
     let held = stage.hold_commits().await?;
     page.send(&insert("killed")).await?;
