@@ -30,7 +30,7 @@ pub(crate) fn sendings() -> impl Strategy<Value = Vec<Sending>> {
     })
 }
 
-/// So that most of what follows finds something.
+/// Fills the collections, so that most of the commands find something.
 pub(crate) const FILL: &str = r#"{"insert":"@a","documents":[{"_id":0,"n":0,"s":"x"},{"_id":1,"n":1,"s":"x"},{"_id":2,"n":2,"s":"x"},{"_id":3,"n":0,"s":"x"},{"_id":4,"n":1,"s":"y"}]}"#;
 
 /// Commands with new ids.
@@ -116,7 +116,7 @@ fn number() -> impl Strategy<Value = i32> + Clone {
     -1..3
 }
 
-/// What stands behind a command's own fields.
+/// Generates the options after a command's own fields.
 fn options() -> impl Strategy<Value = &'static str> {
     prop_oneof![
         8 => Just(""),
@@ -248,7 +248,7 @@ fn read() -> impl Strategy<Value = String> {
     })
 }
 
-/// What MongoDB refuses, whatever is in the data.
+/// Generates commands that MongoDB refuses, with any data.
 fn refused() -> impl Strategy<Value = String> {
     select(vec![
         r#"{"find":"@a","filter":{"$nonsense":1}}"#,

@@ -1,8 +1,8 @@
 //! Many commands in one transaction answer and leave what each of them alone would: a property
 //! test.
 //!
-//! Up to three clients send at the same time, each in documents of its own, so that each has to be
-//! answered as if it were alone.
+//! Up to three clients send at the same time, each in documents of its own. So each client must get
+//! the same answers as if it were alone.
 //!
 //! `PROPTEST_CASES` says how many lists of commands are tried, 64 if it is not set. A failure shows
 //! the shortest list that fails and the seed; `PROPTEST_RNG_SEED` with it tries the same lists
@@ -40,7 +40,7 @@ const CASES: u32 = 64;
 /// The database of the pipeline that takes one command in a batch.
 const SERIAL: &str = "serial";
 
-/// Those of the pipelines that take so many.
+/// The pipelines with batches, and the highest number of commands in a batch.
 const BATCHED: [(&str, usize); 2] = [("batched", 64), ("few", 3)];
 
 struct Pipelines {
@@ -261,7 +261,7 @@ impl List {
         Ok(answers)
     }
 
-    /// What was executed and stored is answered the same when it is sent once more.
+    /// Checks that a repeat of an executed and stored command gets the same answer.
     fn check_repeats(&self, first: &[Answer], again: &[Answer]) -> Result<()> {
         for (((_, command), first), again) in self.commands.iter().zip(first).zip(again) {
             let is_stored = again.as_ref().is_ok_and(|again| again.replayed);
@@ -316,7 +316,7 @@ fn writes(command: &str) -> bool {
         .any(|name| command.contains(&format!(r#"{{"{name}""#)))
 }
 
-/// An answer without what differs from one execution to the next: ids and the database's name.
+/// Returns an answer without the parts that differ between executions: ids and the database's name.
 fn plain(answer: &Answer, database: &str) -> Result<String> {
     let frame = match answer {
         Ok(result) => ServerFrame::Result(result.clone()),

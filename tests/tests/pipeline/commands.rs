@@ -1,4 +1,4 @@
-//! What the eight commands answer, and what a refused one leaves behind.
+//! The answers of the eight commands, and the effects of a refused one.
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};

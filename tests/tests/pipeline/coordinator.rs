@@ -68,7 +68,7 @@ impl Coordinator {
         Ok(serde_json::from_str(result.result.as_str())?)
     }
 
-    /// Sends a command that is to fail, and gives the error.
+    /// Sends a command that must fail, and returns the error.
     pub(crate) async fn error(&self, command: &str) -> ErrorFrame {
         self.send(new_id(), command).await.expect_err(command)
     }

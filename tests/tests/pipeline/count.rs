@@ -154,7 +154,7 @@ const COUNTS: &[&str] = &[
     r#""count":"c","query":{"name":"e"},"collation":null"#,
     r#""count":"c","query":{"name":"e"},"collation":{"locale":"nowhere"}"#,
     r#""count":"view","query":{"name":"e"},"collation":{"locale":"en","strength":1}"#,
-    // What no query is.
+    // Values that are no query.
     r#""count":"c","query":"x""#,
     r#""count":"c","query":[]"#,
     r#""count":"c","query":1"#,
@@ -185,7 +185,7 @@ async fn a_count_is_what_mongodb_counts() -> Result<()> {
             .send(new_id(), &text)
             .await
             .map(|result| result.result.as_str().to_owned());
-        // A write beside it: then it is executed in a transaction.
+        // With a write in the same list, the read is executed in a transaction.
         let listed = format!(r#"{{"transaction":[{{"insert":"other","documents":[{{}}]}},{text}]}}"#);
         let listed = s1
             .send(new_id(), &listed)

@@ -1,4 +1,5 @@
-//! Nothing commits under an epoch once a larger one was granted, and nobody waits for the dead.
+//! Nothing commits under an epoch once a larger one was granted, and no server waits for a dead
+//! one.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,7 +23,7 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
     let new = Coordinator::start(&set, "app_fence").await?;
     assert!(new.epoch > old.epoch);
 
-    // Reads are fenced, too, and what waits behind the one that found out is answered the same.
+    // Reads are fenced, too, and the commands behind the first refused one get the same answer.
     let waiting = [
         r#"{"find":"c"}"#,
         r#"{"insert":"c","documents":[{"_id":"after"}]}"#,
@@ -167,7 +168,7 @@ async fn a_coordinator_that_dies_in_a_transaction_delays_nobody() -> Result<()> 
     s1.reply(r#"{"insert":"c","documents":[{"_id":1}]}"#).await?;
     s1.pipeline.retire().await;
 
-    // What a coordinator leaves that is killed between its fence write and its commit.
+    // The transaction of a coordinator that is killed between its fence write and its commit.
     let system = set.client().database("app_orphan_bellwether");
     let fence = system.collection::<Document>("ledger");
     let mut orphan = set.client().start_session().await?;
@@ -203,8 +204,8 @@ async fn a_coordinator_that_dies_in_a_transaction_delays_nobody() -> Result<()> 
     Ok(())
 }
 
-/// A command of a former coordinator that arrives when its session was ended already begins a
-/// transaction that nobody ends, and locks what it writes to.
+/// A former coordinator's command may arrive after its session was ended. Then it begins an
+/// orphaned transaction, which locks the documents that it writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_arrives_from_a_former_coordinator_delays_nobody() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -241,8 +242,8 @@ async fn what_arrives_from_a_former_coordinator_delays_nobody() -> Result<()> {
     Ok(())
 }
 
-/// A coordinator that does not know yet that it was replaced leaves its successor alone, also where
-/// their servers have taken over from each other before.
+/// A coordinator that does not know yet that it was replaced does not disturb its successor. This
+/// is also true if their servers have replaced each other before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_former_coordinator_does_not_disturb_its_successor() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -266,7 +267,7 @@ async fn a_former_coordinator_does_not_disturb_its_successor() -> Result<()> {
         "each epoch has a session of its own: {fence}"
     );
 
-    // What is in its way may be its successor's.
+    // The transaction in its way may be its successor's.
     let mut open = set.client().start_session().await?;
     let named = doc! { "$push": { "earlier_sessions": open.id().clone() } };
     ledger.update_one(doc! { "_id": "fence" }, named).await?;

@@ -41,14 +41,15 @@ async fn the_ids_are_those_of_the_documents() -> Result<()> {
             .context("the document")?;
         assert_eq!(found, doc! { "_id": id, "n": i32::try_from(*place)? });
     }
-    // Where every document has its own, the reply is MongoDB's.
+    // If every document has its own id, the reply is MongoDB's.
     let own = s1.reply(r#"{"insert":"c","documents":[{"_id":9}]}"#).await?;
     assert_eq!(
         own.to_string(),
         r#"{"n":{"$numberInt":"1"},"ok":{"$numberDouble":"1.0"}}"#
     );
 
-    // Inserts of one batch are sent to MongoDB together, and each is told its own.
+    // The server sends the inserts of one batch to MongoDB together, and each client gets its own
+    // ids.
     let together: Vec<String> = (0..20)
         .map(|n| format!(r#"{{"insert":"together","documents":[{{"n":{n}}},{{"n":{n},"second":true}}]}}"#))
         .collect();

@@ -145,7 +145,7 @@ async fn a_command_that_fails_at_the_commit_fails_alone() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let s1 = Coordinator::start(&set, "app_commit").await?;
     s1.reply(r#"{"insert":"c","documents":[{"_id":0}]}"#).await?;
-    // An `_id` of 3 MB and 12 MB beside it: each statement fits, the transaction's entry in the
+    // An `_id` of 3 MB and 12 MB in addition: each statement fits, the transaction's entry in the
     // oplog does not.
     let large = r#"{"$reduce":{"input":{"$range":[0,3]},"initialValue":"xxxxxxxxxxxx","in":{"$reduce":{"input":{"$range":[0,6]},
         "initialValue":"$$value","in":{"$concat":["$$value","$$value"]}}}}}"#;
@@ -191,7 +191,7 @@ async fn records_that_are_too_large_together_are_written_in_several_batches() ->
     Ok(())
 }
 
-/// An error of any code that hits a transaction once, wherever it does, keeps nobody from being
+/// An error of any code that hits a transaction once, at any place, prevents no command from being
 /// executed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_at_the_records_or_the_commit_that_passes_is_nobodys() -> Result<()> {
@@ -314,7 +314,7 @@ async fn slow_reads_of_one_source_leave_places_to_others() -> Result<()> {
         slow.iter_mut().all(|slow| slow.try_recv().is_err()),
         "the slow ones are still read"
     );
-    // Their client goes: MongoDB is told to end them, and the places are free.
+    // Their client leaves: the server has MongoDB end them, and their permits are free.
     drop(slow);
     let find = r#"{"find":"c","filter":{"_id":{"$gt":0}}}"#;
     let mut all = Vec::new();
@@ -328,7 +328,7 @@ async fn slow_reads_of_one_source_leave_places_to_others() -> Result<()> {
     for one in all {
         one.await??;
     }
-    // A client that leaves during a slow read gets nobody's command refused.
+    // A client that leaves during a slow read causes no refusal of another client's command.
     let _ = held.off().await;
     sleep(Duration::from_secs(4)).await;
     s1.reply(r#"{"count":"c"}"#).await?;

@@ -1,4 +1,4 @@
-//! What is remembered of a command, and how one asks for it.
+//! The record of a command, and the ways to ask for it.
 
 use anyhow::Result;
 use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, Outcome, OutcomeResult};

@@ -1,5 +1,5 @@
-//! What only reads is read at a moment: it delays nobody, misses nothing that was answered before,
-//! and is consistent.
+//! A read-only command reads at one moment. It delays no other command, sees every write that was
+//! answered before, and is consistent.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ async fn a_read_has_seen_all_that_was_answered_before() -> Result<()> {
     let s1 = Coordinator::start(&set, "app_seen").await?;
     let direct = set.client().database("app_seen").collection::<Document>("c");
     for n in 0..60 {
-        // By the pipeline, and by somebody who writes to MongoDB directly.
+        // By the pipeline, and by a program that writes to MongoDB directly.
         if n % 2 == 0 {
             s1.reply(&format!(r#"{{"insert":"c","documents":[{{"_id":{n}}}]}}"#))
                 .await?;
@@ -115,7 +115,7 @@ async fn a_list_is_one_command() -> Result<()> {
     let reply = s1.reply(set_up).await?;
     assert_eq!(reply["results"][1]["n"]["$numberInt"], "1", "{reply}");
 
-    // Both change together, and whoever reads both sees that.
+    // Both change together, and each client that reads both sees that.
     let change = r#"{"transaction":[
         {"update":"a","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}}]},
         {"update":"b","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}}}]}]}"#;

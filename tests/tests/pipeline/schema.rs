@@ -148,7 +148,7 @@ async fn a_fenced_coordinator_changes_no_collection() -> Result<()> {
     Ok(())
 }
 
-/// What a coordinator leaves behind that dies between a command and its record, or before the
+/// The leftovers of a coordinator that dies between a command and its record, or before the
 /// command.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_was_begun_is_brought_to_its_end() -> Result<()> {
@@ -210,7 +210,7 @@ async fn a_repeated_drop_spares_a_later_collection() -> Result<()> {
     assert_eq!(outcome_result.outcome, Outcome::Executed);
     assert_eq!(s1.reply(r#"{"count":"c"}"#).await?["n"]["$numberInt"], "1");
 
-    // What was made by somebody else in between is not called this command's.
+    // A collection that another client made in between does not count as this command's.
     let id = new_id();
     let create = r#"{"create":"d","collation":{"locale":"de"}}"#;
     cut.short(id, create, 0, doc! { "failCommands": ["create"] })
@@ -240,7 +240,7 @@ impl Cut<'_> {
         let fail = doc! { "configureFailPoint": "failCommand", "mode": { "skip": skip }, "data": data };
         admin.run_command(fail).await?;
         let error = self.s1.send_by(id, command, Duration::from_millis(600)).await;
-        // When another command has had its turn, that of this one is over.
+        // After the turn of another command, the turn of this one is over.
         let _ = self.s1.reply(r#"{"find":"c"}"#).await;
         let off = doc! { "configureFailPoint": "failCommand", "mode": "off" };
         admin.run_command(off).await?;

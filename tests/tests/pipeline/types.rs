@@ -54,8 +54,8 @@ fn values() -> Vec<String> {
         r#"{"$ref":"c","$id":{"$numberInt":"1"},"$db":"d"}"#,
         r#"{"$where":"data","$out":{"$function":{"$regex":"data"}},"":{"a.b":true}}"#,
     ];
-    // 16 bytes are of the right length for every subtype that has one. MongoDB 6.0.27 refuses subtype
-    // 7, a compressed column, if the bytes are no such column.
+    // 16 bytes are of the right length for every subtype that has one. MongoDB 6.0.27 refuses
+    // subtype 7, a compressed column, if the bytes are no such column.
     let subtypes = (0..=255_u8).filter(|subtype| *subtype != 7);
     let binaries = subtypes.map(|subtype| {
         format!(r#"{{"$binary":{{"base64":"AAECAwQFBgcICQoLDA0ODw==","subType":"{subtype:02x}"}}}}"#)

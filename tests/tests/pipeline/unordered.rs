@@ -102,7 +102,7 @@ async fn a_repeat_says_the_same() -> Result<()> {
     };
     assert_eq!(places("writeErrors"), ["1", "3"]);
     assert_eq!(places("insertedIds"), ["2"]);
-    // What it collides with is gone, which must be of no matter.
+    // The document that it collides with is gone, which must make no difference.
     s1.reply(r#"{"delete":"c","deletes":[{"q":{"_id":1},"limit":1}]}"#)
         .await?;
     let before = contents(&s1).await?;

@@ -19,7 +19,7 @@ async fn deadlines_and_bounds_hold_while_commands_wait() -> Result<()> {
     let s1 = Coordinator::start_with(&set, "app_waiting", settings).await?;
     s1.reply(r#"{"insert":"c","documents":[{"_id":1}]}"#).await?;
 
-    // Somebody else's transaction holds the document: the first command cannot go on.
+    // Another client's transaction holds the document: the first command cannot go on.
     let c = set.client().database("app_waiting").collection::<Document>("c");
     let mut holder = set.client().start_session().await?;
     holder.start_transaction().await?;
@@ -73,7 +73,7 @@ async fn deadlines_and_bounds_hold_while_commands_wait() -> Result<()> {
         error.message
     );
 
-    // Leaving: the batch in hand ends, the rest is told to go elsewhere.
+    // The server leaves: the batch in progress ends, and the other commands get an error.
     let queued: Vec<_> = (0..3)
         .map(|_| submit(Duration::from_secs(20)))
         .collect::<Result<_, _>>()?;
