@@ -1,5 +1,5 @@
-//! What no well-behaved client sends. Each gets a clear answer, and the server goes on serving the
-//! next client.
+//! Input that no well-behaved client sends. Each gets a clear answer, and the server goes on
+//! serving the next client.
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{CloseCode, ErrorCode, MAX_MESSAGE_BYTES, Outcome, ServerFrame};
@@ -227,7 +227,7 @@ async fn commands(server: &Server) -> Result<()> {
     next_client_is_served(server).await
 }
 
-/// A connection that says nothing does not stay open for ever.
+/// The server closes a connection whose client stays silent.
 async fn silence(server: &Server) -> Result<()> {
     let (code, _) = Connection::open(&server.url()).await?.closed().await?;
     assert_eq!(code, CloseCode::Timeout.code());

@@ -24,9 +24,9 @@ async fn it_is_answered_and_leads_or_follows_like_any_other() -> Result<()> {
         let between = cluster.agreement().await?;
         assert_eq!(between.coordinator, 1);
         cluster.servers[2].process.restart()?;
-        // It joins and is handed the office. Where it calls itself unfit in that moment, as it has
-        // not seen MongoDB yet, or its link is lost, the office goes by way of the others, each
-        // once; nobody takes it again and again.
+        // The server joins and gets a handover. In that moment it may be ineligible, as it has not
+        // seen MongoDB yet, or its link may be lost. Then the other servers become coordinator
+        // first, each once; no server does so again and again.
         let after = cluster.all_agree().await?;
         let handed = after.epoch - between.epoch;
         ensure!((1..=3).contains(&handed), "{after:?} after {between:?}");

@@ -106,7 +106,7 @@ async fn exit_codes_and_output() -> Result<()> {
     Ok(())
 }
 
-/// The program, without the settings of whoever runs the tests.
+/// Returns the program's command, without the settings of the user who runs the tests.
 async fn bellwether() -> Result<Command> {
     let mut command = Command::new(client_program().await?);
     command

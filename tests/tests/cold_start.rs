@@ -1,4 +1,4 @@
-//! Who becomes coordinator when servers come and go, without any fault in between.
+//! The elected coordinator when servers come and go, without any fault in between.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use bellwether_tests::find_node;
 use mongodb::options::ClientOptions;
 use tempfile::TempDir;
 
-/// Passwords and what is left behind them in their files.
+/// Passwords, and the line ends after them in their files.
 const PASSWORDS: [(&str, &str); 16] = [
     ("a@b", ""),
     ("a:b", "\n"),
@@ -97,8 +97,8 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/mongodb")
 }
 
-/// The directory of the secrets. Its files belong to whoever runs the test, since only root may
-/// give them away.
+/// The directory of the secrets. Its files belong to the user who runs the test, since only root
+/// may give them to another user.
 struct Secrets {
     dir: PathBuf,
     path: String,

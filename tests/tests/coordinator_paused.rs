@@ -55,7 +55,7 @@ async fn it_commits_nothing_under_its_old_epoch() -> Result<()> {
     Ok(())
 }
 
-/// How many commands were committed in this epoch and those before.
+/// Counts the commands that were committed in this epoch and the epochs before.
 async fn committed_up_to(client: &Client, epoch: u64) -> Result<u64> {
     let records = client.database("app_bellwether").collection::<Document>("ledger");
     let epoch = i64::try_from(epoch)?;

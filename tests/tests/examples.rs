@@ -43,7 +43,7 @@ async fn embedded_server() -> Result<()> {
     Ok(())
 }
 
-/// What the example prints, if it succeeds.
+/// Returns the output of the example, if it succeeds.
 async fn run(example: &str, set: &ReplicaSet) -> Result<String> {
     let mut command = Command::new(server_example(example).await?);
     command.arg(set.uri()).kill_on_drop(true);

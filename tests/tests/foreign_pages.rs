@@ -1,5 +1,5 @@
-//! Web pages that a server does not let in: they are told why, learn nothing else and hold nothing,
-//! and the log names their origin.
+//! Web pages that a server does not accept. Each gets the reason, learns nothing else and holds
+//! nothing, and the log names its origin.
 
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,7 @@ use bellwether_tests::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Name of the cluster. Nobody could guess it.
+/// Name of the cluster. An attacker could not guess it.
 const NAME: &str = "cluster-of-the-test";
 const EVIL: &str = "http://evil.example:8080";
 const LINE: &str = "refusing a web page";
@@ -61,7 +61,7 @@ async fn a_flood_of_them_fills_neither_the_log_nor_the_places() -> Result<()> {
         ensure!(reason.ends_with(&format!("--allow-origin {EVIL}")), "{reason}");
         held.push(socket);
     }
-    // What a page loads over HTTP keeps no connection open either.
+    // Requests of a page over HTTP keep no connection open either.
     for _ in 0..5 {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port)).await?;
         let request = format!("GET /status HTTP/1.1\r\nHost: localhost\r\nOrigin: {EVIL}\r\n\r\n");

@@ -1,4 +1,4 @@
-//! SIGTERM: a server finishes what it has in hand, hands over and goes.
+//! SIGTERM: a server finishes its commands in progress, hands over and ends.
 
 use anyhow::Result;
 use bellwether_tests::{Cluster, Load, ReplicaSet};

@@ -26,10 +26,10 @@ struct Step {
     name: &'static str,
     fail_point: &'static str,
     data: Document,
-    /// Whether commands that fail are sent as well, which makes the coordinator look before it
+    /// `true` if commands that fail are sent as well, which makes the coordinator look before it
     /// writes.
     with_failing: bool,
-    /// Whether every kill at this step leaves a command that is committed and not answered.
+    /// `true` if every kill at this step leaves a command that is committed and not answered.
     committed: bool,
 }
 

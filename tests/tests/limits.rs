@@ -87,7 +87,7 @@ async fn a_client_goes_from_a_full_server_to_the_next() -> Result<()> {
     Ok(())
 }
 
-/// Who asks for a page and reads nothing of it does not keep its place.
+/// A client that asks for a page and reads nothing of it does not keep its connection permit.
 #[tokio::test]
 async fn a_page_that_nobody_reads_is_not_held_for_ever() -> Result<()> {
     let www = TempDir::new()?;
@@ -115,7 +115,8 @@ async fn a_page_that_nobody_reads_is_not_held_for_ever() -> Result<()> {
     .await
 }
 
-/// Compressing is work on the threads that serve everybody: it is done before anybody asks.
+/// Compression uses the threads that serve all clients, so the server compresses the page before
+/// the first request.
 #[tokio::test]
 async fn a_page_is_compressed_before_it_is_asked_for() -> Result<()> {
     let www = TempDir::new()?;

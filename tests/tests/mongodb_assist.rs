@@ -56,7 +56,8 @@ async fn the_successor_asks_when_the_coordinator_dies_with_the_primary() -> Resu
     execute_within(PATIENT, &cluster.urls(), INSERT).await??;
     let term = term(&set).await?;
 
-    // Paused first, so that it cannot act between the two kills: nobody notices before it is dead.
+    // Paused first, so that it cannot act between the two kills: no server notices the pause before
+    // it is dead.
     let primary = set.wait_for_primary().await?;
     cluster.servers[before.coordinator].process.pause()?;
     set.members[primary].process.kill()?;
@@ -148,7 +149,7 @@ async fn a_primary_that_is_only_silent_is_left_to_mongodb() -> Result<()> {
     Ok(())
 }
 
-/// A replica set whose own failover takes so long that the coordinator asks before.
+/// Starts a replica set whose own failover is so slow that the coordinator asks before.
 async fn start_slow() -> Result<ReplicaSet> {
     ReplicaSet::start_with(ReplicaSetOptions {
         default_timing: true,
@@ -163,7 +164,7 @@ async fn start_assisting(set: &ReplicaSet) -> Result<Cluster> {
 
 fn assisting(set: &ReplicaSet) -> ClusterOptions {
     ClusterOptions {
-        // On a machine with much else to do, no server is to find another silent.
+        // On a busy machine, no server should suspect another.
         args: ["--assist-failover", "--timeout-ms", "5000"]
             .map(Into::into)
             .into(),

@@ -1,5 +1,5 @@
-//! Trouble between a server and MongoDB that somebody has to act on: each is named in the log, by
-//! `/readyz`, by `/status` and to the client, with what to do.
+//! Errors between a server and MongoDB that need the operator. Each is named in the log, by
+//! `/readyz`, by `/status` and to the client, with the next step.
 
 use std::fs;
 use std::net::SocketAddrV4;
@@ -105,7 +105,7 @@ async fn a_user_that_mongodb_refuses() -> Result<()> {
     })
     .await?;
     let address = set.members[0].address();
-    // MongoDB lets whoever is on its own host make the first user.
+    // MongoDB lets every client on its own host make the first user.
     let root = doc! { "createUser": "root", "pwd": "r", "roles": ["root"] };
     set.members[0].direct.database("admin").run_command(root).await?;
     let root = Client::with_uri_str(format!("mongodb://root:r@{address}/?directConnection=true")).await?;
@@ -163,8 +163,8 @@ async fn a_user_that_mongodb_refuses() -> Result<()> {
         );
     }
 
-    // One that may not write has its commands refused by MongoDB, and is told nothing of the
-    // server's own conversation.
+    // If the server's MongoDB user may not write, MongoDB refuses its commands. The client's error
+    // then names no part of the server's own conversation with MongoDB.
     let cluster = one_server(&uri("half:right-one@")).await?;
     let error = wait_until("a refusal of MongoDB's own", async || {
         let error = refused(&cluster).await?;

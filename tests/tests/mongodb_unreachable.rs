@@ -1,4 +1,4 @@
-//! No MongoDB: nobody may be coordinator, and clients are told so instead of being left to wait.
+//! No MongoDB: no server may be coordinator, and clients get an error at once instead of waiting.
 
 use std::time::Duration;
 
@@ -116,8 +116,8 @@ async fn commands_resume_when_mongodb_comes_back() -> Result<()> {
     Ok(())
 }
 
-/// What became of the commit is in MongoDB, where the next coordinator finds it. It must not be
-/// kept waiting meanwhile.
+/// The outcome of the commit is in MongoDB, where the next coordinator finds it. That coordinator
+/// must not wait meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_to_end_leaves_a_commit_in_doubt_to_others() -> Result<()> {
     let mut set = ReplicaSet::start(3).await?;

@@ -1,4 +1,4 @@
-//! What became of a command: asked by its id, of whoever is coordinator.
+//! The question for the outcome of a command, by its id, to the present coordinator.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn every_coordinator_tells_what_became_of_a_command() -> Result<()> {
     );
     assert!(error.coordinator.is_some());
 
-    // Nobody knows any more what became of an id this old.
+    // The outcome of an id this old is no longer known.
     let error = no_outcome_result(&mut connection, mint(1_000_000_000_000)).await?;
     assert_eq!(
         (error.code, error.outcome),
@@ -113,7 +113,8 @@ async fn while_a_command_waits_or_runs_it_is_not_called_executed() -> Result<()>
             .find(|outcome_result| outcome_result.id == id)
             .map(|outcome_result| outcome_result.outcome)
     };
-    // Questions are answered after the batch in hand, so the one that ran is known.
+    // The server answers questions after the batch in progress, so the outcome of the command that
+    // ran is known.
     assert_eq!(of(runs), Some(Outcome::Executed));
     ensure!(of(waits).is_some());
     for _ in 0..2 {
@@ -150,7 +151,7 @@ async fn an_unknown_outcome_is_settled_by_asking() -> Result<()> {
         .deadline(Duration::from_secs(50))
         .outcome(id, |_| {})
         .await?;
-    // Whatever was told stays true: no transaction of an earlier epoch commits any more.
+    // The answer stays true: no transaction of an earlier epoch commits any more.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let documents = set.client().database("app").collection::<bson::Document>("notes");
     let there = documents.count_documents(doc! {}).await?;

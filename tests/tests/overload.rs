@@ -70,7 +70,7 @@ async fn greedy_connections_do_not_shut_out_a_modest_one() -> Result<()> {
     Ok(())
 }
 
-/// Keeps as many commands waiting as it may, and does not heed what it is asked.
+/// Keeps as many commands waiting as it may, and ignores the server's requests to wait.
 async fn be_greedy(url: String, done: Arc<AtomicBool>, refused: Arc<AtomicUsize>) -> Result<()> {
     let (mut connection, hello) = Connection::greeted(&url).await?;
     let insert = r#"{"insert":"greedy","documents":[{}]}"#;
@@ -112,7 +112,7 @@ async fn a_client_that_reads_nothing_is_dropped_and_others_are_served() -> Resul
     .await
 }
 
-/// What is read from MongoDB for a client waits in the server until the client takes it.
+/// MongoDB's reply to a client waits in the server until the client takes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_read_begins_for_a_client_that_takes_no_replies() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
@@ -144,7 +144,7 @@ async fn no_read_begins_for_a_client_that_takes_no_replies() -> Result<()> {
 async fn replies_beyond_the_budget_are_refused_and_can_be_had_later() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
     let url = serve(&set, |limits| {
-        // One large reply, and nothing of 50 KB beside it.
+        // One large reply, and nothing of 50 KB in addition.
         limits.reply_bytes = 3_630_000;
         limits.send_timeout = Duration::from_secs(600);
     })
@@ -170,7 +170,7 @@ async fn replies_beyond_the_budget_are_refused_and_can_be_had_later() -> Result<
         Ok(())
     })
     .await?;
-    // A write has had its effect, and its reply can be asked for again.
+    // A write has had its effect, and a repeat can ask for its reply.
     let count = r#"{"findAndModify":"middle","query":{"_id":1},"update":{"$inc":{"n":1}}}"#;
     let (id, refused) = wait_until("a write's reply to find no room", async || {
         slow.command(mint(hello.server_time_ms), LARGE).await?;

@@ -1,6 +1,6 @@
-//! A web page, in the browser of somebody who runs servers on this machine, cannot become a peer,
-//! learn the cluster's names or write to the database, whether the servers have a peer secret or
-//! not.
+//! A web page, in the browser of a user who runs servers on this machine. It cannot become a peer,
+//! learn the cluster's names or write to the database. This is true for servers with and without a
+//! peer secret.
 
 use std::fs;
 
@@ -23,9 +23,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 const EVIL: &str = "http://evil.example:8080";
 /// Client URL that would make it a page of the cluster's own.
 const EVIL_URL: &str = "ws://evil.example:8080/v1";
-/// Name of the cluster. Nobody could guess it.
+/// Name of the cluster. An attacker could not guess it.
 const NAME: &str = "cluster-of-the-test";
-/// The peer that the attacker takes the name of. It does not run.
+/// The peer whose name the attacker uses. It does not run.
 const PEER: &str = "peer-of-the-test";
 const UNSECURED: &str = "no peer secret: any program on this machine can join this cluster as a peer";
 
@@ -144,8 +144,8 @@ async fn no_answer_names_anybody(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// Without a secret, a program of this machine that knows every name is taken for a peer. That
-/// opens the server to no page.
+/// Without a secret, a server accepts a program of this machine that knows every name as a peer.
+/// That opens the server to no page.
 async fn a_peer_without_proof_opens_nothing(server: &Server) -> Result<()> {
     let with_url =
         |url: &str| json!({ "cluster": NAME, "from": PEER, "to": "s1", "client_url": url }).to_string();

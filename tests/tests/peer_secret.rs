@@ -1,5 +1,5 @@
-//! Who has the peer secret is a server of the cluster, and nobody else; and the logs say who was
-//! turned away and why.
+//! A program with the peer secret is a server of the cluster, and no other program is. The logs
+//! name each refused program and the reason.
 
 use std::ffi::OsString;
 use std::fs;
@@ -78,9 +78,9 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
     fs::write(&old, OLD)?;
     fs::write(&new, NEW)?;
 
-    // The reasons are those in the logs of the cluster, and in that of who is kept out. Who has
-    // proven that it has the secret is told the same; anybody else no names, so beside what it is
-    // told it says itself what it has tried.
+    // The same reasons are in the logs of the cluster and in the log of the refused server. A
+    // server that has proven that it has the secret gets the full reason. Any other server gets no
+    // names, so its log adds the cluster and server that it has tried.
     let elsewhere = || ["--cluster".into(), "elsewhere".into()];
     let other_cluster = r#"s3 belongs to cluster "elsewhere" and s1 to "bellwether""#;
     let tried = r#"this server is s3 of cluster "bellwether", and wanted to reach s1"#;
@@ -151,7 +151,7 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
         for text in told {
             logged(&mut stranger, text).await?;
         }
-        // Whoever rolls out a wrong secret has to be stopped by the first server that has it.
+        // The first server with a wrong secret must stop an operator who rolls it out.
         wait_until(&format!("{name} to say that it does not stand"), async || {
             let ready = http_get(ports[0], "/readyz", &[]).await?;
             ensure!(

@@ -86,9 +86,9 @@ fn every_command_and_every_error_has_an_example() -> Result<()> {
     Ok(())
 }
 
-/// What is sent and what comes back.
+/// Sent frames and their answer.
 struct Example {
-    /// The last of these is what is answered.
+    /// The answer belongs to the last of these.
     asked: Vec<CodeBlock>,
     answered: CodeBlock,
 }

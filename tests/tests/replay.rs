@@ -78,9 +78,8 @@ async fn a_successor_repeats_every_reply_word_for_word() -> Result<()> {
     Ok(())
 }
 
-/// The question for an outcome and the command it is about pass each other: the command waits when
-/// the question's moment has come, and is executed before the question is answered. It must not be
-/// said that it was not executed.
+/// A question for an outcome and its command meet: at the moment of the question the command waits,
+/// and it is executed before the answer. The answer must not be `not executed`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_here_is_not_denied() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -119,16 +118,16 @@ async fn what_waits_here_is_not_denied() -> Result<()> {
     Ok(())
 }
 
-/// What came of the tries at one command.
+/// The answers to all attempts at one command.
 #[derive(Default)]
 struct Tries {
     command: String,
-    /// With who gave them: 0 or 1 of two coordinators, or a server's place.
+    /// Each answer with its server: 0 or 1 of two coordinators, or a server's place.
     answers: Vec<(usize, Answer)>,
 }
 
-/// Two coordinators take over from each other, over and over, and both are sent every command, one
-/// of them not knowing yet that it is fenced.
+/// Two coordinators take over from each other, over and over, and both get every command. One of
+/// them does not know yet that it is fenced.
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicates_at_two_coordinators_have_one_effect() -> Result<()> {
     const ROUNDS: usize = 12;
@@ -282,7 +281,8 @@ fn answer(frame: ServerFrame) -> Result<(CommandId, Answer)> {
     }
 }
 
-/// All answers agree with the one that settles it, and whoever executed it did not deny it.
+/// Checks that all answers agree with the final one, and that the server that executed the command
+/// did not deny it.
 fn check(tries: &Tries, settled: &CommandResult, holders: &HashMap<u64, usize>) -> Result<()> {
     let Tries { command, answers } = tries;
     let mut fresh = usize::from(!settled.replayed);
@@ -307,7 +307,7 @@ fn check(tries: &Tries, settled: &CommandResult, holders: &HashMap<u64, usize>) 
             "{command} was executed by {holder}, which denied it: {answers:?}"
         );
     }
-    // If nobody was told of the execution, somebody was told that it may have happened.
+    // If no answer reported the execution, at least one had the outcome unknown.
     let doubtful = answers
         .iter()
         .any(|(_, answer)| matches!(answer, Err(ErrorFrame { outcome, .. }) if *outcome == Outcome::Unknown));

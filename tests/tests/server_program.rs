@@ -1,5 +1,5 @@
-//! The program `bellwether-server` as who starts it sees it: what it refuses to start with, and
-//! what it does besides serving.
+//! The program `bellwether-server` as its operator sees it: the errors at its start, and its tasks
+//! other than serving.
 
 use std::fs;
 use std::net::Ipv4Addr;

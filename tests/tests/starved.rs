@@ -110,7 +110,8 @@ async fn a_server_without_a_free_thread_stays_coordinator() -> Result<()> {
     Ok(())
 }
 
-/// Long commands are read on threads for such work. While there is none, nobody else waits.
+/// Long commands are read on threads for such work. While no such thread is free, no other client
+/// waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_command_waits_for_a_thread_and_others_do_not() -> Result<()> {
     let mut config = Config::new("s1".parse()?, "mongodb://127.0.0.1:1/?replicaSet=rs0");

@@ -36,7 +36,7 @@ pub(crate) struct Step {
 
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Runs these commands, which print what is expected, or just succeed.
+    /// Runs these commands, which print the expected output, or just succeed.
     Run {
         commands: String,
         output: Option<String>,

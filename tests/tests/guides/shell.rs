@@ -125,7 +125,7 @@ impl Shell {
     }
 }
 
-/// An address of loopback that nobody else has, most likely.
+/// Returns an address of loopback that most likely no other program uses.
 fn own_address() -> Ipv4Addr {
     let [second, third, fourth]: [u8; 3] = rand::random();
     Ipv4Addr::new(127, 64 + second % 64, third, 1 + fourth % 254)

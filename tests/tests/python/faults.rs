@@ -26,8 +26,8 @@ struct Insert {
 }
 
 /// Each coordinator in turn is killed, or paused and resumed after another has taken over, while
-/// the clients write. Each acknowledged insert is there exactly once, and no client is told less or
-/// more than the truth.
+/// the clients write. Each acknowledged insert is there exactly once, and each client's outcome is
+/// true.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_insert_is_there_as_its_client_was_told() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
@@ -81,7 +81,7 @@ async fn every_insert_is_there_as_its_client_was_told() -> Result<()> {
     check(&inserts, set.client()).await
 }
 
-/// Compares what the clients were told with what is there.
+/// Compares the outcomes with the data.
 async fn check(inserts: &[Insert], client: &Client) -> Result<()> {
     let mut found: HashMap<String, usize> = HashMap::new();
     let collection = client.database("app").collection::<Document>("python");

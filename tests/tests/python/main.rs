@@ -1,5 +1,6 @@
-//! The Python client in `clients/python`: its own tests with scripted servers, its types, the
-//! example in its README, and a cluster whose servers are killed and paused while it writes.
+//! The Python client in `clients/python`. The tests run its own tests with scripted servers, its
+//! types, and the example in its README. They also run a cluster whose servers are killed and
+//! paused while the client writes.
 
 mod faults;
 mod program;

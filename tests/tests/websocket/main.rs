@@ -1,5 +1,6 @@
-//! What RFC 6455 forbids, allows, or leaves open, byte by byte on one server: what is seen is what
-//! docs/websocket.md says, and after each case the next client is served.
+//! Bytes that RFC 6455 forbids, allows, or leaves open, one case after the other on one server. The
+//! observed behaviour is the one in docs/websocket.md, and after each case the server serves the
+//! next client.
 
 mod cases;
 mod observe;
@@ -17,7 +18,8 @@ async fn each_case_is_seen_as_documented_and_the_next_client_is_served() -> Resu
     let set = ReplicaSet::start(1).await?;
     let mut options = ClusterOptions::new(set.uri());
     options.servers = 1;
-    // Short, for what is waited out; but a busy machine is no reason to elect anybody.
+    // Short, since the tests wait until these times are over; but a busy machine must not cause an
+    // election.
     let times = "--timeout-ms 10000 --handshake-timeout-ms 1000 --hello-timeout-ms 1000 --ping-ms 500 --idle-timeout-ms 1500";
     options.args = times.split(' ').map(Into::into).collect();
     let mut cluster = Cluster::start_with(options).await?;

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use bellwether_protocol::{CommandId, ServerFrame};
 use bellwether_tests::{RawFrame, RawSocket, Received, handshake, mint, opcode};
 
-/// What is sent, and what must be seen.
+/// The sent bytes and the expected observation.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// Of RFC 6455.
@@ -15,7 +15,7 @@ pub(crate) struct Case {
     pub(crate) seen: Seen,
 }
 
-/// How far a connection has come when the case begins.
+/// State of a connection when the case begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     Connected,
@@ -39,9 +39,9 @@ pub(crate) enum Step {
 pub(crate) enum Seen {
     /// The handshake is answered with this status, and that was it.
     Http(u16),
-    /// What is sent afterwards is executed, and a ping answered.
+    /// A later command is executed, and a later ping answered.
     GoesOn {
-        /// So many commands of the case itself were executed.
+        /// Number of executed commands of the case itself.
         executed: usize,
         /// A ping of the case itself was answered.
         ponged: bool,
@@ -183,7 +183,7 @@ async fn read_on(socket: &mut RawSocket, probe_id: CommandId) -> Result<Seen> {
     Ok(Seen::Ended)
 }
 
-/// RFC 6455, section 4.1: what was not offered must not be in the answer; and this server has no
+/// RFC 6455, section 4.1: the answer must have nothing that was not offered; and this server has no
 /// extensions.
 fn expect_nothing_negotiated(head: &str) -> Result<()> {
     let head = head.to_lowercase();
