@@ -1,4 +1,4 @@
-//! What may happen in a cluster.
+//! The actions in a cluster.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(crate) enum Action {
     /// It arrives and is still in flight.
     DeliverAndKeep(Arc<Envelope>),
     Lose(Arc<Envelope>),
-    /// What is under way from one server to another takes its time.
+    /// Messages in transit from one server to another take their time.
     Stall(usize, usize),
     Timeout(usize),
     /// All clocks move to the next deadline.
@@ -35,7 +35,8 @@ pub(crate) enum Action {
     LookUp(usize),
     AnswerQuestion(usize),
     LoseAnswer(usize),
-    /// Somebody says to a server, in the name of another, that it is coordinator.
+    /// A message to a server names another server as its sender, and says that this one is
+    /// coordinator.
     Lie(usize, usize, Epoch),
     Write(usize),
     Drained(usize),

@@ -1,4 +1,4 @@
-//! What a run of the checker covers.
+//! The scope of a run of the checker.
 
 use std::fmt;
 use std::time::Duration;
@@ -47,17 +47,17 @@ pub(crate) enum Clocks {
     /// or never. Nothing that holds here rests on time.
     Own,
     /// All clocks run alike, and a server that is awake never misses a deadline. Messages still
-    /// take as long as they like. What rests on leases can only hold here.
+    /// take as long as they like. Properties that depend on leases can only hold here.
     Common,
 }
 
-/// How messages on one link overtake each other.
+/// The order of the messages on one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Order {
-    /// As they like, like datagrams. Two that are alike count as one: that the second is lost is
-    /// explored, and that the first arrives twice is a duplication.
+    /// In any order, like datagrams. Two equal messages count as one: the loss of the second is
+    /// explored, and the arrival of the first twice is a duplication.
     Any,
-    /// They do not, like on a connection.
+    /// In the order of sending, like on a connection.
     AsSent,
 }
 
@@ -69,8 +69,8 @@ pub(crate) enum Grants {
     Local,
 }
 
-/// How often each thing may still happen. Without a bound on the epochs granted the states would be
-/// endless.
+/// Number of times that each action may still happen. Without a limit on the granted epochs the
+/// number of states would be infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
     pub(crate) grants: u8,

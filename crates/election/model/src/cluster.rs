@@ -36,7 +36,7 @@ pub(crate) struct Server {
     pub(crate) asleep: bool,
 }
 
-/// What the arbiter is doing for a server.
+/// The arbiter's work on the claim of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Claim {
     Asked {
@@ -46,18 +46,18 @@ pub(crate) enum Claim {
     Granted(Epoch),
 }
 
-/// What the arbiter is doing to confirm an epoch.
+/// The arbiter's work to confirm an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Confirmation {
     Asked(Epoch),
-    /// Whether it was the newest; the server does not know yet.
+    /// `true` if it was the newest; the server does not know yet.
     Said(Epoch, bool),
 }
 
 /// The question to the arbiter for the newest epoch, while it is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
-    /// When the server knew this epoch.
+    /// Asked when the server knew this epoch.
     Asked(Epoch),
     /// The same, and the answer, which the server does not know yet.
     Said(Epoch, Newest),

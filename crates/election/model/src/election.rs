@@ -72,8 +72,8 @@ impl ElectionModel {
         }
     }
 
-    /// Whether a server takes part in events now. On clocks of their own, the first event is what
-    /// wakes it.
+    /// Returns `true` if a server takes part in events now. On clocks of their own, the first event
+    /// wakes the server.
     fn runs(&self, server: &Server) -> bool {
         self.bounds.clocks == Clocks::Own || !server.asleep
     }
@@ -215,8 +215,8 @@ impl ElectionModel {
     }
 }
 
-/// Whether it may still act as coordinator. A server that sleeps has not noticed that it may not,
-/// and does nothing.
+/// Returns `true` if it may still act as coordinator. A server that sleeps has not noticed the end
+/// of its lease, and does nothing.
 fn acts(server: &Server) -> bool {
     let lease = server.process.as_ref().and_then(Process::valid_until);
     server.own_epoch().is_some() && lease.is_none_or(|until| until > NOW)
@@ -274,7 +274,7 @@ impl Model for ElectionModel {
             Property::always("converges", |model: &Self, cluster: &Cluster| {
                 converges(&model.world, cluster, &model.known)
             }),
-            // What the run must have met, or it proves little.
+            // The run must have met this state, or it proves little.
             Property::sometimes("somebody is coordinator", |_, cluster: &Cluster| {
                 believers(cluster) > 0
             }),

@@ -1,7 +1,7 @@
 //! `converges`: wherever the faults have led, once they stop the best server becomes coordinator.
 //!
-//! Without faults a cluster is a clockwork, so it is run until it is where it has been before. It
-//! must then go round through nothing but states in which everybody agrees.
+//! Without faults a cluster is deterministic, so it runs until it returns to an earlier state. In
+//! all states of this cycle, the servers must agree.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -25,7 +25,7 @@ const LONGEST: usize = 1_000;
 /// arrives.
 const LONGEST_EXCHANGE: usize = 40;
 
-/// So many lines tell enough of it.
+/// Highest number of lines of a story.
 const LONGEST_STORY: usize = 60;
 
 /// Hashes of situations from which a cluster left alone is known to converge.
@@ -48,7 +48,7 @@ impl Known {
     }
 }
 
-/// How a cluster that is left alone fails.
+/// The failure of a cluster that is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// It never comes to an agreement, or does not keep it.
@@ -58,8 +58,9 @@ pub(crate) enum Failure {
     Broken(&'static str),
 }
 
-/// Whether `cluster` converges when messages arrive at once, claims are granted and nothing else
-/// happens: both when the messages now in flight arrive and when they are lost.
+/// Returns `true` if `cluster` converges when messages arrive at once, claims are granted and
+/// nothing else happens. It must do so both when the messages now in flight arrive and when they
+/// are lost.
 pub(crate) fn converges(world: &World, cluster: &Cluster, known: &Known) -> bool {
     let arriving = left_alone(world, cluster.clone(), known, &mut Silent).is_ok();
     arriving && (cluster.network.is_empty() || left_alone(world, lost(cluster), known, &mut Silent).is_ok())
@@ -71,8 +72,8 @@ fn lost(cluster: &Cluster) -> Cluster {
     lost
 }
 
-/// What happens to a cluster that is left alone and does not converge, and which invariant that
-/// breaks.
+/// Returns the events in a cluster that is left alone and does not converge, and the broken
+/// invariant.
 pub(crate) fn story(world: &World, cluster: &Cluster) -> Option<(&'static str, String)> {
     let beginnings = [("arrive", cluster.clone()), ("are lost", lost(cluster))];
     beginnings.into_iter().find_map(|(beginning, cluster)| {
@@ -90,7 +91,7 @@ pub(crate) fn story(world: &World, cluster: &Cluster) -> Option<(&'static str, S
     })
 }
 
-/// Is told what happens.
+/// Receives the events.
 trait Witness {
     fn see(&mut self, what: fmt::Arguments<'_>);
 }
@@ -114,7 +115,7 @@ pub(crate) fn settled(world: &World, cluster: Cluster) -> Result<Cluster, Failur
     left_alone(world, cluster, &Known::default(), &mut Silent)
 }
 
-/// A state in which everybody agrees and will go on to.
+/// Returns a state in which all servers agree and will go on to agree.
 fn left_alone(
     world: &World,
     mut cluster: Cluster,
@@ -156,7 +157,7 @@ fn left_alone(
     Err(Failure::Disagreement)
 }
 
-/// All that what comes next depends on, when no message is in flight and no claim pending.
+/// Returns everything that decides the future, when no message is in flight and no claim pending.
 fn situation(cluster: &Cluster) -> Vec<Option<&Process>> {
     cluster
         .servers
@@ -214,7 +215,7 @@ fn act(
         .map_or(Ok(()), |invariant| Err(Failure::Broken(invariant)))
 }
 
-/// Where the transport knows links, it knows in the end how they are.
+/// If the transport reports links, it reports their true state in the end.
 fn tell_of_links(world: &World, cluster: &mut Cluster) {
     if !world.links {
         return;
@@ -228,8 +229,8 @@ fn tell_of_links(world: &World, cluster: &mut Cluster) {
     }
 }
 
-/// Everybody follows one server that can do the work, where that is asked for the best. Without
-/// one, or without the majority it needs, nobody is coordinator.
+/// Returns `true` if all servers follow one eligible server, and, if `best_wins`, the best one.
+/// Without an eligible server, or without the majority it needs, no server may be coordinator.
 fn agrees(world: &World, cluster: &Cluster) -> bool {
     let running: Vec<&Process> = cluster
         .servers

@@ -1,4 +1,4 @@
-//! What every step must keep, checked while a server's wishes are carried out.
+//! The rules that every step must keep, checked while a server's outputs are carried out.
 
 use std::sync::Arc;
 

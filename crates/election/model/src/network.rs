@@ -1,4 +1,4 @@
-//! What is under way between the servers.
+//! The messages in transit between the servers.
 
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
@@ -110,7 +110,7 @@ impl Network {
         }
     }
 
-    /// The process is gone, and nobody will read what is on its way to it.
+    /// Forgets the messages to a process that is gone, and that nothing will read.
     pub(crate) fn forget_reader(&mut self, server: usize) {
         self.messages.retain(|envelope| envelope.to != server);
         self.unstall();

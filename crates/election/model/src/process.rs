@@ -68,7 +68,7 @@ impl Process {
         self.0.elector.seen_epoch()
     }
 
-    /// When it next has something to do by itself.
+    /// Returns the time at which it next acts by itself.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.0.elector.poll_timeout()
     }
@@ -98,7 +98,7 @@ impl Hash for Process {
     }
 }
 
-/// What happens to a process.
+/// An event of a process.
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum Event {
     Timeout,
@@ -116,7 +116,7 @@ pub(crate) enum Event {
     Nothing,
 }
 
-/// What a process wants done. The same as its outputs.
+/// A wish of a process. The same as its outputs.
 #[derive(Clone, Debug)]
 pub(crate) enum Want {
     Send(Arc<Envelope>),
@@ -161,7 +161,7 @@ impl Processes {
         Arc::new(self.reaction(elector, server, NOW))
     }
 
-    /// What `process` does when `event` happens at `now`. Afterwards that moment is [`NOW`].
+    /// Returns the reaction of `process` to `event` at `now`. Afterwards that moment is [`NOW`].
     pub(crate) fn react(
         &self,
         process: &Process,
@@ -186,7 +186,7 @@ impl Processes {
             Event::StepDown(epoch) => elector.step_down(now, *epoch),
             Event::Drained(epoch) => elector.drained(now, *epoch),
             Event::Leave => elector.leave(now),
-            // Refused where nobody could take over.
+            // Refused if no server could take over.
             Event::Resign => drop(elector.resign(now)),
             Event::SetFit(fit) => elector.set_eligible(now, *fit),
             Event::Nothing => {}

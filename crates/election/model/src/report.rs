@@ -1,4 +1,4 @@
-//! Runs a model and says what came of it.
+//! Runs a model and reports the result.
 
 use std::io::Write;
 use std::time::Instant;

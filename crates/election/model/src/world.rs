@@ -1,4 +1,4 @@
-//! What one action does to a cluster.
+//! The effect of one action on a cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -255,7 +255,7 @@ impl World {
         }
     }
 
-    /// The process has ended. What was on its way to it may still meet its successor.
+    /// Removes a process that has ended. Messages in transit to it may still meet its successor.
     fn gone(&self, cluster: &mut Cluster, server: usize) {
         let gone = &mut cluster.servers[server];
         (gone.process, gone.claim, gone.confirmation, gone.asleep) = (None, None, None, false);
@@ -316,7 +316,7 @@ impl World {
     }
 }
 
-/// When the server next has something to do by itself. Not before now.
+/// Returns the time at which the server next acts by itself. It is not before now.
 pub(crate) fn deadline(cluster: &Cluster, server: usize) -> Instant {
     let deadline = cluster.servers[server]
         .process
