@@ -1,4 +1,4 @@
-//! One failover in the virtual world, and what was said in it.
+//! One failover in the virtual world, and its messages.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use bellwether_election::{Config, Quorum, Succession};
 
 use crate::world::World;
 
-/// How the coordinator goes.
+/// The way in which the coordinator ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It hands over.
@@ -20,7 +20,7 @@ pub(crate) enum Fault {
     Silence,
 }
 
-/// What one failover took.
+/// The cost of one failover.
 pub(crate) struct Failover {
     /// Between servers that are there, heartbeats and their answers left out.
     pub(crate) messages: u64,
@@ -61,8 +61,7 @@ pub(crate) fn fail(world: &World, fault: Fault) -> Failover {
     let time = Duration::from_micros(world.coordinator_at_us) - started;
     world.run(Duration::from_millis(5));
     let settled = world.said.clone();
-    // Whatever follows from it later belongs to it too, except that the dead are announced to for
-    // ever.
+    // Later consequences belong to it too, except that announcements to dead servers never end.
     world.run(Duration::from_secs(2));
     assert!(world.is_settled(), "{fault:?}: the survivors did not stay agreed");
     Failover {

@@ -1,4 +1,4 @@
-//! What one failover costs in messages, by the number of survivors.
+//! The cost of one failover in messages, by the number of survivors.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::world::World;
 
 pub(crate) const SURVIVORS: [u64; 7] = [3, 5, 10, 50, 100, 500, 1000];
 
-/// What a connection to a dead process takes longer to be refused for one than for another.
+/// A crash; connections to the dead process are refused at slightly different times.
 const CRASH: Fault = Fault::Crash {
     spread: Duration::from_millis(1),
 };
 
-/// What a cluster does, and what happens to its coordinator.
+/// The policy of a cluster, and the fault of its coordinator.
 struct Case {
     name: &'static str,
     policy: (Succession, Quorum),

@@ -1,4 +1,4 @@
-//! What a second costs in which nothing happens.
+//! The cost of a second in which nothing happens.
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use bellwether_election::{
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-/// What an answer takes.
+/// Time until an answer comes.
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 
 fn member(index: usize) -> Member {
@@ -42,14 +42,15 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    /// With so many followers, when nothing has happened for some seconds.
+    /// Makes a coordinator with this number of followers, when nothing has happened for some
+    /// seconds.
     pub(crate) fn new(followers: usize, quorum: Quorum) -> Self {
         let config = config(quorum);
         let peers: Vec<Member> = (0..followers).map(member).collect();
         let mut elector = elector(member(followers), &peers, &config);
         let now = Instant::default() + config.startup_grace;
         elector.handle_timeout(now);
-        // The votes, if they are asked for, and the grant.
+        // The votes, if the quorum needs them, and the grant.
         let mut epoch = Epoch(1);
         while let Some(output) = elector.poll_output() {
             match output {
@@ -143,7 +144,7 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// In a cluster of so many besides itself, when nothing has happened for some seconds.
+    /// Makes a follower with this number of peers, when nothing has happened for some seconds.
     pub(crate) fn new(peers: usize, quorum: Quorum) -> Self {
         let config = config(quorum);
         let epoch = Epoch(1);

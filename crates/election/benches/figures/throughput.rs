@@ -1,4 +1,4 @@
-//! How much one core gets through.
+//! The throughput of one core.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,7 @@
 //! A data centre in virtual time: real electors, links that take half a millisecond and lose
 //! nothing.
 //!
-//! It makes one fault at a time and counts what is said; the simulation is where everything goes
-//! wrong at once.
+//! It makes one fault at a time and counts the messages; the simulation makes all faults at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,11 +15,11 @@ use rand::{Rng, SeedableRng};
 const DELAY_US: u64 = 500;
 /// A link is up to so much slower than another, always the same.
 const LINK_JITTER_US: u64 = 100;
-/// What a process that has left the election takes to end.
+/// Time until a process that has left the election ends.
 const EXIT_US: u64 = 5_000;
 const ANSWER_OF_ARBITER_US: u64 = 50;
 
-/// What was said, by kind and by whether anybody was there to hear it.
+/// The sent messages, by kind, and by `true` if the receiver was alive.
 #[derive(Clone, Default)]
 pub(crate) struct Said {
     pub(crate) messages: BTreeMap<(&'static str, bool), u64>,
@@ -36,17 +35,17 @@ impl Said {
         counted.map(|(_, count)| count).sum()
     }
 
-    /// Heartbeats and their answers, to whomever.
+    /// Counts heartbeats and their answers, to any server.
     pub(crate) fn heartbeats(&self) -> u64 {
         self.count(true, true) + self.count(true, false)
     }
 
-    /// Everything else, between servers that are there.
+    /// Counts all other messages between servers that are alive.
     pub(crate) fn among_survivors(&self) -> u64 {
         self.count(false, true)
     }
 
-    /// Everything else, to servers that are not.
+    /// Counts all other messages to servers that are not alive.
     pub(crate) fn to_the_failed(&self) -> u64 {
         self.count(false, false)
     }
@@ -56,16 +55,16 @@ impl Said {
 pub(crate) struct World {
     rng: SmallRng,
     now_us: u64,
-    /// What happens to whom, by the microsecond.
+    /// The events and their servers, by the microsecond.
     queue: BTreeMap<u64, Vec<(usize, What)>>,
     ids: Vec<ServerId>,
     servers: Vec<Option<Server>>,
     pub(crate) said: Said,
-    /// How large a message is, if that is of interest.
+    /// Returns the size of a message, if it is needed.
     pub(crate) weigh: Option<fn(&Message) -> u64>,
-    /// The weight of all that was said.
+    /// The weight of all messages.
     pub(crate) bytes: u64,
-    /// When a server last became coordinator.
+    /// Time at which a server last became coordinator.
     pub(crate) coordinator_at_us: u64,
 }
 
@@ -85,8 +84,8 @@ enum What {
 }
 
 impl World {
-    /// So many servers, started together and left alone until all has been quiet for a while. The
-    /// last one is coordinator, and the others come in the order of their indices.
+    /// Makes this number of servers, started together and left alone until all has been quiet for a
+    /// while. The last one is coordinator, and the others come in the order of their indices.
     pub(crate) fn settled(seed: u64, servers: usize, config: &Config) -> Self {
         let ids: Vec<ServerId> = (0..servers).map(|index| id(index).expect("a valid id")).collect();
         let mut world = Self {
@@ -120,8 +119,8 @@ impl World {
                 world.push(peer as u64 % 100, server, link);
             }
         }
-        // Long enough that nobody counts as alive only because it was heard at the start, and a
-        // phase of the heartbeats that is this seed's own.
+        // Long enough that no server counts as alive only because it sent a message at the start.
+        // The phase of the heartbeats is this seed's own.
         let phase = world.rng.random_range(0..100_000);
         world.run(Duration::from_secs(2));
         world.scatter_heartbeats();
@@ -159,7 +158,7 @@ impl World {
         self.servers[server].as_ref().map(|server| &server.elector)
     }
 
-    /// The process ends, and whoever had a connection to it is refused another within `spread`.
+    /// Ends the process. Peers with a connection to it find further ones refused within `spread`.
     pub(crate) fn crash(&mut self, server: usize, spread: Duration) {
         self.silence(server);
         let spread_us = u64::try_from(spread.as_micros()).expect("a short time");
@@ -183,7 +182,7 @@ impl World {
         self.push(after_us, peer, What::Link { peer: server, link });
     }
 
-    /// The server says nothing any more, and nobody is told.
+    /// Stops the server without any notice to the others.
     pub(crate) fn silence(&mut self, server: usize) {
         self.servers[server] = None;
     }
@@ -208,7 +207,7 @@ impl World {
         coordinator.filter(|_| coordinators.next().is_none())
     }
 
-    /// Whether there is a coordinator and everybody follows it.
+    /// Returns `true` if there is a coordinator and all others follow it.
     pub(crate) fn is_settled(&self) -> bool {
         let Some(coordinator) = self.coordinator() else {
             return false;
@@ -269,7 +268,7 @@ impl World {
         {
             match output {
                 Output::Send { to, message } => self.send(index, &to, message),
-                // What a local arbiter grants.
+                // The grant of a local arbiter.
                 Output::Claim(claim) => {
                     self.push(ANSWER_OF_ARBITER_US, index, What::Granted(claim.above.next()));
                 }

@@ -1,4 +1,4 @@
-//! How long a cluster is without a coordinator, on real clocks.
+//! The time that a cluster is without a coordinator, on real clocks.
 
 mod processes;
 mod round_trip;
@@ -18,10 +18,10 @@ use crate::table::{Table, ms, percentile};
 
 pub(crate) use self::processes::{SERVE, serve};
 
-/// How the coordinator goes.
+/// The way in which the coordinator ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// It is asked to leave.
+    /// It leaves, with a handover.
     Leave,
     /// It ends at once.
     Crash,
@@ -29,7 +29,7 @@ enum Fault {
     Silence,
 }
 
-/// What a server is, as far as this matters here.
+/// The role of a server, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Candidate {
     Coordinator(Epoch),
@@ -49,9 +49,9 @@ struct Report {
 /// Servers that can be started and struck.
 trait Cluster {
     fn start(&mut self, server: usize, life: u64) -> std::io::Result<()>;
-    /// When the fault began.
+    /// Injects a fault, and returns the time of its beginning.
     fn strike(&mut self, server: usize, fault: Fault) -> std::io::Result<Duration>;
-    /// Ends what is left of a server that was struck.
+    /// Ends the rest of a server after its fault.
     fn bury(&mut self, server: usize) -> std::io::Result<()>;
     fn reports(&self) -> &Receiver<Report>;
 }
@@ -185,7 +185,7 @@ impl<C: Cluster> Rounds<C> {
         Ok(took)
     }
 
-    /// Waits until everybody has followed one coordinator for some heartbeats.
+    /// Waits until all servers have followed one coordinator for some heartbeats.
     fn wait_for_rest(&mut self) -> std::io::Result<(usize, Epoch)> {
         loop {
             let rest = Duration::from_micros(rand::rng().random_range(300_000..400_000));

@@ -16,7 +16,7 @@ use super::server::{ids, runtime, start};
 use super::{Candidate, Cluster, Fault, Report, monotonic};
 use crate::tcp::TcpTransport;
 
-/// What leads a process into [`serve`].
+/// The first argument of a process that must run [`serve`].
 pub(crate) const SERVE: &str = "serve";
 
 pub(super) struct Processes {
@@ -79,7 +79,7 @@ impl Cluster for Processes {
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some((candidate, at)) = parse(&line) {
-                    // An error means that nobody counts any more.
+                    // An error means that the receiver no longer counts.
                     let _ = reports.send(Report {
                         server,
                         life,
@@ -140,8 +140,8 @@ fn parse(line: &str) -> Option<(Candidate, Duration)> {
     Some((candidate, Duration::from_nanos(nanos.parse().ok()?)))
 }
 
-/// What a process does that was started by [`Processes`]: the words after [`SERVE`] are the quorum,
-/// the number of the server and everybody's ports.
+/// Runs one server, in a process started by [`Processes`]. The words after [`SERVE`] are the
+/// quorum, the number of the server and the ports of all servers.
 pub(crate) fn serve(words: &[String]) -> io::Result<()> {
     let wrong = || io::Error::other("started by this program only");
     let (quorum, rest) = words.split_first().ok_or_else(wrong)?;
@@ -166,7 +166,7 @@ pub(crate) fn serve(words: &[String]) -> io::Result<()> {
         let election = start(id, &ids, quorum, transport, tell)?;
         terminated.recv().await;
         election.leave().await;
-        // What was handed to the transport is on its way soon.
+        // The transport will soon have sent the messages that it has.
         tokio::time::sleep(Duration::from_millis(50)).await;
         Ok(())
     })
@@ -178,6 +178,6 @@ fn tell(candidate: Candidate, at: Duration) {
         Candidate::Follower(epoch) => ("follower", epoch),
         Candidate::Neither => ("neither", Epoch::ZERO),
     };
-    // An error means that nobody listens any more.
+    // An error means that the reader has gone.
     let _ = writeln!(io::stdout(), "{what} {epoch} {}", at.as_nanos());
 }

@@ -1,4 +1,4 @@
-//! What a message there and one back take, between two threads that were idle before.
+//! The time for a message there and one back, between two threads that were idle before.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! One server of a cluster that is to fail.
+//! One server of a cluster that gets a fault.
 
 use std::io;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) fn start(
     let me = Member::new(id.clone(), Number::random());
     let election = Election::start(config, me, ids.iter().cloned(), transport, LocalArbiter);
     let election = election.map_err(io::Error::other)?;
-    // Nobody ever holds a term, so nothing has to be finished before a hand-over.
+    // No part of this program ever holds a term, so nothing has to be finished before a handover.
     let _ = election.leadership();
     let mut role = election.role();
     tokio::spawn(async move {

@@ -50,7 +50,7 @@ impl Cluster for Threads {
         let (hold, released) = channel();
         let handle = std::thread::spawn(move || {
             let report = move |candidate, at| {
-                // An error means that nobody counts any more.
+                // An error means that the receiver no longer counts.
                 let _ = reports.send(Report {
                     server,
                     life,
