@@ -29,9 +29,9 @@ const EVENTS: usize = 256;
 const LONGEST_LINE: usize = 64 * 1024;
 /// Connections that others may have here at a time.
 const CONNECTIONS: usize = 256;
-/// How long connecting, or sending one message, may take.
+/// Time limit for connecting, and for sending one message.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between tries to connect: doubled from the first to the last.
+/// Pauses between attempts to connect: each is twice as long, from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(500));
 
 pub(crate) struct TcpTransport {
@@ -60,8 +60,8 @@ impl TcpTransport {
                 events: events_tx.clone(),
                 reported: None,
             };
-            // Ends once the transport is dropped and what it was handed is sent: the last word of a
-            // server that leaves is the most important one.
+            // The task ends once the transport is dropped and its messages are sent. The last
+            // message of a server that leaves is the most important one.
             tokio::spawn(dialler.run(messages));
         }
         let peers = Arc::new(outboxes.keys().cloned().collect());
@@ -114,7 +114,7 @@ impl Dialler {
                 }
                 _ => self.report(Link::Down).await,
             }
-            // What is sent meanwhile would be out of date later.
+            // Messages of this time would be out of date later.
             let drop_all = async { while messages.recv().await.is_some() {} };
             if timeout(pause, drop_all).await.is_ok() {
                 return;

@@ -1,5 +1,5 @@
-//! What both programs do with their transport: without arguments start three processes of
-//! themselves and kill the coordinator's, with arguments be one of them.
+//! The common part of both programs. Without arguments a program starts three processes of itself
+//! and kills the coordinator's. With arguments it is one of them.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -62,7 +62,7 @@ async fn serve<T: Transport>(
             }
             _ => "electing".into(),
         };
-        // Fails, and so ends the server, when nobody reads any more. `println` would panic.
+        // Fails, and so ends the server, when the reader has gone. `println` would panic.
         writeln!(io::stdout(), "{text}")?;
         roles.changed().await?;
     }
@@ -81,9 +81,9 @@ fn parse_addresses(arguments: &[String]) -> Result<BTreeMap<ServerId, SocketAddr
 /// Three servers in processes of their own, killed when this is dropped.
 struct Cluster {
     children: BTreeMap<String, Child>,
-    /// Who says what.
+    /// The servers' lines, each with the server's id.
     lines: mpsc::UnboundedReceiver<(String, String)>,
-    /// What each said last.
+    /// The last line of each server.
     roles: BTreeMap<String, String>,
 }
 
@@ -148,12 +148,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until somebody is coordinator.
+    /// Waits until a server is coordinator.
     async fn coordinator(&mut self) -> Result<String, Failure> {
         self.wait_until(|_, _| true).await
     }
 
-    /// Waits until somebody is coordinator and all others follow it.
+    /// Waits until a server is coordinator and all others follow it.
     async fn agreed(&mut self) -> Result<String, Failure> {
         self.wait_until(|cluster, coordinator| {
             let follows = format!("follower of {coordinator}");
@@ -182,8 +182,8 @@ impl Cluster {
     }
 }
 
-/// Three addresses that are free for UDP as well as TCP, unless somebody takes them before they are
-/// used.
+/// Returns three addresses that are free for UDP as well as TCP, unless another program takes them
+/// before they are used.
 fn free_addresses() -> io::Result<Vec<SocketAddr>> {
     let mut found = Vec::new();
     while found.len() < 3 {

@@ -1,11 +1,12 @@
 //! Messages that do not fit into one datagram: cut into fragments and put together again.
 //!
-//! A fragment that every network carries whole is shorter than most messages can become: an answer
-//! with a line of succession has 1,488 bytes with 18 servers in it. IP would cut such a datagram up
-//! itself, which many networks do not let through, and above 64 KiB nothing can be sent at all.
+//! Every network carries a fragment whole, so a fragment is shorter than most messages can become.
+//! An answer with a line of succession has 1,488 bytes with 18 servers in it. IP would cut such a
+//! datagram up itself, which many networks do not let through. Above 64 KiB nothing can be sent at
+//! all.
 //!
-//! A fragment is the number of its message (4 bytes), its place (2 bytes) and how many there are (2
-//! bytes), big-endian, and then its part of the text.
+//! A fragment has a header and its part of the text. The header has the number of its message (4
+//! bytes), its place (2 bytes) and the number of fragments (2 bytes), all big-endian.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -18,8 +19,8 @@ const PART: usize = LONGEST_DATAGRAM - HEADER;
 /// each.
 pub(crate) const LONGEST_MESSAGE: usize = 256 * 1024;
 
-/// Messages of one peer that are put together at a time: more would be held only for somebody who
-/// wastes memory.
+/// Highest number of messages of one peer that are put together at a time. More would only help a
+/// peer that wastes memory.
 const UNFINISHED: usize = 4;
 /// A fragment that has not come by then is lost, and its message with it.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -14,8 +14,8 @@ use super::fragments::{Assembly, LONGEST_DATAGRAM, LONGEST_MESSAGE, cut};
 pub(crate) struct UdpTransport {
     socket: UdpSocket,
     addresses: BTreeMap<ServerId, SocketAddr>,
-    /// The same the other way round. A datagram is taken to be from whom its address says, so the
-    /// network has to be one where nobody else can use these addresses.
+    /// The same the other way round. The sender of a datagram is known only by its address, so no
+    /// other program of the network may use these addresses.
     names: BTreeMap<SocketAddr, ServerId>,
     /// Of the next message. It begins anywhere, so that a restart does not go on with the numbers
     /// of the last life.
@@ -72,11 +72,11 @@ impl Transport for UdpTransport {
             // Nothing is taken from the socket before the last await, so nothing is lost when this
             // is dropped.
             let Ok((length, address)) = self.socket.recv_from(&mut self.buffer).await else {
-                // On some systems an earlier datagram that reached nobody comes back as an error.
+                // On some systems an earlier datagram without a receiver comes back as an error.
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 continue;
             };
-            // Whatever else arrives is not for us.
+            // Datagrams from other addresses are not for this server.
             let Some(from) = self.names.get(&address) else {
                 continue;
             };
