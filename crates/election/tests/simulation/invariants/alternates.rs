@@ -4,7 +4,7 @@ use bellwether_election::Role;
 
 use super::{Fact, Invariant, Scene};
 
-/// Gained and lost strictly alternate: an office begins with `Coordinator`, may go on as `Draining`
+/// Gained and lost strictly alternate. A term begins with `Coordinator`, may go on as `Draining`
 /// under the same epoch, and ends with any other role before the next begins. No role is reported
 /// twice, none is left unreported.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use crate::world::World;
 
 const NAME: &str = "converges";
 
-/// The work in hand when a hand-over begins, as `World::work` has it.
+/// Time for the work in progress when a handover begins, as `World::work` has it.
 const WORK: Micros = 200 * MS;
 
 /// The longest that anything takes which was under way when the last fault ended, the arbiter's
@@ -20,11 +20,11 @@ pub(crate) fn bound(config: &Config, longest_claim: Micros) -> Micros {
         _ => Duration::ZERO,
     };
     let by_the_clock = micros(config.startup_grace)
-        // Whoever waits for an announcement that does not come waits so long; whoever is passed
-        // over for that, or had a claim fail, is out of the running for as long again.
+        // A server may wait this long for an announcement that does not come. A server that is
+        // passed over for that reason, or whose claim failed, then waits as long again.
         + 2 * micros(config.claim_timeout)
-        // Whoever was overruled again and again rests up to sixteen times as long, and half of that
-        // at random.
+        // A server that was preempted again and again backs off up to sixteen times as long, plus
+        // up to half of that at random.
         + micros(config.claim_retry) * 16 * 3 / 2
         + micros(time_limit)
         // A search; doubt; a question without an answer; a promise that runs out; a ballot; the
@@ -49,9 +49,9 @@ impl World {
         member.stands().then(|| member.rank.clone())
     }
 
-    /// Exactly one coordinator, everywhere, and the one that the policy wants: with classic
-    /// preemption no server has a larger rank, except one that has resigned and leaves its
-    /// successor alone.
+    /// Checks that there is exactly one coordinator, everywhere, and the one that the policy
+    /// requires. With classic preemption no server has a larger rank. The exception is a server
+    /// that has resigned and leaves its successor alone.
     pub(crate) fn check_converged(&self) -> Result<(), Violation> {
         let violated = |detail: String| Err(Violation::new(NAME, self.now(), detail));
         let all = 0..self.servers.len();
@@ -90,7 +90,8 @@ impl World {
         Ok(())
     }
 
-    /// Nothing changes any more while nothing happens, and nobody says more than heartbeats need.
+    /// Checks that roles do not change while nothing happens, and that no server sends more than
+    /// heartbeats need.
     pub(crate) fn check_stays(&mut self, ms: u64) -> Result<(), Violation> {
         let (role_change, messages, grants) = (
             self.last_role_change,

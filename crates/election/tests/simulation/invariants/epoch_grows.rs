@@ -5,9 +5,9 @@ use bellwether_election::{Epoch, Newest, Role};
 use super::{Fact, Invariant, Scene};
 use crate::arbiter::Memory;
 
-/// A later grant is larger, across any restarts; and what one server knows never falls back:
+/// A later grant is larger, across any restarts. The knowledge of a server never falls back:
 /// neither the largest epoch it has seen, nor the epoch it leads or follows. The only exception is
-/// an epoch that the arbiter has not granted, and says so.
+/// an epoch that the arbiter says it has not granted.
 pub(super) struct EpochGrows {
     memory: Memory,
     granted: Epoch,

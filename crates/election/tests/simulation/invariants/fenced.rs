@@ -3,8 +3,8 @@ use bellwether_election::Epoch;
 use super::{Fact, Invariant, Scene};
 use crate::resource::Fencing;
 
-/// Nothing commits under an epoch once a larger one was granted; or, where the resource learns of
-/// epochs only from what is written, once a larger one has written.
+/// Nothing commits under an epoch once a larger one was granted. If the resource learns of epochs
+/// only from writes, nothing commits once a larger one has written.
 pub(super) struct Fenced {
     fencing: Fencing,
     newest: Epoch,

@@ -4,7 +4,7 @@ use bellwether_election::{Epoch, Role};
 
 use super::{Fact, Invariant, Scene};
 
-/// Nobody is coordinator under an epoch that the arbiter did not grant to that very process.
+/// No server is coordinator under an epoch that the arbiter did not grant to that very process.
 #[derive(Default)]
 pub(super) struct Granted {
     grants: BTreeSet<(Epoch, usize, u64)>,

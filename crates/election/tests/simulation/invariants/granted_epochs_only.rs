@@ -6,9 +6,9 @@ use super::{Fact, Invariant, Scene};
 use crate::clock::{DRIFT_PPM, Micros, micros};
 
 /// No server acts for long on an epoch that the arbiter has not granted: it asks, and forgets the
-/// epoch when it is told. While the arbiter cannot be reached it goes on to believe. After that,
-/// and after an epoch was refuted, it pauses before it asks again, unless it has learned a larger
-/// epoch.
+/// epoch after the answer. While the arbiter is unreachable, the server goes on to use the epoch.
+/// After that, and after an epoch was refuted, it pauses before it asks again, unless it has
+/// learned a larger epoch.
 #[derive(Default)]
 pub(super) struct GrantedEpochsOnly {
     granted: Epoch,
@@ -23,7 +23,7 @@ pub(super) struct GrantedEpochsOnly {
 struct Questions {
     /// The largest epoch that it believed when it asked, unless that one was refuted.
     epoch: Epoch,
-    /// How many epochs were refuted.
+    /// Number of refuted epochs.
     refuted: u64,
     /// It asks no more about the same epoch before this.
     again_from: Micros,

@@ -1,23 +1,23 @@
 use super::{Fact, Invariant, Scene};
 use crate::clock::{MS, Micros, micros};
 
-/// Nobody talks without end: in one step a server sends at most a few messages to each other one,
-/// and all together send at most [`PER_HEARTBEAT`] to each other one within a heartbeat. While
-/// somebody speaks in the name of a server that says the contrary, they ask those two again and
-/// again, until they no longer count what the liar said.
+/// No server sends messages without end: in one step it sends at most a few messages to each other
+/// server. All together send at most [`PER_HEARTBEAT`] to each other server within a heartbeat. If
+/// false messages name a server as their sender, and the server contradicts them, the others ask
+/// both senders again and again. They stop when the false messages no longer count.
 #[derive(Default)]
 pub(super) struct MessagesBounded {
     window: Micros,
     sent: usize,
-    /// What a server that was paused may say besides, in answer to all that it hears at once when
-    /// it wakes.
+    /// Number of additional messages that a paused server may send, in answer to all messages that
+    /// it gets when it wakes.
     credit: usize,
     lied_until: Micros,
 }
 
 /// A heartbeat and its answer make 2 for each follower. An election makes more for as long as it
-/// lasts, and packets may be doubled; a loop of messages that cause each other makes hundreds at a
-/// round trip of a millisecond.
+/// lasts, and packets may be duplicated. A loop of messages that cause each other makes hundreds,
+/// at a round trip of a millisecond.
 const PER_HEARTBEAT: usize = 20;
 
 /// An answer, and an answer to that.

@@ -1,8 +1,7 @@
-//! What must hold after every step, one file per invariant.
+//! The invariants that must hold after every step, one file each.
 //!
-//! A step is one call of one server's elector with everything that follows from it at once, or one
-//! decision of the arbiter or the resource. Each invariant is shown the facts of every step in
-//! their order.
+//! A step is one call of one server's elector with all its immediate effects, or one decision of
+//! the arbiter or the resource. Each invariant gets the facts of every step in their order.
 
 mod alternates;
 pub(crate) mod converges;
@@ -28,7 +27,7 @@ use crate::clock::Micros;
 use crate::server::Server;
 use crate::world::Setup;
 
-/// What happened.
+/// An event of a step.
 #[derive(Debug)]
 pub(crate) enum Fact {
     Started {
@@ -37,13 +36,13 @@ pub(crate) enum Fact {
     Stopped {
         server: usize,
     },
-    /// The elector was called for the first time in so long, by its own clock.
+    /// The elector was called again after this gap, by its own clock.
     Called {
         server: usize,
         gap: Duration,
         before: Role,
     },
-    /// It was told that time has passed.
+    /// The elector's timer ran out.
     Woken {
         server: usize,
     },
@@ -53,7 +52,8 @@ pub(crate) enum Fact {
     },
     /// A message has to wait for a server that is paused.
     HeldUp,
-    /// Until then somebody speaks in the name of a server, which itself says something else.
+    /// Until then, false messages name a server as their sender, while the server itself
+    /// contradicts them.
     Lied {
         until: Micros,
     },
@@ -92,7 +92,7 @@ pub(crate) enum Fact {
         server: usize,
         epoch: Epoch,
     },
-    /// The resource has refused it, and it was told so.
+    /// The resource has refused it, and it got this answer.
     Refused {
         server: usize,
         epoch: Epoch,
@@ -103,14 +103,14 @@ pub(crate) enum Fact {
     },
 }
 
-/// Where and when.
+/// The time, and the state of the servers.
 pub(crate) struct Scene<'a> {
     pub(crate) at: Micros,
     pub(crate) servers: &'a [Server],
     pub(crate) config: &'a Config,
     /// The longest that a question to the arbiter has taken so far, there and back.
     pub(crate) longest_answer: Micros,
-    /// How late a server wakes up at most.
+    /// Highest delay of a server's wake-up.
     pub(crate) latest_wake: Micros,
 }
 
@@ -118,7 +118,7 @@ pub(crate) trait Invariant {
     fn name(&self) -> &'static str;
 
     /// # Errors
-    /// How it is broken.
+    /// The description of the violation.
     fn check(&mut self, scene: &Scene<'_>, facts: &[Fact]) -> Result<(), String>;
 }
 

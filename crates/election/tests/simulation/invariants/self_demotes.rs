@@ -3,9 +3,9 @@ use bellwether_election::Quorum;
 use super::{Fact, Invariant, Scene};
 use crate::world::Setup;
 
-/// Where a coordinator holds a lease, no two hold one at the same real time: the old one stops
-/// first, and only then another may begin. That is so with a majority, and with an arbiter that
-/// grants nothing for a while after it has granted or confirmed an epoch. And in these modes every
+/// If coordinators hold leases, no two hold one at the same real time: the old one stops first, and
+/// only then another may begin. That is so with a majority. It is also so with an arbiter that
+/// grants nothing for a while after it has granted or confirmed an epoch. In these modes every
 /// coordinator does hold a lease.
 pub(super) struct SelfDemotes {
     leases: bool,

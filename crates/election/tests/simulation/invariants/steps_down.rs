@@ -4,11 +4,11 @@ use bellwether_election::Epoch;
 
 use super::{Fact, Invariant, Scene};
 
-/// A coordinator that was stopped for longer than the timeout, or that the resource has refused,
-/// stops calling itself one in the same step, before it says anything to anybody.
+/// A coordinator may have been stopped for longer than the timeout, or the resource may have
+/// refused it. Then it stops being coordinator in the same step, before it sends any message.
 #[derive(Default)]
 pub(super) struct StepsDown {
-    /// What each server must not call itself any more.
+    /// The epoch under which each server must no longer be coordinator.
     over: BTreeMap<usize, Epoch>,
 }
 
