@@ -1,4 +1,4 @@
-//! Who grants epochs, and how badly it can be reached.
+//! The arbiter that grants epochs, and the faults on the way to it.
 
 use bellwether_election::{Claim, Epoch, Newest};
 use rand::Rng;
@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 
 use crate::clock::{MS, Micros};
 
-/// What grants epochs.
+/// The memory of the arbiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
     /// Outlives every server, as a document in a database does.
@@ -23,19 +23,19 @@ pub(crate) struct Arbiter {
     questions: u64,
     reach: Reach,
     longest: Micros,
-    /// Having granted or confirmed an epoch, it grants no other for so long.
+    /// Having granted or confirmed an epoch, it grants no other within this time.
     time_limit: Micros,
     promised_at: Option<Micros>,
 }
 
-/// How claims and their answers fare.
+/// The faults of claims and of their answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reach {
-    /// How many claims are refused or do not arrive.
+    /// Probability that a claim is refused or does not arrive.
     pub(crate) failure: f64,
-    /// How many grants are made but not heard of: the answer is a failure.
+    /// Probability that a grant is made but its answer is lost: the answer is a failure.
     pub(crate) lost_answer: f64,
-    /// How long a claim is on its way, and its answer the same again.
+    /// Longest time in transit of a claim, and again of its answer.
     pub(crate) longest: Micros,
 }
 
@@ -76,12 +76,12 @@ impl Arbiter {
         self.longest = self.longest.max(reach.longest);
     }
 
-    /// How long a claim, or the answer to it, is on its way.
+    /// Returns the time in transit of a claim, or of its answer.
     pub(crate) fn delay(&self, rng: &mut SmallRng) -> Micros {
         rng.random_range(200..self.reach.longest)
     }
 
-    /// What it does about a claim, and what the claimant is told.
+    /// Decides on a claim, and returns the grant and the answer to the claimant.
     pub(crate) fn decide(
         &mut self,
         now: Micros,
@@ -103,7 +103,7 @@ impl Arbiter {
         (Some(granted), told)
     }
 
-    /// What it says when asked whether an epoch is the newest.
+    /// Returns the answer to the question if an epoch is the newest.
     pub(crate) fn confirm(&mut self, now: Micros, epoch: Epoch, rng: &mut SmallRng) -> Option<bool> {
         if rng.random_bool(self.reach.failure) {
             return None;
@@ -127,7 +127,7 @@ impl Arbiter {
         }
     }
 
-    /// The newest epoch granted, whoever knows of it.
+    /// Returns the newest granted epoch, even if no server knows it yet.
     pub(crate) fn granted(&self) -> Epoch {
         self.granted
     }
@@ -137,7 +137,7 @@ impl Arbiter {
         2 * self.longest
     }
 
-    /// How often it was asked for the newest epoch.
+    /// Returns the number of questions for the newest epoch.
     pub(crate) fn asked(&self) -> u64 {
         self.questions
     }

@@ -23,15 +23,15 @@ pub(crate) fn any_setup(seed: u64) -> Setup {
     let servers = rng.random_range(1..=7);
     let kinds = (0..servers).map(|index| Kind {
         priority: [0, 0, 0, 1, 2][rng.random_range(0..5)],
-        // Somebody has to be able to stand.
+        // At least one server must be able to become coordinator.
         observer: index > 0 && rng.random_bool(0.15),
     });
     let kinds = kinds.collect();
     let mut config = any_config(&mut rng);
     let patient_arbiter = config.quorum == Quorum::Arbiter && rng.random_bool(0.5);
     if patient_arbiter {
-        // It refuses the claim that ends a hand-over, so that a better server could try to get the
-        // office for ever.
+        // It refuses the claim that ends a handover, so a better server could try endlessly to
+        // become coordinator.
         config.preemption = Preemption::Never;
     }
     Setup {
@@ -56,7 +56,7 @@ fn any_config(rng: &mut SmallRng) -> Config {
     let quorum = [Quorum::None, Quorum::None, Quorum::Majority, Quorum::Arbiter][rng.random_range(0..4)];
     let timeout = match quorum {
         Quorum::None => heartbeat * 2 + ms(rng, 0..=500),
-        // A lease is renewed by what was said up to two heartbeats ago.
+        // A lease is renewed by messages sent up to two heartbeats ago.
         _ => heartbeat * 3 + ms(rng, 20..=500),
     };
     Config {
@@ -158,7 +158,7 @@ impl World {
                 let link = [Link::Refused, Link::Down, Link::Up][self.rng.random_range(0..3)];
                 return self.lie(server, other, link);
             }
-            // One change at a time, as the documentation asks; and somebody who can stand remains.
+            // One change at a time, as the documentation requires; and an eligible server remains.
             20 if belongs && server > 0 && self.all_know_the_cluster() => return self.remove(server),
             20 | 21 if !belongs && self.all_know_the_cluster() => return self.add(server),
             22 if running => {

@@ -11,8 +11,8 @@ pub(crate) type Micros = u64;
 
 pub(crate) const MS: Micros = 1_000;
 
-/// The fastest and the slowest clock differ from real time by this much: 4.5 %, a hundred times
-/// what hardware does, so that no clock runs a tenth faster than another: what leases allow for.
+/// The fastest and the slowest clock differ from real time by this much: 4.5 %, a hundred times as
+/// much as hardware. So no clock runs a tenth faster than another, which is the limit for leases.
 pub(crate) const DRIFT_PPM: u64 = 45_000;
 
 /// A server's clock: its own origin, its own rate.

@@ -1,4 +1,4 @@
-//! What follows from what an elector wants, and the work its server does while it is coordinator.
+//! The effects of an elector's outputs, and the work of its server while it is coordinator.
 
 use bellwether_election::{Body, Claim, Elector, Epoch, Message, Newest, Output, Role};
 use rand::Rng;

@@ -1,4 +1,4 @@
-//! What is going to happen, in the order of real time.
+//! The future events, in the order of real time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -10,12 +10,12 @@ use std::time::Instant;
 use crate::clock::Micros;
 use crate::invariants::Violation;
 
-/// What a run amounted to.
+/// The figures of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) virtual_time: Micros,
     pub(crate) steps: u64,
-    /// How long after the faults ended the last role changed, in parts of the bound.
+    /// Time from the end of the faults to the last change of a role, as a fraction of the limit.
     pub(crate) converged: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What can be done to a world from outside, and what its transport says about it.
+//! Faults that are injected into a world, and the reports of its transport about them.
 
 use bellwether_election::{Body, Elector, Epoch, Incumbent, Link, Message, Rank, Stamp};
 use rand::Rng;
@@ -85,8 +85,8 @@ impl World {
         self.tell_link(of, about, link)
     }
 
-    /// Somebody speaks as `liar` and names an epoch that nobody was granted, again and again for a
-    /// while. The server itself goes on as before.
+    /// Sends messages in the name of `liar`, with an epoch that was never granted, again and again
+    /// for a while. The server itself goes on as before.
     pub(crate) fn name_epoch(&mut self, liar: usize, epoch: Epoch, times: u64) {
         let Some(sender) = self.servers[liar]
             .elector
@@ -136,8 +136,8 @@ impl World {
         self.call(server, |elector, now| elector.handle_link(now, &id(peer), link))
     }
 
-    /// Takes a server out of the cluster for good. It ends; the others are told, each in its own
-    /// time.
+    /// Takes a server out of the cluster for good. It ends; each other server learns of the removal
+    /// in its own time.
     pub(crate) fn remove(&mut self, server: usize) -> Result<(), Violation> {
         self.note(|| format!("s{server} is taken out of the cluster"));
         self.cluster.remove(&server);
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// Every running server has been told who belongs to the cluster.
+    /// Returns `true` if every running server knows the members of the cluster.
     pub(crate) fn all_know_the_cluster(&self) -> bool {
         let knows = |index: usize| {
             let others = self.cluster.iter().copied().filter(|other| *other != index);
@@ -215,7 +215,7 @@ impl World {
         Ok(())
     }
 
-    /// What the transports of all others say about a server now, and its own about them.
+    /// Reports the links of a server to all others, and their links to it.
     pub(crate) fn links_of(&mut self, server: usize) {
         for other in 0..self.servers.len() {
             self.links_between(server, other);
@@ -241,7 +241,8 @@ impl World {
         }
     }
 
-    /// What the transport of a running server would say about the link to another.
+    /// Returns the true state of the link to another server, as a running server's transport would
+    /// report it.
     fn truth(&self, about: usize, of: usize) -> Option<Link> {
         if !self.servers[of].runs() {
             return None;

@@ -1,4 +1,4 @@
-//! How messages fare between servers, and what the transport says about it.
+//! The messages between servers, their faults, and the transport's reports of links.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,18 +7,18 @@ use rand::rngs::SmallRng;
 
 use crate::clock::{MS, Micros};
 
-/// What the transport says about links.
+/// The transport's reports of links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hints {
     /// Nothing, as over UDP.
     None,
-    /// What is so, a moment late.
+    /// The true state, a moment late.
     Honest,
-    /// Also, now and then, what is not so; it comes to its senses after a while.
+    /// Also, now and then, a wrong state; the transport corrects it after a while.
     Lying,
 }
 
-/// What happens to every message.
+/// The faults of every message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Faults {
     pub(crate) loss: f64,
@@ -51,9 +51,10 @@ pub(crate) struct Network {
     faults: Faults,
     /// From the first to the second nothing arrives. One way: the other way is another pair.
     cut: BTreeSet<(usize, usize)>,
-    /// From the first to the second this much is lost besides.
+    /// From the first to the second, this share of the messages is lost in addition.
     lossy: BTreeMap<(usize, usize), f64>,
-    /// How many hints the first was to be given about the second. Only the last still counts.
+    /// Number of hints that the transport should give to the first about the second. Only the last
+    /// still counts.
     hinted: BTreeMap<(usize, usize), u64>,
 }
 
@@ -94,7 +95,7 @@ impl Network {
         !self.cut.contains(&(a, b)) && !self.cut.contains(&(b, a))
     }
 
-    /// How long each copy of a message is on its way that does arrive.
+    /// Returns the time in transit of each copy of a message that does arrive.
     pub(crate) fn deliveries(
         &self,
         from: usize,

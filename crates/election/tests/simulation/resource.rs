@@ -1,4 +1,4 @@
-//! What the coordinator writes to.
+//! The resource that the coordinator writes to.
 
 use bellwether_election::Epoch;
 
@@ -7,7 +7,7 @@ use bellwether_election::Epoch;
 pub(crate) struct Resource {
     /// The largest epoch it knows of.
     fence: Epoch,
-    /// How it learns of epochs.
+    /// The way in which it learns of epochs.
     fencing: Fencing,
 }
 
@@ -16,7 +16,7 @@ pub(crate) enum Fencing {
     /// It is the arbiter's own store: a grant moves the fence, and from then on nothing older
     /// commits.
     AtGrant,
-    /// It sees only what is written: the first write of an epoch moves the fence.
+    /// It sees only writes: the first write of an epoch moves the fence.
     AtWrite,
 }
 
@@ -34,7 +34,7 @@ impl Resource {
         }
     }
 
-    /// Whether the write is committed.
+    /// Returns `true` if the write is committed.
     pub(crate) fn write(&mut self, epoch: Epoch) -> bool {
         if epoch < self.fence {
             return false;

@@ -10,13 +10,12 @@ use crate::clock::{Clock, Micros};
 
 pub(crate) struct Server {
     pub(crate) clock: Clock,
-    /// Grows with every start, so that what belongs to an earlier process is not given to a later
-    /// one.
+    /// Grows with every start, so that no event of an earlier process reaches a later one.
     pub(crate) process: u64,
     pub(crate) elector: Option<Elector<SmallRng>>,
-    /// Whom it was told of: who belongs to the cluster, itself aside.
+    /// The other members of the cluster that it knows.
     pub(crate) peers: BTreeSet<usize>,
-    /// What it reported last; nobody's while it does not run.
+    /// The role that it reported last; none while it does not run.
     pub(crate) role: Role,
     pub(crate) fit: bool,
     pub(crate) paused_until: Micros,
@@ -24,9 +23,9 @@ pub(crate) struct Server {
     pub(crate) cut_off: bool,
     /// Its work never ends, so that it cannot report that it has drained.
     pub(crate) stuck: bool,
-    /// It gave its office up of its own accord, so it need not want it back.
+    /// It resigned by itself, so it need not become coordinator again.
     pub(crate) resigned: bool,
-    /// It was told to leave.
+    /// It got the order to leave.
     pub(crate) leaving: bool,
     /// Writes that have not been answered.
     pub(crate) in_flight: u32,
@@ -108,8 +107,8 @@ impl Server {
         }
     }
 
-    /// When, in real time, its office ends unless it is renewed; nothing if it has none, or needs
-    /// no renewal.
+    /// Returns the end of its lease in real time, unless it is renewed; nothing if it has none, or
+    /// needs no renewal.
     pub(crate) fn lease_end(&self) -> Option<Micros> {
         let until = self.elector.as_ref()?.valid_until()?;
         Some(self.clock.when(until))

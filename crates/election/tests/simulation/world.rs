@@ -16,7 +16,7 @@ use crate::network::{Hints, Network};
 use crate::resource::{Fencing, Resource};
 use crate::server::{Server, id};
 
-/// What a world is made of.
+/// The setup of a world.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) config: Config,
@@ -25,12 +25,12 @@ pub(crate) struct Setup {
     pub(crate) fencing: Fencing,
     /// Each server's clock has its own origin and rate.
     pub(crate) drift: bool,
-    /// What each server is.
+    /// The kind of each server.
     pub(crate) kinds: Vec<Kind>,
-    /// Having granted or confirmed an epoch, the arbiter grants no other until that word has lost
-    /// its worth.
+    /// Having granted or confirmed an epoch, the arbiter grants no other until that answer is too
+    /// old to be used.
     pub(crate) patient_arbiter: bool,
-    /// Numbers are drawn below this, so that servers and their later lives share some.
+    /// Numbers are drawn below this, so that servers and their later incarnations share some.
     pub(crate) numbers_below: u64,
 }
 
@@ -62,15 +62,15 @@ pub(crate) struct World {
     pub(crate) servers: Vec<Server>,
     pub(crate) network: Network,
     pub(crate) arbiter: Arbiter,
-    /// Who belongs to it, as the operator has it.
+    /// The members of the cluster, as the operator configures them.
     pub(crate) cluster: BTreeSet<usize>,
     pub(crate) queue: Queue,
     pub(crate) facts: Vec<Fact>,
     pub(crate) messages: u64,
-    /// Those that are not heartbeats or their acknowledgements.
+    /// Messages that are not heartbeats or their acknowledgements.
     pub(crate) election_messages: u64,
     now: Micros,
-    /// How late a wake-up comes: mostly a little.
+    /// Highest delay of a wake-up: mostly small.
     pub(crate) latest_wake: Micros,
     resource: Resource,
     invariants: Vec<Box<dyn Invariant>>,

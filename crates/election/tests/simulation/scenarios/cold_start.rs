@@ -19,7 +19,7 @@ fn the_largest_rank_is_elected_at_once() {
     });
 }
 
-/// Nobody is told that a link is up, but all are asked, and all answer.
+/// No transport reports that a link is up, but the servers ask all others, and all answer.
 #[test]
 fn without_link_hints_it_is_the_same() {
     explore(200, |seed| {
@@ -71,8 +71,8 @@ fn late_comers_take_over_in_order() {
     });
 }
 
-/// With an arbiter that remembers nothing the servers still agree, and whoever meets a newer epoch
-/// gives way.
+/// With an arbiter that remembers nothing the servers still agree, and a server that meets a newer
+/// epoch gives way.
 #[test]
 fn an_arbiter_without_memory_is_enough_to_agree() {
     explore(200, |seed| {

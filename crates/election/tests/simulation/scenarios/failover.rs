@@ -23,16 +23,16 @@ fn a_crash_is_followed_by_the_next_in_rank_without_a_round() {
     });
 }
 
-/// Detection: the timeout after the last heartbeat that was answered, and up to one heartbeat in
-/// which the survivors find out that each of them has lost it.
+/// Detection takes the timeout after the last heartbeat that was answered. It also takes up to one
+/// heartbeat in which the survivors find out that each of them has lost the coordinator.
 #[test]
 fn a_crash_that_nobody_reports_is_found_within_the_timeout_and_two_heartbeats() {
     explore(300, |seed| {
         let mut setup = Setup::calm(5);
         setup.hints = Hints::None;
         if either(seed, true, false) {
-            // Nobody is second in line, so the observer is the witness, and takes back what it
-            // said.
+            // No server is second in line, so the observer is the witness, and takes back its
+            // confirmation.
             setup.kinds = vec![Kind::default(); 3];
             setup.kinds[2].observer = true;
         }
@@ -81,8 +81,8 @@ fn one_broken_link_deposes_nobody() {
     });
 }
 
-/// A transport that says "refused" of a coordinator that is alive disturbs nobody, because others
-/// still hear it.
+/// A transport that reports "refused" for a coordinator that is alive causes no new election,
+/// because others still hear the coordinator.
 #[test]
 fn a_false_refusal_deposes_nobody() {
     explore(200, |seed| {
@@ -105,7 +105,8 @@ fn a_false_refusal_deposes_nobody() {
     });
 }
 
-/// Whoever is next in rank but cannot get an epoch is passed over, and gets its turn once it can.
+/// A server that is next in rank but cannot get an epoch is passed over, and gets its turn once it
+/// can.
 #[test]
 fn who_cannot_claim_is_passed_over_and_not_forgotten() {
     explore(200, |seed| {

@@ -17,7 +17,7 @@ fn leaving_hands_over() {
         let (mut world, best) = settled(seed, setup)?;
         let grants = world.arbiter.grants();
         world.leave(best)?;
-        // The work in hand ends within 0.14 s here.
+        // The work in progress ends within 0.14 s here.
         world.run_for_ms(200)?;
         world.expect(NAME, !world.servers[best].runs(), "it should have left")?;
         world.check_converged()?;
@@ -26,8 +26,8 @@ fn leaving_hands_over() {
     });
 }
 
-/// The successor leads under a newer epoch at once, and whoever resigned leaves it alone although
-/// its rank is larger. The one after that is another matter.
+/// The successor leads under a newer epoch at once, and the server that resigned leaves it alone
+/// although its rank is larger. The coordinator after that is another matter.
 #[test]
 fn resigning_hands_over() {
     explore(200, |seed| {

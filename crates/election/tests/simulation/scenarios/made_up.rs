@@ -5,8 +5,8 @@ use crate::world::{Setup, World};
 
 use super::{either, settled};
 
-/// A follower says again and again that it is coordinator under an epoch that nobody was granted.
-/// Within seconds there is a real coordinator, while the liar still speaks, and its epoch is the
+/// A follower claims again and again to be coordinator under an epoch that was never granted.
+/// Within seconds there is a real coordinator, while the false messages go on, and its epoch is the
 /// arbiter's.
 #[test]
 fn an_epoch_that_was_made_up_is_forgotten() {
@@ -38,8 +38,8 @@ fn an_epoch_that_was_made_up_is_forgotten() {
     });
 }
 
-/// Without the arbiter nobody can tell, and the epoch is believed. It is forgotten as soon as the
-/// arbiter answers.
+/// Without the arbiter no server can tell, and the servers use the epoch. They forget it as soon as
+/// the arbiter answers.
 #[test]
 fn an_arbiter_that_comes_back_is_asked_again() {
     explore(100, |seed| {
@@ -62,7 +62,7 @@ fn an_arbiter_that_comes_back_is_asked_again() {
     });
 }
 
-/// Where all peers tell the truth, each server asks once for each coordinator it comes to know, and
+/// If all peers tell the truth, each server asks once for each coordinator it comes to know, and
 /// not for each heartbeat.
 #[test]
 fn the_truth_costs_one_question() {

@@ -31,7 +31,8 @@ fn the_coordinator_is_taken_out_and_another_server_takes_its_place() {
     });
 }
 
-/// A server dead for long is announced to for ever, and comes back without anybody being told.
+/// A server that is dead for a long time still gets announcements, and comes back without a notice
+/// to the others.
 #[test]
 fn the_dead_are_not_forgotten() {
     explore(100, |seed| {

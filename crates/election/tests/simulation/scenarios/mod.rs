@@ -1,4 +1,4 @@
-//! What is expected of a cluster in one situation each.
+//! The expected behaviour of a cluster in one situation each.
 
 mod calm;
 mod cold_start;
@@ -33,7 +33,7 @@ fn either<T>(seed: u64, even: T, odd: T) -> T {
 }
 
 impl World {
-    /// What a scenario expects besides the invariants, under a name of its own.
+    /// Checks an expectation of a scenario, in addition to the invariants, under a name of its own.
     fn expect(&self, name: &'static str, holds: bool, detail: &str) -> Result<(), Violation> {
         if holds {
             return Ok(());

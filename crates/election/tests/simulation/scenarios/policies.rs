@@ -81,8 +81,8 @@ fn priorities_go_before_numbers() {
     });
 }
 
-/// However large its rank, an observer never stands, not even alone; it learns who leads, and that
-/// nobody does.
+/// However large its rank, an observer never becomes a candidate, not even alone; it learns the
+/// coordinator, and also that there is none.
 #[test]
 fn observers_watch() {
     explore(100, |seed| {

@@ -80,7 +80,7 @@ fn a_majority_hands_over_at_once() {
     explore(200, |seed| {
         let (mut world, best) = settled(seed, majority(seed, 3))?;
         world.resign(best)?;
-        // The work in hand ends within 0.14 s here.
+        // The work in progress ends within 0.14 s here.
         world.run_for_ms(200)?;
         world.expect("hands_over", !world.leads(best), "it should have handed over")?;
         world.check_converged()?;
@@ -88,8 +88,8 @@ fn a_majority_hands_over_at_once() {
     });
 }
 
-/// Whoever has just started may have promised something before: no promise is made, and nobody can
-/// be elected by servers that have forgotten what they promised.
+/// A server that has just started may have made a promise before. So it makes no promise, and
+/// servers that have forgotten their promises can elect no coordinator.
 #[test]
 fn restarted_voters_do_not_break_promises() {
     explore(300, |seed| {

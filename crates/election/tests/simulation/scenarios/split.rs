@@ -32,7 +32,8 @@ fn when_two_coordinators_meet_one_stays() {
     });
 }
 
-/// Heard, but hearing nobody, and the other way round: neither may unsettle the rest for good.
+/// One server sends but receives nothing, or the other way round: neither may disturb the rest for
+/// good.
 #[test]
 fn a_one_way_cut_heals() {
     explore(300, |seed| {
