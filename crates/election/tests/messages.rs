@@ -20,12 +20,12 @@ fn world(seed: u64, survivors: u64, succession: Succession) -> World {
     World::settled(seed, servers, &config(succession, Quorum::None))
 }
 
-/// One word from the second in line to the first, and an announcement to everybody else; and one to
-/// the failed server, where no link says that it is gone.
+/// One message from the second in line to the first, and an announcement to each other server. If
+/// no link reports that the failed server is gone, it gets an announcement too.
 #[test]
 fn a_failover_in_one_step_costs_at_most_two_messages_for_every_survivor_but_one() {
-    // If one survivor learns of the crash a heartbeat interval after another, a witness is asked as
-    // well.
+    // If one survivor learns of the crash a heartbeat interval after another, it also asks a
+    // witness.
     let spreads = [0, 1, 20, 95].map(Duration::from_millis);
     let faults = spreads.map(|spread| Fault::Crash { spread });
     for (survivors, seed) in (2..=20).flat_map(|m| SEEDS.map(move |seed| (m, seed))) {
@@ -95,7 +95,8 @@ fn survivors_that_learn_of_a_crash_far_apart_ask_a_witness_and_no_more() {
     }
 }
 
-/// The successor is told, and announces itself to everybody, the server that leaves among them.
+/// The successor gets a message, and announces itself to all others, including the server that
+/// leaves.
 #[test]
 fn handing_over_costs_one_word_and_the_announcements() {
     for (survivors, seed) in (2..=20).flat_map(|m| SEEDS.map(move |seed| (m, seed))) {

@@ -1,4 +1,4 @@
-//! The examples do what they say when somebody runs them.
+//! The examples behave as documented when a user runs them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 

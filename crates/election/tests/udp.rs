@@ -24,8 +24,8 @@ fn id(id: &str) -> ServerId {
     id.parse().unwrap()
 }
 
-/// The answer to a heartbeat in a cluster of so many servers, were all of them in the line of
-/// succession.
+/// Returns the answer to a heartbeat in a cluster of this number of servers, if all of them are in
+/// the line of succession.
 fn acknowledgement(servers: u64) -> Message {
     let member = |server: u64| Member::new(id(&format!("server-{server}")), Number(u64::MAX - server));
     let roster = Roster {

@@ -37,13 +37,13 @@ enum Fault {
     LosesLowEpochs,
 }
 
-/// What all endpoints of a broken network share.
+/// The state that all endpoints of a broken network share.
 #[derive(Clone, Default)]
 struct Shared {
     /// Servers that were stopped at some time.
     stopped: Arc<Mutex<BTreeSet<ServerId>>>,
     running: Arc<Mutex<BTreeSet<ServerId>>>,
-    /// What was sent to those not there.
+    /// Messages to servers that are not running.
     late: Arc<Mutex<BTreeMap<ServerId, Vec<Event>>>>,
     unbounded: Arc<Mutex<BTreeMap<ServerId, mpsc::UnboundedSender<Event>>>>,
 }
@@ -311,7 +311,7 @@ const FOUND: [(Fault, &[Check], &str); 23] = [
     ),
 ];
 
-/// All at once: most of the time they wait for what does not come.
+/// All at once: most of the time the checks wait for an event that does not come.
 #[test]
 fn every_fault_is_found_by_its_check() {
     let checking =

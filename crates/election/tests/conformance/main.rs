@@ -1,5 +1,4 @@
-//! The transports of this crate and its examples conform, and the checks find what is wrong with
-//! others.
+//! The transports of this crate and its examples conform, and the checks find the errors of others.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 

@@ -108,7 +108,7 @@ fn rubbish() -> Vec<Vec<u8>> {
         vec![b'['; 60_000],
         vec![b'x'; 65_000],
         message[..message.len() / 2].to_vec(),
-        // Well-formed, from somebody who is no member.
+        // Well-formed, from a sender that is no member.
         [b"x\n", message.as_slice(), b"\n"].concat(),
         // From a member that then says nothing sensible.
         [b"b\n".as_slice(), b"\xff\xfe\n", &message, b"\n"].concat(),

@@ -1,4 +1,4 @@
-//! `granted_epochs_only`: a peer names an epoch that nobody was granted.
+//! `granted_epochs_only`: a peer names an epoch that was never granted.
 
 use super::*;
 use bellwether_election::{Body, Message, Stamp, Transport};
@@ -63,7 +63,7 @@ async fn an_arbiter_that_cannot_be_reached_is_asked_again() {
     assert!(before < epoch && epoch < MADE_UP, "{epoch}");
 }
 
-/// Without a record nobody can tell, which the documentation says.
+/// Without a record no arbiter can tell, as the documentation says.
 #[tokio::test(start_paused = true)]
 async fn the_local_arbiter_believes_everything() {
     let cluster = Cluster::new(Config::default(), &["a", "z"]);

@@ -1,7 +1,7 @@
 //! Elections as their users run them: on tokio, over the in-memory transport.
 //!
-//! Time is tokio's paused clock: it jumps to the next timer whenever nothing else is left to do, so
-//! nothing here depends on how fast the machine is.
+//! Time is tokio's paused clock: it jumps to the next timer whenever all tasks wait. So nothing
+//! here depends on the speed of the machine.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -30,7 +30,7 @@ fn id(id: &str) -> ServerId {
 #[derive(Clone, Default)]
 struct SharedArbiter {
     newest: Arc<AtomicU64>,
-    /// How often it was asked for the newest epoch.
+    /// Number of questions for the newest epoch.
     asked: Arc<AtomicU64>,
     unreachable: Arc<AtomicBool>,
 }

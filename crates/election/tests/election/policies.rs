@@ -1,4 +1,4 @@
-//! Who becomes coordinator, and who takes over from whom.
+//! The elected coordinator, and its preemption by another server.
 
 use super::*;
 use bellwether_election::{Detection, Preemption, Succession};

@@ -1,4 +1,4 @@
-//! Who has to be heard for a coordinator to be one.
+//! The servers that a coordinator must hear to be coordinator.
 
 use super::*;
 use bellwether_election::Quorum;
