@@ -11,7 +11,7 @@ use crate::step::{command, output, root, run, say};
 /// For a registry to begin with its answer. A download may then take as long as it does.
 const REGISTRY_ANSWERS: Duration = Duration::from_secs(20);
 
-/// What the tests run. It is built here, so that it has no version.
+/// The image under test. It is built here, so it has no version.
 const SERVER: &str = "bellwether-test/server";
 
 /// The images the tests run.
@@ -97,7 +97,7 @@ impl Base {
     }
 }
 
-/// Whether it is worth asking for images.
+/// The registry of images, and `true` if a request to it is worth an attempt.
 struct Registry {
     reached: bool,
 }

@@ -1,4 +1,4 @@
-//! What servers are deployed with: the Kubernetes manifests and the Compose files.
+//! The files to deploy servers with: the Kubernetes manifests and the Compose files.
 
 mod compose;
 mod options;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::provision::{self, Missing};
 use crate::step::{root, run_and_read};
 
-/// Where Compose files and the Dockerfile are.
+/// Directory of the Compose files and the Dockerfile.
 const DOCKER: &str = "docker";
 const KUBERNETES: &str = "docker/kubernetes";
 /// Not a manifest: it lists them.
@@ -21,13 +21,13 @@ const KUSTOMIZATION: &str = "kustomization.yaml";
 /// The oldest version of Kubernetes the manifests are for, and the newest the validator knows.
 const VERSIONS: [&str; 2] = ["1.27", "1.37"];
 
-/// Compares all of it with its schemas, and the options it sets with those the server has. What
-/// takes a tool that cannot be had is left out, and named at the end.
+/// Compares all of it with its schemas, and its options with the options of the server. A check
+/// whose tool is not available is left out, and named at the end.
 pub(crate) async fn run() -> Result<()> {
     every_manifest_is_listed()?;
     let checked = [options::check(), manifests().await, compose::check().await];
     let (left_out, made): (Vec<_>, Vec<_>) = checked.into_iter().partition(lacks_a_tool);
-    // What failed comes first: a tool that is missing must not hide it.
+    // Failures come first: a missing tool must not hide them.
     made.into_iter().chain(left_out).collect()
 }
 
@@ -62,8 +62,8 @@ async fn manifests() -> Result<()> {
     Ok(())
 }
 
-/// One that is not would not be applied, and nobody would notice. One may be listed in a comment,
-/// as a choice.
+/// Checks that every manifest is listed: kustomize would not apply an unlisted one, without any
+/// message. One may be listed in a comment, as a choice.
 fn every_manifest_is_listed() -> Result<()> {
     let kustomization = root().join(KUBERNETES).join(KUSTOMIZATION);
     let listed =

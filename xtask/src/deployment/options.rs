@@ -1,5 +1,5 @@
-//! A misspelt option in a manifest is an environment variable that nobody reads: no schema knows,
-//! and no server complains.
+//! A misspelt option in a manifest is an environment variable that no program reads: no schema
+//! knows it, and no server reports an error.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,13 +10,13 @@ use anyhow::{Context, Result, ensure};
 use super::{DOCKER, KUBERNETES, files, has_extension};
 use crate::step::{root, say};
 
-/// Where the server's options are defined.
+/// Files that define the server's options.
 const ARGS: [&str; 2] = [
     "crates/server/src/bin/bellwether-server/args/mod.rs",
     "crates/server/src/bin/bellwether-server/args/limits.rs",
 ];
 
-/// What all their environment variables begin with.
+/// Beginning of all their environment variables.
 const PREFIX: &str = "BELLWETHER_";
 
 /// Expects every variable that the manifests, the Compose files and the Dockerfile set to be one

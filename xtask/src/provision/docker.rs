@@ -13,10 +13,10 @@ use tokio::time::{sleep, timeout};
 use super::{Missing, apt};
 use crate::step::{command, output, say};
 
-/// For an engine that has been started to answer, and for one that is told to end.
+/// Time limit for a started engine to answer, and for an engine to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How much of the engine's log is shown if it does not start.
+/// Number of lines of the engine's log that are shown if it does not start.
 const LOG_LINES_SHOWN: usize = 5;
 
 /// A Docker engine that answers, with Compose. One that was started for this ends with it, and its
@@ -47,7 +47,7 @@ async fn find_or_start() -> Result<Docker> {
         return Ok(Docker { started: None });
     }
     install().await?;
-    // Where there is an init system, it has started the engine while that was installed.
+    // An init system, if there is one, has started the engine during the installation.
     let mut started = None;
     let version = match version().await {
         Some(version) => version,
@@ -119,7 +119,7 @@ impl Engine {
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
-            // It is told to end, below: killed, it would leave its containers behind.
+            // Ended below with a signal: after a kill, it would leave its containers behind.
             .kill_on_drop(false)
             // Ctrl-C is for this program, which ends what the engine runs first.
             .process_group(0);

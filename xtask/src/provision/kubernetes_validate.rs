@@ -17,7 +17,7 @@ const PACKAGE: &str = "kubernetes-validate==1.37.0";
 /// it.
 pub(crate) async fn kubernetes_validate() -> Result<Command> {
     let place = target_dir()?.join("provisioned/kubernetes-validate");
-    // What it is made of fits one version of Python, and that may have changed.
+    // Its files fit one version of Python, and that may have changed.
     if !runs(&place).await {
         install(&place).await.map_err(|error| {
             let missing = Missing(format!("no schemas of Kubernetes could be had: {error:#}"));

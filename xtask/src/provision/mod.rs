@@ -1,5 +1,6 @@
-//! Gets what a fresh machine lacks. Everything goes into cargo's target directory or through the
-//! system's own package manager, and what cannot be had is named together with how to supply it.
+//! Gets the programs that a fresh machine lacks. Everything goes into cargo's target directory or
+//! through the system's own package manager. An error names each unavailable program together with
+//! the way to supply it.
 
 pub(crate) mod apt;
 mod cargo_deny;

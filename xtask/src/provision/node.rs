@@ -4,7 +4,7 @@ use bellwether_tests::{find_node, node_packages};
 use super::Missing;
 use crate::step::{root, say};
 
-/// Who depends on packages of npm, and for what.
+/// The dependents on packages of npm, and their purpose.
 const DEPENDENTS: [(&str, &str); 6] = [
     ("xtask/web/package.json", "to make the browser client small"),
     (
@@ -38,7 +38,7 @@ pub(crate) async fn node() -> Result<()> {
     })
 }
 
-/// What is got from npm.
+/// Installs the packages from npm.
 pub(crate) async fn packages() -> Result<()> {
     node().await?;
     for (package_json, purpose) in DEPENDENTS {

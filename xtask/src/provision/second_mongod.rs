@@ -31,8 +31,8 @@ const OPENSSL_BUILD: [&str; 8] = [
 ];
 const LIBRARIES: [&str; 2] = ["libssl", "libcrypto"];
 
-/// Starts the mongod beside it with the libraries beside it, which nothing else on the machine may
-/// load by accident.
+/// Starts the mongod of its directory with the libraries there, which no other program on the
+/// machine may load by accident.
 const WRAPPER: &str = r#"#!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
 LD_LIBRARY_PATH="$here/lib" exec "$here/bin/mongod" "$@"

@@ -101,7 +101,7 @@ pub(super) async fn pip() -> Result<()> {
 }
 
 impl Download {
-    /// Where the program is for now, to try it out.
+    /// Returns the temporary path of the program, to try it out.
     pub(super) fn program(&self) -> &Path {
         &self.program
     }

@@ -1,5 +1,6 @@
-//! Images that do what the official ones do for the compose files and the image's build, made from
-//! what this machine has and gets by its own ways. For machines that reach no registry of images.
+//! Images that replace the official ones for the compose files and the image's build. They are made
+//! from the files of this machine and of its package manager. They are for machines that reach no
+//! registry of images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,18 +24,18 @@ pub(super) enum StandIn {
     Rust,
 }
 
-/// What they are all made from: a Debian with what either of them needs.
+/// The base of all of them: a Debian with the packages that they need.
 const DEBIAN: &str = "bellwether-test/debian";
 const RELEASE: &str = "bookworm";
 const PACKAGES: &str = "ca-certificates,gcc,gosu,libc6-dev,libcurl4,musl-tools,openssl,procps";
 
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
-/// Where cargo lies in the stand-in for Rust's image.
+/// The path of cargo in the stand-in for Rust's image.
 const RUST_PATH: &str =
     "ENV PATH=/usr/local/rustup/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What a stand-in carries of the key it was made by.
+/// Label of a stand-in, with the key from which it was made.
 const LABEL: &str = "bellwether.made-from";
 
 /// Makes the stand-in, unless it is here as it would be made, and says what it is called.
@@ -75,11 +76,11 @@ async fn try_make(stand_in: StandIn) -> Result<String> {
     Ok(image.to_owned())
 }
 
-/// What of the host is needed to make one.
+/// The files of the host that are needed to make one.
 struct Host {
-    /// Where it lies here, and what it is called below `/host` there.
+    /// Path of each on the host, and its name below `/host` in the stand-in.
     mounts: Vec<(PathBuf, &'static str)>,
-    /// What was made for it, until it is used.
+    /// Directory with files made for it, until it is used.
     _dir: Option<TempDir>,
 }
 
@@ -100,7 +101,7 @@ impl StandIn {
         }
     }
 
-    /// What the image says besides what is in it.
+    /// Returns the configuration of the image, in addition to its files.
     fn changes(self) -> &'static [&'static str] {
         match self {
             Self::Mongo => &[
@@ -204,7 +205,7 @@ async fn packages() -> Result<PathBuf> {
     node_packages(&root().join("xtask/src/containers/stand_in/package.json")).await
 }
 
-/// A directory for what is made here, in cargo's target directory.
+/// Returns a directory for the files made here, in cargo's target directory.
 fn scratch() -> Result<PathBuf> {
     let dir = target_dir()?.join("containers");
     fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
@@ -238,7 +239,7 @@ async fn make_debian() -> Result<()> {
     run(command("docker").arg("import").arg(&archive).arg(DEBIAN)).await
 }
 
-/// Where this machine gets its packages.
+/// Returns the address from which this machine gets its packages.
 async fn mirror() -> Result<String> {
     let format = [
         "indextargets",
