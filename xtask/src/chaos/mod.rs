@@ -18,7 +18,7 @@ const EVERY_TIME: [&str; 2] = [
     "--seed 2 --phase mixed --length 90s",
 ];
 
-/// What the suite's lines on checks begin with that did not hold.
+/// Beginnings of the suite's lines on checks that did not hold.
 const NOT_HELD: [&str; 2] = ["VIOLATED: ", "UNDECIDED: "];
 
 /// Bugs that are caught soon: of the pipeline, the client and the fence.
@@ -43,16 +43,16 @@ pub(crate) async fn run(mut options: Options) -> Result<()> {
     if let Some(names) = &options.planted {
         return planted::run(names).await;
     }
-    // What follows an option of the suite is not recognised as one of this command.
+    // An argument after an option of the suite is not recognised as one of this command.
     let given = options.args.len();
     options.args.retain(|arg| arg != "--release");
     options.release |= options.args.len() < given;
     suite(options.release, &options.args).await
 }
 
-/// What every test run does, in about eight minutes: each kind of fault alone, several at once, and
-/// some bugs, so that it is seen that it would find them. What fails does not keep the rest from
-/// running.
+/// Runs the part of the suite for every test run, in about eight minutes: each kind of fault alone,
+/// and several at once. Also runs some mutants, to show that the suite detects them. A failure does
+/// not keep the rest from running.
 pub(crate) async fn in_every_test_run() -> Result<()> {
     let mut failures = Vec::new();
     for args in EVERY_TIME {

@@ -1,6 +1,6 @@
-//! Shows that the suite would find a bug of the servers or the client: each of those in
-//! `tests/chaos/planted/` is run with the options its file names, and the suite must say which
-//! invariant it breaks.
+//! Shows that the suite detects bugs of the servers or the client. Each mutant in
+//! `tests/chaos/planted/` is run with the options its file names, and the suite must name the
+//! invariant that it breaks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,13 +22,13 @@ use crate::step::{cargo, say, show};
 /// A hang is no verdict.
 const LONGEST: Duration = Duration::from_secs(1_800);
 
-/// What the programs with the bugs in them must pass while none is chosen.
+/// Options of a run that the programs must pass while no mutant is chosen.
 const WITHOUT: [&str; 6] = ["--seed", "1", "--phase", "mixed", "--length", "20s"];
 
 /// Exit code of `cargo test` if a test failed. Before, the same test has been built and has passed.
 const TEST_FAILED: i32 = 101;
 
-/// What the suite ends with if a check was violated.
+/// Exit code of the suite if a check was violated.
 const VIOLATED: i32 = 3;
 
 /// Runs the bugs with these names, or all if there are none.

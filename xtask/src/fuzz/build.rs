@@ -6,8 +6,8 @@ use bellwether_tests::target_dir;
 use crate::provision;
 use crate::step::{cargo, command, output, root, run as run_step};
 
-/// What `cargo fuzz --sanitizer none` sets: counters at every edge, and what is compared there, for
-/// libFuzzer to see.
+/// Flags that `cargo fuzz --sanitizer none` sets: counters at every edge, and the compared values
+/// there, for libFuzzer to see.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
      -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0 \

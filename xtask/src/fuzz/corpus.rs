@@ -1,4 +1,5 @@
-//! The inputs a target begins with: those in the repository, and those that earlier runs here have found.
+//! The inputs a target begins with: those in the repository, and those that earlier runs here have
+//! found.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ pub(super) fn found(target: &str) -> Result<PathBuf> {
     Ok(target_dir()?.join("fuzz/corpus").join(target))
 }
 
-/// Replaces the target's inputs in the repository by the smallest that reach what these and those found here do.
+/// Replaces the target's inputs in the repository by the smallest set that reaches the same code as
+/// these and those found here.
 pub(super) async fn keep(programs: &Programs, target: &str) -> Result<()> {
     let (kept, found) = (kept(target), found(target)?);
     let merged = target_dir()?.join("fuzz/merged").join(target);

@@ -17,7 +17,7 @@ use self::build::Programs;
 use self::target::{Verdict, heading};
 use crate::step::show;
 
-/// How long each target runs in `cargo xtask test`.
+/// Running time of each target in `cargo xtask test`.
 const SHORT: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
@@ -77,8 +77,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Part of every test run, from the same seed every time: looking for what nobody has found yet is
-/// for longer runs.
+/// Runs in every test run, from the same seed every time: the search for new inputs belongs to
+/// longer runs.
 pub(crate) async fn short() -> Result<()> {
     build::format().await?;
     run(Options {

@@ -12,13 +12,13 @@ use super::corpus;
 use crate::output::number_after;
 use crate::step::{command, root, run as run_step, say};
 
-/// The longest input. What grows faster than its input shows well below it.
+/// The longest input. Code that needs more than linear time shows well below it.
 const MAX_BYTES: u32 = 16 * 1024;
 /// An input that takes longer hangs the server, or nearly.
 const TIMEOUT_SECONDS: u32 = 5;
-/// For the whole process; what one input may take is for the targets to say.
+/// Limit for the whole process; the targets themselves check the memory for one input.
 const MAX_MEMORY_MIB: u32 = 1024;
-/// How much of what a target said last is shown when it has found something.
+/// Number of a target's last lines that are shown when it has found something.
 const LAST_LINES: usize = 60;
 
 /// The targets of these names, or all.
@@ -43,7 +43,7 @@ pub(super) fn named(names: &[String]) -> Result<Vec<String>> {
     Ok(if names.is_empty() { all } else { names.to_vec() })
 }
 
-/// What came of a run.
+/// The result of a run.
 pub(super) struct Verdict {
     target: String,
     executions: u64,
@@ -58,7 +58,7 @@ struct Crash {
     last_lines: String,
 }
 
-/// Runs one target for so long, or until it finds something.
+/// Runs one target for this time, or until it finds something.
 pub(super) async fn fuzz(
     programs: &Programs,
     target: &str,
@@ -114,7 +114,7 @@ fn limited(programs: &Programs, target: &str) -> Command {
     fuzzer
 }
 
-/// What libFuzzer says, as far as it matters.
+/// The relevant lines of libFuzzer's output.
 #[derive(Default)]
 struct Said {
     executions: u64,
@@ -184,7 +184,7 @@ impl Verdict {
         format!("| {target} | {executions} | {per_second} | {edges} | {inputs} | {crashes} |")
     }
 
-    /// What was found, and how to see it again.
+    /// Returns the found error, and the command that shows it again.
     pub(super) fn explain(&self) -> Option<String> {
         let Crash { input, last_lines } = self.crash.as_ref()?;
         let input = input.strip_prefix(root()).unwrap_or(input).display();

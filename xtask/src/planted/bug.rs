@@ -10,13 +10,13 @@ pub(super) struct Bug {
     /// The name of the file that describes it.
     #[serde(skip)]
     pub(super) name: String,
-    /// Why it is a bug, in one line.
+    /// The reason why it is a bug, in one line.
     pub(super) why: String,
     /// The test that must fail: `simulation::<path of the test>` or `model::<path of the test>`.
     pub(super) check: String,
     /// The invariant that the failure must name.
     pub(super) invariant: String,
-    /// What it is.
+    /// Its changes of the code.
     #[serde(rename = "edit")]
     pub(super) edits: Vec<Edit>,
 }

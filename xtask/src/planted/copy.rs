@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use super::edit::{Edited, original};
 use crate::step::root;
 
-/// What a build reads, the members of the workspace included: cargo wants to see their manifests.
+/// The files that a build reads, including the members of the workspace: cargo needs their
+/// manifests.
 const NEEDED: [&str; 7] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -23,8 +24,8 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// A copy with these files edited. Leaves files alone that are as they should be already, so
-    /// that what was built from them need not be built again.
+    /// Makes a copy with these files edited. Leaves correct files alone, so that cargo need not
+    /// build them again.
     pub(super) fn make(workspace: &Path, edited: &Edited) -> Result<Self> {
         fs::create_dir_all(workspace).with_context(|| format!("cannot make {}", workspace.display()))?;
         for needed in NEEDED {
@@ -59,8 +60,8 @@ impl Copy {
     }
 }
 
-/// Makes what is at `path` in the copy the same as in the original or as it was edited, without
-/// what the original does not have.
+/// Makes the copy's files at `path` the same as the original or the edited ones. Removes files that
+/// the original does not have.
 fn mirror(path: &Path, workspace: &Path, edited: &Edited) -> Result<()> {
     let (from, to) = (root().join(path), workspace.join(path));
     if from.is_file() {

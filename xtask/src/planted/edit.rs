@@ -8,15 +8,15 @@ use serde::de::DeserializeOwned;
 
 use crate::step::root;
 
-/// What turns right code into wrong code.
+/// A change that turns right code into wrong code.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Edit {
     /// The file, from the workspace's directory.
     pub(super) file: PathBuf,
-    /// What is there: exactly this text, exactly once.
+    /// The original text: exactly this text, exactly once.
     find: String,
-    /// What is put in its place.
+    /// The new text.
     pub(super) replace: String,
 }
 
@@ -76,7 +76,8 @@ pub(super) fn original(file: &Path) -> Result<String> {
     fs::read_to_string(root().join(file)).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// What is described in the TOML files of a directory, by their names and in the order of these.
+/// Reads the descriptions in the TOML files of a directory, by their names and in the order of
+/// these.
 pub(super) fn described<T: DeserializeOwned>(place: &str) -> Result<BTreeMap<String, T>> {
     let place = root().join(place);
     let mut all = BTreeMap::new();

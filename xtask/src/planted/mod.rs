@@ -1,6 +1,6 @@
-//! Shows that the tests of the election would find a bug: each bug in
-//! `crates/election/tests/planted/` is planted in a copy of the workspace, and the check it names
-//! must fail, with the name of the invariant that is broken.
+//! Shows that the tests of the election detect bugs. Each bug in `crates/election/tests/planted/`
+//! is planted in a copy of the workspace. The check it names must fail, with the name of the broken
+//! invariant.
 
 mod bug;
 mod copy;

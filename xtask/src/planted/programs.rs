@@ -13,7 +13,7 @@ use super::copy::Copy;
 use super::edit::{Edit, Edited, described};
 use crate::step::{cargo, run as run_step};
 
-/// What stands in an edit's new text for the question whether the bug was chosen.
+/// Placeholder in an edit's new text for the question if the bug was chosen.
 const CHOSEN: &str = "PLANTED";
 
 /// The variable that chooses. Not one of the servers' own, which are kept from the servers that
@@ -37,7 +37,7 @@ pub(crate) struct Bug {
     /// The name of the file that describes it, and what `PLANTED_BUG` is set to.
     #[serde(skip)]
     pub(crate) name: String,
-    /// Why it is a bug, in one line.
+    /// The reason why it is a bug, in one line.
     pub(crate) why: String,
     /// The invariants of which at least one must be found broken.
     #[serde(default)]
@@ -49,7 +49,7 @@ pub(crate) struct Bug {
     /// the chaos suite cannot show.
     #[serde(default, deserialize_with = "words")]
     pub(crate) test: Vec<String>,
-    /// What it is.
+    /// Its changes of the code.
     #[serde(rename = "edit")]
     edits: Vec<Edit>,
 }
@@ -77,8 +77,8 @@ pub(crate) async fn build(bugs: &[Bug]) -> Result<PathBuf> {
     build
         .args(["--bin", "bellwether-server", "--bin", "bellwether-chaos"])
         .current_dir(copy.workspace())
-        // What the original and the copy have in common, all that is not of the workspace, is built
-        // once.
+        // The common dependencies of the original and the copy, all outside of the workspace, are
+        // built once.
         .env("CARGO_BUILD_BUILD_DIR", &target)
         .env("CARGO_TARGET_DIR", &place);
     run_step(&mut build).await?;
@@ -114,9 +114,9 @@ fn planted(bugs: &[Bug]) -> Result<Edited> {
     Ok(edited)
 }
 
-/// Gives the copy's crates a version of their own. Cargo would take them for the original's
-/// otherwise, which are built in the same directory, and what is built of the original would have
-/// the bugs in it.
+/// Gives the copy's crates a version of their own. Cargo builds them in the same directory as the
+/// original's crates, and would otherwise confuse both. Then the original's programs would have the
+/// bugs in them.
 fn tell_apart(edited: &mut Edited) -> Result<()> {
     let manifest = edited.text(Path::new("Cargo.toml"))?;
     let version = "[workspace.package]\nversion = \"";

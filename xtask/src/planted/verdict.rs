@@ -1,12 +1,12 @@
 use super::bug::Bug;
 use crate::output::number_after;
 
-/// What a check said about a bug.
+/// The result of a check for a bug.
 pub(super) enum Verdict {
     Caught {
         /// The simulation's seed.
         seed: Option<u64>,
-        /// How many runs it took.
+        /// Number of runs until the failure.
         runs: Option<u64>,
     },
     /// It failed, but of something else.
