@@ -9,7 +9,7 @@ use crate::NAME;
 /// The compiled client, before JavaScript is made for it.
 pub(crate) struct Compiled {
     pub(crate) module: PathBuf,
-    /// Whether everything was at hand that makes it small.
+    /// `true` if all tools that make it small were available.
     pub(crate) small: bool,
 }
 
@@ -62,9 +62,9 @@ async fn compile_with_std(target: &Path) -> Result<()> {
     rust_src().await?;
     let mut build = cargo(BUILD);
     build.args(STD_FOR_SIZE).arg("--target-dir").arg(target);
-    // Lets this Rust do what otherwise only a nightly one does. How that is asked for may change
-    // with every version, but the project names the one version it is built with, and all it
-    // changes is how small the module is.
+    // Lets this Rust use features that otherwise only a nightly one has. The way to ask for them
+    // may change with every version, but the project names the one version for its builds. The
+    // features only change the size of the module.
     build.env("RUSTC_BOOTSTRAP", "1");
     run(build.env("CARGO_ENCODED_RUSTFLAGS", flags(&WITHOUT_MESSAGES).await?)).await
 }
@@ -92,7 +92,7 @@ async fn flags(flags: &[&str]) -> Result<OsString> {
     Ok(all.join(OsStr::new("\u{1f}")))
 }
 
-/// The directories in which cargo keeps the sources of what is not in this repository.
+/// Returns the directories in which cargo keeps the sources from outside this repository.
 async fn sources_of_dependencies() -> Result<Vec<PathBuf>> {
     let metadata = [
         "metadata",

@@ -15,7 +15,7 @@ use self::tools::Tools;
 
 pub use self::size::Sizes;
 
-/// What the module is called, and its JavaScript.
+/// Name of the module, and of its JavaScript.
 const NAME: &str = "bellwether_web_client";
 
 /// Builds the npm package of the browser client into `www/pkg`, from where the page loads it, too.

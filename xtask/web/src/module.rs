@@ -11,10 +11,10 @@ use crate::NAME;
 use crate::compile::{Compiled, compile};
 use crate::tools::Tools;
 
-/// What a page loads besides what is written by hand.
+/// The generated files that a page loads, in addition to the handwritten ones.
 pub(crate) struct Made {
     pub(crate) dir: PathBuf,
-    /// Whether everything was at hand that makes it small.
+    /// `true` if all tools that make it small were available.
     pub(crate) small: bool,
 }
 
@@ -28,7 +28,7 @@ pub(crate) async fn make(tools: &Tools) -> Result<Made> {
         small: small && tools.are_complete(),
     };
     let made_from = dir.join("made-from");
-    // What takes seconds is done only when it would come out different.
+    // The slow steps are done only if their result would differ.
     let key = format!("{:?} {}", Sha256::digest(&wasm), tools.describe());
     if made.dir.is_dir() && fs::read_to_string(&made_from).is_ok_and(|made| made == key) {
         return Ok(made);

@@ -9,11 +9,11 @@ use serde::Deserialize;
 pub(crate) struct ShortNames {
     /// From which module, what it was called, what it is called now.
     imports: Vec<(String, String, String)>,
-    /// What it was called, what it is called now.
+    /// The old name and the new name of each export.
     exports: Vec<(String, String)>,
 }
 
-/// What `wasm-opt` calls the one module that everything is imported from.
+/// The name that `wasm-opt` gives the one module that everything is imported from.
 const MODULE: &str = "a";
 
 impl ShortNames {

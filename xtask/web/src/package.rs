@@ -9,7 +9,7 @@ use crate::tools::Tools;
 
 const CRATE: &str = "bellwether-web-client";
 
-/// What is written by hand.
+/// The handwritten files.
 const WRITTEN: [&str; 5] = [
     "package.json",
     "README.md",
@@ -18,7 +18,7 @@ const WRITTEN: [&str; 5] = [
     "index.d.ts",
 ];
 
-/// What of it is made smaller.
+/// The files of these that are made smaller.
 const SCRIPTS: [&str; 2] = ["index.js", "extended_json.js"];
 
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];

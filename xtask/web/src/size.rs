@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// What a page may load for its first command, in bytes with gzip: what it takes now and a little
-/// more, so that it does not grow unnoticed. 30 000 are wanted; `docs/benchmarks.md` says where the
-/// bytes go.
+/// Highest size of a page's files for its first command, in bytes with gzip. It is the present size
+/// and a little more, so that the size does not grow unnoticed. 30 000 are wanted;
+/// `docs/benchmarks.md` lists the sizes of the parts.
 const LIMIT: usize = 49_500;
 
 /// The files a page loads, with their names in the package.
@@ -20,10 +20,10 @@ const LOADED: [&str; 4] = [
     "extended_json.js",
 ];
 
-/// How much a page loads before its first command.
+/// The sizes of the files that a page loads before its first command.
 pub struct Sizes {
     parts: Vec<Part>,
-    /// Whether everything was at hand that makes it small.
+    /// `true` if all tools that make it small were available.
     comparable: bool,
 }
 

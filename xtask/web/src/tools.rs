@@ -8,7 +8,7 @@ use xtask_step::{command, find_node, node_packages, on_path, output, root, run, 
 
 use crate::names::ShortNames;
 
-/// What makes the module and its JavaScript smaller. Without them they work just as well.
+/// Tools that make the module and its JavaScript smaller. Without them both work just as well.
 pub(crate) struct Tools {
     wasm_opt: Option<Program>,
     terser: Option<Program>,
@@ -17,9 +17,8 @@ pub(crate) struct Tools {
 /// A program and its first arguments.
 type Program = Vec<OsString>;
 
-/// Arguments that were tried out; what counts is the size with gzip. To inline what is called once,
-/// and to keep what was computed before, makes the module shorter, but it then compresses less
-/// well.
+/// Arguments chosen by trials, for the smallest size with gzip. Inlining functions called once, and
+/// keeping computed values, makes the module shorter, but it then compresses less well.
 const WASM_OPT: [&str; 5] = [
     "-Oz",
     "--skip-pass=local-cse",
@@ -29,7 +28,8 @@ const WASM_OPT: [&str; 5] = [
     "--strip-target-features",
 ];
 
-/// What today's compiler emits by itself, and no more: all browsers have had it for years.
+/// The features that today's compiler uses by itself, and no more: all browsers have had them for
+/// years.
 const FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-multivalue",
@@ -74,7 +74,7 @@ impl Tools {
         })
     }
 
-    /// Whether all of them are here, so that the sizes can be compared.
+    /// Returns `true` if all of them are here, so that the sizes can be compared.
     pub(crate) fn are_complete(&self) -> bool {
         self.wasm_opt.is_some() && self.terser.is_some()
     }
@@ -86,8 +86,8 @@ impl Tools {
         if let Some(wasm_opt) = &self.wasm_opt {
             run(wasm_opt_on(wasm_opt, &module).args(WASM_OPT)).await?;
         }
-        // The form in which the new names are told differs between versions, and that of npm is a
-        // known one.
+        // The form of the new names differs between versions of the tool, and the form of npm's
+        // version is known.
         if self.are_complete()
             && let Some(wasm_opt) = &self.wasm_opt
         {
