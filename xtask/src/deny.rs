@@ -22,7 +22,7 @@ pub(crate) async fn run() -> Result<()> {
     }
     let quietly = ["check", "--hide-inclusion-graph"];
     run_step(deny(&cargo_deny, WORKSPACE).args(quietly).args(what)).await?;
-    // Whoever depends on the election crate gets all it depends on, and nothing of that twice.
+    // A user of the election crate gets all its dependencies, and must not get one twice.
     let strictly = ["--deny", "duplicate", "bans"];
     run_step(deny(&cargo_deny, ELECTION).args(quietly).args(strictly)).await
 }

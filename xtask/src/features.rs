@@ -3,8 +3,8 @@ use anyhow::Result;
 use crate::step::{cargo, run as run_step};
 use xtask_step::{ELECTION, Manifest};
 
-/// Lints the election crate with every set of features it can be built with, and what belongs to
-/// it: its tests, examples and benchmarks as far as they can do with these features.
+/// Lints the election crate with every set of features it can be built with. Its tests, examples
+/// and benchmarks are included, if they can be built with these features.
 pub(crate) async fn run() -> Result<()> {
     let manifest = Manifest::of(ELECTION).await?;
     for features in manifest.feature_sets() {

@@ -7,7 +7,7 @@ use xtask_step::ELECTION;
 /// A browser, and a microcontroller, for which there is no `std`.
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "thumbv7m-none-eabi"];
 
-/// Builds what is left of the election crate without features where there is no operating system.
+/// Builds the election crate without features, for targets without an operating system.
 pub(crate) async fn run() -> Result<()> {
     for target in TARGETS {
         provision::target(target).await?;

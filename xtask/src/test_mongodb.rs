@@ -6,8 +6,8 @@ use clap::Args;
 use crate::provision;
 use crate::step::{cargo, run as run_step};
 
-/// What a new version of MongoDB could break: errors and their fields, transactions, snapshots, the
-/// fence.
+/// Suites for everything that a new version of MongoDB could break: errors and their fields,
+/// transactions, snapshots, the fence.
 const SUITES: [&str; 4] = ["pipeline", "neighbours", "kill_at_every_step", "replay"];
 
 #[derive(Args)]

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
-/// What the browser loads besides the tests.
+/// Files that the browser loads in addition to the tests.
 const HARNESS: [(&str, &str); 4] = [
     ("index.html", include_str!("harness/page.html")),
     ("page.js", include_str!("harness/page.js")),
@@ -33,7 +33,7 @@ const HARNESS: [(&str, &str); 4] = [
     ("run.js", include_str!("harness/run.js")),
 ];
 
-/// Where the tests run. The client is for both, and only one of them has a window.
+/// Places in which the tests run. The client is for both, and only one of them has a window.
 const PLACES: [&str; 2] = ["page", "worker"];
 
 const BUILD: [&str; 8] = [
@@ -133,7 +133,7 @@ async fn run_in(
     }
 }
 
-/// What the tests are called, without the number cargo puts behind.
+/// Returns the name of the tests, without the number that cargo appends.
 fn name(module: &Path) -> String {
     let name = module.file_stem().unwrap_or_default().to_string_lossy();
     name.split_once('-').map_or(&*name, |(name, _)| name).to_owned()

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
-/// What tests that run in a browser connect to, because they cannot start it.
+/// Servers for tests that run in a browser, which cannot start them.
 pub(crate) struct TestServers {
     /// Does what the path of a URL says: see [`serve`].
     scripted: Listening,
@@ -25,7 +25,7 @@ pub(crate) struct TestServers {
     nobody: u16,
 }
 
-/// A port, and who accepts its connections until this is dropped.
+/// A port, and the task that accepts its connections until this is dropped.
 struct Listening {
     port: u16,
     accepting: JoinHandle<()>,
@@ -33,11 +33,11 @@ struct Listening {
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// What can be asked about connections to `/watched` and to the deaf server.
+/// The observed state of connections to `/watched` and to the deaf server.
 #[derive(Default)]
 struct Seen {
     open: AtomicUsize,
-    /// How the last one ended: the code in the browser's close frame, if it sent one.
+    /// End of the last one: the code in the browser's close frame, if it sent one.
     closed_with: Mutex<Option<u16>>,
 }
 
@@ -52,7 +52,7 @@ impl TestServers {
         })
     }
 
-    /// Their ports, as the query of a URL; at the last one nobody listens.
+    /// Returns their ports, as the query of a URL; at the last one no process listens.
     pub(crate) fn query(&self) -> String {
         format!(
             "scripted={}&deaf={}&nobody={}",
@@ -192,7 +192,7 @@ async fn watched(mut socket: Socket, seen: &Seen) -> Result<()> {
     Ok(())
 }
 
-/// Tells about the watched ones whenever it is asked.
+/// Answers each question about the watched connections.
 async fn watch(mut socket: Socket, seen: &Seen) -> Result<()> {
     while let Some(Ok(message)) = socket.next().await {
         if message.is_text() {

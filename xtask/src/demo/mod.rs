@@ -24,10 +24,10 @@ use screen::Screen;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Origins of the pages that may use the demo's servers, beside the servers' own.
+/// Origins of the pages that may use the demo's servers, in addition to the servers' own.
 const OWN_PAGES: &str = "http://localhost:*,https://localhost:*";
 
-/// What three members with fresh data take, with room for notes.
+/// Disk space for three members with fresh data and room for notes.
 const DISK_NEEDED: u64 = 1_000_000_000;
 
 #[derive(Args)]
@@ -80,7 +80,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         logs: Some(dir.path().to_path_buf()),
         // Or any program of this machine could join them.
         secrets: PeerSecretFiles::Shared,
-        // Pages that somebody develops are served from ports of their own.
+        // Developers serve their pages from ports of their own.
         args: ["--assist-failover", "--allow-origin", OWN_PAGES]
             .map(Into::into)
             .into(),
@@ -166,7 +166,7 @@ fn directory() -> Result<TempDir> {
     TempDir::with_prefix_in("demo-", &target).context("making a directory for MongoDB's data")
 }
 
-/// What does not change while the demo runs.
+/// Returns the lines that do not change while the demo runs.
 fn notes(cluster: &Cluster, replica_set: &ReplicaSet, client: &Path, dir: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let client = client.strip_prefix(here).unwrap_or(client).display();
@@ -190,8 +190,8 @@ fn notes(cluster: &Cluster, replica_set: &ReplicaSet, client: &Path, dir: &Path)
     )
 }
 
-/// A message for every line typed, if somebody can type. A program in the background that reads
-/// from the terminal would be stopped for it.
+/// Sends a message for every typed line, if this program reads from the terminal. The system would
+/// stop a program in the background that reads from it.
 fn lines_typed() -> Option<mpsc::Receiver<()>> {
     let foreground = nix::unistd::tcgetpgrp(io::stdin()).ok()?;
     if foreground != nix::unistd::getpgrp() {

@@ -1,6 +1,6 @@
 use std::io::{self, IsTerminal, Write};
 
-/// Where the table is shown. On a terminal it is drawn anew in place; elsewhere every change is
+/// The output of the table. On a terminal it is drawn again in place; elsewhere every change is
 /// printed below the last.
 pub(crate) struct Screen {
     notes: String,
@@ -18,7 +18,7 @@ impl Screen {
         }
     }
 
-    /// Shows the table if it is not what is shown already.
+    /// Shows the table if it differs from the last one.
     pub(crate) fn show(&mut self, table: &str) -> io::Result<()> {
         if self.shown.as_deref() == Some(table) {
             return Ok(());

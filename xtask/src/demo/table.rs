@@ -37,7 +37,7 @@ pub(crate) async fn rows(cluster: &mut Cluster) -> Vec<Row> {
     .await
 }
 
-/// The table, and below it what can be done about it.
+/// Returns the table, and below it the possible actions of the user.
 pub(crate) fn render(rows: &[Row], enter_restarts: bool) -> String {
     let heads = ["SERVER", "NUMBER", "ROLE", "EPOCH", "PID", "CLIENT URL"].map(str::to_owned);
     let lines: Vec<[String; 6]> = std::iter::once(heads)

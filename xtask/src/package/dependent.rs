@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use crate::step::{cargo, root, run as run_step, say};
 use xtask_step::Manifest;
 
-/// Builds and runs a project that depends on the unpacked package beside it, as different users
-/// would have it.
+/// Builds and runs a project that depends on the unpacked package next to it, with the features of
+/// different users.
 pub(super) async fn run(manifest: &Manifest, project: &Project) -> Result<()> {
     let all: Vec<String> = manifest
         .features()
@@ -30,14 +30,14 @@ pub(super) async fn run(manifest: &Manifest, project: &Project) -> Result<()> {
     project.elect("on_tokio", &all).await
 }
 
-/// A project of somebody else, below cargo's target directory.
+/// A project of a user, below cargo's target directory.
 pub(crate) struct Project {
     dir: PathBuf,
 }
 
 impl Project {
-    /// A fresh copy of `xtask/dependent`, with the versions of dependencies the workspace has: what
-    /// is tested here was downloaded already, and does not change from one day to the next.
+    /// Makes a fresh copy of `xtask/dependent`, with the workspace's versions of dependencies. So
+    /// everything is downloaded already, and does not change from one day to the next.
     pub(super) fn beside(package: &Path) -> Result<Self> {
         let dir = package.with_file_name("project");
         let source = root().join("xtask/dependent");

@@ -1,5 +1,5 @@
-//! The election crate as somebody else gets it: packaged as for publishing, unpacked, and depended
-//! on.
+//! The election crate as a user gets it: packaged as for publishing, unpacked, and used as a
+//! dependency.
 
 mod dependent;
 
@@ -53,8 +53,8 @@ async fn unpack(manifest: &Manifest) -> Result<PathBuf> {
         fs::remove_dir_all(&unpacked).with_context(|| format!("removing {}", unpacked.display()))?;
     }
     fs::create_dir_all(&unpacked).with_context(|| format!("making {}", unpacked.display()))?;
-    // Touched, because all files in a package are from one and the same past moment, and cargo
-    // builds again only what is newer than what it has built.
+    // Touched, because all files in a package are from one and the same past moment. Cargo builds
+    // only files again that are newer than its last build.
     let mut tar = command("tar");
     tar.args(["--extract", "--gzip", "--touch", "--strip-components=1", "--file"])
         .arg(&archive)

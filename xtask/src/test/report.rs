@@ -7,7 +7,7 @@ use anyhow::{Error, Result, bail};
 use crate::provision::Missing;
 use crate::step::{say, show};
 
-/// What the checks so far have come to.
+/// The results of the checks so far.
 pub(crate) struct Report {
     started: Instant,
     checks: Vec<Check>,
@@ -36,7 +36,7 @@ impl Default for Report {
 }
 
 impl Report {
-    /// Makes a check and notes what comes of it.
+    /// Makes a check and notes its result.
     pub(crate) async fn check(&mut self, name: &'static str, check: impl Future<Output = Result<()>>) {
         self.note(name, check, Outcome::required).await;
     }
@@ -126,7 +126,7 @@ impl fmt::Display for Outcome {
 #[derive(Default)]
 pub(crate) struct Totals([u64; 5]);
 
-/// What a test program counts, in the order of its last line.
+/// The numbers that a test program prints, in the order of its last line.
 const COUNTED: [&str; 5] = ["passed", "failed", "ignored", "measured", "filtered out"];
 
 impl Totals {
@@ -152,7 +152,7 @@ impl Totals {
         }
     }
 
-    /// Whether any test ran and passed.
+    /// Returns `true` if any test ran and passed.
     pub(crate) fn any_passed(&self) -> bool {
         self.0[0] > 0
     }

@@ -10,7 +10,7 @@ use super::report::Totals;
 use crate::provision;
 use crate::step::{command, root, run_and_read};
 
-/// Where they are; what they test is the page's and the package's.
+/// Directories of the scripts, which test code of the page and the package.
 const DIRS: [&str; 2] = ["tests/www", "tests/package"];
 
 /// Runs those whose names contain the filter with `node --test`, and adds up what it says.

@@ -5,10 +5,10 @@ use serde::Deserialize;
 
 use crate::step::{cargo, output};
 
-/// The package that others are to depend on.
+/// The package for other projects to depend on.
 pub const ELECTION: &str = "bellwether-election";
 
-/// What a package of the workspace says of itself, everything inherited filled in.
+/// The manifest of a package of the workspace, with all inherited values.
 #[derive(Deserialize)]
 pub struct Manifest {
     pub name: String,
@@ -66,7 +66,7 @@ impl Manifest {
         let mut on = BTreeSet::new();
         let mut waiting = vec![feature];
         while let Some(feature) = waiting.pop() {
-            // What is no feature is a dependency, or a feature of one.
+            // A name that is no feature is a dependency, or a feature of one.
             if let Some((feature, more)) = self.features.get_key_value(feature) {
                 // Without code of its own it is nothing but the features it names.
                 if feature != "default" && !on.insert(feature.as_str()) {

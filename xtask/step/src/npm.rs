@@ -47,7 +47,7 @@ pub async fn node_packages(package_json: &Path) -> Result<PathBuf> {
     fs::write(dir.path().join("package.json"), &text)?;
     npm(&["install"], dir.path()).await?;
     match fs::rename(dir.path(), &place) {
-        // Somebody else was faster.
+        // Another process was faster.
         Err(_) if place.is_dir() => {}
         renamed => renamed.with_context(|| format!("moving packages to {}", place.display()))?,
     }

@@ -42,7 +42,7 @@ pub async fn python_packages(project: &Path) -> Result<PathBuf> {
     ])
     .await?;
     match fs::rename(&packages, &place) {
-        // Somebody else was faster.
+        // Another process was faster.
         Err(_) if place.is_dir() => {}
         renamed => renamed.with_context(|| format!("moving packages to {}", place.display()))?,
     }

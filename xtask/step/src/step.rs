@@ -43,7 +43,8 @@ pub fn cargo_of<A: AsRef<OsStr>>(toolchain: &str, args: impl IntoIterator<Item =
     cargo
 }
 
-/// What cargo sets for the programs it runs is about this program, and would confuse the next one.
+/// Removes cargo's variables for the programs it runs: they are about this program, and would
+/// confuse the next one.
 fn forget_this_program(cargo: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {

@@ -19,7 +19,7 @@ use rand::rngs::SmallRng;
 /// Far longer than an election takes. Time costs nothing here.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a message takes from any server to any other.
+/// Time of a message in transit between any two servers.
 const LATENCY: Duration = Duration::from_millis(1);
 
 struct Cluster {
@@ -32,7 +32,8 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Every server draws the number of its place in `ids`, so that the last one is to win.
+    /// Makes the servers. Every server draws the number of its place in `ids`, so the last one must
+    /// win.
     fn of(ids: &[ServerId]) -> Result<Self, ConfigError> {
         let now = Instant::default();
         let elector = |(number, id): (u64, &ServerId)| {
@@ -49,8 +50,8 @@ impl Cluster {
         })
     }
 
-    /// Lets time pass until everybody alive has the same coordinator, in a later epoch than
-    /// `above`, and says which.
+    /// Lets time pass until all servers alive have the same coordinator, in a later epoch than
+    /// `above`, and returns that coordinator.
     fn elect(&mut self, above: Epoch) -> Option<(ServerId, Epoch)> {
         let until = self.now + PATIENCE;
         while self.now < until {
@@ -83,7 +84,7 @@ impl Cluster {
         }
     }
 
-    /// Moves the clock to whatever comes next: a message that arrives, or an elector's time-out.
+    /// Moves the clock to the next event: a message that arrives, or an elector's time-out.
     fn go_on(&mut self) -> Option<()> {
         let arrival = self.under_way.front().map(|(at, ..)| *at);
         let timeout = self.electors.iter().filter_map(Elector::poll_timeout).min();
@@ -109,7 +110,7 @@ impl Cluster {
         Some(())
     }
 
-    /// Stops a server for good. Its host tells the others that nobody listens there any more.
+    /// Stops a server for good. Its host tells the others that no process listens there any more.
     fn crash(&mut self, id: &ServerId) {
         self.electors.retain(|elector| elector.member().rank.id != *id);
         self.crashed.push(id.clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bellwether_election::{Config, Election, Epoch, LocalArbiter, Member, Number, Role, ServerId, memory};
 
-/// No figure, but a guard against waiting for ever.
+/// No measured figure, but a guard against an endless wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
@@ -62,7 +62,7 @@ fn epoch(role: &Role) -> Option<Epoch> {
     }
 }
 
-/// What a transport of one's own needs: messages that survive the way.
+/// Checks the need of a user's own transport: messages stay the same after encoding and decoding.
 #[cfg(feature = "json")]
 fn json(election: &Election) -> Result<(), Box<dyn Error>> {
     use bellwether_election::{Body, Message};
