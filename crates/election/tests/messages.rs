@@ -1,4 +1,4 @@
-//! The bounds on what one failover costs in messages, heartbeats and their answers apart.
+//! The limits of one failover's cost in messages, without heartbeats and their answers.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ fn a_failover_in_one_step_costs_at_most_two_messages_for_every_survivor_but_one(
     }
 }
 
-/// A majority has to wait for its promises to run out, and for no more: in virtual time.
+/// A majority must wait until its promises run out, and no longer: in virtual time.
 #[test]
 fn a_majority_replaces_a_coordinator_within_the_timeout_and_two_heartbeats() {
     let Config {

@@ -47,7 +47,7 @@ pub(crate) fn print() {
     }
 }
 
-/// The median of some runs: a run that the machine interrupted does not count.
+/// Returns the median of some runs: a run that the machine interrupted does not count.
 fn typical(mut second: impl FnMut() -> u64) -> Duration {
     let mut times: Vec<Duration> = (0..101)
         .map(|_| {

@@ -1,4 +1,4 @@
-//! One elector in a quiet time, with nothing around it: what it is handed is made beforehand.
+//! One elector in a quiet time, with nothing around it: its input is made beforehand.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn config(quorum: Quorum) -> Config {
     }
 }
 
-/// A coordinator and what its followers send.
+/// A coordinator and its followers' messages.
 pub(crate) struct Coordinator {
     elector: Elector<SmallRng>,
     heartbeats: Vec<(ServerId, Message)>,
@@ -93,8 +93,8 @@ impl Coordinator {
         this
     }
 
-    /// A second passes: every follower sends its heartbeats, one after another. How many were
-    /// acknowledged.
+    /// Lets a second pass, in which every follower sends its heartbeats, one after another. Returns
+    /// the number of acknowledged ones.
     pub(crate) fn second(&mut self) -> u64 {
         let before = self.acknowledged;
         let followers = u32::try_from(self.heartbeats.len()).expect("not so many");
@@ -185,7 +185,7 @@ impl Follower {
         this
     }
 
-    /// A second passes. How many heartbeats were sent and answered.
+    /// Lets a second pass. Returns the number of heartbeats that were sent and answered.
     pub(crate) fn second(&mut self) -> u64 {
         let until = self.now + Duration::from_secs(1);
         let mut answered = 0;

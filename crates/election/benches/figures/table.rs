@@ -7,7 +7,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The title and the head. The first column is text, the others are numbers.
+    /// Prints the title and the head. The first column is text, the others are numbers.
     pub(crate) fn begin(title: &str, head: &[&str]) -> Self {
         println!("\n### {title}\n\n| {} |", head.join(" | "));
         println!("|---|{}", "--:|".repeat(head.len() - 1));
@@ -20,7 +20,7 @@ impl Table {
     }
 }
 
-/// 1234567 as `1 234 567`.
+/// Returns 1234567 as `1 234 567`.
 pub(crate) fn whole(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -33,7 +33,7 @@ pub(crate) fn whole(number: u64) -> String {
     text
 }
 
-/// The least and the largest of these, or the one number they all are.
+/// Returns the least and the largest of these, or the one number if all are equal.
 pub(crate) fn range(numbers: impl Iterator<Item = u64> + Clone) -> String {
     let (least, largest) = (numbers.clone().min(), numbers.max());
     match (least, largest) {
@@ -53,7 +53,7 @@ pub(crate) fn ms(time: Duration) -> String {
     }
 }
 
-/// The value that `percent` of the sorted values do not exceed.
+/// Returns the value that `percent` of the sorted values do not exceed.
 pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
 }

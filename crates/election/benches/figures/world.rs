@@ -106,7 +106,7 @@ impl World {
             let me = Member::new(ids[index].clone(), number);
             let mut elector =
                 Elector::new(config.clone(), me, ids, rng, world.now()).expect("a configuration that works");
-            // Said before there is a link to anybody.
+            // Sent before there is a link to any peer.
             while elector.poll_output().is_some() {}
             world.servers.push(Some(Server {
                 elector,
@@ -168,7 +168,7 @@ impl World {
         }
     }
 
-    /// The process ends, and `first` is refused a connection long before any other.
+    /// Ends the process; `first` is refused a connection long before any other.
     pub(crate) fn crash_seen_first_by(&mut self, first: usize, server: usize) {
         self.silence(server);
         for peer in 0..self.servers.len() {
@@ -195,7 +195,7 @@ impl World {
         self.settle(server);
     }
 
-    /// The coordinator, if there is exactly one.
+    /// Returns the coordinator, if there is exactly one.
     pub(crate) fn coordinator(&self) -> Option<usize> {
         let leads = |server: &&usize| {
             self.elector(**server)
@@ -260,7 +260,7 @@ impl World {
         self.settle(index);
     }
 
-    /// Does what the elector asks for, and has it woken in time.
+    /// Carries out the elector's outputs, and schedules its next timer.
     fn settle(&mut self, index: usize) {
         let now = self.now();
         while let Some(server) = &mut self.servers[index]
@@ -310,7 +310,7 @@ impl World {
         }
     }
 
-    /// Of a link, always the same, so that nothing overtakes anything on it.
+    /// Returns the delay of a link: always the same, so that messages on it stay in order.
     fn delay(&self, from: usize, to: usize) -> u64 {
         let mixed = (from * 31 + to + 7).wrapping_mul(0x9e37_79b9) >> 8;
         DELAY_US + mixed as u64 % LINK_JITTER_US

@@ -170,7 +170,7 @@ async fn accept(listener: TcpListener, peers: Arc<BTreeSet<ServerId>>, events: m
 
 /// Reads until the connection ends, or until a line comes that no peer would send.
 async fn receive(stream: TcpStream, peers: Arc<BTreeSet<ServerId>>, events: mpsc::Sender<Event>) {
-    // The other half stays: dropping it would end the connection for the one who dialled.
+    // The other half stays: dropping it would end the connection for the peer that dialled.
     let (reading, _writing) = stream.into_split();
     let mut lines = FramedRead::new(reading, LinesCodec::new_with_max_length(LONGEST_LINE));
     let Ok(Some(from)) = timeout(PATIENCE, hello(&mut lines)).await else {

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// `bind` makes the transport of a server, given the addresses of all.
+/// Runs the program. `bind` makes the transport of a server, given the addresses of all.
 pub(crate) async fn main<T: Transport>(
     bind: impl AsyncFnOnce(ServerId, BTreeMap<ServerId, SocketAddr>) -> io::Result<T>,
 ) -> ExitCode {
@@ -37,7 +37,7 @@ pub(crate) async fn main<T: Transport>(
     }
 }
 
-/// One server: `ID ID=ADDRESS...`. Prints a line for each role it gets, until it is killed.
+/// Runs one server: `ID ID=ADDRESS...`. Prints a line for each role it gets, until it is killed.
 async fn serve<T: Transport>(
     id: &str,
     addresses: &[String],

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Over UDP a crash is not noticed before the coordinator has been silent for `Config::timeout`.
-//! The example `tcp` shows what a connection that ends is good for.
+//! The example `tcp` shows the advantage of a connection that ends.
 
 mod fragments;
 #[path = "../three/mod.rs"]

@@ -41,7 +41,8 @@ impl UdpTransport {
             addresses,
             number: rand::random(),
             assemblies: BTreeMap::new(),
-            // One byte more, so that a datagram that is too long is not taken for its beginning.
+            // One byte more, so that a datagram that is too long is not confused with its
+            // beginning.
             buffer: vec![0; LONGEST_DATAGRAM + 1],
         })
     }

@@ -25,7 +25,7 @@ pub(crate) enum Action {
     /// The arbiter grants; the answer is on its way.
     Grant(usize),
     Answer(usize),
-    /// The arbiter refuses, or what it has granted does not reach the server.
+    /// The arbiter refuses, or its grant does not reach the server.
     Refuse(usize),
     /// The arbiter says whether the epoch is still the newest; the answer is on its way.
     Confirm(usize),

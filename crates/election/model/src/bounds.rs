@@ -105,8 +105,8 @@ pub(crate) fn spend(left: &mut u8) {
 }
 
 impl Bounds {
-    /// Small numbers, so that few deadlines lie between two events. Only how they compare with each
-    /// other matters.
+    /// Returns a configuration with small numbers, so that few deadlines lie between two events.
+    /// Only their order matters.
     pub(crate) fn config(&self) -> Config {
         let heartbeat = Duration::from_millis(1);
         let timeout = heartbeat * self.timeout;

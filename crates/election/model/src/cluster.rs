@@ -54,7 +54,7 @@ pub(crate) enum Confirmation {
     Said(Epoch, bool),
 }
 
-/// The question to the arbiter for the newest epoch, while it is under way.
+/// The question to the arbiter for the newest epoch, while it is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
     /// Asked when the server knew this epoch.
@@ -79,7 +79,7 @@ impl Server {
         self.process.as_ref().map(Process::role)
     }
 
-    /// The epoch under which it believes that it may write.
+    /// Returns the epoch under which it believes that it may write.
     pub(crate) fn own_epoch(&self) -> Option<Epoch> {
         self.role()?.own_epoch()
     }

@@ -45,7 +45,8 @@ impl ElectionModel {
         cluster
     }
 
-    /// The invariant that is broken in or after this state, and how if the state does not show it.
+    /// Returns the invariant that is broken in or after this state, and a description if the state
+    /// does not show it.
     pub(crate) fn what_breaks(&self, cluster: &Cluster, property: &'static str) -> (&'static str, String) {
         let story = heal::story(&self.world, cluster).filter(|_| property == "converges");
         story.unwrap_or((property, String::new()))
@@ -181,7 +182,8 @@ impl ElectionModel {
         }
     }
 
-    /// The epoch after the newest may be granted later, the other never is.
+    /// Adds the false messages. The epoch after the newest may be granted later, the other never
+    /// is.
     fn lies(&self, cluster: &Cluster, to: usize, actions: &mut Vec<Action>) {
         if cluster.left.lies == 0 {
             return;

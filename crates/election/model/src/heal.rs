@@ -17,8 +17,8 @@ use crate::process::Process;
 use crate::time::NOW;
 use crate::world::{World, deadline};
 
-/// More deadlines than any election has; a cluster that goes on for longer takes office again and
-/// again.
+/// More deadlines than any election has. In a cluster that goes on for longer, servers become
+/// coordinator again and again.
 const LONGEST: usize = 1_000;
 
 /// More messages than any question, answer and consequence has, each sent when the one before
@@ -110,7 +110,7 @@ impl Witness for Lines {
     }
 }
 
-/// The state in which a cluster without faults comes to rest.
+/// Returns the state in which a cluster without faults comes to rest.
 pub(crate) fn settled(world: &World, cluster: Cluster) -> Result<Cluster, Failure> {
     left_alone(world, cluster, &Known::default(), &mut Silent)
 }
@@ -166,7 +166,7 @@ fn situation(cluster: &Cluster) -> Vec<Option<&Process>> {
         .collect()
 }
 
-/// Everything that takes no time.
+/// Carries out everything that takes no time.
 fn settle(world: &World, cluster: &mut Cluster, witness: &mut impl Witness) -> Result<(), Failure> {
     for _ in 0..LONGEST_EXCHANGE {
         let mut actions: Vec<Action> = cluster.network.iter().cloned().map(Action::Deliver).collect();
@@ -215,7 +215,7 @@ fn act(
         .map_or(Ok(()), |invariant| Err(Failure::Broken(invariant)))
 }
 
-/// If the transport reports links, it reports their true state in the end.
+/// Reports the true state of all links, if the transport reports links.
 fn tell_of_links(world: &World, cluster: &mut Cluster) {
     if !world.links {
         return;

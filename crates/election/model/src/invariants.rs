@@ -10,8 +10,7 @@ use crate::network::Envelope;
 use crate::process::{Process, Reaction, Want};
 use crate::world::World;
 
-/// `epoch_unique` and `granted_epochs_only`, as anyone would see them who looks at all servers at
-/// once.
+/// Checks `epoch_unique` and `granted_epochs_only`, by a look at all servers at once.
 pub(crate) fn check(world: &World, cluster: &mut Cluster) {
     let granted = cluster.granted;
     let believes = |server: &Server| {
@@ -122,7 +121,7 @@ impl<'a> Step<'a> {
                 if had.is_some() {
                     self.broken("roles_alternate");
                 }
-                // Only what the arbiter hands over makes a coordinator, and only once.
+                // Only a grant of the arbiter makes a coordinator, and only once.
                 if self.granted.take() != Some(*epoch) {
                     self.broken("epoch_unique");
                 }
@@ -154,8 +153,9 @@ impl<'a> Step<'a> {
     }
 }
 
-/// The arbiter's answer has reached the server, which knew the epoch `asked` when it asked. From
-/// then on it knows whether that epoch was made up. One that was granted since it may keep.
+/// Notes that the arbiter's answer has reached the server, which knew the epoch `asked` when it
+/// asked. From then on it knows whether that epoch was made up. It may keep an epoch that was
+/// granted since.
 pub(crate) fn answered(cluster: &mut Cluster, server: usize, asked: Epoch, newest: Newest) {
     let granted = cluster.granted;
     let answered = &mut cluster.servers[server];

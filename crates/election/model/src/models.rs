@@ -1,4 +1,4 @@
-//! The models. Each name says what the cluster goes through.
+//! The models. Each name describes the faults of the cluster.
 
 use bellwether_election::{Preemption, Quorum};
 

@@ -76,7 +76,7 @@ impl Network {
         self.messages.iter()
     }
 
-    /// The messages that may arrive next.
+    /// Returns the messages that may arrive next.
     pub(crate) fn arriving(&self) -> impl Iterator<Item = &Arc<Envelope>> {
         let first = |at: usize| at == 0 || self.messages[at - 1].link() != self.messages[at].link();
         let arriving = self.messages.iter().enumerate();
@@ -116,7 +116,7 @@ impl Network {
         self.unstall();
     }
 
-    /// A new process takes the place of one that is gone. Connections do not outlive a process,
+    /// Replaces a process that is gone by a new one. Connections do not outlive a process,
     /// datagrams do.
     pub(crate) fn reconnect(&mut self, server: usize) {
         if self.order == Order::AsSent {
@@ -143,7 +143,7 @@ impl Network {
         links.into_iter().filter(|link| !self.stalled.contains(link))
     }
 
-    /// Changes what messages say.
+    /// Changes the contents of messages.
     pub(crate) fn rewrite(&mut self, change: impl Fn(&mut Body)) {
         let before = std::mem::take(&mut self.messages);
         for envelope in before {

@@ -1,4 +1,4 @@
-//! One server's elector, and what it does when something happens to it.
+//! One server's elector, and its reactions to events.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -63,7 +63,7 @@ impl Process {
         self.0.elector.member()
     }
 
-    /// The largest epoch it believes in.
+    /// Returns the largest epoch that it uses.
     pub(crate) fn seen(&self) -> Epoch {
         self.0.elector.seen_epoch()
     }
@@ -152,7 +152,7 @@ impl Processes {
         }
     }
 
-    /// One that starts now.
+    /// Returns a process that starts now.
     pub(crate) fn start(&self, server: usize, number: u64, servers: usize) -> Arc<Reaction> {
         let me = Member::new(id(server), Number(number));
         let ids = (0..servers).map(id);
@@ -230,7 +230,8 @@ fn want(server: usize, output: Output) -> Want {
     }
 }
 
-/// Now is always the same moment, also where the process was handed a later one.
+/// Moves the message to the present moment, which is always the same, even if the process got a
+/// later one.
 fn sent_now(mut message: Message) -> Message {
     if let Body::Coordinator { stamp, .. } | Body::HeartbeatAck { stamp, .. } = &mut message.body {
         *stamp = Stamp(micros(NOW.elapsed_since_origin()));

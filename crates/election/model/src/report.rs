@@ -23,7 +23,7 @@ pub(crate) fn explore(bounds: Bounds) {
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
-    // Past the test harness, which keeps back what a test prints unless it fails.
+    // Not through the test harness, which shows the output of a test only if it fails.
     let _ = writeln!(
         std::io::stderr(),
         "model {name}: {} unique states of {} in all, depth {}, {:.1} s; {description}",

@@ -1,4 +1,5 @@
-//! Every state is at the same moment: what a server remembers is moved so that now is always then.
+//! Every state is at the same moment: the times that a server remembers are moved so that now is
+//! always then.
 
 use std::time::Duration;
 

@@ -240,7 +240,7 @@ impl World {
         cluster.servers[server].claim = Some(Claim::Granted(epoch));
     }
 
-    /// The resource keeps the newest epoch it has seen and refuses older ones.
+    /// Writes to the resource, which keeps the newest epoch it has seen and refuses older ones.
     fn write(&self, cluster: &mut Cluster, server: usize) {
         let Some(epoch) = cluster.servers[server].own_epoch() else {
             return;

@@ -60,7 +60,7 @@ struct Endpoint {
     members: Vec<ServerId>,
     inner: memory::Endpoint,
     shared: Shared,
-    /// Events of its own making, told before any other.
+    /// Made-up events, reported before any other.
     extra: Vec<Event>,
     unbounded: mpsc::UnboundedReceiver<Event>,
     sent: usize,
@@ -223,7 +223,7 @@ impl Endpoint {
     }
 }
 
-/// Every fault, the checks that must fail for it, and a word of what they must say.
+/// Every fault, the checks that must fail for it, and a word of their errors.
 const FOUND: [(Fault, &[Check], &str); 23] = [
     (
         Fault::DeliversNothing,

@@ -31,7 +31,7 @@ async fn in_memory() {
         .assert();
 }
 
-/// Loss, doubles and reordering are within what a transport may do.
+/// A transport may lose, duplicate and reorder messages.
 #[tokio::test]
 async fn in_memory_with_faults() {
     let network = memory::Network::new();

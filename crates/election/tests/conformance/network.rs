@@ -28,8 +28,8 @@ impl Addresses {
     }
 }
 
-/// From below the ports that the system hands out by itself, so that none is taken while its server
-/// is stopped.
+/// Returns a port below the range from which the system takes ports. So no program takes it while
+/// its server is stopped.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -97,7 +97,7 @@ async fn tcp_on_several_threads() {
         .assert();
 }
 
-/// Bytes that are no message, such as anybody may send.
+/// Returns bytes that are no message, such as any program may send.
 fn rubbish() -> Vec<Vec<u8>> {
     let message = serde_json::to_vec(&conformance::samples(&"x".parse().unwrap())[0]).unwrap();
     vec![

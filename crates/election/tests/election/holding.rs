@@ -1,4 +1,4 @@
-//! Holding the office, and letting go of it.
+//! Leadership, and its end.
 
 use super::*;
 use bellwether_election::ResignError;

@@ -115,7 +115,7 @@ impl Arbiter {
         (!rng.random_bool(self.reach.lost_answer)).then_some(newest)
     }
 
-    /// The answer to a question for the newest epoch.
+    /// Returns the answer to a question for the newest epoch.
     pub(crate) fn newest(&mut self, rng: &mut SmallRng) -> Newest {
         self.questions += 1;
         match self.memory {
@@ -132,7 +132,7 @@ impl Arbiter {
         self.granted
     }
 
-    /// The longest that any claim so far may take, there and back.
+    /// Returns the longest time that any claim so far may take, there and back.
     pub(crate) fn longest(&self) -> Micros {
         2 * self.longest
     }

@@ -17,7 +17,7 @@ use crate::world::{Kind, Setup, World};
 /// The longest pause, in milliseconds.
 const LONGEST_PAUSE: u64 = 3_000;
 
-/// A cluster of any kind.
+/// Returns the setup of a cluster of any kind.
 pub(crate) fn any_setup(seed: u64) -> Setup {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
     let servers = rng.random_range(1..=7);
@@ -90,7 +90,7 @@ fn ms(rng: &mut SmallRng, range: RangeInclusive<u64>) -> Duration {
 }
 
 impl World {
-    /// A while of faults. What it leaves broken stays broken.
+    /// Injects faults for a while. They are not healed.
     pub(crate) fn suffer(&mut self, faults: u32) -> Result<(), Violation> {
         for _ in 0..faults {
             self.random_fault()?;
@@ -171,8 +171,8 @@ impl World {
         Ok(())
     }
 
-    /// One that the arbiter has not granted: the next, which it may grant soon, or one that it
-    /// never will.
+    /// Returns an epoch that the arbiter has not granted: the next, which it may grant soon, or one
+    /// that it never will.
     pub(crate) fn made_up_epoch(&mut self) -> Epoch {
         let newest = self.arbiter.granted();
         [

@@ -1,4 +1,4 @@
-//! Real time, and what each server's own clock makes of it.
+//! Real time, and the time of each server's own clock.
 
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ impl Clock {
         ))
     }
 
-    /// The first moment at which the clock shows `local`, or more; the beginning if it has shown
-    /// that always.
+    /// Returns the first moment at which the clock shows `local`, or more; the beginning if it has
+    /// shown that always.
     pub(crate) fn when(&self, local: Instant) -> Micros {
         let nanos = u64::try_from(local.elapsed_since_origin().as_nanos()).unwrap_or(u64::MAX);
         let since_origin = nanos.saturating_sub(self.origin * 1_000);
@@ -56,7 +56,7 @@ impl Clock {
     }
 }
 
-/// Whole microseconds, rounded up.
+/// Returns whole microseconds, rounded up.
 pub(crate) fn micros(duration: Duration) -> Micros {
     duration.as_nanos().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
 }

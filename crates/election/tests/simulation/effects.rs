@@ -10,7 +10,7 @@ use crate::server::index;
 use crate::world::World;
 
 impl World {
-    /// Does what a server's elector wants done, and checks everything.
+    /// Carries out the outputs of a server's elector, and checks everything.
     pub(crate) fn carry_out(&mut self, server: usize) -> Result<(), Violation> {
         while let Some(output) = self.servers[server]
             .elector
@@ -123,7 +123,7 @@ impl World {
         self.facts.push(Fact::RoleChanged { server, role });
     }
 
-    /// The coordinator writes, and will again.
+    /// Lets the coordinator write, now and again later.
     pub(crate) fn work(&mut self, server: usize, epoch: Epoch) {
         if self.servers[server].takes_work() != Some(epoch) {
             return;

@@ -77,7 +77,7 @@ pub(crate) struct Queue {
 
 struct Scheduled {
     at: Micros,
-    /// Unique, so that what happens at one moment happens in the order in which it was caused.
+    /// Unique, so that events of one moment happen in the order in which they were caused.
     sequence: u64,
     event: Event,
 }
@@ -109,7 +109,7 @@ impl Queue {
         self.heap.push(Reverse(Scheduled { at, sequence, event }));
     }
 
-    /// The next event, if it happens until `end`.
+    /// Returns the next event, if it happens until `end`.
     pub(crate) fn pop(&mut self, end: Micros) -> Option<(Micros, Event)> {
         if self.heap.peek()?.0.at > end {
             return None;

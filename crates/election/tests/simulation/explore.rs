@@ -29,7 +29,7 @@ fn number(name: &str) -> Option<u64> {
     )
 }
 
-/// Only one seed is run, and shown.
+/// Returns `true` if only one seed is run, with a trace.
 pub(crate) fn tracing() -> bool {
     static TRACING: OnceLock<bool> = OnceLock::new();
     *TRACING.get_or_init(|| number("BELLWETHER_SEED").is_some())
@@ -98,7 +98,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The closure is inside the test's function and is named after it.
+/// Returns the name of the test. The closure is inside the test's function and is named after it.
 fn test_name<F>() -> String {
     let path = type_name::<F>().trim_end_matches("::{{closure}}");
     path.split_once("::").map_or(path, |(_, test)| test).to_owned()

@@ -76,7 +76,7 @@ impl World {
         self.call(server, Elector::leave)
     }
 
-    /// The transport says something about a link that may not be so, and corrects itself.
+    /// Lets the transport report a state of a link that may be false, and correct the report later.
     pub(crate) fn lie(&mut self, of: usize, about: usize, link: Link) -> Result<(), Violation> {
         let corrected = self.rng.random_range(MS..1_000 * MS);
         if let Some(truth) = self.truth(about, of) {
@@ -188,8 +188,8 @@ impl World {
         (0..self.servers.len()).all(|index| !self.servers[index].runs() || knows(index))
     }
 
-    /// Everyone up, fit and connected, nothing lost any more, the arbiter near. Clocks go on as
-    /// they did.
+    /// Heals everything: all servers run, are eligible and connected, no message is lost, and the
+    /// arbiter answers quickly. Clocks go on as they did.
     pub(crate) fn heal(&mut self) -> Result<(), Violation> {
         let paused = self.servers.iter().map(|server| server.paused_until).max();
         self.run_until(paused.unwrap_or(0).max(self.now()))?;

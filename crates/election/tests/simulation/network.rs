@@ -90,7 +90,7 @@ impl Network {
         self.lossy.clear();
     }
 
-    /// A connection can be made: packets get through both ways.
+    /// Returns `true` if a connection can be made: packets get through both ways.
     pub(crate) fn connects(&self, a: usize, b: usize) -> bool {
         !self.cut.contains(&(a, b)) && !self.cut.contains(&(b, a))
     }
@@ -114,7 +114,8 @@ impl Network {
         delays.into_iter().take(copies)
     }
 
-    /// A new hint is on its way, and takes the place of any before that has not arrived.
+    /// Notes a new hint in transit, which replaces any earlier one that has not arrived. Returns
+    /// its number.
     pub(crate) fn next_hint(&mut self, of: usize, about: usize) -> u64 {
         let hinted = self.hinted.entry((of, about)).or_default();
         *hinted += 1;

@@ -99,7 +99,7 @@ impl Server {
         (local, gap)
     }
 
-    /// The epoch under which it would take work.
+    /// Returns the epoch under which it would take work.
     pub(crate) fn takes_work(&self) -> Option<Epoch> {
         match self.role {
             Role::Coordinator { epoch } => Some(epoch),

@@ -41,7 +41,7 @@ pub(crate) struct Kind {
 }
 
 impl Setup {
-    /// Everything as one would wish it.
+    /// Returns a setup without faults.
     pub(crate) fn calm(servers: usize) -> Self {
         Self {
             config: Config::default(),
@@ -291,7 +291,7 @@ impl World {
         }
     }
 
-    /// Calls a server's elector, does what it wants done, and checks everything.
+    /// Calls a server's elector, carries out its outputs, and checks everything.
     pub(crate) fn call(
         &mut self,
         server: usize,
@@ -320,7 +320,7 @@ impl World {
         self.queue.push(self.now + delay, event);
     }
 
-    /// The end of a step.
+    /// Ends a step.
     pub(crate) fn check(&mut self) -> Result<(), Violation> {
         self.steps += 1;
         let scene = Scene {

@@ -25,7 +25,7 @@ enum Fault {
     Leave,
     /// It ends at once.
     Crash,
-    /// It stands still, and its connections stay.
+    /// It is stopped, and its connections stay open.
     Silence,
 }
 
@@ -37,7 +37,7 @@ enum Candidate {
     Neither,
 }
 
-/// A server says what it has become, and when on the machine's monotonic clock.
+/// A server's new role, with its time on the machine's monotonic clock.
 struct Report {
     server: usize,
     /// Which start of the server said so.
@@ -163,7 +163,7 @@ impl<C: Cluster> Rounds<C> {
         Ok(this)
     }
 
-    /// The time from the fault until another server was coordinator.
+    /// Returns the time from the fault until another server was coordinator.
     fn one(&mut self, fault: Fault) -> std::io::Result<Duration> {
         let (struck, epoch) = self.wait_for_rest()?;
         let from = self.cluster.strike(struck, fault)?;

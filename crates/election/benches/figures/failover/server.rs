@@ -14,7 +14,7 @@ pub(super) fn ids(servers: usize) -> io::Result<Vec<ServerId>> {
     (0..servers).map(id).collect()
 }
 
-/// Starts an election that tells what it becomes, and when.
+/// Starts an election that reports each change of its role, and the time.
 pub(super) fn start(
     id: &ServerId,
     ids: &[ServerId],
@@ -29,7 +29,7 @@ pub(super) fn start(
     let me = Member::new(id.clone(), Number::random());
     let election = Election::start(config, me, ids.iter().cloned(), transport, LocalArbiter);
     let election = election.map_err(io::Error::other)?;
-    // No part of this program ever holds a term, so nothing has to be finished before a handover.
+    // No part of this program ever holds a term, so no work must finish before a handover.
     let _ = election.leadership();
     let mut role = election.role();
     tokio::spawn(async move {

@@ -23,7 +23,7 @@ pub(super) struct Threads {
 
 struct Thread {
     faults: UnboundedSender<Fault>,
-    /// Dropped to let a thread go that stands still.
+    /// Dropped to release a stopped thread.
     hold: Sender<()>,
     handle: JoinHandle<io::Result<()>>,
 }
@@ -98,7 +98,7 @@ async fn run(
     let election = start(id, ids, quorum, network.join(id.clone()), report)?;
     match commands.recv().await {
         Some(Fault::Leave) => election.leave().await,
-        // The whole runtime stands still, until it is released and ends like a crash.
+        // The whole runtime stops, until it is released and ends like a crash.
         Some(Fault::Silence) => {
             let _ = released.recv();
         }

@@ -12,8 +12,8 @@ const NAME: &str = "converges";
 /// Time for the work in progress when a handover begins, as `World::work` has it.
 const WORK: Micros = 200 * MS;
 
-/// The longest that anything takes which was under way when the last fault ended, the arbiter's
-/// answers included.
+/// Returns the longest time until everything has ended that was in progress when the last fault
+/// ended, the arbiter's answers included.
 pub(crate) fn bound(config: &Config, longest_claim: Micros) -> Micros {
     let time_limit = match config.preemption {
         Preemption::After(time_limit) => time_limit,
@@ -27,7 +27,7 @@ pub(crate) fn bound(config: &Config, longest_claim: Micros) -> Micros {
         // up to half of that at random.
         + micros(config.claim_retry) * 16 * 3 / 2
         + micros(time_limit)
-        // A search; doubt; a question without an answer; a promise that runs out; a ballot; the
+        // A search; a suspicion; a question without an answer; a promise that runs out; a vote; the
         // next challenge.
         + 8 * micros(config.timeout)
         + micros(config.probe)
@@ -37,13 +37,13 @@ pub(crate) fn bound(config: &Config, longest_claim: Micros) -> Micros {
 }
 
 impl World {
-    /// The running, fit server with the largest rank that may stand.
+    /// Returns the running, eligible server with the largest rank that may become coordinator.
     pub(crate) fn best(&self) -> Option<usize> {
         let ranked = (0..self.servers.len()).filter_map(|server| Some((self.candidate(server)?, server)));
         ranked.max().map(|(_, server)| server)
     }
 
-    /// The rank of a server that could be coordinator.
+    /// Returns the rank of a server that could be coordinator.
     fn candidate(&self, server: usize) -> Option<Rank> {
         let member = self.servers[server].elector.as_ref()?.member();
         member.stands().then(|| member.rank.clone())

@@ -5,7 +5,7 @@ use bellwether_election::{Body, Epoch, Role};
 use super::{Fact, Invariant, Scene};
 use crate::clock::{Micros, micros};
 
-/// The office is handed over only when its work is finished, or has had its time.
+/// A coordinator hands over only when its work is finished, or when the time for the work is over.
 #[derive(Default)]
 pub(super) struct DrainsFirst {
     draining: BTreeMap<usize, Draining>,

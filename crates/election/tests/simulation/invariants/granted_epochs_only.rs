@@ -75,9 +75,9 @@ fn refuted(scene: &Scene<'_>, server: usize) -> u64 {
     elector.map_or(0, |elector| elector.counters().refuted)
 }
 
-/// The longest that a belief may last without a reason to go on with it: a pause, two questions and
-/// a late wake-up. The second question is about an epoch that was named while the first was under
-/// way.
+/// Returns the longest time for which a server may use an epoch without a new reason: a pause, two
+/// questions and a late wake-up. The second question is about an epoch that was named during the
+/// first question.
 fn limit(scene: &Scene<'_>) -> Micros {
     let pause = micros(scene.config.claim_retry) * 1_000_000 / (1_000_000 - DRIFT_PPM);
     pause + 2 * scene.longest_answer + scene.latest_wake

@@ -50,7 +50,7 @@ pub(crate) enum Fact {
         server: usize,
         body: Body,
     },
-    /// A message has to wait for a server that is paused.
+    /// A message must wait for a server that is paused.
     HeldUp,
     /// Until then, false messages name a server as their sender, while the server itself
     /// contradicts them.
@@ -151,7 +151,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// All that can be promised with such policies, such an arbiter and such a resource.
+/// Returns all invariants that hold with such policies, such an arbiter and such a resource.
 pub(crate) fn all(setup: &Setup) -> Vec<Box<dyn Invariant>> {
     let (memory, fencing) = (setup.memory, setup.fencing);
     let mut all: Vec<Box<dyn Invariant>> = vec![

@@ -50,7 +50,7 @@ fn equal_numbers_are_settled_by_the_id() {
     });
 }
 
-/// The servers come up one after the other; each that is better takes over with a hand-over.
+/// The servers come up one after the other; each that is better takes over with a handover.
 #[test]
 fn late_comers_take_over_in_order() {
     explore(100, |seed| {

@@ -17,7 +17,7 @@ use bellwether_election::Role;
 use crate::invariants::Violation;
 use crate::world::{Setup, World};
 
-/// A cluster that has found its coordinator; that one's index with it.
+/// Returns a cluster that has found its coordinator, with the index of the coordinator.
 fn settled(seed: u64, setup: Setup) -> Result<(World, usize), Violation> {
     let mut world = World::new(seed, setup);
     world.start_all()?;
@@ -27,7 +27,7 @@ fn settled(seed: u64, setup: Setup) -> Result<(World, usize), Violation> {
     Ok((world, best))
 }
 
-/// One for even seeds, the other for odd ones.
+/// Returns one value for even seeds, and the other for odd ones.
 fn either<T>(seed: u64, even: T, odd: T) -> T {
     if seed & 1 == 0 { even } else { odd }
 }

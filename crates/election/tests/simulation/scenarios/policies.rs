@@ -9,7 +9,7 @@ use crate::world::{Kind, Setup, World};
 
 use super::{either, settled};
 
-/// A cluster whose best server comes late.
+/// Returns a cluster whose best server comes late.
 fn late_comer(seed: u64, preemption: Preemption) -> World {
     let mut setup = Setup::calm(3);
     setup.config.preemption = preemption;

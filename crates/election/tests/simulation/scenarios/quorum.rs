@@ -19,8 +19,8 @@ fn majority(seed: u64, servers: usize) -> Setup {
     setup
 }
 
-/// The coordinator is on the smaller side: it stops, and only then the larger side has another. All
-/// of it without anybody who checks epochs.
+/// The coordinator is on the smaller side: it stops, and only then the larger side has another. No
+/// resource checks epochs.
 #[test]
 fn a_minority_has_no_coordinator_and_a_majority_has_one() {
     explore(300, |seed| {
@@ -60,7 +60,7 @@ fn half_is_no_majority() {
     });
 }
 
-/// A closed connection is no proof, so the promises run out first; then it takes one ballot.
+/// A closed connection is no proof, so the promises run out first; then it takes one vote.
 #[test]
 fn a_majority_replaces_a_crashed_coordinator_after_the_timeout() {
     explore(200, |seed| {
@@ -74,7 +74,7 @@ fn a_majority_replaces_a_crashed_coordinator_after_the_timeout() {
     });
 }
 
-/// The old coordinator's own word releases its voters: no promise has to run out.
+/// The old coordinator's own message releases its voters: no promise needs to run out.
 #[test]
 fn a_majority_hands_over_at_once() {
     explore(200, |seed| {

@@ -5,8 +5,8 @@ use crate::explore::explore;
 use crate::invariants::converges::bound;
 use crate::world::World;
 
-/// First every fault, with nothing expected but what always holds. Then none, and within a time
-/// that the configuration gives all must agree; and stay so.
+/// First every fault, and only the invariants must hold. Then no faults, and all must agree within
+/// a time that the configuration gives, and must keep the agreement.
 #[test]
 fn every_fault_and_then_agreement() {
     explore(3_000, |seed| {
