@@ -88,8 +88,8 @@ mod tests {
         }
     }
 
-    /// In a minute with a fault from 20 to 25 s: returns `true` if nothing is wrong, and how much
-    /// was checked.
+    /// Checks a minute with a fault from 20 to 25 s: returns `true` if nothing is wrong, and the
+    /// number of checked commands.
     fn judge(entries: &[Entry]) -> Option<(bool, u64)> {
         let timeline = Timeline {
             ended: 60 * SECOND,

@@ -59,7 +59,7 @@ fn can_work(faults: &[&Ordeal], servers: usize) -> bool {
                 | Fault::MongodMajorityKill
                 | Fault::CutMember
                 | Fault::DiskStall
-                // Of some links, which may be anybody's.
+                // These affect some links, which may be of any server.
                 | Fault::Delay
                 | Fault::Loss
         )

@@ -34,7 +34,7 @@ pub struct FinalState {
     pub records: BTreeMap<CommandId, u64>,
 }
 
-/// A sum and what it came from.
+/// A sum and its additions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tallied {
     /// The sum.
@@ -95,7 +95,7 @@ impl FinalState {
         effects
     }
 
-    /// The accounts of a bank by number.
+    /// Returns the accounts of a bank by number.
     pub(crate) fn bank(&self, key: &str) -> Vec<Tallied> {
         let accounts = (0..ACCOUNTS).map(|number| {
             self.accounts

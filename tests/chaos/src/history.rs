@@ -77,7 +77,7 @@ pub struct Entry {
     pub tries: Vec<Tried>,
 }
 
-/// A server that was sent a command, and what it said.
+/// A server that was sent a command, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tried {
     /// The server's id.
@@ -136,7 +136,7 @@ impl Writer {
         }))))
     }
 
-    /// Writes an entry. What the disk says, [`finish`](Self::finish) says.
+    /// Writes an entry. [`finish`](Self::finish) reports an error of the disk.
     pub fn write(&self, entry: &Entry) {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match entry.outcome {

@@ -67,7 +67,7 @@ fn start(options: &mut Options) -> Result<ExitCode> {
     })
 }
 
-/// One run after the other, and the report on all.
+/// Makes one run after the other, and the report on all.
 async fn all(options: &Options, first: u64) -> Result<Report> {
     let out = directory(options, first)?;
     let mut report = Report::new(options.replay(first, options.runs));

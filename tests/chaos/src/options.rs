@@ -82,7 +82,7 @@ impl Options {
         workloads
     }
 
-    /// The command that does the run with this seed again.
+    /// Returns the command that repeats the run with this seed.
     pub fn replay(&self, seed: u64, runs: u64) -> String {
         let mut line = format!("cargo xtask chaos --seed {seed}");
         let Schedule {
@@ -132,7 +132,7 @@ impl Options {
         line
     }
 
-    /// The kinds of faults of the schedule.
+    /// Returns the kinds of faults of the schedule.
     pub fn faults(&self) -> Vec<Fault> {
         self.schedule.kinds()
     }

@@ -1,4 +1,4 @@
-//! The network between hosts does to real TCP what its rules say, and nothing else.
+//! The rules of the network have their effect on real TCP between hosts, and no other effect.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ impl Stage for Lab {
 }
 
 impl Lab {
-    /// A connection from `B` to `A`: the end at `B` first.
+    /// Opens a connection from `B` to `A`; returns the end at `B` first.
     async fn connected(&self) -> Result<(TcpStream, TcpStream)> {
         let listener = self
             .on(A, async || {

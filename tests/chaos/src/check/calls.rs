@@ -106,14 +106,14 @@ impl Calls {
         None
     }
 
-    /// The commands of a workload.
+    /// Returns the commands of a workload.
     pub(crate) fn commands_of(&self, workload: Workload) -> impl Iterator<Item = &Command> {
         self.commands
             .iter()
             .filter(move |command| command.workload == workload)
     }
 
-    /// The answered reads of a workload.
+    /// Returns the answered reads of a workload.
     pub(crate) fn reads_of(&self, workload: Workload) -> impl Iterator<Item = &Read> {
         self.reads.iter().filter(move |read| read.workload == workload)
     }

@@ -9,6 +9,8 @@ use super::{Finding, Verdict, Wrongs};
 use crate::final_state::FinalState;
 use crate::ledger::{Ledger, Line};
 
+/// Checks the attempts of each executed command.
+///
 /// The server that holds the epoch executes a command during one of the attempts at this server.
 /// That attempt must have ended with the reply or with an unknown outcome. Answers of other servers
 /// do not count: those servers did not execute the command.

@@ -33,7 +33,7 @@ pub(super) fn check(calls: &Calls, state: &FinalState, ledger: &Ledger) -> Vec<F
                     wrongs.unless(recorded.is_some(), || {
                         format!("{} was acknowledged and has no record", command.name())
                     });
-                    // Told without an epoch: only that it was executed.
+                    // The answer had no epoch: only the execution is certain.
                     let differs =
                         recorded.is_some() && call.epoch.is_some() && recorded != call.epoch.as_ref();
                     wrongs.unless(!differs, || {

@@ -30,8 +30,8 @@ pub(super) fn check(entries: &[Entry], ledger: &Ledger) -> Vec<Finding> {
     findings
 }
 
-/// `granted_epochs_only`: no server says for long that it knows an epoch which the ledger never
-/// granted.
+/// Checks `granted_epochs_only`: no server says for long that it knows an epoch which the ledger
+/// never granted.
 pub fn granted_epochs_only(beliefs: &[Belief], ledger: &Ledger) -> Finding {
     let mut wrongs = Wrongs::default();
     let granted = ledger.lines.iter().filter_map(|line| match line {
@@ -58,7 +58,7 @@ pub fn granted_epochs_only(beliefs: &[Belief], ledger: &Ledger) -> Finding {
     finding
 }
 
-/// A ledger with holes proves nothing.
+/// Makes the findings undecided if the ledger has gaps: then it proves nothing.
 fn doubt(findings: &mut [Finding], ledger: &Ledger) {
     let holes: Vec<&str> = ledger
         .lines
@@ -153,7 +153,7 @@ fn fenced(entries: &[Entry], ledger: &Ledger) -> Finding {
     wrongs.finding("fenced", None, checked)
 }
 
-/// Every record is written in the epoch that the fence is in at that moment.
+/// Checks that every record is written in the epoch that the fence has at that moment.
 fn recorded(ledger: &Ledger, wrongs: &mut Wrongs) -> usize {
     let mut newest: Option<u64> = None;
     let mut checked = 0;

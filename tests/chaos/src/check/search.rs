@@ -33,7 +33,7 @@ pub(crate) enum Decision {
 /// read.
 pub(crate) fn decide<M: Model>(mut operations: Vec<Timed<M::Op>>, limit: Duration) -> Decision {
     if let Some(early) = operations.iter().find(|one| one.ended < one.began) {
-        // Bounds that were narrowed by what others saw leave no moment.
+        // The limits from other operations leave no moment.
         return Decision::Contradicted(format!(
             "no moment is left for {}: after {} µs and before {} µs",
             early.name, early.began, early.ended
@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn time_that_is_up_is_undecided_and_no_contradiction() {
-        // All orders of twelve writes would have to be tried before the read that nothing explains.
+        // The search would have to try all orders of twelve writes before the read that nothing
+        // explains.
         let one = |op: Option<u32>, at: u64| Timed {
             op,
             began: at,

@@ -48,7 +48,7 @@ pub(super) fn changed(event: &Document, fence: Option<&Fence>) -> Result<Line> {
     })
 }
 
-/// The transaction of an event: its session and its number in it.
+/// Returns the transaction of an event: its session and its number in it.
 fn transaction(event: &Document) -> Option<String> {
     let session = event.get_document("lsid").ok()?.get("id")?;
     let number = event.get("txnNumber")?;

@@ -107,7 +107,7 @@ fn ledger(client: &mongodb::Client) -> Collection<Document> {
     client.database(DATABASE).collection(COLLECTION)
 }
 
-/// The fence at one moment, and the moment.
+/// Returns the fence at one moment, and the moment.
 async fn snapshot(ledger: &Collection<Document>) -> Result<(Option<Fence>, Timestamp)> {
     let database = ledger.client().database(DATABASE);
     let before = database.run_command(doc! { "ping": 1 }).await?;
@@ -140,7 +140,7 @@ async fn snapshot(ledger: &Collection<Document>) -> Result<(Option<Fence>, Times
     Ok((fence.transpose()?, at))
 }
 
-/// The records there are, with their epochs.
+/// Returns the present records, with their epochs.
 pub(crate) async fn records(client: &mongodb::Client) -> Result<BTreeMap<CommandId, u64>> {
     let mut found = ledger(client)
         .find(doc! { "commands": { "$exists": true } })

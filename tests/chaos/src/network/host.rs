@@ -57,7 +57,7 @@ impl NetworkHost {
         self.address
     }
 
-    /// The same for processes: it can be used as long as this value exists.
+    /// Returns the same for processes: they can use it as long as this value exists.
     pub fn for_processes(&self) -> Host {
         let file = format!("/proc/{}/fd/{}", std::process::id(), self.namespace.as_raw_fd());
         Host {
@@ -76,7 +76,7 @@ impl NetworkHost {
         run_on(Some(self.clone()), work)
     }
 
-    /// Moves this thread there, and what it starts from now on.
+    /// Moves this thread there, and everything that it starts from now on.
     ///
     /// # Errors
     /// If the system refuses it.

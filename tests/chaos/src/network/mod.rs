@@ -55,7 +55,7 @@ impl Network {
         Ok(Self { hosts, switch })
     }
 
-    /// The host with this last byte of its address.
+    /// Returns the host with this last byte of its address.
     pub fn host(&self, last: u8) -> Option<&NetworkHost> {
         self.hosts.iter().find(|host| host.address() == address(last))
     }
@@ -65,7 +65,7 @@ impl Network {
         self.switch.with_rules(|rules| rules.add(effect, links))
     }
 
-    /// From now on, what this rule says does not happen any more.
+    /// Removes a rule: from now on, it has no effect any more.
     pub fn remove(&self, rule: RuleId) {
         self.switch.with_rules(|rules| rules.remove(rule));
     }
@@ -76,7 +76,7 @@ impl Network {
     }
 }
 
-/// The address with this last byte.
+/// Returns the address with this last byte.
 pub fn address(last: u8) -> Ipv4Addr {
     let [a, b, c] = NETWORK;
     Ipv4Addr::new(a, b, c, last)

@@ -9,8 +9,8 @@ const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 const SYN: u8 = 0x02;
 
-/// The last bytes of the addresses an IPv4 packet comes from and goes to; `None` for whatever else
-/// it is.
+/// Returns the last bytes of the addresses an IPv4 packet comes from and goes to; `None` for any
+/// other packet.
 pub(super) fn ends(packet: &[u8]) -> Option<(u8, u8)> {
     let header = packet.get(..IP_HEADER)?;
     (header[0] >> 4 == 4).then(|| (header[15], header[19]))
@@ -30,7 +30,7 @@ pub(super) struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// The segment in this packet; `None` if it is none.
+    /// Returns the segment in this packet; `None` if it is none.
     pub(super) fn of(packet: &'a [u8]) -> Option<Self> {
         ends(packet)?;
         let header_length = usize::from(packet[0] & 0x0f) * 4;
@@ -91,7 +91,7 @@ fn reset(from: SocketAddrV4, to: SocketAddrV4, sequence: u32, acknowledged: u32)
     ip
 }
 
-/// RFC 1071, of an even number of bytes.
+/// Returns the checksum of RFC 1071, of an even number of bytes.
 fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes
         .chunks_exact(2)

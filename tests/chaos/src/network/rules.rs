@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 
 use super::packet::{Segment, ends};
 
-/// One direction between two hosts: from whom to whom, by the last bytes of their addresses.
+/// One direction between two hosts: sender and receiver, by the last bytes of their addresses.
 pub type Link = (u8, u8);
 
 /// A rule that is in force.

@@ -169,7 +169,7 @@ impl Ports {
         }
     }
 
-    /// Passes on what a host has sent.
+    /// Passes on the packets that a host has sent.
     fn pass_on(&mut self, from: usize, buffer: &mut [u8]) {
         for _ in 0..BATCH {
             let Ok(length) = self.devices[from].recv(buffer) else {

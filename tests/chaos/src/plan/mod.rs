@@ -81,7 +81,7 @@ impl Plan {
     ///
     /// # Errors
     /// If the time does not suffice for all kinds one by one, or nothing may overlap nothing; the
-    /// error says what to do.
+    /// error names the next step.
     pub fn draw(seed: u64, schedule: &Schedule) -> Result<Self> {
         ensure!(
             schedule.overlap > 0,
@@ -117,7 +117,7 @@ impl Step {
 }
 
 impl Schedule {
-    /// The kinds, each once.
+    /// Returns the kinds, each once.
     pub fn kinds(&self) -> Vec<Fault> {
         let mut kinds = if self.faults.is_empty() {
             Fault::usual()

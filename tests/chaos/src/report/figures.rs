@@ -57,7 +57,7 @@ pub struct FaultFigures {
 }
 
 impl Figures {
-    /// The figures of one run. `length_ms` is how long clients worked.
+    /// Returns the figures of one run. `length_ms` is the time during which clients worked.
     pub fn of(history: &[Entry], timeline: &Timeline, length_ms: u64, epochs: u64) -> Self {
         let mut figures = Self {
             length_ms,
@@ -105,7 +105,7 @@ impl Figures {
         }
     }
 
-    /// All workloads together.
+    /// Returns the sum over all workloads.
     pub fn all_operations(&self) -> Operations {
         let mut all = Operations::default();
         for operations in self.operations.values() {
@@ -116,7 +116,7 @@ impl Figures {
 }
 
 impl Operations {
-    /// All calls.
+    /// Returns the number of all calls.
     pub fn calls(self) -> u64 {
         self.executed + self.not_executed + self.unknown
     }

@@ -16,8 +16,8 @@ pub struct Gaps {
     pub calm: u64,
 }
 
-/// All gaps between the times at which commands were answered as executed; these are in order.
-/// Before the first and after the last, nothing was executed from `began` and until `ended`.
+/// Returns all gaps between the times at which commands were answered as executed; these are in
+/// order. Before the first and after the last, nothing was executed from `began` and until `ended`.
 pub fn gaps(executed: &[u64], faults: &[Ordeal], began: u64, ended: u64) -> Gaps {
     let mut gaps = Gaps {
         of_faults: vec![0; faults.len()],
@@ -42,7 +42,7 @@ pub fn gaps(executed: &[u64], faults: &[Ordeal], began: u64, ended: u64) -> Gaps
     gaps
 }
 
-/// The stretches in which nothing was executed, from when to when.
+/// Returns the stretches in which nothing was executed, with their beginnings and ends.
 pub(super) fn between(executed: &[u64], began: u64, ended: u64) -> impl Iterator<Item = (u64, u64)> {
     let inside = executed
         .iter()
@@ -70,7 +70,7 @@ mod tests {
         }
     }
 
-    /// In seconds.
+    /// Checks times in seconds.
     fn check(executed: &[u64], faults: &[Ordeal], ended: u64) -> (Vec<u64>, u64) {
         let executed: Vec<u64> = executed.iter().map(|second| second * SECOND).collect();
         let Gaps { of_faults, calm } = gaps(&executed, faults, 0, ended * SECOND);

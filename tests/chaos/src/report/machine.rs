@@ -76,7 +76,7 @@ impl Jiffies {
     }
 }
 
-/// The first line of /proc/stat: `cpu user nice system idle iowait irq softirq steal …`.
+/// Reads the first line of /proc/stat: `cpu user nice system idle iowait irq softirq steal …`.
 fn jiffies(stat: &str) -> Option<Jiffies> {
     let numbers = stat.lines().next()?.strip_prefix("cpu ")?;
     // The last two, of guests, are counted among the first ones as well.

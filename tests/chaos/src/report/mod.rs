@@ -49,14 +49,14 @@ pub struct RunReport {
     pub figures: Figures,
     /// The findings of the checkers.
     pub findings: Vec<Finding>,
-    /// Errors of the test harness itself.
+    /// Errors of the chaos suite itself.
     pub troubles: Vec<String>,
     /// The load of the machine.
     pub machine: Machine,
 }
 
 impl Report {
-    /// Nothing yet.
+    /// Makes an empty report.
     pub fn new(replay: String) -> Self {
         Self {
             replay,

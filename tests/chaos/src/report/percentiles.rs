@@ -8,7 +8,7 @@ pub(super) struct Percentiles {
 }
 
 impl Percentiles {
-    /// Of at least one time, in any order.
+    /// Returns the percentiles of at least one time, in any order.
     pub(super) fn of(times: &[u64]) -> Option<Self> {
         let mut times = times.to_vec();
         times.sort_unstable();

@@ -84,7 +84,7 @@ fn not_held(verdict: &Verdict) -> Option<(&'static str, &str)> {
     }
 }
 
-/// A finding that did not hold.
+/// Returns a line about a finding that did not hold.
 pub(super) fn in_a_line(seed: u64, finding: &Finding) -> Option<String> {
     let (what, why) = not_held(&finding.verdict)?;
     let invariant = &finding.invariant;
@@ -105,7 +105,7 @@ struct Row {
     undecided: u64,
 }
 
-/// One row for all findings about the same.
+/// Returns one row for all findings about the same.
 fn rows<'a>(findings: impl Iterator<Item = &'a Finding>) -> BTreeMap<(&'a str, Option<Workload>), Row> {
     let mut rows = BTreeMap::new();
     for finding in findings {

@@ -49,7 +49,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 /// Starts a cluster, inflicts the plan's faults, and judges the history. All files go to `dir`.
 ///
 /// # Errors
-/// If a part of the test harness cannot be started or fails. A fault of the cluster is a finding,
+/// If a part of the suite itself cannot be started or fails. A fault of the cluster is a finding,
 /// not an error.
 pub async fn run(options: &Options, plan: Plan, dir: &Path) -> Result<RunReport> {
     let seed = plan.seed;
@@ -127,7 +127,8 @@ fn world_options(options: &Options, seed: u64, dir: &Path) -> WorldOptions {
     }
 }
 
-/// `converges`, once more: when all is healed, servers have to agree, and commands to be executed.
+/// Checks `converges` once more: when all faults are healed, servers must agree, and commands must
+/// be executed.
 fn after_all(healed: Result<()>, executed: bool) -> Finding {
     let verdict = match healed {
         Err(error) => Verdict::Violated(format!("after the last fault was healed: {error:#}")),

@@ -115,7 +115,7 @@ impl Player<'_> {
         }
     }
 
-    /// Records an error of the test harness. The run goes on: the clients' answers are still valid.
+    /// Records an error of the suite itself. The run goes on: the clients' answers are still valid.
     fn trouble(&self, error: &Error, recorder: &mut Recorder) {
         let trouble = format!("after {:.1} s: {error:#}", self.started.elapsed().as_secs_f64());
         eprintln!("{trouble}");

@@ -9,8 +9,8 @@ use crate::world::World;
 
 const POLL: Duration = Duration::from_millis(250);
 
-/// Asks who is MongoDB's primary, apart from everything else: while there is none, that takes its
-/// time.
+/// Asks for MongoDB's primary, apart from everything else: while there is none, the answer takes
+/// its time.
 pub(super) struct PrimaryWatch {
     seen: watch::Receiver<Option<usize>>,
     watching: JoinHandle<()>,
@@ -42,7 +42,7 @@ impl PrimaryWatch {
         Self { seen, watching }
     }
 
-    /// The place of the member that said to be primary, if the last question found one.
+    /// Returns the place of the member that said to be primary, if the last question found one.
     pub(super) fn seen(&self) -> Option<usize> {
         *self.seen.borrow()
     }

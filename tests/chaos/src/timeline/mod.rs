@@ -20,8 +20,7 @@ pub struct Timeline {
     pub faults: Vec<Ordeal>,
     /// The faults that were not inflicted.
     pub skipped: Vec<Skipped>,
-    /// Errors of the test harness itself, for people. Faults that it could not heal are healed at
-    /// the end.
+    /// Errors of the suite itself, for people. Faults that it could not heal are healed at the end.
     pub troubles: Vec<String>,
     /// The servers that said to be coordinator.
     pub reigns: Vec<Reign>,
@@ -44,7 +43,7 @@ pub struct Stretch<'a> {
 }
 
 impl Timeline {
-    /// The stretches until the plan was over, in order.
+    /// Returns the stretches until the plan was over, in order.
     pub fn stretches(&self) -> Vec<Stretch<'_>> {
         let faults = self.faults.iter();
         let mut changes: Vec<u64> = faults

@@ -34,7 +34,7 @@ impl Recorder {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// A fault begins now. Gives its place, for [`Recorder::healed`].
+    /// Records that a fault begins now. Returns its place, for [`Recorder::healed`].
     pub fn inflicted(&mut self, phase: Phase, fault: Fault, nodes: &[Node], what: &str) -> usize {
         let began = self.now();
         self.timeline.faults.push(Ordeal {
@@ -48,18 +48,18 @@ impl Recorder {
         self.timeline.faults.len() - 1
     }
 
-    /// The fault at this place is over.
+    /// Records that the fault at this place is over.
     pub fn healed(&mut self, place: usize) {
         self.timeline.faults[place].ended = self.now();
     }
 
-    /// A fault of the plan is left out.
+    /// Records that a fault of the plan is left out.
     pub fn skipped(&mut self, fault: Fault, why: Why) {
         let at = self.now();
         self.timeline.skipped.push(Skipped { fault, at, why });
     }
 
-    /// The harness could not do this.
+    /// Records an error of the suite itself.
     pub fn trouble(&mut self, trouble: String) {
         self.timeline.troubles.push(trouble);
     }
@@ -126,7 +126,7 @@ impl Recorder {
         }
     }
 
-    /// The plan is over.
+    /// Records that the plan is over.
     pub fn ended(&mut self) {
         self.timeline.ended = self.now();
     }

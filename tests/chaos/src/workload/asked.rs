@@ -33,7 +33,7 @@ pub enum What {
     Write,
     /// Writes the token as a register's new value, if the register has the expected one.
     CompareAndSet {
-        /// The value it has to have.
+        /// The value it must have.
         expected: String,
     },
     /// The token goes to the end of a list.
@@ -88,7 +88,7 @@ pub enum Told {
 }
 
 impl Asked {
-    /// A read of an object.
+    /// Makes a read of an object.
     pub fn read(key: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -97,7 +97,7 @@ impl Asked {
         }
     }
 
-    /// A command that writes.
+    /// Makes a command that writes.
     pub fn write(key: impl Into<String>, token: impl Into<String>, what: What) -> Self {
         Self {
             key: key.into(),
@@ -106,7 +106,7 @@ impl Asked {
         }
     }
 
-    /// The token of a command that writes, as text for a command.
+    /// Returns the token of a command that writes, as text for a command.
     pub(super) fn token_text(&self) -> &str {
         self.token.as_deref().unwrap_or_default()
     }

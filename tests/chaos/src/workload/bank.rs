@@ -11,7 +11,7 @@ use super::reply;
 
 pub(crate) const COLLECTION: &str = "accounts";
 
-/// The `_id` of an account.
+/// Returns the `_id` of an account.
 pub(crate) fn account(key: &str, number: usize) -> String {
     format!("{key}/{number}")
 }

@@ -1,5 +1,5 @@
-//! Counters: each command adds some, and notes its token in the same document. Reads see how far
-//! the counter is. That is also what clients do who send the same command twice.
+//! Counters: each command adds an amount, and notes its token in the same document. Reads see the
+//! value of the counter. Clients that send the same command twice also use counters.
 
 use bson::Document;
 use rand::Rng;

@@ -24,7 +24,7 @@ impl Keys {
         Self { workload, drawn }
     }
 
-    /// An object in use.
+    /// Returns an object in use.
     pub(super) fn draw(&self, rng: &mut SmallRng) -> String {
         let generation = self.drawn.fetch_add(1, Ordering::Relaxed) / (AT_A_TIME * COMMANDS);
         let letter = match self.workload {

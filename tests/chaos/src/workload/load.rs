@@ -40,9 +40,9 @@ pub struct Load {
 }
 
 impl Load {
-    /// Makes clients that all have this list of servers. Each has to be [run](Client::run)
-    /// somewhere; neighbours in the list best on different hosts, since those that send duplicates
-    /// are neighbours.
+    /// Makes clients that all have this list of servers. Each client must be [run](Client::run) on
+    /// a host. Run neighbours in the list on different hosts, since two clients that send
+    /// duplicates are neighbours.
     ///
     /// # Errors
     /// If an address is none, or there are too few clients.

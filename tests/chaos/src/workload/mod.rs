@@ -62,7 +62,7 @@ pub async fn prepare(client: &mongodb::Client) -> Result<()> {
     neighbours::prepare(&database).await
 }
 
-/// The collection of a workload's objects.
+/// Returns the collection of a workload's objects.
 pub(crate) fn collection(workload: Workload) -> &'static str {
     match workload {
         Workload::Register => register::COLLECTION,
@@ -75,7 +75,7 @@ pub(crate) fn collection(workload: Workload) -> &'static str {
     }
 }
 
-/// The command that asks this.
+/// Returns the command for this operation.
 pub fn command(workload: Workload, asked: &Asked) -> String {
     match workload {
         Workload::Register => register::command(asked),
@@ -108,7 +108,8 @@ fn document(reply: &str) -> Option<Document> {
     }
 }
 
-/// The next thing a client asks. `seen` is the newest value of this register that it knows of.
+/// Draws the next operation of a client. `seen` is the newest value of this register that the
+/// client knows of.
 pub(crate) fn draw(
     workload: Workload,
     rng: &mut SmallRng,

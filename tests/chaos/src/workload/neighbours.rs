@@ -74,7 +74,7 @@ pub(crate) enum Right {
 }
 
 impl Misdeed {
-    /// The right answer, once the cluster works.
+    /// Returns the right answer, once the cluster works.
     pub(crate) fn right(self) -> Right {
         match self {
             Self::DuplicateKey | Self::DuplicateKeyInList => Right::Mongo(11_000),
@@ -129,7 +129,7 @@ const CHEAP: [Misdeed; 12] = [
     Misdeed::BrokenType,
 ];
 
-/// Makes what the commands need.
+/// Makes the documents and collections that the commands need.
 pub(super) async fn prepare(database: &Database) -> Result<()> {
     let made = database
         .create_collection(CAPPED)
@@ -251,7 +251,7 @@ pub(super) fn told(asked: &Asked, reply: &Document) -> Option<Told> {
     right.then_some(Told::Done)
 }
 
-/// The `_id` of a stored document.
+/// Returns the `_id` of a stored document.
 fn stored(shift: usize) -> String {
     format!("text {shift}")
 }

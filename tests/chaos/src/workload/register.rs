@@ -9,7 +9,7 @@ use super::reply;
 
 pub(crate) const COLLECTION: &str = "registers";
 
-/// The next command. `seen` is the newest value that the client knows of.
+/// Draws the next command. `seen` is the newest value that the client knows of.
 pub(super) fn draw(rng: &mut SmallRng, key: String, token: String, seen: Option<&str>) -> Asked {
     match (rng.random_range(0..10), seen) {
         (0..4, _) => Asked::read(key),
@@ -27,8 +27,8 @@ pub(super) fn draw(rng: &mut SmallRng, key: String, token: String, seen: Option<
 pub(super) fn command(asked: &Asked) -> String {
     let (key, token) = (&asked.key, asked.token_text());
     match &asked.what {
-        // It matches whatever the value is, and answers with the value before: so one that fails
-        // tells what it met.
+        // It matches any value, and answers with the value before. So the answer of a failed one
+        // names the value that it met.
         What::CompareAndSet { expected } => format!(
             r#"{{"findAndModify":"{COLLECTION}","query":{{"_id":"{key}"}},"update":[{{"$set":{{"v":{{"$cond":[{{"$eq":["$v","{expected}"]}},"{token}","$v"]}}}}}}],"fields":{{"v":1}}}}"#
         ),

@@ -8,7 +8,7 @@ pub(super) fn is_one(reply: &Document) -> bool {
     done && reply.get("n").and_then(whole) == Some(1) && !reply.contains_key("writeErrors")
 }
 
-/// The documents found by `find`.
+/// Returns the documents found by `find`.
 pub(super) fn batch(reply: &Document) -> Option<Vec<&Document>> {
     documents(reply.get_document("cursor").ok()?.get_array("firstBatch").ok()?)
 }
@@ -21,12 +21,12 @@ pub(super) fn found_and_modified(reply: &Document) -> Option<Option<&Document>> 
     }
 }
 
-/// The documents of an array that has nothing else.
+/// Returns the documents of an array that has nothing else.
 pub(super) fn documents(array: &Array) -> Option<Vec<&Document>> {
     array.iter().map(Bson::as_document).collect()
 }
 
-/// The texts of an array that has nothing else.
+/// Returns the texts of an array that has nothing else.
 pub(super) fn texts(array: &Array) -> Option<Vec<String>> {
     array
         .iter()
@@ -34,7 +34,7 @@ pub(super) fn texts(array: &Array) -> Option<Vec<String>> {
         .collect()
 }
 
-/// A whole number of either size.
+/// Returns a whole number of either size.
 pub(crate) fn whole(number: &Bson) -> Option<i64> {
     number.as_i64().or_else(|| number.as_i32().map(i64::from))
 }

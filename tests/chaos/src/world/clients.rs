@@ -17,7 +17,7 @@ impl ClientsHost {
         Self { node, host }
     }
 
-    /// Which one it is.
+    /// Returns the node of this host.
     pub fn node(&self) -> Node {
         self.node
     }

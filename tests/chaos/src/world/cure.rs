@@ -57,8 +57,8 @@ impl World {
         healed.with_context(|| format!("healing {}: {}", inflicted.fault, inflicted.what))
     }
 
-    /// Ends all faults that are in force, and waits until all members have what the one primary
-    /// has, and all servers agree on a coordinator.
+    /// Ends all faults in force. Then waits until all members have the data of the one primary, and
+    /// all servers agree on a coordinator.
     ///
     /// # Errors
     /// If a process does not start, one has ended by itself, or they do not come to agree: a
@@ -73,8 +73,8 @@ impl World {
         Ok(())
     }
 
-    /// Waits until a write is with all members. What they say of themselves is not enough: one that
-    /// was cut off believes for a while to be primary still.
+    /// Waits until a write is with all members. Their own answers are not enough: a member that was
+    /// cut off may still believe for a while that it is primary.
     async fn members_agree(&self) -> Result<()> {
         let members = u32::try_from(self.replica_set.members.len())?;
         let everywhere = WriteConcern::builder()

@@ -148,7 +148,7 @@ impl World {
         member.with_context(|| format!("{node} is no member"))
     }
 
-    /// The process of a server or a member.
+    /// Returns the process of a server or a member.
     pub(super) fn process(&mut self, node: Node) -> Result<&mut Process> {
         let process = match node {
             Node::Server(place) => self

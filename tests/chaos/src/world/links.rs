@@ -4,7 +4,7 @@ use crate::network::Link;
 /// The last byte of the address of this program itself.
 pub(super) const OBSERVER: u8 = 1;
 
-/// The last byte of a node's address.
+/// Returns the last byte of a node's address.
 pub(super) fn last_byte(node: Node) -> u8 {
     // There are never as many of a kind as would reach the next.
     let (first, place) = match node {
@@ -15,7 +15,7 @@ pub(super) fn last_byte(node: Node) -> u8 {
     first + u8::try_from(place).unwrap_or(u8::MAX - first)
 }
 
-/// All nodes of a world of this size.
+/// Returns all nodes of a world of this size.
 pub(super) fn nodes(servers: usize, members: usize, client_hosts: usize) -> impl Iterator<Item = Node> {
     let servers = (0..servers).map(Node::Server);
     servers
@@ -23,7 +23,7 @@ pub(super) fn nodes(servers: usize, members: usize, client_hosts: usize) -> impl
         .chain((0..client_hosts).map(Node::Clients))
 }
 
-/// From each of these nodes to each of those.
+/// Returns the links from each of these nodes to each of those.
 pub(super) fn links(from: &[Node], to: &[Node]) -> Vec<Link> {
     let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
     pairs
@@ -32,7 +32,7 @@ pub(super) fn links(from: &[Node], to: &[Node]) -> Vec<Link> {
         .collect()
 }
 
-/// The same in both directions.
+/// Returns the same links in both directions.
 pub(super) fn both_ways(some: &[Node], others: &[Node]) -> Vec<Link> {
     let mut both = links(some, others);
     both.extend(links(others, some));

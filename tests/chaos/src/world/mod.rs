@@ -65,7 +65,7 @@ pub struct World {
 pub struct Inflicted {
     /// Its kind.
     pub fault: Fault,
-    /// Whom it met.
+    /// Its victims.
     pub nodes: Vec<Node>,
     /// Description, in one line for people.
     pub what: String,
@@ -128,23 +128,23 @@ impl World {
             .collect()
     }
 
-    /// The servers' addresses, as clients are given them.
+    /// Returns the servers' addresses, as clients get them.
     pub fn urls(&self) -> Vec<String> {
         self.cluster.urls()
     }
 
-    /// The observer's driver, which no fault cuts off; while one lasts, there may be no primary all
-    /// the same.
+    /// Returns the observer's driver, which no fault cuts off. During a fault there may still be no
+    /// primary.
     pub fn database(&self) -> &Client {
         self.replica_set.client()
     }
 
-    /// The servers and their processes, in order: to look at, for example by their process ids.
+    /// Returns the servers and their processes, in order, for example to read their process ids.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// The replica set and its processes, in order: to look at.
+    /// Returns the replica set and its processes, in order, to read.
     pub fn replica_set(&self) -> &ReplicaSet {
         &self.replica_set
     }
@@ -154,7 +154,7 @@ impl World {
         self.network.as_ref().map(Network::traffic)
     }
 
-    /// A host for clients; the places of those there are repeat.
+    /// Returns a host for clients. A place beyond the last one starts again at the first.
     pub fn clients_host(&self, place: usize) -> ClientsHost {
         let node = Node::Clients(place % self.client_hosts);
         ClientsHost::new(node, self.host(node).cloned())
@@ -169,7 +169,8 @@ impl World {
         join_all(looks).await
     }
 
-    /// The place of the server that is coordinator; of the newest if several believe to be.
+    /// Returns the place of the server that is coordinator, or of the newest one if several believe
+    /// to be.
     pub(crate) async fn coordinator(&self) -> Option<usize> {
         let statuses = self.statuses().await.into_iter().enumerate();
         let coordinators = statuses.filter_map(|(place, status)| {
@@ -179,7 +180,7 @@ impl World {
         coordinators.max().map(|(_, place)| place)
     }
 
-    /// All that a fault can meet.
+    /// Returns all nodes that a fault can meet.
     pub fn nodes(&self) -> Vec<Node> {
         links::nodes(
             self.cluster.servers.len(),
@@ -189,7 +190,7 @@ impl World {
         .collect()
     }
 
-    /// The host of a node, if there is a network of its own.
+    /// Returns the host of a node, if there is a network of its own.
     pub fn host(&self, node: Node) -> Option<&NetworkHost> {
         self.network.as_ref()?.host(last_byte(node))
     }

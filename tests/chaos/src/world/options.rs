@@ -21,7 +21,7 @@ pub struct WorldOptions {
 }
 
 impl WorldOptions {
-    /// Three servers and two hosts for clients, in a network of their own.
+    /// Returns options for three servers and two hosts for clients, in a network of their own.
     pub fn new(logs: impl Into<PathBuf>, seed: u64) -> Self {
         Self {
             servers: 3,

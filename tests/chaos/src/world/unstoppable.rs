@@ -60,8 +60,8 @@ impl World {
     }
 }
 
-/// An update whose one expression has four loops inside each other. MongoDB looks at nothing else
-/// until it has a value.
+/// Returns an update whose one expression has four nested loops. MongoDB handles no interruption
+/// until the expression has a value.
 fn command(number: u32) -> String {
     let mut expression = "1".to_owned();
     for _ in 0..4 {

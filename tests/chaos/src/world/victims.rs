@@ -1,4 +1,4 @@
-//! Whom a fault meets, and whether it may.
+//! The choice of a fault's victims, and the conditions for the fault.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ const HELLO_TIMEOUT: Duration = Duration::from_millis(300);
 const FAVOUR: f64 = 0.5;
 
 impl World {
-    /// Whom a fault meets: drawn by lot, the coordinator or the primary more often than another.
-    /// `None` if it may not meet them now: one is ill already, or MongoDB is about to have no
-    /// majority.
+    /// Draws the victims of a fault, the coordinator or the primary more often than another.
+    /// Returns `None` if the fault may not meet them now: one has a fault already, or MongoDB is
+    /// about to have no majority.
     pub(super) async fn victims(&self, fault: Fault, lot: &mut StdRng) -> Option<Vec<Node>> {
         let nodes = match fault {
             Fault::ServerKill
@@ -52,8 +52,8 @@ impl World {
         drawn.into_iter().map(Node::Server).collect()
     }
 
-    /// Only while all members are well: one that is just coming back is needed when another falls
-    /// ill.
+    /// Draws members, but only while all members are healthy. A member that is just coming back is
+    /// needed when another gets a fault.
     async fn members(&self, count: usize, lot: &mut StdRng) -> Option<Vec<Node>> {
         let primary = self.healthy_primary().await?;
         let drawn = draw(lot, self.replica_set.members.len(), count, Some(primary));
@@ -75,7 +75,7 @@ impl World {
         self.open.values().any(|open| open.makes_ill(node))
     }
 
-    /// The place of MongoDB's primary, if there is one and all others follow.
+    /// Returns the place of MongoDB's primary, if there is one and all others follow.
     async fn healthy_primary(&self) -> Option<usize> {
         let places = 0..self.replica_set.members.len();
         if places.clone().any(|place| self.is_ill(Node::Mongod(place))) {
@@ -97,7 +97,7 @@ enum Role {
     Secondary,
 }
 
-/// `None` if it is neither, or says nothing.
+/// Returns the role; `None` if it is neither, or if the member does not answer.
 async fn role(member: &Member) -> Option<Role> {
     let admin = member.direct.database("admin");
     // The driver's futures must not be dropped half done.

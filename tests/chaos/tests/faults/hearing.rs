@@ -10,7 +10,7 @@ use bellwether_chaos::world::World;
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 
-/// From whom, to whom.
+/// Pairs of a sender and a receiver.
 pub(crate) type Hearing = BTreeSet<(Node, Node)>;
 
 const PORT: u16 = 9;
@@ -23,7 +23,7 @@ pub(crate) fn everybody(world: &World) -> Hearing {
     between(&world.nodes(), &world.nodes())
 }
 
-/// From each of these to each of those, and back.
+/// Returns all pairs from each of these to each of those, and back.
 pub(crate) fn between(some: &[Node], others: &[Node]) -> Hearing {
     let pairs = some
         .iter()

@@ -1,5 +1,5 @@
-//! Every fault does to the real thing what its name says, and nothing of it is left after it is
-//! healed. The tests observe the effects by other means than the fault uses.
+//! Every fault does to the real thing what its name says, and leaves nothing after it is healed.
+//! The tests observe the effects by other means than the fault uses.
 
 mod cuts;
 mod hearing;

@@ -82,8 +82,7 @@ pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, S
         };
         operations.insert(&command.token, command.timed(transfer, ended));
     }
-    // A transfer took place after those that stand before it in a log, and before those that stand
-    // behind it.
+    // A transfer took place after those before it in a log, and before those behind it.
     for log in &logs {
         let mut began = 0;
         for token in log {

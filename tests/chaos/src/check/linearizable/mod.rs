@@ -152,8 +152,8 @@ impl Object<'_> {
         self.commands.len() + self.reads.len()
     }
 
-    /// The commands whose effect takes part in the order, given the tokens whose effect is in the
-    /// data in the end. Those of unknown outcome end with the run.
+    /// Returns the commands whose effect takes part in the order, given the tokens whose effect is
+    /// in the data at the end. Commands of unknown outcome end with the run.
     fn effective(&self, there: &BTreeSet<&str>) -> Result<Vec<(&Command, u64)>, String> {
         let mut effective = Vec::new();
         for command in &self.commands {
@@ -175,7 +175,7 @@ impl Object<'_> {
         }
     }
 
-    /// The tokens of the end, each of which has to be there once.
+    /// Returns the tokens of the end, each of which must be there once.
     fn once<'t>(tokens: impl Iterator<Item = &'t str>) -> Result<BTreeSet<&'t str>, String> {
         let mut there = BTreeSet::new();
         for token in tokens {

@@ -1,5 +1,5 @@
-//! Objects that tell in the end in which order they were written: lists, and counters that note who
-//! added what.
+//! Objects whose final state shows the order of their writes: lists, and counters that note each
+//! addition with its token.
 //!
 //! Each write has its place, and each read the number of writes it saw, so the search has one order
 //! to look at only.
@@ -43,7 +43,7 @@ impl Model for Ordered {
     }
 }
 
-/// A list: reads see a beginning of what it is in the end.
+/// Decides on a list: each read sees a beginning of its final state.
 pub(super) fn list(object: &Object<'_>, limit: Duration) -> Result<Decision, String> {
     let none = Vec::new();
     let list = object.state.lists.get(object.key).unwrap_or(&none);
@@ -58,7 +58,7 @@ pub(super) fn list(object: &Object<'_>, limit: Duration) -> Result<Decision, Str
     sought(object, &tokens, saw, limit)
 }
 
-/// A counter: reads see a sum of the first additions.
+/// Decides on a counter: each read sees a sum of the first additions.
 pub(super) fn counter(
     object: &Object<'_>,
     counter: Option<&Tallied>,

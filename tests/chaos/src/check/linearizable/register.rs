@@ -101,7 +101,7 @@ pub(super) fn decide(object: &Object<'_>, limit: Duration) -> Result<Decision, S
                 new: values.number(&command.token),
                 met: match (&command.told, command.outcome) {
                     (Some(Told::Value(met)), _) => Some(values.number_if_any(met.as_deref())),
-                    // Its value was seen, so it met what it expected.
+                    // Clients saw its value, so it met the value that it expected.
                     (_, Outcome::Unknown) => Some(Some(values.number(expected))),
                     _ => None,
                 },

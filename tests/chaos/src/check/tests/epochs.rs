@@ -1,7 +1,8 @@
 use super::*;
 use crate::timeline::Belief;
 
-/// A run in which each of these tokens was recorded in an epoch of its own, granted just before.
+/// Returns a run in which each of these tokens was recorded in an epoch of its own, granted just
+/// before.
 fn epochs(tokens: &[&str]) -> Run {
     let mut run = Run::default();
     run.ledger.lines.push(Line::From { fence: None });
@@ -28,7 +29,7 @@ fn epochs_that_grow_hold() {
     run.holds();
 }
 
-/// A list to which one command appends, as the second server does in epoch 2.
+/// Returns a list to which one command appends, as the second server does in epoch 2.
 fn appended(tries: &[(&str, Outcome)]) -> Run {
     let mut run = Run::new();
     run.granted(2, "s2");

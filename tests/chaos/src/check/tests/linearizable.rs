@@ -64,7 +64,7 @@ fn a_compare_and_set_that_lied_is_seen() {
         run
     };
     lied("b", "c").holds();
-    // It says that it met what it expected, and has changed nothing.
+    // Its answer says that it met the expected value, and it has changed nothing.
     lied("b", "b").violates(&["linearizable"]);
     // It says that it met something else.
     lied("a", "b").violates(&["linearizable"]);
@@ -127,7 +127,7 @@ fn unknown_compare_and_sets_hang_on_what_they_expected() {
     run.told(Register, &Asked::read("r"), (21, 30), &value("b"));
     run.told(Register, &Asked::read("r"), (31, 40), &value("a"));
     run.violates(&["linearizable"]);
-    // One that failed tells what it met, so an unknown write cannot excuse it.
+    // The answer of a failed one names the value that it met, so an unknown write cannot excuse it.
     let mut run = register("a");
     run.done(Register, &write("a"), (0, 10));
     run.unknown(Register, &write("x"), (5, 10));

@@ -1,4 +1,4 @@
-//! Histories made by hand, most of which have to be refused.
+//! Histories made by hand, most of which the checkers must refuse.
 
 mod epochs;
 mod linearizable;
@@ -40,7 +40,7 @@ impl Run {
         run
     }
 
-    /// A call that began and ended at these times.
+    /// Adds a call that began and ended at these times.
     fn call(&mut self, workload: Workload, asked: &Asked, times: (u64, u64), outcome: Outcome) -> &mut Entry {
         let client = u32::try_from(self.entries.len()).unwrap();
         self.entries.push(Entry {
@@ -66,7 +66,7 @@ impl Run {
         self.entries.last_mut().unwrap()
     }
 
-    /// A call that was executed, recorded in epoch 1 if it writes, and told this.
+    /// Adds a call that was executed, recorded in epoch 1 if it writes, and got this answer.
     fn told(&mut self, workload: Workload, asked: &Asked, times: (u64, u64), told: &Told) -> &mut Entry {
         if let Some(token) = &asked.token {
             self.recorded(1, token);
@@ -95,7 +95,7 @@ impl Run {
         });
     }
 
-    /// A transaction that writes the fence and the record of this token.
+    /// Adds a transaction that writes the fence and the record of this token.
     fn recorded(&mut self, epoch: u64, token: &str) {
         if self.state.records.contains_key(&id(token)) {
             return;
@@ -301,7 +301,7 @@ fn what_was_not_executed_is_nowhere() {
     run.list(&["a"]);
     run.violates(&["exactly_once", "linearizable"]);
 
-    // Told again, it was executed then.
+    // A later answer says that it was executed then.
     let mut run = Run::new();
     run.call(Append, &append("a"), (0, 10), Outcome::NotExecuted);
     run.done(Append, &append("a"), (11, 20));

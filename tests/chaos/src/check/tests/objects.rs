@@ -47,7 +47,7 @@ fn transfer(token: &str, from: usize, to: usize, look: bool) -> Asked {
     Asked::write("b", token, what)
 }
 
-/// A right history of a bank, with something wrong.
+/// Returns a right history of a bank, with one error.
 fn bank(wrong: impl FnOnce(&mut Run)) -> Run {
     let mut run = Run::new();
     run.done(Bank, &transfer("t", 0, 1, false), (0, 10));

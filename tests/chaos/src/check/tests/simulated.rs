@@ -90,8 +90,8 @@ fn execute(state: &mut FinalState, workload: Workload, asked: &Asked) -> Told {
     }
 }
 
-/// A run of one workload in which each command takes place at a moment of its own, with about eight
-/// others under way.
+/// Returns a run of one workload in which each command takes place at a moment of its own, with
+/// about eight others in progress.
 fn simulated(workload: Workload, rng: &mut SmallRng) -> Run {
     let mut run = Run::new();
     let mut late: Vec<(u64, Asked)> = Vec::new();
@@ -141,7 +141,7 @@ fn what_a_right_system_does_is_accepted() {
     }
 }
 
-/// The tokens of a workload's only object, as often as they are in the data, to be spoilt.
+/// Changes the tokens of a workload's only object, as often as they are in the data.
 fn spoil(run: &mut Run, workload: Workload, spoil: impl Fn(&mut Log)) {
     let state = &mut run.state;
     match workload {
@@ -224,7 +224,7 @@ fn what_a_wrong_system_does_is_refused() {
                     log.push(moved);
                 });
             }
-            // A read of long ago. Those who send duplicates do not read.
+            // A read of long ago. Clients that send duplicates do not read.
             let is_read = |entry: &&Entry| entry.asked.get("token").is_none() && !entry.told.is_null();
             let reads: Vec<&Entry> = right.entries.iter().filter(is_read).collect();
             if workload != Duplicates {

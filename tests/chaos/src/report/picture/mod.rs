@@ -70,7 +70,7 @@ pub fn draw(path: &Path, title: &str, history: &[Entry], timeline: &Timeline) ->
         .with_context(|| format!("drawing {}", path.display()))
 }
 
-/// Wide enough that a fault of a second can be seen, and not wider than what programs show.
+/// Returns the width: enough that a fault of a second can be seen, and not more than programs show.
 fn width(ended: u64) -> i32 {
     let seconds = i32::try_from(ended / 1_000_000).unwrap_or(i32::MAX);
     LEFT + RIGHT + seconds.saturating_mul(10).clamp(1_000, 9_000)
@@ -98,7 +98,7 @@ impl Picture<'_> {
         self.area.present()
     }
 
-    /// Behind everything, through all panels.
+    /// Draws the gaps behind everything, through all panels.
     fn draw_gaps(&self, top: i32, bottom: i32) -> Drawn {
         let mut free = 0;
         for (from, to) in &self.gaps {
