@@ -111,7 +111,8 @@ impl Photographer {
         self.take_from("#verdict", "light", "phone.png").await
     }
 
-    /// The coordinator has died with the command, and its successor has it now.
+    /// Takes pictures of a failover: the coordinator has died with the command, and its successor
+    /// has the command now.
     async fn failover(&mut self) -> Result<()> {
         let page = self.open((1280, 1000), 1.0, false).await?;
         page.execute(FIND).await?.expect("executed", &[])?;

@@ -50,13 +50,13 @@ impl Bed {
         })
     }
 
-    /// The port for clients of the coordinator, when all agree who that is.
+    /// Returns the coordinator's port for clients, when all servers agree on the coordinator.
     pub(crate) async fn coordinator_port(&mut self) -> Result<u16> {
         let agreement = self.cluster.all_agree().await?;
         Ok(self.cluster.servers[agreement.coordinator].port)
     }
 
-    /// Reads what everything on the machine has used so far.
+    /// Reads the use of the machine by all processes so far.
     pub(crate) fn gauge(&self) -> Gauge {
         let servers = self.cluster.servers.iter().map(|server| &server.process);
         let members = self.replica_set.members.iter().map(|member| &member.process);
@@ -68,8 +68,8 @@ impl Bed {
     }
 }
 
-/// Three servers in front of this replica set. Their logs are of no interest as long as all goes
-/// well.
+/// Starts three servers in front of this replica set. Their logs are of no interest as long as all
+/// goes well.
 pub(crate) async fn servers(replica_set: &ReplicaSet, args: Vec<OsString>) -> Result<(Cluster, TempDir)> {
     let options = ClusterOptions::new(replica_set.uri());
     start(ClusterOptions { args, ..options }).await
@@ -84,7 +84,7 @@ async fn start(options: ClusterOptions) -> Result<(Cluster, TempDir)> {
     Ok((Cluster::start_with(options).await?, logs))
 }
 
-/// The cluster's list as a client may have it, with this server first.
+/// Returns the cluster's list as a client may have it, with this server first.
 pub(crate) fn list_from(cluster: &Cluster, first: usize) -> Result<ServerList> {
     let mut urls = cluster.urls();
     let count = urls.len();

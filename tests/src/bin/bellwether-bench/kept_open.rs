@@ -59,7 +59,7 @@ impl KeptOpen {
         self.role == RoleName::Coordinator
     }
 
-    /// An id for a new command.
+    /// Returns an id for a new command.
     pub(crate) fn new_id(&self) -> Result<CommandId> {
         let now = self.server_time + self.greeted.elapsed();
         Ok(mint(u64::try_from(now.as_millis())?))

@@ -28,7 +28,7 @@ pub(crate) struct Options {
     commands: Option<u32>,
 }
 
-/// A kind of command, and what it is compared with.
+/// A kind of command, and the driver's operation to compare with.
 struct Row {
     what: &'static str,
     how: How,
@@ -134,7 +134,7 @@ async fn clients(bed: &mut Bed) -> Result<Clients> {
 }
 
 impl Clients {
-    /// Each kind of command in turn, so often; for each kind how long each took.
+    /// Sends each kind of command in turn, this many times; returns the times of each kind.
     async fn round(&mut self, commands: u32) -> Result<Vec<Vec<Duration>>> {
         let mut times = vec![Vec::new(); ROWS.len()];
         for _ in 0..commands {

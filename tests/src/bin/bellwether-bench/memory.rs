@@ -76,7 +76,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     let mut machine = None;
     for connections in counts {
         eprintln!("{connections} idle connections.");
-        // Servers of its own for each row: what an allocator was once given it does not give back.
+        // Each row has servers of its own: an allocator does not give its memory back.
         let mut bed = Bed::start_with(args.clone()).await?;
         if machine.is_none() {
             machine = Some(Machine::seen(bed.replica_set.client()).await?);

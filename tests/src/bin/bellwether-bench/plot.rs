@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// One panel for each workload, side by side.
+/// Draws one panel for each workload, side by side.
 fn draw(sweep: &Sweep, path: &Path) -> Result<()> {
     let mut workloads: Vec<Workload> = Vec::new();
     for point in &sweep.points {

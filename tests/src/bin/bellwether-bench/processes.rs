@@ -8,7 +8,8 @@ use serde::Serialize;
 /// The kernel counts processor time for user space in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Processor time of all threads of a process since it started, in user space and in the kernel.
+/// Returns the processor time of all threads of a process since it started, in user space and in
+/// the kernel.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
@@ -58,7 +59,7 @@ pub(crate) fn allow_files(wanted: u64) -> Result<()> {
     Ok(())
 }
 
-/// A line such as `VmRSS:   1234 kB`, in bytes.
+/// Reads a line such as `VmRSS:   1234 kB`, and returns bytes.
 fn kilobytes(path: &str, name: &str) -> Result<u64> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(name));

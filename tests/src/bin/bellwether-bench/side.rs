@@ -67,7 +67,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// A driver's client of its own, with room for this many connections.
+    /// Makes a driver's client of its own, with room for this many connections.
     pub(crate) async fn connect(bed: &Bed, connections: usize) -> Result<Self> {
         let mut options = ClientOptions::parse(bed.replica_set.uri()).await?;
         options.max_pool_size = Some(u32::try_from(connections)?.max(10));

@@ -12,7 +12,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one value; of none, nothing but zeros.
+    /// Returns the spread of at least one value; of none, only zeros.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_unstable_by(f64::total_cmp);
@@ -32,7 +32,7 @@ impl Spread {
         Self { median, least, most }
     }
 
-    /// `median (least–most)`, each written by `number`.
+    /// Returns `median (least–most)`, each written by `number`.
     pub(crate) fn show(self, number: impl Fn(f64) -> String) -> String {
         let Self { median, least, most } = self;
         format!("{} ({}–{})", number(median), number(least), number(most))
@@ -64,7 +64,7 @@ impl Percentiles {
         }
     }
 
-    /// The medians of several rounds, and the largest of all.
+    /// Returns the medians of several rounds, and the largest of all.
     pub(crate) fn over_rounds(rounds: &[Self]) -> Self {
         Self {
             p50: Spread::of(rounds.iter().map(|round| round.p50)).median,

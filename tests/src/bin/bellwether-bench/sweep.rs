@@ -133,7 +133,7 @@ impl Plan {
         }
     }
 
-    /// Prints the tables: what each workload gave, and what it cost.
+    /// Prints the tables: the results of each workload, and its costs.
     pub(crate) fn show(&self, sweep: &Sweep) {
         sweep.machine.show();
         let rounds = self.rounds;

@@ -81,14 +81,14 @@ impl Operations {
 }
 
 impl Operation {
-    /// The frame that asks a server for it. Text with two gaps: to make JSON of a value would be
-    /// the client's cost.
+    /// Returns the frame that asks a server for it. The frame is text with two gaps: to make JSON
+    /// of a value would be the client's cost.
     pub(crate) fn frame(self, id: CommandId) -> String {
         let command = self.command();
         format!(r#"{{"type":"command","id":"{id}","command":{command}}}"#)
     }
 
-    /// The command.
+    /// Returns the command.
     pub(crate) fn command(self) -> String {
         match self {
             Self::Insert { id } => {

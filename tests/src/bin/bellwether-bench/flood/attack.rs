@@ -47,7 +47,7 @@ pub(crate) struct Tally {
     pub(crate) frames: AtomicU64,
 }
 
-/// An attack under way; dropped, it ends, and all its connections with it.
+/// An attack in progress; dropped, it ends, and all its connections with it.
 pub(crate) struct Attackers {
     pub(crate) tally: Arc<Tally>,
     _tasks: JoinSet<()>,
@@ -114,7 +114,7 @@ impl Attack {
     }
 }
 
-/// An address that is no good client's.
+/// Returns an address that no good client has.
 fn address(number: u32) -> Ipv4Addr {
     let [_, _, c, d] = (number + 1).to_be_bytes();
     Ipv4Addr::new(127, 1, c, d)
@@ -139,7 +139,7 @@ fn again_and_again<F>(
         tasks.spawn(async move {
             loop {
                 let rest = sleep(pause.unwrap_or_default());
-                // Being thrown out is what they are there for.
+                // The server should close these connections, so an error is expected.
                 let _ = attack(number, Arc::clone(&tally)).await;
                 rest.await;
                 tokio::task::yield_now().await;

@@ -71,7 +71,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     // Idle ones must leave places to those that are measured.
     let mut args = format!("--connections {}", idle.max(9000) + 1000);
     if quick {
-        // A busy machine is no reason to elect anybody, where it is not about figures.
+        // A busy machine should cause no election, since this run is not about figures.
         args.push_str(" --timeout-ms 10000");
     }
     let args: Vec<OsString> = args.split(' ').map(Into::into).collect();
@@ -143,7 +143,7 @@ impl Field {
         OpenFiles::of(self.pid, self.port, &self.mongodb)
     }
 
-    /// Good clients, so that everything is there that a server makes once.
+    /// Runs good clients, so that the server has made everything that it makes once.
     async fn warm_up(&self, length: Duration) -> Result<()> {
         let _good = Good::start(self.port, &self.urls);
         sleep(length / 2).await;

@@ -16,7 +16,8 @@ pub(crate) struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// Of this process, whose port for clients is this one, and MongoDB's members have those.
+    /// Counts the open files of this process. `port` is its port for clients, and `mongodb` are the
+    /// ports of MongoDB's members.
     pub(crate) fn of(pid: u32, port: u16, mongodb: &[u16]) -> Result<Self> {
         let path = format!("/proc/{pid}/net/tcp");
         let table = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
@@ -55,7 +56,7 @@ impl OpenFiles {
     }
 }
 
-/// Of an address such as `0100007F:1B59`.
+/// Returns the port of an address such as `0100007F:1B59`.
 fn port_of(address: &str) -> Option<u16> {
     let (_, port) = address.rsplit_once(':')?;
     u16::from_str_radix(port, 16).ok()

@@ -73,7 +73,7 @@ impl Innocents {
     }
 }
 
-/// A connection to the server that is coordinator.
+/// Opens a connection to the server that is coordinator.
 pub(super) async fn to_coordinator(ports: &[u16]) -> Result<KeptOpen> {
     for port in ports {
         if let Ok(connection) = KeptOpen::open(*port).await

@@ -67,7 +67,7 @@ impl Kind {
         }
     }
 
-    /// Begins. It goes on until what this gives is dropped.
+    /// Begins. It goes on until the returned value is dropped.
     pub(super) fn begin(self, place: &Place) -> JoinSet<()> {
         let mut clients = JoinSet::new();
         let port = place.port;
@@ -129,7 +129,7 @@ impl Kind {
     }
 }
 
-/// A text of which MongoDB cuts a character in two when it quotes it.
+/// Returns a text of which MongoDB cuts a character in two when it quotes the text.
 pub(super) fn text() -> String {
     format!("x{}", "é".repeat(100))
 }

@@ -24,8 +24,8 @@ use crate::statistics::Percentiles;
 use innocents::{Innocents, Waits};
 use kinds::{Kind, Place};
 
-/// Between a neighbour's end and the next slice, so that what it has left behind is not the next
-/// one's.
+/// Pause between a neighbour's end and the next slice, so that late effects do not count for the
+/// next one.
 const REST: Duration = Duration::from_secs(2);
 
 #[derive(Args, Default)]
@@ -82,7 +82,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     figures::save("neighbours", &(slices, recoveries))
 }
 
-/// A page with one large file, of which compression makes about half.
+/// Makes a page with one large file, of which compression makes about half.
 fn page() -> Result<TempDir> {
     let www = TempDir::with_prefix("bellwether-www-")?;
     fs::write(

@@ -139,8 +139,8 @@ impl Situation {
         }
     }
 
-    /// Makes it so, until what this gives is dropped and the servers are started again. The servers
-    /// that remain have taken over by then: takeover itself is measured elsewhere.
+    /// Brings this situation about, until the returned value is dropped and the servers are started
+    /// again. The servers that remain have taken over by then: another benchmark measures takeover.
     async fn bring_about(self, bed: &mut Bed) -> Result<Option<BlackHole>> {
         let dead: &[usize] = match self {
             Self::AllWell => &[],

@@ -23,7 +23,7 @@ struct Part {
 }
 
 impl Sizes {
-    /// Of the files with these paths, by what they are.
+    /// Returns the sizes of the files with these paths, by their kinds.
     pub(crate) fn of(paths: &[String]) -> Result<Self> {
         let mut sizes = Self::default();
         for path in paths {

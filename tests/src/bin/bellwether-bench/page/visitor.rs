@@ -87,7 +87,7 @@ const IN_THE_PAGE: &str = r##"
 "##;
 
 impl Visitor {
-    /// A browser for this page, and with it this list of servers.
+    /// Starts a browser for this page, with this list of servers.
     pub(crate) async fn start(page: &str, servers: Vec<String>) -> Result<Self> {
         let browser = Browser::start().await?;
         let disabled = json!({ "cacheDisabled": true });
@@ -146,7 +146,7 @@ impl Visitor {
         Ok(Duration::from_secs_f64(longest / 1000.0))
     }
 
-    /// The paths of all files the page has loaded.
+    /// Returns the paths of all files the page has loaded.
     pub(crate) async fn loaded(&self) -> Result<Vec<String>> {
         let loaded =
             "Array.from(performance.getEntriesByType('resource'), ({ name }) => new URL(name).pathname)

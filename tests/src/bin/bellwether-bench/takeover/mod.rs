@@ -127,8 +127,8 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     figures::save("takeover", &takeovers)
 }
 
-/// One fault. At its moment a client sends a command, and goes on with others until things are as
-/// before; under load others are at it already.
+/// Injects one fault. At its moment a client sends a command, and goes on with others until
+/// operation is normal again. Under load other clients already send commands.
 async fn one(bed: &mut Bed, row: &Row, round: usize, clients: usize) -> Result<Round> {
     let before = bed.cluster.all_agree().await?;
     let lists: Vec<ServerList> = (0..clients)
@@ -160,8 +160,7 @@ async fn one(bed: &mut Bed, row: &Row, round: usize, clients: usize) -> Result<R
         }
     }
     if row.fault != Fault::Pause {
-        // Those that wait for the answer of a server that stands still may do so until it is
-        // resumed.
+        // Clients that wait for the answer of a stopped server may do so until it is resumed.
         load.all_executed(clients, AFTERWARDS, struck, epoch).await?;
     }
     let all = probes.and(&load);
