@@ -15,7 +15,7 @@ impl Agreement {
     /// them must be coordinator in an epoch, and all others must follow it.
     ///
     /// # Errors
-    /// If they do not agree; the error repeats what each of them says.
+    /// If they do not agree; the error repeats the status of each.
     pub(crate) fn among(views: &[(usize, Status)]) -> Result<Self> {
         let (place, coordinator) = views
             .iter()
@@ -39,9 +39,9 @@ impl Agreement {
         }
     }
 
-    /// As [`Agreement::among`], but the coordinator has to be the server with the largest number
-    /// and, between equal ones, the largest id. Until it is, a server that has just started may
-    /// follow for a moment and then take over.
+    /// As [`Agreement::among`], but the coordinator must be the server with the largest number and,
+    /// between equal ones, the largest id. Until then, a server that has just started may follow
+    /// for a moment and then take over.
     ///
     /// # Errors
     /// If they do not agree, or on another one.

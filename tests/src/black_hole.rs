@@ -29,7 +29,7 @@ impl BlackHole {
         Self::open_at(free_ports(1)?[0]).await
     }
 
-    /// As [`BlackHole::open`], at a port where no process listens any more.
+    /// Opens one as [`BlackHole::open`] does, at a port where no process listens any more.
     ///
     /// # Errors
     /// If a process listens there, or the system goes on accepting.
@@ -59,7 +59,7 @@ impl BlackHole {
         })
     }
 
-    /// The address, as that of a server.
+    /// Returns the address, as that of a server.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}/v1", self.port)
     }
@@ -89,7 +89,7 @@ impl DeafServer {
         Ok(Self { port, accepting })
     }
 
-    /// The address, as that of a server.
+    /// Returns the address, as that of a server.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}/v1", self.port)
     }

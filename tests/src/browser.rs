@@ -43,7 +43,8 @@ impl Browser {
         let profile = format!("--user-data-dir={}", dir.path().join("profile").display());
         let args = [
             "--headless=new",
-            // Containers forbid what Chromium's sandbox needs, and often have a small /dev/shm.
+            // Containers forbid actions that Chromium's sandbox needs, and often have a small
+            // /dev/shm.
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
@@ -107,7 +108,7 @@ impl Browser {
         Ok(serde_json::from_value(lines)?)
     }
 
-    /// A command of the Chrome DevTools Protocol, to the tab in front.
+    /// Sends a command of the Chrome DevTools Protocol to the tab in front.
     ///
     /// # Errors
     /// If the browser refuses it.
@@ -165,7 +166,7 @@ impl Browser {
         Ok(self.client.close().await?)
     }
 
-    /// A command of chromedriver's own.
+    /// Sends a command of chromedriver's own.
     async fn post(&self, path: &'static str, body: Value) -> Result<Value> {
         Ok(self.client.issue_cmd(Post { path, body }).await?)
     }

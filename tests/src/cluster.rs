@@ -62,7 +62,8 @@ pub enum PeerSecretFiles {
 }
 
 impl PeerSecretFiles {
-    /// The contents of the servers' files, in order. A new secret at each call, if they share one.
+    /// Returns the contents of the servers' files, in order. If they share one secret, each call
+    /// makes a new one.
     fn contents(&self, servers: usize) -> Vec<String> {
         match self {
             Self::Shared => vec![random_secret(); servers],
@@ -73,7 +74,7 @@ impl PeerSecretFiles {
 }
 
 impl ClusterOptions {
-    /// Three servers in front of this replica set.
+    /// Returns options for three servers in front of this replica set.
     pub fn new(mongodb_uri: impl Into<String>) -> Self {
         Self {
             servers: 3,
@@ -193,7 +194,7 @@ impl Cluster {
         })
     }
 
-    /// The addresses of all servers, as a client is given them.
+    /// Returns the addresses of all servers, as a client gets them.
     pub fn urls(&self) -> Vec<String> {
         self.servers.iter().map(Server::url).collect()
     }
@@ -202,7 +203,7 @@ impl Cluster {
     /// of them and says so itself. A paused server does not count as running.
     ///
     /// # Errors
-    /// If they do not agree for a long time; the error says what each of them last said.
+    /// If they do not agree for a long time; the error repeats the last status of each.
     pub async fn agreement(&mut self) -> Result<Agreement> {
         wait_until("the running servers to agree on a coordinator", async || {
             Agreement::among(&self.views().await?)
@@ -210,9 +211,9 @@ impl Cluster {
         .await
     }
 
-    /// As [`Cluster::agreement`], but all servers have to run, and the coordinator has to be the
-    /// one with the largest number. Until it is, a server that has just started may follow for a
-    /// moment and then take over.
+    /// As [`Cluster::agreement`], but all servers must run, and the coordinator must be the one
+    /// with the largest number. Until then, a server that has just started may follow for a moment
+    /// and then take over.
     ///
     /// # Errors
     /// If a server has ended, with the end of its log, or as for [`Cluster::agreement`].
@@ -262,7 +263,7 @@ impl Server {
         format!("ws://{}/v1", self.address())
     }
 
-    /// The page it serves.
+    /// Returns the address of the page it serves.
     pub fn page(&self) -> String {
         format!("http://{}/", self.address())
     }
@@ -282,7 +283,7 @@ impl Server {
     }
 }
 
-/// 32 random bytes in hexadecimal digits, as `bellwether-server new-secret` prints them.
+/// Returns 32 random bytes in hexadecimal digits, as `bellwether-server new-secret` prints them.
 fn random_secret() -> String {
     let bytes: [u8; 32] = rand::random();
     bytes.map(|byte| format!("{byte:02x}")).concat()

@@ -10,13 +10,13 @@ pub struct CodeBlock {
 }
 
 impl CodeBlock {
-    /// The words behind the three backticks.
+    /// Returns the words behind the three backticks.
     pub fn words(&self) -> Vec<&str> {
         self.info.split_whitespace().collect()
     }
 }
 
-/// The blocks of code in a Markdown document, in order.
+/// Returns the blocks of code in a Markdown document, in order.
 pub fn code_blocks(document: &str) -> Vec<CodeBlock> {
     let mut blocks = Vec::new();
     let mut open: Option<CodeBlock> = None;

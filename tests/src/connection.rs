@@ -15,8 +15,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::wait::PATIENCE;
 
-/// One WebSocket connection to one server, a frame at a time: for what the client library, rightly,
-/// would not do.
+/// One WebSocket connection to one server, a frame at a time: for actions that the client library,
+/// rightly, does not offer.
 #[derive(Debug)]
 pub struct Connection {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -140,7 +140,7 @@ impl Connection {
     }
 }
 
-/// The request that opens a connection for the protocol's WebSocket subprotocol.
+/// Returns the request that opens a connection for the protocol's WebSocket subprotocol.
 ///
 /// # Errors
 /// If the text is not a WebSocket URL.
@@ -153,7 +153,7 @@ pub fn request(url: &str) -> tungstenite::Result<Request<()>> {
     Ok(request)
 }
 
-/// A new command id, made from a server's time.
+/// Returns a new command id, made from a server's time.
 pub fn mint(server_time_ms: u64) -> CommandId {
     CommandId::mint(Duration::from_millis(server_time_ms), rand::random())
 }

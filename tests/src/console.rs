@@ -19,7 +19,7 @@ impl ConsoleLine {
         is_alarm && !self.is_closed_early() && !troubled.iter().any(|server| self.is_failure_of(server))
     }
 
-    /// A connection that the page itself has given up before it was open.
+    /// Returns `true` if the page itself has given up a connection before it was open.
     fn is_closed_early(&self) -> bool {
         self.source == "network"
             && self.message.contains("WebSocket connection to 'ws://")

@@ -8,8 +8,8 @@ const PLACES: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 
-/// libfaketime, which a program can be preloaded with to have a wall clock of its own; if there is
-/// one that can be loaded.
+/// Returns the path of libfaketime, if there is one that can be loaded. A program that preloads it
+/// has a wall clock of its own.
 pub fn installed_faketime() -> Option<PathBuf> {
     let places = PLACES.iter().flat_map(|place| {
         let place = Path::new(place);

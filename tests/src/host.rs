@@ -21,7 +21,7 @@ impl Default for Host {
 }
 
 impl Host {
-    /// The one at this place of a list. Where there is none: loopback.
+    /// Returns the host at this place of a list; loopback if there is none.
     pub(crate) fn at(hosts: &[Self], place: usize) -> Self {
         hosts.get(place).cloned().unwrap_or_default()
     }

@@ -20,7 +20,7 @@ pub struct HttpAnswer {
     pub body: String,
 }
 
-/// `GET` of a path from a port of 127.0.0.1, with further header lines.
+/// Sends a `GET` of a path from a port of 127.0.0.1, with further header lines.
 ///
 /// # Errors
 /// If there is no answer, or it is not HTTP.
@@ -28,7 +28,7 @@ pub async fn http_get(port: u16, path: &str, headers: &[(&str, &str)]) -> Result
     http_get_from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), path, headers).await
 }
 
-/// As [`http_get`], from another address.
+/// Does the same as [`http_get`], with another address.
 ///
 /// # Errors
 /// As for [`http_get`].

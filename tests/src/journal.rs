@@ -92,27 +92,28 @@ impl Journal {
         Some(first.saturating_duration_since(since))
     }
 
-    /// The longest time without an executed command, from the last one before `since` (from `since`
-    /// itself if there is none) to the last of all.
+    /// Returns the longest time without an executed command. It counts from the last command before
+    /// `since` (from `since` itself if there is none) to the last of all.
     pub fn longest_pause(&self, since: Instant) -> Duration {
         longest(self.pauses(since).map(|(_, pause)| pause))
     }
 
-    /// As [`longest_pause`](Self::longest_pause), of the pauses that began before `until`, however
-    /// long they lasted.
+    /// Returns the same as [`longest_pause`](Self::longest_pause), of the pauses that began before
+    /// `until`, even if they ended later.
     pub fn longest_pause_begun_before(&self, until: Instant, since: Instant) -> Duration {
         let pauses = self.pauses(since).filter(|(begun, _)| *begun < until);
         longest(pauses.map(|(_, pause)| pause))
     }
 
-    /// As [`longest_pause`](Self::longest_pause), of the pauses between commands that were executed
-    /// after `since`.
+    /// Returns the same as [`longest_pause`](Self::longest_pause), of the pauses between commands
+    /// that were executed after `since`.
     pub fn longest_pause_begun_after(&self, since: Instant) -> Duration {
         let pauses = self.pauses(since).filter(|(begun, _)| *begun >= since);
         longest(pauses.map(|(_, pause)| pause))
     }
 
-    /// Each time without an executed command, with its begin, from the last command before `since`.
+    /// Returns each time without an executed command, with its beginning, from the last command
+    /// before `since`.
     fn pauses(&self, since: Instant) -> impl Iterator<Item = (Instant, Duration)> {
         let mut at: Vec<Instant> = self
             .entries()

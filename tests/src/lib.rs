@@ -2,8 +2,8 @@
 //! killed, paused and started again.
 //!
 //! The integration tests in `tests/`, `cargo xtask demo` and `cargo xtask bench` all run on this.
-//! It needs a `mongod`; see [`find_mongod`] for where it looks. Nothing here panics: every error
-//! says what to do about it.
+//! It needs a `mongod`, which [`find_mongod`] finds. Nothing here panics: every error names the
+//! next step.
 
 mod agreement;
 mod black_hole;

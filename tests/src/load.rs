@@ -14,13 +14,13 @@ use tokio::task::JoinHandle;
 /// Passes one command to the servers, as a client with default settings does.
 ///
 /// # Errors
-/// That the command or an address is none. What the client reports is inside.
+/// If the command or an address is invalid. The inner result is the client's report.
 pub async fn execute(servers: &[String], command: &str) -> Result<Result<Executed, Failure>> {
     let command: CommandText = command.parse()?;
     Ok(one_shot(servers)?.execute(&command, |_| {}).await)
 }
 
-/// As [`execute`], by a client that gives up after this time.
+/// Does the same as [`execute`], with a client that gives up after this time.
 ///
 /// # Errors
 /// As for [`execute`].
@@ -129,7 +129,7 @@ impl LoadReport {
         self.inserts.iter().filter(|insert| insert.ended.is_ok()).count()
     }
 
-    /// The commands that were not, in words.
+    /// Returns the commands that were not acknowledged, in words.
     pub fn failures(&self) -> Vec<String> {
         let failed = self
             .inserts

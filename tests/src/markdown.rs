@@ -18,7 +18,7 @@ pub fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// A count with its thousands apart: `12 345`.
+/// Formats a count with a gap after the thousands: `12 345`.
 pub fn count(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();

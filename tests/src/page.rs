@@ -201,7 +201,7 @@ impl Page {
         .await
     }
 
-    /// Waits until the page shows what it should, and gives that.
+    /// Waits until the page passes the check, and returns its content.
     ///
     /// # Errors
     /// If it does not come to that.
@@ -223,7 +223,7 @@ impl Page {
         serde_json::from_value(shown).context("a part of the page is missing")
     }
 
-    /// The text of the reply, as it is seen.
+    /// Returns the visible text of the reply.
     ///
     /// # Errors
     /// If there is no place for it.
@@ -231,7 +231,7 @@ impl Page {
         self.text("#result").await
     }
 
-    /// The text of the first element that fits, as it is seen.
+    /// Returns the visible text of the first element that fits.
     ///
     /// # Errors
     /// If there is none.
@@ -278,7 +278,7 @@ impl Page {
         Ok(focused.send_keys(keys).await?)
     }
 
-    /// The id of the element that has the focus, or its text if it has no id.
+    /// Returns the id of the element that has the focus, or its text if it has no id.
     ///
     /// # Errors
     /// If the browser does not say.
@@ -299,7 +299,7 @@ impl Page {
         Ok(serde_json::from_str(kept.as_str().unwrap_or("null"))?)
     }
 
-    /// Runs JavaScript in the page and gives what it returns.
+    /// Runs JavaScript in the page and returns its result.
     ///
     /// # Errors
     /// If it throws.
@@ -318,7 +318,7 @@ impl Page {
 }
 
 impl Shown {
-    /// The row of this server.
+    /// Returns the row of this server.
     ///
     /// # Errors
     /// If it has none.

@@ -57,7 +57,7 @@ impl Drop for PathProxy {
     }
 }
 
-/// Forwards one request, and what a WebSocket sends after it.
+/// Forwards one request, and the frames that a WebSocket sends after it.
 async fn forward(mut client: TcpStream, prefix: &str, port: u16) -> Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -52,7 +52,7 @@ impl Process {
         })
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -62,7 +62,7 @@ impl Process {
         &self.recipe.name
     }
 
-    /// The file its output goes to.
+    /// Returns the file its output goes to.
     pub fn log(&self) -> &Path {
         &self.recipe.log
     }
@@ -77,7 +77,7 @@ impl Process {
         self.paused
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// Sends `kill -9`, and waits until the process is gone.
     ///
     /// # Errors
     /// If it cannot be signalled.
@@ -91,7 +91,7 @@ impl Process {
         Ok(())
     }
 
-    /// `kill -9`, without waiting until it is gone.
+    /// Sends `kill -9`, without waiting until the process is gone.
     ///
     /// # Errors
     /// If it cannot be signalled.
@@ -99,7 +99,7 @@ impl Process {
         self.signal(Signal::SIGKILL)
     }
 
-    /// `SIGSTOP`: it stands still, with all its connections open.
+    /// Sends `SIGSTOP`: the process stops, with all its connections open.
     ///
     /// # Errors
     /// If it cannot be signalled.
@@ -109,7 +109,7 @@ impl Process {
         Ok(())
     }
 
-    /// `SIGCONT`: it goes on where it was paused.
+    /// Sends `SIGCONT`: the process goes on where it was paused.
     ///
     /// # Errors
     /// If it cannot be signalled.
@@ -147,20 +147,20 @@ impl Process {
         Ok(())
     }
 
-    /// All of its output.
+    /// Returns all of its output.
     pub fn log_text(&self) -> String {
         let text = fs::read(&self.recipe.log).unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// The last lines of its output.
+    /// Returns the last lines of its output.
     pub fn log_tail(&self, lines: usize) -> String {
         let text = self.log_text();
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 
-    /// An error with the end of the log if the process has ended, which it should not have.
+    /// Returns an error with the end of the log if the process has ended, which it should not have.
     ///
     /// # Errors
     /// If it has ended.

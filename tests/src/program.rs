@@ -14,8 +14,8 @@ pub fn provisioned_mongod() -> Result<PathBuf> {
     Ok(target_dir()?.join("provisioned").join("mongod"))
 }
 
-/// The `mongod` to use, if there is one: `BELLWETHER_MONGOD` if set, else the one on `PATH`, else
-/// the provisioned one.
+/// Returns the `mongod` to use, if there is one: `BELLWETHER_MONGOD` if set, else the one on
+/// `PATH`, else the provisioned one.
 ///
 /// # Errors
 /// If `BELLWETHER_MONGOD` is set and names no file.
@@ -34,7 +34,7 @@ pub fn installed_mongod() -> Result<Option<PathBuf>> {
     Ok(Some(provisioned_mongod()?).filter(|path| path.is_file()))
 }
 
-/// The `mongod` to use: see [`installed_mongod`].
+/// Returns the `mongod` to use: see [`installed_mongod`].
 ///
 /// # Errors
 /// If there is none; the error says how to supply one.
@@ -45,7 +45,7 @@ pub fn find_mongod() -> Result<PathBuf> {
     )
 }
 
-/// The directory with the page, its client built.
+/// Returns the directory with the page, after building its client.
 ///
 /// # Errors
 /// If the client is not built.
@@ -58,8 +58,8 @@ pub fn page_dir() -> Result<PathBuf> {
     Ok(www)
 }
 
-/// The `bellwether-server` program: in the directory `BELLWETHER_PROGRAMS` if that is set, else
-/// built first.
+/// Returns the `bellwether-server` program: in the directory `BELLWETHER_PROGRAMS` if that is set,
+/// else built first.
 ///
 /// # Errors
 /// If it does not build.
@@ -67,7 +67,7 @@ pub async fn server_program() -> Result<PathBuf> {
     Ok(programs().await?.join("bellwether-server"))
 }
 
-/// The `bellwether` program, the client for the terminal; found as [`server_program`] is.
+/// Returns the `bellwether` program, the client for the terminal; found as [`server_program`] is.
 ///
 /// # Errors
 /// If it does not build.
@@ -75,7 +75,7 @@ pub async fn client_program() -> Result<PathBuf> {
     Ok(programs().await?.join("bellwether"))
 }
 
-/// An example of the server crate; found as [`server_program`] is.
+/// Returns an example of the server crate; found as [`server_program`] is.
 ///
 /// # Errors
 /// If it does not build, or there is none of this name.

@@ -19,7 +19,7 @@ pub mod opcode {
     pub const TEXT: u8 = 1;
     /// A binary message, or its first fragment.
     pub const BINARY: u8 = 2;
-    /// The end of the conversation.
+    /// The end of the connection.
     pub const CLOSE: u8 = 8;
     /// Wants a pong.
     pub const PING: u8 = 9;
@@ -54,7 +54,7 @@ pub enum Length {
 }
 
 impl RawFrame {
-    /// A whole message, or a control frame, as it should be.
+    /// Makes a whole message, or a control frame, as it should be.
     pub fn new(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self {
             first_byte: 0x80 | opcode,
@@ -64,7 +64,7 @@ impl RawFrame {
         }
     }
 
-    /// A fragment that others follow.
+    /// Makes a fragment that others follow.
     pub fn fragment(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self {
             first_byte: opcode,
@@ -72,7 +72,7 @@ impl RawFrame {
         }
     }
 
-    /// The end of the conversation with this code and reason.
+    /// Makes a close frame with this code and reason.
     pub fn close(code: u16, reason: &[u8]) -> Self {
         Self::new(opcode::CLOSE, [&code.to_be_bytes(), reason].concat())
     }
@@ -108,7 +108,7 @@ impl RawFrame {
         bytes
     }
 
-    /// The same with its length written otherwise.
+    /// Returns the same frame with another form of its length.
     pub fn with(&self, length: Length) -> Self {
         Self {
             length,
@@ -229,7 +229,7 @@ impl RawSocket {
         Ok(self.stream.set_zero_linger()?)
     }
 
-    /// The status of the server's answer over HTTP, whose head is taken off.
+    /// Reads the server's answer over HTTP, and returns its status. The head is removed.
     ///
     /// # Errors
     /// If the server answers nothing, or nothing of HTTP.
@@ -242,7 +242,8 @@ impl RawSocket {
         status.with_context(|| format!("not HTTP: {head}"))
     }
 
-    /// The head of the server's answer over HTTP; nothing if it ended the connection.
+    /// Reads and returns the head of the server's answer over HTTP; nothing if it ended the
+    /// connection.
     ///
     /// # Errors
     /// If the server neither answers nor ends the connection.
@@ -260,7 +261,7 @@ impl RawSocket {
         }
     }
 
-    /// Whatever else the server says until it ends the connection.
+    /// Reads everything else that the server sends until it ends the connection.
     ///
     /// # Errors
     /// If it does not end it.
@@ -269,10 +270,12 @@ impl RawSocket {
         Ok(String::from_utf8_lossy(&self.received).into_owned())
     }
 
-    /// The server's next message or control frame; nothing if it has ended the connection.
+    /// Reads the server's next message or control frame; returns nothing if it has ended the
+    /// connection.
     ///
     /// # Errors
-    /// If the server neither says anything nor ends the connection, or says what no server may.
+    /// If the server neither sends anything nor ends the connection, or if its frame is not
+    /// allowed.
     pub async fn frame(&mut self) -> Result<Option<Received>> {
         let mut message: Option<Received> = None;
         loop {
@@ -312,7 +315,8 @@ impl RawSocket {
         }
     }
 
-    /// Reads what there is; false if the server has ended the connection, in order or not.
+    /// Reads the available bytes. Returns `false` if the server has ended the connection, with or
+    /// without an error.
     async fn read(&mut self) -> Result<bool> {
         let reading = timeout(PATIENCE, self.stream.read_buf(&mut self.received));
         let read = reading
@@ -323,7 +327,7 @@ impl RawSocket {
     }
 }
 
-/// The lengths of a frame's header and payload, once the header is there.
+/// Returns the lengths of a frame's header and payload, once the header is there.
 fn header(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
     let Some(second_byte) = bytes.get(1) else {
         return Ok(None);
@@ -344,7 +348,7 @@ fn header(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
     })
 }
 
-/// A handshake as it should be.
+/// Returns a handshake as it should be.
 pub fn handshake(port: u16) -> String {
     format!(
         "GET /v1 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -353,7 +357,7 @@ pub fn handshake(port: u16) -> String {
     )
 }
 
-/// The text of a `command` frame, and its id.
+/// Returns the text of a `command` frame, and its id.
 pub fn command_text(hello: &HelloOk, command: &serde_json::Value) -> (CommandId, String) {
     let id = mint(hello.server_time_ms);
     let frame = json!({ "type": "command", "id": id.to_string(), "command": command });

@@ -65,7 +65,7 @@ impl Default for ReplicaSetOptions {
 /// waits.
 #[derive(Debug)]
 pub struct ReplicaSet {
-    // Dropped in this order: the processes have to be gone before their data is removed.
+    // Dropped in this order: the processes must end before their data is removed.
     /// The members, running or not.
     pub members: Vec<Member>,
     client: Client,
@@ -138,18 +138,18 @@ impl ReplicaSet {
         Ok(set)
     }
 
-    /// The connection string.
+    /// Returns the connection string.
     pub fn uri(&self) -> String {
         let hosts: Vec<String> = self.members.iter().map(Member::host_and_port).collect();
         format!("mongodb://{}/?replicaSet={NAME}", hosts.join(","))
     }
 
-    /// A driver's client for the set, apart from those of the servers.
+    /// Returns a driver's client for the set, apart from those of the servers.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Which member is a writable primary at this moment.
+    /// Returns the place of the member that is a writable primary at this moment.
     pub async fn primary(&self) -> Option<usize> {
         for (index, member) in self.members.iter().enumerate() {
             if member
@@ -303,7 +303,7 @@ impl Member {
         SocketAddrV4::new(self.host.address, self.port)
     }
 
-    /// The same, as MongoDB calls it.
+    /// Returns the same in MongoDB's form.
     fn host_and_port(&self) -> String {
         self.address().to_string()
     }

@@ -45,7 +45,7 @@ pub fn play<S: Stage>(cases: impl IntoIterator<Item = (&'static str, Case<S>)>) 
     play_rows::<S, Case<S>>(cases.into_iter().map(|(name, case)| (name.to_owned(), case)))
 }
 
-/// As [`play`], for cases that are rows of a table.
+/// Does the same as [`play`], for cases that are rows of a table.
 ///
 /// # Errors
 /// As for [`play`].

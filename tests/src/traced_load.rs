@@ -75,7 +75,7 @@ pub struct Tally {
     pub denied: usize,
     /// Outcome unknown.
     pub unknown: usize,
-    /// Told not executed.
+    /// Outcome not executed.
     pub refused: usize,
 }
 
@@ -207,7 +207,7 @@ impl Sent {
         }
     }
 
-    /// The phases at whose ends the command was under way.
+    /// Returns the phases at whose ends the command was in progress.
     fn phases_cut(&self) -> std::ops::Range<usize> {
         self.began_in..self.ended_in
     }

@@ -61,7 +61,7 @@ impl Compose {
         Ok(compose)
     }
 
-    /// `docker compose up -d`, and waits until all is well.
+    /// Runs `docker compose up -d`, and waits until all is well.
     ///
     /// # Errors
     /// If it fails, or all is not well for a long time.
@@ -89,7 +89,7 @@ impl Compose {
         self.all_well().await.map(drop)
     }
 
-    /// `docker compose down`, which keeps the data.
+    /// Runs `docker compose down`, which keeps the data.
     ///
     /// # Errors
     /// If it fails.
@@ -97,7 +97,7 @@ impl Compose {
         self.compose(["down"]).await
     }
 
-    /// `docker compose restart` of a service, and waits until it is healthy.
+    /// Runs `docker compose restart` of a service, and waits until it is healthy.
     ///
     /// # Errors
     /// If it fails, or the service does not become healthy.
@@ -122,7 +122,7 @@ impl Compose {
         self.healthy(service).await
     }
 
-    /// `docker kill`, which leaves the container dead, whatever its restart policy.
+    /// Runs `docker kill`, which leaves the container dead, with any restart policy.
     ///
     /// # Errors
     /// If it fails.
@@ -130,7 +130,7 @@ impl Compose {
         docker(["kill", &self.container(service).await?]).await.map(drop)
     }
 
-    /// `docker pause`.
+    /// Runs `docker pause`.
     ///
     /// # Errors
     /// If it fails.
@@ -138,8 +138,8 @@ impl Compose {
         docker(["pause", &self.container(service).await?]).await.map(drop)
     }
 
-    /// `docker stop`, with the grace period that the file gives the service. Gives the exit code,
-    /// and how long it took.
+    /// Runs `docker stop`, with the grace period that the file gives the service. Returns the exit
+    /// code, and the time it took.
     ///
     /// # Errors
     /// If it fails.
@@ -152,7 +152,7 @@ impl Compose {
         Ok((code.context("no exit code")?, took))
     }
 
-    /// The servers, in order.
+    /// Returns the servers, in order.
     pub fn servers(&self) -> Vec<String> {
         (1..=self.servers).map(|number| format!("s{number}")).collect()
     }
@@ -174,12 +174,12 @@ impl Compose {
         ports.map(|port| format!("ws://localhost:{port}/v1")).collect()
     }
 
-    /// The page, as this server serves it.
+    /// Returns the address of the page, as this server serves it.
     pub fn page(&self, server: usize) -> String {
         format!("http://localhost:{}/", self.ports[server])
     }
 
-    /// The id of a service's container, running or not.
+    /// Returns the id of a service's container, running or not.
     ///
     /// # Errors
     /// If there is none, or more than one.
@@ -202,7 +202,7 @@ impl Compose {
         Ok(id.to_owned())
     }
 
-    /// All containers of the project, with those that have done their work and ended.
+    /// Returns all containers of the project, including those that have done their work and ended.
     ///
     /// # Errors
     /// If Docker does not say.
@@ -219,7 +219,7 @@ impl Compose {
         inspect(&self.container(service).await?).await
     }
 
-    /// The id of the image that a service's container was made from.
+    /// Returns the id of the image that a service's container was made from.
     ///
     /// # Errors
     /// If it has no container.
@@ -237,7 +237,7 @@ impl Compose {
         docker_logs(&self.container(service).await?).await
     }
 
-    /// The name of one of the project's networks, such as `peers`, as Docker knows it.
+    /// Returns the name of one of the project's networks, such as `peers`, as Docker knows it.
     ///
     /// # Errors
     /// If there is none.
@@ -287,7 +287,7 @@ impl Compose {
         text
     }
 
-    /// Which containers, networks and so on are the project's.
+    /// Returns the label of the project's containers, networks and so on.
     fn label(&self) -> String {
         format!("label=com.docker.compose.project={}", self.project)
     }

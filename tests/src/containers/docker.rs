@@ -5,10 +5,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
-/// Runs `docker` with these arguments and gives what it printed, without the line's end.
+/// Runs `docker` with these arguments and returns its output, without the line's end.
 ///
 /// # Errors
-/// If it fails; the error repeats what it said.
+/// If it fails; the error repeats its message.
 pub async fn docker<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<String> {
     let mut command = Command::new("docker");
     command.args(args);

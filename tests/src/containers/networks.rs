@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::compose::Compose;
 use super::docker::docker;
 
-/// That a container is in a network, and what it is called there.
+/// A container's membership in a network, and its name there.
 #[derive(Clone, Debug)]
 pub(super) struct Attachment {
     network: String,
@@ -24,7 +24,7 @@ impl Compose {
         Ok(())
     }
 
-    /// The address of a service in one of the project's networks.
+    /// Returns the address of a service in one of the project's networks.
     ///
     /// # Errors
     /// If it is not in it.
@@ -55,7 +55,7 @@ impl Compose {
                     continue;
                 }
                 let mut connect = vec!["network", "connect"];
-                // Docker forgets what a container was called in a network that it leaves.
+                // Docker forgets a container's name in a network that it leaves.
                 connect.extend(lost.aliases.iter().flat_map(|alias| ["--alias", alias]));
                 connect.extend([lost.network.as_str(), container]);
                 docker(connect).await?;
@@ -70,7 +70,7 @@ impl Compose {
         Ok(())
     }
 
-    /// Remembers who is in which network, for [`mend`](Self::mend).
+    /// Remembers the network memberships of all containers, for [`mend`](Self::mend).
     pub(super) async fn note_attachments(&mut self) -> Result<()> {
         for service in self.lasting_services() {
             let attachments = attachments(&self.inspect(&service).await?);

@@ -12,7 +12,7 @@ use super::docker::docker;
 use crate::wait::wait_until;
 
 impl Compose {
-    /// Which member of the replica set is the primary.
+    /// Returns the member of the replica set that is the primary.
     ///
     /// # Errors
     /// If none is for a long time.
@@ -29,8 +29,8 @@ impl Compose {
         .await
     }
 
-    /// A driver's client for the primary, past all servers, with the credentials that the servers
-    /// have.
+    /// Returns a driver's client for the primary, without the servers, with the credentials that
+    /// the servers have.
     ///
     /// The database's network has no way out, but the machine itself is in it.
     ///
@@ -47,7 +47,7 @@ impl Compose {
         Ok(Client::with_options(options)?)
     }
 
-    /// A driver's client for the primary that does not say who it is.
+    /// Returns a driver's client for the primary that does not authenticate.
     ///
     /// # Errors
     /// If there is no primary.
@@ -70,7 +70,7 @@ impl Compose {
         docker(args).await.map(drop)
     }
 
-    /// The credentials from the file that the servers read them from.
+    /// Reads the credentials from the servers' file.
     async fn read_credential(&self) -> Result<Credential> {
         let seen = self.inspect("s1").await?;
         let environment = seen["Config"]["Env"].as_array().into_iter().flatten();
