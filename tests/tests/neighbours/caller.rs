@@ -71,7 +71,7 @@ impl Caller {
         mint(self.hello.server_time_ms + since)
     }
 
-    /// The answer to this command.
+    /// Returns the answer to this command.
     pub(crate) async fn answer(&mut self, id: CommandId) -> Result<ServerFrame> {
         if let Some(answer) = self.early.remove(&id) {
             return Ok(answer);
@@ -103,7 +103,7 @@ impl Caller {
         self.reply_as(self.new_id(), command).await
     }
 
-    /// As [`reply`](Self::reply), under this id.
+    /// Does the same as [`reply`](Self::reply), under this id.
     pub(crate) async fn reply_as(&mut self, id: CommandId, command: &str) -> Result<serde_json::Value> {
         self.send_as(id, command, None).await?;
         match self.answer(id).await? {
@@ -121,7 +121,7 @@ impl Caller {
         self.answer(id).await
     }
 
-    /// The connection itself.
+    /// Returns the connection itself.
     pub(crate) fn connection(&mut self) -> &mut Connection {
         &mut self.connection
     }

@@ -60,8 +60,8 @@ impl Shared {
         let cluster = Cluster::start_with(ClusterOptions {
             logs: Some(logs.path().to_path_buf()),
             www: Some(www.path().to_path_buf()),
-            // A busy machine is no reason to elect anybody; a runtime that a client holds for
-            // seconds is.
+            // A busy machine should cause no election; a runtime that a client blocks for seconds
+            // should.
             args: ["--allow-schema", "--timeout-ms", "2000"]
                 .map(Into::into)
                 .to_vec(),
@@ -112,7 +112,7 @@ impl Shared {
         bail!(complaints.join("\n"))
     }
 
-    /// The lines of the servers' logs that say ERROR.
+    /// Returns the lines of the servers' logs with ERROR.
     fn errors(&self) -> Vec<String> {
         let texts = self.cluster.servers.iter().map(|server| {
             let text = server.process.log_text();
@@ -124,7 +124,7 @@ impl Shared {
         texts.flatten().collect()
     }
 
-    /// No other coordinator was elected, and no server has logged an error.
+    /// Checks that no other coordinator was elected, and that no server has logged an error.
     async fn is_quiet(&mut self, before: Agreement, logged: Vec<String>) -> Result<()> {
         let after = self.cluster.agreement().await?;
         ensure!(after == before, "{before:?} has become {after:?}");
@@ -138,14 +138,14 @@ impl Shared {
     }
 }
 
-/// A page with a file that is worth compressing.
+/// Makes a page with a file that is worth compressing.
 fn page() -> Result<TempDir> {
     let www = TempDir::with_prefix("bellwether-www-")?;
     std::fs::write(
         www.path().join("index.html"),
         "<!doctype html><title>Page</title>",
     )?;
-    // Text of which gzip makes about half, so that it has to work for it.
+    // Text of which gzip makes about half, so that the compression takes time.
     let letters: Vec<u8> = (0..3_000_000_u32)
         .map(|index| b'a' + (index.wrapping_mul(2_654_435_761) >> 27) as u8 % 26)
         .collect();
@@ -236,7 +236,7 @@ async fn send_together(spot: &Spot, commands: &[(String, Expected)]) -> Result<(
 }
 
 impl Spot {
-    /// The text with the name of the row's own collection.
+    /// Returns the text with the name of the row's own collection.
     pub(crate) fn own(&self, text: &str) -> String {
         text.replace(BAD, &self.collection)
     }

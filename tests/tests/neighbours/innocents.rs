@@ -33,12 +33,12 @@ struct Innocent {
 }
 
 impl Innocents {
-    /// The collection of one of them.
+    /// Returns the collection of one of them.
     pub(crate) fn collection(client: usize) -> String {
         format!("innocent_{client}")
     }
 
-    /// The collections of all.
+    /// Returns the collections of all.
     pub(crate) fn collections() -> impl Iterator<Item = String> {
         (0..CLIENTS).map(Self::collection)
     }
@@ -108,7 +108,7 @@ async fn work(
     Ok(cycle)
 }
 
-/// One cycle: every way in which a client can ask, each answer known beforehand.
+/// Runs one cycle: every kind of request that a client can make, each with a known answer.
 async fn turn(caller: &mut Caller, c: &str, row: usize, cycle: usize) -> Result<()> {
     let key = format!("{row}-{cycle}");
     let insert = format!(

@@ -119,7 +119,7 @@ impl Injected {
         }
     }
 
-    /// The write of the fence and the records fails with `code`, once.
+    /// Makes the write of the fence and the records fail with `code`, once.
     pub(crate) fn record(code: i32) -> Self {
         Self {
             data: doc! {
@@ -129,7 +129,7 @@ impl Injected {
         }
     }
 
-    /// A commit fails with `code`, once.
+    /// Makes a commit fail with `code`, once.
     pub(crate) fn commit(code: i32) -> Self {
         Self {
             data: doc! { "failCommands": ["commitTransaction"], "errorCode": code },
@@ -149,7 +149,7 @@ impl Injected {
 }
 
 impl Row {
-    /// A row that sends these commands.
+    /// Makes a row that sends these commands.
     pub(crate) fn new<C: Into<String>>(
         name: impl Into<String>,
         commands: impl IntoIterator<Item = (C, Expected)>,
@@ -160,12 +160,12 @@ impl Row {
         Self::of(name, Neighbour::Commands(commands.collect()))
     }
 
-    /// A row that does this.
+    /// Makes a row that runs this program.
     pub(crate) fn program(name: impl Into<String>, program: Program) -> Self {
         Self::of(name, Neighbour::Program(program))
     }
 
-    /// A test with a replica set of its own.
+    /// Makes a test with a replica set of its own.
     pub(crate) fn alone(name: impl Into<String>, alone: Alone) -> Self {
         Self::of(name, Neighbour::Alone(alone))
     }
@@ -206,7 +206,7 @@ impl Row {
         self
     }
 
-    /// The commands that the row sends.
+    /// Returns the commands that the row sends.
     pub(crate) fn commands(&self) -> &[(String, Expected)] {
         match &self.neighbour {
             Neighbour::Commands(commands) => commands,

@@ -1,4 +1,4 @@
-//! MongoDB cuts values in its messages at 150 bytes, also inside a character. What it sends then is
+//! MongoDB cuts values in its messages at 150 bytes, also inside a character. The message then is
 //! not UTF-8.
 
 use bson::doc;
@@ -12,7 +12,7 @@ const CHARACTERS: [(char, &str); 3] = [('é', "two"), ('日', "three"), ('🦀',
 /// A command that makes MongoDB quote a text, and the error.
 struct Kind {
     name: &'static str,
-    /// `TEXT` stands for the text.
+    /// `TEXT` is a placeholder for the text.
     command: &'static str,
     expected: Expected,
     stored: Stored,
@@ -179,7 +179,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// One kind with a text for every place inside the character where the cut may fall.
+/// Makes one kind with a text for every place inside the character at which the cut may fall.
 fn row(kind: &Kind, character: char, bytes: &str) -> Row {
     let texts: Vec<String> = (0..character.len_utf8())
         .map(|phase| format!("{}{}", "x".repeat(phase), character.to_string().repeat(100)))

@@ -136,7 +136,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// The label decides, if there is one.
+/// Returns the rows in which the label of an error decides, if there is one.
 fn labelled() -> Vec<Row> {
     let transient = doc! { "errorLabels": ["TransientTransactionError"] };
     let unknown = doc! { "errorLabels": ["UnknownTransactionCommitResult"] };
@@ -176,7 +176,8 @@ fn labelled() -> Vec<Row> {
     ]
 }
 
-/// The connection ends instead of an answer, or a majority is not waited for.
+/// Returns the rows in which the connection ends instead of an answer, or MongoDB does not wait for
+/// a majority.
 fn cut_off() -> Vec<Row> {
     let cut = doc! { "closeConnection": true };
     let late = |code: i32| doc! { "writeConcernError": { "code": code, "errmsg": "late" } };
@@ -215,7 +216,7 @@ fn cut_off() -> Vec<Row> {
     ]
 }
 
-/// MongoDB has no snapshots of a capped collection, and never will.
+/// Returns the row for capped collections: MongoDB has no snapshots of them, and never will.
 fn capped() -> Row {
     Row::new(
         "a_read_of_a_capped_collection",

@@ -17,7 +17,7 @@ mod unstoppable;
 
 use crate::row::Row;
 
-/// All rows, in the order in which they are played.
+/// Returns all rows, in the order in which they run.
 pub(crate) fn all() -> Vec<Row> {
     let mut rows = Vec::new();
     for (subject, of_it) in [

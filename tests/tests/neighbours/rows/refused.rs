@@ -86,7 +86,7 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// A command just below the longest message, made of these.
+/// Makes a command just below the longest message, made of these.
 fn mebibyte_of(item: &str, command: &str) -> String {
     let count = (MAX_MESSAGE_BYTES - 500) / (item.len() + 1);
     format!(
@@ -95,7 +95,7 @@ fn mebibyte_of(item: &str, command: &str) -> String {
     )
 }
 
-/// The server closes with 1009, and goes on.
+/// Checks that the server closes with 1009, and goes on.
 async fn too_long(spot: Spot) -> Result<()> {
     for _ in 0..4 {
         let mut caller = Caller::open(&spot.url).await?;

@@ -38,7 +38,7 @@ fn five() -> impl Iterator<Item = bson::Document> {
     (1..6).map(|number| doc! { "_id": number, "text": number.to_string().repeat(1_000_000) })
 }
 
-/// A reply of 4 MiB and a little.
+/// Makes a command with a reply of 4 MiB and a little.
 fn just_over() -> String {
     let text = "x".repeat(1000);
     format!(

@@ -67,7 +67,7 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// Nothing is refused here; each of these holds the others up for a moment.
+/// Sends schema commands, which are not refused here. Each of these delays the others for a moment.
 async fn come_and_go(spot: Spot) -> Result<()> {
     let mut caller = Caller::open(&spot.url).await?;
     for _ in 0..5 {

@@ -41,8 +41,8 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// They take longer than any client waits, and other clients read at the same time. Then the client
-/// leaves, and MongoDB must stop all work for which no client waits.
+/// Sends slow reads. They take longer than any client waits, and other clients read at the same
+/// time. Then the client leaves, and MongoDB must stop all work for which no client waits.
 async fn slow_reads(spot: Spot, count: usize) -> Result<()> {
     let mut slow = Caller::open(&spot.url).await?;
     for _ in 0..count {
@@ -131,8 +131,8 @@ async fn fetch(port: u16) -> Result<()> {
     Ok(())
 }
 
-/// Each write of the other program is in the way of the client's; one of them is executed in the
-/// end.
+/// Runs another program whose writes all conflict with the client's; one of the client's is
+/// executed in the end.
 async fn conflicts(spot: Spot) -> Result<()> {
     let collection = spot
         .mongodb
@@ -166,7 +166,7 @@ async fn conflicts(spot: Spot) -> Result<()> {
     Ok(())
 }
 
-/// Another program has the document in a transaction that it does not end.
+/// Runs another program that has the document in a transaction that it does not end.
 async fn held(spot: Spot) -> Result<()> {
     let app = spot.mongodb.database("app");
     let mut session = spot.mongodb.start_session().await?;
@@ -192,7 +192,7 @@ async fn held(spot: Spot) -> Result<()> {
         .map(drop)
 }
 
-/// A connection keeps as many commands that fail waiting as it may.
+/// Sends commands that fail on a connection, as many at a time as it may.
 async fn failing_writes(spot: Spot) -> Result<()> {
     let mut caller = Caller::open(&spot.url).await?;
     let insert = spot.own(r#"{"insert":"BAD","documents":[{"_id":1}]}"#);

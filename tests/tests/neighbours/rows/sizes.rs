@@ -43,8 +43,8 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// Many upserts whose replies are each small enough to be kept, and too large together for one
-/// document of records. One connection alone cannot have this many commands waiting.
+/// Sends many upserts whose replies are each small enough to be kept, and too large together for
+/// one document of records. One connection alone cannot have this many commands waiting.
 async fn together(spot: Spot) -> Result<()> {
     let mut callers = Vec::new();
     for _ in 0..5 {
@@ -65,7 +65,7 @@ async fn together(spot: Spot) -> Result<()> {
     Ok(())
 }
 
-/// An expression for a text of 2^`times` bytes.
+/// Returns an expression for a text of 2^`times` bytes.
 fn doubled(times: usize) -> String {
     format!(
         r#"{{"$reduce":{{"input":{{"$range":[0,{times}]}},"initialValue":"x","in":{{"$concat":["$$value","$$value"]}}}}}}"#
@@ -84,7 +84,7 @@ fn upsert(number: usize, bytes: usize) -> String {
     )
 }
 
-/// More in one transaction than MongoDB's cache takes.
+/// Returns the row with more in one transaction than MongoDB's cache takes.
 fn many_large() -> Row {
     let mut row = Row::new(
         "an_update_of_more_than_the_cache_takes",

@@ -31,7 +31,7 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// Four loops inside each other: one expression, so that MongoDB looks at nothing else until it is
+/// Returns four nested loops: one expression, so that MongoDB handles no interruption until it is
 /// done.
 fn endless() -> String {
     let mut expression = "1".to_owned();
@@ -98,7 +98,7 @@ impl Ground {
         Ok(())
     }
 
-    /// Every server ends after `SIGTERM`, even if MongoDB still works on a command.
+    /// Checks that every server ends after `SIGTERM`, even if MongoDB still works on a command.
     async fn all_leave(&mut self) -> Result<()> {
         for server in &self.cluster.servers {
             server.process.terminate()?;
@@ -109,7 +109,7 @@ impl Ground {
         Ok(())
     }
 
-    /// No server has logged an error for what a client did.
+    /// Checks that no server has logged an error for a client's action.
     fn no_errors(&self) -> Result<()> {
         for server in &self.cluster.servers {
             let text = server.process.log_text();
@@ -127,7 +127,7 @@ fn error_of(answer: ServerFrame) -> Result<ErrorFrame> {
     }
 }
 
-/// It ran too long.
+/// Checks that the command ran too long.
 fn is_overdue(error: &ErrorFrame) -> Result<()> {
     ensure!(
         error.code == ErrorCode::Deadline && error.outcome != Outcome::Executed,
@@ -136,7 +136,7 @@ fn is_overdue(error: &ErrorFrame) -> Result<()> {
     Ok(())
 }
 
-/// It is not run again for a while, and no server would.
+/// Checks that the command is refused for a while, on any server.
 fn is_refused(error: &ErrorFrame) -> Result<()> {
     let come_back = [ErrorCode::Deadline, ErrorCode::Internal, ErrorCode::NoCoordinator];
     ensure!(
