@@ -26,7 +26,7 @@ impl Project {
         Ok(project)
     }
 
-    /// Installs the package into the project with npm, from what `npm pack` makes of it.
+    /// Installs the package into the project with npm, from the archive that `npm pack` makes.
     pub(crate) async fn install(&self) -> Result<()> {
         let tarball = self.path(&pack(self.dir()).await?.filename);
         npm(
@@ -37,7 +37,7 @@ impl Project {
         Ok(())
     }
 
-    /// Unpacks what `npm pack` makes of the package, and says where.
+    /// Unpacks the archive that `npm pack` makes of the package, and returns the directory.
     pub(crate) async fn unpack(&self) -> Result<PathBuf> {
         let tarball = pack(self.dir()).await?.filename;
         let mut tar = Command::new("tar");
@@ -48,7 +48,7 @@ impl Project {
         Ok(unpacked)
     }
 
-    /// Runs a program of one of its packages, and gives what it printed.
+    /// Runs a program of one of its packages, and returns its output.
     pub(crate) async fn run_package(&self, program: &str, args: &[&str]) -> Result<String> {
         let mut node = Command::new("node");
         node.arg(self.path("node_modules").join(program)).args(args);
@@ -56,7 +56,7 @@ impl Project {
     }
 
     /// Runs one of its scripts with this program and these arguments before the script's name, and
-    /// gives what it printed.
+    /// returns its output.
     pub(crate) async fn run_script(&self, runtime: &[String], script: &str, args: &[&str]) -> Result<String> {
         let (program, options) = runtime.split_first().context("a runtime is a program")?;
         let mut run = Command::new(program);

@@ -15,7 +15,7 @@ struct Runtime {
     command: Vec<String>,
 }
 
-/// Node.js 22, Deno and Bun.
+/// Returns Node.js 22, Deno and Bun.
 async fn runtimes() -> Result<Vec<Runtime>> {
     let packages = node_packages(&fixtures().join("runtimes/package.json")).await?;
     let modules = packages.join("node_modules");
@@ -39,8 +39,8 @@ async fn runtimes() -> Result<Vec<Runtime>> {
     ])
 }
 
-/// The program at this path in one of the directories whose name begins so: each platform has a
-/// package of its own.
+/// Returns the program at this path in one of the directories whose names have this beginning: each
+/// platform has a package of its own.
 fn program(packages: &Path, prefix: &str, path: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(packages).with_context(|| format!("reading {}", packages.display()))?;
     entries
@@ -56,7 +56,7 @@ fn program(packages: &Path, prefix: &str, path: &str) -> Result<PathBuf> {
         })
 }
 
-/// A project with the package and the scripts.
+/// Makes a project with the package and the scripts.
 async fn project() -> Result<Project> {
     let project = Project::of(&["app", "program"]).await?;
     project.install().await?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{COORDINATOR, SUCCESSOR, Stage, insert};
 
-/// The narrowest screen that a page has to fit on.
+/// Width of the narrowest screen that a page must fit on.
 const NARROWEST: u32 = 320;
 
 pub(crate) async fn nothing_sent_yet(stage: &mut Stage) -> Result<()> {
@@ -75,7 +75,7 @@ pub(crate) async fn unknown(stage: &mut Stage) -> Result<()> {
 
 pub(crate) async fn verdict_and_rows_are_announced(stage: &mut Stage) -> Result<()> {
     let page = stage.open().await?;
-    // A region that is replaced as a whole is not heard, so both have to stay.
+    // A screen reader does not announce a region that is replaced as a whole, so both must stay.
     let mark = "const region = (id, role) => document.getElementById(id).closest(`[role=${role}]`);
          window.regions = [region('verdict', 'status'), region('tries', 'log')];
          window.heard = [[], []];
@@ -202,7 +202,7 @@ async fn objections(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// The program of axe-core, which comes from npm and stays in cargo's target directory.
+/// Returns the program of axe-core, which comes from npm and stays in cargo's target directory.
 async fn axe() -> Result<String> {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page/package.json");
     let packages = node_packages(&packages).await?;

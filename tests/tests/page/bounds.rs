@@ -1,5 +1,5 @@
-//! Servers that answer in another form than they should, with more than anybody can read, or at
-//! another place. The page goes on.
+//! Servers that answer in a wrong form, with more than a user can read, or at another place. The
+//! page goes on.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::{FalseServer, Page, PathProxy, wait_until};

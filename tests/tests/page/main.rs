@@ -1,4 +1,4 @@
-//! The page in a headless Chromium, against a real cluster: what a person who uses it sees.
+//! The page in a headless Chromium, against a real cluster, as a user sees it.
 //!
 //! All cases share three `mongod`, three servers and the browser, one after the other, each with a
 //! tab of its own. Each case heals its faults before the next one begins. A case fails if the

@@ -44,7 +44,7 @@ pub(crate) async fn servers_after_the_coordinator_are_not_asked(stage: &mut Stag
     let page = stage.open().await?;
     page.execute(&insert("first")).await?;
     let (coordinator, others) = (stage.url(COORDINATOR), [stage.url(HOST), stage.url(SUCCESSOR)]);
-    // It knows who the coordinator is, also when it is opened again. Once could be chance.
+    // It knows the coordinator, also when it is opened again. Once could be chance.
     for _ in 0..4 {
         page.reload().await?;
         let shown = page.execute(&insert("another")).await?;
@@ -261,7 +261,7 @@ async fn open_to_try_first(stage: &Stage, list: &[String], first: &str) -> Resul
     Ok(page)
 }
 
-/// That the rows of all these servers are in this state.
+/// Returns a check that the rows of all these servers are in this state.
 fn async_rows(urls: &[String], state: &str) -> impl Fn(&bellwether_tests::Shown) -> Result<()> {
     move |shown| {
         for url in urls {

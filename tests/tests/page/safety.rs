@@ -84,7 +84,7 @@ pub(crate) async fn what_a_false_server_says_is_text(stage: &mut Stage) -> Resul
     page.execute(r#"{"find":"notes"}"#)
         .await?
         .expect("not_executed", &[])?;
-    // The view of the cluster shows what the server says of itself.
+    // The view of the cluster shows the texts that the server sends about itself.
     let seen = bellwether_tests::wait_until("the false server in the view of the cluster", async || {
         let view = page.text("#cluster").await?;
         ensure!(view.contains("<b class=planted>"), "{view}");
@@ -94,7 +94,7 @@ pub(crate) async fn what_a_false_server_says_is_text(stage: &mut Stage) -> Resul
     nothing_planted(&page).await
 }
 
-/// The same page from another web server, which the servers were not told of.
+/// Opens the same page from another web server, which the servers do not know.
 pub(crate) async fn a_page_that_is_not_let_in_says_what_to_do(stage: &mut Stage) -> Result<()> {
     let files = FileServer::start(&page_dir()?).await?;
     let page = Page::open(&stage.browser, &files.origin()).await?;
@@ -161,7 +161,7 @@ pub(crate) async fn the_policy_holds(stage: &mut Stage) -> Result<()> {
         const thrown = {};
         const attempt = (name, attack) => { try { attack(); } catch (error) { thrown[name] = error.name; } };
         const element = (name, attributes) => Object.assign(document.createElement(name), attributes);
-        // In a task of the page's own: what a driver runs may evaluate text.
+        // In a task of the page's own: a script of a driver may evaluate text.
         setTimeout(() => {
             attempt("inline", () => {
                 const script = document.createElement("script");

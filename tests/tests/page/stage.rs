@@ -113,7 +113,7 @@ impl Stage {
         self.cluster.servers[server].url()
     }
 
-    /// From now on the browser may complain that this server cannot be reached.
+    /// Permits, from now on, the browser's messages that this server cannot be reached.
     pub(crate) fn expect_trouble_at(&mut self, url: &str) {
         let host = url.trim_start_matches("ws://").trim_end_matches("/v1");
         self.troubled.push(host.to_owned());

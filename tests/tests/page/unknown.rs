@@ -1,5 +1,5 @@
-//! Commands whose outcome is unknown, and how a person settles it. What the page says is held
-//! against the data.
+//! Commands whose outcome is unknown, and the ways in which a user finds it out. The tests compare
+//! the page's texts with the data.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::{Page, ReplyCutter, Shown};
@@ -25,7 +25,7 @@ pub(crate) async fn a_lost_reply_is_replayed(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// A command that was executed and of which the page does not know it: its reply was cut.
+/// Sends a command that is executed, but whose execution the page does not know: its reply is cut.
 async fn unknown_but_executed(stage: &mut Stage, text: &str) -> Result<(ReplyCutter, Page, Shown)> {
     let cutter = ReplyCutter::of_all(stage.url(COORDINATOR)).await?;
     stage.expect_trouble_at(&cutter.url());
