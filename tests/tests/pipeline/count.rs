@@ -1,4 +1,4 @@
-//! `count` answers what MongoDB answers to the same command.
+//! `count` has the same answer as MongoDB's to the same command.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::ReplicaSet;

@@ -140,7 +140,7 @@ async fn names_that_mongodb_refuses_are_the_clients_fault() -> Result<()> {
     Ok(())
 }
 
-/// The details, as they come through a frame.
+/// Returns the details, as they come through a frame.
 fn details(error: ErrorFrame) -> Result<(ErrorFrame, MongoErrorDetails)> {
     let text = ServerFrame::Error(error).to_json();
     let ServerFrame::Error(error) = ServerFrame::parse(&text)? else {
@@ -152,7 +152,7 @@ fn details(error: ErrorFrame) -> Result<(ErrorFrame, MongoErrorDetails)> {
     Ok((error, details))
 }
 
-/// An error of one statement stands in `writeErrors`, too.
+/// Checks that an error of one statement is in `writeErrors`, too.
 fn same_in_write_errors(error: &ErrorFrame, details: &MongoErrorDetails, code: i32) -> Result<()> {
     let mongo = error.mongo.as_ref().context("MongoDB's own error")?;
     assert_eq!(mongo.code, code);

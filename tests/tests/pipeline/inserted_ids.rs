@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::coordinator::{Coordinator, in_a_while, new_id};
 
-/// The places and ids in a reply.
+/// Returns the places and ids in a reply.
 fn ids(reply: &Value) -> Result<Vec<(usize, ObjectId)>> {
     let entries = reply["insertedIds"].as_array().context("insertedIds")?;
     let entry = |entry: &Value| -> Result<(usize, ObjectId)> {

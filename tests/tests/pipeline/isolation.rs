@@ -40,7 +40,7 @@ async fn beside_innocents(s1: &Coordinator, bad: &str) -> Result<Answer> {
     last.context("there were rounds")
 }
 
-/// The same, for a command that MongoDB refuses.
+/// Does the same, for a command that MongoDB refuses.
 async fn refused_beside_innocents(s1: &Coordinator, bad: &str) -> Result<ErrorFrame> {
     let error = beside_innocents(s1, bad).await?.expect_err(bad);
     ensure!(error.outcome == Outcome::NotExecuted, "{error:?}");

@@ -109,7 +109,7 @@ async fn a_commit_without_an_answer_is_settled() -> Result<()> {
     let off = || doc! { "configureFailPoint": "failCommand", "mode": "off" };
     let add = r#"{"update":"c","updates":[{"q":{"_id":1},"u":{"$inc":{"n":1}},"upsert":true}]}"#;
     let lost = || doc! { "closeConnection": true };
-    // Committed, but for all anybody knows it may be rolled back.
+    // Committed, but the server does not know that it will not be rolled back.
     let late = || doc! { "writeConcernError": { "code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting" } };
 
     for how in [lost(), late()] {
@@ -213,7 +213,7 @@ async fn a_read_after_a_lost_commit_is_answered() -> Result<()> {
     Ok(())
 }
 
-/// A batch of several commands gives what batches of one give.
+/// A batch of several commands has the same results as batches of one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_many_answers_as_batches_of_one() -> Result<()> {
     let set = ReplicaSet::start(3).await?;

@@ -1,5 +1,5 @@
-//! Every option the allowed_commands has reaches MongoDB and does there what it says; what it
-//! refuses is refused before.
+//! Every option of the allow-list reaches MongoDB and has its documented effect there; all others
+//! are refused before.
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};

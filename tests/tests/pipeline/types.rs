@@ -5,7 +5,7 @@ use bellwether_tests::ReplicaSet;
 
 use crate::coordinator::Coordinator;
 
-/// In canonical Extended JSON, the edges of each type's range among them.
+/// Returns values in canonical Extended JSON, the edges of each type's range among them.
 fn values() -> Vec<String> {
     let written = [
         r#"{"$numberDouble":"0.1"}"#,

@@ -45,7 +45,7 @@ async fn fill(set: &ReplicaSet, database: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every document, as text.
+/// Returns every document, as text.
 async fn contents(s1: &Coordinator) -> Result<String> {
     Ok(s1.reply(r#"{"find":"c","sort":{"_id":1}}"#).await?["cursor"]["firstBatch"].to_string())
 }

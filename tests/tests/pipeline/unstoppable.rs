@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::coordinator::{Coordinator, new_id, parse};
 
-/// A pipeline that renews its epoch when its batch was abandoned, as a server does.
+/// Runs a pipeline that renews its epoch when its batch was abandoned, as a server does.
 fn renewing(s1: &Coordinator) -> JoinHandle<()> {
     let (pipeline, fence) = (s1.pipeline.clone(), s1.fence.clone());
     let mut fenced = pipeline.fenced();
@@ -42,7 +42,8 @@ async fn until_executed(s1: &Coordinator, command: &str, time: Duration) -> Resu
     }
 }
 
-/// Four nested loops of a thousand rounds in one expression, which MongoDB does not interrupt.
+/// Returns four nested loops of a thousand rounds in one expression, which MongoDB does not
+/// interrupt.
 fn unstoppable() -> String {
     let mut expression = "1".to_owned();
     for _ in 0..4 {
