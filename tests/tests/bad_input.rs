@@ -227,7 +227,7 @@ async fn commands(server: &Server) -> Result<()> {
     next_client_is_served(server).await
 }
 
-/// The server closes a connection whose client stays silent.
+/// Checks that the server closes a connection whose client stays silent.
 async fn silence(server: &Server) -> Result<()> {
     let (code, _) = Connection::open(&server.url()).await?.closed().await?;
     assert_eq!(code, CloseCode::Timeout.code());

@@ -1,4 +1,4 @@
-//! The program `bellwether` against a real cluster: what a script sees of it.
+//! The program `bellwether` against a real cluster, as a script uses it.
 
 use std::fs;
 use std::process::{Output, Stdio};
@@ -21,8 +21,8 @@ async fn exit_codes_and_output() -> Result<()> {
     assert_eq!(inserted.status.code(), Some(0), "{inserted:?}");
     assert_eq!(json(&inserted)?["n"], serde_json::json!({ "$numberInt": "1" }));
 
-    // The command from stdin, the servers from the environment, more than one line, everything
-    // told.
+    // The command from stdin, the servers from the environment, more than one line, and the full
+    // output.
     let mut find = bellwether().await?;
     find.args(["-v", "-"]).env("BELLWETHER_SERVERS", &servers);
     let found = run(&mut find, "{\n  \"find\": \"notes\"\n}\n").await?;

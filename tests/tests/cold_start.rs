@@ -72,7 +72,8 @@ async fn servers_come_and_go() -> Result<()> {
         execute(&cluster.urls(), INSERT).await??;
     }
 
-    // Only one left, the smallest: MongoDB says who may, not a majority of servers.
+    // Only one server is left, the smallest: MongoDB grants epochs, and no majority of servers is
+    // needed.
     for _ in 0..2 {
         let coordinator = cluster.agreement().await?.coordinator;
         cluster.servers[coordinator].process.kill()?;

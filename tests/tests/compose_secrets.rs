@@ -118,7 +118,7 @@ impl Secrets {
         })
     }
 
-    /// Runs secrets.sh and gives what it prints.
+    /// Runs secrets.sh and returns its output.
     fn run(&self, args: &[&str]) -> Result<String> {
         let output = Command::new("bash")
             .arg(scripts().join("secrets.sh"))

@@ -1,4 +1,4 @@
-//! A coordinator that stands still for longer than the timeout and then goes on as if nothing had
+//! A coordinator that is paused for longer than the timeout and then goes on as if nothing had
 //! happened.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The server crate's examples do what they say, run as programs of their own.
+//! The server crate's examples behave as documented, run as programs of their own.
 
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::{PATIENCE, ReplicaSet, server_example};

@@ -27,7 +27,7 @@ async fn one_server(args: &[&str]) -> Result<(ReplicaSet, Cluster)> {
     Ok((set, cluster))
 }
 
-/// A handshake of a page, and a `hello` that does not wait for the answer.
+/// Sends a handshake of a page, and a `hello` without waiting for the answer.
 async fn knock(server: &Server, headers: &str) -> Result<RawSocket> {
     let mut socket = RawSocket::connect(server.port).await?;
     let handshake = handshake(server.port).replacen("\r\n\r\n", &format!("\r\n{headers}\r\n\r\n"), 1);

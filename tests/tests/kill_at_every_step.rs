@@ -1,7 +1,7 @@
 //! `kill -9` of the coordinator at every step of a transaction, while clients write.
 //!
-//! MongoDB holds a command of the transaction at the step; then the coordinator is killed, so what
-//! the kill cuts does not depend on luck. `BELLWETHER_KILLS` says how many kills; 25 if it is not
+//! MongoDB holds a command of the transaction at the step. Then the coordinator is killed, so the
+//! cut step does not depend on luck. `BELLWETHER_KILLS` sets the number of kills; 25 if it is not
 //! set.
 
 use std::env;
@@ -117,7 +117,7 @@ async fn nothing_is_lost_and_nothing_doubled() -> Result<()> {
     let mut cut: Vec<Vec<usize>> = steps.iter().map(|_| Vec::new()).collect();
     for kill in 0..kills {
         let which = kill % steps.len();
-        // Every other successor finds the transaction still open and has to end it.
+        // Every other successor finds the transaction still open and must end it.
         let still_open = (kill / steps.len()) % 2 == 1;
         let phase = kill_at(&steps[which], still_open, &set, &mut cluster, &load).await;
         cut[which].push(phase.with_context(|| format!("kill {kill}, {}", steps[which].name))?);

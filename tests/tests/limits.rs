@@ -134,7 +134,7 @@ async fn a_page_is_compressed_before_it_is_asked_for() -> Result<()> {
     Ok(())
 }
 
-/// As the flood of connections that a server refuses: the answer is whole, and the connection ends.
+/// Checks a refusal, as in a flood of connections: the answer is whole, and the connection ends.
 async fn is_refused(port: u16, from: Ipv4Addr, says: &str) -> Result<()> {
     let answer = upgrade(port, from).await?;
     let head = answer.to_lowercase();
@@ -153,8 +153,8 @@ async fn watchers_are_answered(port: u16) -> Result<()> {
     Ok(())
 }
 
-/// All that is answered to a handshake until the connection ends, or the head of it if it is
-/// accepted.
+/// Returns the whole answer to a handshake until the connection ends, or the head of the answer if
+/// the server accepts it.
 async fn upgrade(port: u16, from: Ipv4Addr) -> Result<String> {
     let mut socket = RawSocket::connect_from(from, port).await?;
     socket.send(handshake(port).as_bytes()).await?;
@@ -165,7 +165,7 @@ async fn upgrade(port: u16, from: Ipv4Addr) -> Result<String> {
     Ok(head + &socket.rest().await?)
 }
 
-/// A server in this process, which greets without MongoDB; its port.
+/// Starts a server in this process, which greets without MongoDB; returns its port.
 async fn serve(change: impl FnOnce(&mut Config)) -> Result<u16> {
     let mut config = Config::new("s1".parse()?, "mongodb://127.0.0.1:1/?replicaSet=rs0");
     config.listen = "127.0.0.1:0".parse()?;

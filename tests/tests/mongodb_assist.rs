@@ -172,7 +172,7 @@ fn assisting(set: &ReplicaSet) -> ClusterOptions {
     }
 }
 
-/// The number of MongoDB's elections so far.
+/// Returns the number of MongoDB's elections so far.
 async fn term(set: &ReplicaSet) -> Result<i64> {
     let primary = set.wait_for_primary().await?;
     let admin = set.members[primary].direct.database("admin");

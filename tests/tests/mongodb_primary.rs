@@ -1,4 +1,4 @@
-//! MongoDB's own primary steps down, dies, or stands still, while clients write.
+//! MongoDB's own primary steps down, dies, or is paused, while clients write.
 
 use std::time::Duration;
 

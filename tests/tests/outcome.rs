@@ -51,7 +51,7 @@ async fn every_coordinator_tells_what_became_of_a_command() -> Result<()> {
         Outcome::NotExecuted
     );
 
-    // A follower does not know, and says who does.
+    // A follower does not know the outcome, and names the coordinator.
     let follower = (first.coordinator + 1) % cluster.servers.len();
     let (mut elsewhere, _) = Connection::greeted(&cluster.servers[follower].url()).await?;
     let error = no_outcome_result(&mut elsewhere, id).await?;

@@ -21,7 +21,7 @@ async fn greedy_connections_do_not_shut_out_a_modest_one() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
     let mut options = ClusterOptions::new(set.uri());
     options.servers = 1;
-    // A busy machine is no reason to elect anybody.
+    // A busy machine should cause no election.
     options.args = vec!["--timeout-ms".into(), "10000".into()];
     let cluster = Cluster::start_with(options).await?;
     let url = cluster.servers[0].url();
@@ -212,12 +212,12 @@ fn overloaded(frame: ServerFrame) -> Result<ErrorFrame> {
     }
 }
 
-/// A server in this process, once it is coordinator.
+/// Starts a server in this process, and waits until it is coordinator.
 async fn serve(set: &ReplicaSet, change: impl FnOnce(&mut ClientLimits)) -> Result<String> {
     let mut config = Config::new("s1".parse()?, set.uri());
     config.listen = "127.0.0.1:0".parse()?;
     config.peer_listen = "127.0.0.1:0".parse()?;
-    // A busy machine is no reason to elect anybody.
+    // A busy machine should cause no election.
     config.election.timeout = Duration::from_secs(10);
     change(&mut config.limits);
     let server = Server::start(config).await?;

@@ -31,7 +31,7 @@ const UNSECURED: &str = "no peer secret: any program on this machine can join th
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// One server whose only peer is not there.
+/// Starts one server whose only peer is not there.
 async fn lone_server(set: &ReplicaSet, secrets: PeerSecretFiles) -> Result<Cluster> {
     let peer = format!("{PEER}=127.0.0.1:1");
     Cluster::start_with(ClusterOptions {
@@ -56,7 +56,7 @@ async fn every_step_of_a_page_that_wants_to_be_a_peer_fails() -> Result<()> {
 
         a_browser_is_refused(server).await.context("as a browser")?;
         no_answer_names_anybody(server).await.context("learning names")?;
-        // From here on with what no page has: no Origin, and every name.
+        // From here on the requests have what no page has: no Origin, and every name.
         let before = server.status().await?;
         if unsecured {
             a_peer_without_proof_opens_nothing(server).await?;
@@ -74,7 +74,8 @@ async fn every_step_of_a_page_that_wants_to_be_a_peer_fails() -> Result<()> {
     Ok(())
 }
 
-/// A browser's handshake is refused before anything is said, and the log says so once.
+/// Checks that a server refuses a browser's handshake before it sends anything, and that the log
+/// has one line about it.
 async fn a_browser_is_refused(server: &Server) -> Result<()> {
     for _ in 0..20 {
         match dial(server, Some(EVIL)).await {
@@ -95,8 +96,8 @@ async fn a_browser_is_refused(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// No name is in the answers to requests that a page can send without an `Origin`, and to hellos of
-/// any program.
+/// Checks that no name is in the answers to requests that a page can send without an `Origin`, and
+/// to hellos of any program.
 async fn no_answer_names_anybody(server: &Server) -> Result<()> {
     for request in [
         "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Mode: no-cors\r\n\r\n",
@@ -144,8 +145,8 @@ async fn no_answer_names_anybody(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// Without a secret, a server accepts a program of this machine that knows every name as a peer.
-/// That opens the server to no page.
+/// Checks a program without proof. Without a secret, a server accepts a program of this machine
+/// that knows every name as a peer. That opens the server to no page.
 async fn a_peer_without_proof_opens_nothing(server: &Server) -> Result<()> {
     let with_url =
         |url: &str| json!({ "cluster": NAME, "from": PEER, "to": "s1", "client_url": url }).to_string();
@@ -370,7 +371,7 @@ async fn expect_no_page(server: &Server, origin: &str) -> Result<()> {
     Ok(())
 }
 
-/// The answer to a request for this host.
+/// Returns the answer to a request for this host.
 async fn get(port: u16, path: &str, host: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

@@ -1,4 +1,4 @@
-//! Every example in `docs/protocol.md` is what it says it is.
+//! Every example in `docs/protocol.md` is of the kind that it is marked as.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Every worked example in `docs/protocol.md` is executed and answers what the document says.
+//! Every worked example in `docs/protocol.md` is executed and has the documented answer.
 //!
 //! From top to bottom, on one database that is empty at first:
 //! - a block `json command`, followed by one `json reply`: the command, and MongoDB's reply to it,
@@ -19,7 +19,7 @@ use bellwether_server::CommandName;
 use bellwether_tests::{Cluster, ClusterOptions, CodeBlock, Connection, ReplicaSet, code_blocks, mint};
 use serde_json::Value;
 
-/// Errors that no frame brings about: they depend on what happens meanwhile. Other tests see them.
+/// Errors that no frame causes: they depend on other events. Other tests see them.
 const NOT_BY_A_FRAME: [ErrorCode; 6] = [
     ErrorCode::NoCoordinator,
     ErrorCode::Fenced,
@@ -116,7 +116,7 @@ fn examples() -> Result<Vec<Example>> {
                     answered: block,
                 });
             }
-            // Also stands alone, to be read.
+            // Also on its own, to be read.
             ["json", "server"] if !asked.is_empty() => examples.push(Example {
                 asked: std::mem::take(&mut asked),
                 answered: block,
@@ -217,7 +217,7 @@ impl Servers {
     }
 }
 
-/// Leaves out what the document leaves out with `…`.
+/// Leaves out the parts that the document leaves out with `…`.
 fn leave_out(said: &Value, is: &mut Value) {
     match (said, is) {
         (Value::String(said), is @ Value::String(_)) if said == "…" => *is = said.as_str().into(),
@@ -232,8 +232,8 @@ fn leave_out(said: &Value, is: &mut Value) {
     }
 }
 
-/// A frame in which every text for people and every address is the same, and the ids are those
-/// sent.
+/// Returns a frame in which every text for people and every address is the same, and the ids are
+/// those sent.
 fn without_text(frame: Value, ids: &HashMap<String, String>) -> Value {
     let Value::Object(mut fields) = frame else {
         return frame;

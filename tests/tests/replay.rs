@@ -180,7 +180,7 @@ async fn duplicates_at_two_coordinators_have_one_effect() -> Result<()> {
     assert_each_once(set.client(), "app_twice", ROUNDS * COMMANDS).await
 }
 
-/// A server that stood still is sent what its successor is sent at the same time.
+/// A paused server gets the same commands as its successor, at the same time.
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicates_at_two_servers_have_one_effect() -> Result<()> {
     const ROUNDS: usize = 4;
@@ -235,7 +235,7 @@ async fn duplicates_at_two_servers_have_one_effect() -> Result<()> {
     assert_each_once(set.client(), "app", ROUNDS * COMMANDS).await
 }
 
-/// A command that leaves the key in the data as often as it is executed.
+/// Returns a command that leaves the key in the data as often as it is executed.
 fn append(key: &str, n: usize) -> String {
     if n.is_multiple_of(2) {
         format!(r#"{{"insert":"effects","documents":[{{"key":"{key}"}}]}}"#)

@@ -1,4 +1,4 @@
-//! The testbed's own replica set: it has to be trustworthy before anything is tested on it.
+//! The test replica set itself: it must be reliable before other tests use it.
 
 use anyhow::Result;
 use bellwether_tests::ReplicaSet;

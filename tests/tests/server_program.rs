@@ -285,7 +285,7 @@ async fn health_is_asked_for() -> Result<()> {
     Ok(())
 }
 
-/// The exit code and all that was said.
+/// Returns the exit code and the whole output.
 async fn health(args: &[&str], environment: &[(&str, &str)]) -> Result<(i32, String)> {
     let output = run(program().await?.arg("health").args(args), environment).await?;
     let said = [output.stdout, output.stderr].concat();

@@ -1,4 +1,4 @@
-//! Servers that stand still with all their connections open. A client that has one of them on its
+//! Servers that are paused with all their connections open. A client that has one of them on its
 //! list, or its command there, goes to another, and the command is executed once.
 
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn a_follower_that_takes_connections_and_says_nothing_is_overtaken() -> Re
 async fn a_command_does_not_wait_for_a_coordinator_that_was_replaced() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let mut cluster = Cluster::start(set.uri()).await?;
-    // It stands still before its transaction is committed, and after that.
+    // It is paused before its transaction is committed, and after that.
     for (text, step, is_committed) in [
         (
             "executed by the second",
@@ -97,7 +97,7 @@ async fn a_command_that_takes_most_of_the_time_succeeds_at_the_first_try() -> Re
     Ok(())
 }
 
-/// An attempt that begins at this server.
+/// Makes a one-shot that begins at this server.
 fn one_shot(cluster: &Cluster, first: usize) -> Result<OneShot<Native>> {
     let first: ServerUrl = cluster.servers[first].url().parse()?;
     Ok(OneShot::new(Native::new(), cluster.urls().join(",").parse()?).first(first))

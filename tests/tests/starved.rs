@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 /// Long enough for a thread to get a turn on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Several times what it takes to miss a server, to elect another and to claim its epoch.
+/// Several times the time to suspect a server, to elect another and to claim its epoch.
 const BUSY: Duration = Duration::from_secs(6);
 const WORKERS: usize = 2;
 
@@ -162,7 +162,7 @@ async fn a_long_command_waits_for_a_thread_and_others_do_not() -> Result<()> {
     Ok(())
 }
 
-/// The server has no MongoDB, so it executes nothing.
+/// Checks the refusal: the server has no MongoDB, so it executes nothing.
 fn is_refused(answer: &ServerFrame, id: Option<CommandId>) -> Result<()> {
     match answer {
         ServerFrame::Error(error) if error.code == ErrorCode::NoCoordinator => {

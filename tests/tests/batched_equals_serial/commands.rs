@@ -1,4 +1,4 @@
-//! Random commands. `@a` and `@b` stand for two collections of the case, `@case` for its number.
+//! Random commands. `@a` and `@b` are two collections of the case, `@case` is its number.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -54,7 +54,7 @@ fn one() -> impl Strategy<Value = Sending> {
     (any_command(), id).prop_map(|(command, id)| Sending { command, id })
 }
 
-/// Several commands of one kind in a row, which are merged.
+/// Generates several commands of one kind in a row, which the server merges.
 fn run() -> impl Strategy<Value = Vec<Sending>> {
     let statements = vec((0..6_i32, number()), 2..7);
     (0..11, statements).prop_map(|(which, statements)| {
@@ -107,7 +107,7 @@ fn collection() -> impl Strategy<Value = &'static str> + Clone {
     prop_oneof![3 => Just("@a"), 1 => Just("@b")]
 }
 
-/// Few, so that commands meet.
+/// Generates few ids, so that commands meet.
 fn id() -> impl Strategy<Value = i32> + Clone {
     0..5
 }

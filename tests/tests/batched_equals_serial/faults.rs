@@ -50,7 +50,7 @@ pub(crate) fn maybe_a_fault() -> impl Strategy<Value = Option<Fault>> {
 }
 
 impl Fault {
-    /// The connection breaks at the next command of this name.
+    /// Makes the connection break at the next command of this name.
     pub(crate) fn disconnect(command: &'static str) -> Self {
         Self {
             command,

@@ -1,5 +1,5 @@
-//! Many commands in one transaction answer and leave what each of them alone would: a property
-//! test.
+//! Many commands in one transaction have the same answers and effects as each of them alone: a
+//! property test.
 //!
 //! Up to three clients send at the same time, each in documents of its own. So each client must get
 //! the same answers as if it were alone.
@@ -102,8 +102,8 @@ fn many_at_once_are_as_one_after_another() -> Result<()> {
 
 /// Lists that were answered wrongly once.
 fn found_before() -> Vec<(usize, Vec<Sending>, Option<Fault>)> {
-    // A read that is tried again does not see what the same source has sent after it. Seen every
-    // third time or so.
+    // A read that is tried again does not see later writes of the same source. Seen about every
+    // third time.
     let read_again = || {
         (
             1,
@@ -205,7 +205,7 @@ impl Pipelines {
         Ok(())
     }
 
-    /// The documents of a collection, in the order in which they were stored.
+    /// Returns the documents of a collection, in the order in which they were stored.
     async fn contents(&self, database: &str, collection: &str, number: u32) -> Result<String> {
         let filter = if collection == "unique" {
             doc! { "k.c": i64::from(number) }

@@ -19,8 +19,8 @@ pub(crate) async fn paused(stage: &mut Stage) -> Result<()> {
     expect_takeover(&stage.fault(what, Recovers::ByItself, pause).await?)
 }
 
-/// The coordinator has the whole grace period to finish its commands in progress and hand over; no
-/// command fails.
+/// Checks `docker stop`. The coordinator has the whole grace period to finish its commands in
+/// progress and hand over; no command fails.
 pub(crate) async fn stopped(stage: &mut Stage) -> Result<()> {
     let what = "`docker stop` of the coordinator";
     let stop = async |compose: &mut Compose, coordinator: usize| {
@@ -45,6 +45,8 @@ pub(crate) async fn cut_from_mongodb(stage: &mut Stage) -> Result<()> {
     expect_takeover(&cut(stage, what, &["database"]).await?)
 }
 
+/// Cuts the coordinator off from the clients' network.
+///
 /// Docker may go on to pass the published port on, through another of the container's networks.
 /// Version 20.10 does so, to the address that the container has there. [`no_client_reaches_it`]
 /// describes the consequences if Docker does not.
@@ -62,7 +64,8 @@ pub(crate) async fn cut_from_clients(stage: &mut Stage) -> Result<()> {
     stage.fault(what, Recovers::OnceMended, cut).await.map(drop)
 }
 
-/// Neither its peers nor MongoDB miss it, so it stays coordinator, and clients have to wait.
+/// Blocks the clients' connections. Neither its peers nor MongoDB notice this, so it stays
+/// coordinator, and clients must wait.
 pub(crate) async fn no_client_reaches_it(stage: &mut Stage) -> Result<()> {
     let what = "no client reaches the coordinator for 5 s, and everybody else does";
     let mut gates = Vec::new();
@@ -97,7 +100,7 @@ async fn cut(stage: &mut Stage, what: &'static str, networks: &[&str]) -> Result
     stage.fault(what, Recovers::ByItself, cut).await
 }
 
-/// The service of the server at this place.
+/// Returns the service of the server at this place.
 pub(crate) fn server(place: usize) -> String {
     format!("s{}", place + 1)
 }

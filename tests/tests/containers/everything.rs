@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::fault::Recovers;
 use crate::stage::Stage;
 
-/// The effects of executed commands are still there, of all cases of this run.
+/// Checks that the effects of executed commands are still there, of all cases of this run.
 pub(crate) async fn stopped_and_started(stage: &mut Stage) -> Result<()> {
     // Those of the first start go away with their containers.
     no_secret_was_shown(stage).await.context("before")?;
@@ -25,7 +25,7 @@ pub(crate) async fn stopped_and_started(stage: &mut Stage) -> Result<()> {
     stage.check_all().await
 }
 
-/// Neither in what Docker knows of a container nor in what one has written.
+/// Checks that no secret is in Docker's description of a container or in its log.
 pub(crate) async fn no_secret_was_shown(stage: &mut Stage) -> Result<()> {
     let secrets = secrets(&stage.compose).await?;
     // The members' key, the servers' secret, and the password of their user, at least.
@@ -43,8 +43,8 @@ pub(crate) async fn no_secret_was_shown(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// Every secret of every file in the volumes that the service `secrets` fills, with the file's
-/// name.
+/// Returns every secret of every file in the volumes that the service `secrets` fills, with the
+/// file's name.
 async fn secrets(compose: &Compose) -> Result<Vec<(String, String)>> {
     let seen = compose.inspect("secrets").await?;
     let mounts = seen["Mounts"].as_array().into_iter().flatten();
@@ -74,7 +74,7 @@ fn read(dir: &Path, secrets: &mut Vec<(String, String)>) -> Result<()> {
             .to_string_lossy()
             .into_owned();
         let text = fs::read_to_string(&path)?;
-        // Passwords in a URI stand between a colon and an at sign; everything else is a line of its
+        // A password in a URI is between a colon and an at sign; everything else is a line of its
         // own.
         let passwords = text.split(':').filter_map(|part| part.split_once('@'));
         let passwords = passwords.map(|(password, _)| password);

@@ -23,7 +23,7 @@ pub(crate) enum Recovers {
     OnceMended,
 }
 
-/// A line of the table: what a fault has led to.
+/// A line of the table: the effects of a fault.
 #[derive(Debug)]
 pub(crate) struct Row {
     what: &'static str,
@@ -35,7 +35,7 @@ pub(crate) struct Row {
     lost: usize,
     doubled: usize,
     unknown: usize,
-    /// Told not executed, and not executed.
+    /// Outcome not executed, and not executed.
     refused: usize,
 }
 
@@ -92,7 +92,7 @@ impl Stage {
         self.fault_for_clients_of(urls, what, recovers, strike).await
     }
 
-    /// As [`fault`](Self::fault), where clients have this list of servers.
+    /// Does the same as [`fault`](Self::fault), with this list of servers for the clients.
     pub(crate) async fn fault_for_clients_of(
         &mut self,
         urls: Vec<String>,
@@ -149,7 +149,7 @@ impl Stage {
     }
 }
 
-/// A list for each client, each with another server first.
+/// Returns a list for each client, each with another server first.
 fn lists(urls: Vec<String>) -> Vec<Vec<String>> {
     let from = |first: usize| {
         let mut list = urls.clone();

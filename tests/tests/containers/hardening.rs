@@ -40,7 +40,8 @@ pub(crate) async fn mongods_run_without_rights(stage: &mut Stage) -> Result<()> 
     Ok(())
 }
 
-/// On this machine alone, unless the operator configures another address.
+/// Checks that ports are published on this machine alone, unless the operator configures another
+/// address.
 pub(crate) async fn only_clients_ports_are_published(stage: &mut Stage) -> Result<()> {
     let ports = stage.compose.ports().to_vec();
     for (server, port) in stage.compose.servers().iter().zip(&ports) {
@@ -118,7 +119,7 @@ fn mounts(seen: &Value) -> impl Iterator<Item = &Value> {
     seen["Mounts"].as_array().into_iter().flatten()
 }
 
-/// The ports of a container that the machine passes on, with their places there.
+/// Returns the ports of a container that the machine passes on, with their places there.
 fn published(seen: &Value) -> Value {
     let ports = seen["NetworkSettings"]["Ports"].as_object().into_iter().flatten();
     let published = ports.filter(|(_, at)| !at.is_null());

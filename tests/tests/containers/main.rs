@@ -1,5 +1,5 @@
-//! The cluster that users get, in containers: what `docker/compose.yaml` starts, with clients
-//! outside of it.
+//! The cluster that users get, in containers: the services of `docker/compose.yaml`, with clients
+//! outside.
 //!
 //! All cases share one project of Compose, one after the other. Each case heals its faults before
 //! the next one begins. `cargo xtask containers` gets Docker, makes the images, and runs this.

@@ -30,8 +30,8 @@ pub(crate) async fn rolling_replacement(stage: &mut Stage) -> Result<()> {
     seen.expect_no_failure()
 }
 
-/// Clients have the longer list all the time: an operator who adds servers updates the clients'
-/// lists first.
+/// Adds two servers and removes them. Clients have the longer list all the time: an operator who
+/// adds servers updates the clients' lists first.
 pub(crate) async fn five_servers_and_back(stage: &mut Stage) -> Result<()> {
     let urls = stage.compose.urls(5);
     for (what, servers) in [

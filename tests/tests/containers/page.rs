@@ -7,7 +7,8 @@ use bson::{Document, doc};
 use crate::coordinator::server;
 use crate::stage::Stage;
 
-/// The page comes from the very container that is killed, and has no list of the other servers.
+/// Sends a command from the page of the very container that is killed. The page has no list of the
+/// other servers.
 pub(crate) async fn a_command_after_the_coordinators_container_was_killed(stage: &mut Stage) -> Result<()> {
     let coordinator = stage.compose.all_well().await?.coordinator;
     let browser = Browser::start().await?;

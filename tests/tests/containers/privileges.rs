@@ -19,7 +19,8 @@ pub(crate) async fn mongodb_answers_nobody_without_a_password(stage: &mut Stage)
     expect_refusal(&stranger, "admin", doc! { "listDatabases": 1 }).await
 }
 
-/// The users' and the servers' own, and no other.
+/// Checks that the servers' MongoDB user sees the users' database and the servers' own, and no
+/// other.
 pub(crate) async fn the_servers_user_sees_two_databases(stage: &mut Stage) -> Result<()> {
     let client = stage.compose.client().await?;
     for database in ["app", "app_bellwether"] {

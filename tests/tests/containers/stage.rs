@@ -65,7 +65,7 @@ impl Stage {
         Effects::read(&client).await.context("reading past all servers")
     }
 
-    /// A name for a load, that no other one has.
+    /// Returns a name for a load that no other load has.
     pub(crate) fn next_load(&mut self) -> String {
         self.loads += 1;
         format!("{}/", self.loads)

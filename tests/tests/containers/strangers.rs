@@ -78,7 +78,7 @@ pub(crate) async fn a_server_with_another_secret_is_refused(stage: &mut Stage) -
     expect_refused(&stage.compose, &stranger, before, "the peer secrets differ").await
 }
 
-/// It knows the secret.
+/// Checks a server of another cluster that has the secret.
 pub(crate) async fn a_server_of_another_cluster_is_refused(stage: &mut Stage) -> Result<()> {
     let before = stage.compose.all_well().await?;
     let dir = TempDir::with_prefix("bellwether-stranger-")?;

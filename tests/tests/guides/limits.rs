@@ -41,7 +41,7 @@ struct Row {
     set_by: String,
 }
 
-/// The rows of the table that have a limit.
+/// Returns the rows of the table that have a limit.
 fn rows(page: &str) -> Vec<Row> {
     let lines = page.lines().filter(|line| line.starts_with("| "));
     let rows = lines.filter_map(|line| {
@@ -71,7 +71,7 @@ fn options(help: &str) -> impl Iterator<Item = &str> {
     lines.filter_map(|line| line.split([' ', '[']).next())
 }
 
-/// The default of an option, if that is a number: a count, bytes, or milliseconds.
+/// Returns the default of an option, if that is a number: a count, bytes, or milliseconds.
 fn default(help: &str, option: &str) -> Option<u64> {
     let (_, after) = help.split_once(&format!("      --{option} "))?;
     let own = after.split("\n      --").next()?;
@@ -79,8 +79,8 @@ fn default(help: &str, option: &str) -> Option<u64> {
     quantity(value.split_once(']')?.0)
 }
 
-/// The values that constants or fields of this name have in the sources, in bytes, milliseconds, or
-/// as counts.
+/// Returns the values of constants or fields of this name in the sources, in bytes, milliseconds,
+/// or as counts.
 fn definitions(sources: &str, name: &str) -> Vec<u64> {
     let constant = format!("const {name}: ");
     let field = format!("{name}: ");
@@ -94,7 +94,7 @@ fn definitions(sources: &str, name: &str) -> Vec<u64> {
     values.collect()
 }
 
-/// The value of a product such as `4 * 1024`, or of a `Duration` of one, in milliseconds.
+/// Returns the value of a product such as `4 * 1024`, or of a `Duration` of one, in milliseconds.
 fn evaluate(expression: &str) -> Option<u64> {
     let of = |constructor: &str| expression.strip_prefix(constructor)?.strip_suffix(')');
     let (product, unit): (&str, u64) = match (of("Duration::from_secs("), of("Duration::from_millis(")) {
@@ -108,7 +108,7 @@ fn evaluate(expression: &str) -> Option<u64> {
     factors.try_fold(unit, |value, factor| value.checked_mul(factor?))
 }
 
-/// A value as people write it: `1,024`, `4 MiB`, `60 s`, `30s`.
+/// Reads a value as people write it: `1,024`, `4 MiB`, `60 s`, `30s`.
 fn quantity(text: &str) -> Option<u64> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != ',')

@@ -36,7 +36,7 @@ fn documents() -> Result<Vec<PathBuf>> {
     Ok(documents)
 }
 
-/// A document without its blocks of code.
+/// Returns a document without its blocks of code.
 fn prose(path: &Path) -> Result<String> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let mut is_code = false;
@@ -52,7 +52,7 @@ fn prose(path: &Path) -> Result<String> {
     Ok(prose)
 }
 
-/// The targets of links and pictures, except those on other sites.
+/// Returns the targets of links and pictures, except those on other sites.
 fn targets(prose: &str) -> Vec<String> {
     let between = |start: &'static str, end: char| {
         let parts = prose.split(start).skip(1);
@@ -79,7 +79,7 @@ fn leads_somewhere(document: &Path, link: &str) -> Result<bool> {
     Ok(headings.any(|heading| anchor(heading.trim_start_matches('#')) == section))
 }
 
-/// The anchor that GitHub gives a heading.
+/// Returns the anchor that GitHub gives a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().chars().filter_map(|c| match c {
         ' ' => Some('-'),

@@ -1,4 +1,4 @@
-//! Runs the pages in `docs/` for people who use Bellwether.
+//! Runs the pages in `docs/` for users of Bellwether.
 //!
 //! - A block `sh` is run by Bash; all blocks of a page by one shell, in order. It must succeed. If
 //!   a block `output` follows, it must print that instead; `…` stands for any text.

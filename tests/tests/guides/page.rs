@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::code_blocks;
 
-/// Commands that build what the tests have already.
+/// Commands that build programs that the tests have already.
 const BUILD: &str = "\
 cd bellwether
 cargo xtask web
@@ -15,7 +15,7 @@ export PATH=\"$PWD/target/release:$PATH\"
 cd ..
 ";
 
-/// The directory above `tests`.
+/// Returns the directory above `tests`.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

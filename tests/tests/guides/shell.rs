@@ -30,7 +30,7 @@ const URI: &str = "mongodb://m1,m2,m3/?replicaSet=rs0";
 /// A Bash in a directory of its own, with the programs on its `PATH` and the repository as
 /// `bellwether`. It ends, with all that it started, when this is dropped.
 pub(crate) struct Shell {
-    // Dropped first: what it started writes into the directory.
+    // Dropped first: its programs write into the directory.
     _bash: Process,
     dir: TempDir,
     address: Ipv4Addr,
@@ -71,7 +71,7 @@ impl Shell {
         Ok(shell)
     }
 
-    /// The address that stands for 127.0.0.1.
+    /// Returns the address that is used instead of 127.0.0.1.
     pub(crate) fn address(&self) -> Ipv4Addr {
         self.address
     }
@@ -101,7 +101,7 @@ impl Shell {
         }
     }
 
-    /// Runs commands, and returns their exit code and what they print.
+    /// Runs commands, and returns their exit code and their output.
     pub(crate) async fn run(&self, commands: &str) -> Result<(String, String)> {
         let block = self.blocks.fetch_add(1, Ordering::Relaxed).to_string();
         let file = |extension: &str| self.dir.path().join(format!("{block}.{extension}"));
@@ -118,7 +118,7 @@ impl Shell {
         Ok((status, printed()?))
     }
 
-    /// A text of the page with the addresses that are used here.
+    /// Returns a text of the page with the addresses that are used here.
     fn here(&self, text: &str) -> String {
         let text = text.replace("127.0.0.1", &self.address.to_string());
         text.replace(URI, &self.uri)

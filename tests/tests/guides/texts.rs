@@ -34,7 +34,7 @@ fn the_headings_quote_the_programs() -> Result<()> {
     Ok(())
 }
 
-/// The source text of all crates.
+/// Returns the source text of all crates.
 pub(crate) fn sources() -> Result<String> {
     let mut text = String::new();
     read_all(&repository().join("crates"), &mut text)?;
@@ -53,7 +53,7 @@ fn read_all(directory: &Path, text: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Source text in which a literal that goes on in the next line is one line.
+/// Returns source text in which a literal that goes on in the next line is one line.
 fn joined(sources: &str) -> String {
     let mut parts = sources.split("\\\n");
     let first = parts.next().unwrap_or_default().to_owned();

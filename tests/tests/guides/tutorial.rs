@@ -76,8 +76,8 @@ async fn sign(browser: &Browser, text: &str) -> Result<Saved> {
     .await
 }
 
-/// Waits until all servers name the one with the largest number, as a reader does who takes a
-/// minute to open the page.
+/// Waits until all servers name the one with the largest number. A reader also takes a minute to
+/// open the page.
 async fn settled(shell: &Shell) -> Result<()> {
     wait_until("the servers to agree", async || {
         let mut servers = Vec::new();

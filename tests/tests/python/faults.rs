@@ -103,8 +103,8 @@ async fn check(inserts: &[Insert], client: &Client) -> Result<()> {
             Outcome::Unknown => count <= 1,
         };
         ensure!(right, "it is there {count} times: {insert:?}");
-        // With 30 s, an election of the servers is no reason to fail, and neither is it for one who
-        // asks again.
+        // With 30 s, an election of the servers is no reason to fail, and it is none for a client
+        // that asks again.
         ensure!(
             insert.outcome == Outcome::Executed || !insert.patient && insert.outcome == Outcome::NotExecuted,
             "its client gave up: {insert:?}"

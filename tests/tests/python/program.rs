@@ -5,12 +5,13 @@ use anyhow::{Result, ensure};
 use bellwether_tests::python_packages;
 use tokio::process::Command;
 
-/// The Python project.
+/// Returns the directory of the Python project.
 pub(crate) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/python")
 }
 
-/// Python with the client as it is in the source, and with what the client and its tests need.
+/// Returns Python with the client from its source, and with the packages that the client and its
+/// tests need.
 pub(crate) async fn python(args: &[&str]) -> Result<Command> {
     let packages = python_packages(&project()).await?;
     let path = format!("{}:{}", project().join("src").display(), packages.display());
@@ -27,7 +28,7 @@ pub(crate) async fn python(args: &[&str]) -> Result<Command> {
     Ok(python)
 }
 
-/// Runs Python to its end and gives what it printed.
+/// Runs Python to its end and returns its output.
 pub(crate) async fn run(args: &[&str]) -> Result<String> {
     let output = python(args).await?.output().await?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();

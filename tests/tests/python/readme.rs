@@ -5,7 +5,7 @@ use bellwether_tests::{Cluster, ReplicaSet, code_blocks};
 
 use crate::program::{project, run};
 
-/// The example in the README does what the README says, and so does the program for a terminal.
+/// The example in the README behaves as the README says, and so does the program for a terminal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_inserts_and_reads() -> Result<()> {
     let set = ReplicaSet::start(1).await?;

@@ -35,7 +35,7 @@ async fn the_longest_reply_is_taken() -> Result<()> {
     Ok(())
 }
 
-/// It quotes something that is longer.
+/// Checks that the error text is cut: it quotes a longer text.
 fn assert_is_cut(answer: ServerFrame) {
     let ServerFrame::Error(error) = &answer else {
         panic!("it is no error: {answer:?}")

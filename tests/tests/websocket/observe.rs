@@ -103,7 +103,7 @@ pub(crate) async fn observe(port: u16, case: Case) -> Result<Seen> {
     let said = |step: &Step| matches!(step, Step::Send(bytes) if bytes.windows(hello().len()).any(|part| part == hello()));
     let greeted = case.start == Start::Greeted || case.steps.iter().any(said);
     for step in case.steps {
-        // A server that has seen enough ends the connection in the middle of it; what it says is
+        // A server that has seen enough ends the connection in the middle of it; its frames are
         // read below.
         let sent = match step {
             Step::Send(bytes) => socket.send(&bytes).await,
@@ -183,8 +183,8 @@ async fn read_on(socket: &mut RawSocket, probe_id: CommandId) -> Result<Seen> {
     Ok(Seen::Ended)
 }
 
-/// RFC 6455, section 4.1: the answer must have nothing that was not offered; and this server has no
-/// extensions.
+/// Checks RFC 6455, section 4.1: the answer must have nothing that was not offered; and this server
+/// has no extensions.
 fn expect_nothing_negotiated(head: &str) -> Result<()> {
     let head = head.to_lowercase();
     if head.contains("sec-websocket-extensions") {
@@ -202,12 +202,12 @@ fn new_id() -> Result<CommandId> {
     Ok(mint(u64::try_from(now.as_millis())?))
 }
 
-/// A good handshake.
+/// Returns a good handshake.
 pub(crate) fn upgrade() -> Vec<u8> {
     handshake(7001).into_bytes()
 }
 
-/// A handshake with something in it replaced.
+/// Returns a handshake with a part of it replaced.
 pub(crate) fn upgrade_with(from: &str, to: &str) -> Vec<u8> {
     let good = handshake(7001);
     assert!(good.contains(from), "{good}");
@@ -218,19 +218,19 @@ pub(crate) fn hello() -> Vec<u8> {
     RawFrame::new(opcode::TEXT, r#"{"type":"hello"}"#).bytes()
 }
 
-/// A command that reads: it is answered after all that write and were sent before it.
+/// Returns a command that reads. The server answers it after all earlier commands that write.
 fn read(id: CommandId) -> Vec<u8> {
     let text = format!(r#"{{"type":"command","id":"{id}","command":{{"count":"notes"}}}}"#);
     RawFrame::new(opcode::TEXT, text).bytes()
 }
 
-/// The text of the frame of a new command, which writes.
+/// Returns the text of the frame of a new command, which writes.
 pub(crate) fn new_command_text() -> String {
     let id = new_id().expect("the clock is after 1970");
     format!(r#"{{"type":"command","id":"{id}","command":{{"insert":"notes","documents":[{{}}]}}}}"#)
 }
 
-/// A new command's frame.
+/// Returns a new command's frame.
 pub(crate) fn new_command() -> Vec<u8> {
     RawFrame::new(opcode::TEXT, new_command_text()).bytes()
 }

@@ -23,7 +23,7 @@ pub(crate) fn all() -> Vec<Case> {
     .collect()
 }
 
-/// A case after `hello`.
+/// Makes a case after `hello`.
 fn greeted(name: &'static str, section: &'static str, steps: Vec<Step>, seen: Seen) -> Case {
     Case {
         name,
@@ -34,7 +34,7 @@ fn greeted(name: &'static str, section: &'static str, steps: Vec<Step>, seen: Se
     }
 }
 
-/// A case after `hello` in which these bytes are sent.
+/// Makes a case after `hello` in which these bytes are sent.
 fn sent(name: &'static str, section: &'static str, bytes: Vec<u8>, seen: Seen) -> Case {
     greeted(name, section, vec![Step::Send(bytes)], seen)
 }
