@@ -40,8 +40,8 @@ const NODE: Base = Base {
 };
 
 impl Images {
-    /// Gets MongoDB's image and builds the server's from source, both on what users have; where no
-    /// registry can be reached, on stand-ins.
+    /// Gets MongoDB's image and builds the server's from source, both on the images that users
+    /// have. If no registry can be reached, it uses stand-ins.
     pub(crate) async fn get() -> Result<Self> {
         let mut registry = Registry { reached: true };
         let mongo = MONGO.get(&mut registry).await?;
@@ -65,7 +65,7 @@ impl Images {
 }
 
 impl Base {
-    /// The name of an image that is here.
+    /// Returns the name of an image that is here.
     async fn get(&self, registry: &mut Registry) -> Result<String> {
         let name = self.name()?;
         if is_here(&name).await {
@@ -82,7 +82,8 @@ impl Base {
         stand_in::make(self.stand_in).await
     }
 
-    /// As the compose files take it: from the environment, else from the file of variables.
+    /// Returns the name, as the compose files read it: from the environment, else from the file of
+    /// variables.
     fn name(&self) -> Result<String> {
         if let Ok(name) = std::env::var(self.variable) {
             return Ok(name);

@@ -22,7 +22,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Every case whose name contains this.
+    /// Selects every case whose name contains this.
     pub(crate) fn filter(filter: Option<&str>) -> Self {
         Self {
             images_only: false,

@@ -150,7 +150,7 @@ impl Ports {
     }
 }
 
-/// A directory for data and logs that is removed at the end.
+/// Makes a directory for data and logs that is removed at the end.
 fn directory() -> Result<TempDir> {
     let target = target_dir()?;
     let disk = statvfs(&target).with_context(|| format!("looking at the disk of {}", target.display()))?;

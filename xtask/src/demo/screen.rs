@@ -9,7 +9,8 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// `notes` do not change: they are shown with every table on a terminal, and once elsewhere.
+    /// Makes a screen. `notes` do not change: they are shown with every table on a terminal, and
+    /// once elsewhere.
     pub(crate) fn new(notes: String) -> Self {
         Self {
             notes,

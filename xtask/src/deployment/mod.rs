@@ -35,14 +35,15 @@ fn lacks_a_tool(checked: &Result<()>) -> bool {
     checked.as_ref().is_err_and(|error| error.is::<Missing>())
 }
 
-/// In strict mode: a field that the schema does not know, such as a misspelt one, is an error.
+/// Checks the manifests in strict mode: a field that the schema does not know, such as a misspelt
+/// one, is an error.
 async fn manifests() -> Result<()> {
     let mut validate = provision::kubernetes_validate().await?;
     validate.arg("--strict");
     for version in VERSIONS {
         validate.args(["-k", version]);
     }
-    // As they are written, since what kubectl makes of them has lost the names of the files.
+    // As they are written, since the output of kubectl lacks the names of the files.
     validate.args(manifest_files()?);
     let mut passed = 0;
     // A kind or version of it that it has no schema for is but a warning to the validator.
@@ -94,7 +95,7 @@ fn manifest_files() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The files that lie in a directory of the repository and fit, sorted.
+/// Returns the files in a directory of the repository that fit, sorted.
 fn files(dir: &str, fits: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(root().join(dir)).with_context(|| format!("reading {dir}"))?;
     let mut files = Vec::new();

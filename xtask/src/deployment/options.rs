@@ -54,13 +54,13 @@ fn read(file: &Path) -> Result<String> {
     fs::read_to_string(root().join(file)).with_context(|| format!("reading {}", file.display()))
 }
 
-/// The variables that options are read from.
+/// Returns the variables from which options are read.
 fn defined(args: &str) -> BTreeSet<String> {
     args.split("env = \"").skip(1).map(name).collect()
 }
 
-/// The variables that a file sets for a server. Those in `${…}` are for Compose, and said
-/// elsewhere.
+/// Returns the variables that a file sets for a server. Variables in `${…}` are for Compose, and
+/// are set elsewhere.
 fn set(file: &str) -> BTreeSet<String> {
     let starts = file.match_indices(PREFIX).filter(|(at, _)| {
         let before = file.get(..*at).unwrap_or_default();
@@ -71,7 +71,7 @@ fn set(file: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The name at the beginning of a text.
+/// Returns the name at the beginning of a text.
 fn name(text: &str) -> String {
     let of_a_name = |c: &char| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_';
     text.chars().take_while(of_a_name).collect()

@@ -7,7 +7,7 @@ use xtask_step::Missing;
 use super::apt;
 use crate::step::say;
 
-/// A C++ compiler, for libFuzzer.
+/// Makes sure that there is a C++ compiler, for libFuzzer.
 pub(crate) async fn cxx() -> Result<()> {
     if env::var_os("CXX").is_some() || on_path("c++").is_some() {
         say(format_args!("C++ compiler: installed"));

@@ -68,7 +68,7 @@ impl Docker {
     }
 }
 
-/// The version of the engine, if one answers.
+/// Returns the version of the engine, if one answers.
 async fn version() -> Option<String> {
     let version = output(command("docker").args(["version", "--format", "{{.Server.Version}}"])).await;
     Some(version.ok()?.trim().to_owned()).filter(|version| !version.is_empty())
@@ -121,7 +121,7 @@ impl Engine {
             .stderr(file)
             // Ended below with a signal: after a kill, it would leave its containers behind.
             .kill_on_drop(false)
-            // Ctrl-C is for this program, which ends what the engine runs first.
+            // Ctrl-C is for this program, which ends the engine's containers first.
             .process_group(0);
         let process = dockerd.spawn().context("cannot start `dockerd`")?;
         Ok(Self { process, log })

@@ -30,7 +30,7 @@ pub(crate) use xtask_step::{Missing, rust_src, target, toolchain, wasm_target};
 
 use crate::step::say;
 
-/// Everything any of the commands needs.
+/// Gets everything that any of the commands needs.
 pub(crate) async fn everything() -> Result<()> {
     faketime().await;
     let got = [
@@ -53,7 +53,8 @@ pub(crate) async fn everything() -> Result<()> {
     }
 }
 
-/// Without it the browser client is larger, and its package goes untested; everything else works.
+/// Turns a missing tool into a message. Without the tool the browser client is larger, and its
+/// package goes untested; everything else works.
 fn if_possible(got: Result<()>) -> Result<()> {
     match got {
         Err(error) if error.is::<Missing>() => {
@@ -64,7 +65,7 @@ fn if_possible(got: Result<()>) -> Result<()> {
     }
 }
 
-/// Without it nothing but `cargo xtask test-mongodb` lacks anything.
+/// Gets the second MongoDB, or prints a message: only `cargo xtask test-mongodb` needs it.
 async fn second_if_possible() -> Result<()> {
     if let Err(error) = second_mongod().await {
         say(format_args!("no second MongoDB: {error:#}"));
@@ -72,7 +73,8 @@ async fn second_if_possible() -> Result<()> {
     Ok(())
 }
 
-/// Without it the Python client goes untested; everything else works.
+/// Gets Python, or prints a message. Without it the Python client goes untested; everything else
+/// works.
 async fn python_if_possible() -> Result<()> {
     match python().await {
         Err(error) if error.is::<Missing>() => {
@@ -83,7 +85,8 @@ async fn python_if_possible() -> Result<()> {
     }
 }
 
-/// A browser that can be driven, for the tests of the page, the package and the browser client.
+/// Gets a browser that a program can drive, for the tests of the page, the package and the browser
+/// client.
 pub(crate) async fn browser() -> Result<()> {
     if on_path("chromedriver").is_some() {
         say(format_args!("browser: chromedriver is installed"));

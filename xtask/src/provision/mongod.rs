@@ -42,7 +42,7 @@ async fn download() -> Result<()> {
     Ok(())
 }
 
-/// The version of a `mongod`, which shows that it runs on this machine.
+/// Returns the version of a `mongod`, which shows that it runs on this machine.
 pub(super) async fn version(mongod: &Path) -> Result<String> {
     let said = output(command(mongod).arg("--version"))
         .await

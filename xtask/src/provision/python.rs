@@ -4,7 +4,7 @@ use bellwether_tests::python_packages;
 use super::{Missing, wheel};
 use crate::step::{root, say};
 
-/// Makes sure that there is Python with what the Python client and its tests need.
+/// Makes sure that there is Python with the packages that the Python client and its tests need.
 pub(crate) async fn python() -> Result<()> {
     let got = async {
         wheel::pip().await?;

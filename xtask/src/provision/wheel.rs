@@ -80,7 +80,7 @@ pub(super) async fn unpack(package: &str, arguments: &[&str], parent: &Path) -> 
 }
 
 impl Unpacked {
-    /// The first file that fits.
+    /// Returns the first file that fits.
     pub(super) fn file(&self, fits: impl Fn(&Path) -> bool) -> Result<PathBuf> {
         find(self.dir.path(), &fits)?
             .with_context(|| format!("the package {} does not hold what it used to", self.package))
@@ -113,7 +113,7 @@ impl Download {
     }
 }
 
-/// The first file below `dir` that fits.
+/// Returns the first file below `dir` that fits.
 fn find(dir: &Path, fits: &dyn Fn(&Path) -> bool) -> Result<Option<PathBuf>> {
     let mut waiting = vec![dir.to_path_buf()];
     while let Some(dir) = waiting.pop() {

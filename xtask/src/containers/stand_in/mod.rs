@@ -16,7 +16,7 @@ use super::images::is_here;
 use crate::provision::{self, Missing, apt};
 use crate::step::{cargo, command, output, root, run, say};
 
-/// One that stands in for an official image.
+/// A replacement for an official image.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum StandIn {
     Mongo,
@@ -38,10 +38,10 @@ const RUST_PATH: &str =
 /// Label of a stand-in, with the key from which it was made.
 const LABEL: &str = "bellwether.made-from";
 
-/// Makes the stand-in, unless it is here as it would be made, and says what it is called.
+/// Makes the stand-in, unless an equal one is here, and returns its name.
 ///
 /// # Errors
-/// [`Missing`] if this machine lacks what it takes.
+/// [`Missing`] if this machine lacks a part of it.
 pub(super) async fn make(stand_in: StandIn) -> Result<String> {
     try_make(stand_in).await.map_err(|error| {
         let missing = Missing(format!(
@@ -155,7 +155,7 @@ impl StandIn {
 }
 
 impl Host {
-    /// Node.js, npm, and what npm has of the tools that make the page small.
+    /// Gathers Node.js, npm, and the npm packages that make the page small.
     async fn of_node() -> Result<Self> {
         let dir = TempDir::new_in(scratch()?).context("making a directory for npm")?;
         fs::copy(
@@ -177,7 +177,7 @@ impl Host {
         })
     }
 
-    /// Rust with what the image's build takes, and the sources of all crates.
+    /// Gathers Rust with everything that the image's build needs, and the sources of all crates.
     async fn of_rust() -> Result<Self> {
         provision::target(MUSL).await?;
         provision::wasm_target().await?;
@@ -200,7 +200,7 @@ impl Host {
     }
 }
 
-/// mongosh, Node.js and npm.
+/// Returns the directory with mongosh, Node.js and npm.
 async fn packages() -> Result<PathBuf> {
     node_packages(&root().join("xtask/src/containers/stand_in/package.json")).await
 }
@@ -255,7 +255,7 @@ async fn mirror() -> Result<String> {
         .with_context(|| format!("apt-get has no source of Debian's {RELEASE}"))
 }
 
-/// Runs the script in a Debian and keeps what it has made of it.
+/// Runs the script in a Debian and keeps the result.
 async fn commit(stand_in: StandIn, mounts: &[(PathBuf, &str)], key: &str) -> Result<()> {
     let container = Container::named(format!("bellwether-test-making-{}", std::process::id()));
     let mut make = command("docker");
