@@ -1,6 +1,6 @@
-//! Running other programs, and finding them: what the project's own commands and its tests share.
-//! It is a crate of its own so that the page can be built, in a container too, without what only
-//! the other commands need.
+//! Functions to run other programs, and to find them, for the project's own commands and its tests.
+//! It is a crate of its own, without the dependencies of the other commands. So the page can also
+//! be built in a container.
 
 mod key;
 mod manifest;

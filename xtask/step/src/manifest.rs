@@ -23,7 +23,7 @@ pub struct Dependency {
     pub name: String,
     #[serde(rename = "req")]
     pub requirement: String,
-    /// `None` for what the library itself needs; `dev` or `build` otherwise.
+    /// `None` for a dependency of the library itself; `dev` or `build` otherwise.
     pub kind: Option<String>,
 }
 
@@ -42,13 +42,13 @@ impl Manifest {
             .with_context(|| format!("the workspace has no package {package}"))
     }
 
-    /// The names of all features.
+    /// Returns the names of all features.
     pub fn features(&self) -> impl Iterator<Item = &str> {
         self.features.keys().map(String::as_str)
     }
 
-    /// Every set of features that a build can have, each once: two selections that turn on the same
-    /// come to one.
+    /// Returns every set of features that a build can have, each once: two selections that turn on
+    /// the same features count as one.
     pub fn feature_sets(&self) -> BTreeSet<BTreeSet<&str>> {
         let mut sets = BTreeSet::from([BTreeSet::new()]);
         for feature in self.features() {
@@ -61,7 +61,7 @@ impl Manifest {
         sets
     }
 
-    /// The feature itself, and those it turns on.
+    /// Returns the feature itself, and those it turns on.
     fn turned_on_by<'a>(&'a self, feature: &'a str) -> BTreeSet<&'a str> {
         let mut on = BTreeSet::new();
         let mut waiting = vec![feature];

@@ -11,7 +11,7 @@ use crate::place::{on_path, target_dir};
 /// Vite and `node --test` of today need it.
 const OLDEST_NODE: u32 = 20;
 
-/// The `node` on `PATH`.
+/// Returns the `node` on `PATH`.
 ///
 /// # Errors
 /// If there is none, or it is too old, or it came without npm; the error says how to supply one.
@@ -27,9 +27,9 @@ pub async fn find_node() -> Result<PathBuf> {
     Ok(node)
 }
 
-/// Installs what `package_json` depends on, and says in which directory its `node_modules` is. They
-/// stay in cargo's target directory, so that only the first time needs a network. Programs of
-/// packages that want to run while they are installed are not run.
+/// Installs the dependencies of `package_json`, and returns the directory with `node_modules`. They
+/// stay in cargo's target directory, so that only the first time needs a network. Install scripts
+/// of packages are not run.
 ///
 /// # Errors
 /// As [`find_node`], or if npm cannot get the packages.
@@ -54,11 +54,11 @@ pub async fn node_packages(package_json: &Path) -> Result<PathBuf> {
     Ok(place)
 }
 
-/// Runs npm in a directory and gives what it printed. It asks the registry once and then gives up,
-/// and leaves no lock file, which would name the registry.
+/// Runs npm in a directory and returns its output. It asks the registry once and then gives up, and
+/// leaves no lock file, which would name the registry.
 ///
 /// # Errors
-/// As [`find_node`], or if npm fails, with what it said.
+/// As [`find_node`], or if npm fails, with its message.
 pub async fn npm(args: &[&str], dir: &Path) -> Result<String> {
     find_node().await?;
     let quiet = [

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The repository's directory.
+/// Returns the repository's directory.
 pub fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own)
 }
 
-/// Cargo's target directory, found from the running program, which lies inside it.
+/// Returns cargo's target directory, found from the running program, which lies inside it.
 ///
 /// # Errors
 /// If the program was moved out of the target directory.
@@ -30,7 +30,7 @@ pub fn target_dir() -> Result<PathBuf> {
         })
 }
 
-/// The program of this name in one of the directories of `PATH`.
+/// Returns the program of this name in one of the directories of `PATH`.
 pub fn on_path(name: impl AsRef<OsStr>) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path)

@@ -8,13 +8,13 @@ use tokio::process::Command;
 use crate::key::key;
 use crate::place::target_dir;
 
-/// Installs the Python project in this directory with what it depends on and what its tests need,
-/// its extra `test`. Gives the directory for `PYTHONPATH`. It stays in cargo's target directory, so
+/// Installs the Python project in this directory with its dependencies and those of its tests, its
+/// extra `test`. Returns the directory for `PYTHONPATH`. It stays in cargo's target directory, so
 /// that only the first time needs a network.
 ///
 /// # Errors
 /// If there is no `python3` with pip on `PATH`, or if pip cannot get or build a package; the error
-/// has what pip said.
+/// has pip's message.
 pub async fn python_packages(project: &Path) -> Result<PathBuf> {
     let pyproject = project.join("pyproject.toml");
     let mut text = fs::read(&pyproject).with_context(|| format!("reading {}", pyproject.display()))?;
@@ -49,7 +49,7 @@ pub async fn python_packages(project: &Path) -> Result<PathBuf> {
     Ok(place)
 }
 
-/// Runs `python3` and gives what it printed.
+/// Runs `python3` and returns its output.
 async fn python(args: &[&str]) -> Result<String> {
     let mut python = Command::new("python3");
     let output = python.args(args).kill_on_drop(true).output().await;

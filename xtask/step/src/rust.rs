@@ -24,12 +24,13 @@ impl fmt::Display for Missing {
     }
 }
 
-/// The target the browser client is built for.
+/// Makes sure that the target of the browser client is installed.
 pub async fn wasm_target() -> Result<()> {
     target("wasm32-unknown-unknown").await
 }
 
-/// The source of the standard library, to make it small for the browser client.
+/// Makes sure that there is the source of the standard library, to make it small for the browser
+/// client.
 pub async fn rust_src() -> Result<()> {
     let sysroot = output(command("rustc").args(["--print", "sysroot"])).await?;
     let source = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
@@ -44,7 +45,7 @@ pub async fn rust_src() -> Result<()> {
         .with_context(|| Missing::rust("the source of Rust's standard library"))
 }
 
-/// The compiler's support for another target.
+/// Makes sure that the compiler supports another target.
 pub async fn target(name: &str) -> Result<()> {
     let libraries = output(command("rustc").args(["--print", "target-libdir", "--target", name])).await?;
     if Path::new(libraries.trim()).is_dir() {
@@ -57,7 +58,7 @@ pub async fn target(name: &str) -> Result<()> {
         .with_context(|| Missing::rust(&format!("the Rust target {name}")))
 }
 
-/// Another version of the compiler.
+/// Makes sure that there is another version of the compiler.
 pub async fn toolchain(name: &str, components: &[&str]) -> Result<()> {
     let installed = async || {
         let list = ["component", "list", "--installed", "--toolchain", name];

@@ -20,14 +20,14 @@ pub fn show(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// A command, run in the repository's directory, that ends when the task that runs it does.
+/// Makes a command, run in the repository's directory, that ends when its task ends.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root()).kill_on_drop(true);
     command
 }
 
-/// The cargo that runs this program, with these arguments.
+/// Makes a command of the cargo that runs this program, with these arguments.
 pub fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     forget_this_program(&mut cargo);
@@ -35,7 +35,7 @@ pub fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     cargo
 }
 
-/// The cargo of another Rust than the project's.
+/// Makes a command of the cargo of another Rust than the project's.
 pub fn cargo_of<A: AsRef<OsStr>>(toolchain: &str, args: impl IntoIterator<Item = A>) -> Command {
     let mut cargo = command("rustup");
     forget_this_program(&mut cargo);
@@ -85,7 +85,7 @@ pub async fn run_and_read(command: &mut Command, mut read: impl FnMut(&str)) -> 
     Ok(running.wait().await?)
 }
 
-/// Runs a command and gives what it wrote to stdout.
+/// Runs a command and returns its standard output.
 pub async fn output(command: &mut Command) -> Result<String> {
     let line = line(command);
     let output = command

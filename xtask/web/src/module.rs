@@ -52,7 +52,7 @@ fn bind(wasm: &Path, into: &Path) -> Result<()> {
         .and_then(|bindgen| {
             bindgen
                 .typescript(false)
-                // Next to the JavaScript, unless told otherwise.
+                // By default, the JavaScript loads the module next to it.
                 .omit_default_module_path(false)
                 .remove_producers_section(true)
                 .remove_name_section(true)

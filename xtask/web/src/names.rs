@@ -3,11 +3,11 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// The short names `wasm-opt` has given to what a module and its JavaScript have of each other. The
-/// long ones end in a hash, which does not compress, and stand in both files.
+/// The short names that `wasm-opt` has given to the imports and exports between a module and its
+/// JavaScript. The long ones end in a hash, which does not compress, and are in both files.
 #[derive(Deserialize)]
 pub(crate) struct ShortNames {
-    /// From which module, what it was called, what it is called now.
+    /// Module, old name and new name of each import.
     imports: Vec<(String, String, String)>,
     /// The old name and the new name of each export.
     exports: Vec<(String, String)>,
@@ -17,12 +17,12 @@ pub(crate) struct ShortNames {
 const MODULE: &str = "a";
 
 impl ShortNames {
-    /// Reads what `wasm-opt` has printed.
+    /// Reads the output of `wasm-opt`.
     pub(crate) fn read(printed: &str) -> Result<Self> {
         serde_json::from_str(printed).with_context(|| format!("wasm-opt says {printed}"))
     }
 
-    /// The JavaScript with the short names.
+    /// Returns the JavaScript with the short names.
     ///
     /// # Errors
     /// If it does not look as `wasm-bindgen` of today makes it, so that it would no longer fit the

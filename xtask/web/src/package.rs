@@ -23,7 +23,8 @@ const SCRIPTS: [&str; 2] = ["index.js", "extended_json.js"];
 
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Puts the package together, in `www/pkg`, and says where that is. What else was there is removed.
+/// Puts the package together, in `www/pkg`, and returns the directory. Everything else there is
+/// removed.
 pub(crate) async fn assemble(made: &Path, tools: &Tools) -> Result<PathBuf> {
     let package = root().join("www/pkg");
     let sources = root().join("crates/web-client/npm");
@@ -47,7 +48,7 @@ pub(crate) async fn assemble(made: &Path, tools: &Tools) -> Result<PathBuf> {
     Ok(package)
 }
 
-/// The package has the version of the crate it is made from.
+/// Checks that the package has the version of the crate it is made from.
 async fn agree_on_version(package_json: &Path) -> Result<()> {
     #[derive(Deserialize)]
     struct Package {

@@ -44,7 +44,7 @@ const SHORT_NAMES: &str = "--minify-imports-and-exports-and-modules";
 const TERSER: [&str; 4] = ["--module", "--compress", "passes=3", "--mangle"];
 
 impl Tools {
-    /// Those of npm, in known versions; else what there is.
+    /// Finds the tools: those of npm, in known versions; otherwise those of the machine.
     pub(crate) async fn find() -> Self {
         Self::from_npm().await.unwrap_or_else(|error| {
             say(format_args!(
