@@ -33,7 +33,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         provision::browser().await?;
         web::build().await?;
     }
-    // In one go, so that what the three have in common is built once.
+    // In one go, so that cargo builds the common dependencies of the three once.
     let packages = ["bellwether-server", "bellwether-client", "bellwether-tests"];
     let packages = packages.iter().flat_map(|package| ["--package", package]);
     run_step(cargo(["build", "--release", "--bins"]).args(packages)).await?;

@@ -178,7 +178,7 @@ async fn asked_to_end() {
     ]
     .map(signal);
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
-        // Without handlers the signals do what they do to any program: they end it.
+        // Without handlers the signals have their default effect: they end the program.
         return std::future::pending().await;
     };
     tokio::select! {

@@ -8,8 +8,8 @@ use xtask_step::ELECTION;
 
 const NIGHTLY: &str = "nightly";
 
-/// Runs the election's pure part under Miri, which notices undefined behaviour. There is no unsafe
-/// code in the crate; what this examines is what it is built on.
+/// Runs the election's pure part under Miri, which notices undefined behaviour. The crate has no
+/// unsafe code, so this examines its dependencies.
 pub(crate) async fn run() -> Result<()> {
     provision::toolchain(NIGHTLY, &["miri", "rust-src"]).await?;
     let target = target_dir()?.join("miri");

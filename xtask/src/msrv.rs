@@ -23,6 +23,6 @@ pub(crate) async fn run() -> Result<()> {
             "--all-targets",
         ],
     );
-    // Of its own, so that neither compiler throws away what the other has built.
+    // Of its own, so that neither compiler discards the files of the other.
     run_step(check.arg("--target-dir").arg(target_dir()?.join("msrv"))).await
 }

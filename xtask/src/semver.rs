@@ -11,8 +11,8 @@ pub(crate) struct Options {
     revision: Option<String>,
 }
 
-/// Compares the election crate's interface with what it was, and holds the difference against the
-/// version's.
+/// Compares the election crate's interface with an earlier one, and the difference with that of the
+/// versions.
 pub(crate) async fn run(options: Options) -> Result<()> {
     ensure!(
         on_path("cargo-semver-checks").is_some(),

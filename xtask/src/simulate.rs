@@ -19,8 +19,8 @@ pub(crate) struct Options {
     test: String,
 }
 
-/// The last line of each test says how much was simulated in how long; a failure says how to see it
-/// again.
+/// Runs the tests. The last line of each test states the amount of simulation and its time; a
+/// failure names the command that shows it again.
 pub(crate) async fn run(options: Options) -> Result<()> {
     let mut test = cargo([
         "test",

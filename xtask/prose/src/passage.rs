@@ -58,7 +58,7 @@ pub struct Passage {
     starts: Vec<(usize, usize)>,
 }
 
-/// Stands in a [`Passage`] for a piece of code.
+/// Placeholder in a [`Passage`] for a piece of code.
 pub const CODE: &str = "`x`";
 
 /// Abbreviations whose full stop does not end a sentence.

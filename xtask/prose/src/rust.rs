@@ -1,8 +1,9 @@
 //! Finds comments and string literals in Rust source.
 //!
-//! `proc-macro2` reads the tokens, so a `//` in a string is not taken for a comment. It drops plain
-//! comments, but keeps the place of each token: the text between two tokens is white space and
-//! comments only. (`syn` would do more than this needs, and rejects files that use newer syntax.)
+//! `proc-macro2` reads the tokens, so it does not confuse a `//` in a string with a comment. It
+//! drops plain comments, but keeps the place of each token: the text between two tokens is white
+//! space and comments only. (`syn` would do more than this needs, and rejects files that use newer
+//! syntax.)
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -17,7 +18,7 @@ use crate::passage::{Block, Line};
 pub struct Scanned {
     /// Comments, one block for each run of line comments of one kind.
     pub comments: Vec<Block>,
-    /// String literals outside `#[cfg(test)]` modules, as they stand in the source.
+    /// String literals outside `#[cfg(test)]` modules, in the form of the source.
     pub literals: Vec<Literal>,
 }
 

@@ -1,8 +1,8 @@
 //! The tests of the browser client that need a browser, in a headless Chromium: in a page and in a
 //! worker.
 //!
-//! This does what `wasm-bindgen-test-runner` does, whose building takes minutes and whose version
-//! would have to be kept equal to that of the crate `wasm-bindgen`.
+//! This replaces `wasm-bindgen-test-runner`. To build that program takes minutes, and its version
+//! would have to be equal to that of the crate `wasm-bindgen`.
 
 mod server;
 

@@ -77,7 +77,7 @@ where
     let port = listener.local_addr()?.port();
     let accepting = tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            // A connection that fails is gone, and its test says what it has seen of that.
+            // A connection that fails is gone, and its test reports the effect.
             tokio::spawn(serve(connection));
         }
     });
@@ -147,7 +147,7 @@ async fn echo(mut socket: Socket) -> Result<()> {
     Ok(())
 }
 
-/// Many messages at once, and the end right behind them.
+/// Sends many messages at once, and the end right behind them.
 async fn burst(mut socket: Socket) -> Result<()> {
     for number in 0..100 {
         socket.feed(Message::text(number.to_string())).await?;
@@ -207,7 +207,7 @@ async fn watch(mut socket: Socket, seen: &Seen) -> Result<()> {
     Ok(())
 }
 
-/// A server of a cluster, as far as a client sees one.
+/// Plays a server of a cluster, as far as a client sees one.
 async fn play(mut socket: Socket, role: &str, executes: bool) -> Result<()> {
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else { continue };

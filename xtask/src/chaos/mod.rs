@@ -1,4 +1,4 @@
-//! The chaos suite: builds what it runs, and proves it with planted bugs.
+//! The chaos suite: builds its programs, and proves it with mutants.
 
 use std::path::Path;
 
@@ -103,7 +103,7 @@ pub(crate) async fn suite(release: bool, args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The suite that lies in this directory, with the servers that lie there.
+/// Returns the suite in this directory, with the servers in the same directory.
 fn program(programs: &Path) -> Command {
     let mut suite = command(programs.join("bellwether-chaos"));
     suite.env("BELLWETHER_PROGRAMS", programs);

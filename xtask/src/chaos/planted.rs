@@ -209,7 +209,7 @@ impl Campaign {
 }
 
 impl Played {
-    /// The run in which one of these invariants was violated, if there was one.
+    /// Returns the run in which one of these invariants was violated, if there was one.
     fn caught(&self, invariants: &[String]) -> Result<Option<Caught>> {
         let known = [Some(0), Some(VIOLATED), Some(4)];
         ensure!(
@@ -228,7 +228,7 @@ impl Report {
         serde_json::from_slice(&text).with_context(|| format!("{} is no report", path.display()))
     }
 
-    /// The first run in which one of these invariants is violated.
+    /// Returns the first run in which one of these invariants is violated.
     fn caught(self, invariants: &[String]) -> Option<Caught> {
         self.runs.into_iter().find_map(|run| {
             let mut violated: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -40,7 +40,8 @@ impl Programs {
     }
 }
 
-/// The package is no member of the workspace. What it calls is, and is linted there.
+/// Checks the format of the package, which is no member of the workspace. The code that it calls is
+/// a member, and is linted there.
 pub(super) async fn format() -> Result<()> {
     run_step(cargo(["fmt", "--check", "--manifest-path"]).arg(manifest())).await
 }
@@ -62,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    /// The versions of every package that a lock file names.
+    /// Returns the versions of every package that a lock file names.
     fn versions(lock: &str) -> BTreeMap<String, Vec<String>> {
         let lock: toml::Table = std::fs::read_to_string(root().join(lock))
             .unwrap()

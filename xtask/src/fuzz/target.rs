@@ -21,7 +21,7 @@ const MAX_MEMORY_MIB: u32 = 1024;
 /// Number of a target's last lines that are shown when it has found something.
 const LAST_LINES: usize = 60;
 
-/// The targets of these names, or all.
+/// Returns the targets of these names, or all.
 pub(super) fn named(names: &[String]) -> Result<Vec<String>> {
     let dir = root().join("fuzz/fuzz_targets");
     let mut all = Vec::new();

@@ -86,7 +86,7 @@ impl Project {
     }
 }
 
-/// Makes a program of what the README shows as one.
+/// Makes a program of the example in the README that is one.
 fn write_readme_program(package: &Path, to: &Path) -> Result<()> {
     let readme = package.join("README.md");
     let text = fs::read_to_string(&readme).with_context(|| format!("reading {}", readme.display()))?;
@@ -97,7 +97,7 @@ fn write_readme_program(package: &Path, to: &Path) -> Result<()> {
     fs::write(to, program).with_context(|| format!("writing {}", to.display()))
 }
 
-/// The oldest version a requirement such as `^1.38` is met by.
+/// Returns the oldest version that meets a requirement such as `^1.38`.
 fn oldest(requirement: &str) -> String {
     let version = requirement.trim_start_matches('^');
     let missing = 2_usize.saturating_sub(version.matches('.').count());

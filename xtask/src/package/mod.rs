@@ -29,14 +29,15 @@ pub(crate) async fn run() -> Result<()> {
     dependent::run(&manifest, &Project::beside(&unpacked)?).await
 }
 
-/// A project that depends on the package, and whose program `by_hand` needs no features of it.
+/// Makes a project that depends on the package, and whose program `by_hand` needs no features of
+/// it.
 pub(crate) async fn dependent() -> Result<Project> {
     Project::beside(&unpack(&Manifest::of(ELECTION).await?).await?)
 }
 
-/// Puts what the package holds into a directory of the crate's name, and says where that is.
+/// Unpacks the package into a directory with the crate's name, and returns that directory.
 async fn unpack(manifest: &Manifest) -> Result<PathBuf> {
-    // Verified above; only its place is not told by a dry run.
+    // Verified above; only a dry run does not name its path.
     let package = [
         "package",
         "--no-verify",
@@ -64,7 +65,7 @@ async fn unpack(manifest: &Manifest) -> Result<PathBuf> {
     Ok(unpacked)
 }
 
-/// A licence asks that its text goes with every copy.
+/// Checks the licences: a licence requires that its text goes with every copy.
 fn expect_licences(unpacked: &Path) -> Result<()> {
     for name in ["LICENSE-MIT", "LICENSE-APACHE", "README.md"] {
         let file = unpacked.join(name);

@@ -21,7 +21,7 @@ pub(super) struct Bug {
     pub(super) edits: Vec<Edit>,
 }
 
-/// All of them, in order of their names.
+/// Returns all of them, in order of their names.
 pub(super) fn all() -> Result<Vec<Bug>> {
     let bugs = described("crates/election/tests/planted")?;
     let named = bugs.into_iter().map(|(name, bug)| Bug { name, ..bug });

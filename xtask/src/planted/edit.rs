@@ -25,7 +25,7 @@ pub(super) struct Edit {
 pub(super) struct Edited(BTreeMap<PathBuf, String>);
 
 impl Edited {
-    /// With the edits of this one bug.
+    /// Returns the files with the edits of this one bug.
     ///
     /// # Errors
     /// If the text that an edit replaces is not there exactly once.
@@ -54,7 +54,7 @@ impl Edited {
         Ok(())
     }
 
-    /// A file's text, to be changed.
+    /// Returns a file's text, to be changed.
     pub(super) fn text(&mut self, file: &Path) -> Result<&mut String> {
         if !self.0.contains_key(file) {
             self.0.insert(file.to_owned(), original(file)?);
@@ -71,7 +71,7 @@ impl Edited {
     }
 }
 
-/// A file of the workspace as it is.
+/// Returns a file of the workspace as it is.
 pub(super) fn original(file: &Path) -> Result<String> {
     fs::read_to_string(root().join(file)).with_context(|| format!("cannot read {}", file.display()))
 }

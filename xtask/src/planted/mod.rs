@@ -85,7 +85,7 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    /// A check that fails anyway catches nothing.
+    /// Checks that the tests pass without bugs: a check that fails anyway detects nothing.
     async fn pass_without_bugs(&self, bugs: &[Bug]) -> Result<()> {
         let mut checks: Vec<&str> = bugs.iter().map(|bug| bug.check.as_str()).collect();
         checks.sort_unstable();

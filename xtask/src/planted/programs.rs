@@ -22,7 +22,7 @@ pub(crate) const VARIABLE: &str = "PLANTED_BUG";
 
 /// Added to every crate that has a bug.
 const QUESTION: &str = r#"
-/// Whether this bug was chosen when the process was started.
+/// Returns `true` if this bug was chosen when the process was started.
 pub(crate) fn planted(bug: &str) -> bool {
     static CHOSEN: std::sync::OnceLock<Option<std::ffi::OsString>> = std::sync::OnceLock::new();
     let chosen = CHOSEN.get_or_init(|| std::env::var_os("PLANTED_BUG"));
@@ -34,7 +34,7 @@ pub(crate) fn planted(bug: &str) -> bool {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bug {
-    /// The name of the file that describes it, and what `PLANTED_BUG` is set to.
+    /// Name of the file that describes it, and value of `PLANTED_BUG` that chooses it.
     #[serde(skip)]
     pub(crate) name: String,
     /// The reason why it is a bug, in one line.
@@ -54,7 +54,7 @@ pub(crate) struct Bug {
     edits: Vec<Edit>,
 }
 
-/// All of them, in order of their names.
+/// Returns all of them, in order of their names.
 pub(crate) fn all() -> Result<Vec<Bug>> {
     let bugs = described("tests/chaos/planted")?;
     let named = bugs.into_iter().map(|(name, bug)| Bug { name, ..bug });
@@ -85,7 +85,7 @@ pub(crate) async fn build(bugs: &[Bug]) -> Result<PathBuf> {
     Ok(place.join("debug"))
 }
 
-/// The files with all these bugs in them, each asleep until it is chosen.
+/// Returns the files with all these bugs in them, each without effect until it is chosen.
 fn planted(bugs: &[Bug]) -> Result<Edited> {
     let mut edited = Edited::default();
     tell_apart(&mut edited)?;
@@ -127,7 +127,7 @@ fn tell_apart(edited: &mut Edited) -> Result<()> {
     Ok(())
 }
 
-/// The root of the library that a file is part of.
+/// Returns the root of the library that a file is part of.
 fn library_of(file: &Path) -> Result<PathBuf> {
     let source = file.ancestors().find(|directory| directory.ends_with("src"));
     let source = source.with_context(|| format!("{} is not part of a crate's source", file.display()))?;

@@ -24,7 +24,7 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
-/// A check that fails does not keep the others from running.
+/// Runs all checks. A check that fails does not keep the others from running.
 pub(crate) async fn run(options: Options) -> Result<()> {
     let mut report = Report::default();
     let mut totals = Totals::default();
@@ -104,7 +104,7 @@ async fn lints() -> Result<()> {
     .await
 }
 
-/// Builds everything, then runs the tests and adds up what they say.
+/// Builds everything, then runs the tests and adds up their counts.
 async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
     let mut packages = vec!["--workspace"];
     if options.fast {
@@ -122,14 +122,14 @@ async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
     Ok(())
 }
 
-/// The tests of the npm package.
+/// Runs the tests of the npm package.
 async fn package_tests(options: &Options, totals: &mut Totals) -> Result<()> {
     provision::node().await?;
     let mut test = cargo(["test", "--workspace", "--test", "package"]);
     run_tests(test.args(&options.filter), totals).await
 }
 
-/// The tests of the Python client.
+/// Runs the tests of the Python client.
 async fn python_tests(options: &Options, totals: &mut Totals) -> Result<()> {
     provision::python().await?;
     let mut test = cargo(["test", "--workspace", "--test", "python"]);

@@ -22,7 +22,7 @@ struct Check {
 enum Outcome {
     Ok,
     Failed(String),
-    /// It takes what this machine lacks.
+    /// This machine lacks a tool that the check needs.
     NotChecked(String),
 }
 
@@ -41,8 +41,8 @@ impl Report {
         self.note(name, check, Outcome::required).await;
     }
 
-    /// Makes a check that may be left out where what it takes cannot be had. The summary shows that
-    /// it was.
+    /// Makes a check that may be left out if its tool is not available. The summary then names the
+    /// check as left out.
     pub(crate) async fn check_if_possible(
         &mut self,
         name: &'static str,
@@ -173,7 +173,7 @@ impl Totals {
     }
 }
 
-/// The name of a test that failed, from its line: `test it_works ... FAILED`.
+/// Returns the name of a test that failed, from its line: `test it_works ... FAILED`.
 pub(crate) fn failed_test(line: &str) -> Option<String> {
     let name = line.strip_prefix("test ")?.strip_suffix("... FAILED")?;
     Some(name.trim_end().to_owned())

@@ -13,7 +13,7 @@ use crate::step::{command, root, run_and_read};
 /// Directories of the scripts, which test code of the page and the package.
 const DIRS: [&str; 2] = ["tests/www", "tests/package"];
 
-/// Runs those whose names contain the filter with `node --test`, and adds up what it says.
+/// Runs the scripts whose names contain the filter with `node --test`, and adds up their counts.
 pub(super) async fn run(filter: Option<&str>, totals: &mut Totals) -> Result<()> {
     provision::node().await?;
     let mut node = command("node");
@@ -55,7 +55,7 @@ fn tests() -> Result<Vec<PathBuf>> {
     Ok(tests)
 }
 
-/// The pattern that means this text and nothing else.
+/// Returns the pattern that matches this text and nothing else.
 fn literally(text: &str) -> String {
     let escaped = |c: char| {
         if c.is_alphanumeric() {
@@ -90,7 +90,7 @@ impl Counts {
         }
     }
 
-    /// As a test program of Rust says it.
+    /// Returns the line in the form of a test program of Rust.
     fn line(&self) -> String {
         let Self {
             passed,

@@ -65,7 +65,7 @@ impl Cluster {
         None
     }
 
-    /// Does what the electors ask for.
+    /// Carries out the electors' outputs.
     fn carry_out(&mut self) {
         for elector in &mut self.electors {
             while let Some(output) = elector.poll_output() {
