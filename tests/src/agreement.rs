@@ -39,9 +39,9 @@ impl Agreement {
         }
     }
 
-    /// As [`Agreement::among`], but the coordinator must be the server with the largest number and,
-    /// between equal ones, the largest id. Until then, a server that has just started may follow
-    /// for a moment and then take over.
+    /// Does the same as [`Agreement::among`], but the coordinator must be the server with the
+    /// largest number and, between equal ones, the largest id. Until then, a server that has just
+    /// started may follow for a moment and then take over.
     ///
     /// # Errors
     /// If they do not agree, or on another one.

@@ -211,9 +211,9 @@ impl Cluster {
         .await
     }
 
-    /// As [`Cluster::agreement`], but all servers must run, and the coordinator must be the one
-    /// with the largest number. Until then, a server that has just started may follow for a moment
-    /// and then take over.
+    /// Does the same as [`Cluster::agreement`], but all servers must run, and the coordinator must
+    /// be the one with the largest number. Until then, a server that has just started may follow
+    /// for a moment and then take over.
     ///
     /// # Errors
     /// If a server has ended, with the end of its log, or as for [`Cluster::agreement`].

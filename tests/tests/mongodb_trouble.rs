@@ -164,7 +164,7 @@ async fn a_user_that_mongodb_refuses() -> Result<()> {
     }
 
     // If the server's MongoDB user may not write, MongoDB refuses its commands. The client's error
-    // then names no part of the server's own conversation with MongoDB.
+    // then names no part of the messages between the server and MongoDB.
     let cluster = one_server(&uri("half:right-one@")).await?;
     let error = wait_until("a refusal of MongoDB's own", async || {
         let error = refused(&cluster).await?;

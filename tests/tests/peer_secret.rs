@@ -151,7 +151,7 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
         for text in told {
             logged(&mut stranger, text).await?;
         }
-        // The first server with a wrong secret must stop an operator who rolls it out.
+        // During a rollout of a wrong secret, the first server with it must stop the rollout.
         wait_until(&format!("{name} to say that it does not stand"), async || {
             let ready = http_get(ports[0], "/readyz", &[]).await?;
             ensure!(

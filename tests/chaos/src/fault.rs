@@ -54,8 +54,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The kinds of a run that names none. [`Unstoppable`](Self::Unstoppable) is not among them: it
-    /// uses up a processor as long as it lasts.
+    /// Returns the kinds of a run that names none. [`Unstoppable`](Self::Unstoppable) is not among
+    /// them: it uses up a processor as long as it lasts.
     pub fn usual() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|fault| *fault != Self::Unstoppable).collect()

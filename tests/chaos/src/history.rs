@@ -34,8 +34,8 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// The workloads of a run that names none. Bad neighbours are not among them: they use time of
-    /// MongoDB that faults and checkers need.
+    /// Returns the workloads of a run that names none. Bad neighbours are not among them: they use
+    /// time of MongoDB that faults and checkers need.
     pub fn usual() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|workload| *workload != Self::BadNeighbours).collect()

@@ -17,7 +17,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 /// Servers for tests that run in a browser, which cannot start them.
 pub(crate) struct TestServers {
-    /// Does what the path of a URL says: see [`serve`].
+    /// Acts as the path of a URL says: see [`serve`].
     scripted: Listening,
     /// Accepts connections and never answers. Has a port of its own, because a browser connects to
     /// a port only once at a time.

@@ -35,7 +35,7 @@ pub(crate) async fn dependent() -> Result<Project> {
     Project::beside(&unpack(&Manifest::of(ELECTION).await?).await?)
 }
 
-/// Unpacks the package into a directory with the crate's name, and returns that directory.
+/// Verified above by a dry run, which does not name the path of the archive.
 async fn unpack(manifest: &Manifest) -> Result<PathBuf> {
     // Verified above; only a dry run does not name its path.
     let package = [

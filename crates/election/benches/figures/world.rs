@@ -134,9 +134,9 @@ impl World {
         world
     }
 
-    /// All followers of a new coordinator send their first heartbeat at once. In time they drift
-    /// apart, and a follower whose connection was renewed sends one then, which gets them apart
-    /// right away.
+    /// Spreads the heartbeats. All followers of a new coordinator send their first heartbeat at
+    /// once. In time they drift apart. A follower whose connection was renewed sends a heartbeat
+    /// then, which separates them right away.
     fn scatter_heartbeats(&mut self) {
         let coordinator = self.servers.len() - 1;
         for follower in 0..coordinator {

@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy)]
 pub(super) struct RoundTrip {
     pub(super) p50: Duration,
-    /// Without a fault anywhere: what the machine adds now and then.
+    /// The highest delay that the machine adds now and then, without any fault.
     pub(super) p99: Duration,
 }
 

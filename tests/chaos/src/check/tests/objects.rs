@@ -27,7 +27,7 @@ fn a_set_misses_nothing_and_shows_nothing_twice() {
     foreign.told(Set, &Asked::read("s"), (11, 20), &items(&["x"]));
     foreign.violates(&["linearizable", "set"]);
 
-    // Two reads, each of which missed what the other one saw.
+    // Two reads, each of which missed a member that the other one saw.
     let mut split = Run::new();
     split.done(Set, &insert("a"), (0, 100));
     split.done(Set, &insert("b"), (0, 100));
