@@ -1,4 +1,4 @@
-//! A cluster in which nothing happens asks nothing of the allocator.
+//! A cluster in which nothing happens allocates nothing.
 
 use allocation_counter::measure;
 use bellwether_election::Quorum;

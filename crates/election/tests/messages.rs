@@ -109,8 +109,8 @@ fn handing_over_costs_one_word_and_the_announcements() {
     }
 }
 
-/// Every survivor asks all above it, the failed server too; each of the living answers and asks in
-/// turn, and one announces itself.
+/// Every survivor asks all above it, including the failed server. Each living one answers and asks
+/// in turn, and one announces itself.
 #[test]
 fn the_classic_algorithm_costs_what_its_formula_says_when_the_lowest_notices_first() {
     for m in 2..=20 {

@@ -16,13 +16,13 @@ pub(crate) enum Fault {
     /// Its process ends, and only the lowest-ranked survivor notices at first: the worst case of
     /// the classic algorithm.
     CrashSeenByTheLowest,
-    /// It hangs: nothing is heard of it and no connection breaks.
+    /// It hangs: it sends nothing and no connection breaks.
     Silence,
 }
 
 /// The cost of one failover.
 pub(crate) struct Failover {
-    /// Between servers that are there, heartbeats and their answers left out.
+    /// Messages between servers that are alive, without heartbeats and their answers.
     pub(crate) messages: u64,
     /// The same to the server that has gone, until all survivors follow another.
     pub(crate) to_the_failed: u64,

@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
     {
         return failover::serve(rest);
     }
-    // Cargo says so; without it this is a test run, and there is nothing to test.
+    // Cargo passes this argument; without it this is a test run, and there is nothing to test.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }

@@ -54,7 +54,7 @@ fn seeds(survivors: u64) -> Range<u64> {
     }
 }
 
-/// The classic algorithm says the same in every run.
+/// The classic algorithm sends the same messages in every run.
 const CLASSIC_SEEDS: Range<u64> = 0..3;
 
 pub(crate) fn print() {

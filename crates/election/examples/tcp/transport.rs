@@ -1,4 +1,4 @@
-//! The election over TCP: lines of JSON, on connections that say when they break.
+//! The election over TCP: lines of JSON, on connections that report when they break.
 //!
 //! Every server dials every other, and sends on the connection it dialled; it receives on those it
 //! accepted. The first line on a connection is the id of the server that dialled it. Nothing proves
@@ -135,7 +135,7 @@ impl Dialler {
             sent.map_err(io::Error::from)?.map_err(io::Error::other)?;
             let message = tokio::select! {
                 message = messages.recv() => message,
-                // Nothing comes this way but the end.
+                // This direction carries nothing but the end of the connection.
                 _ = reading.read(&mut byte) => return Ok(()),
             };
             let Some(message) = message else {

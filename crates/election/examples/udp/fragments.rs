@@ -15,17 +15,17 @@ const HEADER: usize = 8;
 /// IPv6 carries 1,280 bytes on every path, of which the headers of IP and UDP take 48.
 pub(crate) const LONGEST_DATAGRAM: usize = 1_232;
 const PART: usize = LONGEST_DATAGRAM - HEADER;
-/// The longest message. No honest one comes near: it has at most eight servers in it, of 200 bytes
-/// each.
+/// The longest message. An honest peer sends much shorter ones: they have at most eight servers, of
+/// 200 bytes each.
 pub(crate) const LONGEST_MESSAGE: usize = 256 * 1024;
 
 /// Highest number of messages of one peer that are put together at a time. More would only help a
 /// peer that wastes memory.
 const UNFINISHED: usize = 4;
-/// A fragment that has not come by then is lost, and its message with it.
+/// A fragment that has not come within this time is lost, and its message too.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Cuts a message into datagrams. `None` if it is longer than [`LONGEST_MESSAGE`].
+/// Cuts a message into datagrams. Returns `None` if it is longer than [`LONGEST_MESSAGE`].
 pub(crate) fn cut(number: u32, message: &[u8]) -> Option<impl Iterator<Item = Vec<u8>> + '_> {
     if message.is_empty() || message.len() > LONGEST_MESSAGE {
         return None;

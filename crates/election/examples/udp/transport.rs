@@ -30,7 +30,7 @@ impl UdpTransport {
         let own = addresses.get(id).copied();
         let own = own.ok_or_else(|| io::Error::other(format!("no address for {id}")))?;
         let socket = UdpSocket::bind(own).await?;
-        // Until tokio has seen that, nothing could be sent at once.
+        // Until tokio has noticed that the socket is writable, nothing could be sent at once.
         socket.writable().await?;
         Ok(Self {
             socket,
@@ -70,8 +70,8 @@ impl Transport for UdpTransport {
 
     async fn recv(&mut self) -> Option<Event> {
         loop {
-            // Nothing is taken from the socket before the last await, so nothing is lost when this
-            // is dropped.
+            // This takes no datagram from the socket before the last await, so no datagram is lost
+            // when it is dropped.
             let Ok((length, address)) = self.socket.recv_from(&mut self.buffer).await else {
                 // On some systems an earlier datagram without a receiver comes back as an error.
                 tokio::time::sleep(Duration::from_millis(1)).await;

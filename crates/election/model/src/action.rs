@@ -22,16 +22,16 @@ pub(crate) enum Action {
     Crash(usize),
     Restart(usize, u64),
     Hint(usize, usize, Link),
-    /// The arbiter grants; the answer is on its way.
+    /// The arbiter grants; the answer is in transit.
     Grant(usize),
     Answer(usize),
     /// The arbiter refuses, or its grant does not reach the server.
     Refuse(usize),
-    /// The arbiter says whether the epoch is still the newest; the answer is on its way.
+    /// The arbiter answers if the epoch is still the newest; the answer is in transit.
     Confirm(usize),
     AnswerConfirmation(usize),
     LoseConfirmation(usize),
-    /// The arbiter looks for its newest epoch; the answer is on its way.
+    /// The arbiter looks for its newest epoch; the answer is in transit.
     LookUp(usize),
     AnswerQuestion(usize),
     LoseAnswer(usize),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bellwether_election::{Config, Preemption, Quorum};
 
-/// A cluster and the faults it meets.
+/// A cluster and its faults.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     pub(crate) name: &'static str,
@@ -27,8 +27,8 @@ pub(crate) struct Bounds {
     pub(crate) timeout: u32,
     /// Link hints may be wrong.
     pub(crate) false_hints: bool,
-    /// The run must meet two servers at once that believe that they are coordinator, or its faults
-    /// are harmless.
+    /// The run must have a state in which two servers believe that they are coordinator. Otherwise
+    /// its faults are harmless.
     pub(crate) shows_two: bool,
     pub(crate) budget: Budget,
 }
@@ -43,8 +43,8 @@ pub(crate) enum Start {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clocks {
-    /// Each server's clock runs as it likes: whatever the others do, its next deadline may come now
-    /// or never. Nothing that holds here rests on time.
+    /// Each server's clock runs at any speed, independent of the others: its next deadline may come
+    /// now or never. No property that holds here depends on time.
     Own,
     /// All clocks run alike, and a server that is awake never misses a deadline. Messages still
     /// take as long as they like. Properties that depend on leases can only hold here.

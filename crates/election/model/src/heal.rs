@@ -51,7 +51,7 @@ impl Known {
 /// The failure of a cluster that is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// It never comes to an agreement, or does not keep it.
+    /// It never agrees, or does not keep the agreement.
     Disagreement,
     /// Every message leads to another, without time passing: a storm at the speed of the links.
     Storm,

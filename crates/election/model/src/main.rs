@@ -2,7 +2,7 @@
 //! that ships.
 //!
 //! Each model is one cluster with a budget of faults. It is explored until no state is left, and
-//! prints how many there were. `cargo xtask model` runs all of them, `cargo xtask model --long`
+//! prints the number of states. `cargo xtask model` runs all of them, `cargo xtask model --long`
 //! those with the large budgets too. A broken invariant ends a run with the shortest sequence of
 //! events that leads to it.
 

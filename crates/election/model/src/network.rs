@@ -13,8 +13,8 @@ use crate::hash_of;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Network {
     order: Order,
-    /// By sender and receiver; on a link in the order sent or, where that means nothing, by their
-    /// hashes.
+    /// By sender and receiver; on a link in the order sent or, if that order has no meaning, by
+    /// their hashes.
     messages: Vec<Arc<Envelope>>,
     /// Links that take their time, until they are empty.
     stalled: BTreeSet<(usize, usize)>,
@@ -22,7 +22,7 @@ pub(crate) struct Network {
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Envelope {
-    /// First, so that the order in which messages are kept depends on nothing but themselves.
+    /// First, so that the order of the kept messages depends on nothing but themselves.
     hash: u64,
     pub(crate) from: usize,
     pub(crate) to: usize,

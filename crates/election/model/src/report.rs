@@ -16,8 +16,8 @@ pub(crate) fn explore(bounds: Bounds) {
     let began = Instant::now();
     let description = bounds.to_string();
     let name = bounds.name;
-    // One thread goes breadth first for certain, so a counterexample is a shortest one and the
-    // depth is exact.
+    // One thread certainly goes breadth first, so a counterexample is a shortest one and the depth
+    // is exact.
     let checker = ElectionModel::new(bounds)
         .checker()
         .finish_when(HasDiscoveries::AnyFailures)

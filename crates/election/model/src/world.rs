@@ -13,7 +13,7 @@ use crate::network::Envelope;
 use crate::process::{Event, Process, Processes};
 use crate::time::{NOW, age, micros};
 
-/// The way the world around the electors works.
+/// The rules of the world around the electors.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) config: Config,
@@ -22,7 +22,7 @@ pub(crate) struct World {
     pub(crate) grants: Grants,
     /// The transport knows links and speaks of them.
     pub(crate) links: bool,
-    /// The arbiter takes its time to say which epoch is the newest.
+    /// The arbiter takes its time to answer which epoch is the newest.
     questions: bool,
     /// No two servers may be coordinator in the same epoch.
     pub(crate) unique_epochs: bool,

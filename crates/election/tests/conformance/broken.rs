@@ -1,5 +1,5 @@
 //! One transport for every fault a transport can have. Each is the in-memory transport with one
-//! thing wrong, and each must be found by the check that is for it, and by no other.
+//! error, and the check for that error must find it, and no other check may.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};

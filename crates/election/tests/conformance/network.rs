@@ -110,7 +110,7 @@ fn rubbish() -> Vec<Vec<u8>> {
         message[..message.len() / 2].to_vec(),
         // Well-formed, from a sender that is no member.
         [b"x\n", message.as_slice(), b"\n"].concat(),
-        // From a member that then says nothing sensible.
+        // From a member that then sends nothing sensible.
         [b"b\n".as_slice(), b"\xff\xfe\n", &message, b"\n"].concat(),
     ]
 }

@@ -5,7 +5,7 @@ use bellwether_election::{Body, Message, Stamp, Transport};
 
 const MADE_UP: Epoch = Epoch(1_000_000_000_000_000);
 
-/// Says to all, as `liar`, that it is coordinator under an epoch that was made up, for three
+/// Sends to all, in the name of `liar`, that it is coordinator under an invented epoch, for three
 /// seconds.
 async fn lie(cluster: &Cluster, liar: &Member) {
     let mut transport = cluster.network.join(liar.rank.id.clone());
@@ -29,7 +29,7 @@ async fn an_epoch_that_was_made_up_is_forgotten() {
     let before = leads(&a).await;
     follows(&b, "a").await;
     let asked = cluster.arbiter.asked.load(Ordering::SeqCst);
-    // Its rank is the smallest, so it would not be coordinator of its own right.
+    // Its rank is the smallest, so it would not be elected coordinator.
     lie(&cluster, &member("z", 0)).await;
 
     let epoch = leads(&a).await;
@@ -43,7 +43,7 @@ async fn an_epoch_that_was_made_up_is_forgotten() {
     let asked = cluster.arbiter.asked.load(Ordering::SeqCst) - asked;
     assert!(asked < 30, "{asked} questions");
 
-    // A server that starts later hears nothing of it.
+    // A server that starts later receives none of these messages.
     drop(b);
     let b = cluster.start(member("b", 3));
     let later = leads(&b).await;

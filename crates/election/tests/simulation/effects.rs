@@ -63,7 +63,7 @@ impl World {
     fn claim(&mut self, server: usize, claim: Claim) {
         let process = self.servers[server].process;
         if self.servers[server].cut_off {
-            // The arbiter's client gives up some time.
+            // The arbiter's client gives up at some time.
             let delay = 2 * self.arbiter.delay(&mut self.rng);
             return self.push(delay, server, What::ClaimAnswered(None));
         }

@@ -7,7 +7,7 @@ use bellwether_election::{Claim, Epoch, Instant, Link, Message, Newest};
 
 use crate::clock::Micros;
 
-/// Something that is on its way.
+/// A message or an answer in transit.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// To a server, unless its process has ended meanwhile.

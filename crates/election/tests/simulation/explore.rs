@@ -1,4 +1,4 @@
-//! Runs a test with one seed after another, and says how to see a failing one again.
+//! Runs a test with one seed after another, and prints the command that shows a failing one again.
 
 use std::any::type_name;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +35,7 @@ pub(crate) fn tracing() -> bool {
     *TRACING.get_or_init(|| number("BELLWETHER_SEED").is_some())
 }
 
-/// Runs `run` with `seeds` seeds, or as many as the environment says. Panics with the smallest seed
+/// Runs `run` with `seeds` seeds, or the number in the environment. Panics with the smallest seed
 /// that fails.
 pub(crate) fn explore<F>(seeds: u64, run: F)
 where

@@ -29,7 +29,7 @@ pub(crate) struct Server {
     pub(crate) leaving: bool,
     /// Writes that have not been answered.
     pub(crate) in_flight: u32,
-    /// The deadline for which a wake-up is already on its way.
+    /// The deadline for which a wake-up is already scheduled.
     pub(crate) wake_at: Option<Instant>,
     last_called: Instant,
 }

@@ -40,7 +40,7 @@ enum Candidate {
 /// A server's new role, with its time on the machine's monotonic clock.
 struct Report {
     server: usize,
-    /// Which start of the server said so.
+    /// The start of the server that sent this report.
     life: u64,
     candidate: Candidate,
     at: Duration,

@@ -94,7 +94,7 @@ impl Invariant for GrantedEpochsOnly {
         }
         for (index, server) in scene.servers.iter().enumerate() {
             let seen = seen(scene, index);
-            // One that is paused can do nothing.
+            // A paused server can do nothing.
             if seen <= self.granted || !server.is_awake(scene.at) {
                 self.since.remove(&index);
                 continue;

@@ -4,8 +4,8 @@ use bellwether_election::Epoch;
 
 use super::{Fact, Invariant, Scene};
 
-/// A server has at most one claim out: a second grant would only end the term of the first. And
-/// it asks the arbiter to confirm an epoch once at a time.
+/// A server has at most one claim in progress: a second grant would only end the term of the first.
+/// Also, it has at most one request to the arbiter to confirm an epoch.
 #[derive(Default)]
 pub(super) struct OneClaim {
     out: BTreeSet<usize>,

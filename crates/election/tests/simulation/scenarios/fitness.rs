@@ -34,7 +34,7 @@ fn an_unfit_coordinator_hands_over_and_an_unfit_cluster_has_none() {
     });
 }
 
-/// Giving the epoch up would gain nothing.
+/// A server that gave the epoch up would gain nothing.
 #[test]
 fn where_nobody_is_fit_the_coordinator_stays_for_a_while() {
     explore(100, |seed| {

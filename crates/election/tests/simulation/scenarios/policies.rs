@@ -108,7 +108,8 @@ fn observers_watch() {
     });
 }
 
-/// The classic algorithm finds the same coordinator, with the messages that the literature says.
+/// The classic algorithm finds the same coordinator, with the messages that the literature
+/// describes.
 #[test]
 fn classic_succession_costs_what_it_costs() {
     explore(200, |seed| {
