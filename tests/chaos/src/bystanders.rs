@@ -45,7 +45,7 @@ pub fn bystanders_execute(entries: &[Entry], timeline: &Timeline) -> Option<Find
     Some(wrongs.finding("bystanders_execute", None, checked))
 }
 
-/// Returns `true` if the last server has said that every server would answer the same.
+/// Returns `true` if the last error means that every server would answer the same.
 fn is_final(entry: &Entry) -> bool {
     let last = entry.tries.last().and_then(|tried| tried.error.as_ref());
     last.is_some_and(|error| error.code.what_next() == WhatNext::GiveUp)

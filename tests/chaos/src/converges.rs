@@ -13,7 +13,7 @@ pub const LIMIT: u64 = 12_000_000;
 /// A stretch that is over so soon after [`LIMIT`] may just not have seen a command.
 const LEAST: u64 = 2_000_000;
 
-/// Checks every stretch in which faults neither came nor went. `executed` are the times at which
+/// Checks every stretch in which no fault began or ended. `executed` are the times at which
 /// commands were answered as executed, in order.
 pub fn converges(executed: &[u64], timeline: &Timeline, servers: usize) -> Finding {
     let mut checked = 0;

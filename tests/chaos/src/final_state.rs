@@ -20,7 +20,7 @@ pub struct FinalState {
     pub registers: BTreeMap<String, String>,
     /// The lists.
     pub lists: BTreeMap<String, Vec<String>>,
-    /// The sets' members, each as often as it is there.
+    /// The sets' members, each as many times as it is in the data.
     pub sets: BTreeMap<String, Vec<String>>,
     /// The accounts, by their `_id`.
     pub accounts: BTreeMap<String, Tallied>,
@@ -28,7 +28,7 @@ pub struct FinalState {
     pub counters: BTreeMap<String, Tallied>,
     /// The counters whose commands were sent by two clients.
     pub duplicates: BTreeMap<String, Tallied>,
-    /// The tokens that bad neighbours have left, each as often as it is there.
+    /// The tokens that bad neighbours have left, each as many times as it is in the data.
     pub neighbours: Vec<String>,
     /// The records of the executed commands, with their epochs.
     pub records: BTreeMap<CommandId, u64>,

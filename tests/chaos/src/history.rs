@@ -49,7 +49,7 @@ pub struct Entry {
     pub client: u32,
     /// Workload of the client.
     pub workload: Workload,
-    /// The command's id, if it came to one.
+    /// The command's id, if it got one.
     pub id: Option<CommandId>,
     /// The operation, in the workload's own terms.
     pub asked: Value,

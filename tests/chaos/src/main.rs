@@ -36,7 +36,7 @@ fn start(options: &mut Options) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&plan)?);
         return Ok(ExitCode::SUCCESS);
     }
-    // A plan that cannot be is said before anything is started.
+    // An impossible plan is reported before anything is started.
     plan(options, seed)?;
     if !options.loopback
         && let Err(why) = network::enclose()

@@ -17,7 +17,7 @@ const A: u8 = 11;
 const B: u8 = 31;
 const PORT: u16 = 7001;
 
-/// Long enough for anything that comes to come.
+/// Long enough for every packet that arrives at all.
 const NEVER: Duration = Duration::from_millis(700);
 
 fn main() -> Result<ExitCode> {

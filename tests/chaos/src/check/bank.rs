@@ -1,4 +1,4 @@
-//! `bank`: no money comes or goes, and every transfer is in both accounts or in none.
+//! `bank`: no money appears or disappears, and every transfer is in both accounts or in none.
 
 use std::collections::{BTreeSet, HashMap};
 

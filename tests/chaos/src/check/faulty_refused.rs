@@ -1,5 +1,5 @@
-//! `faulty_refused`: a command at fault is answered with the error that names its fault, and one
-//! that only looks so is executed. No try of it is `internal`.
+//! `faulty_refused`: a command at fault gets the error that names its fault, and a command that
+//! only looks so is executed. No attempt at it ends with `internal`.
 
 use bellwether_client::Outcome;
 use bellwether_protocol::{ErrorCode, WhatNext};
@@ -51,7 +51,7 @@ pub(super) fn check(calls: &Calls, entries: &[Entry]) -> Option<Finding> {
 }
 
 /// Returns `true` if the error may be an answer to such a command. While the cluster does not work,
-/// that may be any which tells the client to come back.
+/// that may be any error that asks the client to come back.
 fn is_right(error: &TriedError, right: Right) -> bool {
     match error.code {
         ErrorCode::Internal => false,

@@ -29,7 +29,7 @@ pub(crate) enum Decision {
     Undecided,
 }
 
-/// Seeks an order. If there is none, names the first read that cannot be explained, if it is a
+/// Searches an order. If there is none, names the first read that cannot be explained, if it is a
 /// read.
 pub(crate) fn decide<M: Model>(mut operations: Vec<Timed<M::Op>>, limit: Duration) -> Decision {
     if let Some(early) = operations.iter().find(|one| one.ended < one.began) {
@@ -90,7 +90,7 @@ fn explains<M: Model>(operations: &[Timed<M::Op>], limit: Duration) -> CheckResu
 mod tests {
     use super::*;
 
-    /// A cell in which anything goes, so that only the number of orders counts.
+    /// A cell in which every operation is possible, so that only the number of orders counts.
     #[derive(Clone)]
     struct Sum;
 

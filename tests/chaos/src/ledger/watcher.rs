@@ -58,7 +58,7 @@ impl Watcher {
         Ok(Self { client, target, task })
     }
 
-    /// Waits until all that is there now has been seen, and gives the whole history, which is also
+    /// Waits until all present changes have been seen, and returns the whole history, which is also
     /// on disk then.
     ///
     /// # Errors
@@ -89,7 +89,8 @@ enum From {
 }
 
 impl Watching {
-    /// Notes the fence as it is, and says from where on changes are not in it.
+    /// Notes the present fence, and returns the place in the stream from which on changes are not
+    /// in it.
     async fn begin(&mut self) -> Result<From> {
         let (fence, at) = snapshot(&self.collection).await?;
         self.fence = fence.clone();

@@ -2,8 +2,8 @@
 //! this program passes, delays and loses packets by rules.
 //!
 //! Every host has one TUN device, whose other end is the switch. So real TCP meets real silence, in
-//! either direction of any link, and nothing of the machine outside is touched. All of it is gone
-//! when the program is.
+//! either direction of any link, and nothing changes on the machine outside. All of it disappears
+//! with the program.
 
 mod enclosure;
 mod host;

@@ -107,7 +107,7 @@ fn checksum(bytes: &[u8]) -> u16 {
 pub(super) mod tests {
     use super::*;
 
-    /// A segment with this payload, as it is on its way.
+    /// Makes a segment with this payload.
     pub(in super::super) fn segment(from: &str, to: &str, flags: u8, payload: &[u8]) -> Vec<u8> {
         let mut packet = reset(from.parse().unwrap(), to.parse().unwrap(), 7, 9);
         packet[IP_HEADER + 13] = flags;

@@ -30,7 +30,7 @@ pub enum Effect {
     },
     /// Some do not arrive: this share of them, from 0 to 1.
     Loss(f64),
-    /// Some results of commands do not arrive, and nothing else of their connections from then on.
+    /// Some results of commands do not arrive, and no later packet of their connections.
     LoseResults {
         /// The port that servers send results from.
         port: u16,
@@ -57,9 +57,9 @@ pub(super) struct Rules {
     random: StdRng,
     next: u64,
     rules: BTreeMap<RuleId, (Effect, Vec<Link>)>,
-    /// The same by link, as every packet asks for it.
+    /// The same by link, since each packet is looked up by its link.
     by_link: BTreeMap<Link, Vec<Effect>>,
-    /// Connections that nothing gets through any more, from the side of the server.
+    /// Connections over which no packet passes any more, from the side of the server.
     dead: HashSet<(SocketAddrV4, SocketAddrV4)>,
 }
 

@@ -93,7 +93,7 @@ impl Drop for Switch {
     fn drop(&mut self) {
         drop(self.alive.take());
         if let Some(thread) = self.thread.take() {
-            // It has nothing more to say, even if it has panicked.
+            // An error of the thread has no receiver, even if it has panicked.
             let _ = thread.join();
         }
     }

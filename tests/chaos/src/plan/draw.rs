@@ -105,7 +105,7 @@ fn mixed(
                 now = ends.iter().copied().min().unwrap_or(over);
                 continue;
             }
-            // Like cards: each kind comes before any comes again.
+            // Like cards: each kind comes before any kind comes again.
             if deck.is_empty() {
                 deck = kinds.to_vec();
                 deck.shuffle(rng);

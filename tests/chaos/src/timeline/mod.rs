@@ -31,7 +31,7 @@ pub struct Timeline {
     pub primaries: Vec<Primary>,
 }
 
-/// A stretch in which faults neither came nor went.
+/// A stretch in which no fault began or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stretch<'a> {
     /// Time of its beginning.

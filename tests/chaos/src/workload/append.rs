@@ -1,5 +1,4 @@
-//! Lists: each command appends its token. The list itself says in which order the appends took
-//! place.
+//! Lists: each command appends its token. The list itself shows the order of the appends.
 
 use bson::Document;
 use rand::Rng;

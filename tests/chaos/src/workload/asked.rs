@@ -36,11 +36,11 @@ pub enum What {
         /// The value it must have.
         expected: String,
     },
-    /// The token goes to the end of a list.
+    /// Appends the token to a list.
     Append,
     /// The token is a new member of a set.
     Insert,
-    /// Money goes from one account of a bank to another.
+    /// Transfers money from one account of a bank to another.
     Transfer {
         /// The number of the account that pays, less than [`ACCOUNTS`].
         from: usize,

@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) workload: Workload,
     pub(super) started: Instant,
     pub(super) history: Writer,
-    /// From one call to the next, on average.
+    /// Time from one call to the next, on average.
     pub(super) pace: Duration,
     pub(super) stopped: watch::Receiver<bool>,
     /// Says by its end that the client has ended.
@@ -122,7 +122,7 @@ impl Client {
         Some((Some(id), asked))
     }
 
-    /// Waits until it is time for the next call, and says whether it is time to stop instead.
+    /// Waits until it is time for the next call; returns `true` if it is time to stop instead.
     async fn pause(&mut self) -> bool {
         let pause = self.shared.pace.mul_f64(self.rng.random_range(0.5..1.5));
         let stopped = self.shared.stopped.wait_for(|stopped| *stopped);
@@ -159,7 +159,7 @@ impl Client {
             Ok(executed) => {
                 let told = told(self.shared.workload, asked, executed.result.as_str());
                 self.remember(asked, &told);
-                // Most clients keep to the server that answered, some ask anywhere.
+                // Most clients stay with the server that answered, some try any server.
                 if matches!(self.role, Role::Alone) && !self.shared.number.is_multiple_of(3) {
                     self.one_shot = self.one_shot.clone().first(executed.url.clone());
                 }

@@ -11,7 +11,7 @@ const AT_A_TIME: u64 = 2;
 /// linearizability to decide.
 const COMMANDS: u64 = 250;
 
-/// The objects of one workload. They are replaced by fresh ones as time goes by.
+/// The objects of one workload. They are replaced by fresh ones from time to time.
 #[derive(Debug)]
 pub(super) struct Keys {
     workload: Workload,

@@ -41,7 +41,7 @@ pub(super) enum Cure {
     Resume(Vec<Node>),
     /// The network forgets this rule.
     Forget(RuleId),
-    /// The servers' clocks are put right.
+    /// The servers' clocks are set right.
     PutRight(Vec<Node>),
     /// The members' disks take writes again.
     Unstall(Vec<Node>),
@@ -61,7 +61,7 @@ impl World {
     /// all servers agree on a coordinator.
     ///
     /// # Errors
-    /// If a process does not start, one has ended by itself, or they do not come to agree: a
+    /// If a process does not start, one has ended by itself, or the servers do not agree: a
     /// finding, mostly.
     pub async fn heal_all(&mut self) -> Result<()> {
         let all: Vec<u64> = self.open.keys().copied().collect();

@@ -20,7 +20,8 @@ const COLLECTION: &str = "burn";
 
 impl World {
     /// Has a client send an update that MongoDB does not interrupt, and waits until this member,
-    /// the primary, works on it. `number` is in it, so that it is not refused for an earlier one.
+    /// the primary, works on it. The update contains `number`, so that the server does not refuse
+    /// it as a repeat of an earlier one.
     pub(super) async fn burn(&self, node: Node, number: u32) -> Result<()> {
         let direct = &self.member(node)?.direct;
         let app = direct.database(DATABASE);

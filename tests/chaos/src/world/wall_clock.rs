@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bellwether_tests::installed_faketime;
 
-/// Wall clocks of servers, each of which can be put off the right time. Clocks that only grow are
-/// left alone.
+/// Wall clocks of servers, each of which can be set wrong. Monotonic clocks are left alone.
 ///
 /// Each server is started with libfaketime, and reads from a file, every second anew, how far off
 /// its clock is.
@@ -17,8 +16,8 @@ pub(super) struct WallClocks {
 }
 
 impl WallClocks {
-    /// Clocks that are right, with their files in this directory; `None` where there is no
-    /// libfaketime.
+    /// Makes clocks that are right, with their files in this directory; returns `None` if there is
+    /// no libfaketime.
     pub(super) fn new(dir: &Path, count: usize) -> Result<Option<Self>> {
         let Some(library) = installed_faketime() else {
             return Ok(None);

@@ -74,7 +74,7 @@ impl Lab {
         self.inflict_so(fault, |_| true).await
     }
 
-    /// Inflicts the fault with the first seed with which it is so.
+    /// Inflicts the fault with the first seed that meets the condition.
     pub(crate) async fn inflict_so(
         &mut self,
         fault: Fault,

@@ -1,8 +1,8 @@
 //! Banks: all accounts of one bank are one object, since a transfer changes two of them at once and
 //! a read sees all.
 //!
-//! The accounts' logs say in which order the transfers of one account took place, which leaves the
-//! search little to try.
+//! The accounts' logs show the order of the transfers of one account, so the search has few orders
+//! to try.
 
 use core::time::Duration;
 use std::collections::HashMap;

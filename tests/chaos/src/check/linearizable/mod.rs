@@ -25,7 +25,7 @@ use crate::history::Workload;
 /// Number of objects that are checked at the same time.
 const THREADS: usize = 2;
 
-/// One object and everything that is known of it.
+/// One object and all its operations.
 struct Object<'a> {
     workload: Workload,
     key: &'a str,
@@ -100,8 +100,8 @@ fn finding<'a>(
     finding
 }
 
-/// Returns `true` if the answers of a workload tell something of the order. Those of bad neighbours
-/// tell only of themselves.
+/// Returns `true` if the answers of a workload show something of the order. Answers to bad
+/// neighbours do not.
 fn has_order(workload: Workload) -> bool {
     workload != Workload::BadNeighbours
 }
@@ -142,7 +142,7 @@ impl Object<'_> {
             Workload::Duplicates => order::counter(self, self.state.duplicates.get(self.key), limit),
             Workload::Set => set::decide(self, limit),
             Workload::Bank => bank::decide(self, limit),
-            // It is left out before.
+            // Left out earlier.
             Workload::BadNeighbours => Ok(Decision::Explained),
         };
         sought.unwrap_or_else(Decision::Contradicted)

@@ -75,7 +75,7 @@ fn two_holders_of_an_epoch_are_seen() {
     run.done(Append, &append("b"), (11, 20)).server = Some("ws://s2/v1".into());
     run.list(&["a", "b"]);
     run.violates(&["epoch_unique"]);
-    // The second-hand ones may come from anywhere.
+    // The replayed ones may come from any server.
     run.entries[1].replayed = true;
     run.holds();
 }

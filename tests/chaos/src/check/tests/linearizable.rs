@@ -66,7 +66,7 @@ fn a_compare_and_set_that_lied_is_seen() {
     lied("b", "c").holds();
     // Its answer says that it met the expected value, and it has changed nothing.
     lied("b", "b").violates(&["linearizable"]);
-    // It says that it met something else.
+    // Its answer says that it met another value.
     lied("a", "b").violates(&["linearizable"]);
     lied("a", "c").violates(&["linearizable"]);
     // Two that met the same value.
@@ -190,8 +190,8 @@ fn a_counter_goes_up_by_what_was_added() {
     off.violates(&["linearizable"]);
 }
 
-/// Thousands of commands of several clients under faults: the right history is found right, and one
-/// read that went wrong is found among them.
+/// Thousands of commands of several clients under faults. The checker accepts the right history,
+/// and finds one false read in it.
 #[test]
 fn long_histories_with_many_open_ends_are_decided() {
     use rand::rngs::SmallRng;

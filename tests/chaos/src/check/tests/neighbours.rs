@@ -33,7 +33,7 @@ fn a_command_at_fault_gets_the_error_of_its_fault() {
     let refused = Outcome::NotExecuted;
     let duplicate = (ErrorCode::Mongo, Some(11_000));
     misbehaves(Misdeed::DuplicateKey, refused, &[duplicate]).holds();
-    // Under faults it may take several tries, or never come to an end.
+    // Under faults it may take several attempts, or never end.
     let early = (ErrorCode::Fenced, None);
     misbehaves(Misdeed::DuplicateKey, refused, &[early, duplicate]).holds();
     misbehaves(Misdeed::DuplicateKey, Outcome::Unknown, &[early]).holds();

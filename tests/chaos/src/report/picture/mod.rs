@@ -150,7 +150,7 @@ impl Picture<'_> {
     }
 
     fn bar(&self, from: (i32, i32), to: (i32, i32), color: RGBColor) -> Drawn {
-        // Too short to be seen is still shown.
+        // A stretch that is too short to be seen is still drawn.
         let to = (to.0.max(from.0 + 2), to.1);
         self.area.draw(&Rectangle::new([from, to], color.filled()))
     }
