@@ -65,7 +65,7 @@ impl BlackHole {
     }
 }
 
-/// An address at which connections are accepted and nothing is ever said.
+/// An address at which connections are accepted and no answer ever comes.
 #[derive(Debug)]
 pub struct DeafServer {
     port: u16,

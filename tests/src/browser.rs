@@ -102,7 +102,7 @@ impl Browser {
     /// console since the last call.
     ///
     /// # Errors
-    /// If the browser does not say.
+    /// If the browser does not answer.
     pub async fn console(&self) -> Result<Vec<ConsoleLine>> {
         let lines = self.post("se/log", json!({ "type": "browser" })).await?;
         Ok(serde_json::from_value(lines)?)

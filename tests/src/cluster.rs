@@ -122,7 +122,7 @@ impl Cluster {
     /// Starts three servers and waits until they agree on a coordinator.
     ///
     /// # Errors
-    /// If they cannot be started or do not agree; the error says why.
+    /// If they cannot be started or do not agree; the error states the reason.
     pub async fn start(mongodb_uri: impl Into<String>) -> Result<Self> {
         Self::start_with(ClusterOptions::new(mongodb_uri)).await
     }
@@ -130,7 +130,7 @@ impl Cluster {
     /// Starts servers and waits until they agree on a coordinator.
     ///
     /// # Errors
-    /// If they cannot be started or do not agree; the error says why.
+    /// If they cannot be started or do not agree; the error states the reason.
     pub async fn start_with(options: ClusterOptions) -> Result<Self> {
         let mut cluster = Self::spawn(options).await?;
         cluster.all_agree().await?;
@@ -199,8 +199,8 @@ impl Cluster {
         self.servers.iter().map(Server::url).collect()
     }
 
-    /// Waits until all servers that run name the same coordinator in the same epoch, and it is one
-    /// of them and says so itself. A paused server does not count as running.
+    /// Waits until all servers that run name the same coordinator in the same epoch, and the
+    /// coordinator is one of them and agrees. A paused server does not count as running.
     ///
     /// # Errors
     /// If they do not agree for a long time; the error repeats the last status of each.

@@ -40,7 +40,7 @@ impl Connection {
         Ok(Self { socket })
     }
 
-    /// Opens a connection and says `hello`.
+    /// Opens a connection and sends `hello`.
     ///
     /// # Errors
     /// If the server cannot be reached or answers anything but `hello_ok`.
@@ -111,7 +111,7 @@ impl Connection {
         }
     }
 
-    /// Reads until the server closes the connection, and gives the close code and the frames that
+    /// Reads until the server closes the connection, and returns the close code and the frames that
     /// came before it.
     ///
     /// # Errors

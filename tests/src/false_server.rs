@@ -23,7 +23,7 @@ pub struct FalseServer {
 type Answer = dyn Fn(&Value) -> Option<String> + Send + Sync;
 
 impl FalseServer {
-    /// Starts it. `answer` is given each frame it is sent and gives the message that answers it, if
+    /// Starts it. `answer` gets each received frame and returns the message that answers it, if
     /// any; `status` is the body that `GET /status` answers.
     ///
     /// # Errors

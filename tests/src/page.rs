@@ -133,7 +133,7 @@ impl Page {
     /// Waits until a command can be sent.
     ///
     /// # Errors
-    /// If that does not come.
+    /// If that does not happen.
     pub async fn ready(&self) -> Result<()> {
         wait_until("the page to be ready", async || {
             ensure!(
@@ -154,7 +154,7 @@ impl Page {
         self.fill("servers", &urls.join("\n")).await
     }
 
-    /// Writes after how many seconds to give up.
+    /// Writes the number of seconds after which to give up.
     ///
     /// # Errors
     /// If there is no such field.
@@ -204,7 +204,7 @@ impl Page {
     /// Waits until the page passes the check, and returns its content.
     ///
     /// # Errors
-    /// If it does not come to that.
+    /// If the page does not pass it.
     pub async fn until(&self, what: &str, check: impl Fn(&Shown) -> Result<()>) -> Result<Shown> {
         wait_until(what, async || {
             let shown = self.shown().await?;
@@ -281,7 +281,7 @@ impl Page {
     /// Returns the id of the element that has the focus, or its text if it has no id.
     ///
     /// # Errors
-    /// If the browser does not say.
+    /// If the browser does not answer.
     pub async fn focused(&self) -> Result<String> {
         let focused = "return document.activeElement.id || document.activeElement.textContent.trim()";
         let focused = self.run(focused, vec![]).await?;

@@ -234,7 +234,7 @@ fn spawn_from_lasting_thread(command: Command) -> io::Result<Child> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         std::thread::spawn(move || {
             for (mut command, reply) in inbox {
-                // The asker waits for the reply, so it is there to take it.
+                // The caller waits for the reply, so it is there to take it.
                 let _ = reply.send(command.spawn());
             }
         });

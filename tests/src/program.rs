@@ -37,7 +37,7 @@ pub fn installed_mongod() -> Result<Option<PathBuf>> {
 /// Returns the `mongod` to use: see [`installed_mongod`].
 ///
 /// # Errors
-/// If there is none; the error says how to supply one.
+/// If there is none; the error names the way to supply one.
 pub fn find_mongod() -> Result<PathBuf> {
     installed_mongod()?.context(
         "no mongod: run `cargo xtask provision`, or install MongoDB 6 or newer and put mongod on PATH, \

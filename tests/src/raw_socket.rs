@@ -172,7 +172,7 @@ impl RawSocket {
         }
     }
 
-    /// Connects, does the handshake and says `hello`.
+    /// Connects, does the handshake and sends `hello`.
     ///
     /// # Errors
     /// If the server does not greet.
@@ -213,7 +213,7 @@ impl RawSocket {
         Ok(())
     }
 
-    /// Says that nothing more is sent, and goes on reading.
+    /// Shuts down the sending direction, and goes on reading.
     ///
     /// # Errors
     /// If the connection has ended.
@@ -232,7 +232,7 @@ impl RawSocket {
     /// Reads the server's answer over HTTP, and returns its status. The head is removed.
     ///
     /// # Errors
-    /// If the server answers nothing, or nothing of HTTP.
+    /// If the server does not answer, or not with HTTP.
     pub async fn http_status(&mut self) -> Result<u16> {
         let head = self
             .http_head()

@@ -91,7 +91,7 @@ impl ReplicaSet {
     /// primary.
     ///
     /// # Errors
-    /// If there is no `mongod`, or it does not come up; the error says why.
+    /// If there is no `mongod`, or it does not start; the error states the reason.
     pub async fn start(members: usize) -> Result<Self> {
         Self::start_with(ReplicaSetOptions {
             members,
@@ -103,7 +103,7 @@ impl ReplicaSet {
     /// Starts a set and waits until one member is primary and all others follow it.
     ///
     /// # Errors
-    /// If there is no `mongod`, or it does not come up; the error says why.
+    /// If there is no `mongod`, or it does not start; the error states the reason.
     pub async fn start_with(options: ReplicaSetOptions) -> Result<Self> {
         let mongod = find_mongod()?;
         let turn = turn().await?;
@@ -163,7 +163,7 @@ impl ReplicaSet {
         None
     }
 
-    /// Waits until there is a writable primary and gives its index.
+    /// Waits until there is a writable primary and returns its index.
     ///
     /// # Errors
     /// If there is none for a long time.
@@ -195,7 +195,7 @@ impl ReplicaSet {
         .await
     }
 
-    /// Has the primary step down in favour of another member, and gives the index of the one that
+    /// Has the primary step down in favour of another member, and returns the index of the one that
     /// stepped down.
     ///
     /// # Errors
@@ -340,8 +340,8 @@ fn says(hello: &Document, role: &str) -> bool {
     hello.get_bool(role).unwrap_or(false)
 }
 
-/// Settings with which a driver notices quickly that a member went or came; its defaults take 10 to
-/// 30 s.
+/// Settings with which a driver notices quickly that a member left or returned; its defaults take
+/// 10 to 30 s.
 fn client_options(members: impl IntoIterator<Item = SocketAddrV4>) -> ClientOptions {
     let members = members.into_iter().map(|address| ServerAddress::Tcp {
         host: address.ip().to_string(),

@@ -119,7 +119,7 @@ impl TracedLoad {
         })
     }
 
-    /// Ends a phase and gives its number; the first is 0.
+    /// Ends a phase and returns its number; the first is 0.
     pub fn next_phase(&self) -> usize {
         self.phase.fetch_add(1, Ordering::SeqCst)
     }

@@ -45,7 +45,7 @@ impl Compose {
     /// Starts three servers and a replica set, and waits until all is well.
     ///
     /// # Errors
-    /// If they do not start; the error says why and ends with their logs.
+    /// If they do not start; the error states the reason and ends with their logs.
     pub async fn start() -> Result<Self> {
         remove_what_others_left().await?;
         let mut compose = Self {
@@ -205,7 +205,7 @@ impl Compose {
     /// Returns all containers of the project, including those that have done their work and ended.
     ///
     /// # Errors
-    /// If Docker does not say.
+    /// If Docker does not answer.
     pub async fn containers(&self) -> Result<Vec<String>> {
         let ids = docker(["ps", "--all", "--quiet", "--filter", &self.label()]).await?;
         Ok(ids.lines().map(str::to_owned).collect())
@@ -309,8 +309,8 @@ impl Compose {
         }
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            // The developer's own settings are not the cluster's; which image is tested is the
-            // caller's to say.
+            // The developer's own settings do not apply to the cluster; the caller chooses the
+            // tested image.
             let is_setting = name.starts_with("BELLWETHER_") || name.starts_with("COMPOSE_");
             if is_setting && name != "BELLWETHER_IMAGE" {
                 command.env_remove(&*name);

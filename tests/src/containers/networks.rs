@@ -37,8 +37,8 @@ impl Compose {
         Ok(address.to_owned())
     }
 
-    /// Puts everything that goes on running back into its networks, under its names there, and has
-    /// it run.
+    /// Puts every service that keeps running back into its networks, under its names there, and
+    /// starts it.
     ///
     /// # Errors
     /// If Docker refuses.

@@ -33,7 +33,7 @@ pub(crate) struct Round {
 /// Has all clients call for `measured`, and counts the answers of that time.
 ///
 /// # Errors
-/// If any call fails: figures of a run with errors are not worth having.
+/// If any call fails: figures of a run with errors are of no use.
 pub(crate) async fn closed_loop<C: Caller>(
     mut callers: Vec<(C, Operations)>,
     measured: Duration,

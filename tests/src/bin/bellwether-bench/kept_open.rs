@@ -24,7 +24,7 @@ pub(crate) struct KeptOpen {
 }
 
 impl KeptOpen {
-    /// Connects to this port of 127.0.0.1 and says `hello`.
+    /// Connects to this port of 127.0.0.1 and sends `hello`.
     pub(crate) async fn open(port: u16) -> Result<Self> {
         Self::open_from(Ipv4Addr::LOCALHOST, port).await
     }
@@ -65,7 +65,7 @@ impl KeptOpen {
         Ok(mint(u64::try_from(now.as_millis())?))
     }
 
-    /// Sends a frame and gives the next one.
+    /// Sends a frame and returns the next one.
     pub(crate) async fn exchange(&mut self, frame: String) -> Result<Utf8Bytes> {
         self.socket.send(Message::text(frame)).await?;
         next_text(&mut self.socket).await

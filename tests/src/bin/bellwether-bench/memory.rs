@@ -68,7 +68,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     let clients = options.clients.unwrap_or(clients);
     let most = counts.iter().max().copied().unwrap_or_default();
     allow_files(u64::from(most) + 1000)?;
-    // Some are needed to ask the servers how they are.
+    // Some connections are needed to ask the servers for their status.
     let connections = format!("--connections {} --connections-per-address 0", most + 100);
     let args: Vec<OsString> = connections.split(' ').map(Into::into).collect();
 

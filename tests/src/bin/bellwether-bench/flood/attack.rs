@@ -43,7 +43,7 @@ pub(crate) struct Tally {
     pub(crate) opened: AtomicU64,
     /// Of these, answered with HTTP 503, or ended without an answer.
     pub(crate) refused: AtomicU64,
-    /// Pings, or frames that were wrong.
+    /// Pings, or wrong frames.
     pub(crate) frames: AtomicU64,
 }
 
@@ -221,7 +221,7 @@ async fn ping(port: u16, tally: Arc<Tally>) -> Result<()> {
     }
 }
 
-/// Says hello and then something wrong.
+/// Sends hello and then a wrong frame.
 async fn mistake(from: Ipv4Addr, port: u16, tally: Arc<Tally>) -> Result<()> {
     let mut socket = knock(from, port).await?;
     let hello = RawFrame::new(opcode::TEXT, r#"{"type":"hello"}"#).bytes();

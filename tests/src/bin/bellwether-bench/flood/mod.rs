@@ -161,7 +161,7 @@ impl Field {
                 files.others == others,
                 "it has {files} files open, and {others} others before"
             );
-            // And no other link of a peer comes or goes just now.
+            // Also, no other link of a peer opens or closes just now.
             sleep(Duration::from_secs(1)).await;
             ensure!(self.files()? == files, "it opens and closes some");
             Ok(files)
@@ -192,7 +192,7 @@ impl Field {
         // Commands from before the attack do not belong to it.
         good.waits();
         sleep(length).await;
-        // On a machine that has a lot else to do it may take longer; but it must come.
+        // On a busy machine it may take longer; but it must come.
         wait_until("a good client's command to be executed", async || {
             ensure!(good.executed() > 0, "none was, since {what}");
             Ok(())

@@ -85,7 +85,7 @@ pub(super) async fn to_coordinator(ports: &[u16]) -> Result<KeptOpen> {
     bail!("no server is coordinator")
 }
 
-/// Sends a command and gives the answer.
+/// Sends a command and returns the answer.
 pub(super) async fn ask(
     connection: &mut KeptOpen,
     command: &str,

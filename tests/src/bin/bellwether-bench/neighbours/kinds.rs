@@ -16,7 +16,7 @@ use bellwether_tests::{Connection, mint};
 /// The requested file of the page.
 pub(super) const LARGE_FILE: &str = "large.wasm";
 
-/// After something has failed, before it is tried again.
+/// Pause after a failure, before the next attempt.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Aggregates that take longer than they may.

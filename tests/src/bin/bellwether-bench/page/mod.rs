@@ -117,8 +117,8 @@ async fn all_well(bed: &mut Bed) -> Result<()> {
     Ok(())
 }
 
-/// Kills the coordinator under a page that sends one command after the other, and gives how long
-/// the longest took.
+/// Kills the coordinator under a page that sends one command after the other, and returns the
+/// longest time of a command.
 async fn kill_in_flight(visitor: &Visitor, bed: &mut Bed) -> Result<Duration> {
     visitor.visit(3).await?;
     visitor.begin_to_send().await?;

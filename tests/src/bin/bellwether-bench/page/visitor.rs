@@ -23,7 +23,7 @@ pub(crate) struct Visit {
     pub(crate) knowing: Vec<Duration>,
 }
 
-/// Added to the page before its own scripts: sends a command as soon as the page lets one, and
+/// Added to the page before its own scripts: sends a command as soon as the page permits one, and
 /// measures.
 const IN_THE_PAGE: &str = r##"
 (() => {
@@ -34,8 +34,8 @@ const IN_THE_PAGE: &str = r##"
         byId(id).dispatchEvent(new InputEvent("input", { bubbles: true }));
         byId(id).dispatchEvent(new Event("change", { bubbles: true }));
     };
-    /// Sends an insert and gives how long it took and when, since the navigation began, it was
-    /// executed.
+    /// Sends an insert, and returns its duration and the time of its execution since the navigation
+    /// began.
     const send = () => new Promise((resolve, reject) => {
         fill("command", '{"insert":"visits","documents":[{"text":"a visit"}]}');
         const verdict = byId("verdict");
@@ -139,7 +139,7 @@ impl Visitor {
         self.ask("bellwetherVisit.begin()", vec![]).await.map(drop)
     }
 
-    /// Stops that, and gives how long the longest command took.
+    /// Stops that, and returns the duration of the longest command.
     pub(crate) async fn longest_sent(&self) -> Result<Duration> {
         let longest = self.ask("bellwetherVisit.end()", vec![]).await?;
         let longest = longest.as_f64().context("no command was sent")?;

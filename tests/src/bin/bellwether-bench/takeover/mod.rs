@@ -55,7 +55,7 @@ enum Prober {
     /// It sends one-shot commands; the coordinator is at each place of its list in turn, round by
     /// round.
     OneShot,
-    /// It asks the servers that were not struck, again and again.
+    /// It asks the servers without the fault, again and again.
     Insistent,
 }
 
