@@ -1,5 +1,5 @@
-//! A server that reaches the others, while they have an address for it at which nothing answers, as
-//! after it has moved.
+//! A server that can dial the others, while no process answers at the address that they have for
+//! it, as after a move.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::{Cluster, ClusterOptions, Load, ReplicaSet};
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_answered_and_leads_or_follows_like_any_other() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
-    // Accepts, and never says a word.
+    // Accepts, and never sends anything.
     let hole = TcpListener::bind(("127.0.0.1", 0)).await?;
     let mut cluster = Cluster::start_with(ClusterOptions {
         numbers: vec![1, 2, 3],

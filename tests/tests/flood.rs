@@ -1,5 +1,5 @@
-//! Floods of every kind, small: good clients are served meanwhile, and the server lets go of
-//! everything afterwards.
+//! Floods of every kind, small: the server serves good clients meanwhile, and releases everything
+//! afterwards.
 
 use std::process::Stdio;
 

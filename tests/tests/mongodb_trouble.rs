@@ -63,7 +63,7 @@ async fn a_seed_that_left_its_set() -> Result<()> {
     });
     config.insert("version", config.get_i32("version")? + 1);
     admin.run_command(doc! { "replSetReconfig": config }).await?;
-    // Until it hears of that, it still names the others.
+    // Until it learns of that, it still names the others.
     let admin = set.members[gone].direct.database("admin");
     wait_until("the member to leave its set", async || {
         let hello = admin.run_command(doc! { "hello": 1 }).await?;

@@ -97,8 +97,8 @@ async fn while_a_command_waits_or_runs_it_is_not_called_executed() -> Result<()>
     connection.command(runs, INSERT).await?;
     held.entered().await?;
     let (mut other, _) = Connection::greeted(&cluster.servers[coordinator].url()).await?;
-    // Asked before it comes; the answer may be given before or after it is executed, and is true
-    // then.
+    // Asked before the command comes. The answer may come before or after the execution, and is
+    // true then.
     other.ask(waits).await?;
     connection.command(waits, INSERT).await?;
     other.ask(runs).await?;

@@ -134,8 +134,8 @@ async fn no_read_begins_for_a_client_that_takes_no_replies() -> Result<()> {
     let finds = profile
         .count_documents(doc! { "ns": "app.large", "op": "query" })
         .await?;
-    // Some go into the buffers of the sockets, and a few begin before it is known how large the
-    // replies are.
+    // Some go into the buffers of the sockets, and a few begin before the server knows how large
+    // the replies are.
     ensure!((1..=15).contains(&finds), "{finds} of 60 reads began");
     Ok(())
 }

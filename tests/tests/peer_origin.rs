@@ -221,7 +221,7 @@ async fn a_name_that_was_led_to_loopback_reads_nothing() -> Result<()> {
     };
     let cluster = Cluster::start_with(options).await?;
     let port = cluster.servers[0].port;
-    // A browser sends no Origin with a page's GET to where the page comes from.
+    // A browser sends no Origin with a page's GET to the page's own origin.
     for path in ["/status", "/readyz", "/livez", "/"] {
         let answer = get(port, path, &format!("evil.example:{port}")).await?;
         ensure!(answer.starts_with("HTTP/1.1 421"), "{path}: {answer}");
@@ -295,7 +295,8 @@ async fn a_page_in_a_real_browser_gets_nowhere() -> Result<()> {
     })
     .await?;
 
-    // The same browser does connect where it may: nothing but the refusal has kept it from it.
+    // The same browser does connect to a permitted server: only the refusal has prevented the
+    // connection.
     browser
         .client()
         .goto(&format!("http://127.0.0.1:{}/livez", server.port))
@@ -355,7 +356,7 @@ async fn open(server: &Server, origin: &str) -> tungstenite::Result<Connection> 
     Connection::open_with(request).await
 }
 
-/// Sees that a page from this origin may neither send commands nor read anything.
+/// Checks that a page from this origin may neither send commands nor read anything.
 async fn expect_no_page(server: &Server, origin: &str) -> Result<()> {
     let (code, frames) = open(server, origin).await?.closed().await?;
     ensure!(

@@ -126,7 +126,7 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
     ] {
         let mut all: Vec<OsString> = vec!["--id".into(), id.into()];
         for (option, value) in [
-            // The largest of all: it would be coordinator, if they let it.
+            // The largest of all: it would be coordinator, if the others accepted it.
             ("--number", u64::MAX.to_string()),
             ("--mongodb-uri", set.uri()),
             ("--peer", peers.join(",")),
@@ -173,7 +173,7 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
         let log = stranger.log_text();
         ensure!(!log.contains("link up"), "{log}");
     }
-    // It has the same database, and takes nothing from them there.
+    // It uses the same database, and takes nothing from them there.
     assert_eq!(cluster.all_agree().await?.epoch, epoch);
     Ok(())
 }

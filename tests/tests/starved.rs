@@ -1,4 +1,4 @@
-//! Servers whose threads are kept busy: the election must not notice, nor other clients.
+//! Servers whose threads are kept busy: neither the election nor other clients may notice.
 
 use std::collections::BTreeMap;
 use std::future::pending;

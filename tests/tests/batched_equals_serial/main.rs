@@ -4,9 +4,9 @@
 //! Up to three clients send at the same time, each in documents of its own. So each client must get
 //! the same answers as if it were alone.
 //!
-//! `PROPTEST_CASES` says how many lists of commands are tried, 64 if it is not set. A failure shows
-//! the shortest list that fails and the seed; `PROPTEST_RNG_SEED` with it tries the same lists
-//! again.
+//! `PROPTEST_CASES` sets the number of tried lists of commands, 64 if it is not set. A failure
+//! shows the shortest list that fails and the seed; `PROPTEST_RNG_SEED` with it tries the same
+//! lists again.
 
 mod commands;
 // It has more than is needed here.

@@ -19,7 +19,7 @@ pub(crate) const LASTS: Duration = Duration::from_secs(5);
 pub(crate) enum Recovers {
     /// Servers or MongoDB get around it.
     ByItself,
-    /// There is no way around it.
+    /// Commands are executed again only after the fault is healed.
     OnceMended,
 }
 

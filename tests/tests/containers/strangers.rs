@@ -13,7 +13,7 @@ use crate::stage::Stage;
 /// The server's name that strangers use.
 const STOLEN: &str = "s1";
 
-/// Has bash try to open connections, all at the same time, and say of each whether it could.
+/// Has bash try to open connections, all at the same time, and print the result of each.
 const TRY: &str = r#"for target in "$@"; do
     if timeout 2 bash -c "exec 3<>/dev/tcp/$target" 2>/dev/null; then echo "$target open"; else echo "$target closed"; fi &
 done
@@ -92,7 +92,7 @@ pub(crate) async fn a_server_of_another_cluster_is_refused(stage: &mut Stage) ->
     expect_refused(&stage.compose, &stranger, before, "somebody-elses").await
 }
 
-/// Waits until the stranger and the servers say why they do not speak with each other, and sees
+/// Waits until the logs of the stranger and of the servers have the reason of the refusal. Checks
 /// that the cluster goes on as before.
 async fn expect_refused(compose: &Compose, stranger: &Stranger, before: Agreement, why: &str) -> Result<()> {
     wait_until("the stranger to be refused", async || {
@@ -111,7 +111,7 @@ async fn expect_refused(compose: &Compose, stranger: &Stranger, before: Agreemen
     Ok(())
 }
 
-/// A server that is in the network of the peers, calls itself one of them, and is none of them.
+/// A server in the network of the peers that uses the name of one of them, and is none of them.
 struct Stranger {
     container: String,
 }

@@ -1,4 +1,4 @@
-//! A page as the steps it asks its reader to do.
+//! A page as the steps that it describes to its reader.
 
 use std::fs;
 use std::path::{Path, PathBuf};

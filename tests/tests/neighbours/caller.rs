@@ -92,13 +92,13 @@ impl Caller {
         }
     }
 
-    /// Sends a command and gives its answer.
+    /// Sends a command and returns its answer.
     pub(crate) async fn ask(&mut self, command: &str) -> Result<ServerFrame> {
         let id = self.send(command, None).await?;
         self.answer(id).await
     }
 
-    /// Sends a command that must be executed, and gives its reply.
+    /// Sends a command that must be executed, and returns its reply.
     pub(crate) async fn reply(&mut self, command: &str) -> Result<serde_json::Value> {
         self.reply_as(self.new_id(), command).await
     }

@@ -56,8 +56,8 @@ pub(crate) enum Expected {
     /// A reply, or MongoDB's error with this code: which of them depends on MongoDB's version or on
     /// how full its cache is.
     ExecutedOrMongo(i32),
-    /// A reply, or that it is too much for MongoDB's cache, or that there was no time left to try
-    /// it again.
+    /// A reply, an error that the command is too much for MongoDB's cache, or an error that no time
+    /// was left to try again.
     ExecutedOrTooMuch,
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn shown(answer: &ServerFrame) -> String {
     text[..end].to_owned()
 }
 
-/// An error that MongoDB gives although nothing is wrong.
+/// An error of MongoDB although nothing is wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Injected {
     pub(crate) data: Document,

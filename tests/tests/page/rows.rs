@@ -1,4 +1,4 @@
-//! Every state a server's row can be in, each come by honestly.
+//! Every state of a server's row, each brought about by real servers.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::{BlackHole, DeafServer, FalseServer, Page};
@@ -251,8 +251,8 @@ pub(crate) fn hello_ok() -> Value {
     })
 }
 
-/// Opens the page for this list, and has it try this server first, as if that had been the last to
-/// execute a command.
+/// Opens the page for this list, and has it try this server first, as if this had been the last
+/// server to execute a command.
 async fn open_to_try_first(stage: &Stage, list: &[String], first: &str) -> Result<Page> {
     let page = stage.open_for(list).await?;
     let kept = json!({ "version": 1, "history": [], "coordinator": first });

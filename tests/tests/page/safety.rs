@@ -1,4 +1,4 @@
-//! Nothing that comes from outside is more than text, and the Content-Security-Policy holds.
+//! Everything that comes from outside is only text, and the Content-Security-Policy holds.
 
 use anyhow::{Context, Result, ensure};
 use bellwether_tests::{FalseServer, FileServer, HttpAnswer, Page, http_get, page_dir};
@@ -107,7 +107,7 @@ pub(crate) async fn a_page_that_is_not_let_in_says_what_to_do(stage: &mut Stage)
     ensure!(shown.reason.contains(&option), "{shown:#?}");
     ensure!(shown.hint.contains("--allow-origin"), "{shown:#?}");
     ensure!(stage.notes("from elsewhere").await? == 0);
-    // The browser says on the console that the page may not read `/status`.
+    // The browser prints on the console that the page may not read `/status`.
     stage.browser.client().goto("about:blank").await?;
     for line in stage.browser.console().await? {
         let line = line.to_string();
@@ -217,7 +217,7 @@ pub(crate) async fn the_policy_holds(stage: &mut Stage) -> Result<()> {
             "{attempt} was not stopped: {seen:#}"
         );
     }
-    // The browser says so on the console, which is no fault of the page's.
+    // The browser prints so on the console, which is no fault of the page.
     for line in stage.browser.console().await? {
         let line = line.to_string();
         ensure!(

@@ -23,7 +23,7 @@ pub(crate) struct Stage {
 pub(crate) const COORDINATOR: usize = 2;
 /// The one that takes over from it.
 pub(crate) const SUCCESSOR: usize = 1;
-/// The one that the page comes from.
+/// The server that the page comes from.
 pub(crate) const HOST: usize = 0;
 
 impl bellwether_tests::Stage for Stage {

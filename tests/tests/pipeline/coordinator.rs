@@ -61,7 +61,7 @@ impl Coordinator {
         Ok(answers)
     }
 
-    /// Executes a command under an id of its own and gives the reply.
+    /// Executes a command under an id of its own and returns the reply.
     pub(crate) async fn reply(&self, command: &str) -> Result<Value> {
         let result = self.send(new_id(), command).await;
         let result = result.with_context(|| command.to_owned())?;

@@ -1,5 +1,4 @@
-//! Errors of MongoDB's reach the client with all that they say about its own command, and with
-//! nothing else.
+//! Errors of MongoDB reach the client with everything about its own command, and with nothing else.
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, ErrorFrame, MongoErrorDetails, Outcome, RawJson, ServerFrame};

@@ -1,4 +1,5 @@
-//! One client's command decides nothing about another's: the one at fault fails alone.
+//! The command of one client has no effect on the outcome of another's: the command at fault fails
+//! alone.
 
 use std::time::Duration;
 
@@ -226,8 +227,8 @@ async fn a_passing_error_of_a_read_is_tried_again() -> Result<()> {
             let _twice = FailPoint::times(set.client(), "failCommand", 2, data).await?;
             let find = r#"{"find":"c","filter":{"_id":{"$gt":0}}}"#;
             let mut answer = s1.send(new_id(), find).await;
-            // Some codes tell the driver that the primary is gone. On a busy machine it takes
-            // longer than a command waits for one to find out that it is there.
+            // Some codes tell the driver that the primary is gone. On a busy machine, it takes
+            // longer than a command waits to find out that the primary is there.
             while let Err(error) = &answer
                 && error.code == ErrorCode::DatabaseUnavailable
             {

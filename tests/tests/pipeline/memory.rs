@@ -46,7 +46,7 @@ async fn the_outcome_of_a_command_can_be_asked() -> Result<()> {
         assert_eq!(outcome_result(&s2, id).await??.outcome, Outcome::NotExecuted);
     }
 
-    // An error says nothing about the command.
+    // An error contains nothing about the command.
     let forgotten = outcome_result(&s2, minted(now() - 2 * RETENTION))
         .await?
         .expect_err("it is too old");

@@ -135,8 +135,8 @@ async fn a_commit_without_an_answer_is_settled() -> Result<()> {
     Ok(())
 }
 
-/// A commit whose answer was lost is found in the ledger by the next try, which then does not end
-/// well itself.
+/// If the answer to a commit was lost, the next attempt finds it in the ledger; that attempt then
+/// does not end well itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_found_executed_is_not_denied() -> Result<()> {
     let mut set = ReplicaSet::start(3).await?;

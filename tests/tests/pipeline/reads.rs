@@ -138,7 +138,7 @@ async fn a_list_is_one_command() -> Result<()> {
         assert_eq!(n(0), n(1), "{reply}");
     }
 
-    // One that fails leaves nothing, and says which.
+    // A failing one leaves no effect, and the error names it.
     let half = r#"{"transaction":[
         {"insert":"a","documents":[{"_id":2}]},
         {"insert":"b","documents":[{"_id":1}]}]}"#;

@@ -167,7 +167,7 @@ async fn a_command_that_was_begun_is_brought_to_its_end() -> Result<()> {
         r#"{"drop":"there"}"#,
         r#"{"drop":"view"}"#,
     ] {
-        // The first commit is that of the record that says begun.
+        // The first commit is that of the record with the state begun.
         for failing in [
             doc! { "failCommands": ["commitTransaction"] },
             doc! { "failCommands": [name_of(command)] },

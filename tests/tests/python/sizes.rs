@@ -13,7 +13,8 @@ const LONG: &str = r#"{"aggregate":"long","pipeline":[{"$project":{"_id":1,
 const QUOTED: &str = r#"{"aggregate":"long","pipeline":[{"$project":{
   "a":{"$toInt":{"$reduce":{"input":{"$range":[0,21]},"initialValue":"\u0001","in":{"$concat":["$$value","$$value"]}}}}}}]}"#;
 
-/// docs/protocol.md says how long the longest message of a server is. The Python client takes it.
+/// docs/protocol.md states the length of the longest message of a server. The Python client takes
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_longest_reply_is_taken() -> Result<()> {
     let set = ReplicaSet::start(1).await?;

@@ -18,7 +18,7 @@ struct Kind {
     stored: Stored,
 }
 
-/// Which documents have the text before the command comes.
+/// The documents that have the text before the command comes.
 #[derive(Clone, Copy, PartialEq)]
 enum Stored {
     No,

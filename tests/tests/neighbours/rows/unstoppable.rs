@@ -43,7 +43,7 @@ fn endless() -> String {
     expression
 }
 
-/// A replica set and servers that may come to harm.
+/// A replica set and servers that the test may damage.
 struct Ground {
     // Dropped in this order.
     cluster: Cluster,
