@@ -5,7 +5,7 @@ use crate::provision;
 use crate::step::{cargo_of, run as run_step};
 use xtask_step::{ELECTION, Manifest};
 
-/// Compiles the election crate and its tests with the oldest Rust that the crate says will do.
+/// Compiles the election crate and its tests with the oldest Rust that the crate names.
 pub(crate) async fn run() -> Result<()> {
     let manifest = Manifest::of(ELECTION).await?;
     let oldest = manifest

@@ -75,7 +75,7 @@ pub struct Finding {
     pub line: usize,
     /// The words that violate the rule.
     pub excerpt: String,
-    /// A way to write it instead.
+    /// Another way to write it.
     pub suggestion: &'static str,
 }
 

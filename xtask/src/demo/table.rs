@@ -12,7 +12,7 @@ pub(crate) struct Row {
 
 enum State {
     Running(Box<Status>),
-    /// It runs and does not answer: it is starting, or paused.
+    /// It runs and does not answer: it starts, or is paused.
     Silent,
     Down,
 }

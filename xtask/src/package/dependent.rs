@@ -61,12 +61,13 @@ impl Project {
 
     async fn elect(&self, program: &str, features: &str) -> Result<()> {
         let mut cargo = cargo(["run", "--quiet", "--bin", program, "--features", features]);
-        // Not where this program's own parts are built, whatever CARGO_TARGET_DIR says.
+        // Not in the directory in which this program's own parts are built, even if
+        // CARGO_TARGET_DIR is set.
         cargo.arg("--target-dir").arg(self.dir.join("target"));
         run_step(cargo.current_dir(&self.dir)).await
     }
 
-    /// Takes every dependency the package has in the oldest version that it says it can do with.
+    /// Uses every dependency of the package in the oldest version that the package permits.
     async fn take_oldest(&self, manifest: &Manifest) -> Result<()> {
         for dependency in manifest
             .dependencies

@@ -15,7 +15,7 @@ use xtask_step::{ELECTION, Manifest};
 
 pub(crate) async fn run() -> Result<()> {
     let manifest = Manifest::of(ELECTION).await?;
-    // Dirty or not: nothing leaves this machine, and one tests before one commits.
+    // Dirty or not: nothing leaves this machine, and developers test before they commit.
     run_step(&mut cargo([
         "publish",
         "--dry-run",

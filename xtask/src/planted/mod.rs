@@ -50,7 +50,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     bugs.retain(|bug| options.filter.as_ref().is_none_or(|part| bug.name.contains(part)));
     ensure!(!bugs.is_empty(), "no planted bug has such a name");
     let place = target_dir()?.join("planted");
-    // Before anything is built: a text that is not found any more is a plant that proves nothing.
+    // Before anything is built: a bug whose text is no longer in the source proves nothing.
     let edited = bugs.iter().map(|bug| Edited::by(&bug.name, &bug.edits));
     let edited = edited.collect::<Result<Vec<Edited>>>()?;
     let copy = Copy::make(&place.join("workspace"), &Edited::default())?;

@@ -1,7 +1,7 @@
 //! The server and the chaos suite with bugs in them: all bugs of `tests/chaos/planted/` in one copy
 //! of the workspace, built once. `PLANTED_BUG` chooses one when a program is started; without it
-//! the programs are right. Nothing of this is in the product's own source, so nothing of it can be
-//! built into the product by mistake.
+//! the programs are right. None of this is in the product's own source, so it cannot be built into
+//! the product by mistake.
 
 use std::path::{Path, PathBuf};
 

@@ -19,7 +19,7 @@ impl Verdict {
         if !failed {
             return Self::Missed;
         }
-        // As the simulation says it, and as the model does.
+        // In the form of the simulation, and in that of the model.
         let named = [
             format!("invariant {} violated", bug.invariant),
             format!(": {} is broken after", bug.invariant),

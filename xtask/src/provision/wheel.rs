@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::apt;
 use crate::step::{command, output, run};
 
-/// A program on its way from a Python package to its place. It is gone if it is dropped on the way.
+/// A program in transit from a Python package to its place. It is deleted if it is dropped before.
 pub(super) struct Download {
     program: PathBuf,
     place: PathBuf,

@@ -68,7 +68,7 @@ impl Manifest {
         while let Some(feature) = waiting.pop() {
             // A name that is no feature is a dependency, or a feature of one.
             if let Some((feature, more)) = self.features.get_key_value(feature) {
-                // Without code of its own it is nothing but the features it names.
+                // A feature without code of its own only turns on the features it names.
                 if feature != "default" && !on.insert(feature.as_str()) {
                     continue;
                 }

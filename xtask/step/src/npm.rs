@@ -14,7 +14,8 @@ const OLDEST_NODE: u32 = 20;
 /// Returns the `node` on `PATH`.
 ///
 /// # Errors
-/// If there is none, or it is too old, or it came without npm; the error says how to supply one.
+/// If there is none, or it is too old, or it came without npm; the error names the way to supply
+/// one.
 pub async fn find_node() -> Result<PathBuf> {
     let needed = "Node.js 20 or newer with npm is needed: install it and put node and npm on PATH";
     let node = on_path("node").context(needed)?;

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 
 use crate::step::{command, output, run, say};
 
-/// Something a machine lacks, and that could not be had, with how to supply it.
+/// A tool that a machine lacks, and that could not be installed, with the way to supply it.
 #[derive(Debug)]
 pub struct Missing(pub String);
 

@@ -24,8 +24,8 @@ const BUILD: [&str; 8] = [
     "web",
 ];
 
-/// Compiles the standard library as well. The one that comes with Rust is made to be fast, and to
-/// say where it panicked.
+/// Compiles the standard library as well. The one that comes with Rust is optimized for speed, and
+/// prints the place of a panic.
 const STD_FOR_SIZE: [&str; 2] = [
     "-Zbuild-std=std,panic_abort",
     "-Zbuild-std-features=optimize_for_size",

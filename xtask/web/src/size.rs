@@ -47,7 +47,7 @@ impl Sizes {
     }
 
     /// # Errors
-    /// If a page loads more than it may, unless it is only that a tool is missing here.
+    /// If a page loads more than it may, unless the only reason is a missing tool.
     pub fn expect_small(&self) -> Result<()> {
         ensure!(
             !self.comparable || self.gzip() <= LIMIT,
