@@ -28,8 +28,8 @@ impl Addresses {
     }
 }
 
-/// Returns a port below the range from which the system takes ports. So no program takes it while
-/// its server is stopped.
+/// Returns an address with a port below the range from which the system takes ports. So no program
+/// takes the port while its server is stopped.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

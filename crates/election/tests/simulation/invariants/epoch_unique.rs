@@ -4,8 +4,8 @@ use bellwether_election::{Epoch, Role};
 
 use super::{Fact, Invariant, Scene};
 
-/// No two servers are ever coordinator in one epoch, no server is so twice, and no two of its
-/// incarnations.
+/// No two servers are ever coordinator in one epoch. A server is coordinator in an epoch only once,
+/// also across its incarnations.
 #[derive(Default)]
 pub(super) struct EpochUnique {
     holders: BTreeMap<Epoch, (usize, u64)>,

@@ -23,7 +23,7 @@ const PER_HEARTBEAT: usize = 20;
 /// An answer, and an answer to that.
 const PER_HELD_UP: usize = 2;
 
-/// A heartbeat, a challenge, a withdrawn suspicion and a vote.
+/// A heartbeat, a challenge, a withdrawal and a vote.
 const PER_STEP: usize = 4;
 
 impl Invariant for MessagesBounded {

@@ -5,7 +5,7 @@ use crate::world::{Setup, World};
 
 use super::{either, settled};
 
-/// A follower claims again and again to be coordinator under an epoch that was never granted.
+/// A follower says again and again that it is coordinator under an epoch that was never granted.
 /// Within seconds there is a real coordinator, while the false messages go on, and its epoch is the
 /// arbiter's.
 #[test]
