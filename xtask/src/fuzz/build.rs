@@ -40,8 +40,8 @@ impl Programs {
     }
 }
 
-/// Checks the format of the package, which is no member of the workspace. The code that it calls is
-/// a member, and is linted there.
+/// Checks the format of the package, which is no member of the workspace. The crates that it calls
+/// are members, and are linted there.
 pub(super) async fn format() -> Result<()> {
     run_step(cargo(["fmt", "--check", "--manifest-path"]).arg(manifest())).await
 }

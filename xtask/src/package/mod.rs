@@ -35,9 +35,9 @@ pub(crate) async fn dependent() -> Result<Project> {
     Project::beside(&unpack(&Manifest::of(ELECTION).await?).await?)
 }
 
-/// Verified above by a dry run, which does not name the path of the archive.
+/// Unpacks the package into a directory with the crate's name, and returns that directory.
 async fn unpack(manifest: &Manifest) -> Result<PathBuf> {
-    // Verified above; only a dry run does not name its path.
+    // Verified above by a dry run, which does not name the path of the archive.
     let package = [
         "package",
         "--no-verify",
