@@ -1,7 +1,7 @@
 use anyhow::{Context, Result, bail};
 use bellwether_protocol::{RoleName, Status};
 
-/// The coordinator and the epoch that all running servers name.
+/// The coordinator and the epoch that all queried servers name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreement {
     /// The coordinator's place among the servers.

@@ -61,7 +61,7 @@ impl Shared {
             logs: Some(logs.path().to_path_buf()),
             www: Some(www.path().to_path_buf()),
             // A busy machine should cause no election; a runtime that a client blocks for seconds
-            // should.
+            // should cause one.
             args: ["--allow-schema", "--timeout-ms", "2000"]
                 .map(Into::into)
                 .to_vec(),

@@ -1,4 +1,4 @@
-//! Every state of a server's row, each brought about by real servers.
+//! Every state of a server's row, each caused by the behaviour of a server.
 
 use anyhow::{Result, ensure};
 use bellwether_tests::{BlackHole, DeafServer, FalseServer, Page};

@@ -89,8 +89,8 @@ async fn a_fenced_coordinator_commits_nothing() -> Result<()> {
         for (id, command, answer) in load {
             match answer.await? {
                 Ok(_) => executed += 1,
-                // The claim ended the session while the commit was in transit. A repeated question
-                // settles it.
+                // The claim ended the session while the commit was in transit. Sending the command
+                // again settles the outcome.
                 Err(error) if error.outcome == Outcome::Unknown => {
                     assert_ne!(error.code, ErrorCode::Internal, "{error:?}");
                     let again = next.pipeline.submit(SourceId::new(), id, command, in_a_while());

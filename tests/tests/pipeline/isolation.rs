@@ -315,7 +315,7 @@ async fn slow_reads_of_one_source_leave_places_to_others() -> Result<()> {
         slow.iter_mut().all(|slow| slow.try_recv().is_err()),
         "the slow ones are still read"
     );
-    // Their client leaves: the server has MongoDB end them, and their permits are free.
+    // Their client leaves: the server has MongoDB end them, and their places are free again.
     drop(slow);
     let find = r#"{"find":"c","filter":{"_id":{"$gt":0}}}"#;
     let mut all = Vec::new();

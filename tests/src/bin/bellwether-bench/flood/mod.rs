@@ -105,7 +105,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     figures::save("flood", &rows)
 }
 
-/// The attacked cluster.
+/// The attacked server and its cluster.
 struct Field {
     epoch: u64,
     pid: u32,
