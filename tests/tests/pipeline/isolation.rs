@@ -285,6 +285,45 @@ async fn a_command_that_meets_conflicts_lets_others_go_first() -> Result<()> {
     Ok(())
 }
 
+/// One command after another of a source passes its deadline while a slow one behind them runs, and
+/// each such try is repeated. The others must not wait for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn deadlines_that_pass_one_after_another_do_not_hold_a_batch() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_staggered").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":0}]}"#).await?;
+    let data = doc! {
+        "failCommands": ["delete"],
+        "appName": "bellwether",
+        "blockConnection": true,
+        "blockTimeMS": 1_200,
+    };
+    let slow = FailPoint::on(set.client(), "failCommand", data).await?;
+    let source = SourceId::new();
+    let mut staggered = Vec::new();
+    for n in 1..=14_u32 {
+        let insert = format!(r#"{{"insert":"c","documents":[{{"_id":{n}}}]}}"#);
+        let deadline = Instant::now() + Duration::from_secs(1) * n;
+        staggered.push(s1.pipeline.submit(source, new_id(), parse(&insert)?, deadline)?);
+    }
+    let delete = parse(r#"{"delete":"c","deletes":[{"q":{"_id":0},"limit":1}]}"#)?;
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let delete = s1.pipeline.submit(source, new_id(), delete, deadline)?;
+    s1.reply(r#"{"insert":"innocent","documents":[{"_id":1}]}"#)
+        .await?;
+    let mut executed = 0;
+    for one in staggered {
+        match one.await? {
+            Ok(_) => executed += 1,
+            Err(error) => assert_eq!(error.code, ErrorCode::Deadline, "{error:?}"),
+        }
+    }
+    assert!(executed > 4, "{executed} of 14 were executed");
+    let _ = delete.await?;
+    let _ = slow.off().await;
+    Ok(())
+}
+
 /// Slow reads of one connection, and of clients that have gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_reads_of_one_source_leave_places_to_others() -> Result<()> {

@@ -161,7 +161,17 @@ impl Batch<'_> {
                 }
                 Err(TransactionError::Abandoned) => return retry.end(answers, None),
                 // MongoDB may stop a command a moment before its deadline.
-                Err(TransactionError::Overdue) => self.answer_overdue(&mut answers, SLACK),
+                Err(TransactionError::Overdue) => {
+                    self.answer_overdue(&mut answers, SLACK);
+                    let (late, rest): (Vec<usize>, Vec<usize>) =
+                        to_run.iter().partition(|task| answers[**task].is_some());
+                    // One after another may be late. So each such try halves the next, and counts
+                    // against the sources of the late commands.
+                    retry.at_fault.extend(late.into_iter().map(|task| (task, 1)));
+                    if rest.len() > 1 {
+                        retry.halve(&rest);
+                    }
+                }
                 Err(stop @ (TransactionError::Again(_) | TransactionError::Conflict { .. })) => {
                     tracing::debug!(epoch = self.context.epoch, ?stop, "running the transaction again");
                     if let TransactionError::Conflict { task, .. } = stop {

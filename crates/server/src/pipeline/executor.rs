@@ -142,8 +142,8 @@ impl Executor {
         let answered = if writes > 0 { writes } else { tasks.len() };
         let mut replies: Vec<Option<Reply>> = replies.into_iter().map(Some).collect();
         let ended = self.run_batch(&tasks, writes, &mut replies).await;
-        self.shared.progress.batch_ends(self.shared.queue.len() > 0);
         let Some(ended) = ended else {
+            self.shared.progress.batch_ends(false);
             return true;
         };
         if ended.fenced {
@@ -192,6 +192,8 @@ impl Executor {
         self.expected = self.shared.queue.len() + answered;
         self.last_batch = began.elapsed();
         self.shared.put_back(later);
+        // The commands that were put back wait, too.
+        self.shared.progress.batch_ends(self.shared.queue.len() > 0);
         // This comes after the answers, so that no client waits for it. It comes before the next
         // batch, so that a failed transaction does not hold the fence.
         !self.tidy().await || fenced

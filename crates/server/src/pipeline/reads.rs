@@ -20,7 +20,7 @@ use super::executor::OVERRUN;
 use super::failure::Failure;
 use super::job::{Job, Task, Work};
 use super::record::{self, StoredRecord};
-use super::replies::{Written, encode, whole, write};
+use super::replies::{ListSize, Written, encode, whole, write};
 use super::shared::Shared;
 use super::shares::Place;
 use super::transaction_session::TransactionSession;
@@ -345,6 +345,7 @@ impl Reader {
             }
         };
         let mut replies = Vec::new();
+        let mut size = ListSize::default();
         for (place, operation) in command.operations().iter().enumerate() {
             let time_limit = TimeLimit::new(operation, task.deadline, &shared.settings);
             let users = shared.database.users();
@@ -352,7 +353,14 @@ impl Reader {
             let reply = execute(session, users, operation, time_limit, Some(&moment)).await;
             run.ends(&reply);
             match reply {
-                Ok(reply) => replies.push(reply),
+                Ok(reply) => {
+                    if command.is_list()
+                        && let Err(failure) = size.add(&reply)
+                    {
+                        return Err(NotFound::Ever(refused(failure, Some(place))?));
+                    }
+                    replies.push(reply);
+                }
                 Err(failure) => {
                     let error = refused(failure, command.is_list().then_some(place))?;
                     return Err(NotFound::Ever(error));

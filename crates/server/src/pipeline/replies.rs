@@ -38,6 +38,7 @@ pub(super) struct Replies<'t> {
     whole: Vec<Reply>,
     /// Replies to the operations of the command that is not complete yet.
     operations: Vec<Document>,
+    list: ListSize,
     bytes: usize,
 }
 
@@ -47,6 +48,7 @@ impl<'t> Replies<'t> {
             tasks,
             whole: Vec::new(),
             operations: Vec::new(),
+            list: ListSize::default(),
             bytes: 0,
         }
     }
@@ -54,10 +56,16 @@ impl<'t> Replies<'t> {
     /// Adds the reply to the next operation.
     pub(super) fn push(&mut self, slot: Slot<'_>, mut reply: Document) -> Result<(), Failure> {
         inserted_ids::add(slot.operation, &mut reply);
-        self.operations.push(reply);
         let Some(command) = self.tasks[slot.task].command() else {
             return Ok(());
         };
+        if slot.index == 0 {
+            self.list = ListSize::default();
+        }
+        if command.is_list() {
+            self.list.add(&reply)?;
+        }
+        self.operations.push(reply);
         if slot.index + 1 < command.operations().len() {
             return Ok(());
         }
@@ -97,6 +105,27 @@ impl<'t> Replies<'t> {
     }
 }
 
+/// The size of the replies to the operations of one list, as far as there are any.
+///
+/// Each reply alone may have the size of the largest reply. Together they may not: a hundred of them
+/// would take gigabytes before the reply to the list is encoded.
+#[derive(Debug, Default)]
+pub(super) struct ListSize(usize);
+
+impl ListSize {
+    /// Counts one more reply.
+    ///
+    /// # Errors
+    /// [`Failure::TooLarge`] if the replies together are larger than one reply may be.
+    pub(super) fn add(&mut self, reply: &Document) -> Result<(), Failure> {
+        self.0 += encode(reply)?.as_bytes().len();
+        if self.0 > MAX_RESULT_BYTES {
+            return Err(Failure::TooLarge);
+        }
+        Ok(())
+    }
+}
+
 /// Returns the reply to a whole command, made from the replies to its operations.
 pub(super) fn whole(is_list: bool, mut operations: Vec<Document>) -> Document {
     if is_list {
@@ -121,5 +150,19 @@ pub(super) fn write(encoded: RawDocumentBuf) -> Result<Written, Failure> {
         Ok(text) => Ok(Written { text, encoded }),
         Err(WriteError::TooLarge(_)) => Err(Failure::TooLarge),
         Err(malformed) => Err(Failure::Broken(malformed.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_to_a_list_are_limited_together_while_they_come() {
+        let reply = doc! { "text": "x".repeat(MAX_RESULT_BYTES / 3) };
+        let mut size = ListSize::default();
+        assert!(size.add(&reply).is_ok());
+        assert!(size.add(&reply).is_ok());
+        assert!(matches!(size.add(&reply), Err(Failure::TooLarge)));
     }
 }

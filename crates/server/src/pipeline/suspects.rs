@@ -184,10 +184,10 @@ impl State {
 impl Run {
     /// Records that MongoDB has answered, or that the connection broke.
     pub(super) fn ends<T>(self, reply: &Result<T, Failure>) {
-        if matches!(reply, Err(Failure::Disconnected(_))) {
-            self.broke(Instant::now());
-        } else {
-            self.answered();
+        match reply {
+            Err(Failure::Disconnected(_)) => self.broke(Instant::now()),
+            Ok(_) => self.answered(true),
+            Err(_) => self.answered(false),
         }
     }
 
@@ -199,15 +199,19 @@ impl Run {
         state.broken.extend(broken.take(room));
     }
 
-    /// Clears the suspects that MongoDB has answered.
-    fn answered(self) {
+    /// Clears the suspects that MongoDB has answered. A success clears a command that ran alone
+    /// for good: MongoDB did not end its batch because of another command.
+    fn answered(self, success: bool) {
         let mut state = self.suspects.lock();
         if state.suspects.is_empty() {
             return;
         }
+        let worked_alone = success && self.commands.len() == 1;
         for command in &self.commands {
             let suspect = state.suspects.get(command);
-            if suspect.is_some_and(|suspect| suspect.refused.is_none() && !suspect.lasts) {
+            let may_be_cleared =
+                |suspect: &Suspect| suspect.refused.is_none() && (worked_alone || !suspect.lasts);
+            if suspect.is_some_and(may_be_cleared) {
                 state.suspects.remove(command);
             }
         }
@@ -238,20 +242,29 @@ mod tests {
 
     #[test]
     fn of_several_that_were_abandoned_together_none_is_refused() {
-        let (suspects, now) = (Suspects::default(), Instant::now());
+        let (suspects, now) = (Arc::new(Suspects::default()), Instant::now());
         let (one, other) = (command("one"), command("other"));
         suspects.abandoned(&[&one, &other], now);
         assert_eq!(suspects.check(&one, now), Ok(true));
         suspects.abandoned(&[&one], now);
         assert!(suspects.check(&one, now).is_err());
         assert_eq!(suspects.check(&other, now), Ok(true));
+
+        // A success with others says nothing, an error alone neither.
+        suspects.run([&one, &other].into_iter()).answered(true);
+        suspects.run([&other].into_iter()).answered(false);
+        assert_eq!(suspects.check(&other, now), Ok(true));
+        suspects.run([&other].into_iter()).answered(true);
+        assert_eq!(suspects.check(&other, now), Ok(false), "it works alone");
+        suspects.run([&one].into_iter()).answered(true);
+        assert!(suspects.check(&one, now).is_err(), "it stays refused");
     }
 
     #[test]
     fn the_command_that_runs_when_a_second_primary_is_lost_is_refused() {
         let (suspects, now) = (Arc::new(Suspects::default()), Instant::now());
         let (bad, good, late) = (command("bad"), command("good"), command("late"));
-        suspects.run([&late].into_iter()).answered();
+        suspects.run([&late].into_iter()).answered(true);
         suspects.run([&bad, &good].into_iter()).broke(now);
         suspects.primary_lost(now);
         assert_eq!(suspects.check(&late, now), Ok(false), "it had ended before");
@@ -260,7 +273,7 @@ mod tests {
         assert!(!suspects.may_have_caused_a_loss(now));
 
         // The good one is executed alone, and ends.
-        suspects.run([&good].into_iter()).answered();
+        suspects.run([&good].into_iter()).answered(true);
         assert_eq!(suspects.check(&good, now), Ok(false));
         suspects.run([&bad, &good].into_iter()).broke(now);
         suspects.primary_lost(now);

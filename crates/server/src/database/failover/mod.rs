@@ -96,7 +96,7 @@ impl Assistant {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.say_what_to_grant(),
             Ok(Err(error)) => {
-                debug!(%error, "cannot find out whether this server may ask a secondary to stand")
+                debug!(%error, "cannot find out whether this server may ask a secondary to stand");
             }
             Err(error) => debug!(%error, "cannot find out whether this server may ask a secondary to stand"),
         }
