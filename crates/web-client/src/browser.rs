@@ -53,7 +53,7 @@ impl Platform for Browser {
                 "it does not speak bellwether.v1".into(),
             ));
         }
-        Ok(BrowserConnection(socket))
+        Ok(BrowserConnection { socket, closed: None })
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -93,13 +93,17 @@ pub(crate) fn duration(millis: f64) -> Duration {
 }
 
 /// A connection of [`Browser`].
-pub struct BrowserConnection(WebSocket);
+pub struct BrowserConnection {
+    socket: WebSocket,
+    /// The end of the connection, for further receives: the socket reports it once.
+    closed: Option<Closed>,
+}
 
 impl Connection for BrowserConnection {
     async fn send(&mut self, text: String) -> Result<(), Closed> {
         // On a closing socket a browser drops the text without an error. The next receive returns
         // the reason.
-        Pin::new(&mut self.0)
+        Pin::new(&mut self.socket)
             .start_send(Message::Text(text))
             .map_err(|error| match error {
                 WebSocketError::MessageSendError(error) => {
@@ -111,25 +115,26 @@ impl Connection for BrowserConnection {
 
     async fn recv(&mut self) -> Result<String, Closed> {
         loop {
-            match self.0.next().await {
+            if let Some(closed) = &self.closed {
+                return Err(closed.clone());
+            }
+            match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(text),
                 Some(Err(WebSocketError::ConnectionClose(event))) => {
                     // 1005 and 1006 come from the browser: no code, and no close frame at all.
                     let code = Some(event.code).filter(|code| ![1005, 1006].contains(code));
-                    return Err(Closed {
-                        code,
-                        reason: event.reason,
-                    });
+                    let reason = event.reason;
+                    self.closed = Some(Closed { code, reason });
                 }
                 // The close event that follows has the details. This protocol has no binary frames.
                 Some(Ok(Message::Bytes(_)) | Err(_)) => {}
-                None => return Err(Closed::default()),
+                None => self.closed = Some(Closed::default()),
             }
         }
     }
 
     async fn close(self) {
         // Fails only for codes that a page may not send.
-        let _ = self.0.close(Some(1000), None);
+        let _ = self.socket.close(Some(1000), None);
     }
 }
