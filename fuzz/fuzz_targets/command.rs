@@ -4,7 +4,7 @@ use allocation_counter::measure;
 use bellwether_fuzz::is_bounded;
 use bellwether_protocol::RawJson;
 use bellwether_server::fuzzing::{command, memory};
-use bellwether_server::{ParsedCommand, AllowedCommands};
+use bellwether_server::{AllowedCommands, ParsedCommand};
 use libfuzzer_sys::fuzz_target;
 
 /// What one byte may take: most do as fields of one byte each.
