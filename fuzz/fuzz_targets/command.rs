@@ -30,13 +30,13 @@ fn takes_what_it_is_said_to(data: &[u8]) {
         return is_bounded(&used, data.len() + COPIES, FACTOR);
     };
     // Each command of a list has a copy of the list's comment.
-    let parts = command
-        .parts()
+    let operations = command
+        .operations()
         .iter()
-        .filter_map(|part| part.body().to_vec().ok());
+        .filter_map(|operation| operation.body().to_vec().ok());
     is_bounded(
         &used,
-        data.len() + parts.map(|part| part.len()).sum::<usize>(),
+        data.len() + operations.map(|body| body.len()).sum::<usize>(),
         FACTOR,
     );
     let held = u64::try_from(used.bytes_current).unwrap_or_default();
