@@ -47,6 +47,6 @@ fn takes_what_it_is_said_to(data: &[u8]) {
     );
 }
 
-/// What the copies of a comment come to at most, if it is only found later that the list is not
-/// allowed.
+/// Limit for the copies of a comment, in bytes. The parser makes them before it finds that the list
+/// is not allowed.
 const COPIES: usize = 100 * 1024;
