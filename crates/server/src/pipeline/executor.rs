@@ -429,7 +429,7 @@ impl Executor {
             let fenced = refusal::fenced(self.epoch, Outcome::NotExecuted);
             job.answer(Err(fenced), &self.shared.counts);
         }
-        self.shared.progress.idle();
+        self.shared.progress.epoch_ends(Instant::now());
         self.shared.fenced.send_replace(Some(self.epoch));
     }
 }
