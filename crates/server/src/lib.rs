@@ -100,6 +100,7 @@ mod own_thread;
 mod peer;
 mod pending_connections;
 mod pipeline;
+mod refusal_pace;
 
 mod server;
 mod server_state;

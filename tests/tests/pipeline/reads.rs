@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};
 use bellwether_server::SourceId;
 use bellwether_tests::{FailPoint, ReplicaSet};
-use bson::{Document, doc};
+use bson::{Bson, Document, bson, doc};
 use mongodb::options::{Collation, CollationStrength, WriteConcern};
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -249,5 +249,46 @@ async fn finds_put_together_find_what_each_finds_alone() -> Result<()> {
         let alone = s1.send(new_id(), find).await?;
         assert_eq!(together.result.as_str(), alone.result.as_str(), "{find}");
     }
+    Ok(())
+}
+
+/// Finds by `_id` are put together, and one of them takes long: a view can do that.
+#[tokio::test(flavor = "multi_thread")]
+async fn finds_put_together_do_not_wait_for_a_slow_one() -> Result<()> {
+    let set = ReplicaSet::start(3).await?;
+    let s1 = Coordinator::start(&set, "app_slow_point").await?;
+    s1.reply(r#"{"insert":"c","documents":[{"_id":"slow"},{"_id":"a"},{"_id":"b"}]}"#)
+        .await?;
+    let mut takes_long = Bson::Int32(1);
+    for _ in 0..4 {
+        takes_long = bson!({ "$reduce": {
+            "input": { "$range": [0, 1000] },
+            "initialValue": 0,
+            "in": takes_long,
+        }});
+    }
+    let is_other = doc! { "$ne": ["$_id", "slow"] };
+    let filter = doc! { "$match": { "$expr": { "$or": [is_other, { "$eq": [takes_long, 2] }] } } };
+    let users = set.client().database("app_slow_point");
+    users
+        .create_collection("view")
+        .view_on("c".to_owned())
+        .pipeline(vec![filter])
+        .await?;
+    let mut all = Vec::new();
+    for id in ["slow", "a", "slow", "b", "a"] {
+        let find = parse(&format!(r#"{{"find":"view","filter":{{"_id":"{id}"}}}}"#))?;
+        let answer = s1
+            .pipeline
+            .submit(SourceId::new(), new_id(), find, in_a_while())?;
+        all.push((id, answer));
+    }
+    let (slow, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(id, _)| *id == "slow");
+    for (id, answer) in others {
+        let reply = answer.await??;
+        assert!(reply.result.as_str().contains(id), "{}", reply.result.as_str());
+    }
+    // Their client leaves, and so the server has MongoDB end them.
+    drop(slow);
     Ok(())
 }

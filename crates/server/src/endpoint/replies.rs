@@ -1,15 +1,11 @@
 //! Room for the replies of one connection, reserved before the replies exist.
 
-use core::time::Duration;
 use std::sync::Arc;
 
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
+use tokio::time::Instant;
 
 use super::reply_budget::{ReplyBudget, Reservation, SMALL};
-
-/// Time after which a client may try again when too many replies wait. Clients that read their
-/// replies need about this time.
-const ROOM_AGAIN: Duration = Duration::from_secs(1);
 
 /// Expected size of the first reply to a read on a connection, in bytes.
 const FIRST_REPLY: usize = 64 * 1024;
@@ -59,7 +55,7 @@ impl Replies {
             // The next read may have a short reply, and must not be refused because of the last
             // reply, too.
             self.last = None;
-            return Err(no_room(Outcome::NotExecuted));
+            return Err(self.no_room(hold, Outcome::NotExecuted));
         };
         let bytes = self.last.unwrap_or(FIRST_REPLY);
         self.expected += bytes;
@@ -82,21 +78,23 @@ impl Replies {
     pub(super) fn hold(&self, size: usize, unsent: usize) -> Option<Reservation> {
         self.reply_budget.hold(size, unsent + self.expected, self.group)
     }
-}
 
-/// Returns the answer that replaces a reply without room. The client can repeat a read. The reply
-/// to a write is stored unless it is long.
-pub(super) fn no_room(outcome: Outcome) -> ErrorFrame {
-    let message = "too many replies wait to be taken by their clients";
-    let hint = match outcome {
-        Outcome::Executed => {
-            "the command is executed; send it again with the same id for its reply, which is kept unless it is long"
-        }
-        _ => "send it again with the same id",
-    };
-    let mut frame = ErrorFrame::new(ErrorCode::Overloaded, outcome, message).with_hint(hint);
-    frame.retry_after_ms = u64::try_from(ROOM_AGAIN.as_millis()).ok();
-    frame
+    /// Returns the answer that replaces a reply of `size` bytes without room. The client can repeat
+    /// a read. The reply to a write is stored unless it is long.
+    pub(super) fn no_room(&self, size: usize, outcome: Outcome) -> ErrorFrame {
+        let message = "too many replies wait to be taken by their clients";
+        let hint = match outcome {
+            Outcome::Executed => {
+                "the command is executed; send it again with the same id for its reply, which is kept unless it is long"
+            }
+            _ => "send it again with the same id",
+        };
+        let mut frame = ErrorFrame::new(ErrorCode::Overloaded, outcome, message).with_hint(hint);
+        let pace = &self.reply_budget.pace;
+        let retry_after = pace.retry_after(size, self.group, Instant::now());
+        frame.retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
+        frame
+    }
 }
 
 #[cfg(test)]
@@ -135,5 +133,8 @@ mod tests {
         );
         assert_eq!(replies.expected(), 0);
         assert!(replies.expect(0).is_ok());
+        replies.learn(900_000);
+        let later = replies.expect(0).err().unwrap();
+        assert!(later.retry_after_ms > refusal.retry_after_ms, "{later:?}");
     }
 }

@@ -3,16 +3,28 @@
 //! The reply to a read counts before the read begins, with the size of the connection's last reply.
 //! The server therefore refuses a read without room for its reply before MongoDB has worked on it.
 
+use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
+use crate::refusal_pace::RefusalPace;
+
 /// Replies up to this size always find room, because a refusal would take as much.
 pub(super) const SMALL: usize = 1024;
+
+/// Bytes that clients are expected to take in a second, until more is measured.
+const LEAST_TAKEN: f64 = 1_048_576.0;
+/// The shortest pause that the server tells a client whose reply has no room.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct ReplyBudget {
     max: usize,
     used: Mutex<Used>,
+    /// The pace at which clients take their replies.
+    pub(super) pace: RefusalPace,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +47,7 @@ impl ReplyBudget {
         Arc::new(Self {
             max,
             used: Mutex::default(),
+            pace: RefusalPace::new(LEAST_TAKEN, SHORTEST_PAUSE),
         })
     }
 
@@ -81,6 +94,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.reply_budget.used().remove(self.group, self.bytes);
+        self.reply_budget.pace.freed(self.bytes, Instant::now());
     }
 }
 

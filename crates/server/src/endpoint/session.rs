@@ -28,7 +28,7 @@ use tracing::debug;
 use super::Context;
 use super::ending::{End, Ending, bad_frame, text_of};
 use super::error_text;
-use super::replies::{Expected, Replies, no_room};
+use super::replies::{Expected, Replies};
 use super::site::Site;
 use super::socket::{Event, Socket};
 use super::understand::{Arrived, Understood, parse, understand};
@@ -359,20 +359,20 @@ impl Session {
 
     fn send_answer(&mut self, answer: Answer) {
         let text = answer.frame.to_json();
-        let unsent = self.socket.unsent();
+        let (size, unsent) = (text.len(), self.socket.unsent());
         let held = match answer.expected {
             Some(expected) => {
                 if matches!(answer.frame, ServerFrame::Result(_)) {
-                    self.replies.learn(text.len());
+                    self.replies.learn(size);
                 }
-                self.replies.settle(expected, text.len(), unsent)
+                self.replies.settle(expected, size, unsent)
             }
-            None => self.replies.hold(text.len(), unsent),
+            None => self.replies.hold(size, unsent),
         };
         if held.is_some() {
             self.socket.put(text, held);
         } else {
-            let mut error = no_room(answer.outcome);
+            let mut error = self.replies.no_room(size, answer.outcome);
             error.id = id_of(&answer.frame);
             self.send(&ServerFrame::Error(error));
         }

@@ -137,7 +137,8 @@ pub struct Settings {
     pub reads_at_a_time: usize,
     /// Highest number of slow reads that MongoDB works on at a time, for all connections together.
     /// A read counts as slow after a read with the same body, or of the same connection, was slow.
-    /// That read took longer than a quarter of a second, within the last ten seconds.
+    /// That read took longer than a quarter of a second, or its reply had more than 1 MiB of BSON.
+    /// It ended within the last ten seconds.
     pub slow_reads_at_a_time: usize,
     /// Longest time for which a command waits until MongoDB has a primary. After that the answer is
     /// `database_unavailable`.

@@ -8,13 +8,17 @@
 //! The name of a collection may be that of a view, where ids need not be unique. If an id comes
 //! back twice, its commands read alone. If an id comes back that no command asked for, all commands
 //! read alone. The server does not send strings together that a collation might treat as equal.
+//!
+//! A view can take long for one id, and then all commands of the `find` would wait for it. So the
+//! server ends such a `find` after half a second, and its commands read alone. For a while all
+//! commands of this collection read alone.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bellwether_protocol::MAX_RESULT_BYTES;
 use bson::{Bson, RawDocumentBuf, Timestamp, doc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Duration, Instant, timeout_at};
 
 use super::SourceId;
 use super::execute::{TimeLimit, collect, take_documents};
@@ -30,6 +34,12 @@ use crate::command::{CommandName, Operation};
 /// Highest number of documents that one `find` is for.
 const MAX_POINTS: usize = 200;
 
+/// Longest time for a `find` for several commands.
+const LONGEST_FIND: Duration = Duration::from_millis(500);
+/// Shortest time that a command must have left when it is sent together with others. After a `find`
+/// that was too slow it still has time to read alone.
+const ENOUGH_TIME: Duration = Duration::from_secs(1);
+
 /// An `_id`, in a form that is the same for ids that are equal in every collection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
@@ -44,85 +54,113 @@ enum Key {
 pub(super) fn read_all_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, jobs: Vec<Job>) {
     let mut groups: HashMap<String, Group> = HashMap::new();
     let now = Instant::now();
-    let is_suspect = |task: &Task| {
-        let command = task.command();
-        command.is_some_and(|command| shared.suspects.check(command, now) != Ok(false))
-    };
     for job in jobs {
-        let Some((operation, id)) = point(&job.task).filter(|_| !is_suspect(&job.task)) else {
-            read_at(shared, epoch, at, job);
+        let Some(place) = shared.readers.places.try_take(job.source) else {
+            no_place(shared, job);
             continue;
         };
-        let key = key(id);
-        let group = groups.entry(operation.collection().to_owned()).or_default();
-        if group.admits(&key) {
-            group.jobs.push((key, job));
-        } else {
-            read_at(shared, epoch, at, job);
+        let group = match point(&job.task).filter(|_| may_wait_for_others(shared, &job, now)) {
+            None => None,
+            Some((operation, id)) => {
+                let group = groups.entry(operation.collection().to_owned()).or_default();
+                let key = key(id);
+                group.admits(&key).then_some((key, group))
+            }
+        };
+        match group {
+            Some((key, group)) => group.points.push(Point { key, job, place }),
+            None => read_at(shared, epoch, at, job, place),
         }
     }
     for (collection, group) in groups {
-        let mut group = group.jobs;
+        let mut group = group.points;
         while !group.is_empty() {
             let rest = group.split_off(group.len().min(MAX_POINTS));
             let points = std::mem::replace(&mut group, rest);
-            match shared.readers.places(points.len()) {
-                Some(places) => {
-                    let shared = Arc::clone(shared);
-                    tokio::spawn(read_points(shared, epoch, at, collection.clone(), points, places));
-                }
-                None => points.into_iter().for_each(|(_, job)| no_place(shared, job)),
-            }
+            let shared = Arc::clone(shared);
+            tokio::spawn(read_points(shared, epoch, at, collection.clone(), points));
         }
     }
 }
 
-async fn read_points(
-    shared: Arc<Shared>,
-    epoch: u64,
-    at: Timestamp,
-    collection: String,
-    points: Vec<(Key, Job)>,
-    places: Place,
-) {
+/// Returns `true` if the command can be sent together with others. They all wait as long as the
+/// slowest of them.
+fn may_wait_for_others(shared: &Shared, job: &Job, now: Instant) -> bool {
+    let Some(command) = job.task.command() else {
+        return false;
+    };
+    let slow = &shared.readers.slow;
+    job.task.deadline >= now + ENOUGH_TIME
+        && shared.suspects.check(command, now) == Ok(false)
+        && !slow.expects(job.source, command)
+        && !slow.expects_in(command.collection(), now)
+}
+
+async fn read_points(shared: Arc<Shared>, epoch: u64, at: Timestamp, collection: String, points: Vec<Point>) {
     let mut found = HashMap::new();
     if points.len() > 1 {
-        let earliest = points.iter().map(|(_, job)| job.task.deadline).min();
         let mut asked = HashMap::new();
         let mut times = Vec::new();
-        for (key, job) in &points {
+        for Point { key, job, .. } in &points {
             if let Some((operation, id)) = point(&job.task) {
                 asked.insert(key.clone(), id.clone());
                 times.push(TimeLimit::new(operation, job.task.deadline, &shared.settings));
             }
         }
         let time = times.into_iter().min();
-        let commands = points.iter().filter_map(|(_, job)| job.task.command());
-        let run = shared.suspects.run(commands);
-        let find = find_all(Arc::clone(&shared), at, collection, asked, time, run);
-        // The find has a task of its own, so that it can be ended.
-        let mut finding = tokio::spawn(find);
-        match timeout_at(earliest.unwrap_or_else(Instant::now), &mut finding).await {
-            Ok(Ok(Ok(documents))) => found = documents,
-            Ok(_) => {}
-            // The abort closes the find's connection, and with that MongoDB ends the find. Each
-            // command reads alone.
-            Err(_) => finding.abort(),
+        let until = Instant::now() + LONGEST_FIND;
+        let running = shared.readers.running(source_of(&points));
+        if let Ok(Some(running)) = timeout_at(until, running).await {
+            let commands = points.iter().filter_map(|point| point.job.task.command());
+            let run = shared.suspects.run(commands);
+            let find = find_all(Arc::clone(&shared), at, collection.clone(), asked, time, run);
+            let began = Instant::now();
+            // The find has a task of its own, so that it can be ended.
+            let mut finding = tokio::spawn(async move {
+                let found = find.await;
+                drop(running);
+                found
+            });
+            match timeout_at(until, &mut finding).await {
+                Ok(Ok(Ok(documents))) => found = documents,
+                Ok(_) => {}
+                Err(_) => {
+                    // The abort closes the find's connection, and with that MongoDB ends the find.
+                    finding.abort();
+                    if began.elapsed() >= LONGEST_FIND / 2 {
+                        shared.readers.slow.was_slow_in(&collection, Instant::now());
+                    }
+                }
+            }
         }
     }
-    // Commands that read alone take their own places.
-    drop(places);
-    for (key, job) in points {
+    for Point { key, job, place } in points {
         match found.get(&key) {
             Some(reply) => {
+                if let Some(command) = job.task.command() {
+                    let (size, now) = (reply.as_bytes().len(), Instant::now());
+                    let slow = &shared.readers.slow;
+                    slow.took(job.source, command, Duration::ZERO, size, now);
+                }
                 let (_, _, task, sender) = job.into_parts();
                 let answer = answer_with(&task, epoch, convert(&shared, reply.clone()).await);
-                shared.readers.drain_rate.done();
+                shared.readers.done();
                 shared.note(&answer);
                 sender.answer(&task, Some(epoch), answer, &shared.counts);
             }
-            None => read_at(&shared, epoch, at, job),
+            None => read_at(&shared, epoch, at, job, place),
         }
+    }
+}
+
+/// Returns the source of all these commands, or a source that stands for several.
+fn source_of(points: &[Point]) -> SourceId {
+    let mut sources = points.iter().map(|point| point.job.source);
+    let first = sources.next().unwrap_or(SourceId::SEVERAL);
+    if sources.all(|source| source == first) {
+        first
+    } else {
+        SourceId::SEVERAL
     }
 }
 
@@ -135,7 +173,6 @@ async fn find_all(
     time: Option<TimeLimit>,
     run: Run,
 ) -> Result<HashMap<Key, RawDocumentBuf>, Failure> {
-    let _permit = shared.readers.running(SourceId::SEVERAL).await;
     let mut session = reading_session(&shared).await?;
     let ids: Vec<Bson> = asked.values().cloned().collect();
     let mut find = doc! {
@@ -244,10 +281,17 @@ fn skeleton(text: &str) -> Option<String> {
         .then(|| kept.map(|c| c.to_ascii_lowercase()).collect())
 }
 
+/// A job whose document is found together with those of others.
+struct Point {
+    key: Key,
+    job: Job,
+    place: Place,
+}
+
 /// The jobs of one collection whose documents are found together.
 #[derive(Default)]
 struct Group {
-    jobs: Vec<(Key, Job)>,
+    points: Vec<Point>,
     texts: HashMap<String, String>,
 }
 

@@ -1,7 +1,7 @@
 //! Places for reads, so that no source has all of them.
 
 use core::num::NonZero;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
@@ -12,7 +12,10 @@ use super::shares::{Place, Shares};
 use super::slow_reads::SlowReads;
 use crate::log_throttle::LogThrottle;
 use crate::own_thread::OwnThread;
+use crate::refusal_pace::RefusalPace;
 
+/// Reads that are expected to end in a second, until more is measured.
+const LEAST_RATE: f64 = 10.0;
 /// The shortest pause after which a refused read is sent again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -31,7 +34,8 @@ pub(super) struct Readers {
     pub(super) thread: Option<OwnThread>,
     /// Permits for the large replies that are written as text at a time.
     pub(super) writing: Semaphore,
-    pub(super) drain_rate: ReadRate,
+    /// The pace at which reads end.
+    pub(super) pace: RefusalPace,
     pub(super) left_behind: LogThrottle,
 }
 
@@ -46,63 +50,18 @@ impl Readers {
                 .inspect_err(|error| tracing::warn!(%error, "slow reads have no thread of their own"))
                 .ok(),
             writing: Semaphore::new(available_parallelism().map_or(1, NonZero::get)),
-            drain_rate: ReadRate::default(),
+            pace: RefusalPace::new(LEAST_RATE, SHORTEST_PAUSE),
             left_behind: LogThrottle::default(),
         }
     }
 
-    /// Takes places for a find that serves this number of commands, if enough places are free.
-    pub(super) fn places(&self, count: usize) -> Option<Place> {
-        self.places.try_take_for_all(count)
+    /// Records that a read has ended.
+    pub(super) fn done(&self) {
+        self.pace.freed(1, Instant::now());
     }
 
     /// Waits until one more read may run. It may run until this place is dropped.
     pub(super) async fn running(&self, source: SourceId) -> Option<Place> {
         self.running.take(source).await
-    }
-}
-
-/// Rate at which reads are answered. It determines the pause that the server tells a refused
-/// client.
-#[derive(Debug, Default)]
-pub(super) struct ReadRate(Mutex<Window>);
-
-#[derive(Debug, Default)]
-struct Window {
-    began: Option<Instant>,
-    answered: u32,
-    refused: u32,
-    /// Reads a second in the window before.
-    per_second: f64,
-}
-
-impl ReadRate {
-    pub(super) fn done(&self) {
-        self.window().answered += 1;
-    }
-
-    /// Counts a refused read. Returns the pause in which as many reads are answered as were refused
-    /// in this window.
-    pub(super) fn retry_after(&self) -> Duration {
-        let mut window = self.window();
-        window.refused += 1;
-        let per_second = window.per_second.max(f64::from(window.answered)).max(10.0);
-        let seconds = f64::from(window.refused) / per_second;
-        Duration::from_secs_f64(seconds).clamp(SHORTEST_PAUSE, Duration::from_secs(30))
-    }
-
-    fn window(&self) -> MutexGuard<'_, Window> {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let took = window.began.map(|began| now.saturating_duration_since(began));
-        if took.is_none_or(|took| took >= Duration::from_secs(1)) {
-            let took = took.unwrap_or_default().as_secs_f64().max(1.0);
-            *window = Window {
-                began: Some(now),
-                per_second: f64::from(window.answered) / took,
-                ..Window::default()
-            };
-        }
-        window
     }
 }

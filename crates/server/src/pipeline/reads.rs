@@ -10,7 +10,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bellwether_protocol::{CommandId, CommandResult, ErrorFrame, MongoError, Outcome, OutcomeResult};
+use bellwether_protocol::{
+    CommandId, CommandResult, ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, Outcome, OutcomeResult,
+};
 use bson::{Document, RawDocumentBuf, Timestamp, doc};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
@@ -60,16 +62,14 @@ enum NotFound {
 }
 
 /// Reads in the background and answers the command.
-pub(super) fn read_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, job: Job) {
-    match shared.readers.places.try_take(job.source) {
-        Some(place) => drop(tokio::spawn(read(Arc::clone(shared), epoch, at, job, place))),
-        None => no_place(shared, job),
-    }
+pub(super) fn read_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, job: Job, place: Place) {
+    drop(tokio::spawn(read(Arc::clone(shared), epoch, at, job, place)));
 }
 
 /// Answers that too many reads are in progress.
 pub(super) fn no_place(shared: &Shared, job: Job) {
-    let retry_after = shared.readers.drain_rate.retry_after();
+    let pace = &shared.readers.pace;
+    let retry_after = pace.retry_after(1, job.source.group(), Instant::now());
     job.answer(Err(refusal::overloaded(retry_after)), &shared.counts);
 }
 
@@ -107,7 +107,7 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
     };
     let answer = match found {
         Ok(Ok(Found::OutcomeResult(outcome_result))) => {
-            shared.readers.drain_rate.done();
+            shared.readers.done();
             return reply.tell(outcome_result);
         }
         Ok(Ok(Found::Reply(reply))) => answer_with(&task, epoch, Ok(reply)),
@@ -130,7 +130,7 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
         Ok(Err(NotFound::Ever(error))) => Err(error),
         Err(error) => Err(failed(&error)),
     };
-    shared.readers.drain_rate.done();
+    shared.readers.done();
     shared.note(&answer);
     reply.answer(&task, Some(epoch), answer, &shared.counts);
 }
@@ -321,7 +321,13 @@ impl Reader {
             && !matches!(read, Err(NotFound::Yet(_)))
         {
             let now = Instant::now();
-            shared.readers.slow.took(self.source, command, now - began, now);
+            let size = match &read {
+                Ok(Read::Reply(reply)) => reply.as_bytes().len(),
+                Err(NotFound::Ever(error)) if error.code == ErrorCode::ResultTooLarge => MAX_RESULT_BYTES,
+                _ => 0,
+            };
+            let slow = &shared.readers.slow;
+            slow.took(self.source, command, now - began, size, now);
         }
         let found = match read? {
             Read::Reply(reply) => match convert(shared, reply).await {

@@ -30,12 +30,11 @@ struct State {
     waiting: VecDeque<(SourceId, oneshot::Sender<Place>)>,
 }
 
-/// One place or more, until this is dropped.
+/// One place, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     shares: Arc<Shares>,
     source: SourceId,
-    count: usize,
 }
 
 impl Shares {
@@ -52,14 +51,7 @@ impl Shares {
         let mut state = self.lock();
         state
             .admits(self.max, source)
-            .then(|| self.give(&mut state, source, 1))
-    }
-
-    /// Takes places for work that serves several sources at once, if enough places are free.
-    pub(super) fn try_take_for_all(self: &Arc<Self>, count: usize) -> Option<Place> {
-        let mut state = self.lock();
-        let fits = state.taken + count <= self.max;
-        fits.then(|| self.give(&mut state, SourceId::SEVERAL, count))
+            .then(|| self.give(&mut state, source))
     }
 
     /// Waits for a place. May be dropped at any time.
@@ -67,7 +59,7 @@ impl Shares {
         let given = {
             let mut state = self.lock();
             if state.admits(self.max, source) {
-                return Some(self.give(&mut state, source, 1));
+                return Some(self.give(&mut state, source));
             }
             state.waiting.retain(|(_, sender)| !sender.is_closed());
             let (sender, given) = oneshot::channel();
@@ -78,12 +70,11 @@ impl Shares {
         given.await.ok()
     }
 
-    fn give(self: &Arc<Self>, state: &mut State, source: SourceId, count: usize) -> Place {
-        state.count(source, count);
+    fn give(self: &Arc<Self>, state: &mut State, source: SourceId) -> Place {
+        state.take(source);
         Place {
             shares: Arc::clone(self),
             source,
-            count,
         }
     }
 
@@ -102,7 +93,7 @@ impl Shares {
             let Some((source, sender)) = next.and_then(|at| state.waiting.remove(at)) else {
                 return;
             };
-            let place = self.give(&mut state, source, 1);
+            let place = self.give(&mut state, source);
             // A place whose waiting task is gone is given back, which needs the lock.
             drop(state);
             let _ = sender.send(place);
@@ -127,22 +118,22 @@ impl State {
         self.by_source.get(&source).copied().unwrap_or_default()
     }
 
-    fn count(&mut self, source: SourceId, count: usize) {
-        self.taken += count;
-        *self.by_source.entry(source).or_default() += count;
-        *self.by_group.entry(source.group()).or_default() += count;
+    fn take(&mut self, source: SourceId) {
+        self.taken += 1;
+        *self.by_source.entry(source).or_default() += 1;
+        *self.by_group.entry(source.group()).or_default() += 1;
     }
 
-    fn give_back(&mut self, source: SourceId, count: usize) {
-        self.taken -= count;
+    fn give_back(&mut self, source: SourceId) {
+        self.taken -= 1;
         if let Some(own) = self.by_source.get_mut(&source) {
-            *own -= count;
+            *own -= 1;
             if *own == 0 {
                 self.by_source.remove(&source);
             }
         }
         if let Some(group) = self.by_group.get_mut(&source.group()) {
-            *group -= count;
+            *group -= 1;
             if *group == 0 {
                 self.by_group.remove(&source.group());
             }
@@ -152,7 +143,7 @@ impl State {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shares.lock().give_back(self.source, self.count);
+        self.shares.lock().give_back(self.source);
         self.shares.serve();
     }
 }
@@ -188,8 +179,6 @@ mod tests {
         assert_eq!(of_one_group.len(), 28);
         let other_group = shares.try_take(SourceId::in_group(8));
         assert!(other_group.is_some());
-        assert!(shares.try_take_for_all(4).is_none());
-        assert!(shares.try_take_for_all(3).is_some());
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! MongoDB shares its processors among all its operations. With thirty slow reads in progress, a
 //! read of a millisecond takes thirty times as long. A read counts as slow if a read with the same
-//! body, or of the same connection, was slow a moment ago.
+//! body, or of the same connection, was slow a moment ago. A read with a large reply is slow in this
+//! sense, too: it takes the server's own processors, which decode the reply and write its text.
 
+use core::hash::Hash;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,9 +18,11 @@ use crate::command::{Fingerprint, ParsedCommand};
 
 /// Time after which a read is slow.
 const SLOW: Duration = Duration::from_millis(250);
-/// Time for which a body or a connection is remembered after its last slow read.
+/// Size of a reply, in bytes of BSON, above which its read is slow.
+const LARGE: usize = 1024 * 1024;
+/// Time for which a body, a connection or a collection is remembered after its last slow read.
 const REMEMBERED: Duration = Duration::from_secs(10);
-/// Largest number of bodies, and of connections, that are remembered.
+/// Largest number of bodies, of connections, and of collections that are remembered.
 const MAX_REMEMBERED: usize = 1_024;
 
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(super) struct SlowReads {
 struct KnownSlow {
     sources: HashMap<SourceId, Instant>,
     bodies: HashMap<Fingerprint, Instant>,
+    /// Collections in which a find for several commands was slow.
+    collections: HashMap<String, Instant>,
 }
 
 impl SlowReads {
@@ -51,9 +57,17 @@ impl SlowReads {
         self.places.take(source).await
     }
 
-    /// Learns from the time that MongoDB has worked on a read.
-    pub(super) fn took(&self, source: SourceId, command: &ParsedCommand, time: Duration, now: Instant) {
-        if time <= SLOW {
+    /// Learns from the time that MongoDB has worked on a read, and from the size of its reply in
+    /// bytes of BSON.
+    pub(super) fn took(
+        &self,
+        source: SourceId,
+        command: &ParsedCommand,
+        time: Duration,
+        size: usize,
+        now: Instant,
+    ) {
+        if time <= SLOW && size <= LARGE {
             return;
         }
         let mut known = self.lock();
@@ -66,10 +80,19 @@ impl SlowReads {
         self.knows(source, command.fingerprint(), Instant::now())
     }
 
+    /// Records that a find for several commands was slow in this collection.
+    pub(super) fn was_slow_in(&self, collection: &str, now: Instant) {
+        remember(&mut self.lock().collections, collection.to_owned(), now);
+    }
+
+    /// Returns `true` if a find for several commands was slow in this collection a moment ago.
+    pub(super) fn expects_in(&self, collection: &str, now: Instant) -> bool {
+        is_recent(self.lock().collections.get(collection), now)
+    }
+
     fn knows(&self, source: SourceId, body: &Fingerprint, now: Instant) -> bool {
         let known = self.lock();
-        let is_recent = |at: Option<&Instant>| at.is_some_and(|at| *at + REMEMBERED > now);
-        is_recent(known.sources.get(&source)) || is_recent(known.bodies.get(body))
+        is_recent(known.sources.get(&source), now) || is_recent(known.bodies.get(body), now)
     }
 
     fn lock(&self) -> MutexGuard<'_, KnownSlow> {
@@ -77,10 +100,15 @@ impl SlowReads {
     }
 }
 
-fn remember<K: std::hash::Hash + Eq + Copy>(known: &mut HashMap<K, Instant>, key: K, now: Instant) {
+fn is_recent(at: Option<&Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| *at + REMEMBERED > now)
+}
+
+fn remember<K: Hash + Eq + Clone>(known: &mut HashMap<K, Instant>, key: K, now: Instant) {
     if known.len() >= MAX_REMEMBERED && !known.contains_key(&key) {
         known.retain(|_, at| *at + REMEMBERED > now);
-        let oldest = known.iter().min_by_key(|(_, at)| **at).map(|(key, _)| *key);
+        let oldest = known.iter().min_by_key(|(_, at)| **at);
+        let oldest = oldest.map(|(key, _)| key.clone());
         if let Some(oldest) = oldest.filter(|_| known.len() >= MAX_REMEMBERED) {
             known.remove(&oldest);
         }
@@ -107,12 +135,27 @@ mod tests {
         let (slow, now) = (SlowReads::new(4), Instant::now());
         let (one, other) = (SourceId::new(), SourceId::new());
         let (heavy, light) = (find("heavy"), find("light"));
-        slow.took(other, &light, SLOW, now);
-        slow.took(one, &heavy, SLOW * 2, now);
+        slow.took(other, &light, SLOW, LARGE, now);
+        slow.took(one, &heavy, SLOW * 2, 0, now);
         let expects = |source, command: &ParsedCommand, now| slow.knows(source, command.fingerprint(), now);
         assert!(expects(one, &heavy, now) && expects(one, &light, now) && expects(other, &heavy, now));
         assert!(!expects(other, &light, now));
         assert!(!expects(one, &heavy, now + REMEMBERED));
+    }
+
+    #[test]
+    fn a_read_with_a_large_reply_is_slow() {
+        let (slow, now, source) = (SlowReads::new(4), Instant::now(), SourceId::new());
+        slow.took(source, &find("large"), Duration::ZERO, LARGE + 1, now);
+        assert!(slow.expects(source, &find("large")));
+    }
+
+    #[test]
+    fn a_collection_is_remembered_for_a_while() {
+        let (slow, now) = (SlowReads::new(4), Instant::now());
+        slow.was_slow_in("view", now);
+        assert!(slow.expects_in("view", now) && !slow.expects_in("c", now));
+        assert!(!slow.expects_in("view", now + REMEMBERED));
     }
 
     #[test]
@@ -124,6 +167,7 @@ mod tests {
                 SourceId::new(),
                 &command,
                 SLOW * 2,
+                0,
                 now + Duration::from_micros(n),
             );
         }
@@ -139,7 +183,7 @@ mod tests {
     async fn quick_reads_need_no_place_and_slow_ones_wait_for_theirs() {
         let (slow, now, source) = (SlowReads::new(1), Instant::now(), SourceId::new());
         assert!(slow.place_for(source, &find("c")).await.is_none());
-        slow.took(source, &find("c"), SLOW * 2, now);
+        slow.took(source, &find("c"), SLOW * 2, 0, now);
         let place = slow.place_for(source, &find("c")).await;
         assert!(place.is_some());
         let again = find("c");
