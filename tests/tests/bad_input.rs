@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{CloseCode, ErrorCode, MAX_MESSAGE_BYTES, Outcome, ServerFrame};
-use bellwether_tests::{
+use bellwether_testkit::{
     Cluster, ClusterOptions, Connection, ReplicaSet, Server, execute, http_get, mint, request,
 };
 use bson::{Document, doc};

@@ -2,7 +2,7 @@
 //! it, as after a move.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{Cluster, ClusterOptions, Load, ReplicaSet};
+use bellwether_testkit::{Cluster, ClusterOptions, Load, ReplicaSet};
 use tokio::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result};
-use bellwether_tests::{Cluster, ReplicaSet, client_program, free_ports};
+use bellwether_testkit::{Cluster, ReplicaSet, client_program, free_ports};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;

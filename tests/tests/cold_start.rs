@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bellwether_protocol::Outcome;
-use bellwether_tests::{Cluster, ClusterOptions, ReplicaSet, execute, execute_within};
+use bellwether_testkit::{Cluster, ClusterOptions, ReplicaSet, execute, execute_within};
 
 const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
 

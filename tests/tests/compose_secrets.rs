@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::find_node;
+use bellwether_testkit::find_node;
 use mongodb::options::ClientOptions;
 use tempfile::TempDir;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bellwether_tests::{Cluster, Load, ReplicaSet};
+use bellwether_testkit::{Cluster, Load, ReplicaSet};
 use tokio::time::sleep;
 
 #[tokio::test(flavor = "multi_thread")]

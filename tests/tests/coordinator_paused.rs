@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bellwether_protocol::ServerFrame;
-use bellwether_tests::{Cluster, Connection, Load, ReplicaSet, mint};
+use bellwether_testkit::{Cluster, Connection, Load, ReplicaSet, mint};
 use bson::{Document, doc};
 use mongodb::Client;
 use tokio::time::sleep;

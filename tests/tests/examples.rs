@@ -1,7 +1,7 @@
 //! The server crate's examples behave as documented, run as programs of their own.
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{PATIENCE, ReplicaSet, server_example};
+use bellwether_testkit::{PATIENCE, ReplicaSet, server_example};
 use bson::{Document, doc};
 use tokio::process::Command;
 use tokio::time::timeout;

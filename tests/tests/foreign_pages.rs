@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{
+use bellwether_testkit::{
     Cluster, ClusterOptions, Host, RawSocket, ReplicaSet, Server, handshake, http_get, opcode, wait_until,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,7 +1,7 @@
 //! SIGTERM: a server finishes its commands in progress, hands over and ends.
 
 use anyhow::Result;
-use bellwether_tests::{Cluster, Load, ReplicaSet};
+use bellwether_testkit::{Cluster, Load, ReplicaSet};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_asked_to_end_hands_over_and_exits_with_0() -> Result<()> {

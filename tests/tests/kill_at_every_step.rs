@@ -8,7 +8,7 @@ use std::env;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Cluster, Effects, FailPoint, INSERTS, ReplicaSet, TracedLoad, UPDATES, execute};
+use bellwether_testkit::{Cluster, Effects, FailPoint, INSERTS, ReplicaSet, TracedLoad, UPDATES, execute};
 use bson::{Document, doc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;

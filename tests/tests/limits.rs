@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::Status;
 use bellwether_server::{ClientLimits, Config, Server};
-use bellwether_tests::{
+use bellwether_testkit::{
     Cluster, ClusterOptions, RawSocket, ReplicaSet, execute, handshake, http_get, wait_until,
 };
 use futures_util::future::try_join_all;

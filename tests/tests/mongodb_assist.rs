@@ -5,7 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Cluster, ClusterOptions, ReplicaSet, ReplicaSetOptions, execute_within, wait_until};
+use bellwether_testkit::{
+    Cluster, ClusterOptions, ReplicaSet, ReplicaSetOptions, execute_within, wait_until,
+};
 use bson::doc;
 
 const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bellwether_tests::{Cluster, Load, ReplicaSet, execute};
+use bellwether_testkit::{Cluster, Load, ReplicaSet, execute};
 use tokio::time::sleep;
 
 const SOME_LOAD: Duration = Duration::from_millis(500);

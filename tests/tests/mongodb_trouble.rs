@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{ErrorFrame, Outcome, ServerFrame};
-use bellwether_tests::{
+use bellwether_testkit::{
     Cluster, ClusterOptions, Connection, Process, Recipe, ReplicaSet, ReplicaSetOptions, execute,
     find_mongod, free_ports, http_get, mint, wait_until,
 };

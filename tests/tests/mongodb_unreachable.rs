@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use bellwether_protocol::{ErrorCode, Outcome, RoleName, ServerFrame};
-use bellwether_tests::{
+use bellwether_testkit::{
     Cluster, ClusterOptions, Connection, FailPoint, ReplicaSet, execute, execute_within, free_ports,
     http_get, mint, wait_until,
 };

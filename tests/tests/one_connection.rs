@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{
     ClientFrame, CloseCode, CommandId, ErrorCode, MAX_MESSAGE_BYTES, Outcome, OutcomeQuery, ServerFrame,
 };
-use bellwether_tests::{Cluster, ClusterOptions, Connection, FailPoint, ReplicaSet, mint};
+use bellwether_testkit::{Cluster, ClusterOptions, Connection, FailPoint, ReplicaSet, mint};
 use bson::doc;
 use tokio_tungstenite::tungstenite::Message;
 

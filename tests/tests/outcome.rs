@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bellwether_client::native::Native;
 use bellwether_client::{OneShot, Outcome};
 use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, OutcomeResult, ServerFrame};
-use bellwether_tests::{Cluster, Connection, FailPoint, ReplicaSet, mint};
+use bellwether_testkit::{Cluster, Connection, FailPoint, ReplicaSet, mint};
 use bson::doc;
 
 const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;

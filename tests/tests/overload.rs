@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome, RoleName, ServerFrame};
 use bellwether_server::{ClientLimits, Config, Server};
-use bellwether_tests::{Cluster, ClusterOptions, Connection, ReplicaSet, mint, wait_until};
+use bellwether_testkit::{Cluster, ClusterOptions, Connection, ReplicaSet, mint, wait_until};
 use bson::doc;
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;

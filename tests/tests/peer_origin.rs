@@ -5,7 +5,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
-use bellwether_tests::{
+use bellwether_testkit::{
     Browser, Cluster, ClusterOptions, Connection, FileServer, PeerSecretFiles, ReplicaSet, Server, http_get,
     request, wait_until,
 };

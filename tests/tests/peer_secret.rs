@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use bellwether_tests::{
+use bellwether_testkit::{
     Cluster, ClusterOptions, PeerSecretFiles, Process, Recipe, ReplicaSet, free_ports, http_get,
     server_program, wait_until,
 };

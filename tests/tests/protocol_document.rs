@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::{ClientFrame, ErrorCode, ServerFrame, Status};
 use bellwether_protocol::{CloseCode, Outcome};
-use bellwether_tests::{CodeBlock, code_blocks};
+use bellwether_testkit::{CodeBlock, code_blocks};
 
 #[test]
 fn every_example_parses() -> Result<()> {

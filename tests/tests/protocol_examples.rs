@@ -16,7 +16,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{ErrorCode, ServerFrame};
 use bellwether_server::CommandName;
-use bellwether_tests::{Cluster, ClusterOptions, CodeBlock, Connection, ReplicaSet, code_blocks, mint};
+use bellwether_testkit::{Cluster, ClusterOptions, CodeBlock, Connection, ReplicaSet, code_blocks, mint};
 use serde_json::Value;
 
 /// Errors that no frame causes: they depend on other events. Other tests see them.

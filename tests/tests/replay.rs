@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{CommandId, CommandResult, ErrorFrame, Outcome, ServerFrame};
 use bellwether_server::{Answer, Settings, SourceId};
-use bellwether_tests::{Cluster, Connection, FailPoint, ReplicaSet, mint};
+use bellwether_testkit::{Cluster, Connection, FailPoint, ReplicaSet, mint};
 use bson::{Document, doc};
 use mongodb::Client;
 use tokio::task::yield_now;

@@ -1,7 +1,7 @@
 //! The test replica set itself: it must be reliable before other tests use it.
 
 use anyhow::Result;
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use bson::{Document, doc};
 
 #[tokio::test]

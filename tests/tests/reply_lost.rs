@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use bellwether_protocol::{ErrorCode, Outcome, ServerFrame};
-use bellwether_tests::{Cluster, Connection, ReplicaSet, ReplyCutter, execute, mint};
+use bellwether_testkit::{Cluster, Connection, ReplicaSet, ReplyCutter, execute, mint};
 use bson::{Document, doc};
 
 const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;

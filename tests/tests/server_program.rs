@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Output;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{
+use bellwether_testkit::{
     Cluster, ClusterOptions, Process, Recipe, ReplicaSet, free_ports, server_program, wait_until,
 };
 use tempfile::TempDir;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bellwether_client::native::Native;
 use bellwether_client::{CommandText, Executed, Lost, OneShot, ServerUrl, Try, TryEnd};
-use bellwether_tests::{Cluster, FailPoint, ReplicaSet};
+use bellwether_testkit::{Cluster, FailPoint, ReplicaSet};
 use bson::{Document, doc};
 use tokio::time::sleep;
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{CommandId, ErrorCode, ServerFrame};
 use bellwether_server::election::Role;
 use bellwether_server::{Config, Server};
-use bellwether_tests::{Connection, ReplicaSet, free_ports, mint, wait_until};
+use bellwether_testkit::{Connection, ReplicaSet, free_ports, mint, wait_until};
 use futures_util::FutureExt;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;

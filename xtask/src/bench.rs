@@ -1,10 +1,10 @@
 use anyhow::Result;
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 use clap::Args;
 
 use crate::step::{cargo, command, run as run_step};
 use crate::{provision, web};
-use xtask_step::ELECTION;
+use bellwether_programs::ELECTION;
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -1,7 +1,7 @@
 use anyhow::Result;
 
 use crate::step::{cargo, run as run_step};
-use xtask_step::ELECTION;
+use bellwether_programs::ELECTION;
 
 /// Builds all documentation, and that of the election crate as its users can see it, whose examples
 /// are run too.

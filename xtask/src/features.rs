@@ -1,7 +1,7 @@
 use anyhow::Result;
 
 use crate::step::{cargo, run as run_step};
-use xtask_step::{ELECTION, Manifest};
+use bellwether_programs::{ELECTION, Manifest};
 
 /// Lints the election crate with every set of features it can be built with. Its tests, examples
 /// and benchmarks are included, if they can be built with these features.

@@ -29,10 +29,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
-use step::say;
-use xtask_step as step;
+use bellwether_programs as step;
+use step::{asked_to_end, say};
 use xtask_web as web;
 
 #[derive(Parser)]
@@ -113,12 +112,6 @@ enum Task {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { task } = Cli::parse();
-    // Ctrl-C is how a demo ends, and how everything else is broken off.
-    let interrupted = if matches!(task, Task::Demo(_)) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(130)
-    };
     let finished = tokio::select! {
         finished = run(task) => Some(finished),
         () = asked_to_end() => None,
@@ -134,7 +127,7 @@ async fn main() -> ExitCode {
             say(format_args!(
                 "\nEnded, and everything this command had started with it."
             ));
-            interrupted
+            ExitCode::from(130)
         }
     }
 }
@@ -166,24 +159,5 @@ async fn run(task: Task) -> Result<()> {
         Task::Containers(options) => containers::run(options).await,
         Task::Screenshots => screenshots::run().await,
         Task::Provision => provision::everything().await,
-    }
-}
-
-/// Returns on Ctrl-C, on `kill`, and when the terminal is closed.
-async fn asked_to_end() {
-    let signals = [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ]
-    .map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
-        // Without handlers the signals have their default effect: they end the program.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
     }
 }

@@ -1,10 +1,10 @@
 use anyhow::Result;
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 use tokio::process::Command;
 
 use crate::step::{cargo_of, run as run_step};
 use crate::{package, provision};
-use xtask_step::ELECTION;
+use bellwether_programs::ELECTION;
 
 const NIGHTLY: &str = "nightly";
 

@@ -1,9 +1,9 @@
 use anyhow::{Context, Result};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 
 use crate::provision;
 use crate::step::{cargo_of, run as run_step};
-use xtask_step::{ELECTION, Manifest};
+use bellwether_programs::{ELECTION, Manifest};
 
 /// Compiles the election crate and its tests with the oldest Rust that the crate names.
 pub(crate) async fn run() -> Result<()> {

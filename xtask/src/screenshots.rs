@@ -1,5 +1,5 @@
 use anyhow::Result;
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 
 use crate::step::{cargo, command, root, run as run_step};
 use crate::{provision, web};

@@ -1,9 +1,9 @@
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::on_path;
+use bellwether_programs::on_path;
 use clap::Args;
 
 use crate::step::{cargo, command, output, run as run_step};
-use xtask_step::ELECTION;
+use bellwether_programs::ELECTION;
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -2,7 +2,7 @@ use anyhow::Result;
 
 use crate::provision;
 use crate::step::{cargo, run as run_step};
-use xtask_step::ELECTION;
+use bellwether_programs::ELECTION;
 
 /// A browser, and a microcontroller, for which there is no `std`.
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "thumbv7m-none-eabi"];

@@ -11,7 +11,7 @@ use bellwether_chaos::options::Options;
 use bellwether_chaos::plan::Plan;
 use bellwether_chaos::report::Report;
 use bellwether_chaos::run::run;
-use bellwether_tests::target_dir;
+use bellwether_testkit::target_dir;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 

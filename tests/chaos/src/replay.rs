@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, bail};
 use bellwether_client::{CommandId, Outcome};
 use bellwether_protocol::{ServerFrame, WhatNext};
-use bellwether_tests::Connection;
+use bellwether_testkit::Connection;
 
 use crate::history::{Entry, Workload};
 use crate::workload::{Asked, command};

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bellwether_chaos::ledger::{Line, Watcher};
-use bellwether_tests::{FailPoint, ReplicaSet};
+use bellwether_testkit::{FailPoint, ReplicaSet};
 use bson::{Document, doc};
 use mongodb::Collection;
 use tempfile::TempDir;

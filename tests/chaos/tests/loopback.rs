@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use bellwether_chaos::fault::Fault;
 use bellwether_chaos::world::{World, WorldOptions};
-use bellwether_tests::execute;
+use bellwether_testkit::execute;
 use tempfile::TempDir;
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bellwether_chaos::network::{Effect, Network, address, enclose};
-use bellwether_tests::{Case, Stage, cases, play};
+use bellwether_testkit::{Case, Stage, cases, play};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;

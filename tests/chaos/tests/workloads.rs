@@ -11,7 +11,7 @@ use bellwether_chaos::history::{self, Workload, Writer};
 use bellwether_chaos::ledger::{Ledger, Watcher};
 use bellwether_chaos::replay::replay;
 use bellwether_chaos::workload::{self, Load, Options};
-use bellwether_tests::{Cluster, ReplicaSet};
+use bellwether_testkit::{Cluster, ReplicaSet};
 use bson::{Document, doc};
 use clap::ValueEnum;
 use tokio::time::sleep;

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Browser, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, page_dir, wait_until};
+use bellwether_testkit::{
+    Browser, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, page_dir, wait_until,
+};
 use bson::doc;
 use clap::Parser;
 use tempfile::TempDir;

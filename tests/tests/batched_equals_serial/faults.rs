@@ -1,7 +1,7 @@
 //! Faults that MongoDB or the network may have at any time and that no client may notice.
 
 use anyhow::Result;
-use bellwether_tests::FailPoint;
+use bellwether_testkit::FailPoint;
 use bson::doc;
 use mongodb::Client;
 use proptest::prelude::*;

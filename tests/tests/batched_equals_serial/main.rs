@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, ensure};
 use bellwether_protocol::{CommandId, ServerFrame};
 use bellwether_server::{Answer, Settings, SourceId};
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use proptest::collection::vec;

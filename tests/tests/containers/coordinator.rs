@@ -1,7 +1,7 @@
 //! Faults of the coordinator's container.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{Compose, Gate, http_get};
+use bellwether_testkit::{Compose, Gate, http_get};
 use tokio::time::sleep;
 
 use crate::fault::{LASTS, Recovers, Seen};

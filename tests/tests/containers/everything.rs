@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Compose, docker, docker_logs};
+use bellwether_testkit::{Compose, docker, docker_logs};
 use tempfile::TempDir;
 
 use crate::fault::Recovers;

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bellwether_tests::{Agreement, Compose, Journal, TracedLoad};
+use bellwether_testkit::{Agreement, Compose, Journal, TracedLoad};
 use tokio::time::sleep;
 
 use crate::stage::Stage;

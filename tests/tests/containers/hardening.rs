@@ -1,7 +1,7 @@
 //! Properties and privileges of the containers, as Docker reports them.
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::docker;
+use bellwether_testkit::docker;
 use serde_json::{Value, json};
 
 use crate::stage::Stage;

@@ -20,7 +20,7 @@ mod strangers;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bellwether_tests::{cases, play};
+use bellwether_testkit::{cases, play};
 
 use stage::Stage;
 

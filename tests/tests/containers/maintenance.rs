@@ -1,7 +1,7 @@
 //! Actions of an operator on a cluster. No command fails.
 
 use anyhow::Result;
-use bellwether_tests::Compose;
+use bellwether_testkit::Compose;
 
 use crate::fault::Recovers;
 use crate::stage::Stage;

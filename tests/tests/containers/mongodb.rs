@@ -1,7 +1,7 @@
 //! Faults of the container of MongoDB's primary.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::Compose;
+use bellwether_testkit::Compose;
 
 use crate::fault::Recovers;
 use crate::stage::Stage;

@@ -1,7 +1,7 @@
 //! The page, from a container, in a headless Chromium.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{Browser, Page};
+use bellwether_testkit::{Browser, Page};
 use bson::{Document, doc};
 
 use crate::coordinator::server;

@@ -1,6 +1,6 @@
 use anyhow::{Context, Result};
-use bellwether_tests::markdown::{line, table};
-use bellwether_tests::{Case, Compose, Effects, TracedReport};
+use bellwether_testkit::markdown::{line, table};
+use bellwether_testkit::{Case, Compose, Effects, TracedReport};
 
 use crate::fault::Row;
 
@@ -12,7 +12,7 @@ pub(crate) struct Stage {
     loads: usize,
 }
 
-impl bellwether_tests::Stage for Stage {
+impl bellwether_testkit::Stage for Stage {
     async fn start() -> Result<Self> {
         Ok(Self {
             compose: Compose::start().await?,

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{Agreement, Compose, docker, wait_until};
+use bellwether_testkit::{Agreement, Compose, docker, wait_until};
 use tempfile::TempDir;
 
 use crate::stage::Stage;
@@ -159,7 +159,7 @@ impl Stranger {
     }
 
     async fn log(&self) -> Result<String> {
-        bellwether_tests::docker_logs(&self.container).await
+        bellwether_testkit::docker_logs(&self.container).await
     }
 }
 

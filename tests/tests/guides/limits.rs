@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{client_program, server_program};
+use bellwether_testkit::{client_program, server_program};
 use tokio::process::Command;
 
 use crate::page::Page;

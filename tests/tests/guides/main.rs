@@ -17,7 +17,7 @@ mod texts;
 mod tutorial;
 
 use anyhow::Result;
-use bellwether_tests::{Cluster, ClusterOptions, Host, ReplicaSet};
+use bellwether_testkit::{Cluster, ClusterOptions, Host, ReplicaSet};
 
 use page::Page;
 use shell::Shell;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::code_blocks;
+use bellwether_testkit::code_blocks;
 
 /// Commands that build programs that the tests have already.
 const BUILD: &str = "\

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
-use bellwether_tests::{Process, Recipe, client_program, page_dir, server_program, wait_until};
+use bellwether_testkit::{Process, Recipe, client_program, page_dir, server_program, wait_until};
 use tempfile::TempDir;
 
 use crate::page::{Action, Step, is_as_expected, repository};

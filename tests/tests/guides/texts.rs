@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use bellwether_tests::code_blocks;
+use bellwether_testkit::code_blocks;
 
 use crate::page::{Page, repository};
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::Status;
-use bellwether_tests::{Browser, ReplicaSet, wait_until};
+use bellwether_testkit::{Browser, ReplicaSet, wait_until};
 use serde_json::json;
 
 use crate::page::{Action, Page, Step};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{ClientFrame, Command, CommandId, HelloOk, ServerFrame};
-use bellwether_tests::{Connection, mint};
+use bellwether_testkit::{Connection, mint};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 

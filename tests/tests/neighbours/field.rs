@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::ServerFrame;
-use bellwether_tests::{Agreement, Cluster, ClusterOptions, FailPoint, ReplicaSet, Stage};
+use bellwether_testkit::{Agreement, Cluster, ClusterOptions, FailPoint, ReplicaSet, Stage};
 use bson::{Bson, Document};
 use tempfile::TempDir;
 

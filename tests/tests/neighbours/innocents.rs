@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::{Outcome, ServerFrame};
-use bellwether_tests::wait_until;
+use bellwether_testkit::wait_until;
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
 use mongodb::Client;

@@ -17,7 +17,7 @@ mod rows;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bellwether_tests::play_rows;
+use bellwether_testkit::play_rows;
 
 use field::Field;
 

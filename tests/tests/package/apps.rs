@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{
+use bellwether_testkit::{
     Browser, Cluster, ClusterOptions, FileServer, Process, Recipe, ReplicaSet, find_node, free_ports,
     http_get, wait_until,
 };

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{node_packages, npm};
+use bellwether_testkit::{node_packages, npm};
 use tempfile::TempDir;
 use tokio::process::Command;
 

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Cluster, ClusterOptions, FalseServer, ReplicaSet, node_packages};
+use bellwether_testkit::{Cluster, ClusterOptions, FalseServer, ReplicaSet, node_packages};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

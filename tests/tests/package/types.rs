@@ -1,7 +1,7 @@
 use std::fs;
 
 use anyhow::Result;
-use bellwether_tests::code_blocks;
+use bellwether_testkit::code_blocks;
 
 use crate::project::{Project, repository};
 

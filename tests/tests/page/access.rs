@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{DeafServer, Page, ReplyCutter, node_packages};
+use bellwether_testkit::{DeafServer, Page, ReplyCutter, node_packages};
 use serde_json::{Value, json};
 
 use crate::stage::{COORDINATOR, SUCCESSOR, Stage, insert};

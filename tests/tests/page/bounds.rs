@@ -2,7 +2,7 @@
 //! page goes on.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{FalseServer, Page, PathProxy, wait_until};
+use bellwether_testkit::{FalseServer, Page, PathProxy, wait_until};
 use serde_json::json;
 
 use crate::rows::hello_ok;

@@ -1,7 +1,7 @@
 //! Writing a command, sending it and reading its reply.
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{DeafServer, wait_until};
+use bellwether_testkit::{DeafServer, wait_until};
 use serde_json::{Value, json};
 
 use crate::stage::{COORDINATOR, HOST, SUCCESSOR, Stage, insert};

@@ -1,7 +1,7 @@
 //! The data that the page remembers, and the data that it shares.
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Page, wait_until};
+use bellwether_testkit::{Page, wait_until};
 use serde_json::{Value, json};
 
 use crate::stage::{HOST, Stage, insert};

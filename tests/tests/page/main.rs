@@ -17,7 +17,7 @@ mod unknown;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bellwether_tests::{cases, play};
+use bellwether_testkit::{cases, play};
 
 use stage::Stage;
 

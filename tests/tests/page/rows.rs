@@ -1,7 +1,7 @@
 //! Every state of a server's row, each caused by the behaviour of a server.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{BlackHole, DeafServer, FalseServer, Page};
+use bellwether_testkit::{BlackHole, DeafServer, FalseServer, Page};
 use serde_json::{Value, json};
 
 use crate::stage::{COORDINATOR, HOST, SUCCESSOR, Stage, expect_unreachable, insert};
@@ -262,7 +262,7 @@ async fn open_to_try_first(stage: &Stage, list: &[String], first: &str) -> Resul
 }
 
 /// Returns a check that the rows of all these servers are in this state.
-fn async_rows(urls: &[String], state: &str) -> impl Fn(&bellwether_tests::Shown) -> Result<()> {
+fn async_rows(urls: &[String], state: &str) -> impl Fn(&bellwether_testkit::Shown) -> Result<()> {
     move |shown| {
         for url in urls {
             ensure!(shown.row(url)?.state == state, "{url} is not {state}");

@@ -1,7 +1,7 @@
 //! Everything that comes from outside is only text, and the Content-Security-Policy holds.
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{FalseServer, FileServer, HttpAnswer, Page, http_get, page_dir};
+use bellwether_testkit::{FalseServer, FileServer, HttpAnswer, Page, http_get, page_dir};
 use serde_json::{Value, json};
 
 use crate::rows::hello_ok;
@@ -85,7 +85,7 @@ pub(crate) async fn what_a_false_server_says_is_text(stage: &mut Stage) -> Resul
         .await?
         .expect("not_executed", &[])?;
     // The view of the cluster shows the texts that the server sends about itself.
-    let seen = bellwether_tests::wait_until("the false server in the view of the cluster", async || {
+    let seen = bellwether_testkit::wait_until("the false server in the view of the cluster", async || {
         let view = page.text("#cluster").await?;
         ensure!(view.contains("<b class=planted>"), "{view}");
         Ok(())

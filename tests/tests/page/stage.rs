@@ -1,5 +1,5 @@
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{
+use bellwether_testkit::{
     Browser, Case, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, Shown, page_dir,
 };
 use bson::{Document, doc};
@@ -26,7 +26,7 @@ pub(crate) const SUCCESSOR: usize = 1;
 /// The server that the page comes from.
 pub(crate) const HOST: usize = 0;
 
-impl bellwether_tests::Stage for Stage {
+impl bellwether_testkit::Stage for Stage {
     async fn start() -> Result<Self> {
         let set = ReplicaSet::start(3).await?;
         let logs = TempDir::with_prefix("bellwether-logs-")?;

@@ -2,7 +2,7 @@
 //! the page's texts with the data.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{Page, ReplyCutter, Shown};
+use bellwether_testkit::{Page, ReplyCutter, Shown};
 
 use crate::stage::{COORDINATOR, HOST, SUCCESSOR, Stage, expect_unreachable, insert};
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use bson::{Document, doc};
 
 use crate::coordinator::{Coordinator, new_id};

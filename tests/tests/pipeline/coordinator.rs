@@ -5,7 +5,7 @@ use bellwether_protocol::{CommandId, ErrorFrame, RawJson};
 use bellwether_server::{
     AllowedCommands, Answer, Database, Fence, ParsedCommand, Pipeline, Settings, SourceId,
 };
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use serde_json::Value;
 use tokio::time::Instant;
 

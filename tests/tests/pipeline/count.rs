@@ -1,7 +1,7 @@
 //! `count` has the same answer as MongoDB's to the same command.
 
 use anyhow::{Result, ensure};
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use bson::{Bson, Document, doc};
 
 use crate::coordinator::{Coordinator, new_id};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, ErrorFrame, MongoErrorDetails, Outcome, RawJson, ServerFrame};
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use serde_json::{Value, json};
 
 use crate::coordinator::{Coordinator, new_id};

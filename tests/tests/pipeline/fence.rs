@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 use bellwether_server::SourceId;
-use bellwether_tests::{FailPoint, ReplicaSet};
+use bellwether_testkit::{FailPoint, ReplicaSet};
 use bson::{Bson, Document, doc};
 use mongodb::options::{ReadConcern, WriteConcern};
 use tokio::time::Instant;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bellwether_server::SourceId;
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use bson::oid::ObjectId;
 use bson::{Document, doc};
 use futures_util::TryStreamExt;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 use bellwether_server::{Answer, SourceId};
-use bellwether_tests::{FailPoint, ReplicaSet};
+use bellwether_testkit::{FailPoint, ReplicaSet};
 use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
 use tokio::time::{Instant, sleep};
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use bellwether_protocol::{CommandId, ErrorCode, ErrorFrame, Outcome, OutcomeResult};
 use bellwether_server::{MAX_STORED_REPLY, RETENTION, SourceId};
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 
 use crate::coordinator::{Coordinator, in_a_while, minted, new_id, now};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};
 use bellwether_server::{RETENTION, Settings, SourceId};
-use bellwether_tests::{FailPoint, ReplicaSet, wait_until};
+use bellwether_testkit::{FailPoint, ReplicaSet, wait_until};
 use bson::{Document, doc};
 use tokio::time::Instant;
 

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use serde_json::Value;
 
 use crate::coordinator::{Coordinator, parse};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bellwether_protocol::{ErrorCode, Outcome};
 use bellwether_server::SourceId;
-use bellwether_tests::{FailPoint, ReplicaSet};
+use bellwether_testkit::{FailPoint, ReplicaSet};
 use bson::{Bson, Document, bson, doc};
 use mongodb::options::{Collation, CollationStrength, WriteConcern};
 use tokio::sync::oneshot::error::TryRecvError;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bellwether_protocol::{CommandId, ErrorCode, Outcome};
 use bellwether_server::SourceId;
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use bson::{Document, doc};
 use serde_json::Value;
 

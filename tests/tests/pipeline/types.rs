@@ -1,7 +1,7 @@
 //! Values of every BSON type, as text to MongoDB and as text back.
 
 use anyhow::Result;
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 
 use crate::coordinator::Coordinator;
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::ErrorCode;
 use bellwether_server::{Settings, SourceId};
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::{ErrorCode, Outcome};
 use bellwether_server::{Settings, SourceId};
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use bellwether_protocol::{ErrorCode, Outcome};
 use bellwether_server::{Database, Fence, Settings, SourceId};
-use bellwether_tests::ReplicaSet;
+use bellwether_testkit::ReplicaSet;
 use bson::{Document, doc};
 use tokio::time::Instant;
 

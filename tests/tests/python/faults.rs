@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::Outcome;
-use bellwether_tests::{Cluster, ReplicaSet};
+use bellwether_testkit::{Cluster, ReplicaSet};
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
 use mongodb::Client;

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Result, ensure};
-use bellwether_tests::python_packages;
+use bellwether_testkit::python_packages;
 use tokio::process::Command;
 
 /// Returns the directory of the Python project.

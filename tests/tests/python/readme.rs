@@ -1,7 +1,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use bellwether_tests::{Cluster, ReplicaSet, code_blocks};
+use bellwether_testkit::{Cluster, ReplicaSet, code_blocks};
 
 use crate::program::{project, run};
 

@@ -1,6 +1,6 @@
 use anyhow::Result;
 use bellwether_protocol::{MAX_RESULT_BYTES, ServerFrame};
-use bellwether_tests::{Cluster, Connection, ReplicaSet, mint};
+use bellwether_testkit::{Cluster, Connection, ReplicaSet, mint};
 
 use crate::program::run;
 

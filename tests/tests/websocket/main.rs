@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Cluster, ClusterOptions, ReplicaSet, execute};
+use bellwether_testkit::{Cluster, ClusterOptions, ReplicaSet, execute};
 use observe::{Case, observe};
 
 #[tokio::test(flavor = "multi_thread")]

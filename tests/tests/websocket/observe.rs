@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use bellwether_protocol::{CommandId, ServerFrame};
-use bellwether_tests::{RawFrame, RawSocket, Received, handshake, mint, opcode};
+use bellwether_testkit::{RawFrame, RawSocket, Received, handshake, mint, opcode};
 
 /// The sent bytes and the expected observation.
 pub(crate) struct Case {

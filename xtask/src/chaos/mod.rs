@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 use clap::Args;
 use tokio::process::Command;
 

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{find_mongod, target_dir};
+use bellwether_programs::{find_mongod, target_dir};
 use serde::Deserialize;
 use tokio::time::timeout;
 

@@ -4,7 +4,7 @@ mod images;
 mod stand_in;
 
 use anyhow::{Result, ensure};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 use clap::Args;
 
 use crate::provision;

@@ -1,5 +1,5 @@
 use anyhow::{Result, ensure};
-use bellwether_tests::on_path;
+use bellwether_programs::on_path;
 use tokio::process::Command;
 
 use super::DOCKER;

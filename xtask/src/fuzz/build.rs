@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 
 use crate::provision;
 use crate::step::{cargo, command, output, root, run as run_step};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 
 use super::build::Programs;
 use crate::step::{command, root, run as run_step, say};

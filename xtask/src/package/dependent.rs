@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::step::{cargo, root, run as run_step, say};
-use xtask_step::Manifest;
+use bellwether_programs::Manifest;
 
 /// Builds and runs a project that depends on the unpacked package next to it, with the features of
 /// different users.

@@ -7,11 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 
 use self::dependent::Project;
 use crate::step::{cargo, command, output, run as run_step, say};
-use xtask_step::{ELECTION, Manifest};
+use bellwether_programs::{ELECTION, Manifest};
 
 pub(crate) async fn run() -> Result<()> {
     let manifest = Manifest::of(ELECTION).await?;

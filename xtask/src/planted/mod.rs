@@ -13,7 +13,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 use clap::Args;
 use tokio::time::timeout;
 

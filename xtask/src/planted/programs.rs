@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 use serde::{Deserialize, Deserializer};
 
 use super::copy::Copy;

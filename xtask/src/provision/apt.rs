@@ -1,7 +1,7 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use bellwether_tests::on_path;
+use bellwether_programs::on_path;
 
 use crate::step::{command, run, say};
 

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bellwether_tests::{on_path, target_dir};
+use bellwether_programs::{on_path, target_dir};
 
 use super::wheel;
 use crate::step::{command, output, say};

@@ -1,8 +1,8 @@
 use std::env;
 
 use anyhow::{Context, Result};
-use bellwether_tests::on_path;
-use xtask_step::Missing;
+use bellwether_programs::Missing;
+use bellwether_programs::on_path;
 
 use super::apt;
 use crate::step::say;

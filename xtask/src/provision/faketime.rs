@@ -1,4 +1,4 @@
-use bellwether_tests::installed_faketime;
+use bellwether_programs::installed_faketime;
 
 use super::apt;
 use crate::step::say;

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 use tempfile::TempDir;
 use tokio::process::Command;
 

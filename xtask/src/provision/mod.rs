@@ -15,8 +15,9 @@ mod second_mongod;
 mod wheel;
 
 use anyhow::{Context, Result, bail};
-use bellwether_tests::on_path;
+use bellwether_programs::on_path;
 
+pub(crate) use bellwether_programs::{Missing, rust_src, target, toolchain, wasm_target};
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use cxx::cxx;
 pub(crate) use docker::docker;
@@ -26,7 +27,6 @@ pub(crate) use mongod::mongod;
 pub(crate) use node::{node, packages};
 pub(crate) use python::python;
 pub(crate) use second_mongod::second_mongod;
-pub(crate) use xtask_step::{Missing, rust_src, target, toolchain, wasm_target};
 
 use crate::step::say;
 

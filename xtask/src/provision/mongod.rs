@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{installed_mongod, provisioned_mongod};
+use bellwether_programs::{installed_mongod, provisioned_mongod};
 
 use super::{apt, wheel};
 use crate::step::{command, output, say};

@@ -1,5 +1,5 @@
 use anyhow::{Context, Result};
-use bellwether_tests::{find_node, node_packages};
+use bellwether_programs::{find_node, node_packages};
 
 use super::Missing;
 use crate::step::{root, say};

@@ -1,5 +1,5 @@
 use anyhow::Result;
-use bellwether_tests::python_packages;
+use bellwether_programs::python_packages;
 
 use super::{Missing, wheel};
 use crate::step::{root, say};

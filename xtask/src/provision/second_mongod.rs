@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 use tempfile::TempDir;
 
 use super::mongod::version;

@@ -4,7 +4,7 @@ mod report;
 mod scripts;
 
 use anyhow::{Result, ensure};
-use bellwether_tests::target_dir;
+use bellwether_programs::target_dir;
 use clap::Args;
 use tokio::process::Command;
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
             .check_if_possible("python", python_tests(&options, &mut totals))
             .await;
         let filter = options.filter.as_deref();
-        let tests = browser_tests::run_and_read(filter, |line| totals.add(line));
+        let tests = browser_tests::run_tests(filter, |line| totals.add(line));
         report.check("browser", tests).await;
         let options = containers::Options::filter(filter);
         let tests = containers::run_and_read(&options, |line| totals.add(line));

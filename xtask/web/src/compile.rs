@@ -2,7 +2,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use xtask_step::{cargo, command, output, root, run, rust_src, say, target_dir};
+use bellwether_programs::{cargo, command, output, root, run, rust_src, say, target_dir};
 
 use crate::NAME;
 

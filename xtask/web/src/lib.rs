@@ -9,7 +9,7 @@ mod size;
 mod tools;
 
 use anyhow::Result;
-use xtask_step::{say, wasm_target};
+use bellwether_programs::{say, wasm_target};
 
 use self::tools::Tools;
 

@@ -2,10 +2,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bellwether_programs::target_dir;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use wasm_bindgen_cli_support::Bindgen;
-use xtask_step::target_dir;
 
 use crate::NAME;
 use crate::compile::{Compiled, compile};

@@ -2,8 +2,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use bellwether_programs::{Manifest, root};
 use serde::Deserialize;
-use xtask_step::{Manifest, root};
 
 use crate::tools::Tools;
 

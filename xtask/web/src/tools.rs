@@ -3,8 +3,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use bellwether_programs::{command, find_node, node_packages, on_path, output, root, run, say};
 use tokio::process::Command;
-use xtask_step::{command, find_node, node_packages, on_path, output, root, run, say};
 
 use crate::names::ShortNames;
 

@@ -3,7 +3,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use bellwether_tests::on_path;
+use bellwether_testkit::on_path;
 use nix::unistd::geteuid;
 
 /// Set for the program inside.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use bellwether_tests::Host;
+use bellwether_testkit::Host;
 use nix::sched::{CloneFlags, setns, unshare};
 use tokio::runtime::Builder;
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};

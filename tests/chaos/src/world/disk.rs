@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bellwether_tests::Member;
+use bellwether_testkit::Member;
 use bson::doc;
 
 /// Time limit for a member's confirmation.

@@ -1,5 +1,5 @@
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Member, Process};
+use bellwether_testkit::{Member, Process};
 use bson::doc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::{RoleName, Status};
-use bellwether_tests::{Cluster, ClusterOptions, Host, ReplicaSet, ReplicaSetOptions};
+use bellwether_testkit::{Cluster, ClusterOptions, Host, ReplicaSet, ReplicaSetOptions};
 use clap::ValueEnum;
 use futures_util::future::join_all;
 use mongodb::Client;

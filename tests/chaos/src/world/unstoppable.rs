@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::execute_within;
+use bellwether_testkit::execute_within;
 use bson::doc;
 use tokio::time::{Instant, sleep};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwether_tests::Member;
+use bellwether_testkit::Member;
 use bson::doc;
 use futures_util::future::join_all;
 use rand::Rng;

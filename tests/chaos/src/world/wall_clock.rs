@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bellwether_tests::installed_faketime;
+use bellwether_testkit::installed_faketime;
 
 /// Wall clocks of servers, each of which can be set wrong. Monotonic clocks are left alone.
 ///

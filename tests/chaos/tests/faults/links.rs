@@ -5,7 +5,7 @@ use bellwether_chaos::fault::{Fault, Node};
 use bellwether_chaos::network::Traffic;
 use bellwether_client::Outcome;
 use bellwether_protocol::RoleName;
-use bellwether_tests::wait_until;
+use bellwether_testkit::wait_until;
 
 use crate::stage::Lab;
 

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use bellwether_chaos::network::enclose;
-use bellwether_tests::{cases, play};
+use bellwether_testkit::{cases, play};
 
 use stage::Lab;
 

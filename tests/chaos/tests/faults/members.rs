@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use bellwether_chaos::fault::{Fault, Node};
 use bellwether_chaos::world::Inflicted;
 use bellwether_client::Outcome;
-use bellwether_tests::wait_until;
+use bellwether_testkit::wait_until;
 use bson::{Document, Timestamp, doc};
 
 use crate::servers::is;

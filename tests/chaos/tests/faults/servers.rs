@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bellwether_chaos::fault::{Fault, Node};
 use bellwether_client::Outcome;
-use bellwether_tests::wait_until;
+use bellwether_testkit::wait_until;
 
 use crate::stage::{Lab, State};
 

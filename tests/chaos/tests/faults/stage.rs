@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use bellwether_chaos::fault::{Fault, Node};
 use bellwether_chaos::world::{Inflicted, World, WorldOptions};
 use bellwether_client::Outcome;
-use bellwether_tests::{Case, Stage, execute_within};
+use bellwether_testkit::{Case, Stage, execute_within};
 use tempfile::TempDir;
 
 use crate::hearing;

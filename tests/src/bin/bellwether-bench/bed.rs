@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bellwether_client::ServerList;
-use bellwether_tests::{Cluster, ClusterOptions, Process, ReplicaSet, ReplicaSetOptions};
+use bellwether_testkit::{Cluster, ClusterOptions, Process, ReplicaSet, ReplicaSetOptions};
 use tempfile::TempDir;
 
 use crate::gauge::Gauge;

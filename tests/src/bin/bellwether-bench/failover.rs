@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bellwether_tests::{Journal, ReplicaSet, ReplicaSetOptions};
+use bellwether_testkit::{Journal, ReplicaSet, ReplicaSetOptions};
 use clap::Args;
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::insistent::Insistent;
 use crate::machine::Machine;
 use crate::one_shots::OneShots;
 use crate::statistics::Spread;
-use bellwether_tests::markdown::{line, table};
+use bellwether_testkit::markdown::{line, table};
 
 const ASSIST: &str = "--assist-failover";
 

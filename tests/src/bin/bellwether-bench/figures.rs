@@ -2,7 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bellwether_tests::target_dir;
+use bellwether_testkit::target_dir;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bellwether_protocol::{CommandId, ErrorCode, Outcome, ServerFrame};
-use bellwether_tests::Journal;
+use bellwether_testkit::Journal;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 

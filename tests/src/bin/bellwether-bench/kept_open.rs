@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bellwether_protocol::{ClientFrame, CommandId, Hello, RoleName, ServerFrame};
-use bellwether_tests::{PATIENCE, mint, request};
+use bellwether_testkit::{PATIENCE, mint, request};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;

@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::side::{Caller, Driver, make_documents};
 use crate::statistics::{Percentiles, Spread};
 use crate::workload::{Operation, Operations, Workload};
-use bellwether_tests::markdown::{line, table};
+use bellwether_testkit::markdown::{line, table};
 
 #[derive(Args, Default)]
 pub(crate) struct Options {

@@ -2,7 +2,7 @@ use std::fmt;
 use std::fs;
 
 use anyhow::{Context, Result};
-use bellwether_tests::markdown::line;
+use bellwether_testkit::markdown::line;
 use bson::doc;
 use mongodb::Client;
 use serde::{Deserialize, Serialize};

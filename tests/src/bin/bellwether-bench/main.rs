@@ -30,7 +30,7 @@ mod takeover;
 mod workload;
 
 use anyhow::Result;
-use bellwether_tests::markdown::line;
+use bellwether_testkit::markdown::line;
 use clap::{Parser, Subcommand};
 
 /// Measures Bellwether and prints tables for docs/benchmarks.md. Without the name of a table: all

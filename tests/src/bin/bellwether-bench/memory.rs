@@ -19,7 +19,7 @@ use crate::machine::Machine;
 use crate::processes::{Memory, allow_files, cpu_time};
 use crate::side::{connect, make_documents, with_operations};
 use crate::workload::{Operations, Workload};
-use bellwether_tests::markdown::{count, line, table};
+use bellwether_testkit::markdown::{count, line, table};
 
 /// Number of connections from one address: a large part of the ports that the system gives to
 /// outgoing connections.

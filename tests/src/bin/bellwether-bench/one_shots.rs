@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use bellwether_client::native::Native;
 use bellwether_client::{CommandText, OneShot, ServerList};
-use bellwether_tests::Journal;
+use bellwether_testkit::Journal;
 use tokio::task::JoinSet;
 
 use crate::workload::{Operations, Workload};

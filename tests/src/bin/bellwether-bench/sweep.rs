@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::side::{Driver, Side, connect, make_documents, with_operations};
 use crate::statistics::{Percentiles, Spread};
 use crate::workload::{Operations, Workload};
-use bellwether_tests::markdown::{count, line, table};
+use bellwether_testkit::markdown::{count, line, table};
 
 #[derive(Args, Clone, Default)]
 pub(crate) struct Options {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{ErrorCode, Outcome, ServerFrame};
-use bellwether_tests::{Cluster, ClusterOptions, ReplicaSet};
+use bellwether_testkit::{Cluster, ClusterOptions, ReplicaSet};
 use bson::doc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;

@@ -75,7 +75,7 @@ async fn others_read(spot: &Spot) -> Result<()> {
 
 /// Waits until MongoDB works on some of them.
 async fn at_work(spot: &Spot) -> Result<()> {
-    bellwether_tests::wait_until("slow reads to begin", async || {
+    bellwether_testkit::wait_until("slow reads to begin", async || {
         ensure!(under_way(spot).await? > 0, "MongoDB works on none");
         Ok(())
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome, ServerFrame, WhatNext};
-use bellwether_tests::{
+use bellwether_testkit::{
     Agreement, Cluster, ClusterOptions, Host, ReplicaSet, ReplicaSetOptions, execute_within, http_get,
     wait_until,
 };

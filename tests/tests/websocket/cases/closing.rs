@@ -1,4 +1,4 @@
-use bellwether_tests::{RawFrame, opcode};
+use bellwether_testkit::{RawFrame, opcode};
 
 use super::sent;
 use crate::observe::{Case, Seen, closed, new_command};

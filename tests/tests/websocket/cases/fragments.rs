@@ -1,5 +1,5 @@
 use bellwether_protocol::MAX_MESSAGE_BYTES;
-use bellwether_tests::{RawFrame, opcode};
+use bellwether_testkit::{RawFrame, opcode};
 
 use super::{greeted, sent};
 use crate::observe::{Case, Seen, Step, closed, executes, new_command_text};

@@ -1,5 +1,5 @@
 use bellwether_protocol::MAX_MESSAGE_BYTES;
-use bellwether_tests::{Length, RawFrame, opcode};
+use bellwether_testkit::{Length, RawFrame, opcode};
 
 use super::{greeted, sent};
 use crate::observe::{Case, Step, closed, executes, new_command, new_command_text};

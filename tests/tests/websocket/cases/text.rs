@@ -1,4 +1,4 @@
-use bellwether_tests::{RawFrame, opcode};
+use bellwether_testkit::{RawFrame, opcode};
 
 use super::{greeted, sent};
 use crate::observe::{Case, Step, closed, executes};

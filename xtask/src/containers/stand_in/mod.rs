@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{find_mongod, node_packages, npm, on_path, target_dir};
+use bellwether_programs::{find_mongod, node_packages, npm, on_path, target_dir};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;

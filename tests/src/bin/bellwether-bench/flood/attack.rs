@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bellwether_tests::{RawFrame, RawSocket, command_text, handshake, opcode};
+use bellwether_testkit::{RawFrame, RawSocket, command_text, handshake, opcode};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use tokio::task::JoinSet;

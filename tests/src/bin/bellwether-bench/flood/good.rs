@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bellwether_protocol::{ClientFrame, Command, ServerFrame};
-use bellwether_tests::execute_within;
+use bellwether_testkit::execute_within;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 

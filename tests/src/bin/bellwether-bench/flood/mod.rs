@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bellwether_tests::markdown::{count, line, table};
-use bellwether_tests::wait_until;
+use bellwether_testkit::markdown::{count, line, table};
+use bellwether_testkit::wait_until;
 use bson::doc;
 use clap::Args;
 use serde::Serialize;

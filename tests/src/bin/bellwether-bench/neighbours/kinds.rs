@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::innocents::ask;
 use crate::kept_open::KeptOpen;
-use bellwether_tests::{Connection, mint};
+use bellwether_testkit::{Connection, mint};
 
 /// The requested file of the page.
 pub(super) const LARGE_FILE: &str = "large.wasm";

@@ -9,7 +9,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Result;
-use bellwether_tests::markdown::{line, table};
+use bellwether_testkit::markdown::{line, table};
 use bson::{Document, doc};
 use clap::Args;
 use serde::Serialize;

@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bellwether_protocol::ServerFrame;
-use bellwether_tests::markdown::{line, table};
-use bellwether_tests::wait_until;
+use bellwether_testkit::markdown::{line, table};
+use bellwether_testkit::wait_until;
 use bson::doc;
 use serde::Serialize;
 use tokio::time::sleep;

@@ -7,7 +7,7 @@ mod visitor;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bellwether_tests::{BlackHole, page_dir};
+use bellwether_testkit::{BlackHole, page_dir};
 use clap::Args;
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::bed::Bed;
 use crate::figures;
 use crate::machine::Machine;
 use crate::statistics::{Percentiles, Spread};
-use bellwether_tests::markdown::{line, table};
+use bellwether_testkit::markdown::{line, table};
 use sizes::Sizes;
 use visitor::{Visit, Visitor};
 

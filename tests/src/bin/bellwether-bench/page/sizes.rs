@@ -2,12 +2,12 @@ use std::fs;
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use bellwether_tests::page_dir;
+use bellwether_testkit::page_dir;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
-use bellwether_tests::markdown::{count, line, table};
+use bellwether_testkit::markdown::{count, line, table};
 
 /// Sizes of the page's files, in bytes.
 #[derive(Default, Serialize)]

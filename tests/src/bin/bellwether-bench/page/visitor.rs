@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bellwether_tests::{Browser, wait_until};
+use bellwether_testkit::{Browser, wait_until};
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 use anyhow::{Result, ensure};
-use bellwether_tests::Process;
+use bellwether_testkit::Process;
 
 /// A fault of the coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bellwether_client::ServerList;
-use bellwether_tests::Journal;
+use bellwether_testkit::Journal;
 use clap::Args;
 use serde::Serialize;
 use tokio::time::sleep;
@@ -17,7 +17,7 @@ use crate::insistent::Insistent;
 use crate::machine::Machine;
 use crate::one_shots::OneShots;
 use crate::statistics::Percentiles;
-use bellwether_tests::markdown::{line, table};
+use bellwether_testkit::markdown::{line, table};
 
 use fault::Fault;
 

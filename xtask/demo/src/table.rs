@@ -1,5 +1,5 @@
 use bellwether_protocol::{RoleName, Status};
-use bellwether_tests::Cluster;
+use bellwether_testkit::Cluster;
 use futures_util::future::join_all;
 
 /// A server as the table shows it.

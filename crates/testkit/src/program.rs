@@ -2,55 +2,16 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use bellwether_programs::{root, target_dir};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
-use xtask_step::{on_path, target_dir};
-
-/// Returns the path at which `cargo xtask provision` puts `mongod`.
-///
-/// # Errors
-/// As [`target_dir`].
-pub fn provisioned_mongod() -> Result<PathBuf> {
-    Ok(target_dir()?.join("provisioned").join("mongod"))
-}
-
-/// Returns the `mongod` to use, if there is one: `BELLWETHER_MONGOD` if set, else the one on
-/// `PATH`, else the provisioned one.
-///
-/// # Errors
-/// If `BELLWETHER_MONGOD` is set and names no file.
-pub fn installed_mongod() -> Result<Option<PathBuf>> {
-    if let Some(path) = env::var_os("BELLWETHER_MONGOD").map(PathBuf::from) {
-        ensure!(
-            path.is_file(),
-            "BELLWETHER_MONGOD names {}, which is not a file",
-            path.display()
-        );
-        return Ok(Some(path));
-    }
-    if let Some(path) = on_path("mongod") {
-        return Ok(Some(path));
-    }
-    Ok(Some(provisioned_mongod()?).filter(|path| path.is_file()))
-}
-
-/// Returns the `mongod` to use: see [`installed_mongod`].
-///
-/// # Errors
-/// If there is none; the error names the way to supply one.
-pub fn find_mongod() -> Result<PathBuf> {
-    installed_mongod()?.context(
-        "no mongod: run `cargo xtask provision`, or install MongoDB 6 or newer and put mongod on PATH, \
-         or set BELLWETHER_MONGOD to its path",
-    )
-}
 
 /// Returns the directory with the page, after building its client.
 ///
 /// # Errors
 /// If the client is not built.
 pub fn page_dir() -> Result<PathBuf> {
-    let www = Path::new(env!("CARGO_MANIFEST_DIR")).join("../www");
+    let www = root().join("www");
     ensure!(
         www.join("pkg/index.js").is_file(),
         "the page's client is not built: run `cargo xtask web`"
@@ -118,7 +79,7 @@ async fn programs() -> Result<&'static Path> {
         if profile == "release" {
             command.arg("--release");
         }
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.current_dir(root());
         let built = command
             .status()
             .await

@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use bellwether_programs::root;
 use mongodb::options::Credential;
 use serde_json::Value;
 use tokio::process::Command;
@@ -339,7 +340,7 @@ impl Drop for Compose {
 
 /// Returns the directory of the files.
 fn dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker")
+    root().join("docker")
 }
 
 static GENERATION: OnceCell<&[&str]> = OnceCell::const_new();

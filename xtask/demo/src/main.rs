@@ -1,25 +1,26 @@
 //! Everything on one machine: three `mongod`, three servers, the page, and a table that stays true.
+//!
+//! `cargo xtask demo` builds this program together with the server and the client, and starts it.
 
 mod screen;
 mod table;
 
 use std::io::{self, BufRead};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use bellwether_tests::{
-    Cluster, ClusterOptions, PeerSecretFiles, ReplicaSet, ReplicaSetOptions, client_program, is_free,
-    target_dir,
+use anyhow::{Context, Result, ensure};
+use bellwether_programs::{asked_to_end, root, say};
+use bellwether_testkit::{
+    Cluster, ClusterOptions, PeerSecretFiles, ReplicaSet, ReplicaSetOptions, client_program, target_dir,
 };
-use clap::Args;
+use clap::Parser;
 use nix::sys::statvfs::statvfs;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::step::{cargo, root, run as run_step, say};
-use crate::{provision, web};
 use screen::Screen;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -30,44 +31,50 @@ const OWN_PAGES: &str = "http://localhost:*,https://localhost:*";
 /// Disk space for three members with fresh data and room for notes.
 const DISK_NEEDED: u64 = 1_000_000_000;
 
-#[derive(Args)]
-pub(crate) struct Options {
-    /// The first of the ports: N to N+2 for clients and the page, N+100 to N+102 between the
-    /// servers, N+200 to N+202 for MongoDB
-    #[arg(long, value_name = "N", default_value_t = 7001, value_parser = clap::value_parser!(u16).range(1024..=65_000))]
-    ports_from: u16,
-}
-
+/// The ports of 127.0.0.1, three of each kind.
+#[derive(Parser)]
 struct Ports {
-    clients: [u16; 3],
-    peers: [u16; 3],
-    mongodb: [u16; 3],
+    /// For clients and the page
+    #[arg(long, num_args = 3, value_delimiter = ',', required = true)]
+    clients: Vec<u16>,
+    /// Between the servers
+    #[arg(long, num_args = 3, value_delimiter = ',', required = true)]
+    peers: Vec<u16>,
+    /// For MongoDB
+    #[arg(long, num_args = 3, value_delimiter = ',', required = true)]
+    mongodb: Vec<u16>,
 }
 
-pub(crate) async fn run(options: Options) -> Result<()> {
-    let ports = Ports::from(options.ports_from);
-    ports.expect_free(options.ports_from)?;
-    provision::mongod().await?;
-    web::build().await?;
-    say(format_args!(
-        "Building the server and the client, unoptimised: that compiles fastest."
-    ));
-    run_step(&mut cargo([
-        "build",
-        "--package",
-        "bellwether-server",
-        "--package",
-        "bellwether-client",
-    ]))
-    .await?;
+#[tokio::main]
+async fn main() -> ExitCode {
+    let ports = Ports::parse();
+    let failed = tokio::select! {
+        ended = run(ports) => ended.err(),
+        () = asked_to_end() => None,
+    };
+    // The demo is dropped by now, and with it everything that it has started.
+    match failed {
+        Some(error) => {
+            say(format_args!("\nerror: {error:#}"));
+            ExitCode::FAILURE
+        }
+        None => {
+            say(format_args!(
+                "\nEnded, and everything this command had started with it."
+            ));
+            ExitCode::SUCCESS
+        }
+    }
+}
 
+async fn run(ports: Ports) -> Result<()> {
     let dir = directory()?;
     say(format_args!(
         "Starting three mongod as a replica set, their data in {} for now.",
         dir.path().display()
     ));
     let replica_set = ReplicaSet::start_with(ReplicaSetOptions {
-        ports: ports.mongodb.into(),
+        ports: ports.mongodb,
         dir: Some(dir.path().to_path_buf()),
         test_commands: false,
         ..ReplicaSetOptions::default()
@@ -122,32 +129,6 @@ fn restart_killed(cluster: &mut Cluster) -> Result<()> {
         }
     }
     Ok(())
-}
-
-impl Ports {
-    fn from(first: u16) -> Self {
-        let three = |from: u16| [from, from + 1, from + 2];
-        Self {
-            clients: three(first),
-            peers: three(first + 100),
-            mongodb: three(first + 200),
-        }
-    }
-
-    fn expect_free(&self, first: u16) -> Result<()> {
-        let taken = [self.clients, self.peers, self.mongodb]
-            .concat()
-            .into_iter()
-            .find(|port| !is_free(*port));
-        if let Some(port) = taken {
-            let other = if first < 64_000 { first + 1000 } else { 7001 };
-            bail!(
-                "port {port} of 127.0.0.1 is taken, perhaps by another demo. \
-                 Choose others: cargo xtask demo --ports-from {other}"
-            );
-        }
-        Ok(())
-    }
 }
 
 /// Makes a directory for data and logs that is removed at the end.

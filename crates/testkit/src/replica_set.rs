@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use bellwether_programs::find_mongod;
 use bson::{Document, doc};
 use mongodb::Client;
 use mongodb::options::{ClientOptions, ServerAddress};
@@ -16,7 +17,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::host::Host;
 use crate::ports::free_ports;
 use crate::process::{Process, Recipe};
-use crate::program::find_mongod;
 use crate::wait::wait_until;
 
 const NAME: &str = "rs0";

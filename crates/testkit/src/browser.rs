@@ -1,6 +1,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result};
+use bellwether_programs::on_path;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -8,7 +9,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::http::Method;
 use url::{ParseError, Url};
-use xtask_step::on_path;
 
 use crate::console::ConsoleLine;
 use crate::ports::free_ports;

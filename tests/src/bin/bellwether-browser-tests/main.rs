@@ -8,19 +8,19 @@ mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use bellwether_tests::{Browser, FileServer, target_dir, wait_until};
-use clap::Args;
+use bellwether_programs::{cargo, output, run as run_step, say, show, target_dir};
+use bellwether_testkit::{Browser, FileServer, wait_until};
+use clap::Parser;
 use serde_json::Value;
 use wasm_bindgen_cli_support::Bindgen;
 
 use self::server::TestServers;
-use crate::provision;
-use crate::step::{cargo, output, run as run_step, show};
 
-#[derive(Args, Default)]
-pub(crate) struct Options {
+#[derive(Parser)]
+struct Options {
     /// Run only tests whose names contain this
     filter: Option<String>,
 }
@@ -47,14 +47,20 @@ const BUILD: [&str; 8] = [
     "*",
 ];
 
-pub(crate) async fn run(options: Options) -> Result<()> {
-    run_and_read(options.filter.as_deref(), |_| {}).await
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    match run(options.filter.as_deref()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("\nerror: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// Runs the tests whose names contain the filter, and has every line they print read.
-pub(crate) async fn run_and_read(filter: Option<&str>, mut read: impl FnMut(&str)) -> Result<()> {
-    provision::wasm_target().await?;
-    provision::browser().await?;
+/// Runs the tests whose names contain the filter.
+async fn run(filter: Option<&str>) -> Result<()> {
     let modules = build().await?;
     let servers = TestServers::start().await?;
     let browser = Browser::start().await?;
@@ -63,7 +69,7 @@ pub(crate) async fn run_and_read(filter: Option<&str>, mut read: impl FnMut(&str
         for place in PLACES {
             let name = name(module);
             show(&format!("\n     Running the tests `{name}` in a {place}"));
-            let passed = run_in(&browser, place, module, &servers, filter, &mut read).await;
+            let passed = run_in(&browser, place, module, &servers, filter).await;
             if let Err(error) = passed {
                 failed.push(format!("`{name}` in a {place}: {error:#}"));
             }
@@ -94,7 +100,6 @@ async fn run_in(
     module: &Path,
     servers: &TestServers,
     filter: Option<&str>,
-    read: &mut impl FnMut(&str),
 ) -> Result<()> {
     let dir = target_dir()?.join("browser-tests");
     prepare(module, &dir)?;
@@ -118,7 +123,6 @@ async fn run_in(
         .execute("return document.querySelector('#output').textContent", vec![])
         .await?;
     for line in printed.as_str().unwrap_or_default().lines() {
-        read(line);
         show(line);
     }
     match ended.as_deref() {

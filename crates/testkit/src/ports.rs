@@ -1,8 +1,8 @@
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Result, bail};
+use bellwether_programs::is_free;
 
 /// Below the range from which systems take the ports of outgoing connections (32768 and up on
 /// Linux). While a server is down, a client's connection could take a port out of that range. A
@@ -28,9 +28,4 @@ pub fn free_ports(count: usize) -> Result<Vec<u16>> {
         bail!("fewer than {count} free ports between {FIRST} and {LAST} on 127.0.0.1");
     }
     Ok(ports)
-}
-
-/// Returns `true` if no process listens on this port of 127.0.0.1.
-pub fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
