@@ -35,13 +35,13 @@ const DISK_NEEDED: u64 = 1_000_000_000;
 #[derive(Parser)]
 struct Ports {
     /// For clients and the page
-    #[arg(long, num_args = 3, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',', required = true)]
     clients: Vec<u16>,
     /// Between the servers
-    #[arg(long, num_args = 3, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',', required = true)]
     peers: Vec<u16>,
     /// For MongoDB
-    #[arg(long, num_args = 3, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',', required = true)]
     mongodb: Vec<u16>,
 }
 
