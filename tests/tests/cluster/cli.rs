@@ -80,7 +80,7 @@ async fn exit_codes_and_output() -> Result<()> {
         "",
     )
     .await?;
-    assert_eq!(forbidden.status.code(), Some(3), "{forbidden:?}");
+    assert_eq!(forbidden.status.code(), Some(2), "{forbidden:?}");
 
     let nobody = free_ports(1)?[0];
     let unreachable = [

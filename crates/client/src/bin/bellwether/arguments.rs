@@ -17,9 +17,10 @@ separated by commas, blanks or line ends; in a file, lines that start with # are
 Exit codes:
   0  executed; the reply is on standard output, if it was kept
   1  MongoDB refused the command; nothing was changed
-  2  the command line, the list of servers or the command's text is wrong: nothing was sent; or the --id belongs to
-     another text: this one was not executed
-  3  not executed, and it will not be; for `outcome`: no effect until now
+  2  the command line, the list of servers or the command itself is wrong; nothing was changed. Correct it: the same
+     again would be refused again. This is also the code if the --id belongs to a command with another text
+  3  not executed, for another reason: no coordinator, not enough time, or a refusal that depends on the data or the
+     servers. For `outcome`: no effect until now
   4  unknown: it may or may not have been executed. Ask again with the --id that is printed: the command runs
      if it had not, and its first reply comes back if it had. Or only ask what became of it: `bellwether outcome`
   5  unknown, and the same text with the same --id would be refused again; standard error says why

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use bellwether_client::{
-    ErrorCode, Event, Executed, Failure, MongoErrorDetails, Outcome, OutcomeResult, RawJson, readable,
+    ErrorCode, Event, Executed, Failure, MongoErrorDetails, Outcome, OutcomeResult, RawJson, TryEnd, readable,
 };
 
 use crate::arguments::Arguments;
@@ -97,7 +97,7 @@ pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
     tell_details(arguments, failure);
     match (failure.outcome, failure.id) {
         (Outcome::Executed, _) => Exit::Executed,
-        (Outcome::NotExecuted, _) if failure.code() == ErrorCode::IdReused.as_str() => Exit::Usage,
+        (Outcome::NotExecuted, _) if blames_the_input(failure) => Exit::Usage,
         (Outcome::NotExecuted, _) if failure.mongo().is_some() => Exit::Mongo,
         (Outcome::NotExecuted, _) => Exit::NotExecuted,
         (Outcome::Unknown, Some(id)) => {
@@ -120,6 +120,19 @@ pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
             }
         }
         (Outcome::Unknown, None) => Exit::Unknown,
+    }
+}
+
+/// Returns `true` if the server, or the client before it sends, refuses the command as it is
+/// written. The same command line would always end in this way, so the user must correct it.
+fn blames_the_input(failure: &Failure) -> bool {
+    match failure.telling_try().map(|tried| &tried.end) {
+        Some(TryEnd::TooLarge { .. }) => true,
+        Some(TryEnd::Refused(frame)) => matches!(
+            frame.code,
+            ErrorCode::BadCommand | ErrorCode::CommandNotAllowed | ErrorCode::TooDeep | ErrorCode::IdReused
+        ),
+        _ => false,
     }
 }
 
