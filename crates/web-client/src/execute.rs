@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::{Browser, duration};
-use crate::events::{Listener, Watched};
+use crate::events::{Flag, Listener};
 use crate::values;
 
 /// Passes a command to each of the servers in turn until one executes it. Without a command, asks
@@ -51,8 +51,8 @@ pub fn start(
         }
         None => {}
     }
-    let (is_stopped, stop) = Watched::with_handler(|is_stopped: &mut bool, _| *is_stopped = true);
-    let listener = Listener::new(attempt, &["stop"], stop);
+    let (stopped, stop) = Flag::with_handler();
+    let listener = Listener::new(attempt, stop);
     spawn_local(async move {
         let _listener = listener;
         let request = match (&command, id) {
@@ -60,9 +60,8 @@ pub fn start(
             (None, Some(id)) => Request::Outcome(id),
             (None, None) => return,
         };
-        let stopped = is_stopped.wait_for(|is_stopped| is_stopped.then_some(()));
         let on_event = |event: Event<'_>| say(&tell, &values::event(event), JsValue::UNDEFINED, None);
-        match shot.pass_along(request, stopped, on_event).await {
+        match shot.pass_along(request, stopped.set(), on_event).await {
             Ok(answered) => say(
                 &tell,
                 &values::answered(&answered),

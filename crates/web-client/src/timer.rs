@@ -2,7 +2,7 @@
 
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use crate::events::{Handler, Watched};
+use crate::events::{Flag, Handler};
 
 #[wasm_bindgen]
 extern "C" {
@@ -16,7 +16,7 @@ extern "C" {
 
 /// A running timer. Dropping it stops it.
 pub(crate) struct Timer {
-    is_over: Watched<bool>,
+    is_over: Flag,
     _handler: Handler,
     timer: JsValue,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Timer {
 impl Timer {
     /// Starts a timer of at most 2^31 - 1 milliseconds, the longest delay in browsers.
     pub(crate) fn start(millis: u32) -> Self {
-        let (is_over, handler) = Watched::with_handler(|is_over: &mut bool, _| *is_over = true);
+        let (is_over, handler) = Flag::with_handler();
         let timer = set_timeout(handler.as_ref(), millis);
         Self {
             is_over,
@@ -35,7 +35,7 @@ impl Timer {
 
     /// Waits until the timer ends.
     pub(crate) async fn over(&self) {
-        self.is_over.wait_for(|is_over| is_over.then_some(())).await;
+        self.is_over.set().await;
     }
 }
 

@@ -82,15 +82,8 @@ pub(crate) fn failure(failure: &Failure) -> String {
 /// Returns the details of MongoDB's error as one document, as received.
 fn details_text(details: &MongoErrorDetails) -> String {
     let mut json = Object::new();
-    for (name, detail) in [
-        ("errInfo", &details.err_info),
-        ("keyPattern", &details.key_pattern),
-        ("keyValue", &details.key_value),
-        ("writeErrors", &details.write_errors),
-    ] {
-        if let Some(detail) = detail {
-            json.raw(name, detail.as_str());
-        }
+    for (name, detail) in details.parts() {
+        json.raw(name, detail.as_str());
     }
     json.finish()
 }

@@ -18,8 +18,12 @@ pub(crate) struct Tools {
 type Program = Vec<OsString>;
 
 /// Arguments chosen by trials, for the smallest size with gzip. Inlining functions called once, and
-/// keeping computed values, makes the module shorter, but it then compresses less well.
-const WASM_OPT: [&str; 5] = [
+/// keeping computed values, makes the module shorter, but it then compresses less well. The blocks
+/// that the compiler made are rebuilt in between, which a second round makes use of.
+const WASM_OPT: [&str; 8] = [
+    "-Oz",
+    "--flatten",
+    "--rereloop",
     "-Oz",
     "--skip-pass=local-cse",
     "--converge",
