@@ -34,7 +34,7 @@ pub(crate) struct Task<C> {
 }
 
 pub(crate) enum Action {
-    /// Let time pass.
+    /// Let time pass. A connection stays open, unless the server closes it.
     Wait,
     /// Open a connection to the server at this position.
     Connect(usize),
@@ -96,30 +96,49 @@ pub(crate) async fn perform<'a, P: Platform>(
     }
 }
 
+/// Performs the action, without a time limit. There is one place each that connects, sends and
+/// receives, because these futures are long, and a page should load them only once.
 async fn act<P: Platform>(
     shot: &OneShot<P>,
     connection: &mut Option<P::Connection>,
     action: Action,
 ) -> Result<Done, TryEnd> {
-    match (action, connection) {
-        (action @ (Action::Connect(server) | Action::Greet(server, _)), connection) => {
-            // Both actions connect here, because the future is long, and a page should load it only
-            // once.
-            let open = connection.insert(shot.platform.connect(&shot.servers[server]).await?);
-            match action {
-                Action::Greet(_, hello) => ask(open, hello, None).await,
-                _ => Ok(Done::Connected),
-            }
-        }
-        (Action::Ask(message, id), Some(connection)) => ask(connection, message, id).await,
-        (Action::Part, connection) => {
+    if let Action::Connect(server) | Action::Greet(server, _) = &action {
+        *connection = Some(shot.platform.connect(&shot.servers[*server]).await?);
+    }
+    let (message, id) = match action {
+        Action::Connect(_) => return Ok(Done::Connected),
+        Action::Part => {
             if let Some(connection) = connection.take() {
                 connection.close().await;
             }
-            Ok(Done::Parted)
+            return Ok(Done::Parted);
         }
-        (Action::Wait | Action::Ask(..), _) => pending().await,
+        Action::Greet(_, hello) => (Some(hello), None),
+        Action::Ask(message, id) => (Some(message), id),
+        Action::Wait => (None, None),
+    };
+    let waits = message.is_none();
+    let lost = |closed: Closed| match id {
+        Some(_) => TryEnd::Lost(Lost::Closed(closed)),
+        None => TryEnd::Closed(closed),
+    };
+    if let (Some(message), Some(open)) = (message, connection.as_mut()) {
+        open.send(message).await.map_err(lost)?;
     }
+    while let Some(open) = connection {
+        match open.recv().await {
+            Ok(_) if waits => {}
+            Ok(message) => {
+                if let Some(answer) = answer(&message, id) {
+                    return answer;
+                }
+            }
+            Err(_) if waits => *connection = None,
+            Err(closed) => return Err(lost(closed)),
+        }
+    }
+    pending().await
 }
 
 /// Returns the deadline for the server in milliseconds. This deadline is early enough that the
@@ -128,26 +147,6 @@ pub(crate) fn deadline_ms(limit: Duration) -> u64 {
     let deadline = limit - (limit / 10).min(WAY_BACK);
     let millis = deadline.as_secs().saturating_mul(1000);
     millis.saturating_add(deadline.subsec_millis().into()).max(1)
-}
-
-/// Sends a message and waits for the answer. With an id, the message is a command or a question,
-/// and without an id a hello.
-async fn ask(
-    connection: &mut impl Connection,
-    message: String,
-    id: Option<CommandId>,
-) -> Result<Done, TryEnd> {
-    let lost = |closed: Closed| match id {
-        Some(_) => TryEnd::Lost(Lost::Closed(closed)),
-        None => TryEnd::Closed(closed),
-    };
-    connection.send(message).await.map_err(lost)?;
-    loop {
-        let message = connection.recv().await.map_err(lost)?;
-        if let Some(answer) = answer(&message, id) {
-            return answer;
-        }
-    }
 }
 
 /// Returns the answer in this message, or `None` if the message is no answer to the command,

@@ -59,7 +59,7 @@ pub use command::{CommandText, NotACommand};
 pub use event::Event;
 pub use failure::{Failure, Stop};
 pub use one_shot::{Answered, Executed, OneShot, OutcomeResult};
-pub use platform::{Closed, ConnectError, Connection, Platform};
+pub use platform::{Closed, ConnectError, Connection, Keepalive, Platform};
 pub use race::Request;
 pub use server_list::{BadServer, ServerList, ServerUrl};
 pub use tries::{Lost, Try, TryEnd};

@@ -1,3 +1,4 @@
+use core::convert::Infallible;
 use core::fmt;
 use core::time::Duration;
 
@@ -35,14 +36,48 @@ pub trait Platform {
 /// An open WebSocket. Dropping it must free the socket, without waiting for the other side.
 #[allow(async_fn_in_trait, reason = "as for Platform")]
 pub trait Connection {
+    /// The keepalive of a connection. A platform that cannot send pings uses [`Infallible`].
+    type Keepalive: Keepalive;
+
     /// Sends one text message. `Ok` does not mean that it has arrived: only an answer does.
     async fn send(&mut self, text: String) -> Result<(), Closed>;
 
     /// Waits for the next text message. Dropping the future must lose no message.
+    ///
+    /// A platform with a [`keepalive`](Self::keepalive) sends a ping in here when one is due.
     async fn recv(&mut self) -> Result<String, Closed>;
+
+    /// Returns the keepalive of this connection, or `None` if the platform cannot send pings.
+    /// Browsers cannot. Without pings, the client recognizes a dead server, but not a dead
+    /// connection to a live server.
+    fn keepalive(&self) -> Option<Self::Keepalive>;
 
     /// Closes the connection with close code 1000, without waiting for the other side.
     async fn close(self);
+}
+
+/// The pings of one connection, with which the client checks it while [`Connection::recv`] waits.
+///
+/// A server that was paused or a cut network does not end a connection. Only a ping without an
+/// answer shows that the connection is dead.
+pub trait Keepalive {
+    /// Asks for a ping (RFC 6455, section 5.5.2). The connection sends it when
+    /// [`Connection::recv`] is polled next.
+    fn ask_for_ping(&self);
+
+    /// Returns the time at which the last byte arrived, in a frame or in a pong, by
+    /// [`Platform::now`]. Returns zero if none has arrived.
+    fn heard(&self) -> Duration;
+}
+
+impl Keepalive for Infallible {
+    fn ask_for_ping(&self) {
+        match *self {}
+    }
+
+    fn heard(&self) -> Duration {
+        match *self {}
+    }
 }
 
 /// The reason why there is no connection.

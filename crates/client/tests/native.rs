@@ -6,6 +6,7 @@ use bellwether_client::native::Native;
 use bellwether_client::{
     Closed, CommandText, ConnectError, Connection, OneShot, Platform, ServerList, ServerUrl, Stop,
 };
+use bellwether_protocol::{ClientFrame, CommandResult, HelloOk, Limits, RawJson, RoleName, ServerFrame};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +28,10 @@ async fn listen() -> (TcpListener, ServerUrl) {
 /// Accepts one client, which must offer the subprotocol and no Origin.
 async fn accept(listener: TcpListener) -> WebSocketStream<TcpStream> {
     let (stream, _) = listener.accept().await.expect("the loopback works");
+    handshake(stream).await
+}
+
+async fn handshake(stream: TcpStream) -> WebSocketStream<TcpStream> {
     let check = |request: &Request, mut response: Response| {
         assert_eq!(request.uri().path(), "/v1");
         assert!(request.headers().get("origin").is_none());
@@ -179,4 +184,102 @@ async fn an_attempt_can_be_spawned_and_survives_a_server_that_never_shakes_hands
     assert_eq!(failure.code(), "connect_timeout");
     assert!(failure.took < Duration::from_secs(1));
     drop(listener);
+}
+
+/// Returns the answers of a coordinator of epoch 1 to a hello and to a command, or `None` for
+/// other messages.
+fn coordinator(message: &Message) -> Option<Message> {
+    let answer = match ClientFrame::parse(message.to_text().ok()?).ok()? {
+        ClientFrame::Hello(_) => ServerFrame::HelloOk(HelloOk {
+            cluster: "demo".into(),
+            server: "s1".into(),
+            role: RoleName::Coordinator,
+            epoch: Some(1),
+            coordinator: None,
+            server_time_ms: 1_795_000_000_000,
+            limits: Limits {
+                max_message_bytes: 1 << 20,
+                max_depth: 100,
+                max_result_bytes: 1 << 22,
+                max_deadline_ms: 60_000,
+                retention_ms: 86_400_000,
+            },
+        }),
+        ClientFrame::Command(command) => ServerFrame::Result(CommandResult {
+            id: command.id,
+            epoch: 1,
+            replayed: true,
+            result: RawJson::object(r#"{"n":1}"#).ok()?,
+        }),
+        ClientFrame::Outcome(_) => return None,
+    };
+    Some(Message::text(answer.to_json()))
+}
+
+#[tokio::test]
+async fn a_connection_without_pongs_is_replaced_by_another_to_the_same_server() {
+    let (listener, url) = listen().await;
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut cut = handshake(stream).await;
+        for _ in 0..2 {
+            let message = cut.next().await.unwrap().unwrap();
+            if matches!(
+                ClientFrame::parse(message.to_text().unwrap()),
+                Ok(ClientFrame::Hello(_))
+            ) {
+                cut.send(coordinator(&message).unwrap()).await.unwrap();
+            }
+        }
+        // The server reads nothing more here, so no pong comes. The connection stays open.
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut second = handshake(stream).await;
+        while let Some(Ok(message)) = second.next().await {
+            if let Some(answer) = coordinator(&message) {
+                second.send(answer).await.unwrap();
+            }
+        }
+        drop(cut);
+    });
+    let command: CommandText = r#"{"insert":"notes","documents":[{"_id":1}]}"#.parse().unwrap();
+    let shot = OneShot::new(Native::new(), ServerList::new([url]).unwrap());
+    let executed = shot.execute(&command, |_| {}).await.unwrap();
+    assert!(executed.replayed);
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_answers_pings_keeps_the_command() {
+    let (listener, url) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut socket = accept(listener).await;
+        let mut pings = 0;
+        let mut answer = None;
+        while let Some(Ok(message)) = socket.next().await {
+            match message {
+                // tungstenite itself answers the ping.
+                Message::Ping(_) => pings += 1,
+                message if answer.is_none() && message.is_text() => {
+                    let said = coordinator(&message).unwrap();
+                    if said.to_text().unwrap().contains("hello_ok") {
+                        socket.send(said).await.unwrap();
+                    } else {
+                        answer = Some(said);
+                    }
+                }
+                _ => {}
+            }
+            if pings == 2
+                && let Some(answer) = answer.take()
+            {
+                socket.send(answer).await.unwrap();
+            }
+        }
+        pings
+    });
+    let command: CommandText = r#"{"insert":"notes","documents":[{"_id":1}]}"#.parse().unwrap();
+    let shot = OneShot::new(Native::new(), ServerList::new([url]).unwrap());
+    let executed = shot.execute(&command, |_| {}).await.unwrap();
+    assert_eq!(executed.tries.len(), 1);
+    assert!(server.await.unwrap() >= 2);
 }

@@ -1,5 +1,6 @@
 //! The browser as a platform of the client.
 
+use core::convert::Infallible;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::time::Duration;
@@ -100,6 +101,9 @@ pub struct BrowserConnection {
 }
 
 impl Connection for BrowserConnection {
+    // Browsers answer pings, but cannot send them.
+    type Keepalive = Infallible;
+
     async fn send(&mut self, text: String) -> Result<(), Closed> {
         // On a closing socket a browser drops the text without an error. The next receive returns
         // the reason.
@@ -131,6 +135,10 @@ impl Connection for BrowserConnection {
                 None => self.closed = Some(Closed::default()),
             }
         }
+    }
+
+    fn keepalive(&self) -> Option<Infallible> {
+        None
     }
 
     async fn close(self) {

@@ -6,6 +6,7 @@ from typing import Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from ._frames import FINAL, Frame, hello, parse
@@ -46,7 +47,7 @@ class _Connect(connect):
 
 
 class Connection:
-    """A connection that the server has greeted. It is for one frame and its answer."""
+    """A connection that the server has greeted. It is for one frame at a time and its answer."""
 
     def __init__(self, socket: ClientConnection, greeting: Frame) -> None:
         assert isinstance(socket, _Socket)
@@ -103,6 +104,11 @@ class Connection:
     def heard(self) -> float:
         """Gives the time, in seconds by the clock of the event loop, at which the last byte arrived, be it of a pong."""
         return self._socket.heard
+
+    @property
+    def is_open(self) -> bool:
+        """Gives `True` until one of the two sides ends the connection."""
+        return self._socket.state is State.OPEN
 
     async def exchange(self, frame: str, id: str, answer_type: str) -> Frame:
         """Sends a frame and gives the answer to it, an error or a frame of this type. Raises `Lost`."""

@@ -96,6 +96,8 @@ class Passing:
     _paused_until: float = 0.0
     _not_before: float = 0.0
     """The time before which no server is sent the command, as an overloaded one asked."""
+    _kept: tuple[_Server, Connection] | None = None
+    """The overloaded server, and the connection on which it gets the command again after the pause."""
     _redirected: bool = False
     _executed: bool = False
     _dead: int = 0
@@ -159,6 +161,14 @@ class Passing:
             if now >= holder.next_look():
                 self._look(holder, now)
             return holder.next_look() if self._holder else now
+        if (kept := self._kept) and now >= self._paused_until:
+            server, connection = kept
+            self._leave_kept(close=not connection.is_open)
+            if connection.is_open:
+                with contextlib.suppress(ValueError):
+                    self._queue.remove(server)
+                self._hand_over(server, connection, now)
+                return now
         if not self._queue and now >= self._paused_until:
             young = [server.started + STAGGER for server in self._servers if server.greeting]
             if self._passes >= 0 and now < max(young, default=0.0):
@@ -251,7 +261,13 @@ class Passing:
         where = "" if named else _NOT_LISTED
         return f", the coordinator is {name} at {url or '?'}{where}" if name else ""
 
+    def _leave_kept(self, *, close: bool = True) -> None:
+        if self._kept and close:
+            self._spawn(self._kept[1].close())
+        self._kept = None
+
     def _hand_over(self, server: _Server, connection: Connection, now: float) -> None:
+        self._leave_kept()
         left = self._end - now
         if left < min(SHORTEST_TRY, self.deadline / 2):
             return self._spawn(connection.close())
@@ -280,7 +296,11 @@ class Passing:
         """Gives the answer at which to stop; `None` to go on. Raises `CommandError` at an error that is final."""
         server, self._holder = holder.server, None
         now = self._next_start = self._now()
-        self._spawn(holder.connection.close())
+        if holder.answer.exception() is None and holder.answer.result().get("code") == "overloaded":
+            # The server keeps a place for a short time only, and a new connection could come too late.
+            self._kept = server, holder.connection
+        else:
+            self._spawn(holder.connection.close())
         try:
             answer = holder.answer.result()
         except Lost as error:
@@ -339,6 +359,7 @@ class Passing:
             if server.greeting:
                 server.greeting.add_done_callback(_abandon)
                 server.greeting.cancel()
+        self._leave_kept()
         if self._holder:
             self._give_up(self._holder)
         await asyncio.gather(*self._background, return_exceptions=True)

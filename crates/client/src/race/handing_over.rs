@@ -6,9 +6,9 @@ use bellwether_protocol::{
     ClientFrame, Command, ErrorCode, Hello, HelloOk, Outcome, OutcomeQuery, RoleName, WhatNext,
 };
 
-use super::{Alarm, Asked, FIRST_LOOK, Request, Run, Verdict};
+use super::{Alarm, Asked, Request, Run, Silence, Verdict};
 use crate::attempt::{Action, Happened, WAY_BACK, deadline_ms};
-use crate::{Event, Lost, Platform, TryEnd};
+use crate::{Connection, Event, Lost, Platform, TryEnd};
 
 impl<'a, P, F, S> Run<'a, P, F, S>
 where
@@ -44,12 +44,21 @@ where
         }
         if let Some(asked) = &self.asked {
             match hello.epoch {
-                Some(epoch) if hello.epoch > asked.epoch => self.give_up_asked(epoch),
+                Some(epoch) if hello.epoch > asked.hello.epoch => self.give_up_asked(epoch),
                 // Of two coordinators, this server is the one that has been replaced.
                 _ => return self.ended(server, connection, Err(TryEnd::Overtaken)),
             }
         }
+        self.hand_over(server, connection, hello)
+    }
 
+    /// Sends the command on this connection to the coordinator that said this hello.
+    pub(super) fn hand_over(
+        &mut self,
+        server: usize,
+        connection: Option<P::Connection>,
+        hello: Box<HelloOk>,
+    ) -> Option<Verdict> {
         // The id uses the clock of the server that receives the command, because this server checks
         // its time.
         let random = || self.shot.platform.random();
@@ -82,16 +91,19 @@ where
             // From now on the command may arrive, even if `send` or the connection fails.
             (self.on_event)(Event::Sent { server, id });
         }
+        let keepalive = connection.as_ref().and_then(Connection::keepalive);
+        let silence = Silence::new(self.clock.now(), keepalive, self.dead);
+        let first_look = silence.next_look().saturating_sub(self.clock.now());
         self.asked = Some(Asked {
             server,
-            epoch: hello.epoch,
-            since: self.clock.now(),
+            hello,
+            silence,
             others_greeted: false,
             probed_since: None,
             rest: core::mem::take(&mut self.waiting),
         });
         self.begin(Some(server), connection, Action::Ask(message, Some(id)), limit);
-        self.set_alarm(Alarm::Look, FIRST_LOOK);
+        self.set_alarm(Alarm::Look, first_look);
         None
     }
 
@@ -100,26 +112,32 @@ where
     /// new coordinator finds the command's id now, or it never will. The client may therefore ask
     /// it at once.
     fn give_up_asked(&mut self, epoch: u64) {
-        let Some(server) = self.asked.as_ref().map(|asked| asked.server) else {
-            return;
-        };
-        self.take_back(server);
+        if let Some(server) = self.asked.as_ref().map(|asked| asked.server) {
+            self.drop_asked(server, TryEnd::Lost(Lost::Superseded { epoch }));
+        }
+    }
+
+    /// Ends the attempt of the server with the command, whose connection is of no more use.
+    pub(super) fn drop_asked(&mut self, server: usize, end: TryEnd) {
+        let asked = self.take_back(server);
+        if asked.is_some_and(|asked| asked.silence.lacks_pong()) {
+            self.dead = self.dead.saturating_add(1);
+        }
         // This closes the connection. The server would not read a close frame.
         self.steps.retain(|(of, _)| *of != Some(server));
-        let end = TryEnd::Lost(Lost::Superseded { epoch });
         self.pass.account_for(&end);
         self.end_try(server, end);
     }
 
     /// Takes the command back from that server, if the server has it. The pass then continues where
     /// it stopped.
-    pub(super) fn take_back(&mut self, server: usize) {
-        if let Some(asked) = self.asked.take_if(|asked| asked.server == server) {
-            self.alarm = None;
-            self.probe = None;
-            self.waiting = asked.rest;
-            self.waiting.retain(|server| !self.progress.is_open(*server));
-        }
+    pub(super) fn take_back(&mut self, server: usize) -> Option<Asked<P>> {
+        let mut asked = self.asked.take_if(|asked| asked.server == server)?;
+        self.alarm = None;
+        self.probe = None;
+        self.waiting = core::mem::take(&mut asked.rest);
+        self.waiting.retain(|server| !self.progress.is_open(*server));
+        Some(asked)
     }
 
     /// Returns `true` if another server, or the same server in another attempt, may do better.

@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use bellwether_protocol::{CoordinatorHint, RoleName};
 
-use super::{LONGEST_CONNECT, Run, Verdict};
-use crate::attempt::{Action, Done, GOODBYE, Happened};
+use super::{Alarm, LONGEST_CONNECT, Run, Verdict};
+use crate::attempt::{Action, Done, Happened};
 use crate::{Event, Lost, Platform, TryEnd};
 
 /// The pause between two connects that look for a sign of life.
@@ -27,13 +27,28 @@ where
     /// sending them the command, because one of them may be the new coordinator. Also greets the
     /// silent server a second time: if it answers, it is alive and keeps the command.
     pub(super) fn look(&mut self) -> Option<Verdict> {
+        let now = self.clock.now();
         let Some(asked) = &mut self.asked else {
             return self.proceed();
         };
-        asked.others_greeted = true;
         let server = asked.server;
-        if self.probe.is_none() {
-            asked.probed_since = Some(self.clock.now());
+        if asked.silence.has_pings() {
+            let left = asked.silence.next_look().saturating_sub(now);
+            if !left.is_zero() {
+                // Something arrived meanwhile, such as a part of a long reply.
+                self.set_alarm(Alarm::Look, left);
+                return None;
+            }
+        }
+        asked.silence.look(now);
+        if asked.silence.is_dead() {
+            self.drop_asked(server, TryEnd::Lost(Lost::Silence));
+            return self.proceed();
+        }
+        asked.others_greeted = true;
+        let probes = !asked.silence.has_pings() || asked.silence.lacks_pong();
+        if probes && self.probe.is_none() {
+            asked.probed_since = Some(now);
             self.probe = self.greeting(server, self.probe_limit());
         }
         self.pass.hinted = false;
@@ -56,16 +71,26 @@ where
     /// Handles the end of the second greeting of the server with the command, or of the pause
     /// before another greeting.
     pub(super) fn probed(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
-        if happened.connection.is_some() {
-            self.begin(None, happened.connection, Action::Part, GOODBYE);
-        }
-        let asked = self.asked.as_mut()?;
+        let connection = happened.connection;
+        let Some(asked) = &mut self.asked else {
+            self.part(connection);
+            return None;
+        };
         let server = asked.server;
         let end = match happened.end {
+            // The server is alive, and the connection on which it has the command is dead. The
+            // command continues on the second connection.
+            Some(Ok(Done::Greeted(hello))) if asked.silence.lacks_pong() => {
+                self.drop_asked(server, TryEnd::Lost(Lost::Silence));
+                self.begin_attempt(server, false);
+                self.progress.connected(server);
+                (self.on_event)(Event::Connected { server });
+                return self.greeted(server, connection, hello);
+            }
             // The server has restarted, and the connection to its old process is dead without a
             // sign.
             Some(Ok(Done::Greeted(hello)))
-                if hello.role == RoleName::Coordinator && hello.epoch > asked.epoch =>
+                if hello.role == RoleName::Coordinator && hello.epoch > asked.hello.epoch =>
             {
                 let epoch = hello.epoch.unwrap_or_default();
                 TryEnd::Lost(Lost::Superseded { epoch })
@@ -80,6 +105,12 @@ where
             // case it is alive.
             Some(_) => {
                 asked.probed_since = None;
+                self.part(connection);
+                return None;
+            }
+            // The pings decide.
+            None if asked.silence.has_pings() => {
+                self.part(connection);
                 return None;
             }
             None => {
@@ -94,16 +125,23 @@ where
                 TryEnd::Lost(Lost::Silence)
             }
         };
+        self.part(connection);
         // This closes the connection. The server would not read a close frame.
         self.steps.retain(|(of, _)| *of != Some(server));
         self.ended(server, None, Err(end))
     }
 
     /// Returns the end of the attempt at that server if its time is over. A server with the command
-    /// is silent if it has left a greeting unanswered for the time limit of a hello. Otherwise it
+    /// is silent if it has left a ping or a greeting unanswered for the time limit of a hello. Otherwise it
     /// was working.
     pub(super) fn out_of_time(&self, server: usize) -> TryEnd {
-        let since = self.asked.as_ref().and_then(|asked| asked.probed_since);
+        let since = self.asked.as_ref().and_then(|asked| {
+            if asked.silence.has_pings() {
+                asked.silence.unanswered_ping()
+            } else {
+                asked.probed_since
+            }
+        });
         let is_silent = since.is_some_and(|since| {
             let unanswered = self.clock.now().saturating_sub(since);
             unanswered >= self.shot.hello_timeout

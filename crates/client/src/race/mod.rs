@@ -7,19 +7,21 @@
 mod handing_over;
 mod looking;
 mod passes;
+mod silence;
 
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use bellwether_protocol::CommandId;
+use bellwether_protocol::{CommandId, HelloOk};
 
 use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task};
 use crate::clock::Clock;
 use crate::progress::Progress;
-use crate::{CommandText, Event, Lost, OneShot, Platform, Stop, TryEnd};
+use crate::{CommandText, Connection, Event, Lost, OneShot, Platform, Stop, TryEnd};
 use passes::{FIRST_PAUSE, Pass};
+use silence::Silence;
 
 /// Highest multiple of the time limit for a connect, which grows with the passes. A browser that
 /// has seen many connects fail delays further ones by up to 5 s (Chromium). The delay counts as
@@ -28,10 +30,6 @@ use passes::{FIRST_PAUSE, Pass};
 /// Longer limits would have a price. The operating system repeats an unanswered packet after 1, 2,
 /// 4, … s. The older a connect is, the later it notices that the way is free again.
 const LONGEST_CONNECT: u32 = 3;
-
-/// Time for which a server with the command may be silent before the client asks the other servers.
-/// Most commands are answered by then, and a coordinator that fell silent has been replaced.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// The type of [`perform`](crate::attempt::perform), whose future has no name.
 type Perform<'a, P, S> = fn(&'a OneShot<P>, Clock<'a, P>, Task<<P as Platform>::Connection>) -> S;
@@ -56,7 +54,11 @@ pub(crate) struct Run<'a, P: Platform, F, S> {
     /// The servers whose turn is still to come.
     waiting: Vec<usize>,
     /// The server that has the command.
-    asked: Option<Asked>,
+    asked: Option<Asked<P>>,
+    /// The overloaded server whose connection the client keeps open during the pause.
+    kept: Option<(usize, Box<HelloOk>)>,
+    /// The number of connections that the client has given up as dead.
+    dead: u32,
     pass: Pass,
     pause: Duration,
     /// The end of the first pass since which all servers have named coordinators that are not on
@@ -83,11 +85,10 @@ enum Alarm {
     Look,
 }
 
-struct Asked {
+struct Asked<P: Platform> {
     server: usize,
-    /// The epoch in the server's hello.
-    epoch: Option<u64>,
-    since: Duration,
+    hello: Box<HelloOk>,
+    silence: Silence<<P::Connection as Connection>::Keepalive>,
     /// Set if the client greets other servers meanwhile. The client does so only after a long
     /// silence of this server.
     others_greeted: bool,
@@ -100,7 +101,7 @@ struct Asked {
 enum Next<C> {
     Step(Happened<C>),
     Probe(Happened<C>),
-    Alarm,
+    Alarm(Happened<C>),
 }
 
 /// The server that answered with its answer, or the reason why there is no answer.
@@ -133,6 +134,8 @@ where
             order: shot.order(),
             waiting: Vec::new(),
             asked: None,
+            kept: None,
+            dead: 0,
             pass: Pass::new(),
             pause: FIRST_PAUSE,
             unlisted_since: None,
@@ -141,7 +144,7 @@ where
 
     /// Passes the command along the list until there is a verdict.
     pub(crate) async fn decided(&mut self) -> Verdict {
-        let mut verdict = self.begin_pass();
+        let mut verdict = self.begin_pass(None);
         loop {
             if let Some(verdict) = verdict {
                 return verdict;
@@ -152,7 +155,7 @@ where
             verdict = match self.next().await {
                 Next::Step(happened) => self.react(happened),
                 Next::Probe(happened) => self.probed(happened),
-                Next::Alarm => self.wake(),
+                Next::Alarm(happened) => self.wake(happened),
             };
         }
     }
@@ -182,16 +185,16 @@ where
                 return Poll::Ready(Next::Probe(happened));
             }
             match &mut self.alarm {
-                Some((_, alarm)) => alarm.as_mut().poll(context).map(|_| Next::Alarm),
+                Some((_, alarm)) => alarm.as_mut().poll(context).map(Next::Alarm),
                 None => Poll::Pending,
             }
         })
         .await
     }
 
-    fn wake(&mut self) -> Option<Verdict> {
+    fn wake(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
         match self.alarm.take() {
-            Some((Alarm::Pass, _)) => self.begin_pass(),
+            Some((Alarm::Pass, _)) => self.begin_pass(happened.connection),
             Some((Alarm::Look, _)) => self.look(),
             _ => self.proceed(),
         }
@@ -237,7 +240,12 @@ where
     }
 
     fn set_alarm(&mut self, alarm: Alarm, after: Duration) {
-        self.alarm = Some((alarm, self.step(None, None, Action::Wait, after)));
+        self.set_alarm_keeping(None, alarm, after);
+    }
+
+    /// Sets the alarm, and keeps this connection open until then.
+    fn set_alarm_keeping(&mut self, connection: Option<P::Connection>, alarm: Alarm, after: Duration) {
+        self.alarm = Some((alarm, self.step(None, connection, Action::Wait, after)));
     }
 
     fn step(
@@ -273,9 +281,8 @@ where
             let next = self.waiting.remove(0);
             self.start(next, false);
         } else if let Some(asked) = &self.asked {
-            // The next look comes when the server has been silent for twice as long.
-            let silent = now.saturating_sub(asked.since);
-            self.set_alarm(Alarm::Look, silent.max(FIRST_LOOK));
+            let next_look = asked.silence.next_look();
+            self.set_alarm(Alarm::Look, next_look.saturating_sub(now));
         } else if youngest.is_none() || self.pass.any_ended {
             return self.end_pass(youngest.is_some());
         }
@@ -286,9 +293,7 @@ where
         if self.clock.is_over() {
             return;
         }
-        let url = &self.shot.servers[server];
-        self.progress.begin(server, url.clone(), hinted, self.clock.now());
-        (self.on_event)(Event::Trying { server, url });
+        self.begin_attempt(server, hinted);
         let limit = self
             .shot
             .connect_timeout
@@ -297,18 +302,23 @@ where
         self.set_alarm(Alarm::Start, self.shot.stagger);
     }
 
+    /// Records that an attempt at this server begins.
+    fn begin_attempt(&mut self, server: usize, hinted: bool) {
+        let url = &self.shot.servers[server];
+        self.progress.begin(server, url.clone(), hinted, self.clock.now());
+        (self.on_event)(Event::Trying { server, url });
+    }
+
     fn ended(
         &mut self,
         server: usize,
         connection: Option<P::Connection>,
         answer: Result<Box<Reply>, TryEnd>,
     ) -> Option<Verdict> {
-        if connection.is_some() {
-            self.begin(None, connection, Action::Part, GOODBYE);
-        }
         let end = match answer {
             Err(end) if self.goes_on_after(&end) => end,
             decided => {
+                self.part(connection);
                 while let Some(other) = self.progress.first_open(Some(server)) {
                     self.end_try(other, TryEnd::Overtaken);
                 }
@@ -322,15 +332,17 @@ where
                 return Some(verdict);
             }
         };
-        self.take_back(server);
+        let asked = self.take_back(server);
         let hint = self.hinted_by(&end);
         self.pass.account_for(&end);
         self.note_coordinator(&end);
         let room = end.is_overloaded().then(|| end.retry_after());
         self.end_try(server, end);
         if let Some(asked_for) = room {
-            return self.wait_for_room(server, asked_for);
+            self.kept = asked.map(|asked| (server, asked.hello));
+            return self.wait_for_room(server, connection, asked_for);
         }
+        self.part(connection);
         if let Some((Alarm::Pass | Alarm::Look, _)) = self.alarm {
             return None;
         }
@@ -345,6 +357,13 @@ where
             return self.proceed();
         }
         None
+    }
+
+    /// Closes the connection, if there is one.
+    fn part(&mut self, connection: Option<P::Connection>) {
+        if connection.is_some() {
+            self.begin(None, connection, Action::Part, GOODBYE);
+        }
     }
 
     /// Records that the attempt at this server is over.

@@ -53,21 +53,35 @@ where
     S: Future<Output = Happened<P::Connection>>,
 {
     /// Begins a pass over the list, in order, without the servers at which a slow attempt is still
-    /// in progress.
-    pub(super) fn begin_pass(&mut self) -> Option<Verdict> {
+    /// in progress. If the client has kept the connection to an overloaded server, that server gets
+    /// the command again at once.
+    pub(super) fn begin_pass(&mut self, kept: Option<P::Connection>) -> Option<Verdict> {
         let pass = self.progress.next_pass();
         (self.on_event)(Event::Pass { pass });
         if self.clock.is_over() {
             return Some(Err(Stop::Deadline));
         }
         self.pass = Pass::new();
+        if let Some((server, hello)) = self.kept.take()
+            && kept.is_some()
+        {
+            self.begin_attempt(server, false);
+            self.progress.greeted(server, &hello.server);
+            self.queue_all();
+            return self.hand_over(server, kept, hello);
+        }
         self.proceed_with_all()
     }
 
     pub(super) fn proceed_with_all(&mut self) -> Option<Verdict> {
+        self.queue_all();
+        self.proceed()
+    }
+
+    /// Gives each server a turn at which no attempt is in progress.
+    fn queue_all(&mut self) {
         let free = |server: &usize| !self.progress.is_open(*server);
         self.waiting = self.order.iter().copied().filter(free).collect();
-        self.proceed()
     }
 
     pub(super) fn end_pass(&mut self, some_under_way: bool) -> Option<Verdict> {
@@ -77,26 +91,38 @@ where
         if self.is_unlisted_for_long() {
             return Some(Err(Stop::NotListed));
         }
-        self.rest(None, some_under_way)
+        self.rest(None, None, some_under_way)
     }
 
     /// Ends the pass at the coordinator that has no room for the command at this moment, because no
-    /// other server executes commands. The next pass begins with this server.
-    pub(super) fn wait_for_room(&mut self, server: usize, asked_for: Option<Duration>) -> Option<Verdict> {
+    /// other server executes commands. The next pass begins with this server, on this connection.
+    /// The server keeps a place for a short time only, and a new connection could come too late.
+    pub(super) fn wait_for_room(
+        &mut self,
+        server: usize,
+        connection: Option<P::Connection>,
+        asked_for: Option<Duration>,
+    ) -> Option<Verdict> {
         self.waiting.clear();
         self.unlisted_since = None;
         if let Some(at) = self.order.iter().position(|other| *other == server) {
             self.order[..=at].rotate_right(1);
         }
-        self.rest(asked_for, self.progress.first_open(None).is_some())
+        self.rest(connection, asked_for, self.progress.first_open(None).is_some())
     }
 
     /// Pauses before the next pass. The time that an overloaded server asks for has no random part,
     /// because the server gives each command a different time. The time is an estimate, and the
     /// coordinator may change. Therefore half of the remaining time is kept.
-    fn rest(&mut self, asked_for: Option<Duration>, some_under_way: bool) -> Option<Verdict> {
+    fn rest(
+        &mut self,
+        connection: Option<P::Connection>,
+        asked_for: Option<Duration>,
+        some_under_way: bool,
+    ) -> Option<Verdict> {
         let remaining = self.clock.remaining();
         if remaining < SHORTEST_PASS {
+            self.part(connection);
             if !some_under_way {
                 return Some(Err(Stop::Deadline));
             }
@@ -110,7 +136,7 @@ where
         });
         let pause = pause.max(SHORTEST_PAUSE).min(remaining / 2);
         (self.on_event)(Event::Pausing { pause });
-        self.set_alarm(Alarm::Pass, pause);
+        self.set_alarm_keeping(connection, Alarm::Pass, pause);
         None
     }
 }

@@ -4,6 +4,7 @@ mod budget;
 mod closing;
 mod errors;
 mod greeting;
+mod keepalive;
 mod looking;
 mod network;
 mod order;

@@ -10,7 +10,7 @@ use bellwether_client::{
 use tokio::time::Instant;
 
 use crate::script::{Does, NOW, Slowness};
-use crate::wire::Wire;
+use crate::wire::{Pings, Wire};
 
 #[derive(Debug, Default)]
 pub(crate) struct World {
@@ -23,7 +23,20 @@ pub(crate) struct World {
     /// Who has a command or a question that is neither answered nor given up, and since when.
     pub(crate) in_hand: Option<InHand>,
     wires: u64,
+    pub(crate) has_pings: bool,
     random: Option<u64>,
+}
+
+/// A part of a script, with everything that belongs to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) does: Does,
+    pub(crate) slowness: Slowness,
+    pub(crate) epoch: u64,
+    /// In milliseconds since the Unix epoch.
+    pub(crate) clock: u64,
+    /// Milliseconds from an answer to the end of the connection.
+    pub(crate) closes_after: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +74,56 @@ impl Network {
     pub(crate) fn seeded(self, seed: u64) -> Self {
         self.with(|world| world.random = Some(seed));
         self
+    }
+
+    /// The same network on a platform that can send pings.
+    pub(crate) fn with_pings(self) -> Self {
+        self.with(|world| world.has_pings = true);
+        self
+    }
+
+    /// Takes the next part of the script of this server.
+    pub(crate) fn next_part(&self, name: &str) -> Part {
+        let does = self.with(|world| {
+            let script = world.scripts.get_mut(name)?;
+            if script.len() > 1 {
+                script.pop_front()
+            } else {
+                script.front().cloned()
+            }
+        });
+        let mut part = Part {
+            does: does.unwrap_or(Does::Refuses),
+            slowness: Slowness::default(),
+            epoch: 7,
+            clock: NOW,
+            closes_after: None,
+        };
+        loop {
+            part.does = match part.does {
+                Does::Slowly(more, does) => {
+                    part.slowness.connect += more.connect;
+                    part.slowness.hello += more.hello;
+                    part.slowness.answer += more.answer;
+                    *does
+                }
+                Does::InEpoch(number, does) => {
+                    part.epoch = number;
+                    *does
+                }
+                Does::WithClock(time, does) => {
+                    part.clock = time;
+                    *does
+                }
+                Does::ClosesAfter(millis, does) => {
+                    part.closes_after = Some(millis);
+                    *does
+                }
+                Does::Until(millis, _, then) if self.elapsed() >= Duration::from_millis(millis) => *then,
+                Does::Until(_, first, _) => *first,
+                _ => return part,
+            }
+        }
     }
 
     pub(crate) fn with<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
@@ -121,56 +184,23 @@ impl Platform for Network {
 
     async fn connect(&self, server: &ServerUrl) -> Result<Wire, ConnectError> {
         let name = server.host().to_owned();
-        let does = self.with(|world| {
-            world.asked.push(name.clone());
-            let script = world.scripts.get_mut(&name)?;
-            if script.len() > 1 {
-                script.pop_front()
-            } else {
-                script.front().cloned()
-            }
-        });
-        let mut does = does.unwrap_or(Does::Refuses);
-        let mut slowness = Slowness::default();
-        let mut epoch = 7;
-        let mut clock = NOW;
-        loop {
-            does = match does {
-                Does::Slowly(more, does) => {
-                    slowness.connect += more.connect;
-                    slowness.hello += more.hello;
-                    slowness.answer += more.answer;
-                    *does
-                }
-                Does::InEpoch(number, does) => {
-                    epoch = number;
-                    *does
-                }
-                Does::WithClock(time, does) => {
-                    clock = time;
-                    *does
-                }
-                Does::Until(millis, _, then) if self.elapsed() >= Duration::from_millis(millis) => *then,
-                Does::Until(_, first, _) => *first,
-                _ => break,
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(1 + slowness.connect)).await;
-        match does {
+        self.with(|world| world.asked.push(name.clone()));
+        let part = self.next_part(&name);
+        tokio::time::sleep(Duration::from_millis(1 + part.slowness.connect)).await;
+        match part.does {
             Does::Refuses => Err(ConnectError::Unreachable("connection refused".into())),
             Does::HasNoRoom => Err(ConnectError::NoRoom("it answered HTTP 503".into())),
             Does::SwallowsConnect => core::future::pending().await,
-            does => Ok(Wire {
+            _ => Ok(Wire {
                 network: self.clone(),
                 number: self.with(|world| {
                     world.wires += 1;
                     world.wires
                 }),
                 name,
-                does,
-                slowness,
-                epoch,
-                clock,
+                part,
+                pings: Pings::default(),
+                has_had_a_command: false,
                 inbox: VecDeque::new(),
             }),
         }

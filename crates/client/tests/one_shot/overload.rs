@@ -33,7 +33,11 @@ async fn the_client_comes_back_at_the_time_it_was_told_and_nowhere_else() {
         let network = Network::new(&[("a", follows), ("b", &busy), ("c", follows)]).seeded(seed);
         let (ended, pauses) = pauses(&network).await;
         assert_eq!(ended.unwrap().url.as_str(), B);
-        assert_eq!(network.asked(), "a b b b b", "the others are left alone");
+        assert_eq!(
+            network.asked(),
+            "a b",
+            "the others are left alone, and the connection is kept"
+        );
         assert_eq!(pauses, [2_000, 340, 1_000].map(Duration::from_millis));
         let arrived = network.arrived();
         assert!(arrived.iter().all(|(_, id, _)| *id == arrived[0].1), "one id");
@@ -84,7 +88,7 @@ async fn another_coordinator_is_found_after_the_pause() {
     ]);
     let executed = network.run(network.one_shot()).await.unwrap();
     assert_eq!(executed.url.as_str(), A);
-    assert_eq!(network.asked(), "a b b a");
+    assert_eq!(network.asked(), "a b a");
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,4 +100,52 @@ async fn a_reply_without_room_is_asked_for_again() {
     let network = Network::new(&[("a", &[without_room, Does::GoesSilent])]);
     let failure = network.run(network.one_shot()).await.unwrap_err();
     assert_eq!(failure.outcome, Outcome::Executed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_command_is_back_before_its_place_is_gone() {
+    // The server keeps the place for 250 ms. A new connection takes 300 ms.
+    let far = |does: Does| does.connecting_in(150).greeting_in(150);
+    let busy = [far(Does::IsOverloaded(500)), far(Does::Executes)];
+    for pings in [false, true] {
+        let network = Network::new(&[("a", &busy)]);
+        let network = if pings { network.with_pings() } else { network };
+        let mut sent = Vec::new();
+        let mut refused = Duration::ZERO;
+        let watch = |event: Event<'_>| match event {
+            Event::Sent { .. } => sent.push(network.elapsed()),
+            Event::Ended { .. } if refused.is_zero() => refused = network.elapsed(),
+            _ => {}
+        };
+        let executed = network.one_shot().execute(&command(), watch).await.unwrap();
+        assert_eq!(
+            sent[1] - refused,
+            Duration::from_millis(500),
+            "neither early nor late"
+        );
+        assert_eq!(executed.tries.last().unwrap().server.as_deref(), Some("a"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_ends_in_the_pause_is_opened_again() {
+    let network = Network::new(&[("a", &[Does::IsOverloaded(500).closing_after(100), Does::Executes])]);
+    let (ended, _) = pauses(&network).await;
+    let executed = ended.unwrap();
+    assert_eq!(network.asked(), "a a");
+    assert_eq!(
+        network.arrived().len(),
+        2,
+        "nothing was sent on the closed connection"
+    );
+    assert_eq!(executed.tries.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_dies_in_the_pause_is_found_out() {
+    let network = Network::new(&[("a", &[Does::IsOverloaded(500), Does::CutsOff, Does::Executes])]);
+    let network = network.with_pings();
+    let executed = network.run(network.one_shot()).await.unwrap();
+    assert_eq!(executed.url.as_str(), A);
+    assert_eq!(network.asked(), "a a");
 }

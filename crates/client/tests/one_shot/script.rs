@@ -5,7 +5,8 @@ use bellwether_client::{ErrorCode, Outcome};
 /// The time by the servers' clocks, in milliseconds since the Unix epoch.
 pub(crate) const NOW: u64 = 1_795_000_000_000;
 
-/// What a server does with one connection.
+/// What a server does with one connection. A further command on the same connection takes the next
+/// part of the script.
 #[derive(Clone, Debug)]
 pub(crate) enum Does {
     /// Nothing listens.
@@ -28,8 +29,12 @@ pub(crate) enum Does {
     LosesReply,
     /// Executes the command, and the connection is closed with this code before the reply.
     LosesReplyWith(u16),
-    /// Takes the command and never answers.
+    /// Takes the command and never answers. Answers pings.
     GoesSilent,
+    /// Takes the command, and nothing comes back on this connection any more, not even a pong.
+    CutsOff,
+    /// Executes the command, and nothing comes back on this connection any more.
+    CutsOffAfterExecution,
     /// Closes with this code when the command arrives, and does not answer.
     HangsUp(u16),
     /// Answers the command as if it had been asked what became of it.
@@ -42,6 +47,8 @@ pub(crate) enum Does {
     IsOverloaded(u64),
     /// Announces this error on the connection while the command executes.
     Announces(ErrorCode),
+    /// Does that, and closes the connection so many milliseconds after its answer.
+    ClosesAfter(u64, Box<Does>),
     /// Does that, slowly.
     Slowly(Slowness, Box<Does>),
     /// Does that, and greets with this epoch instead of 7.
@@ -84,6 +91,10 @@ impl Does {
             ..Slowness::default()
         };
         Self::Slowly(slowness, Box::new(self))
+    }
+
+    pub(crate) fn closing_after(self, millis: u64) -> Self {
+        Self::ClosesAfter(millis, Box::new(self))
     }
 
     pub(crate) fn in_epoch(self, epoch: u64) -> Self {

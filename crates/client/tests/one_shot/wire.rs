@@ -1,17 +1,23 @@
 //! A connection to a scripted server, and the rules a client must keep on it.
 
+use core::convert::Infallible;
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bellwether_client::{Closed, CommandId, Connection, ErrorCode, ErrorFrame, Outcome};
+use bellwether_client::{Closed, CommandId, Connection, ErrorCode, ErrorFrame, Keepalive, Outcome};
 use bellwether_protocol::{
     ClientFrame, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, OutcomeResult, RawJson,
     RoleName, ServerFrame,
 };
+use futures_util::future::{Either, select};
 use tokio::time::Instant;
 
-use crate::network::{InHand, Network};
-use crate::script::{Does, Slowness};
+use crate::network::{InHand, Network, Part};
+use crate::script::Does;
 
 /// A connection to a scripted server.
 #[derive(Debug)]
@@ -19,19 +25,47 @@ pub(crate) struct Wire {
     pub(crate) network: Network,
     pub(crate) number: u64,
     pub(crate) name: String,
-    pub(crate) does: Does,
-    pub(crate) slowness: Slowness,
-    pub(crate) epoch: u64,
-    /// In milliseconds since the Unix epoch.
-    pub(crate) clock: u64,
+    pub(crate) part: Part,
+    pub(crate) pings: Pings,
+    pub(crate) has_had_a_command: bool,
     /// What is said, and when it is here.
     pub(crate) inbox: VecDeque<(Instant, Result<String, Closed>)>,
+}
+
+/// The pings of a connection, and the time at which something arrived last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pings(Arc<Mutex<(bool, Duration)>>);
+
+impl Pings {
+    fn with<T>(&self, change: impl FnOnce(&mut (bool, Duration)) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take_due(&self) -> bool {
+        self.with(|(is_due, _)| core::mem::take(is_due))
+    }
+
+    fn heard_at(&self, now: Duration) {
+        self.with(|(_, heard)| *heard = now);
+    }
+}
+
+impl Keepalive for Pings {
+    fn ask_for_ping(&self) {
+        self.with(|(is_due, _)| *is_due = true);
+    }
+
+    fn heard(&self) -> Duration {
+        self.with(|(_, heard)| *heard)
+    }
 }
 
 /// A server that has a command is left alone with it for so long.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 impl Connection for Wire {
+    type Keepalive = Pings;
+
     async fn send(&mut self, text: String) -> Result<(), Closed> {
         match ClientFrame::parse(&text) {
             Ok(ClientFrame::Hello(_)) => {
@@ -47,6 +81,9 @@ impl Connection for Wire {
                 self.greet();
             }
             Ok(ClientFrame::Command(command)) => {
+                if core::mem::replace(&mut self.has_had_a_command, true) {
+                    self.part = self.network.next_part(&self.name);
+                }
                 self.take_in_hand();
                 let deadline = Duration::from_millis(command.deadline_ms.unwrap_or_default());
                 self.network
@@ -63,15 +100,16 @@ impl Connection for Wire {
     }
 
     async fn recv(&mut self) -> Result<String, Closed> {
-        let Some((ready, _)) = self.inbox.front() else {
-            return core::future::pending().await;
-        };
-        tokio::time::sleep_until(*ready).await;
-        let message = self.inbox.pop_front().map(|(_, message)| message);
-        if self.inbox.is_empty() {
-            self.let_go();
+        let pongs = self.pongs();
+        match select(pin!(self.message()), pin!(pongs)).await {
+            Either::Left((message, _)) => message,
+            Either::Right((never, _)) => match never {},
         }
-        message.unwrap_or_else(|| Err(Closed::default()))
+    }
+
+    fn keepalive(&self) -> Option<Pings> {
+        let has_pings = self.network.with(|world| world.has_pings);
+        has_pings.then(|| self.pings.clone())
     }
 
     async fn close(self) {}
@@ -84,6 +122,38 @@ impl Drop for Wire {
 }
 
 impl Wire {
+    async fn message(&mut self) -> Result<String, Closed> {
+        let Some((ready, _)) = self.inbox.front() else {
+            return core::future::pending().await;
+        };
+        tokio::time::sleep_until(*ready).await;
+        let message = self.inbox.pop_front().map(|(_, message)| message);
+        if self.inbox.is_empty() {
+            self.let_go();
+        }
+        self.pings.heard_at(self.network.elapsed());
+        message.unwrap_or_else(|| Err(Closed::default()))
+    }
+
+    /// Answers pings, each a millisecond later.
+    fn pongs(&self) -> impl Future<Output = Infallible> + 'static {
+        let (pings, network) = (self.pings.clone(), self.network.clone());
+        let is_cut_off = matches!(self.part.does, Does::CutsOff | Does::CutsOffAfterExecution);
+        async move {
+            loop {
+                poll_fn(|_| match pings.take_due() {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                })
+                .await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if !is_cut_off {
+                    pings.heard_at(network.elapsed());
+                }
+            }
+        }
+    }
+
     /// The rule of all rules: one server at a time.
     fn take_in_hand(&self) {
         let in_hand = InHand {
@@ -102,7 +172,7 @@ impl Wire {
     }
 
     fn greet(&mut self) {
-        let (role, coordinator) = match &self.does {
+        let (role, coordinator) = match &self.part.does {
             Does::SaysNothing => return,
             Does::RefusesHello(code) => {
                 let error = ErrorFrame::new(*code, Outcome::NotExecuted, "this is cluster elsewhere");
@@ -114,19 +184,13 @@ impl Wire {
                     reason: String::new(),
                 };
                 self.inbox
-                    .push_back((self.ready(self.slowness.hello), Err(closed)));
+                    .push_back((self.ready(self.part.slowness.hello), Err(closed)));
                 return;
             }
-            Does::Follows(url) => {
-                let hint = |url: &&str| CoordinatorHint {
-                    server: "s9".into(),
-                    url: Some((*url).to_owned()),
-                };
-                (RoleName::Follower, url.as_ref().map(hint))
-            }
+            Does::Follows(url) => (RoleName::Follower, url.map(coordinator)),
             _ => (RoleName::Coordinator, None),
         };
-        let cluster = if matches!(self.does, Does::IsElsewhere) {
+        let cluster = if matches!(self.part.does, Does::IsElsewhere) {
             "elsewhere"
         } else {
             "here"
@@ -135,9 +199,9 @@ impl Wire {
             cluster: cluster.into(),
             server: self.name.clone(),
             role,
-            epoch: Some(self.epoch),
+            epoch: Some(self.part.epoch),
             coordinator,
-            server_time_ms: self.clock,
+            server_time_ms: self.part.clock,
             limits: Limits {
                 max_message_bytes: MAX_MESSAGE_BYTES as u64,
                 max_depth: 100,
@@ -146,7 +210,7 @@ impl Wire {
                 retention_ms: 86_400_000,
             },
         });
-        let ready = self.ready(self.slowness.hello);
+        let ready = self.ready(self.part.slowness.hello);
         self.inbox.push_back((ready, Ok(hello.to_json())));
     }
 
@@ -155,12 +219,21 @@ impl Wire {
     }
 
     fn answer(&mut self, id: CommandId) {
-        match self.does.clone() {
+        match self.part.does.clone() {
             Does::Executes if self.is_expired(id) => {
                 let error = ErrorFrame::new(ErrorCode::IdExpired, Outcome::NotExecuted, "the id is too old");
                 self.say(ServerFrame::Error(error.for_command(id)));
             }
             Does::Executes => self.reply(id),
+            Does::Refuses => self.say_closed(Closed::broken("connection reset")),
+            Does::Follows(url) => {
+                let mut error = ErrorFrame::new(ErrorCode::NotCoordinator, Outcome::NotExecuted, "no more");
+                error.coordinator = url.map(coordinator);
+                self.say(ServerFrame::Error(error.for_command(id)));
+            }
+            Does::CutsOffAfterExecution => {
+                self.execute(id);
+            }
             Does::AnswersAnother => self.say(ServerFrame::OutcomeResult(OutcomeResult {
                 id,
                 outcome: Outcome::NotExecuted,
@@ -174,9 +247,7 @@ impl Wire {
             }
             Does::LosesReply => {
                 self.execute(id);
-                let broken = Closed::broken("connection reset");
-                self.inbox
-                    .push_back((self.ready(self.slowness.answer), Err(broken)));
+                self.say_closed(Closed::broken("connection reset"));
             }
             // Such an answer is given only after the id was looked up.
             Does::Fails(code, _) if code.settles_earlier_attempts() && self.has_executed(id) => {
@@ -210,13 +281,17 @@ impl Wire {
             code: Some(code),
             reason: String::new(),
         };
-        let ready = self.ready(self.slowness.answer);
+        self.say_closed(closed);
+    }
+
+    fn say_closed(&mut self, closed: Closed) {
+        let ready = self.ready(self.part.slowness.answer);
         self.inbox.push_back((ready, Err(closed)));
     }
 
     /// Says what became of the command, or does what else the script has.
     fn tell(&mut self, id: CommandId) {
-        if !matches!(self.does, Does::Executes) {
+        if !matches!(self.part.does, Does::Executes) {
             return self.answer(id);
         }
         let executed = self.has_executed(id);
@@ -235,7 +310,7 @@ impl Wire {
     /// Ids are remembered for 24 hours, and refused from an hour ahead on.
     fn is_expired(&self, id: CommandId) -> bool {
         let minted = id.minted_at().as_millis();
-        let clock = u128::from(self.clock);
+        let clock = u128::from(self.part.clock);
         minted + 24 * 3_600_000 <= clock || minted >= clock + 3_600_000
     }
 
@@ -253,14 +328,25 @@ impl Wire {
         let result = RawJson::object(r#"{"ok":1}"#).expect("this is JSON");
         self.say(ServerFrame::Result(CommandResult {
             id,
-            epoch: self.epoch,
+            epoch: self.part.epoch,
             replayed,
             result,
         }));
     }
 
     fn say(&mut self, frame: ServerFrame) {
-        let ready = self.ready(self.slowness.answer);
+        let ready = self.ready(self.part.slowness.answer);
         self.inbox.push_back((ready, Ok(frame.to_json())));
+        if let Some(millis) = self.part.closes_after {
+            let closed = ready + Duration::from_millis(millis);
+            self.inbox.push_back((closed, Err(Closed::default())));
+        }
+    }
+}
+
+fn coordinator(url: &str) -> CoordinatorHint {
+    CoordinatorHint {
+        server: "s9".into(),
+        url: Some(url.to_owned()),
     }
 }

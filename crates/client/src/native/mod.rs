@@ -1,10 +1,16 @@
 //! Connections of ordinary programs, with tokio and tokio-tungstenite.
 
+mod heard;
+mod pings;
+
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::io;
 
 use bellwether_protocol::{MAX_RESULT_BYTES, SUBPROTOCOL};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{Sink, SinkExt, Stream};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -14,9 +20,12 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use crate::{Closed, ConnectError, Connection, Platform, ServerUrl};
+use heard::Heard;
+
+pub use pings::Pings;
 
 /// Length limit of a message, sent or received. Canonical Extended JSON takes up to about 8 times
 /// the bytes of BSON.
@@ -56,6 +65,12 @@ impl Platform for Native {
         // A command is one small message that waits for its answer. Nagle's algorithm could only
         // delay it.
         stream.set_nodelay(true).map_err(unreachable)?;
+        let pings = Pings::default();
+        let stream = Heard {
+            stream,
+            pings: pings.clone(),
+            started: self.started,
+        };
         let config = WebSocketConfig::default()
             .read_buffer_size(16 * 1024)
             .write_buffer_size(16 * 1024)
@@ -63,7 +78,11 @@ impl Platform for Native {
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         match tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await {
-            Ok((socket, _)) => Ok(NativeConnection(socket)),
+            Ok((socket, _)) => Ok(NativeConnection {
+                socket,
+                pings,
+                has_unsent_ping: false,
+            }),
             Err(Error::Http(response)) => Err(refused(response.status())),
             Err(Error::Io(error)) => Err(unreachable(error)),
             // The server closed the connection during the handshake, as a stopping server does.
@@ -116,11 +135,45 @@ fn request(server: &ServerUrl) -> Result<Request, ConnectError> {
 
 /// A connection of [`Native`].
 #[derive(Debug)]
-pub struct NativeConnection(WebSocketStream<TcpStream>);
+pub struct NativeConnection {
+    socket: WebSocketStream<Heard>,
+    pings: Pings,
+    /// Set while the operating system has not taken all bytes of a ping.
+    has_unsent_ping: bool,
+}
+
+impl NativeConnection {
+    /// Sends the ping that is due, as far as the operating system takes it.
+    fn poll_ping(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut socket = Pin::new(&mut self.socket);
+        if self.pings.take_due() && !self.has_unsent_ping {
+            // If there is no room for a ping now, the bytes before it are on their way. The missing
+            // pong then tells the same.
+            if let Poll::Ready(has_room) = socket.as_mut().poll_ready(context) {
+                has_room?;
+                socket.as_mut().start_send(Message::Ping(Bytes::new()))?;
+                self.has_unsent_ping = true;
+            }
+        }
+        if self.has_unsent_ping {
+            ready!(socket.poll_flush(context))?;
+            self.has_unsent_ping = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        // A failed ping means a broken connection, and the next read returns the reason.
+        let _ = self.poll_ping(context);
+        Pin::new(&mut self.socket).poll_next(context)
+    }
+}
 
 impl Connection for NativeConnection {
+    type Keepalive = Pings;
+
     async fn send(&mut self, text: String) -> Result<(), Closed> {
-        self.0
+        self.socket
             .send(Message::text(text))
             .await
             .map_err(|error| Closed::broken(error.to_string()))
@@ -128,7 +181,7 @@ impl Connection for NativeConnection {
 
     async fn recv(&mut self) -> Result<String, Closed> {
         loop {
-            match self.0.next().await {
+            match poll_fn(|context| self.poll_message(context)).await {
                 Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return Err(Closed {
@@ -144,8 +197,12 @@ impl Connection for NativeConnection {
         }
     }
 
+    fn keepalive(&self) -> Option<Pings> {
+        Some(self.pings.clone())
+    }
+
     async fn close(mut self) {
         // The other side may be gone already and need no close frame.
-        let _ = self.0.close(None).await;
+        let _ = self.socket.close(None).await;
     }
 }
