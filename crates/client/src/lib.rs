@@ -50,6 +50,8 @@ pub mod readable;
 mod server_list;
 mod tries;
 
+/// The frames of the protocol, for programs that read a [`Reply`] or a [`Try`].
+pub use bellwether_protocol as protocol;
 pub use bellwether_protocol::{
     CommandId, ErrorCode, ErrorFrame, HelloOk, MongoError, MongoErrorDetails, Outcome, RawJson,
 };

@@ -32,7 +32,11 @@ pub struct OneShot<P> {
     first: Option<ServerUrl>,
 }
 
-/// The reply of an executed command.
+/// The reply of an executed command, with the way to it: the server that answered, and the attempts
+/// before.
+///
+/// The frame of that server is a [`CommandResult`](crate::protocol::CommandResult), which has the
+/// fields `id`, `epoch`, `replayed` and `result` only.
 #[derive(Clone, Debug)]
 pub struct Executed {
     /// The command's id.
@@ -50,7 +54,11 @@ pub struct Executed {
     pub result: RawJson,
 }
 
-/// The answer to the question for an outcome.
+/// The answer to the question for an outcome, with the way to it: the server that answered, and the
+/// attempts before.
+///
+/// The frame of that server is an [`OutcomeResult`](crate::protocol::OutcomeResult) of the protocol,
+/// which has the fields `id`, `outcome`, `epoch` and `result` only.
 #[derive(Clone, Debug)]
 pub struct OutcomeResult {
     /// The command's id.
