@@ -2,7 +2,7 @@
 export async function shown(client, servers, name) {
   const done = {};
   try {
-    for (const [part, use] of Object.entries({ commands, outcomes, aborts, listeners, mistakes })) {
+    for (const [part, use] of Object.entries({ commands, outcomes, aborts, listeners, mistakes, rules })) {
       done[part] = await use(client, servers, `${part} in a ${name}`);
     }
     return JSON.stringify(done);
@@ -126,6 +126,24 @@ async function mistakes({ BellwetherError, execute, outcome, parseServers }, ser
     details: detailsOf(errors.duplicate.mongo, _id),
     place: [errors.unbalanced.line, errors.unbalanced.column],
     path: errors.meaningless.path,
+  };
+}
+
+/** Shows the details of MongoDB's errors about the rules of a collection: a validator and a unique index. */
+async function rules({ execute }, servers, kind) {
+  const insert = (_id, n) => execute(servers, { insert: "checked", documents: [{ _id: `${kind} ${_id}`, n, kind }] });
+  await insert("first", 1);
+  const invalid = await refusal(insert("invalid", "one"));
+  const { failingDocumentId, details } = invalid.mongo.errInfo;
+  const [{ propertiesNotSatisfied: [property] }] = details.schemaRulesNotSatisfied;
+  const taken = await refusal(insert("second", 1));
+  return {
+    invalid: [invalid.code, invalid.outcome, invalid.mongo.code, invalid.mongo.codeName],
+    failing: failingDocumentId === `${kind} invalid`,
+    rule: [details.operatorName, property.propertyName, property.details[0].reason, property.details[0].consideredValue],
+    text: invalid.mongo.detailsText.startsWith('{"errInfo":{"failingDocumentId":'),
+    taken: [taken.code, taken.outcome, taken.mongo.code, taken.mongo.keyPattern, taken.mongo.keyValue.n],
+    value: taken.mongo.keyValue.kind === kind,
   };
 }
 

@@ -5,6 +5,7 @@ use bellwether_testkit::{
     Browser, Cluster, ClusterOptions, FileServer, Process, Recipe, ReplicaSet, find_node, free_ports,
     http_get, wait_until,
 };
+use bson::doc;
 use fantoccini::Locator;
 use serde_json::{Value, json};
 
@@ -28,6 +29,7 @@ async fn apps_execute_commands_with_it() -> Result<()> {
 
     let apps = [plain.1.origin(), developed.origin(), built.origin()];
     let set = ReplicaSet::start(1).await?;
+    create_checked(&set).await?;
     let args = apps
         .iter()
         .flat_map(|origin| ["--allow-origin".into(), origin.into()]);
@@ -107,7 +109,30 @@ pub(crate) fn expected() -> Value {
             "place": [2, 8],
             "path": "deletes[0].q.owner",
         },
+        "rules": {
+            "invalid": ["mongo", "not_executed", 121, "DocumentValidationFailure"],
+            "failing": true,
+            "rule": ["$jsonSchema", "n", "type did not match", "one"],
+            "text": true,
+            "taken": ["mongo", "not_executed", 11_000, {"n": 1, "kind": 1}, 1],
+            "value": true,
+        },
     })
+}
+
+/// Creates the collection that the apps use, with a validator and a unique index.
+pub(crate) async fn create_checked(set: &ReplicaSet) -> Result<()> {
+    let database = set.client().database("app");
+    let schema = doc! { "required": ["n"], "properties": { "n": { "bsonType": "int" } } };
+    let validator = doc! { "$jsonSchema": schema };
+    database
+        .run_command(doc! { "create": "checked", "validator": validator })
+        .await?;
+    let index = doc! { "key": { "n": 1, "kind": 1 }, "name": "by_n_and_kind", "unique": true };
+    database
+        .run_command(doc! { "createIndexes": "checked", "indexes": [index] })
+        .await?;
+    Ok(())
 }
 
 /// A server of Vite's, for development or for the built files.

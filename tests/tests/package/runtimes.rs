@@ -6,7 +6,7 @@ use bellwether_testkit::{Cluster, ClusterOptions, FalseServer, ReplicaSet, node_
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::apps::expected;
+use crate::apps::{create_checked, expected};
 use crate::project::{Project, fixtures};
 
 /// A program that runs JavaScript, with the options that these tests need.
@@ -67,6 +67,7 @@ async fn project() -> Result<Project> {
 async fn it_does_in_every_runtime_what_it_does_in_browsers() -> Result<()> {
     let project = project().await?;
     let set = ReplicaSet::start(1).await?;
+    create_checked(&set).await?;
     let cluster = Cluster::start_with(ClusterOptions::new(set.uri())).await?;
     let servers = cluster.urls().join(",");
     for Runtime { name, command } in runtimes().await? {
