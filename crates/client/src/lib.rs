@@ -35,6 +35,7 @@ mod attempt;
 mod cause;
 mod clock;
 mod command;
+mod dispatch;
 mod event;
 mod failure;
 #[cfg(any(test, fuzzing))]
@@ -45,10 +46,9 @@ pub mod native;
 mod one_shot;
 mod platform;
 mod progress;
-mod race;
 pub mod readable;
 mod server_list;
-mod tries;
+mod step;
 
 /// The frames of the protocol, for programs that read a [`Reply`] or a [`Try`].
 pub use bellwether_protocol as protocol;
@@ -56,12 +56,12 @@ pub use bellwether_protocol::{
     CommandId, ErrorCode, ErrorFrame, HelloOk, MongoError, MongoErrorDetails, Outcome, RawJson,
 };
 
-pub use attempt::Reply;
+pub use attempt::{Lost, Try, TryEnd};
 pub use command::{CommandText, NotACommand};
+pub use dispatch::Request;
 pub use event::Event;
 pub use failure::{Failure, Stop};
 pub use one_shot::{Answered, Executed, OneShot, OutcomeResult};
 pub use platform::{Closed, ConnectError, Connection, Keepalive, Platform};
-pub use race::Request;
 pub use server_list::{BadServer, ServerList, ServerUrl};
-pub use tries::{Lost, Try, TryEnd};
+pub use step::Reply;

@@ -4,11 +4,11 @@ use core::time::Duration;
 use bellwether_protocol::{CommandId, Outcome, RawJson};
 use futures_util::future::{Either, pending, select};
 
-use crate::attempt::{Reply, perform};
 use crate::clock::Clock;
+use crate::dispatch::{Dispatch, Request};
 use crate::failure::Given;
 use crate::progress::Progress;
-use crate::race::{Request, Run};
+use crate::step::{Reply, perform};
 use crate::{CommandText, Event, Failure, Platform, ServerList, ServerUrl, Stop, Try};
 
 /// The shortest permitted stagger: RFC 8305, section 5, forbids a shorter "Connection Attempt
@@ -307,17 +307,17 @@ impl<P: Platform> OneShot<P> {
             Request::Outcome(id) => (Some(id), false),
         };
         let progress = Progress::new(id, only_reads, clock.now());
-        let mut run = Run::new(self, request, clock, progress, on_event, perform::<P>);
-        let verdict = match select(pin!(run.decided()), pin!(cancelled)).await {
+        let mut dispatch = Dispatch::new(self, request, clock, progress, on_event, perform::<P>);
+        let verdict = match select(pin!(dispatch.decided()), pin!(cancelled)).await {
             Either::Left((verdict, _)) => verdict,
             Either::Right(((), _)) => Err(Stop::Cancelled),
         };
-        let progress = run.finish(&verdict).await;
+        let progress = dispatch.finish(&verdict).await;
         match verdict {
             Ok((server, reply)) => Ok(Answered {
                 reply: *reply,
                 url: self.servers[server].clone(),
-                tries: progress.into_tries(),
+                tries: progress.into_attempts(),
             }),
             Err(stop) => {
                 let given = Given {

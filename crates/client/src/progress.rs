@@ -35,7 +35,7 @@ struct Open {
     position: usize,
     started: Duration,
     /// The attempt as it is recorded if its time ends now.
-    tried: Try,
+    attempt: Try,
 }
 
 impl Progress {
@@ -75,7 +75,7 @@ impl Progress {
         self.open.push(Open {
             position,
             started: now,
-            tried: Try {
+            attempt: Try {
                 url,
                 server: None,
                 pass: self.pass,
@@ -90,13 +90,13 @@ impl Progress {
 
     pub(crate) fn connected(&mut self, position: usize) {
         if let Some(open) = self.open_at(position) {
-            open.tried.end = TryEnd::HelloTimeout;
+            open.attempt.end = TryEnd::HelloTimeout;
         }
     }
 
     pub(crate) fn greeted(&mut self, position: usize, server: &str) {
         if let Some(open) = self.open_at(position) {
-            open.tried.server = Some(server.to_owned());
+            open.attempt.server = Some(server.to_owned());
         }
         if self.met_at(server) != Some(position) {
             self.met.push((server.to_owned(), position));
@@ -106,15 +106,15 @@ impl Progress {
     /// Records that the client asks the server. `sent` is `true` if it sends the command.
     pub(crate) fn asked(&mut self, position: usize, sent: bool) {
         if let Some(open) = self.open_at(position) {
-            open.tried.sent = sent;
-            open.tried.end = TryEnd::Lost(Lost::Silence);
+            open.attempt.sent = sent;
+            open.attempt.end = TryEnd::Lost(Lost::Silence);
         }
     }
 
     /// Returns the end of the attempt at that server if its time is over.
     pub(crate) fn out_of_time(&self, position: usize) -> TryEnd {
         let open = self.open.iter().find(|open| open.position == position);
-        open.map_or(TryEnd::ConnectTimeout, |open| open.tried.end.clone())
+        open.map_or(TryEnd::ConnectTimeout, |open| open.attempt.end.clone())
     }
 
     fn open_at(&mut self, position: usize) -> Option<&mut Open> {
@@ -180,7 +180,7 @@ impl Progress {
     pub(crate) fn end(&mut self, position: usize, end: TryEnd, now: Duration) -> Option<&Try> {
         let index = self.open.iter().position(|open| open.position == position)?;
         let open = self.open.remove(index);
-        let mut ended = open.tried;
+        let mut ended = open.attempt;
         ended.took = now.saturating_sub(open.started);
         ended.end = end;
         self.account_for(&ended);
@@ -199,7 +199,7 @@ impl Progress {
                 self.outcome = Outcome::Unknown;
                 self.unsettled = Some(Box::new(ended.clone()));
             }
-            Outcome::NotExecuted if ended.settles_earlier_tries() => self.settle(Outcome::NotExecuted),
+            Outcome::NotExecuted if ended.settles_earlier_attempts() => self.settle(Outcome::NotExecuted),
             Outcome::NotExecuted => {}
         }
     }
@@ -227,7 +227,7 @@ impl Progress {
         }
     }
 
-    pub(crate) fn into_tries(self) -> Vec<Try> {
+    pub(crate) fn into_attempts(self) -> Vec<Try> {
         self.latest
     }
 }

@@ -5,14 +5,14 @@ mod closing;
 mod errors;
 mod greeting;
 mod keepalive;
-mod looking;
 mod network;
 mod order;
 mod overload;
 mod passing;
-mod racing;
+mod probing;
 mod random;
 mod script;
+mod staggering;
 mod wire;
 
 const A: &str = "ws://a:1/v1";

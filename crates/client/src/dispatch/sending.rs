@@ -6,11 +6,11 @@ use bellwether_protocol::{
     ClientFrame, Command, ErrorCode, Hello, HelloOk, Outcome, OutcomeQuery, RoleName, WhatNext,
 };
 
-use super::{Alarm, Asked, Request, Run, Silence, Verdict};
-use crate::attempt::{Action, Happened, WAY_BACK, deadline_ms};
+use super::{Alarm, Asked, Dispatch, Request, Silence, Verdict};
+use crate::step::{Action, Happened, WAY_BACK, deadline_ms};
 use crate::{Connection, Event, Lost, Platform, TryEnd};
 
-impl<'a, P, F, S> Run<'a, P, F, S>
+impl<'a, P, F, S> Dispatch<'a, P, F, S>
 where
     P: Platform,
     F: FnMut(Event<'_>),
@@ -49,11 +49,11 @@ where
                 _ => return self.ended(server, connection, Err(TryEnd::Overtaken)),
             }
         }
-        self.hand_over(server, connection, hello)
+        self.send_command(server, connection, hello)
     }
 
     /// Sends the command on this connection to the coordinator that said this hello.
-    pub(super) fn hand_over(
+    pub(super) fn send_command(
         &mut self,
         server: usize,
         connection: Option<P::Connection>,
@@ -126,7 +126,7 @@ where
         // This closes the connection. The server would not read a close frame.
         self.steps.retain(|(of, _)| *of != Some(server));
         self.pass.account_for(&end);
-        self.end_try(server, end);
+        self.end_attempt(server, end);
     }
 
     /// Takes the command back from that server, if the server has it. The pass then continues where

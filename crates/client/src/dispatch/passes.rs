@@ -3,8 +3,8 @@
 
 use core::time::Duration;
 
-use super::{Alarm, Run, Verdict};
-use crate::attempt::Happened;
+use super::{Alarm, Dispatch, Verdict};
+use crate::step::Happened;
 use crate::{Event, Platform, Stop, TryEnd};
 
 /// The first pause between passes. This pause is short, because an election takes some tens or
@@ -46,7 +46,7 @@ impl Pass {
     }
 }
 
-impl<'a, P, F, S> Run<'a, P, F, S>
+impl<'a, P, F, S> Dispatch<'a, P, F, S>
 where
     P: Platform,
     F: FnMut(Event<'_>),
@@ -68,7 +68,7 @@ where
             self.begin_attempt(server, false);
             self.progress.greeted(server, &hello.server);
             self.queue_all();
-            return self.hand_over(server, kept, hello);
+            return self.send_command(server, kept, hello);
         }
         self.proceed_with_all()
     }
@@ -122,7 +122,7 @@ where
     ) -> Option<Verdict> {
         let remaining = self.clock.remaining();
         if remaining < SHORTEST_PASS {
-            self.part(connection);
+            self.close(connection);
             if !some_under_way {
                 return Some(Err(Stop::Deadline));
             }

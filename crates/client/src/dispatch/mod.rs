@@ -2,11 +2,11 @@
 //!
 //! The client greets several servers at the same time, but only one of them at a time has the
 //! command. The dispatch is one future: everything in progress is a step in a list, and
-//! [`Run::decided`] reacts to the next event.
+//! [`Dispatch::decided`] reacts to the next event.
 
-mod handing_over;
-mod looking;
 mod passes;
+mod probing;
+mod sending;
 mod silence;
 
 use core::future::poll_fn;
@@ -16,9 +16,9 @@ use core::time::Duration;
 
 use bellwether_protocol::{CommandId, HelloOk};
 
-use crate::attempt::{Action, Done, GOODBYE, Happened, Reply, Task};
 use crate::clock::Clock;
 use crate::progress::Progress;
+use crate::step::{Action, CLOSE_LIMIT, Done, Happened, Reply, Task};
 use crate::{CommandText, Connection, Event, Lost, OneShot, Platform, Stop, TryEnd};
 use passes::{FIRST_PAUSE, Pass};
 use silence::Silence;
@@ -31,12 +31,12 @@ use silence::Silence;
 /// 4, … s. The older a connect is, the later it notices that the way is free again.
 const LONGEST_CONNECT: u32 = 3;
 
-/// The type of [`perform`](crate::attempt::perform), whose future has no name.
+/// The type of [`perform`](crate::step::perform), whose future has no name.
 type Perform<'a, P, S> = fn(&'a OneShot<P>, Clock<'a, P>, Task<<P as Platform>::Connection>) -> S;
 
 /// The dispatch of a command or a question along the list. `S` is the future that
-/// [`perform`](crate::attempt::perform) returns.
-pub(crate) struct Run<'a, P: Platform, F, S> {
+/// [`perform`](crate::step::perform) returns.
+pub(crate) struct Dispatch<'a, P: Platform, F, S> {
     shot: &'a OneShot<P>,
     request: Request<'a>,
     clock: Clock<'a, P>,
@@ -107,7 +107,7 @@ enum Next<C> {
 /// The server that answered with its answer, or the reason why there is no answer.
 pub(crate) type Verdict = Result<(usize, Box<Reply>), Stop>;
 
-impl<'a, P, F, S> Run<'a, P, F, S>
+impl<'a, P, F, S> Dispatch<'a, P, F, S>
 where
     P: Platform,
     F: FnMut(Event<'_>),
@@ -212,7 +212,7 @@ where
                 return None;
             }
             Some(Ok(Done::Greeted(hello))) => return self.greeted(server, connection, hello),
-            Some(Ok(Done::Parted)) => return None,
+            Some(Ok(Done::Closed)) => return None,
             Some(Ok(Done::Replied(reply))) => match (&*reply, self.request) {
                 (Reply::Result(_), Request::Execute(_)) | (Reply::OutcomeResult(_), Request::Outcome(_)) => {
                     Ok(reply)
@@ -318,9 +318,9 @@ where
         let end = match answer {
             Err(end) if self.goes_on_after(&end) => end,
             decided => {
-                self.part(connection);
+                self.close(connection);
                 while let Some(other) = self.progress.first_open(Some(server)) {
-                    self.end_try(other, TryEnd::Overtaken);
+                    self.end_attempt(other, TryEnd::Overtaken);
                 }
                 let (end, verdict) = match (decided, self.request) {
                     (Ok(reply), Request::Execute(_)) => (TryEnd::Executed, Ok((server, reply))),
@@ -328,7 +328,7 @@ where
                     (Err(end), Request::Execute(_)) if end.needed_longer() => (end, Err(Stop::NeededLonger)),
                     (Err(end), _) => (end, Err(Stop::Refused)),
                 };
-                self.end_try(server, end);
+                self.end_attempt(server, end);
                 return Some(verdict);
             }
         };
@@ -337,12 +337,12 @@ where
         self.pass.account_for(&end);
         self.note_coordinator(&end);
         let room = end.is_overloaded().then(|| end.retry_after());
-        self.end_try(server, end);
+        self.end_attempt(server, end);
         if let Some(asked_for) = room {
             self.kept = asked.map(|asked| (server, asked.hello));
             return self.wait_for_room(server, connection, asked_for);
         }
-        self.part(connection);
+        self.close(connection);
         if let Some((Alarm::Pass | Alarm::Look, _)) = self.alarm {
             return None;
         }
@@ -360,14 +360,14 @@ where
     }
 
     /// Closes the connection, if there is one.
-    fn part(&mut self, connection: Option<P::Connection>) {
+    fn close(&mut self, connection: Option<P::Connection>) {
         if connection.is_some() {
-            self.begin(None, connection, Action::Part, GOODBYE);
+            self.begin(None, connection, Action::Close, CLOSE_LIMIT);
         }
     }
 
     /// Records that the attempt at this server is over.
-    fn end_try(&mut self, server: usize, end: TryEnd) {
+    fn end_attempt(&mut self, server: usize, end: TryEnd) {
         if let Some(tried) = self.progress.end(server, end, self.clock.now()) {
             (self.on_event)(Event::Ended { server, tried });
         }
@@ -382,7 +382,7 @@ where
                 true => TryEnd::Cancelled,
                 false => self.out_of_time(server),
             };
-            self.end_try(server, end);
+            self.end_attempt(server, end);
         }
         self.asked = None;
         self.alarm = None;

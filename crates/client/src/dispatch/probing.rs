@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use bellwether_protocol::{CoordinatorHint, RoleName};
 
-use super::{Alarm, LONGEST_CONNECT, Run, Verdict};
-use crate::attempt::{Action, Done, Happened};
+use super::{Alarm, Dispatch, LONGEST_CONNECT, Verdict};
+use crate::step::{Action, Done, Happened};
 use crate::{Event, Lost, Platform, TryEnd};
 
 /// The pause between two connects that look for a sign of life.
@@ -17,7 +17,7 @@ const PROBE_AGAIN: Duration = Duration::from_millis(500);
 /// MongoDB takes up to 12 s to elect one.
 const UNLISTED_FOR_LONG: Duration = Duration::from_secs(15);
 
-impl<'a, P, F, S> Run<'a, P, F, S>
+impl<'a, P, F, S> Dispatch<'a, P, F, S>
 where
     P: Platform,
     F: FnMut(Event<'_>),
@@ -73,7 +73,7 @@ where
     pub(super) fn probed(&mut self, happened: Happened<P::Connection>) -> Option<Verdict> {
         let connection = happened.connection;
         let Some(asked) = &mut self.asked else {
-            self.part(connection);
+            self.close(connection);
             return None;
         };
         let server = asked.server;
@@ -105,12 +105,12 @@ where
             // case it is alive.
             Some(_) => {
                 asked.probed_since = None;
-                self.part(connection);
+                self.close(connection);
                 return None;
             }
             // The pings decide.
             None if asked.silence.has_pings() => {
-                self.part(connection);
+                self.close(connection);
                 return None;
             }
             None => {
@@ -125,7 +125,7 @@ where
                 TryEnd::Lost(Lost::Silence)
             }
         };
-        self.part(connection);
+        self.close(connection);
         // This closes the connection. The server would not read a close frame.
         self.steps.retain(|(of, _)| *of != Some(server));
         self.ended(server, None, Err(end))
