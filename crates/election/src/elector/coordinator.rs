@@ -1,15 +1,26 @@
-//! The coordinator's role, and its end.
+//! The coordinator's role: its roster of followers, and its lease, the time for which it may act
+//! without another confirmation.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use rand::RngCore;
 
-use super::candidate::Candidate;
-use super::lease::Lease;
+use super::draining::Draining;
 use super::peers::best;
 use super::rebase::Rebase;
-use super::{Elector, State};
+use super::{Elector, Output, State};
 use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, Roster, ServerId, Stamp};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Lease {
+    /// No server must agree.
+    Unlimited,
+    /// A majority has promised to support no other server until then.
+    Supported { until: Instant },
+    /// The arbiter has confirmed the epoch. `asked` is the time of the next question.
+    Confirmed { until: Instant, asked: Option<Instant> },
+}
 
 /// State of a coordinator, until its last moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,17 +43,38 @@ pub(super) struct Leading {
     outdone_since: Option<Instant>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Draining {
-    pub(super) term: TermState,
-    pub(super) successor: Option<ServerId>,
-    pub(super) tick_at: Instant,
-    until: Instant,
-    pub(super) leaving: bool,
+impl Lease {
+    pub(super) fn until(&self) -> Option<Instant> {
+        match self {
+            Self::Unlimited => None,
+            Self::Supported { until } | Self::Confirmed { until, .. } => Some(*until),
+        }
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        match self {
+            Self::Unlimited => {}
+            Self::Supported { until } => rebase.deadline(until),
+            Self::Confirmed { until, asked } => {
+                rebase.deadline(until);
+                if let Some(asked) = asked {
+                    rebase.since(asked, rebase.promise);
+                }
+            }
+        }
+    }
+}
+
+impl Config {
+    /// The part of a promise that a coordinator uses. The rest allows for clocks of different
+    /// rates: the coordinator's may be a tenth slower.
+    pub(crate) fn lease(&self) -> Duration {
+        self.timeout - self.timeout / 10
+    }
 }
 
 impl TermState {
-    fn rebase(&mut self, rebase: &Rebase, revision: u64) {
+    pub(super) fn rebase(&mut self, rebase: &Rebase, revision: u64) {
         self.lease.rebase(rebase);
         // Only one fact matters: the roster is up to date. The peers now count from zero.
         self.roster_revision = self.roster_revision.filter(|known| *known == revision).map(|_| 0);
@@ -61,15 +93,6 @@ impl Leading {
         if let Some(since) = &mut self.outdone_since {
             rebase.since(since, config.ineligible_timeout);
         }
-    }
-}
-
-impl Draining {
-    /// `revision` is the old revision of the peers.
-    pub(super) fn rebase(&mut self, rebase: &Rebase, revision: u64) {
-        self.term.rebase(rebase, revision);
-        rebase.deadline(&mut self.tick_at);
-        rebase.not_before(&mut self.until);
     }
 }
 
@@ -174,80 +197,125 @@ impl<R: RngCore> Elector<R> {
         best(self.peers.successors(self.now, self.config.timeout))
     }
 
-    /// Stops accepting work, for `successor` or otherwise for the best-ranked follower.
-    pub(super) fn drain(&mut self, successor: Option<ServerId>, leaving: bool) {
-        let State::Leading(leading) = &self.state else {
-            return;
-        };
-        let term = leading.term.clone();
-        let successor = successor.or_else(|| self.successor());
-        let now = self.now;
-        self.enter(State::Draining(Draining {
-            term,
-            successor,
-            tick_at: now + self.config.heartbeat,
-            until: now + self.config.drain_timeout,
-            leaving,
-        }));
-    }
-
-    pub(super) fn check_draining(&mut self) {
-        if self.check_lease() {
-            return;
-        }
-        let now = self.now;
-        let State::Draining(draining) = &mut self.state else {
-            return;
-        };
-        if now >= draining.until {
-            return self.hand_over();
-        }
-        if now >= draining.tick_at {
-            draining.tick_at = (now + self.config.heartbeat).min(draining.until);
-            self.confirm();
+    /// Returns the first lease of a coordinator, from the time of the agreement. `None` if that is
+    /// too long ago.
+    pub(super) fn first_lease(&self, since: Instant) -> Option<Lease> {
+        let until = since + self.config.lease();
+        match self.config.quorum {
+            Quorum::None => Some(Lease::Unlimited),
+            _ if until <= self.now => None,
+            Quorum::Majority => Some(Lease::Supported { until }),
+            Quorum::Arbiter => Some(Lease::Confirmed { until, asked: None }),
         }
     }
 
-    /// Begins the second phase: the work is done, and the successor takes over.
-    pub(super) fn hand_over(&mut self) {
-        let State::Draining(draining) = &self.state else {
-            return;
-        };
-        let (epoch, leaving) = (draining.term.epoch, draining.leaving);
-        // The server's promise to itself ends with its term, so that it can vote for the next
-        // coordinator.
-        self.promises.release_own(&self.me.rank);
-        let releases = epoch.max(self.promises.largest());
-        // The named successor may have failed by now.
-        let named = draining.successor.clone();
-        let still_there = named.filter(|id| {
-            let mut there = self.peers.successors(self.now, self.config.timeout);
-            there.any(|member| member.rank.id == *id)
-        });
-        let successor = still_there.or_else(|| self.successor());
-        match (&successor, leaving) {
-            (_, true) => self.enter(State::Left),
-            (Some(peer), false) => {
-                let until = self.now + self.config.claim_timeout;
-                self.enter(State::Candidate(Candidate::Awaiting {
-                    peer: peer.clone(),
-                    until,
-                }));
+    /// Returns the moment until which this server may act as coordinator without another message.
+    /// `None` if it is not coordinator, or needs no agreement.
+    ///
+    /// With [`Quorum::Majority`] no other server becomes coordinator before that moment, as long as
+    /// no clock runs more than a tenth slower than another. So use a clock that counts the time
+    /// during which the machine is suspended.
+    ///
+    /// Call this again for every piece of work: the moment moves forward while the server hears the
+    /// others.
+    pub fn valid_until(&self) -> Option<Instant> {
+        match &self.state {
+            State::Leading(leading) => leading.term.lease.until(),
+            State::Draining(draining) => draining.term.lease.until(),
+            _ => None,
+        }
+    }
+
+    /// Renews the lease as far as possible. Steps down and returns `true` if the lease has expired.
+    pub(super) fn check_lease(&mut self) -> bool {
+        let now = self.now;
+        if matches!(self.term().map(|term| &term.lease), Some(Lease::Supported { .. })) {
+            let supported = self.supported_until();
+            if let Some(term) = self.term()
+                && let Lease::Supported { until } = &mut term.lease
+            {
+                *until = supported.unwrap_or(now);
             }
-            (None, false) => self.enter_search(),
         }
-        let word = Body::Handover {
-            epoch,
-            releases,
-            successor: successor.clone(),
+        let lapsed = self.valid_until().is_some_and(|until| until <= now);
+        if lapsed {
+            self.abandon();
+        }
+        lapsed
+    }
+
+    /// Returns the moment until which a majority supports this server, itself included.
+    fn supported_until(&mut self) -> Option<Instant> {
+        let needed = self.majority() - 1;
+        if needed == 0 {
+            return Some(self.now + self.config.lease());
+        }
+        // Kept between calls, so that a quiet second allocates nothing.
+        let mut supports: Vec<Instant> = core::mem::take(&mut self.supports);
+        supports.clear();
+        supports.extend(self.peers.supports());
+        supports.sort_unstable_by(|a, b| b.cmp(a));
+        let since = supports.get(needed - 1).copied();
+        self.supports = supports;
+        since.map(|since| since + self.config.lease())
+    }
+
+    /// Returns the number of servers that are more than half of the voters.
+    pub(super) fn majority(&self) -> usize {
+        let voters = self.peers.voters() + usize::from(!self.me.observer);
+        voters / 2 + 1
+    }
+
+    /// Asks the arbiter once more, unless an answer is outstanding.
+    pub(super) fn confirm(&mut self) {
+        let now = self.now;
+        if let Some(term) = self.term()
+            && let Lease::Confirmed {
+                asked: asked @ None, ..
+            } = &mut term.lease
+        {
+            *asked = Some(now);
+            let epoch = term.epoch;
+            self.output(Output::Confirm(epoch));
+        }
+    }
+
+    /// Handles the arbiter's answer to an [`Output::Confirm`]: `true` if `epoch` is still the
+    /// newest, or `None` if the arbiter was unreachable. Ignored if this server is not coordinator
+    /// under that epoch any more.
+    pub fn handle_confirmation(&mut self, now: Instant, epoch: Epoch, newest: Option<bool>) {
+        self.advance(now);
+        let lease = self.config.lease();
+        let Some(term) = self.term().filter(|term| term.epoch == epoch) else {
+            return;
         };
-        match successor {
-            // This message releases each voter from its promise to this server.
-            _ if self.config.quorum == Quorum::Majority => self.broadcast(&word),
-            Some(peer) => self.send(&peer, word),
-            None => {}
+        let Lease::Confirmed { until, asked } = &mut term.lease else {
+            return;
+        };
+        let asked = asked.take();
+        match (newest, asked) {
+            (Some(true), Some(asked)) => *until = (*until).max(asked + lease),
+            (Some(false), _) => self.step_down_superseded(),
+            _ => {}
         }
-        self.check_search();
+    }
+
+    /// Steps down for a coordinator that this server does not hear. Waits longer before the next
+    /// campaign each time in a row.
+    pub(super) fn step_down_superseded(&mut self) {
+        let adaptive_timeout = self.config.claim_retry * 2_u32.pow(self.superseded.min(4));
+        self.superseded += 1;
+        self.yield_until = self.now + adaptive_timeout;
+        self.abandon();
+    }
+
+    /// Steps down at once, without a handover.
+    pub(super) fn abandon(&mut self) {
+        self.promises.release_own(&self.me.rank);
+        match &self.state {
+            State::Draining(draining) if draining.leaving => self.enter(State::Left),
+            _ => self.search(),
+        }
     }
 
     pub(super) fn on_heartbeat(&mut self, sender: &Member, epoch: Epoch, roster: u64, echo: Option<Stamp>) {
