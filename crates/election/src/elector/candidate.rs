@@ -1,5 +1,5 @@
-//! A server without a coordinator: searches for one, then campaigns or asks a better-ranked server
-//! to campaign.
+//! The candidate's role: there is no coordinator. The server campaigns, or asks a better-ranked
+//! server to campaign.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -9,40 +9,8 @@ use rand::{Rng, RngCore};
 
 use super::peers::best;
 use super::rebase::Rebase;
-use super::vote::{Collecting, Won};
 use super::{Claim, Elector, Output, State};
-use crate::{Body, Epoch, Incumbent, Instant, Member, ServerId, Succession};
-
-/// A query to all reachable peers for their coordinator.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Searching {
-    until: Instant,
-    /// Time of the next query to silent peers: a message may be lost.
-    again_at: Instant,
-    answered: BTreeSet<ServerId>,
-    /// At the start, an unreachable peer may be starting too, so this server waits for all peers.
-    at_start: bool,
-}
-
-impl Searching {
-    pub(super) fn deadline(&self) -> Instant {
-        self.until.min(self.again_at)
-    }
-
-    pub(super) fn at_start(until: Instant, again_at: Instant) -> Self {
-        Self {
-            until,
-            again_at,
-            answered: BTreeSet::new(),
-            at_start: true,
-        }
-    }
-
-    pub(super) fn rebase(&mut self, rebase: &Rebase) {
-        rebase.deadline(&mut self.until);
-        rebase.deadline(&mut self.again_at);
-    }
-}
+use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, ServerId, Succession};
 
 /// There is no coordinator, and this server knows which server is next in line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -94,56 +62,38 @@ impl Candidate {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Collecting {
+    epoch: Epoch,
+    /// Time of the first request. No vote in this ballot can be older.
+    since: Instant,
+    again_at: Instant,
+    until: Instant,
+    /// `true` if the ballot before this one failed, so that the next failure must wait.
+    repeated: bool,
+    votes: BTreeSet<ServerId>,
+}
+
+impl Collecting {
+    fn deadline(&self) -> Instant {
+        self.again_at.min(self.until)
+    }
+
+    fn rebase(&mut self, rebase: &Rebase) {
+        rebase.since(&mut self.since, rebase.promise);
+        rebase.deadline(&mut self.again_at);
+        rebase.deadline(&mut self.until);
+    }
+}
+
+/// A ballot that this server has won.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Won {
+    epoch: Epoch,
+    since: Instant,
+}
+
 impl<R: RngCore> Elector<R> {
-    /// Asks all peers for their coordinator.
-    pub(super) fn search(&mut self) {
-        self.enter_search();
-        self.check_search();
-    }
-
-    pub(super) fn enter_search(&mut self) {
-        let until = self.now + self.config.timeout;
-        self.enter(State::Searching(Searching {
-            until,
-            again_at: self.now + self.config.timeout / 2,
-            answered: BTreeSet::new(),
-            at_start: false,
-        }));
-        self.broadcast(&Body::Query);
-    }
-
-    /// Campaigns once no peer can still name a coordinator: all have answered, or their time is
-    /// over.
-    pub(super) fn check_search(&mut self) {
-        let State::Searching(searching) = &self.state else {
-            return;
-        };
-        let answered = |peer: &ServerId| searching.answered.contains(peer);
-        let settled = if searching.at_start {
-            self.peers.ids().all(answered)
-        } else {
-            self.peers.reachable().all(answered)
-        };
-        if settled || self.now >= searching.until {
-            return self.become_candidate();
-        }
-        if self.now < searching.again_at {
-            return;
-        }
-        let unanswered: Vec<ServerId> = self
-            .peers
-            .reachable()
-            .filter(|peer| !answered(peer))
-            .cloned()
-            .collect();
-        for peer in &unanswered {
-            self.send(peer, Body::Query);
-        }
-        if let State::Searching(searching) = &mut self.state {
-            searching.again_at = self.now + self.config.timeout / 2;
-        }
-    }
-
     /// Makes the server with the largest rank campaign: this server, or a peer, which it asks. It
     /// asks that peer only, while the classic algorithm asks every better-ranked server.
     pub(super) fn become_candidate(&mut self) {
@@ -168,26 +118,102 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Asks every better-ranked server, dead or alive, unless it has declined lately. Each of them
-    /// does the same.
-    fn stand_classic(&mut self) {
-        let better: Vec<ServerId> = self
-            .peers
-            .known(self.now)
-            .filter(|member| member.stands() && member.rank > self.me.rank)
-            .map(|member| member.rank.id.clone())
-            .collect();
-        if !self.me.stands() && better.is_empty() {
+    /// Campaigns, because it is this server's turn.
+    pub(super) fn campaign(&mut self) {
+        if self.config.quorum != Quorum::Majority {
+            return self.claim(None);
+        }
+        let now = self.now;
+        if let Some(until) = self.promises.bound_until(now, &self.me.rank) {
+            return self.enter(State::Candidate(Candidate::Bound { until }));
+        }
+        // A later election leaves too little of the lease.
+        let until = now + self.config.timeout / 2;
+        self.poll(until, false);
+    }
+
+    fn poll(&mut self, until: Instant, repeated: bool) {
+        let now = self.now;
+        let epoch = self.seen.max(self.promises.largest()).next();
+        self.promises.note_epoch(epoch);
+        let bound_until = now + self.config.timeout;
+        self.promises.promise(&self.me.rank, epoch, bound_until);
+        self.enter(State::Candidate(Candidate::Collecting(Collecting {
+            epoch,
+            since: now,
+            again_at: now + self.config.heartbeat,
+            until,
+            repeated,
+            votes: BTreeSet::new(),
+        })));
+        self.broadcast(&Body::RequestVote { epoch });
+        self.count_votes();
+    }
+
+    fn check_polling(&mut self) {
+        let now = self.now;
+        let State::Candidate(Candidate::Collecting(polling)) = &mut self.state else {
+            return;
+        };
+        if now >= polling.until {
             return self.rest(self.config.claim_retry);
         }
-        let until = self.now + self.config.timeout;
-        self.enter(State::Candidate(Candidate::AskingAll { until }));
-        if better.is_empty() {
-            return self.campaign();
+        if now < polling.again_at {
+            return;
         }
-        for peer in better {
-            self.send(&peer, Body::Election);
+        if self.promises.largest() > polling.epoch {
+            let until = polling.until;
+            return self.poll(until, true);
         }
+        // The request was lost, or a promise prevented the vote and has expired since.
+        polling.again_at = now + self.config.heartbeat;
+        let (epoch, votes) = (polling.epoch, polling.votes.clone());
+        let ids: Vec<ServerId> = self.peers.reachable().cloned().collect();
+        for peer in ids.iter().filter(|peer| !votes.contains(*peer)) {
+            self.send(peer, Body::RequestVote { epoch });
+        }
+    }
+
+    pub(super) fn on_vote(&mut self, sender: &Member, epoch: Epoch, granted: bool) {
+        let State::Candidate(Candidate::Collecting(polling)) = &mut self.state else {
+            return;
+        };
+        if !granted && epoch >= polling.epoch {
+            self.promises.note_epoch(epoch);
+            // The first time at once. After that no faster than the heartbeat, or two candidates
+            // push each other to ever larger epochs.
+            if !polling.repeated {
+                let until = polling.until;
+                self.poll(until, true);
+            }
+            return;
+        }
+        if granted && epoch == polling.epoch && !sender.observer {
+            polling.votes.insert(sender.rank.id.clone());
+        }
+        // An observer's answer counts here, too: the majority is then smaller.
+        self.count_votes();
+    }
+
+    fn count_votes(&mut self) {
+        let majority = self.majority();
+        let State::Candidate(Candidate::Collecting(polling)) = &self.state else {
+            return;
+        };
+        if polling.votes.len() + 1 < majority {
+            return;
+        }
+        let won = Won {
+            epoch: polling.epoch,
+            since: polling.since,
+        };
+        let bound_until = won.since + self.config.timeout;
+        self.promises.promise(&self.me.rank, won.epoch, bound_until);
+        self.peers.forget_support();
+        for voter in polling.votes.clone() {
+            self.peers.support(&voter, won.since);
+        }
+        self.claim(Some(won));
     }
 
     /// Asks for an epoch, once at a time: a second grant would only end the term of the first.
@@ -216,7 +242,7 @@ impl<R: RngCore> Elector<R> {
         let agreed_since = match &self.state {
             State::Draining(_) | State::Left => None,
             State::Candidate(Candidate::Claiming { won: Some(won) }) => Some(won.since),
-            _ if self.config.quorum == crate::Quorum::Majority => None,
+            _ if self.config.quorum == Quorum::Majority => None,
             // This holds also if this server follows a coordinator by now. The newer grant has
             // fenced that coordinator, so a refusal would leave the cluster without one.
             _ => Some(asked),
@@ -311,13 +337,6 @@ impl<R: RngCore> Elector<R> {
 
     fn gave_up(&self, incumbent: Option<&Incumbent>) -> bool {
         incumbent.is_some() && self.loss.as_ref().map(|loss| &loss.incumbent) == incumbent
-    }
-
-    pub(super) fn note_search_answer(&mut self, sender: &Member) {
-        if let State::Searching(searching) = &mut self.state {
-            searching.answered.insert(sender.rank.id.clone());
-            self.check_search();
-        }
     }
 
     pub(super) fn on_answer(&mut self, sender: &Member) {

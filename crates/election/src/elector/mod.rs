@@ -3,6 +3,7 @@
 
 mod adaptive_timeout;
 mod candidate;
+mod classic;
 mod coordinator;
 mod counters;
 mod draining;
@@ -12,6 +13,7 @@ mod peers;
 mod rebase;
 mod requests;
 mod respond;
+mod searching;
 mod suspicion;
 mod trust;
 mod vote;
@@ -22,12 +24,13 @@ use alloc::vec::Vec;
 use rand::RngCore;
 
 use self::adaptive_timeout::AdaptiveTimeout;
-use self::candidate::{Candidate, Searching};
+use self::candidate::Candidate;
 use self::coordinator::Leading;
 use self::counters::Loss;
 use self::draining::Draining;
 use self::follower::Following;
 use self::peers::Peers;
+use self::searching::Searching;
 use self::trust::Trust;
 use self::vote::Promises;
 use crate::{Body, Config, ConfigError, Epoch, Incumbent, Instant, Member, Message, ServerId};

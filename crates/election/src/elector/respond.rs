@@ -64,20 +64,6 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// The receiver of an `Election` answers "I am a candidate", and holds an election of its own.
-    fn on_classic_election(&mut self, sender: &Member) {
-        let peer = &sender.rank.id;
-        if !self.me.stands() {
-            return self.send(peer, Body::Decline);
-        }
-        self.send(peer, Body::Answer);
-        match &self.state {
-            State::Following(_) => self.stand_without(),
-            State::Candidate(Candidate::BackingOff { .. }) => self.become_candidate(),
-            _ => {}
-        }
-    }
-
     pub(super) fn on_coordinator(&mut self, incumbent: Incumbent, stamp: Stamp) {
         let ours = match &self.state {
             State::Following(following) => Some(following.incumbent.clone()),

@@ -1,4 +1,4 @@
-//! Requests for votes, and votes, where a majority must agree.
+//! The votes of this server, where a majority must agree.
 //!
 //! A vote, like every heartbeat of a follower, is a promise to support no other server for the
 //! length of the timeout. Two majorities share a server, and a server keeps one promise at a time.
@@ -6,15 +6,12 @@
 //! only. A server that has just started therefore makes no promise until all its earlier promises
 //! have expired.
 
-use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
-
 use rand::RngCore;
 
 use super::candidate::Candidate;
 use super::rebase::Rebase;
 use super::{Elector, State};
-use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, Rank, ServerId, Stamp};
+use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, Rank, Stamp};
 
 /// A promise to support `to`, and no other server, until then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,13 +41,13 @@ impl Promises {
     }
 
     /// Returns the moment until which support for `rank` would break a promise.
-    fn bound_until(&self, now: Instant, rank: &Rank) -> Option<Instant> {
+    pub(super) fn bound_until(&self, now: Instant, rank: &Rank) -> Option<Instant> {
         let elsewhere = self.current.as_ref().filter(|promise| promise.to != *rank);
         let until = elsewhere.map_or(self.mute_until, |promise| promise.until.max(self.mute_until));
         (until > now).then_some(until)
     }
 
-    fn promise(&mut self, to: &Rank, epoch: Epoch, until: Instant) {
+    pub(super) fn promise(&mut self, to: &Rank, epoch: Epoch, until: Instant) {
         match &mut self.current {
             Some(promise) if promise.to == *to => {
                 promise.epoch = promise.epoch.max(epoch);
@@ -69,6 +66,11 @@ impl Promises {
     /// Returns the largest epoch of a vote.
     pub(super) fn largest(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Notes an epoch for which this server, or a peer, has asked for votes.
+    pub(super) fn note_epoch(&mut self, epoch: Epoch) {
+        self.epoch = self.epoch.max(epoch);
     }
 
     /// Ballots begin again after this epoch. A given promise stays.
@@ -96,94 +98,7 @@ impl Promises {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Collecting {
-    epoch: Epoch,
-    /// Time of the first request. No vote in this ballot can be older.
-    since: Instant,
-    again_at: Instant,
-    until: Instant,
-    /// `true` if the ballot before this one failed, so that the next failure must wait.
-    repeated: bool,
-    votes: BTreeSet<ServerId>,
-}
-
-impl Collecting {
-    pub(super) fn deadline(&self) -> Instant {
-        self.again_at.min(self.until)
-    }
-
-    pub(super) fn rebase(&mut self, rebase: &Rebase) {
-        rebase.since(&mut self.since, rebase.promise);
-        rebase.deadline(&mut self.again_at);
-        rebase.deadline(&mut self.until);
-    }
-}
-
-/// A ballot that this server has won.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Won {
-    pub(super) epoch: Epoch,
-    pub(super) since: Instant,
-}
-
 impl<R: RngCore> Elector<R> {
-    /// Campaigns, because it is this server's turn.
-    pub(super) fn campaign(&mut self) {
-        if self.config.quorum != Quorum::Majority {
-            return self.claim(None);
-        }
-        let now = self.now;
-        if let Some(until) = self.promises.bound_until(now, &self.me.rank) {
-            return self.enter(State::Candidate(Candidate::Bound { until }));
-        }
-        // A later election leaves too little of the lease.
-        let until = now + self.config.timeout / 2;
-        self.poll(until, false);
-    }
-
-    fn poll(&mut self, until: Instant, repeated: bool) {
-        let now = self.now;
-        let epoch = self.seen.max(self.promises.epoch).next();
-        self.promises.epoch = epoch;
-        let bound_until = now + self.config.timeout;
-        self.promises.promise(&self.me.rank, epoch, bound_until);
-        self.enter(State::Candidate(Candidate::Collecting(Collecting {
-            epoch,
-            since: now,
-            again_at: now + self.config.heartbeat,
-            until,
-            repeated,
-            votes: BTreeSet::new(),
-        })));
-        self.broadcast(&Body::RequestVote { epoch });
-        self.count_votes();
-    }
-
-    pub(super) fn check_polling(&mut self) {
-        let now = self.now;
-        let State::Candidate(Candidate::Collecting(polling)) = &mut self.state else {
-            return;
-        };
-        if now >= polling.until {
-            return self.rest(self.config.claim_retry);
-        }
-        if now < polling.again_at {
-            return;
-        }
-        if self.promises.epoch > polling.epoch {
-            let until = polling.until;
-            return self.poll(until, true);
-        }
-        // The request was lost, or a promise prevented the vote and has expired since.
-        polling.again_at = now + self.config.heartbeat;
-        let (epoch, votes) = (polling.epoch, polling.votes.clone());
-        let ids: Vec<ServerId> = self.peers.reachable().cloned().collect();
-        for peer in ids.iter().filter(|peer| !votes.contains(*peer)) {
-            self.send(peer, Body::RequestVote { epoch });
-        }
-    }
-
     pub(super) fn on_request_vote(&mut self, sender: &Member, epoch: Epoch) {
         let peer = &sender.rank.id;
         if self.config.quorum != Quorum::Majority {
@@ -234,55 +149,13 @@ impl<R: RngCore> Elector<R> {
             );
         }
         let until = now + self.config.timeout;
-        self.promises.epoch = epoch;
+        self.promises.note_epoch(epoch);
         self.promises.promise(&sender.rank, epoch, until);
         self.enter(State::Candidate(Candidate::Awaiting {
             peer: peer.clone(),
             until,
         }));
         self.send(peer, Body::Vote { epoch, granted: true });
-    }
-
-    pub(super) fn on_vote(&mut self, sender: &Member, epoch: Epoch, granted: bool) {
-        let State::Candidate(Candidate::Collecting(polling)) = &mut self.state else {
-            return;
-        };
-        if !granted && epoch >= polling.epoch {
-            self.promises.epoch = self.promises.epoch.max(epoch);
-            // The first time at once. After that no faster than the heartbeat, or two candidates
-            // push each other to ever larger epochs.
-            if !polling.repeated {
-                let until = polling.until;
-                self.poll(until, true);
-            }
-            return;
-        }
-        if granted && epoch == polling.epoch && !sender.observer {
-            polling.votes.insert(sender.rank.id.clone());
-        }
-        // An observer's answer counts here, too: the majority is then smaller.
-        self.count_votes();
-    }
-
-    fn count_votes(&mut self) {
-        let majority = self.majority();
-        let State::Candidate(Candidate::Collecting(polling)) = &self.state else {
-            return;
-        };
-        if polling.votes.len() + 1 < majority {
-            return;
-        }
-        let won = Won {
-            epoch: polling.epoch,
-            since: polling.since,
-        };
-        let bound_until = won.since + self.config.timeout;
-        self.promises.promise(&self.me.rank, won.epoch, bound_until);
-        self.peers.forget_support();
-        for voter in polling.votes.clone() {
-            self.peers.support(&voter, won.since);
-        }
-        self.claim(Some(won));
     }
 
     /// A server has pushed the ballots to epochs far above any granted epoch.

@@ -1,0 +1,99 @@
+//! A server that searches: it knows no coordinator, and asks its peers for one.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use rand::RngCore;
+
+use super::rebase::Rebase;
+use super::{Elector, State};
+use crate::{Body, Instant, Member, ServerId};
+
+/// A query to all reachable peers for their coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Searching {
+    until: Instant,
+    /// Time of the next query to silent peers: a message may be lost.
+    again_at: Instant,
+    answered: BTreeSet<ServerId>,
+    /// At the start, an unreachable peer may be starting too, so this server waits for all peers.
+    at_start: bool,
+}
+
+impl Searching {
+    pub(super) fn deadline(&self) -> Instant {
+        self.until.min(self.again_at)
+    }
+
+    pub(super) fn at_start(until: Instant, again_at: Instant) -> Self {
+        Self {
+            until,
+            again_at,
+            answered: BTreeSet::new(),
+            at_start: true,
+        }
+    }
+
+    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+        rebase.deadline(&mut self.until);
+        rebase.deadline(&mut self.again_at);
+    }
+}
+
+impl<R: RngCore> Elector<R> {
+    /// Asks all peers for their coordinator.
+    pub(super) fn search(&mut self) {
+        self.enter_search();
+        self.check_search();
+    }
+
+    pub(super) fn enter_search(&mut self) {
+        let until = self.now + self.config.timeout;
+        self.enter(State::Searching(Searching {
+            until,
+            again_at: self.now + self.config.timeout / 2,
+            answered: BTreeSet::new(),
+            at_start: false,
+        }));
+        self.broadcast(&Body::Query);
+    }
+
+    /// Campaigns once no peer can still name a coordinator: all have answered, or their time is
+    /// over.
+    pub(super) fn check_search(&mut self) {
+        let State::Searching(searching) = &self.state else {
+            return;
+        };
+        let answered = |peer: &ServerId| searching.answered.contains(peer);
+        let settled = if searching.at_start {
+            self.peers.ids().all(answered)
+        } else {
+            self.peers.reachable().all(answered)
+        };
+        if settled || self.now >= searching.until {
+            return self.become_candidate();
+        }
+        if self.now < searching.again_at {
+            return;
+        }
+        let unanswered: Vec<ServerId> = self
+            .peers
+            .reachable()
+            .filter(|peer| !answered(peer))
+            .cloned()
+            .collect();
+        for peer in &unanswered {
+            self.send(peer, Body::Query);
+        }
+        if let State::Searching(searching) = &mut self.state {
+            searching.again_at = self.now + self.config.timeout / 2;
+        }
+    }
+
+    pub(super) fn note_search_answer(&mut self, sender: &Member) {
+        if let State::Searching(searching) = &mut self.state {
+            searching.answered.insert(sender.rank.id.clone());
+            self.check_search();
+        }
+    }
+}
