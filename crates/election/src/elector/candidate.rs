@@ -10,7 +10,7 @@ use rand::{Rng, RngCore};
 use super::peers::best;
 use super::rebase::Rebase;
 use super::{Claim, Elector, Output, State};
-use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, ServerId, Succession};
+use crate::{Body, Epoch, Incumbent, Instant, Link, Member, Quorum, ServerId, Succession};
 
 /// There is no coordinator, and this server knows which server is next in line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -293,50 +293,31 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Handles a `Known`: the coordinator that the sender hears, if any, and the largest epoch that
-    /// it knows.
-    pub(super) fn on_known(&mut self, sender: &Member, incumbent: Option<Incumbent>, epoch: Epoch) {
-        // A rank with this server's id is an earlier incarnation of this server.
-        let incumbent = incumbent
-            .filter(|incumbent| incumbent.rank.id != self.me.rank.id)
-            .filter(|incumbent| self.disbelieved.as_ref() != Some(incumbent));
-        match &self.state {
-            State::Left | State::Draining(_) => {}
-            State::Following(_) => self.on_known_while_following(sender, incumbent, epoch),
-            State::Leading(leading) => {
-                let ours = Incumbent {
-                    rank: self.me.rank.clone(),
-                    epoch: leading.term.epoch,
-                };
-                match incumbent {
-                    Some(incumbent) if incumbent.outranks(&ours) => self.become_follower(incumbent, None),
-                    // There has been a newer coordinator, so the data store accepts nothing from
-                    // this server.
-                    _ if epoch > ours.epoch => {
-                        self.seen = epoch;
-                        self.abandon();
-                    }
-                    _ => {}
-                }
-            }
-            // A peer that still hears the failed coordinator is about to lose it too. If not, the
-            // ballot fails.
+    pub(super) fn on_known_as_candidate(&mut self, incumbent: Option<Incumbent>, epoch: Epoch) {
+        let incumbent = self.current(incumbent);
+        let decided = matches!(
+            self.state,
             State::Candidate(Candidate::Collecting(_) | Candidate::Claiming { .. })
-                if self.gave_up(incumbent.as_ref()) => {}
-            State::Searching(_) | State::Candidate(_) => {
-                self.seen = self.seen.max(epoch);
-                match incumbent {
-                    Some(incumbent) if incumbent.epoch >= self.seen => {
-                        self.become_follower(incumbent, None);
-                    }
-                    _ => self.note_search_answer(sender),
-                }
-            }
+        );
+        // A peer that still hears the failed coordinator is about to lose it too. If not, the
+        // ballot fails.
+        if !(decided && self.gave_up(incumbent.as_ref())) {
+            self.follow_known(incumbent, epoch);
         }
     }
 
     fn gave_up(&self, incumbent: Option<&Incumbent>) -> bool {
         incumbent.is_some() && self.loss.as_ref().map(|loss| &loss.incumbent) == incumbent
+    }
+
+    pub(super) fn on_election_as_candidate(&mut self, sender: &Member) {
+        if !self.me.stands() {
+            return self.send(sender.id(), Body::Decline);
+        }
+        self.send(sender.id(), Body::Answer);
+        if matches!(self.state, State::Candidate(Candidate::BackingOff { .. })) {
+            self.become_candidate();
+        }
     }
 
     pub(super) fn on_answer(&mut self, sender: &Member) {
@@ -355,6 +336,14 @@ impl<R: RngCore> Elector<R> {
         let peer = &sender.rank.id;
         self.peers.pass_over(peer, self.now + self.config.claim_timeout);
         if matches!(&self.state, State::Candidate(candidate) if candidate.waits_for(peer)) {
+            self.become_candidate();
+        }
+    }
+
+    pub(super) fn on_link_as_candidate(&mut self, peer: &ServerId, link: Link) {
+        if link == Link::Refused
+            && matches!(&self.state, State::Candidate(candidate) if candidate.waits_for(peer))
+        {
             self.become_candidate();
         }
     }

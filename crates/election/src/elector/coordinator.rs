@@ -10,7 +10,9 @@ use super::draining::Draining;
 use super::peers::best;
 use super::rebase::Rebase;
 use super::{Elector, Output, State};
-use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, Roster, ServerId, Stamp};
+use crate::{
+    Body, Config, Epoch, Incumbent, Instant, Link, Member, Preemption, Quorum, Roster, ServerId, Stamp,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lease {
@@ -35,7 +37,7 @@ pub(super) struct TermState {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leading {
     pub(super) term: TermState,
-    pub(super) tick_at: Instant,
+    tick_at: Instant,
     announce_at: Instant,
     /// Time since which this server has not been fit.
     unfit_since: Option<Instant>,
@@ -82,6 +84,13 @@ impl TermState {
 }
 
 impl Leading {
+    pub(super) fn deadline(&self) -> Instant {
+        self.term
+            .lease
+            .until()
+            .map_or(self.tick_at, |until| until.min(self.tick_at))
+    }
+
     /// `revision` is the old revision of the peers.
     pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config, revision: u64) {
         self.term.rebase(rebase, revision);
@@ -318,16 +327,65 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    pub(super) fn on_heartbeat(&mut self, sender: &Member, epoch: Epoch, roster: u64, echo: Option<Stamp>) {
-        let peer = &sender.rank.id;
-        let now = self.now;
-        let Some(ours) = self.term().map(|term| term.epoch) else {
-            let incumbent = self.heard_incumbent();
-            return self.send_known(peer, incumbent);
+    /// Tells a peer that this server is coordinator.
+    pub(super) fn announce_to(&mut self, peer: &ServerId) {
+        if let Some(epoch) = self.term().map(|term| term.epoch) {
+            let announcement = self.announcement(epoch);
+            self.send(peer, announcement);
+        }
+    }
+
+    pub(super) fn on_known_as_coordinator(&mut self, incumbent: Option<Incumbent>, epoch: Epoch) {
+        let Some(ours) = self.own_incumbency() else {
+            return;
         };
-        if ours != epoch {
-            let announcement = self.announcement(ours);
-            return self.send(peer, announcement);
+        match self.current(incumbent) {
+            Some(incumbent) if incumbent.outranks(&ours) => self.become_follower(incumbent, None),
+            // There has been a newer coordinator, so the data store accepts nothing from this
+            // server.
+            _ if epoch > ours.epoch => {
+                self.seen = epoch;
+                self.abandon();
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_election_as_coordinator(&mut self, sender: &Member) {
+        let better = sender.stands() && sender.rank > self.me.rank;
+        if better && self.config.preemption != Preemption::Never {
+            self.drain(Some(sender.rank.id.clone()), false);
+        } else {
+            self.announce_to(sender.id());
+        }
+    }
+
+    /// Handles the announcement of another coordinator.
+    pub(super) fn on_coordinator_as_coordinator(&mut self, incumbent: Incumbent, stamp: Stamp) {
+        match self.own_incumbency() {
+            Some(ours) if ours.outranks(&incumbent) => {
+                self.send_known(&incumbent.rank.id, Some(ours));
+            }
+            _ => self.become_follower(incumbent, Some(stamp)),
+        }
+    }
+
+    pub(super) fn on_link_as_coordinator(&mut self, peer: &ServerId, link: Link) {
+        if link == Link::Up {
+            self.announce_to(peer);
+        }
+    }
+
+    pub(super) fn on_heartbeat_as_coordinator(
+        &mut self,
+        peer: &ServerId,
+        epoch: Epoch,
+        roster: u64,
+        echo: Option<Stamp>,
+    ) {
+        let now = self.now;
+        if self.term().map(|term| term.epoch) != Some(epoch) {
+            return self.announce_to(peer);
         }
         if let Some(from) = echo.map(Stamp::instant).filter(|from| *from <= now) {
             self.peers.support(peer, from);
@@ -367,18 +425,6 @@ impl<R: RngCore> Elector<R> {
         if term.roster.version == 0 || !term.roster.members.iter().eq(line.iter().copied()) {
             term.roster.version += 1;
             term.roster.members = line.into_iter().cloned().collect();
-        }
-    }
-
-    pub(super) fn own_incumbency(&self) -> Option<Incumbent> {
-        match &self.state {
-            State::Leading(Leading { term, .. }) | State::Draining(Draining { term, .. }) => {
-                Some(Incumbent {
-                    rank: self.me.rank.clone(),
-                    epoch: term.epoch,
-                })
-            }
-            _ => None,
         }
     }
 }

@@ -12,12 +12,19 @@ use crate::{Body, Instant, Quorum, ServerId};
 pub(super) struct Draining {
     pub(super) term: TermState,
     pub(super) successor: Option<ServerId>,
-    pub(super) tick_at: Instant,
+    tick_at: Instant,
     until: Instant,
     pub(super) leaving: bool,
 }
 
 impl Draining {
+    pub(super) fn deadline(&self) -> Instant {
+        self.term
+            .lease
+            .until()
+            .map_or(self.tick_at, |until| until.min(self.tick_at))
+    }
+
     /// `revision` is the old revision of the peers.
     pub(super) fn rebase(&mut self, rebase: &Rebase, revision: u64) {
         self.term.rebase(rebase, revision);

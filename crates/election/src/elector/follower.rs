@@ -1,12 +1,13 @@
 //! The follower's role.
 
 use alloc::collections::BTreeSet;
+use core::time::Duration;
 
 use rand::RngCore;
 
 use super::candidate::Candidate;
 use super::rebase::Rebase;
-use super::suspicion::{SuspectReport, Suspicion};
+use super::suspicion::Suspicion;
 use super::{Elector, Link, State};
 use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Preemption, Roster, ServerId, Stamp};
 
@@ -48,7 +49,7 @@ impl Following {
     }
 
     /// Subtracts a delay of this server itself from the coordinator's silence.
-    pub(super) fn forgive(&mut self, late: core::time::Duration) {
+    pub(super) fn forgive(&mut self, late: Duration) {
         self.heard = self.heard + late;
     }
 
@@ -67,6 +68,25 @@ impl Following {
         if let Some(suspect_report) = &mut self.suspect_report {
             suspect_report.rebase(rebase, config);
         }
+    }
+}
+
+/// A peer's report that it has lost the coordinator, which this server hears.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SuspectReport {
+    from: ServerId,
+    at: Instant,
+    answered: bool,
+}
+
+impl SuspectReport {
+    /// Returns `true` if the report is not older than `span`.
+    pub(super) fn is_within(&self, now: Instant, span: Duration) -> bool {
+        now.saturating_since(self.at) < span
+    }
+
+    fn rebase(&mut self, rebase: &Rebase, config: &Config) {
+        rebase.since(&mut self.at, config.timeout);
     }
 }
 
@@ -172,6 +192,27 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
+    pub(super) fn on_coordinator_as_follower(&mut self, incumbent: Incumbent, stamp: Stamp) {
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        let ours = &following.incumbent;
+        if *ours == incumbent {
+            self.on_follower_heard(stamp);
+        } else if ours.outranks(&incumbent) {
+            let heard = self.heard_incumbent();
+            self.send_known(&incumbent.rank.id, heard);
+        } else {
+            self.become_follower(incumbent, Some(stamp));
+        }
+    }
+
+    /// Handles a heartbeat of a peer that takes this server for the coordinator.
+    pub(super) fn on_heartbeat_as_follower(&mut self, peer: &ServerId) {
+        let incumbent = self.heard_incumbent();
+        self.send_known(peer, incumbent);
+    }
+
     pub(super) fn on_heartbeat_ack(
         &mut self,
         sender: &Member,
@@ -201,14 +242,121 @@ impl<R: RngCore> Elector<R> {
         self.on_follower_heard(stamp);
     }
 
-    pub(super) fn on_follower_link(&mut self, peer: &ServerId, link: Link) {
+    pub(super) fn on_query_as_follower(&mut self, sender: &Member) {
+        let incumbent = self.heard_incumbent();
+        if let (State::Following(following), Some(_)) = (&mut self.state, &incumbent) {
+            following.confirmed_to.insert(sender.rank.id.clone());
+        }
+        self.send_known(sender.id(), incumbent);
+    }
+
+    pub(super) fn on_known_as_follower(&mut self, sender: &Member, known: Option<Incumbent>, epoch: Epoch) {
+        let known = self.current(known);
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        let ours = &following.incumbent;
+        let peer = &sender.rank.id;
+        match known {
+            Some(known) if known.outranks(ours) => self.become_follower(known, None),
+            Some(known) if known == *ours => match &following.suspicion {
+                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.be_assured(peer),
+                Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) => self.be_assured(peer),
+                _ => {}
+            },
+            None if sender.rank == ours.rank => {
+                // The coordinator itself says that it is not coordinator any more, unless the
+                // message is older than its term.
+                if epoch >= ours.epoch {
+                    self.disbelieved = Some(ours.clone());
+                    self.search();
+                }
+            }
+            None => match &following.suspicion {
+                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.stand_without(),
+                Some(Suspicion::Refuted { by, .. }) if by == peer => self.stand_without(),
+                _ => {}
+            },
+            Some(_) => {}
+        }
+    }
+
+    /// A peer asks this server to campaign, although this server follows a coordinator.
+    pub(super) fn on_election_as_follower(&mut self, sender: &Member) {
+        if !self.me.stands() && self.heard_incumbent().is_none() {
+            return self.send(sender.id(), Body::Decline);
+        }
+        let now = self.now;
+        let State::Following(following) = &mut self.state else {
+            return;
+        };
+        match &following.suspicion {
+            None => {
+                // This server may be about to notice the failure as well, so it sends nothing yet.
+                let from = sender.rank.id.clone();
+                following.suspect_report = Some(SuspectReport {
+                    from,
+                    at: now,
+                    answered: false,
+                });
+            }
+            // Both servers have lost the coordinator, so they need no witness.
+            Some(Suspicion::Expecting { .. } | Suspicion::Asking { .. }) => self.stand_without(),
+            Some(Suspicion::Waiting { .. }) => {
+                self.send(&sender.rank.id, Body::Answer);
+                self.stand_without();
+            }
+            // Two servers have lost the coordinator, and a third had not. Does the third still hear
+            // it?
+            Some(Suspicion::Refuted { .. }) => self.ask_witness(BTreeSet::new()),
+        }
+    }
+
+    /// Answers a suspect report if this server still hears the coordinator some time later.
+    fn answer_suspect_report(&mut self) {
+        let (now, heartbeat) = (self.now, self.config.heartbeat);
+        let incumbent = self.heard_incumbent();
+        let State::Following(following) = &mut self.state else {
+            return;
+        };
+        let Some(suspect_report) = &mut following.suspect_report else {
+            return;
+        };
+        if incumbent.is_none() || suspect_report.answered || suspect_report.is_within(now, heartbeat) {
+            return;
+        }
+        suspect_report.answered = true;
+        let peer = suspect_report.from.clone();
+        following.confirmed_to.insert(peer.clone());
+        self.send_known(&peer, incumbent);
+    }
+
+    pub(super) fn on_link_as_follower(&mut self, peer: &ServerId, link: Link) {
         let State::Following(following) = &self.state else {
             return;
         };
         let is_coordinator = following.incumbent.rank.id == *peer;
         match link {
             Link::Up if is_coordinator => self.beat_now(),
-            Link::Refused => self.on_refused_while_following(peer, is_coordinator),
+            Link::Refused => self.on_refused(peer, is_coordinator),
+            _ => {}
+        }
+    }
+
+    fn on_refused(&mut self, peer: &ServerId, is_coordinator: bool) {
+        let State::Following(following) = &self.state else {
+            return;
+        };
+        match &following.suspicion {
+            None if is_coordinator => self.suspect(),
+            // The refused peer may be the server that was next in line.
+            Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) if !is_coordinator => {
+                self.suspect();
+            }
+            Some(Suspicion::Asking { witness, asked, .. }) if witness == peer => {
+                let asked = asked.clone();
+                self.ask_witness(asked);
+            }
             _ => {}
         }
     }
@@ -233,7 +381,7 @@ impl<R: RngCore> Elector<R> {
         releases: Epoch,
         successor: Option<ServerId>,
     ) {
-        if epoch < self.seen || matches!(self.state, State::Leading(_) | State::Draining(_) | State::Left) {
+        if epoch < self.seen {
             return;
         }
         self.promises.release(&sender.rank, releases);

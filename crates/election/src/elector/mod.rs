@@ -1,5 +1,12 @@
 //! The state machine. Its inputs are messages, link hints, grants and the time. Its outputs are
 //! messages, claims and changes of role. It reads no clock, does no I/O and allocates no timers.
+//!
+//! - `messages` and `timers` call the handler of the server's role. Requests of the program are in
+//!   `requests`.
+//! - Each role has a file: `searching`, `candidate`, `follower`, `coordinator` and `draining`. The
+//!   follower's `suspicion` and `adaptive_timeout` find out if the coordinator has failed.
+//! - All roles share the `peers`, the votes given (`vote`), and `trust`, which checks epochs with
+//!   the arbiter.
 
 mod adaptive_timeout;
 mod candidate;
@@ -8,13 +15,14 @@ mod coordinator;
 mod counters;
 mod draining;
 mod follower;
+mod messages;
 mod output;
 mod peers;
 mod rebase;
 mod requests;
-mod respond;
 mod searching;
 mod suspicion;
+mod timers;
 mod trust;
 mod vote;
 
@@ -33,7 +41,7 @@ use self::peers::Peers;
 use self::searching::Searching;
 use self::trust::Trust;
 use self::vote::Promises;
-use crate::{Body, Config, ConfigError, Epoch, Incumbent, Instant, Member, Message, ServerId};
+use crate::{Body, Config, ConfigError, Epoch, Incumbent, Instant, Member, ServerId};
 
 pub use self::counters::Counters;
 pub use self::output::{Claim, Link, Newest, Output, PeerView, ResignError, Role};
@@ -198,119 +206,35 @@ impl<R: RngCore> Elector<R> {
         self.outputs.pop_front()
     }
 
-    /// Returns the moment for [`handle_timeout`](Self::handle_timeout) if nothing happens before.
-    /// It may move after every call.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let question = self.question_deadline();
-        let next = match &self.state {
-            State::Searching(searching) => Some(searching.deadline()),
-            State::Candidate(candidate) => candidate.deadline(),
-            State::Following(following) => Some(self.following_deadline(following)),
-            State::Leading(Leading { tick_at, term, .. })
-            | State::Draining(Draining { tick_at, term, .. }) => {
-                Some(term.lease.until().map_or(*tick_at, |until| until.min(*tick_at)))
-            }
-            State::Left => return None,
-        };
-        question.into_iter().chain(next).min()
-    }
-
-    /// Handles the passage of time.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.advance(now);
-        self.ask_newest();
+    /// Returns the coordinator that this server confirms: itself, or the one that it hears.
+    pub(super) fn heard_incumbent(&self) -> Option<Incumbent> {
         match &self.state {
-            State::Searching(_) => self.check_search(),
-            State::Candidate(_) => self.check_candidate(),
-            State::Following(_) => self.check_following(),
-            State::Leading(_) => self.check_leading(),
-            State::Draining(_) => self.check_draining(),
-            State::Left => {}
+            State::Following(following) if self.hears_coordinator(following) => {
+                Some(following.incumbent.clone())
+            }
+            _ => self.own_incumbency(),
         }
     }
 
-    /// Handles a message from a peer. Messages from strangers are ignored.
-    pub fn handle_message(&mut self, now: Instant, from: &ServerId, message: Message) {
-        self.advance(now);
-        if matches!(self.state, State::Left)
-            || message.sender.rank.id != *from
-            || !self.peers.heard(self.now, self.config.timeout, &message.sender)
-        {
-            return;
-        }
-        self.counters.received += 1;
-        if let Some(message) = self.hold_if_wary(message) {
-            self.receive(message);
-        }
-        self.ask_newest();
-    }
-
-    fn receive(&mut self, message: Message) {
-        let Message { sender, body } = message;
-        self.notice_restart(&sender, &body);
-        match body {
-            Body::Query => self.on_query(&sender),
-            Body::Known { incumbent, epoch } => self.on_known(&sender, incumbent, epoch),
-            Body::Election => self.on_election(&sender),
-            Body::Answer => self.on_answer(&sender),
-            Body::Decline => self.on_decline(&sender),
-            Body::RequestVote { epoch } => self.on_request_vote(&sender, epoch),
-            Body::Vote { epoch, granted } => self.on_vote(&sender, epoch, granted),
-            Body::Coordinator { epoch, stamp } => {
-                let incumbent = Incumbent {
-                    rank: sender.rank,
-                    epoch,
-                };
-                self.on_coordinator(incumbent, stamp);
+    pub(super) fn own_incumbency(&self) -> Option<Incumbent> {
+        match &self.state {
+            State::Leading(Leading { term, .. }) | State::Draining(Draining { term, .. }) => {
+                Some(Incumbent {
+                    rank: self.me.rank.clone(),
+                    epoch: term.epoch,
+                })
             }
-            Body::Heartbeat { epoch, roster, echo } => self.on_heartbeat(&sender, epoch, roster, echo),
-            Body::HeartbeatAck { epoch, stamp, roster } => {
-                self.on_heartbeat_ack(&sender, epoch, stamp, roster);
-            }
-            Body::Handover {
-                epoch,
-                releases,
-                successor,
-            } => self.on_handover(&sender, epoch, releases, successor),
+            _ => None,
         }
     }
 
-    /// Handles the transport's report on the link to a peer.
-    pub fn handle_link(&mut self, now: Instant, peer: &ServerId, link: Link) {
-        self.advance(now);
-        if !self.peers.set_link(peer, link) {
-            return;
-        }
-        match (&self.state, link) {
-            (State::Searching(_), Link::Up) => self.send(peer, Body::Query),
-            (State::Leading(leading), Link::Up) => {
-                let announcement = self.announcement(leading.term.epoch);
-                self.send(peer, announcement);
-            }
-            (State::Searching(_), _) => self.check_search(),
-            (State::Candidate(candidate), Link::Refused) if candidate.waits_for(peer) => {
-                self.become_candidate();
-            }
-            (State::Following(_), Link::Up | Link::Refused) => self.on_follower_link(peer, link),
-            _ => {}
-        }
-    }
-
-    /// Moves the clock, and notices a stop of this process itself. After a stop the server may have
-    /// missed messages, so it distrusts itself before it distrusts the others.
-    fn advance(&mut self, now: Instant) {
-        let before = self.now;
-        self.now = self.now.max(now);
-        let gap = self.now.saturating_since(before);
-        let due = self.poll_timeout().map_or(self.now, |due| due.max(before));
-        let late = self.now.saturating_since(due);
-        match &mut self.state {
-            State::Following(following) if gap > self.config.timeout => following.forgive_silence(self.now),
-            // The same stop may have kept this server from receiving messages.
-            State::Following(following) if late > self.config.heartbeat => following.forgive(late),
-            State::Leading(_) | State::Draining(_) if gap > self.config.timeout => self.abandon(),
-            _ => {}
-        }
+    /// Returns the coordinator that a peer names, unless this server knows that it is coordinator
+    /// no more.
+    fn current(&self, named: Option<Incumbent>) -> Option<Incumbent> {
+        // A rank with this server's id is an earlier incarnation of this server.
+        named
+            .filter(|incumbent| incumbent.rank.id != self.me.rank.id)
+            .filter(|incumbent| self.disbelieved.as_ref() != Some(incumbent))
     }
 
     fn enter(&mut self, state: State) {
@@ -326,24 +250,5 @@ impl<R: RngCore> Elector<R> {
 
     fn output(&mut self, output: Output) {
         self.outputs.push_back(output);
-    }
-
-    fn send(&mut self, to: &ServerId, body: Body) {
-        self.counters.sent += 1;
-        let message = Message {
-            sender: self.me.clone(),
-            body,
-        };
-        self.output(Output::Send {
-            to: to.clone(),
-            message,
-        });
-    }
-
-    fn broadcast(&mut self, body: &Body) {
-        let to: Vec<ServerId> = self.peers.reachable().cloned().collect();
-        for peer in to {
-            self.send(&peer, body.clone());
-        }
     }
 }

@@ -20,10 +20,7 @@ impl<R: RngCore> Elector<R> {
         }
         match &self.state {
             State::Searching(_) => self.send(&id, Body::Query),
-            State::Leading(leading) => {
-                let announcement = self.announcement(leading.term.epoch);
-                self.send(&id, announcement);
-            }
+            State::Leading(_) => self.announce_to(&id),
             _ => {}
         }
     }

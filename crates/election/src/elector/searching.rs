@@ -7,7 +7,7 @@ use rand::RngCore;
 
 use super::rebase::Rebase;
 use super::{Elector, State};
-use crate::{Body, Instant, Member, ServerId};
+use crate::{Body, Epoch, Incumbent, Instant, Link, Member, ServerId, Stamp};
 
 /// A query to all reachable peers for their coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +94,63 @@ impl<R: RngCore> Elector<R> {
         if let State::Searching(searching) = &mut self.state {
             searching.answered.insert(sender.rank.id.clone());
             self.check_search();
+        }
+    }
+
+    pub(super) fn on_query_while_searching(&mut self, sender: &Member) {
+        self.send_known(sender.id(), None);
+        // The sender of the query knows no coordinator itself.
+        self.note_search_answer(sender);
+    }
+
+    pub(super) fn on_known_while_searching(
+        &mut self,
+        sender: &Member,
+        incumbent: Option<Incumbent>,
+        epoch: Epoch,
+    ) {
+        let incumbent = self.current(incumbent);
+        if !self.follow_known(incumbent, epoch) {
+            self.note_search_answer(sender);
+        }
+    }
+
+    /// Follows the coordinator that a peer hears. Returns `false` if the peer hears none, or only
+    /// an earlier one.
+    pub(super) fn follow_known(&mut self, incumbent: Option<Incumbent>, epoch: Epoch) -> bool {
+        self.seen = self.seen.max(epoch);
+        match incumbent {
+            Some(incumbent) if incumbent.epoch >= self.seen => {
+                self.become_follower(incumbent, None);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn on_election_while_searching(&mut self, sender: &Member) {
+        let answer = if self.me.stands() {
+            Body::Answer
+        } else {
+            Body::Decline
+        };
+        self.send(sender.id(), answer);
+    }
+
+    /// Handles the announcement of a coordinator by a server that searches, or is a candidate.
+    pub(super) fn on_coordinator_while_electing(&mut self, incumbent: Incumbent, stamp: Stamp) {
+        if incumbent.epoch < self.seen {
+            // Another coordinator has replaced the sender, or the sender has forgotten the current
+            // epoch.
+            return self.send_known(&incumbent.rank.id, None);
+        }
+        self.become_follower(incumbent, Some(stamp));
+    }
+
+    pub(super) fn on_link_while_searching(&mut self, peer: &ServerId, link: Link) {
+        match link {
+            Link::Up => self.send(peer, Body::Query),
+            Link::Down | Link::Refused => self.check_search(),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::follower::Following;
 use super::peers::best_two;
 use super::rebase::Rebase;
 use super::{Elector, State};
-use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Quorum, ServerId, Succession};
+use crate::{Body, Instant, Member, Quorum, ServerId, Succession};
 
 /// Largest number of witnesses. Each has a heartbeat interval to answer.
 const WITNESSES: usize = 3;
@@ -54,20 +54,6 @@ impl Suspicion {
             | Self::Waiting { until }
             | Self::Refuted { until, .. } => rebase.deadline(until),
         }
-    }
-}
-
-/// A peer's report that it has lost the coordinator, which this server hears.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SuspectReport {
-    from: ServerId,
-    at: Instant,
-    answered: bool,
-}
-
-impl SuspectReport {
-    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
-        rebase.since(&mut self.at, config.timeout);
     }
 }
 
@@ -112,7 +98,7 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Begins to find out if the coordinator has failed, or begins again.
-    fn suspect(&mut self) {
+    pub(super) fn suspect(&mut self) {
         let (now, timeout, heartbeat) = (self.now, self.config.timeout, self.config.heartbeat);
         let State::Following(following) = &mut self.state else {
             return;
@@ -120,7 +106,7 @@ impl<R: RngCore> Elector<R> {
         let lost = following.incumbent.rank.id.clone();
         let misled = core::mem::take(&mut following.confirmed_to);
         let suspect_report = following.suspect_report.take();
-        let agreed = suspect_report.is_some_and(|said| now.saturating_since(said.at) < timeout);
+        let agreed = suspect_report.is_some_and(|report| report.is_within(now, timeout));
         for peer in misled {
             self.send_known(&peer, None);
         }
@@ -162,7 +148,7 @@ impl<R: RngCore> Elector<R> {
 
     /// Asks the best-ranked peer that was not asked yet if it hears the coordinator. Without such a
     /// peer, campaigns.
-    fn ask_witness(&mut self, mut asked: BTreeSet<ServerId>) {
+    pub(super) fn ask_witness(&mut self, mut asked: BTreeSet<ServerId>) {
         let State::Following(following) = &self.state else {
             return;
         };
@@ -206,92 +192,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// A peer asks this server to campaign, although this server follows a coordinator.
-    pub(super) fn on_election_while_following(&mut self, sender: &Member) {
-        let now = self.now;
-        let State::Following(following) = &mut self.state else {
-            return;
-        };
-        match &following.suspicion {
-            None => {
-                // This server may be about to notice the failure as well, so it sends nothing yet.
-                let from = sender.rank.id.clone();
-                following.suspect_report = Some(SuspectReport {
-                    from,
-                    at: now,
-                    answered: false,
-                });
-            }
-            // Both servers have lost the coordinator, so they need no witness.
-            Some(Suspicion::Expecting { .. } | Suspicion::Asking { .. }) => self.stand_without(),
-            Some(Suspicion::Waiting { .. }) => {
-                self.send(&sender.rank.id, Body::Answer);
-                self.stand_without();
-            }
-            // Two servers have lost the coordinator, and a third had not. Does the third still hear
-            // it?
-            Some(Suspicion::Refuted { .. }) => self.ask_witness(BTreeSet::new()),
-        }
-    }
-
-    /// Answers a suspect report if this server still hears the coordinator some time later.
-    pub(super) fn answer_suspect_report(&mut self) {
-        let (now, heartbeat) = (self.now, self.config.heartbeat);
-        let incumbent = self.heard_incumbent();
-        let State::Following(following) = &mut self.state else {
-            return;
-        };
-        let Some(suspect_report) = &mut following.suspect_report else {
-            return;
-        };
-        if incumbent.is_none()
-            || suspect_report.answered
-            || now.saturating_since(suspect_report.at) < heartbeat
-        {
-            return;
-        }
-        suspect_report.answered = true;
-        let peer = suspect_report.from.clone();
-        following.confirmed_to.insert(peer.clone());
-        self.send_known(&peer, incumbent);
-    }
-
-    pub(super) fn on_known_while_following(
-        &mut self,
-        sender: &Member,
-        known: Option<Incumbent>,
-        epoch: Epoch,
-    ) {
-        let State::Following(following) = &self.state else {
-            return;
-        };
-        let ours = &following.incumbent;
-        let peer = &sender.rank.id;
-        match known {
-            Some(known) if known.outranks(ours) => self.become_follower(known, None),
-            Some(known) if known == *ours => match &following.suspicion {
-                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.be_assured(peer),
-                Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) => self.be_assured(peer),
-                _ => {}
-            },
-            None if sender.rank == ours.rank => {
-                // The coordinator itself says that it is not coordinator any more, unless the
-                // message is older than its term.
-                if epoch >= ours.epoch {
-                    self.disbelieved = Some(ours.clone());
-                    self.search();
-                }
-            }
-            None => match &following.suspicion {
-                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.stand_without(),
-                Some(Suspicion::Refuted { by, .. }) if by == peer => self.stand_without(),
-                _ => {}
-            },
-            Some(_) => {}
-        }
-    }
-
-    fn be_assured(&mut self, by: &ServerId) {
+    pub(super) fn be_assured(&mut self, by: &ServerId) {
         let State::Following(following) = &self.state else {
             return;
         };
@@ -308,24 +209,6 @@ impl<R: RngCore> Elector<R> {
             by: by.clone(),
             until,
         });
-    }
-
-    pub(super) fn on_refused_while_following(&mut self, peer: &ServerId, is_coordinator: bool) {
-        let State::Following(following) = &self.state else {
-            return;
-        };
-        match &following.suspicion {
-            None if is_coordinator => self.suspect(),
-            // The refused peer may be the server that was next in line.
-            Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) if !is_coordinator => {
-                self.suspect();
-            }
-            Some(Suspicion::Asking { witness, asked, .. }) if witness == peer => {
-                let asked = asked.clone();
-                self.ask_witness(asked);
-            }
-            _ => {}
-        }
     }
 
     /// Returns the time after which a silent server no longer counts as alive.

@@ -109,11 +109,12 @@ impl<R: RngCore> Elector<R> {
             let (epoch, granted) = (Epoch::ZERO, false);
             return self.send(peer, Body::Vote { epoch, granted });
         }
-        if self.heard_incumbent().is_some() {
-            return self.on_query(sender);
-        }
-        if matches!(self.state, State::Leading(_) | State::Draining(_)) {
-            return;
+        match &self.state {
+            State::Leading(_) | State::Draining(_) => return self.announce_to(peer),
+            State::Following(following) if self.hears_coordinator(following) => {
+                return self.on_query_as_follower(sender);
+            }
+            _ => {}
         }
         let now = self.now;
         let counted = match &self.state {

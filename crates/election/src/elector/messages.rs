@@ -1,0 +1,142 @@
+//! Messages and link reports: the handler of each role for each of them.
+//!
+//! A handler stands in the file of its role: `searching.rs`, `candidate.rs`, `follower.rs`,
+//! `coordinator.rs` or `draining.rs`. Votes of any role are in `vote.rs`.
+
+use alloc::vec::Vec;
+
+use rand::RngCore;
+
+use super::{Elector, Output, State};
+use crate::{Body, Incumbent, Instant, Link, Message, ServerId, Succession};
+
+impl<R: RngCore> Elector<R> {
+    /// Handles a message from a peer. Messages from strangers are ignored.
+    pub fn handle_message(&mut self, now: Instant, from: &ServerId, message: Message) {
+        self.advance(now);
+        if matches!(self.state, State::Left)
+            || message.sender.rank.id != *from
+            || !self.peers.heard(self.now, self.config.timeout, &message.sender)
+        {
+            return;
+        }
+        self.counters.received += 1;
+        if let Some(message) = self.hold_if_wary(message) {
+            self.receive(message);
+        }
+        self.ask_newest();
+    }
+
+    /// Passes a message to the handler of this server's role.
+    pub(super) fn receive(&mut self, message: Message) {
+        use State::{Candidate, Draining, Following, Leading, Left, Searching};
+
+        let Message { sender, body } = message;
+        self.notice_restart(&sender, &body);
+        let classic = self.config.succession == Succession::Classic;
+        let (from, id) = (&sender, &sender.rank.id);
+        match body {
+            Body::Query => match &self.state {
+                Searching(_) => self.on_query_while_searching(from),
+                Candidate(_) => self.send_known(id, None),
+                Following(_) => self.on_query_as_follower(from),
+                Leading(_) | Draining(_) => self.announce_to(id),
+                Left => {}
+            },
+            Body::Known { incumbent, epoch } => match &self.state {
+                Searching(_) => self.on_known_while_searching(from, incumbent, epoch),
+                Candidate(_) => self.on_known_as_candidate(incumbent, epoch),
+                Following(_) => self.on_known_as_follower(from, incumbent, epoch),
+                Leading(_) => self.on_known_as_coordinator(incumbent, epoch),
+                Draining(_) | Left => {}
+            },
+            Body::Election => match &self.state {
+                Searching(_) | Candidate(_) | Following(_) if classic => self.on_classic_election(from),
+                Searching(_) => self.on_election_while_searching(from),
+                Candidate(_) => self.on_election_as_candidate(from),
+                Following(_) => self.on_election_as_follower(from),
+                Leading(_) => self.on_election_as_coordinator(from),
+                Draining(_) | Left => {}
+            },
+            Body::Answer => match &self.state {
+                Candidate(_) => self.on_answer(from),
+                Searching(_) | Following(_) | Leading(_) | Draining(_) | Left => {}
+            },
+            Body::Decline => self.on_decline(from),
+            Body::RequestVote { epoch } => self.on_request_vote(from, epoch),
+            Body::Vote { epoch, granted } => match &self.state {
+                Candidate(_) => self.on_vote(from, epoch, granted),
+                Searching(_) | Following(_) | Leading(_) | Draining(_) | Left => {}
+            },
+            Body::Coordinator { epoch, stamp } => {
+                let rank = sender.rank;
+                let incumbent = Incumbent { rank, epoch };
+                match &self.state {
+                    Searching(_) | Candidate(_) => self.on_coordinator_while_electing(incumbent, stamp),
+                    Following(_) => self.on_coordinator_as_follower(incumbent, stamp),
+                    Leading(_) | Draining(_) => self.on_coordinator_as_coordinator(incumbent, stamp),
+                    Left => {}
+                }
+            }
+            Body::Heartbeat { epoch, roster, echo } => match &self.state {
+                Searching(_) | Candidate(_) => self.send_known(id, None),
+                Following(_) => self.on_heartbeat_as_follower(id),
+                Leading(_) | Draining(_) => self.on_heartbeat_as_coordinator(id, epoch, roster, echo),
+                Left => {}
+            },
+            Body::HeartbeatAck { epoch, stamp, roster } => match &self.state {
+                Following(_) => self.on_heartbeat_ack(from, epoch, stamp, roster),
+                Searching(_) | Candidate(_) | Leading(_) | Draining(_) | Left => {}
+            },
+            Body::Handover {
+                epoch,
+                releases,
+                successor,
+            } => match &self.state {
+                Searching(_) | Candidate(_) | Following(_) => {
+                    self.on_handover(from, epoch, releases, successor);
+                }
+                Leading(_) | Draining(_) | Left => {}
+            },
+        }
+    }
+
+    /// Handles the transport's report on the link to a peer.
+    pub fn handle_link(&mut self, now: Instant, peer: &ServerId, link: Link) {
+        self.advance(now);
+        if !self.peers.set_link(peer, link) {
+            return;
+        }
+        match &self.state {
+            State::Searching(_) => self.on_link_while_searching(peer, link),
+            State::Candidate(_) => self.on_link_as_candidate(peer, link),
+            State::Following(_) => self.on_link_as_follower(peer, link),
+            State::Leading(_) => self.on_link_as_coordinator(peer, link),
+            State::Draining(_) | State::Left => {}
+        }
+    }
+
+    pub(super) fn send(&mut self, to: &ServerId, body: Body) {
+        self.counters.sent += 1;
+        let message = Message {
+            sender: self.me.clone(),
+            body,
+        };
+        self.output(Output::Send {
+            to: to.clone(),
+            message,
+        });
+    }
+
+    pub(super) fn broadcast(&mut self, body: &Body) {
+        let to: Vec<ServerId> = self.peers.reachable().cloned().collect();
+        for peer in to {
+            self.send(&peer, body.clone());
+        }
+    }
+
+    pub(super) fn send_known(&mut self, to: &ServerId, incumbent: Option<Incumbent>) {
+        let epoch = self.seen;
+        self.send(to, Body::Known { incumbent, epoch });
+    }
+}
