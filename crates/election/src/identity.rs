@@ -249,17 +249,17 @@ impl fmt::Display for Epoch {
 /// A coordinator with the epoch that the arbiter has granted to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Incumbent {
+pub struct Coordinator {
     /// Rank of the coordinator.
     pub rank: Rank,
     /// Epoch of the coordinator.
     pub epoch: Epoch,
 }
 
-impl Incumbent {
+impl Coordinator {
     /// Returns `true` if this coordinator stays when it meets `other`. The larger epoch stays;
     /// between equal epochs (possible only without a durable arbiter) the larger rank.
-    pub fn outranks(&self, other: &Incumbent) -> bool {
+    pub fn outranks(&self, other: &Coordinator) -> bool {
         (self.epoch, &self.rank) > (other.epoch, &other.rank)
     }
 }

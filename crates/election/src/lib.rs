@@ -122,7 +122,7 @@ pub use config::{Config, ConfigError};
 #[cfg(feature = "tokio")]
 pub use driver::{Election, Leadership, Term, View};
 pub use elector::{Claim, Counters, Elector, Link, Newest, Output, PeerView, ResignError, Role};
-pub use identity::{Epoch, Incumbent, InvalidServerId, Member, Number, Rank, Roster, ServerId};
+pub use identity::{Coordinator, Epoch, InvalidServerId, Member, Number, Rank, Roster, ServerId};
 pub use instant::Instant;
 pub use message::{Body, Message, Stamp};
 pub use policy::{Detection, Preemption, Quorum, Succession};

@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use crate::{Epoch, Incumbent, Instant, Member, Roster, ServerId};
+use crate::{Coordinator, Epoch, Instant, Member, Roster, ServerId};
 
 /// A message from one server to another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ pub enum Body {
     /// The sender names a coordinator if it hears it, or has heard it within the timeout.
     Known {
         /// The coordinator that the sender hears.
-        incumbent: Option<Incumbent>,
+        coordinator: Option<Coordinator>,
         /// The largest epoch of any coordinator that the sender knows. It distinguishes an old
         /// message of a coordinator about itself from a new one. It also shows that a server has
         /// forgotten the current epoch.

@@ -27,7 +27,7 @@ fn is_next(view: &View) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bellwether_election::{Epoch, Incumbent, Member, Number, PeerView};
+    use bellwether_election::{Coordinator, Epoch, Member, Number, PeerView};
 
     use super::*;
 
@@ -90,7 +90,7 @@ mod tests {
             Role::Coordinator { epoch },
             vec![peer(member("s3", 3), true)]
         )));
-        let coordinator = Incumbent {
+        let coordinator = Coordinator {
             rank: member("s1", 1).rank,
             epoch,
         };

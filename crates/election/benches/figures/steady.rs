@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bellwether_election::{
-    Body, Config, Elector, Epoch, Incumbent, Instant, Member, Message, Number, Output, Quorum, Role, Roster,
-    ServerId, Stamp,
+    Body, Config, Elector, Epoch, Instant, Member, Message, Number, Output, Quorum, Role, Roster, ServerId,
+    Stamp,
 };
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -162,12 +162,12 @@ impl Follower {
             version: 1,
             members: line.collect(),
         };
-        let incumbent = Incumbent {
+        let followed = bellwether_election::Coordinator {
             rank: coordinator.rank.clone(),
             epoch,
         };
         let follower = Role::Follower {
-            coordinator: incumbent,
+            coordinator: followed,
         };
         assert_eq!(elector.role(), follower);
         while elector.poll_output().is_some() {}

@@ -214,8 +214,8 @@ impl World {
         };
         let follows = |server: &Server| match server.elector.role() {
             Role::Follower {
-                coordinator: incumbent,
-            } => incumbent.rank.id == self.ids[coordinator],
+                coordinator: followed,
+            } => followed.rank.id == self.ids[coordinator],
             role => role.own_epoch().is_some(),
         };
         self.servers.iter().flatten().all(follows)

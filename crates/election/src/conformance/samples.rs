@@ -1,7 +1,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::{Body, Epoch, Incumbent, Member, Message, Number, Roster, ServerId, Stamp};
+use crate::{Body, Coordinator, Epoch, Member, Message, Number, Roster, ServerId, Stamp};
 
 /// Returns messages of every kind from `sender`, with values at the ends of their ranges. One is
 /// the largest possible message, whose ids all have 64 characters. The numbers of their senders
@@ -29,11 +29,11 @@ fn following(body: &Body) -> Vec<Body> {
     match body {
         Body::Query => vec![
             Body::Known {
-                incumbent: None,
+                coordinator: None,
                 epoch: Epoch::ZERO,
             },
             Body::Known {
-                incumbent: Some(Incumbent {
+                coordinator: Some(Coordinator {
                     rank: longest(0).rank,
                     epoch: Epoch(u64::MAX),
                 }),

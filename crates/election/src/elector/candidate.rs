@@ -10,7 +10,7 @@ use rand::{Rng, RngCore};
 use super::peers::best;
 use super::rebase::Rebase;
 use super::{Claim, Elector, Output, State};
-use crate::{Body, Epoch, Incumbent, Instant, Link, Member, Quorum, ServerId, Succession};
+use crate::{Body, Coordinator, Epoch, Instant, Link, Member, Quorum, ServerId, Succession};
 
 /// There is no coordinator, and this server knows which server is next in line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -293,21 +293,21 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    pub(super) fn on_known_as_candidate(&mut self, incumbent: Option<Incumbent>, epoch: Epoch) {
-        let incumbent = self.current(incumbent);
+    pub(super) fn on_known_as_candidate(&mut self, coordinator: Option<Coordinator>, epoch: Epoch) {
+        let coordinator = self.current(coordinator);
         let decided = matches!(
             self.state,
             State::Candidate(Candidate::Collecting(_) | Candidate::Claiming { .. })
         );
         // A peer that still hears the failed coordinator is about to lose it too. If not, the
         // ballot fails.
-        if !(decided && self.gave_up(incumbent.as_ref())) {
-            self.follow_known(incumbent, epoch);
+        if !(decided && self.gave_up(coordinator.as_ref())) {
+            self.follow_known(coordinator, epoch);
         }
     }
 
-    fn gave_up(&self, incumbent: Option<&Incumbent>) -> bool {
-        incumbent.is_some() && self.loss.as_ref().map(|loss| &loss.incumbent) == incumbent
+    fn gave_up(&self, coordinator: Option<&Coordinator>) -> bool {
+        coordinator.is_some() && self.loss.as_ref().map(|loss| &loss.coordinator) == coordinator
     }
 
     pub(super) fn on_election_as_candidate(&mut self, sender: &Member) {

@@ -11,7 +11,7 @@ use super::peers::best;
 use super::rebase::Rebase;
 use super::{Elector, Output, State};
 use crate::{
-    Body, Config, Epoch, Incumbent, Instant, Link, Member, Preemption, Quorum, Roster, ServerId, Stamp,
+    Body, Config, Coordinator, Epoch, Instant, Link, Member, Preemption, Quorum, Roster, ServerId, Stamp,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -335,12 +335,12 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    pub(super) fn on_known_as_coordinator(&mut self, incumbent: Option<Incumbent>, epoch: Epoch) {
-        let Some(ours) = self.own_incumbency() else {
+    pub(super) fn on_known_as_coordinator(&mut self, coordinator: Option<Coordinator>, epoch: Epoch) {
+        let Some(ours) = self.as_coordinator() else {
             return;
         };
-        match self.current(incumbent) {
-            Some(incumbent) if incumbent.outranks(&ours) => self.become_follower(incumbent, None),
+        match self.current(coordinator) {
+            Some(coordinator) if coordinator.outranks(&ours) => self.become_follower(coordinator, None),
             // There has been a newer coordinator, so the data store accepts nothing from this
             // server.
             _ if epoch > ours.epoch => {
@@ -361,12 +361,12 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Handles the announcement of another coordinator.
-    pub(super) fn on_coordinator_as_coordinator(&mut self, incumbent: Incumbent, stamp: Stamp) {
-        match self.own_incumbency() {
-            Some(ours) if ours.outranks(&incumbent) => {
-                self.send_known(&incumbent.rank.id, Some(ours));
+    pub(super) fn on_coordinator_as_coordinator(&mut self, coordinator: Coordinator, stamp: Stamp) {
+        match self.as_coordinator() {
+            Some(ours) if ours.outranks(&coordinator) => {
+                self.send_known(&coordinator.rank.id, Some(ours));
             }
-            _ => self.become_follower(incumbent, Some(stamp)),
+            _ => self.become_follower(coordinator, Some(stamp)),
         }
     }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use rand::RngCore;
 
 use super::{Elector, Role, State};
-use crate::{Incumbent, Instant};
+use crate::{Coordinator, Instant};
 
 /// Counts since the server started. All only grow, except the two durations, which are the newest
 /// ones.
@@ -36,7 +36,7 @@ pub struct Counters {
 /// A coordinator without a successor yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Loss {
-    pub(super) incumbent: Incumbent,
+    pub(super) coordinator: Coordinator,
     pub(super) heard: Instant,
 }
 
@@ -45,7 +45,7 @@ impl<R: RngCore> Elector<R> {
     pub(super) fn account(&mut self, old_state: &State, before: &Role, after: &Role) {
         if let (State::Following(following), Role::Electing) = (old_state, after) {
             self.loss = Some(Loss {
-                incumbent: following.incumbent.clone(),
+                coordinator: following.coordinator.clone(),
                 heard: following.heard(),
             });
         }
@@ -71,7 +71,7 @@ impl<R: RngCore> Elector<R> {
             _ => None,
         };
         if let Some(loss) = self.loss.take() {
-            if found == Some(&loss.incumbent) {
+            if found == Some(&loss.coordinator) {
                 counters.flaps += 1;
             } else if *after != Role::Left {
                 counters.last_failover = Some(self.now.saturating_since(loss.heard));

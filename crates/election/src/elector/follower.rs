@@ -9,11 +9,11 @@ use super::candidate::Candidate;
 use super::rebase::Rebase;
 use super::suspicion::Suspicion;
 use super::{Elector, Link, State};
-use crate::{Body, Config, Epoch, Incumbent, Instant, Member, Preemption, Roster, ServerId, Stamp};
+use crate::{Body, Config, Coordinator, Epoch, Instant, Member, Preemption, Roster, ServerId, Stamp};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Following {
-    pub(super) incumbent: Incumbent,
+    pub(super) coordinator: Coordinator,
     /// Time of the last message from the coordinator.
     heard: Instant,
     /// `true` if others say that they hear the coordinator, but this server has not heard it yet.
@@ -91,18 +91,18 @@ impl SuspectReport {
 }
 
 impl<R: RngCore> Elector<R> {
-    pub(super) fn become_follower(&mut self, incumbent: Incumbent, stamp: Option<Stamp>) {
-        self.seen = self.seen.max(incumbent.epoch);
+    pub(super) fn become_follower(&mut self, coordinator: Coordinator, stamp: Option<Stamp>) {
+        self.seen = self.seen.max(coordinator.epoch);
         self.adaptive_timeout.forget();
         self.superseded = 0;
         if stamp.is_some() {
             self.disbelieved = None;
         }
         let now = self.now;
-        let echo = stamp.and_then(|stamp| self.support(&incumbent, stamp));
-        let challenge_at = self.challenge_at(&incumbent);
+        let echo = stamp.and_then(|stamp| self.support(&coordinator, stamp));
+        let challenge_at = self.challenge_at(&coordinator);
         self.enter(State::Following(Following {
-            incumbent,
+            coordinator,
             heard: now,
             by_hearsay: stamp.is_none(),
             beat_at: now,
@@ -116,16 +116,16 @@ impl<R: RngCore> Elector<R> {
         self.check_following();
     }
 
-    fn challenge_at(&mut self, incumbent: &Incumbent) -> Option<Instant> {
-        if self.me.rank < incumbent.rank || self.me.observer {
+    fn challenge_at(&mut self, coordinator: &Coordinator) -> Option<Instant> {
+        if self.me.rank < coordinator.rank || self.me.observer {
             return None;
         }
         // A server that has resigned does not challenge the next coordinator, but does challenge
         // later ones.
         if self
             .resigned_under
-            .is_some_and(|handed_over| incumbent.epoch > handed_over)
-            && *self.resigned_to.get_or_insert(incumbent.epoch) == incumbent.epoch
+            .is_some_and(|handed_over| coordinator.epoch > handed_over)
+            && *self.resigned_to.get_or_insert(coordinator.epoch) == coordinator.epoch
         {
             return None;
         }
@@ -147,10 +147,10 @@ impl<R: RngCore> Elector<R> {
         let State::Following(following) = &mut self.state else {
             return;
         };
-        let (now, to) = (self.now, following.incumbent.rank.id.clone());
+        let (now, to) = (self.now, following.coordinator.rank.id.clone());
         if now >= following.beat_at {
             following.beat_at = now + self.config.heartbeat;
-            let epoch = following.incumbent.epoch;
+            let epoch = following.coordinator.epoch;
             let roster = following.roster.as_ref().map_or(0, |roster| roster.version);
             let echo = following.echo;
             self.send(&to, Body::Heartbeat { epoch, roster, echo });
@@ -185,32 +185,32 @@ impl<R: RngCore> Elector<R> {
         following.heard = now;
         following.by_hearsay = false;
         following.suspicion = None;
-        let incumbent = following.incumbent.clone();
-        let echo = self.support(&incumbent, stamp);
+        let coordinator = following.coordinator.clone();
+        let echo = self.support(&coordinator, stamp);
         if let State::Following(following) = &mut self.state {
             following.echo = echo;
         }
     }
 
-    pub(super) fn on_coordinator_as_follower(&mut self, incumbent: Incumbent, stamp: Stamp) {
+    pub(super) fn on_coordinator_as_follower(&mut self, coordinator: Coordinator, stamp: Stamp) {
         let State::Following(following) = &self.state else {
             return;
         };
-        let ours = &following.incumbent;
-        if *ours == incumbent {
+        let ours = &following.coordinator;
+        if *ours == coordinator {
             self.on_follower_heard(stamp);
-        } else if ours.outranks(&incumbent) {
-            let heard = self.heard_incumbent();
-            self.send_known(&incumbent.rank.id, heard);
+        } else if ours.outranks(&coordinator) {
+            let heard = self.heard_coordinator();
+            self.send_known(&coordinator.rank.id, heard);
         } else {
-            self.become_follower(incumbent, Some(stamp));
+            self.become_follower(coordinator, Some(stamp));
         }
     }
 
     /// Handles a heartbeat of a peer that takes this server for the coordinator.
     pub(super) fn on_heartbeat_as_follower(&mut self, peer: &ServerId) {
-        let incumbent = self.heard_incumbent();
-        self.send_known(peer, incumbent);
+        let coordinator = self.heard_coordinator();
+        self.send_known(peer, coordinator);
     }
 
     pub(super) fn on_heartbeat_ack(
@@ -224,7 +224,7 @@ impl<R: RngCore> Elector<R> {
         let State::Following(following) = &mut self.state else {
             return;
         };
-        if following.incumbent.rank != sender.rank || following.incumbent.epoch != epoch {
+        if following.coordinator.rank != sender.rank || following.coordinator.epoch != epoch {
             return;
         }
         if following.suspicion.is_none() {
@@ -243,19 +243,19 @@ impl<R: RngCore> Elector<R> {
     }
 
     pub(super) fn on_query_as_follower(&mut self, sender: &Member) {
-        let incumbent = self.heard_incumbent();
-        if let (State::Following(following), Some(_)) = (&mut self.state, &incumbent) {
+        let coordinator = self.heard_coordinator();
+        if let (State::Following(following), Some(_)) = (&mut self.state, &coordinator) {
             following.confirmed_to.insert(sender.rank.id.clone());
         }
-        self.send_known(sender.id(), incumbent);
+        self.send_known(sender.id(), coordinator);
     }
 
-    pub(super) fn on_known_as_follower(&mut self, sender: &Member, known: Option<Incumbent>, epoch: Epoch) {
+    pub(super) fn on_known_as_follower(&mut self, sender: &Member, known: Option<Coordinator>, epoch: Epoch) {
         let known = self.current(known);
         let State::Following(following) = &self.state else {
             return;
         };
-        let ours = &following.incumbent;
+        let ours = &following.coordinator;
         let peer = &sender.rank.id;
         match known {
             Some(known) if known.outranks(ours) => self.become_follower(known, None),
@@ -283,7 +283,7 @@ impl<R: RngCore> Elector<R> {
 
     /// A peer asks this server to campaign, although this server follows a coordinator.
     pub(super) fn on_election_as_follower(&mut self, sender: &Member) {
-        if !self.me.stands() && self.heard_incumbent().is_none() {
+        if !self.me.stands() && self.heard_coordinator().is_none() {
             return self.send(sender.id(), Body::Decline);
         }
         let now = self.now;
@@ -315,27 +315,27 @@ impl<R: RngCore> Elector<R> {
     /// Answers a suspect report if this server still hears the coordinator some time later.
     fn answer_suspect_report(&mut self) {
         let (now, heartbeat) = (self.now, self.config.heartbeat);
-        let incumbent = self.heard_incumbent();
+        let coordinator = self.heard_coordinator();
         let State::Following(following) = &mut self.state else {
             return;
         };
         let Some(suspect_report) = &mut following.suspect_report else {
             return;
         };
-        if incumbent.is_none() || suspect_report.answered || suspect_report.is_within(now, heartbeat) {
+        if coordinator.is_none() || suspect_report.answered || suspect_report.is_within(now, heartbeat) {
             return;
         }
         suspect_report.answered = true;
         let peer = suspect_report.from.clone();
         following.confirmed_to.insert(peer.clone());
-        self.send_known(&peer, incumbent);
+        self.send_known(&peer, coordinator);
     }
 
     pub(super) fn on_link_as_follower(&mut self, peer: &ServerId, link: Link) {
         let State::Following(following) = &self.state else {
             return;
         };
-        let is_coordinator = following.incumbent.rank.id == *peer;
+        let is_coordinator = following.coordinator.rank.id == *peer;
         match link {
             Link::Up if is_coordinator => self.beat_now(),
             Link::Refused => self.on_refused(peer, is_coordinator),
@@ -365,11 +365,11 @@ impl<R: RngCore> Elector<R> {
     /// is gone.
     pub(super) fn notice_restart(&mut self, sender: &Member, body: &Body) {
         if let State::Following(following) = &self.state
-            && following.incumbent.rank.id == sender.rank.id
-            && following.incumbent.rank != sender.rank
+            && following.coordinator.rank.id == sender.rank.id
+            && following.coordinator.rank != sender.rank
             && !matches!(body, Body::Coordinator { .. })
         {
-            self.disbelieved = Some(following.incumbent.clone());
+            self.disbelieved = Some(following.coordinator.clone());
             self.search();
         }
     }
@@ -385,7 +385,7 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         self.promises.release(&sender.rank, releases);
-        self.disbelieved = Some(Incumbent {
+        self.disbelieved = Some(Coordinator {
             rank: sender.rank.clone(),
             epoch,
         });
@@ -408,6 +408,6 @@ impl<R: RngCore> Elector<R> {
     }
 
     pub(super) fn follows(&self, id: &ServerId) -> bool {
-        matches!(&self.state, State::Following(following) if following.incumbent.rank.id == *id)
+        matches!(&self.state, State::Following(following) if following.coordinator.rank.id == *id)
     }
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use rand::RngCore;
 
 use super::{Elector, Output, State};
-use crate::{Body, Incumbent, Instant, Link, Message, ServerId, Succession};
+use crate::{Body, Coordinator, Instant, Link, Message, ServerId, Succession};
 
 impl<R: RngCore> Elector<R> {
     /// Handles a message from a peer. Messages from strangers are ignored.
@@ -43,11 +43,11 @@ impl<R: RngCore> Elector<R> {
                 Leading(_) | Draining(_) => self.announce_to(id),
                 Left => {}
             },
-            Body::Known { incumbent, epoch } => match &self.state {
-                Searching(_) => self.on_known_while_searching(from, incumbent, epoch),
-                Candidate(_) => self.on_known_as_candidate(incumbent, epoch),
-                Following(_) => self.on_known_as_follower(from, incumbent, epoch),
-                Leading(_) => self.on_known_as_coordinator(incumbent, epoch),
+            Body::Known { coordinator, epoch } => match &self.state {
+                Searching(_) => self.on_known_while_searching(from, coordinator, epoch),
+                Candidate(_) => self.on_known_as_candidate(coordinator, epoch),
+                Following(_) => self.on_known_as_follower(from, coordinator, epoch),
+                Leading(_) => self.on_known_as_coordinator(coordinator, epoch),
                 Draining(_) | Left => {}
             },
             Body::Election => match &self.state {
@@ -70,11 +70,11 @@ impl<R: RngCore> Elector<R> {
             },
             Body::Coordinator { epoch, stamp } => {
                 let rank = sender.rank;
-                let incumbent = Incumbent { rank, epoch };
+                let coordinator = Coordinator { rank, epoch };
                 match &self.state {
-                    Searching(_) | Candidate(_) => self.on_coordinator_while_electing(incumbent, stamp),
-                    Following(_) => self.on_coordinator_as_follower(incumbent, stamp),
-                    Leading(_) | Draining(_) => self.on_coordinator_as_coordinator(incumbent, stamp),
+                    Searching(_) | Candidate(_) => self.on_coordinator_while_electing(coordinator, stamp),
+                    Following(_) => self.on_coordinator_as_follower(coordinator, stamp),
+                    Leading(_) | Draining(_) => self.on_coordinator_as_coordinator(coordinator, stamp),
                     Left => {}
                 }
             }
@@ -135,8 +135,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    pub(super) fn send_known(&mut self, to: &ServerId, incumbent: Option<Incumbent>) {
+    pub(super) fn send_known(&mut self, to: &ServerId, coordinator: Option<Coordinator>) {
         let epoch = self.seen;
-        self.send(to, Body::Known { incumbent, epoch });
+        self.send(to, Body::Known { coordinator, epoch });
     }
 }

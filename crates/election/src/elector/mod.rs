@@ -41,7 +41,7 @@ use self::peers::Peers;
 use self::searching::Searching;
 use self::trust::Trust;
 use self::vote::Promises;
-use crate::{Body, Config, ConfigError, Epoch, Incumbent, Instant, Member, ServerId};
+use crate::{Body, Config, ConfigError, Coordinator, Epoch, Instant, Member, ServerId};
 
 pub use self::counters::Counters;
 pub use self::output::{Claim, Link, Newest, Output, PeerView, ResignError, Role};
@@ -85,7 +85,7 @@ pub struct Elector<R> {
     /// A coordinator that has said itself that it has stepped down, or whose server has restarted.
     /// Others may not know this yet. So this server follows that coordinator again only after a
     /// message from it.
-    disbelieved: Option<Incumbent>,
+    disbelieved: Option<Coordinator>,
     /// Times in a row that this server stepped down for a coordinator that it did not hear.
     superseded: u32,
     /// Time until which this server does not campaign, because it stepped down for a newer
@@ -166,7 +166,7 @@ impl<R: RngCore> Elector<R> {
         match &self.state {
             State::Searching(_) | State::Candidate(_) => Role::Electing,
             State::Following(following) => Role::Follower {
-                coordinator: following.incumbent.clone(),
+                coordinator: following.coordinator.clone(),
             },
             State::Leading(leading) => Role::Coordinator {
                 epoch: leading.term.epoch,
@@ -207,19 +207,19 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Returns the coordinator that this server confirms: itself, or the one that it hears.
-    pub(super) fn heard_incumbent(&self) -> Option<Incumbent> {
+    pub(super) fn heard_coordinator(&self) -> Option<Coordinator> {
         match &self.state {
             State::Following(following) if self.hears_coordinator(following) => {
-                Some(following.incumbent.clone())
+                Some(following.coordinator.clone())
             }
-            _ => self.own_incumbency(),
+            _ => self.as_coordinator(),
         }
     }
 
-    pub(super) fn own_incumbency(&self) -> Option<Incumbent> {
+    pub(super) fn as_coordinator(&self) -> Option<Coordinator> {
         match &self.state {
             State::Leading(Leading { term, .. }) | State::Draining(Draining { term, .. }) => {
-                Some(Incumbent {
+                Some(Coordinator {
                     rank: self.me.rank.clone(),
                     epoch: term.epoch,
                 })
@@ -230,11 +230,11 @@ impl<R: RngCore> Elector<R> {
 
     /// Returns the coordinator that a peer names, unless this server knows that it is coordinator
     /// no more.
-    fn current(&self, named: Option<Incumbent>) -> Option<Incumbent> {
+    fn current(&self, named: Option<Coordinator>) -> Option<Coordinator> {
         // A rank with this server's id is an earlier incarnation of this server.
         named
-            .filter(|incumbent| incumbent.rank.id != self.me.rank.id)
-            .filter(|incumbent| self.disbelieved.as_ref() != Some(incumbent))
+            .filter(|coordinator| coordinator.rank.id != self.me.rank.id)
+            .filter(|coordinator| self.disbelieved.as_ref() != Some(coordinator))
     }
 
     fn enter(&mut self, state: State) {

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Epoch, Incumbent, Member, Message, Rank, ServerId};
+use crate::{Coordinator, Epoch, Member, Message, Rank, ServerId};
 
 /// The role of a server in the election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub enum Role {
     /// The server follows a coordinator.
     Follower {
         /// The coordinator.
-        coordinator: Incumbent,
+        coordinator: Coordinator,
     },
     /// The server is coordinator.
     Coordinator {

@@ -7,7 +7,7 @@ use rand::RngCore;
 
 use super::rebase::Rebase;
 use super::{Elector, State};
-use crate::{Body, Epoch, Incumbent, Instant, Link, Member, ServerId, Stamp};
+use crate::{Body, Coordinator, Epoch, Instant, Link, Member, ServerId, Stamp};
 
 /// A query to all reachable peers for their coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,22 +106,22 @@ impl<R: RngCore> Elector<R> {
     pub(super) fn on_known_while_searching(
         &mut self,
         sender: &Member,
-        incumbent: Option<Incumbent>,
+        coordinator: Option<Coordinator>,
         epoch: Epoch,
     ) {
-        let incumbent = self.current(incumbent);
-        if !self.follow_known(incumbent, epoch) {
+        let coordinator = self.current(coordinator);
+        if !self.follow_known(coordinator, epoch) {
             self.note_search_answer(sender);
         }
     }
 
     /// Follows the coordinator that a peer hears. Returns `false` if the peer hears none, or only
     /// an earlier one.
-    pub(super) fn follow_known(&mut self, incumbent: Option<Incumbent>, epoch: Epoch) -> bool {
+    pub(super) fn follow_known(&mut self, coordinator: Option<Coordinator>, epoch: Epoch) -> bool {
         self.seen = self.seen.max(epoch);
-        match incumbent {
-            Some(incumbent) if incumbent.epoch >= self.seen => {
-                self.become_follower(incumbent, None);
+        match coordinator {
+            Some(coordinator) if coordinator.epoch >= self.seen => {
+                self.become_follower(coordinator, None);
                 true
             }
             _ => false,
@@ -138,13 +138,13 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Handles the announcement of a coordinator by a server that searches, or is a candidate.
-    pub(super) fn on_coordinator_while_electing(&mut self, incumbent: Incumbent, stamp: Stamp) {
-        if incumbent.epoch < self.seen {
+    pub(super) fn on_coordinator_while_electing(&mut self, coordinator: Coordinator, stamp: Stamp) {
+        if coordinator.epoch < self.seen {
             // Another coordinator has replaced the sender, or the sender has forgotten the current
             // epoch.
-            return self.send_known(&incumbent.rank.id, None);
+            return self.send_known(&coordinator.rank.id, None);
         }
-        self.become_follower(incumbent, Some(stamp));
+        self.become_follower(coordinator, Some(stamp));
     }
 
     pub(super) fn on_link_while_searching(&mut self, peer: &ServerId, link: Link) {

@@ -75,7 +75,7 @@ impl<R: RngCore> Elector<R> {
         following.suspicion.is_none()
             && !following.by_hearsay
             && silence < self.adaptive_timeout.limit(&self.config)
-            && self.peers.is_reachable(&following.incumbent.rank.id)
+            && self.peers.is_reachable(&following.coordinator.rank.id)
     }
 
     pub(super) fn check_suspicion(&mut self) {
@@ -103,7 +103,7 @@ impl<R: RngCore> Elector<R> {
         let State::Following(following) = &mut self.state else {
             return;
         };
-        let lost = following.incumbent.rank.id.clone();
+        let lost = following.coordinator.rank.id.clone();
         let misled = core::mem::take(&mut following.confirmed_to);
         let suspect_report = following.suspect_report.take();
         let agreed = suspect_report.is_some_and(|report| report.is_within(now, timeout));
@@ -152,7 +152,7 @@ impl<R: RngCore> Elector<R> {
         let State::Following(following) = &self.state else {
             return;
         };
-        let lost = &following.incumbent.rank.id;
+        let lost = &following.coordinator.rank.id;
         let witness = self
             .peers
             .witnesses(self.now, self.lately())
@@ -177,7 +177,7 @@ impl<R: RngCore> Elector<R> {
         let State::Following(following) = &self.state else {
             return;
         };
-        let lost = following.incumbent.rank.id.clone();
+        let lost = following.coordinator.rank.id.clone();
         self.counters.last_detection = Some(self.now.saturating_since(following.heard()));
         // The classic algorithm asks the failed coordinator all the same, and waits for its answer.
         if self.config.succession == Succession::Direct {
@@ -198,7 +198,7 @@ impl<R: RngCore> Elector<R> {
         };
         // A refused connection deserves another check soon: the witness may be about to see the
         // refusal too.
-        let refused = self.peers.is_refused(&following.incumbent.rank.id);
+        let refused = self.peers.is_refused(&following.coordinator.rank.id);
         let again = if refused {
             self.config.heartbeat
         } else {

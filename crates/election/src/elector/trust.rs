@@ -113,9 +113,9 @@ impl Trust {
 /// Returns the epoch that must be granted if the message is true.
 fn named(body: &Body) -> Option<Epoch> {
     match body {
-        Body::Known { incumbent, epoch } => {
-            let incumbent = incumbent.as_ref().map_or(Epoch::ZERO, |known| known.epoch);
-            Some(incumbent.max(*epoch))
+        Body::Known { coordinator, epoch } => {
+            let coordinator = coordinator.as_ref().map_or(Epoch::ZERO, |known| known.epoch);
+            Some(coordinator.max(*epoch))
         }
         Body::Coordinator { epoch, .. } | Body::Handover { epoch, .. } => Some(*epoch),
         Body::RequestVote { epoch } | Body::Vote { epoch, .. } => Some(implied(*epoch)),
@@ -233,17 +233,18 @@ impl<R: RngCore> Elector<R> {
         self.seen = granted;
         self.changes += 1;
         self.resigned_to.take_if(|epoch| *epoch > granted);
-        self.disbelieved.take_if(|incumbent| incumbent.epoch > granted);
+        self.disbelieved
+            .take_if(|coordinator| coordinator.epoch > granted);
         let State::Following(following) = &self.state else {
             return;
         };
-        if following.incumbent.epoch <= granted {
+        if following.coordinator.epoch <= granted {
             return;
         }
         if !following.by_hearsay {
             // The coordinator itself has announced the invented epoch, so the search passes over
             // it.
-            let liar = following.incumbent.rank.id.clone();
+            let liar = following.coordinator.rank.id.clone();
             self.peers.pass_over(&liar, self.now + self.config.claim_timeout);
         }
         self.search();

@@ -11,7 +11,7 @@ use rand::RngCore;
 use super::candidate::Candidate;
 use super::rebase::Rebase;
 use super::{Elector, State};
-use crate::{Body, Epoch, Incumbent, Instant, Member, Quorum, Rank, Stamp};
+use crate::{Body, Coordinator, Epoch, Instant, Member, Quorum, Rank, Stamp};
 
 /// A promise to support `to`, and no other server, until then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -170,7 +170,7 @@ impl<R: RngCore> Elector<R> {
 
     /// Notes a message of the coordinator itself, and returns the stamp for the answer. The stamp
     /// promises support from now on. `None` if another promise forbids that.
-    pub(super) fn support(&mut self, coordinator: &Incumbent, stamp: Stamp) -> Option<Stamp> {
+    pub(super) fn support(&mut self, coordinator: &Coordinator, stamp: Stamp) -> Option<Stamp> {
         if self.config.quorum != Quorum::Majority || self.me.observer {
             return None;
         }

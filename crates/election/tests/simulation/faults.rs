@@ -1,6 +1,6 @@
 //! Faults that are injected into a world, and the reports of its transport about them.
 
-use bellwether_election::{Body, Elector, Epoch, Incumbent, Link, Message, Rank, Stamp};
+use bellwether_election::{Body, Coordinator, Elector, Epoch, Link, Message, Rank, Stamp};
 use rand::Rng;
 
 use crate::arbiter::Reach;
@@ -117,7 +117,7 @@ impl World {
         match self.rng.random_range(0..4) {
             0 | 1 => Body::Coordinator { epoch, stamp },
             2 => Body::Known {
-                incumbent: None,
+                coordinator: None,
                 epoch,
             },
             _ => {
@@ -125,8 +125,8 @@ impl World {
                 if let Some(elector) = &self.servers[about].elector {
                     rank = elector.member().rank.clone();
                 }
-                let incumbent = Some(Incumbent { rank, epoch });
-                Body::Known { incumbent, epoch }
+                let coordinator = Some(Coordinator { rank, epoch });
+                Body::Known { coordinator, epoch }
             }
         }
     }
