@@ -124,7 +124,7 @@ pub use driver::{Election, Leadership, Term, View};
 pub use elector::{Claim, Counters, Elector, Link, Newest, Output, PeerView, ResignError, Role};
 pub use identity::{Coordinator, Epoch, InvalidServerId, Member, Number, Rank, Roster, ServerId};
 pub use instant::Instant;
-pub use message::{Body, Message, Stamp};
+pub use message::{Body, Message, Timestamp};
 pub use policy::{Detection, Preemption, Quorum, Succession};
 #[cfg(feature = "tokio")]
 pub use transport::{Event, Transport};

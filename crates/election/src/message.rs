@@ -65,7 +65,7 @@ pub enum Body {
         /// The epoch that the arbiter has granted to the sender.
         epoch: Epoch,
         /// Time of sending.
-        stamp: Stamp,
+        sent_at: Timestamp,
     },
     /// A heartbeat of a follower to its coordinator.
     Heartbeat {
@@ -73,17 +73,17 @@ pub enum Body {
         epoch: Epoch,
         /// Version of the follower's roster; 0 if it has none.
         roster: u64,
-        /// The stamp of the coordinator's last message, if the follower supports no other server.
-        /// It promises not to do so for the length of the timeout, from the arrival of that
+        /// The timestamp of the coordinator's last message, if the follower supports no other
+        /// server. It promises not to do so for the length of the timeout, from the arrival of that
         /// message.
-        echo: Option<Stamp>,
+        echo: Option<Timestamp>,
     },
     /// The coordinator's answer to a follower.
     HeartbeatAck {
         /// Epoch of the coordinator.
         epoch: Epoch,
         /// Time of sending.
-        stamp: Stamp,
+        sent_at: Timestamp,
         /// The line of succession, if the follower has another version.
         roster: Option<Roster>,
     },
@@ -107,9 +107,9 @@ pub enum Body {
     derive(serde::Serialize, serde::Deserialize),
     serde(transparent)
 )]
-pub struct Stamp(pub u64);
+pub struct Timestamp(pub u64);
 
-impl Stamp {
+impl Timestamp {
     pub(crate) fn new(now: Instant) -> Self {
         Self(u64::try_from(now.elapsed_since_origin().as_micros()).unwrap_or(u64::MAX))
     }

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use bellwether_election::{Body, Epoch, Event, Member, Message, Number, Roster, ServerId, Stamp, Transport};
+use bellwether_election::{
+    Body, Epoch, Event, Member, Message, Number, Roster, ServerId, Timestamp, Transport,
+};
 use tokio::time::timeout;
 
 use fragments::{Assembly, LONGEST_DATAGRAM, LONGEST_MESSAGE, cut};
@@ -36,7 +38,7 @@ fn acknowledgement(servers: u64) -> Message {
         sender: Member::new(id("a"), Number(1)),
         body: Body::HeartbeatAck {
             epoch: Epoch(1),
-            stamp: Stamp(1),
+            sent_at: Timestamp(1),
             roster: Some(roster),
         },
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellwether_election::{
     Body, Config, Elector, Epoch, Instant, Member, Message, Number, Output, Quorum, Role, Roster, ServerId,
-    Stamp,
+    Timestamp,
 };
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -37,7 +37,7 @@ pub(crate) struct Coordinator {
     heartbeat: Duration,
     now: Instant,
     roster: u64,
-    stamp: Stamp,
+    sent_at: Timestamp,
     acknowledged: u64,
 }
 
@@ -84,7 +84,7 @@ impl Coordinator {
             heartbeat: config.heartbeat,
             now,
             roster: 0,
-            stamp: Stamp(0),
+            sent_at: Timestamp(0),
             acknowledged: 0,
         };
         for _ in 0..3 {
@@ -110,7 +110,7 @@ impl Coordinator {
             let mut message = message.clone();
             if let Body::Heartbeat { roster, echo, .. } = &mut message.body {
                 *roster = self.roster;
-                *echo = Some(self.stamp);
+                *echo = Some(self.sent_at);
             }
             self.elector.handle_message(self.now, from, message);
             self.take_outputs();
@@ -123,9 +123,9 @@ impl Coordinator {
             let Output::Send { message, .. } = output else {
                 panic!("not quiet: {output:?}");
             };
-            if let Body::HeartbeatAck { stamp, roster, .. } = message.body {
+            if let Body::HeartbeatAck { sent_at, roster, .. } = message.body {
                 self.acknowledged += 1;
-                self.stamp = stamp;
+                self.sent_at = sent_at;
                 if let Some(roster) = roster {
                     self.roster = roster.version;
                 }
@@ -153,9 +153,9 @@ impl Follower {
         let mut elector = elector(member(0), &members, &config);
         // Old enough to make promises.
         let now = Instant::default() + config.timeout * 2;
-        let stamp = Stamp(0);
+        let sent_at = Timestamp(0);
         let sender = coordinator.clone();
-        let body = Body::Coordinator { epoch, stamp };
+        let body = Body::Coordinator { epoch, sent_at };
         elector.handle_message(now, coordinator.id(), Message { sender, body });
         let line = members.iter().rev().skip(1).take(Roster::LIMIT).cloned();
         let roster = Roster {
@@ -202,7 +202,7 @@ impl Follower {
                 self.now = self.now + ROUND_TRIP;
                 let body = Body::HeartbeatAck {
                     epoch: self.epoch,
-                    stamp: Stamp(answered),
+                    sent_at: Timestamp(answered),
                     roster: (roster != self.roster.version).then(|| self.roster.clone()),
                 };
                 let sender = self.coordinator.clone();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bellwether_election::{
     Body, Config, Elector, Epoch, Instant, Link, Member, Message, Newest, Number, Output, Role, ServerId,
-    Stamp,
+    Timestamp,
 };
 use rand::RngCore;
 
@@ -233,8 +233,8 @@ fn want(server: usize, output: Output) -> Want {
 /// Moves the message to the present moment, which is always the same, even if the process got a
 /// later one.
 fn sent_now(mut message: Message) -> Message {
-    if let Body::Coordinator { stamp, .. } | Body::HeartbeatAck { stamp, .. } = &mut message.body {
-        *stamp = Stamp(micros(NOW.elapsed_since_origin()));
+    if let Body::Coordinator { sent_at, .. } | Body::HeartbeatAck { sent_at, .. } = &mut message.body {
+        *sent_at = Timestamp(micros(NOW.elapsed_since_origin()));
     }
     message
 }

@@ -7,18 +7,18 @@ use bellwether_election::{Body, Instant};
 
 pub(crate) const NOW: Instant = Instant::since_origin(Duration::from_secs(3600));
 
-/// Moves a stamp into the past. Beyond the horizon all are alike.
+/// Moves a timestamp into the past. Beyond the horizon all are alike.
 pub(crate) fn age(body: &mut Body, passed: Duration, horizon: Duration) {
-    let (Body::Coordinator { stamp, .. }
-    | Body::HeartbeatAck { stamp, .. }
+    let (Body::Coordinator { sent_at, .. }
+    | Body::HeartbeatAck { sent_at, .. }
     | Body::Heartbeat {
-        echo: Some(stamp), ..
+        echo: Some(sent_at), ..
     }) = body
     else {
         return;
     };
     let oldest = micros(NOW.elapsed_since_origin().saturating_sub(horizon));
-    stamp.0 = stamp.0.saturating_sub(micros(passed)).max(oldest);
+    sent_at.0 = sent_at.0.saturating_sub(micros(passed)).max(oldest);
 }
 
 pub(crate) fn micros(duration: Duration) -> u64 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_election::{Body, Config, Epoch, Instant, Message, Newest, Preemption, Quorum, Role, Stamp};
+use bellwether_election::{Body, Config, Epoch, Instant, Message, Newest, Preemption, Quorum, Role, Timestamp};
 
 use crate::action::Action;
 use crate::bounds::{Bounds, Clocks, Grants, spend};
@@ -33,7 +33,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(bounds: &Bounds) -> Self {
         let majority = bounds.quorum == Quorum::Majority;
-        // Stamps are on the clock of one server and travel to another.
+        // Timestamps are on the clock of one server and travel to another.
         assert!(
             !majority || bounds.clocks == Clocks::Common,
             "a lease says nothing without a clock"
@@ -222,8 +222,8 @@ impl World {
             return;
         };
         let sender = liar.member().clone();
-        let stamp = Stamp(micros(NOW.elapsed_since_origin()));
-        let body = Body::Coordinator { epoch, stamp };
+        let sent_at = Timestamp(micros(NOW.elapsed_since_origin()));
+        let body = Body::Coordinator { epoch, sent_at };
         let envelope = Arc::new(Envelope::new(from, to, Message { sender, body }));
         self.happen(cluster, to, &Event::Message(envelope));
     }

@@ -1,7 +1,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::{Body, Coordinator, Epoch, Member, Message, Number, Roster, ServerId, Stamp};
+use crate::{Body, Coordinator, Epoch, Member, Message, Number, Roster, ServerId, Timestamp};
 
 /// Returns messages of every kind from `sender`, with values at the ends of their ranges. One is
 /// the largest possible message, whose ids all have 64 characters. The numbers of their senders
@@ -51,13 +51,13 @@ fn following(body: &Body) -> Vec<Body> {
             })
             .into(),
         Body::Vote { .. } => ends()
-            .map(|(epoch, stamp)| Body::Coordinator { epoch, stamp })
+            .map(|(epoch, sent_at)| Body::Coordinator { epoch, sent_at })
             .into(),
         Body::Coordinator { .. } => ends()
-            .map(|(epoch, stamp)| Body::Heartbeat {
+            .map(|(epoch, sent_at)| Body::Heartbeat {
                 epoch,
                 roster: epoch.0,
-                echo: (epoch != Epoch::ZERO).then_some(stamp),
+                echo: (epoch != Epoch::ZERO).then_some(sent_at),
             })
             .into(),
         Body::Heartbeat { .. } => {
@@ -68,7 +68,7 @@ fn following(body: &Body) -> Vec<Body> {
             let rosters = [None, Some(roster(0)), Some(roster(Roster::LIMIT))];
             let ack = |roster| Body::HeartbeatAck {
                 epoch: Epoch(u64::MAX),
-                stamp: Stamp(u64::MAX),
+                sent_at: Timestamp(u64::MAX),
                 roster,
             };
             rosters.map(ack).into()
@@ -120,8 +120,11 @@ fn plain(sender: &ServerId, number: u64) -> Message {
     }
 }
 
-fn ends() -> [(Epoch, Stamp); 2] {
-    [(Epoch::ZERO, Stamp(0)), (Epoch(u64::MAX), Stamp(u64::MAX))]
+fn ends() -> [(Epoch, Timestamp); 2] {
+    [
+        (Epoch::ZERO, Timestamp(0)),
+        (Epoch(u64::MAX), Timestamp(u64::MAX)),
+    ]
 }
 
 /// Returns a member with an id of 64 characters, with every permitted kind of character.

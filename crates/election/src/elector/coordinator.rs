@@ -11,7 +11,7 @@ use super::peers::best;
 use super::rebase::Rebase;
 use super::{Elector, Output, State};
 use crate::{
-    Body, Config, Coordinator, Epoch, Instant, Link, Member, Preemption, Quorum, Roster, ServerId, Stamp,
+    Body, Config, Coordinator, Epoch, Instant, Link, Member, Preemption, Quorum, Roster, ServerId, Timestamp,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -134,7 +134,7 @@ impl<R: RngCore> Elector<R> {
     pub(super) fn announcement(&self, epoch: Epoch) -> Body {
         Body::Coordinator {
             epoch,
-            stamp: Stamp::new(self.now),
+            sent_at: Timestamp::new(self.now),
         }
     }
 
@@ -361,12 +361,12 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Handles the announcement of another coordinator.
-    pub(super) fn on_coordinator_as_coordinator(&mut self, coordinator: Coordinator, stamp: Stamp) {
+    pub(super) fn on_coordinator_as_coordinator(&mut self, coordinator: Coordinator, sent_at: Timestamp) {
         match self.as_coordinator() {
             Some(ours) if ours.outranks(&coordinator) => {
                 self.send_known(&coordinator.rank.id, Some(ours));
             }
-            _ => self.become_follower(coordinator, Some(stamp)),
+            _ => self.become_follower(coordinator, Some(sent_at)),
         }
     }
 
@@ -381,13 +381,13 @@ impl<R: RngCore> Elector<R> {
         peer: &ServerId,
         epoch: Epoch,
         roster: u64,
-        echo: Option<Stamp>,
+        echo: Option<Timestamp>,
     ) {
         let now = self.now;
         if self.term().map(|term| term.epoch) != Some(epoch) {
             return self.announce_to(peer);
         }
-        if let Some(from) = echo.map(Stamp::instant).filter(|from| *from <= now) {
+        if let Some(from) = echo.map(Timestamp::instant).filter(|from| *from <= now) {
             self.peers.support(peer, from);
         }
         self.refresh_roster();
@@ -400,7 +400,7 @@ impl<R: RngCore> Elector<R> {
             peer,
             Body::HeartbeatAck {
                 epoch,
-                stamp: Stamp::new(now),
+                sent_at: Timestamp::new(now),
                 roster,
             },
         );

@@ -9,7 +9,7 @@ use super::candidate::Candidate;
 use super::rebase::Rebase;
 use super::suspicion::Suspicion;
 use super::{Elector, Link, State};
-use crate::{Body, Config, Coordinator, Epoch, Instant, Member, Preemption, Roster, ServerId, Stamp};
+use crate::{Body, Config, Coordinator, Epoch, Instant, Member, Preemption, Roster, ServerId, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Following {
@@ -24,8 +24,8 @@ pub(super) struct Following {
     pub(super) suspicion: Option<Suspicion>,
     /// The line of succession, as the coordinator last sent it.
     roster: Option<Roster>,
-    /// Stamp for the next heartbeat.
-    echo: Option<Stamp>,
+    /// Timestamp for the next heartbeat.
+    echo: Option<Timestamp>,
     /// Peers that this server has told that it hears the coordinator. If that turns out wrong, it
     /// tells them so.
     pub(super) confirmed_to: BTreeSet<ServerId>,
@@ -63,7 +63,7 @@ impl Following {
             suspicion.rebase(rebase);
         }
         if let Some(echo) = &mut self.echo {
-            rebase.stamp(echo);
+            rebase.timestamp(echo);
         }
         if let Some(suspect_report) = &mut self.suspect_report {
             suspect_report.rebase(rebase, config);
@@ -91,20 +91,20 @@ impl SuspectReport {
 }
 
 impl<R: RngCore> Elector<R> {
-    pub(super) fn become_follower(&mut self, coordinator: Coordinator, stamp: Option<Stamp>) {
+    pub(super) fn become_follower(&mut self, coordinator: Coordinator, sent_at: Option<Timestamp>) {
         self.seen = self.seen.max(coordinator.epoch);
         self.adaptive_timeout.forget();
         self.superseded = 0;
-        if stamp.is_some() {
+        if sent_at.is_some() {
             self.disbelieved = None;
         }
         let now = self.now;
-        let echo = stamp.and_then(|stamp| self.support(&coordinator, stamp));
+        let echo = sent_at.and_then(|sent_at| self.support(&coordinator, sent_at));
         let challenge_at = self.challenge_at(&coordinator);
         self.enter(State::Following(Following {
             coordinator,
             heard: now,
-            by_hearsay: stamp.is_none(),
+            by_hearsay: sent_at.is_none(),
             beat_at: now,
             challenge_at,
             suspicion: None,
@@ -177,7 +177,7 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Notes a message of the coordinator itself.
-    pub(super) fn on_follower_heard(&mut self, stamp: Stamp) {
+    pub(super) fn on_follower_heard(&mut self, sent_at: Timestamp) {
         let now = self.now;
         let State::Following(following) = &mut self.state else {
             return;
@@ -186,24 +186,24 @@ impl<R: RngCore> Elector<R> {
         following.by_hearsay = false;
         following.suspicion = None;
         let coordinator = following.coordinator.clone();
-        let echo = self.support(&coordinator, stamp);
+        let echo = self.support(&coordinator, sent_at);
         if let State::Following(following) = &mut self.state {
             following.echo = echo;
         }
     }
 
-    pub(super) fn on_coordinator_as_follower(&mut self, coordinator: Coordinator, stamp: Stamp) {
+    pub(super) fn on_coordinator_as_follower(&mut self, coordinator: Coordinator, sent_at: Timestamp) {
         let State::Following(following) = &self.state else {
             return;
         };
         let ours = &following.coordinator;
         if *ours == coordinator {
-            self.on_follower_heard(stamp);
+            self.on_follower_heard(sent_at);
         } else if ours.outranks(&coordinator) {
             let heard = self.heard_coordinator();
             self.send_known(&coordinator.rank.id, heard);
         } else {
-            self.become_follower(coordinator, Some(stamp));
+            self.become_follower(coordinator, Some(sent_at));
         }
     }
 
@@ -217,7 +217,7 @@ impl<R: RngCore> Elector<R> {
         &mut self,
         sender: &Member,
         epoch: Epoch,
-        stamp: Stamp,
+        sent_at: Timestamp,
         roster: Option<Roster>,
     ) {
         let (now, timeout) = (self.now, self.config.timeout);
@@ -239,7 +239,7 @@ impl<R: RngCore> Elector<R> {
                 self.peers.heard_of(now, timeout, member);
             }
         }
-        self.on_follower_heard(stamp);
+        self.on_follower_heard(sent_at);
     }
 
     pub(super) fn on_query_as_follower(&mut self, sender: &Member) {

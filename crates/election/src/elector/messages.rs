@@ -68,13 +68,13 @@ impl<R: RngCore> Elector<R> {
                 Candidate(_) => self.on_vote(from, epoch, granted),
                 Searching(_) | Following(_) | Leading(_) | Draining(_) | Left => {}
             },
-            Body::Coordinator { epoch, stamp } => {
+            Body::Coordinator { epoch, sent_at } => {
                 let rank = sender.rank;
                 let coordinator = Coordinator { rank, epoch };
                 match &self.state {
-                    Searching(_) | Candidate(_) => self.on_coordinator_while_electing(coordinator, stamp),
-                    Following(_) => self.on_coordinator_as_follower(coordinator, stamp),
-                    Leading(_) | Draining(_) => self.on_coordinator_as_coordinator(coordinator, stamp),
+                    Searching(_) | Candidate(_) => self.on_coordinator_while_electing(coordinator, sent_at),
+                    Following(_) => self.on_coordinator_as_follower(coordinator, sent_at),
+                    Leading(_) | Draining(_) => self.on_coordinator_as_coordinator(coordinator, sent_at),
                     Left => {}
                 }
             }
@@ -84,8 +84,12 @@ impl<R: RngCore> Elector<R> {
                 Leading(_) | Draining(_) => self.on_heartbeat_as_coordinator(id, epoch, roster, echo),
                 Left => {}
             },
-            Body::HeartbeatAck { epoch, stamp, roster } => match &self.state {
-                Following(_) => self.on_heartbeat_ack(from, epoch, stamp, roster),
+            Body::HeartbeatAck {
+                epoch,
+                sent_at,
+                roster,
+            } => match &self.state {
+                Following(_) => self.on_heartbeat_ack(from, epoch, sent_at, roster),
                 Searching(_) | Candidate(_) | Leading(_) | Draining(_) | Left => {}
             },
             Body::Handover {

@@ -6,7 +6,7 @@ use core::time::Duration;
 use rand::RngCore;
 
 use super::{Counters, Elector, State};
-use crate::{Config, Detection, Instant, Quorum, Stamp};
+use crate::{Config, Detection, Instant, Quorum, Timestamp};
 
 /// The distance of the move. Every state moves its own moments.
 pub(super) struct Rebase {
@@ -72,10 +72,10 @@ impl Rebase {
         }
     }
 
-    pub(super) fn stamp(&self, stamp: &mut Stamp) {
-        let mut at = stamp.instant();
+    pub(super) fn timestamp(&self, timestamp: &mut Timestamp) {
+        let mut at = timestamp.instant();
         self.since(&mut at, self.promise);
-        *stamp = Stamp::new(at);
+        *timestamp = Timestamp::new(at);
     }
 }
 
@@ -88,8 +88,8 @@ impl<R: RngCore> Elector<R> {
     /// must not be before the last moment that the elector has received. `to` must be further from
     /// the origin than three times any duration in the configuration.
     ///
-    /// With [`Quorum::Majority`] it also moves the coordinator's stamps that a follower returns. So
-    /// move all clocks alike, and the stamps in messages too.
+    /// With [`Quorum::Majority`] it also moves the coordinator's timestamps that a follower
+    /// returns. So move all clocks alike, and the timestamps in messages too.
     pub fn rebase(&mut self, now: Instant, to: Instant) {
         let rebase = Rebase::new(&self.config, self.lately(), now, to);
         let config = &self.config;

@@ -7,7 +7,7 @@ use rand::RngCore;
 
 use super::rebase::Rebase;
 use super::{Elector, State};
-use crate::{Body, Coordinator, Epoch, Instant, Link, Member, ServerId, Stamp};
+use crate::{Body, Coordinator, Epoch, Instant, Link, Member, ServerId, Timestamp};
 
 /// A query to all reachable peers for their coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -138,13 +138,13 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Handles the announcement of a coordinator by a server that searches, or is a candidate.
-    pub(super) fn on_coordinator_while_electing(&mut self, coordinator: Coordinator, stamp: Stamp) {
+    pub(super) fn on_coordinator_while_electing(&mut self, coordinator: Coordinator, sent_at: Timestamp) {
         if coordinator.epoch < self.seen {
             // Another coordinator has replaced the sender, or the sender has forgotten the current
             // epoch.
             return self.send_known(&coordinator.rank.id, None);
         }
-        self.become_follower(coordinator, Some(stamp));
+        self.become_follower(coordinator, Some(sent_at));
     }
 
     pub(super) fn on_link_while_searching(&mut self, peer: &ServerId, link: Link) {

@@ -103,8 +103,8 @@ impl Trust {
         }
         rebase.until(&mut self.wary_until);
         for held in self.held.values_mut() {
-            if let Body::Coordinator { stamp, .. } = &mut held.message.body {
-                rebase.stamp(stamp);
+            if let Body::Coordinator { sent_at, .. } = &mut held.message.body {
+                rebase.timestamp(sent_at);
             }
         }
     }

@@ -11,7 +11,7 @@ use rand::RngCore;
 use super::candidate::Candidate;
 use super::rebase::Rebase;
 use super::{Elector, State};
-use crate::{Body, Coordinator, Epoch, Instant, Member, Quorum, Rank, Stamp};
+use crate::{Body, Coordinator, Epoch, Instant, Member, Quorum, Rank, Timestamp};
 
 /// A promise to support `to`, and no other server, until then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -168,9 +168,9 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Notes a message of the coordinator itself, and returns the stamp for the answer. The stamp
-    /// promises support from now on. `None` if another promise forbids that.
-    pub(super) fn support(&mut self, coordinator: &Coordinator, stamp: Stamp) -> Option<Stamp> {
+    /// Notes a message of the coordinator itself, and returns the timestamp for the answer. The
+    /// timestamp promises support from now on. `None` if another promise forbids that.
+    pub(super) fn support(&mut self, coordinator: &Coordinator, sent_at: Timestamp) -> Option<Timestamp> {
         if self.config.quorum != Quorum::Majority || self.me.observer {
             return None;
         }
@@ -180,6 +180,6 @@ impl<R: RngCore> Elector<R> {
         }
         let until = now + self.config.timeout;
         self.promises.promise(&coordinator.rank, coordinator.epoch, until);
-        Some(stamp)
+        Some(sent_at)
     }
 }

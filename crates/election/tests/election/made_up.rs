@@ -1,7 +1,7 @@
 //! `granted_epochs_only`: a peer names an epoch that was never granted.
 
 use super::*;
-use bellwether_election::{Body, Message, Stamp, Transport};
+use bellwether_election::{Body, Message, Timestamp, Transport};
 
 const MADE_UP: Epoch = Epoch(1_000_000_000_000_000);
 
@@ -13,7 +13,7 @@ async fn lie(cluster: &Cluster, liar: &Member) {
         for to in cluster.ids.iter().filter(|id| **id != liar.rank.id) {
             let body = Body::Coordinator {
                 epoch: MADE_UP,
-                stamp: Stamp(0),
+                sent_at: Timestamp(0),
             };
             let sender = liar.clone();
             transport.send(to, Message { sender, body });

@@ -1,6 +1,6 @@
 //! Faults that are injected into a world, and the reports of its transport about them.
 
-use bellwether_election::{Body, Coordinator, Elector, Epoch, Link, Message, Rank, Stamp};
+use bellwether_election::{Body, Coordinator, Elector, Epoch, Link, Message, Rank, Timestamp};
 use rand::Rng;
 
 use crate::arbiter::Reach;
@@ -112,10 +112,10 @@ impl World {
     }
 
     fn lie_about(&mut self, liar: &Rank, epoch: Epoch) -> Body {
-        let stamp = Stamp(0);
+        let sent_at = Timestamp(0);
         let mut rank = liar.clone();
         match self.rng.random_range(0..4) {
-            0 | 1 => Body::Coordinator { epoch, stamp },
+            0 | 1 => Body::Coordinator { epoch, sent_at },
             2 => Body::Known {
                 coordinator: None,
                 epoch,
