@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::run::Request;
-use super::{Election, Vitals};
+use super::{Election, FastView};
 use crate::{Epoch, Role};
 
 /// Waits for this server to become coordinator, again and again. See [`Election::leadership`].
 #[derive(Clone, Debug)]
 pub struct Leadership {
     role: watch::Receiver<Role>,
-    vitals: watch::Receiver<Vitals>,
+    fast_view: watch::Receiver<FastView>,
     terms: Arc<Terms>,
     clock: Clock,
     /// Epoch of the last term that this receiver returned.
@@ -27,7 +27,7 @@ impl Leadership {
         election.terms.lock().in_use = true;
         Self {
             role: election.role.clone(),
-            vitals: election.vitals.clone(),
+            fast_view: election.fast_view.clone(),
             terms: Arc::clone(&election.terms),
             clock: election.clock.clone(),
             last: None,
@@ -49,7 +49,7 @@ impl Leadership {
                 return Some(Term {
                     work: self.terms.begin(epoch),
                     role: self.role.clone(),
-                    vitals: self.vitals.clone(),
+                    fast_view: self.fast_view.clone(),
                     clock: self.clock.clone(),
                 });
             }
@@ -66,7 +66,7 @@ impl Leadership {
 pub struct Term {
     work: Arc<Work>,
     role: watch::Receiver<Role>,
-    vitals: watch::Receiver<Vitals>,
+    fast_view: watch::Receiver<FastView>,
     clock: Clock,
 }
 
@@ -84,11 +84,11 @@ impl Term {
     /// Call this before every piece of work. The answer can be out of date a moment later. Only a
     /// check of the epoch in the data store cannot.
     pub fn is_valid(&self) -> bool {
-        let Vitals {
+        let FastView {
             valid_until,
             trusted_until,
             ..
-        } = *self.vitals.borrow();
+        } = *self.fast_view.borrow();
         let now = self.clock.now();
         let in_time = now <= trusted_until && valid_until.is_none_or(|until| now < until);
         // A closed channel keeps the last role forever.
@@ -103,7 +103,7 @@ impl Term {
     /// suspension brings it nearer. So call this again for every piece of work, or call
     /// [`is_valid`](Self::is_valid).
     pub fn valid_until(&self) -> Option<Instant> {
-        let valid_until = self.vitals.borrow().valid_until;
+        let valid_until = self.fast_view.borrow().valid_until;
         valid_until.map(|at| self.clock.on_tokio(at))
     }
 
@@ -183,7 +183,7 @@ impl Terms {
     }
 
     /// Returns `true` if a handover can begin without waiting.
-    pub(super) fn nobody_works(&self, epoch: Epoch) -> bool {
+    pub(super) fn is_idle(&self, epoch: Epoch) -> bool {
         let held = self.lock();
         held.in_use && held.work.upgrade().is_none_or(|work| work.epoch != epoch)
     }

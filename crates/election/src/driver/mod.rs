@@ -18,7 +18,7 @@ use tracing::{Instrument, info, info_span};
 
 use self::clock::{Clock, Suspensions};
 use self::leadership::Terms;
-use self::run::{Driver, Pace, Request, Told, view_of};
+use self::run::{Driver, Publishers, Request, Timing, view_of};
 use crate::{
     Arbiter, Config, ConfigError, Counters, Elector, Epoch, Instant, Member, PeerView, ResignError, Role,
     ServerId, Transport,
@@ -48,7 +48,7 @@ pub struct Election {
     requests: mpsc::UnboundedSender<Request>,
     view: watch::Receiver<View>,
     role: watch::Receiver<Role>,
-    vitals: watch::Receiver<Vitals>,
+    fast_view: watch::Receiver<FastView>,
     terms: Arc<Terms>,
     clock: Clock,
 }
@@ -66,9 +66,9 @@ pub struct View {
     pub peers: Vec<PeerView>,
 }
 
-/// Values that change with nearly every message. No task should wake for them.
+/// Part of the view that changes with nearly every message. No task should wake for it.
 #[derive(Clone, Copy, Debug)]
-struct Vitals {
+struct FastView {
     valid_until: Option<Instant>,
     /// An elector without a call until then was stopped for too long. It steps down at its next
     /// call.
@@ -114,26 +114,26 @@ impl Election {
         let (requests, inbox) = mpsc::unbounded_channel();
         let (role_tx, role) = watch::channel(elector.role());
         let (view_tx, view) = watch::channel(view_of(&elector));
-        let (vitals_tx, vitals) = watch::channel(Vitals {
+        let (fast_view_tx, fast_view) = watch::channel(FastView {
             valid_until: None,
             trusted_until: Instant::default() + timeout,
             counters: elector.counters(),
         });
         let terms = Arc::new(Terms::new(requests.downgrade()));
         info!(parent: &span, %number, "joining the election");
-        let told = Told {
+        let publishers = Publishers {
             role: role_tx,
             view: view_tx,
-            vitals: vitals_tx,
+            fast_view: fast_view_tx,
         };
-        let pace = Pace { heartbeat, timeout };
+        let timing = Timing { heartbeat, timeout };
         let driver = Driver::new(
             elector,
             transport,
             arbiter,
             clock.clone(),
-            pace,
-            told,
+            timing,
+            publishers,
             Arc::clone(&terms),
         );
         let _task: JoinHandle<()> = tokio::spawn(driver.run(inbox).instrument(span));
@@ -141,7 +141,7 @@ impl Election {
             requests,
             view,
             role,
-            vitals,
+            fast_view,
             terms,
             clock,
         })
@@ -173,18 +173,18 @@ impl Election {
 
     /// Returns counts of events so far, for any metrics library.
     pub fn counters(&self) -> Counters {
-        self.vitals.borrow().counters
+        self.fast_view.borrow().counters
     }
 
     /// See [`Elector::valid_until`]. On tokio's clock, as [`Term::valid_until`] is.
     pub fn valid_until(&self) -> Option<time::Instant> {
-        let valid_until = self.vitals.borrow().valid_until;
+        let valid_until = self.fast_view.borrow().valid_until;
         valid_until.map(|at| self.clock.on_tokio(at))
     }
 
     /// See [`Elector::set_eligible`].
     pub fn set_eligible(&self, fit: bool) {
-        self.request(Request::SetFit(fit));
+        self.request(Request::SetEligible(fit));
     }
 
     /// See [`Elector::add_peer`]. Tell the transport before.

@@ -11,14 +11,14 @@ use tracing::{Instrument, debug, info, warn};
 
 use super::clock::Clock;
 use super::leadership::Terms;
-use super::{View, Vitals};
+use super::{FastView, View};
 use crate::{
     Arbiter, Counters, Elector, Epoch, Event, Instant, Newest, Output, ResignError, Role, ServerId, Transport,
 };
 
 #[derive(Debug)]
 pub(super) enum Request {
-    SetFit(bool),
+    SetEligible(bool),
     AddPeer(ServerId),
     RemovePeer(ServerId),
     StepDown(Epoch),
@@ -29,22 +29,22 @@ pub(super) enum Request {
 }
 
 /// A question to the arbiter, and its answer; `None` if the arbiter was unreachable.
-enum Answer {
+enum ArbiterAnswer {
     Claim(Option<Epoch>),
     Confirm(Epoch, Option<bool>),
     Newest(Newest),
 }
 
 /// Channels that publish the state of the election.
-pub(super) struct Told {
+pub(super) struct Publishers {
     pub(super) role: watch::Sender<Role>,
     pub(super) view: watch::Sender<View>,
-    pub(super) vitals: watch::Sender<Vitals>,
+    pub(super) fast_view: watch::Sender<FastView>,
 }
 
-/// The rhythm of the election.
+/// Times of the configuration that the driver needs.
 #[derive(Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct Timing {
     /// Longest sleep of the driver. Its timers stop while the machine is suspended. So the driver
     /// looks at the clock within this time after the machine wakes.
     pub(super) heartbeat: Duration,
@@ -56,15 +56,15 @@ pub(super) struct Driver<T, A> {
     elector: Elector<SmallRng>,
     transport: T,
     arbiter: Arc<A>,
-    claims: JoinSet<Answer>,
-    confirmations: JoinSet<Answer>,
-    questions: JoinSet<Answer>,
+    claims: JoinSet<ArbiterAnswer>,
+    confirmations: JoinSet<ArbiterAnswer>,
+    newest_queries: JoinSet<ArbiterAnswer>,
     clock: Clock,
-    pace: Pace,
-    told: Told,
-    viewed: u64,
+    timing: Timing,
+    publishers: Publishers,
+    published_revision: u64,
     /// The last moment that the elector has received.
-    called: Instant,
+    last_call: Instant,
     terms: Arc<Terms>,
 }
 
@@ -74,33 +74,33 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
         transport: T,
         arbiter: A,
         clock: Clock,
-        pace: Pace,
-        told: Told,
+        timing: Timing,
+        publishers: Publishers,
         terms: Arc<Terms>,
     ) -> Self {
         Self {
-            viewed: elector.revision(),
-            called: Instant::default(),
+            published_revision: elector.revision(),
+            last_call: Instant::default(),
             elector,
             transport,
             arbiter: Arc::new(arbiter),
             claims: JoinSet::new(),
             confirmations: JoinSet::new(),
-            questions: JoinSet::new(),
+            newest_queries: JoinSet::new(),
             clock,
-            pace,
-            told,
+            timing,
+            publishers,
             terms,
         }
     }
 
     pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Request>) {
         loop {
-            self.carry_out();
+            self.perform_outputs();
             if self.elector.role() == Role::Left {
                 return;
             }
-            let longest = self.clock.now() + self.pace.heartbeat;
+            let longest = self.clock.now() + self.timing.heartbeat;
             let deadline = self.elector.poll_timeout();
             let wake = self
                 .clock
@@ -118,18 +118,18 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
                     }
                 },
                 Some(answer) = self.claims.join_next() => {
-                    self.on_answer(answer.unwrap_or(Answer::Claim(None)));
+                    self.on_arbiter_answer(answer.unwrap_or(ArbiterAnswer::Claim(None)));
                 }
                 Some(answer) = self.confirmations.join_next() => {
                     let epoch = self.elector.role().own_epoch().unwrap_or_default();
-                    self.on_answer(answer.unwrap_or(Answer::Confirm(epoch, None)));
+                    self.on_arbiter_answer(answer.unwrap_or(ArbiterAnswer::Confirm(epoch, None)));
                 }
-                Some(answer) = self.questions.join_next() => {
-                    self.on_answer(answer.unwrap_or(Answer::Newest(Newest::Unreachable)));
+                Some(answer) = self.newest_queries.join_next() => {
+                    self.on_arbiter_answer(answer.unwrap_or(ArbiterAnswer::Newest(Newest::Unreachable)));
                 }
                 () = sleep_until(wake) => {
                     if deadline.is_some_and(|at| at <= self.clock.now()) {
-                        let now = self.tell_time();
+                        let now = self.read_clock();
                         self.elector.handle_timeout(now);
                     }
                 }
@@ -138,15 +138,15 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
     }
 
     /// Returns the time for the elector.
-    fn tell_time(&mut self) -> Instant {
-        self.called = self.clock.now();
-        self.called
+    fn read_clock(&mut self) -> Instant {
+        self.last_call = self.clock.now();
+        self.last_call
     }
 
     fn on_request(&mut self, request: Request) {
-        let now = self.tell_time();
+        let now = self.read_clock();
         match request {
-            Request::SetFit(fit) => self.elector.set_eligible(now, fit),
+            Request::SetEligible(fit) => self.elector.set_eligible(now, fit),
             Request::AddPeer(id) => self.elector.add_peer(now, id),
             Request::RemovePeer(id) => self.elector.remove_peer(now, &id),
             Request::StepDown(epoch) => self.elector.step_down(now, epoch),
@@ -162,7 +162,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
     }
 
     fn on_event(&mut self, event: Event) {
-        let now = self.tell_time();
+        let now = self.read_clock();
         match event {
             Event::Message { from, message } => self.elector.handle_message(now, &from, message),
             Event::Link { peer, link } => {
@@ -172,12 +172,12 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
         }
     }
 
-    fn on_answer(&mut self, answer: Answer) {
-        let now = self.tell_time();
+    fn on_arbiter_answer(&mut self, answer: ArbiterAnswer) {
+        let now = self.read_clock();
         match answer {
-            Answer::Claim(granted) => self.elector.handle_claim(now, granted),
-            Answer::Confirm(epoch, newest) => self.elector.handle_confirmation(now, epoch, newest),
-            Answer::Newest(newest) => self.on_newest(now, newest),
+            ArbiterAnswer::Claim(granted) => self.elector.handle_claim(now, granted),
+            ArbiterAnswer::Confirm(epoch, newest) => self.elector.handle_confirmation(now, epoch, newest),
+            ArbiterAnswer::Newest(newest) => self.on_newest(now, newest),
         }
     }
 
@@ -191,7 +191,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
         }
     }
 
-    fn carry_out(&mut self) {
+    fn perform_outputs(&mut self) {
         while let Some(output) = self.elector.poll_output() {
             match output {
                 Output::Send { to, message } => self.transport.send(&to, message),
@@ -199,7 +199,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
                     let arbiter = Arc::clone(&self.arbiter);
                     let granted = async move {
                         let granted = arbiter.claim(claim).await;
-                        Answer::Claim(
+                        ArbiterAnswer::Claim(
                             granted
                                 .inspect_err(|error| warn!(%error, "no epoch granted"))
                                 .ok(),
@@ -214,7 +214,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
                         let newest = newest
                             .inspect_err(|error| warn!(%error, "epoch not confirmed"))
                             .ok();
-                        Answer::Confirm(epoch, newest)
+                        ArbiterAnswer::Confirm(epoch, newest)
                     };
                     self.confirmations.spawn(confirmed.in_current_span());
                 }
@@ -222,40 +222,40 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
                     let arbiter = Arc::clone(&self.arbiter);
                     let newest = async move {
                         match arbiter.newest().await {
-                            Ok(Some(epoch)) => Answer::Newest(Newest::Epoch(epoch)),
-                            Ok(None) => Answer::Newest(Newest::NotRecorded),
+                            Ok(Some(epoch)) => ArbiterAnswer::Newest(Newest::Epoch(epoch)),
+                            Ok(None) => ArbiterAnswer::Newest(Newest::NotRecorded),
                             Err(error) => {
                                 warn!(%error, "cannot ask whether an epoch was granted");
-                                Answer::Newest(Newest::Unreachable)
+                                ArbiterAnswer::Newest(Newest::Unreachable)
                             }
                         }
                     };
-                    self.questions.spawn(newest.in_current_span());
+                    self.newest_queries.spawn(newest.in_current_span());
                 }
                 Output::Role(role) => self.on_role(role),
             }
         }
-        self.told.vitals.send_replace(Vitals {
+        self.publishers.fast_view.send_replace(FastView {
             valid_until: self.elector.valid_until(),
-            trusted_until: self.called + self.pace.timeout,
+            trusted_until: self.last_call + self.timing.timeout,
             counters: self.elector.counters(),
         });
         let revision = self.elector.revision();
-        if self.viewed != revision {
-            self.viewed = revision;
-            self.told.view.send_replace(view_of(&self.elector));
+        if self.published_revision != revision {
+            self.published_revision = revision;
+            self.publishers.view.send_replace(view_of(&self.elector));
         }
     }
 
     fn on_role(&mut self, role: Role) {
         announce(&role, &self.elector.counters());
         if let Role::Draining { epoch, .. } = role
-            && self.terms.nobody_works(epoch)
+            && self.terms.is_idle(epoch)
         {
-            let now = self.tell_time();
+            let now = self.read_clock();
             self.elector.drained(now, epoch);
         }
-        self.told.role.send_if_modified(|current| {
+        self.publishers.role.send_if_modified(|current| {
             let changed = *current != role;
             *current = role;
             changed
@@ -280,7 +280,7 @@ fn announce(role: &Role, counters: &Counters) {
             info!(%epoch, elections, ?failover, "coordinator");
         }
         Role::Draining { epoch, successor } => {
-            let successor = successor.as_ref().map_or("nobody", ServerId::as_str);
+            let successor = successor.as_ref().map_or("none", ServerId::as_str);
             info!(%epoch, successor, "handing over");
         }
         Role::Left => info!("left the election"),

@@ -60,7 +60,7 @@ impl Cluster {
 
 /// While a coordinator slept, the others may have elected another.
 #[tokio::test(start_paused = true)]
-async fn a_tenure_is_over_at_the_moment_its_machine_wakes() {
+async fn a_term_is_over_at_the_moment_its_machine_wakes() {
     for quorum in [Quorum::Majority, Quorum::None, Quorum::Arbiter] {
         let cluster = Cluster::start(quorum);
         let term = cluster.gained(0).await;
