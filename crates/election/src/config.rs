@@ -56,14 +56,15 @@ pub struct Config {
     /// in any case. Default 10 s.
     pub drain_timeout: Duration,
 
-    /// Time for which a coordinator that is not fit watches a fit follower before it hands over.
-    /// Default 3 s. Choose a value above the difference with which servers notice the same fault.
+    /// Time for which a coordinator that is not eligible watches an eligible follower before it
+    /// hands over. Default 3 s. Choose a value above the difference with which servers notice the
+    /// same fault.
     pub ineligible_timeout: Duration,
 
-    /// Time for which a coordinator stays coordinator while no server is fit. Default 20 s. Choose
-    /// a value above the time in which the coordinator's database recovers by itself. Giving up the
-    /// epoch during that time gains nothing.
-    pub unfit_grace: Duration,
+    /// Time for which a coordinator stays coordinator while no server is eligible. Default 20 s.
+    /// Choose a value above the time in which the coordinator's database recovers by itself. Giving
+    /// up the epoch during that time gains nothing.
+    pub ineligible_grace: Duration,
 
     /// The rule for a server with a larger rank than a working coordinator. Default: the server
     /// takes over, always.
@@ -91,7 +92,7 @@ impl Default for Config {
             claim_retry: Duration::from_millis(500),
             drain_timeout: Duration::from_secs(10),
             ineligible_timeout: Duration::from_secs(3),
-            unfit_grace: Duration::from_secs(20),
+            ineligible_grace: Duration::from_secs(20),
             preemption: Preemption::default(),
             quorum: Quorum::default(),
             succession: Succession::default(),

@@ -143,9 +143,9 @@ impl fmt::Debug for Rank {
 pub struct Member {
     /// Rank of the server.
     pub rank: Rank,
-    /// `true` if the server could do the coordinator's work now. Servers that are not fit do not
-    /// campaign.
-    pub fit: bool,
+    /// `true` if the server could do the coordinator's work now. Servers that are not eligible do
+    /// not campaign.
+    pub eligible: bool,
     /// `true` for an observer, which never campaigns and has no vote, and only learns the
     /// coordinator.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_false"))]
@@ -159,7 +159,7 @@ fn is_false(observer: &bool) -> bool {
 }
 
 impl Member {
-    /// Returns a fit server of priority 0.
+    /// Returns an eligible server of priority 0.
     pub fn new(id: ServerId, number: Number) -> Self {
         let rank = Rank {
             priority: 0,
@@ -168,7 +168,7 @@ impl Member {
         };
         Self {
             rank,
-            fit: true,
+            eligible: true,
             observer: false,
         }
     }
@@ -193,8 +193,8 @@ impl Member {
     }
 
     /// Returns `true` if the server could become coordinator now.
-    pub fn stands(&self) -> bool {
-        self.fit && !self.observer
+    pub fn can_campaign(&self) -> bool {
+        self.eligible && !self.observer
     }
 }
 

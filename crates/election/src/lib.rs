@@ -20,7 +20,7 @@
 //!   long on an epoch that the arbiter has not granted. A peer that invents an epoch costs an
 //!   election, and no more.
 //! - Once links hold still, the servers that can reach each other agree on one coordinator. By
-//!   default it is the fit server with the largest rank.
+//!   default it is the eligible server with the largest rank.
 //! - On every server, the gain and the loss of the leadership alternate strictly. A coordinator
 //!   also loses it when no server follows.
 //!

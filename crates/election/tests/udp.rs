@@ -26,8 +26,7 @@ fn id(id: &str) -> ServerId {
     id.parse().unwrap()
 }
 
-/// Returns the answer to a heartbeat in a cluster of this number of servers, if all of them are in
-/// the line of succession.
+/// Returns the answer to a heartbeat, with this number of servers in its roster.
 fn acknowledgement(servers: u64) -> Message {
     let member = |server: u64| Member::new(id(&format!("server-{server}")), Number(u64::MAX - server));
     let roster = Roster {

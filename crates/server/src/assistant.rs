@@ -34,7 +34,7 @@ mod tests {
     fn member(id: &str, number: u64) -> Member {
         let mut member = Member::new(id.parse().unwrap(), Number(number));
         // Servers that see no primary are not eligible.
-        member.fit = false;
+        member.eligible = false;
         member
     }
 

@@ -1,9 +1,8 @@
 //! Messages that do not fit into one datagram: cut into fragments and put together again.
 //!
 //! Every network carries a fragment whole, so a fragment is shorter than most messages can become.
-//! An answer with a line of succession has 1,488 bytes with 18 servers in it. IP would cut such a
-//! datagram up itself, which many networks do not let through. Above 64 KiB nothing can be sent at
-//! all.
+//! An answer with a full roster can have 1,600 bytes. IP would cut such a datagram up itself, which
+//! many networks do not let through. Above 64 KiB nothing can be sent at all.
 //!
 //! A fragment has a header and its part of the text. The header has the number of its message (4
 //! bytes), its place (2 bytes) and the number of fragments (2 bytes), all big-endian.

@@ -42,5 +42,5 @@ pub(crate) enum Action {
     Drained(usize),
     Leave(usize),
     Resign(usize),
-    SetFit(usize, bool),
+    SetEligible(usize, bool),
 }

@@ -88,7 +88,7 @@ pub(crate) struct Budget {
     pub(crate) writes: u8,
     pub(crate) leaves: u8,
     pub(crate) resignations: u8,
-    pub(crate) fitness: u8,
+    pub(crate) eligibility: u8,
     /// Epochs that a peer makes up. Without them all that is named was granted, and the arbiter
     /// confirms it at once.
     pub(crate) lies: u8,
@@ -119,7 +119,7 @@ impl Bounds {
             claim_retry: timeout,
             drain_timeout: timeout * 2,
             ineligible_timeout: timeout,
-            unfit_grace: timeout * 2,
+            ineligible_grace: timeout * 2,
             preemption: self.preemption,
             quorum: self.quorum,
             ..Config::default()
@@ -160,7 +160,7 @@ impl fmt::Display for Bounds {
             ("writes", b.writes),
             ("leaves", b.leaves),
             ("resignations", b.resignations),
-            ("fitness", b.fitness),
+            ("eligibility", b.eligibility),
             ("lies", b.lies),
         ];
         if !self.asleep.is_empty() {

@@ -174,8 +174,8 @@ impl ElectionModel {
             if left.resignations > 0 && matches!(role, Role::Coordinator { .. }) {
                 actions.push(Action::Resign(i));
             }
-            if left.fitness > 0 {
-                actions.push(Action::SetFit(i, !process.member().fit));
+            if left.eligibility > 0 {
+                actions.push(Action::SetEligible(i, !process.member().eligible));
             }
             self.lies(cluster, i, actions);
             self.hints(cluster, i, actions);

@@ -240,7 +240,7 @@ fn agrees(world: &World, cluster: &Cluster) -> bool {
     let able = running
         .iter()
         .map(|process| process.member())
-        .filter(|member| member.stands());
+        .filter(|member| member.can_campaign());
     let best = able.max_by(|a, b| a.rank.cmp(&b.rank));
     let enough = world.config.quorum != Quorum::Majority || running.len() > cluster.servers.len() / 2;
     let Some(best) = best.filter(|_| enough) else {
@@ -253,7 +253,7 @@ fn agrees(world: &World, cluster: &Cluster) -> bool {
     let [(coordinator, epoch)] = offices.collect::<Vec<_>>()[..] else {
         return false;
     };
-    coordinator.stands()
+    coordinator.can_campaign()
         && (coordinator.rank == best.rank || !world.best_wins)
         && running.iter().all(|process| match process.role() {
             Role::Coordinator { .. } => true,

@@ -19,7 +19,7 @@ const NOTHING: Budget = Budget {
     writes: 0,
     leaves: 0,
     resignations: 0,
-    fitness: 0,
+    eligibility: 0,
     lies: 0,
 };
 
@@ -67,7 +67,7 @@ models! {
     two_crash: Bounds { redrawn: &[2, 0, 9], budget: Budget { grants: 2, timeouts: 4, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
     two_pause: Bounds { shows_two: true, budget: Budget { grants: 2, timeouts: 4, pauses: 1, writes: 2, ..NOTHING }, ..TWO };
     two_handover: Bounds { budget: Budget { grants: 2, timeouts: 3, resignations: 1, leaves: 1, writes: 2, ..NOTHING }, ..TWO };
-    two_fitness: Bounds { budget: Budget { grants: 2, timeouts: 4, fitness: 2, refusals: 1, ..NOTHING }, ..TWO };
+    two_eligibility: Bounds { budget: Budget { grants: 2, timeouts: 4, eligibility: 2, refusals: 1, ..NOTHING }, ..TWO };
     two_hints: Bounds { false_hints: true, redrawn: &[9], budget: Budget { grants: 2, timeouts: 1, hints: 2, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
     two_local: Bounds { arbiter: Grants::Local, redrawn: &[9, 0], budget: Budget { grants: 2, timeouts: 3, pauses: 1, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };
     two_any: Bounds { order: Order::Any, redrawn: &[9, 2], budget: Budget { grants: 2, timeouts: 1, duplicates: 1, crashes: 1, restarts: 1, ..NOTHING }, ..TWO };

@@ -32,10 +32,10 @@ pub(crate) struct Envelope {
 impl std::fmt::Debug for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sender = &self.message.sender;
-        let unfit = if sender.fit { "" } else { ", unfit" };
+        let ineligible = if sender.eligible { "" } else { ", not eligible" };
         write!(
             f,
-            "{:?}{unfit} to s{}: {:?}",
+            "{:?}{ineligible} to s{}: {:?}",
             sender.rank, self.to, self.message.body
         )
     }

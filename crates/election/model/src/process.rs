@@ -111,7 +111,7 @@ pub(crate) enum Event {
     Drained(Epoch),
     Leave,
     Resign,
-    SetFit(bool),
+    SetEligible(bool),
     /// Nothing but that time passes.
     Nothing,
 }
@@ -188,7 +188,7 @@ impl Processes {
             Event::Leave => elector.leave(now),
             // Refused if no server could take over.
             Event::Resign => drop(elector.resign(now)),
-            Event::SetFit(fit) => elector.set_eligible(now, *fit),
+            Event::SetEligible(eligible) => elector.set_eligible(now, *eligible),
             Event::Nothing => {}
         }
         let reaction = Arc::new(self.reaction(elector, server, now));

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_election::{Body, Config, Epoch, Instant, Message, Newest, Preemption, Quorum, Role, Timestamp};
+use bellwether_election::{
+    Body, Config, Epoch, Instant, Message, Newest, Preemption, Quorum, Role, Timestamp,
+};
 
 use crate::action::Action;
 use crate::bounds::{Bounds, Clocks, Grants, spend};
@@ -187,9 +189,9 @@ impl World {
                 spend(&mut cluster.left.resignations);
                 self.happen(cluster, *server, &Event::Resign);
             }
-            Action::SetFit(server, fit) => {
-                spend(&mut cluster.left.fitness);
-                self.happen(cluster, *server, &Event::SetFit(*fit));
+            Action::SetEligible(server, eligible) => {
+                spend(&mut cluster.left.eligibility);
+                self.happen(cluster, *server, &Event::SetEligible(*eligible));
             }
         }
         invariants::check(self, cluster);

@@ -136,7 +136,7 @@ fn longest(index: usize) -> Member {
     let mut member = Member::new(id, Number(u64::MAX - index as u64))
         .with_priority(u8::MAX)
         .as_observer();
-    member.fit = false;
+    member.eligible = false;
     member
 }
 

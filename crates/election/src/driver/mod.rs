@@ -183,8 +183,8 @@ impl Election {
     }
 
     /// See [`Elector::set_eligible`].
-    pub fn set_eligible(&self, fit: bool) {
-        self.request(Request::SetEligible(fit));
+    pub fn set_eligible(&self, eligible: bool) {
+        self.request(Request::SetEligible(eligible));
     }
 
     /// See [`Elector::add_peer`]. Tell the transport before.

@@ -146,7 +146,7 @@ impl<T: Transport, A: Arbiter> Driver<T, A> {
     fn on_request(&mut self, request: Request) {
         let now = self.read_clock();
         match request {
-            Request::SetEligible(fit) => self.elector.set_eligible(now, fit),
+            Request::SetEligible(eligible) => self.elector.set_eligible(now, eligible),
             Request::AddPeer(id) => self.elector.add_peer(now, id),
             Request::RemovePeer(id) => self.elector.remove_peer(now, &id),
             Request::StepDown(epoch) => self.elector.step_down(now, epoch),

@@ -100,7 +100,7 @@ impl<R: RngCore> Elector<R> {
         if self.config.succession == Succession::Classic {
             return self.stand_classic();
         }
-        let own = self.me.stands().then_some(&self.me);
+        let own = self.me.can_campaign().then_some(&self.me);
         match best(self.candidates().chain(own)) {
             None => self.rest(self.config.claim_retry),
             Some(id) if id == self.me.rank.id => match self.yield_until.saturating_since(self.now) {
@@ -285,7 +285,7 @@ impl<R: RngCore> Elector<R> {
                 // Other servers may have come and gone during that time.
                 self.search();
             }
-            Candidate::AskingAll { .. } if self.me.stands() => self.campaign(),
+            Candidate::AskingAll { .. } if self.me.can_campaign() => self.campaign(),
             Candidate::AskingAll { .. } | Candidate::BackingOff { .. } => self.search(),
             Candidate::Bound { .. } => self.become_candidate(),
             Candidate::Collecting(_) => self.check_polling(),
@@ -311,7 +311,7 @@ impl<R: RngCore> Elector<R> {
     }
 
     pub(super) fn on_election_as_candidate(&mut self, sender: &Member) {
-        if !self.me.stands() {
+        if !self.me.can_campaign() {
             return self.send(sender.id(), Body::Decline);
         }
         self.send(sender.id(), Body::Answer);

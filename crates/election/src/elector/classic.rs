@@ -16,10 +16,10 @@ impl<R: RngCore> Elector<R> {
         let better: Vec<ServerId> = self
             .peers
             .known(self.now)
-            .filter(|member| member.stands() && member.rank > self.me.rank)
+            .filter(|member| member.can_campaign() && member.rank > self.me.rank)
             .map(|member| member.rank.id.clone())
             .collect();
-        if !self.me.stands() && better.is_empty() {
+        if !self.me.can_campaign() && better.is_empty() {
             return self.rest(self.config.claim_retry);
         }
         let until = self.now + self.config.timeout;
@@ -35,7 +35,7 @@ impl<R: RngCore> Elector<R> {
     /// The receiver of an `Election` answers "I am a candidate", and holds an election of its own.
     pub(super) fn on_classic_election(&mut self, sender: &Member) {
         let peer = &sender.rank.id;
-        if !self.me.stands() {
+        if !self.me.can_campaign() {
             return self.send(peer, Body::Decline);
         }
         self.send(peer, Body::Answer);

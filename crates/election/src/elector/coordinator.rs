@@ -39,10 +39,10 @@ pub(super) struct Leading {
     pub(super) term: TermState,
     tick_at: Instant,
     announce_at: Instant,
-    /// Time since which this server has not been fit.
-    unfit_since: Option<Instant>,
-    /// Time since which a follower has been fit, while this server has not.
-    outdone_since: Option<Instant>,
+    /// Time since which this server has not been eligible.
+    ineligible_since: Option<Instant>,
+    /// Time since which a follower has been eligible, while this server has not.
+    successor_since: Option<Instant>,
 }
 
 impl Lease {
@@ -96,10 +96,10 @@ impl Leading {
         self.term.rebase(rebase, revision);
         rebase.deadline(&mut self.tick_at);
         rebase.not_before(&mut self.announce_at);
-        if let Some(since) = &mut self.unfit_since {
-            rebase.since(since, config.unfit_grace);
+        if let Some(since) = &mut self.ineligible_since {
+            rebase.since(since, config.ineligible_grace);
         }
-        if let Some(since) = &mut self.outdone_since {
+        if let Some(since) = &mut self.successor_since {
             rebase.since(since, config.ineligible_timeout);
         }
     }
@@ -124,8 +124,8 @@ impl<R: RngCore> Elector<R> {
             term,
             tick_at: now + self.config.heartbeat,
             announce_at: now + self.config.timeout,
-            unfit_since: None,
-            outdone_since: None,
+            ineligible_since: None,
+            successor_since: None,
         }));
         let announcement = self.announcement(epoch);
         self.broadcast(&announcement);
@@ -173,30 +173,30 @@ impl<R: RngCore> Elector<R> {
         }
         self.refresh_roster();
         self.confirm();
-        self.check_fitness();
+        self.check_eligibility();
     }
 
-    fn check_fitness(&mut self) {
+    fn check_eligibility(&mut self) {
         let now = self.now;
-        let fit = self.me.fit;
-        let successor = if fit { None } else { self.successor() };
+        let eligible = self.me.eligible;
+        let successor = if eligible { None } else { self.successor() };
         let State::Leading(leading) = &mut self.state else {
             return;
         };
-        if fit {
-            (leading.unfit_since, leading.outdone_since) = (None, None);
+        if eligible {
+            (leading.ineligible_since, leading.successor_since) = (None, None);
             return;
         }
-        let unfit_since = *leading.unfit_since.get_or_insert(now);
+        let ineligible_since = *leading.ineligible_since.get_or_insert(now);
         if successor.is_none() {
-            leading.outdone_since = None;
+            leading.successor_since = None;
         } else {
-            let outdone_since = *leading.outdone_since.get_or_insert(now);
-            if now.saturating_since(outdone_since) >= self.config.ineligible_timeout {
+            let successor_since = *leading.successor_since.get_or_insert(now);
+            if now.saturating_since(successor_since) >= self.config.ineligible_timeout {
                 return self.drain(successor, false);
             }
         }
-        if now.saturating_since(unfit_since) >= self.config.unfit_grace {
+        if now.saturating_since(ineligible_since) >= self.config.ineligible_grace {
             self.rest(self.config.claim_retry);
         }
     }
@@ -352,7 +352,7 @@ impl<R: RngCore> Elector<R> {
     }
 
     pub(super) fn on_election_as_coordinator(&mut self, sender: &Member) {
-        let better = sender.stands() && sender.rank > self.me.rank;
+        let better = sender.can_campaign() && sender.rank > self.me.rank;
         if better && self.config.preemption != Preemption::Never {
             self.drain(Some(sender.rank.id.clone()), false);
         } else {

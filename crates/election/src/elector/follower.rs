@@ -160,7 +160,7 @@ impl<R: RngCore> Elector<R> {
         };
         if following.challenge_at.is_some_and(|at| now >= at) {
             following.challenge_at = Some(now + self.config.timeout);
-            if self.me.fit && following.suspicion.is_none() {
+            if self.me.eligible && following.suspicion.is_none() {
                 self.send(&to, Body::Election);
             }
         }
@@ -283,7 +283,7 @@ impl<R: RngCore> Elector<R> {
 
     /// A peer asks this server to campaign, although this server follows a coordinator.
     pub(super) fn on_election_as_follower(&mut self, sender: &Member) {
-        if !self.me.stands() && self.heard_coordinator().is_none() {
+        if !self.me.can_campaign() && self.heard_coordinator().is_none() {
             return self.send(sender.id(), Body::Decline);
         }
         let now = self.now;
@@ -391,7 +391,7 @@ impl<R: RngCore> Elector<R> {
         });
         match successor {
             Some(id) if id == self.me.rank.id => {
-                if self.me.stands() {
+                if self.me.can_campaign() {
                     self.campaign();
                 } else {
                     self.send(&sender.rank.id, Body::Decline);

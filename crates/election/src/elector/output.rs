@@ -128,7 +128,7 @@ pub enum ResignError {
     #[error("this server is not coordinator")]
     NotCoordinator,
     /// The server stays coordinator; try again later.
-    #[error("no follower could take over: none is heard that is fit and not an observer")]
+    #[error("no follower could take over: this server hears none that is eligible and not an observer")]
     NoSuccessor,
     /// The server did hand over, the successor failed, and the server is coordinator again under
     /// another epoch.

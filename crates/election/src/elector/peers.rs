@@ -235,7 +235,7 @@ impl Peers {
             .filter(move |(_, peer)| !peer.is_passed_over(now))
             .filter(move |(_, peer)| peer.alive_within(now, span))
             .filter_map(|(_, peer)| peer.member.as_ref())
-            .filter(|member| member.stands())
+            .filter(|member| member.can_campaign())
     }
 
     /// Returns the peers heard within `span` that could take over.
@@ -243,7 +243,7 @@ impl Peers {
         self.reachable_peers()
             .filter(move |(_, peer)| peer.heard_within(now, span))
             .filter_map(|(_, peer)| peer.member.as_ref())
-            .filter(|member| member.stands())
+            .filter(|member| member.can_campaign())
     }
 
     /// Returns the old revision. The revision begins at zero again.

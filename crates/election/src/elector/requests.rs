@@ -46,22 +46,22 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// Sets if this server could do the coordinator's work now, for example if it reaches its
-    /// database. A server that is not fit does not campaign. A coordinator that is not fit hands
-    /// over to a fit follower after
+    /// Sets if this server is eligible: if it could do the coordinator's work now, for example if
+    /// it reaches its database. A server that is not eligible does not campaign. A coordinator that
+    /// is not eligible hands over to an eligible follower after
     /// [`Config::ineligible_timeout`](crate::Config::ineligible_timeout). Without such a follower
-    /// it steps down after [`Config::unfit_grace`](crate::Config::unfit_grace).
-    pub fn set_eligible(&mut self, now: Instant, fit: bool) {
+    /// it steps down after [`Config::ineligible_grace`](crate::Config::ineligible_grace).
+    pub fn set_eligible(&mut self, now: Instant, eligible: bool) {
         self.advance(now);
-        if self.me.fit == fit {
+        if self.me.eligible == eligible {
             return;
         }
-        self.me.fit = fit;
+        self.me.eligible = eligible;
         self.changes += 1;
         match &self.state {
-            State::Candidate(Candidate::BackingOff { .. }) if fit => self.search(),
+            State::Candidate(Candidate::BackingOff { .. }) if eligible => self.search(),
             // Otherwise the others would campaign in the belief that this server cannot.
-            State::Searching(_) if fit => self.broadcast(&Body::Query),
+            State::Searching(_) if eligible => self.broadcast(&Body::Query),
             State::Following(_) => self.beat_now(),
             _ => {}
         }

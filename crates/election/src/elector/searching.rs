@@ -129,7 +129,7 @@ impl<R: RngCore> Elector<R> {
     }
 
     pub(super) fn on_election_while_searching(&mut self, sender: &Member) {
-        let answer = if self.me.stands() {
+        let answer = if self.me.can_campaign() {
             Body::Answer
         } else {
             Body::Decline

@@ -113,7 +113,7 @@ impl<R: RngCore> Elector<R> {
         if self.config.succession == Succession::Classic {
             return self.stand_without();
         }
-        let own = self.me.stands().then_some(&self.me);
+        let own = self.me.can_campaign().then_some(&self.me);
         let line = self
             .candidates()
             .filter(|member| member.rank.id != lost)

@@ -68,7 +68,7 @@ fn any_config(rng: &mut SmallRng) -> Config {
         claim_retry: ms(rng, 50..=800),
         drain_timeout: ms(rng, 500..=5_000),
         ineligible_timeout: ms(rng, 100..=3_000),
-        unfit_grace: ms(rng, 500..=20_000),
+        ineligible_grace: ms(rng, 500..=20_000),
         preemption,
         quorum,
         succession: if rng.random_bool(0.2) {
@@ -140,8 +140,8 @@ impl World {
                 self.network.set_faults(faults);
             }
             14 if awake => {
-                let fit = self.rng.random_bool(0.6);
-                return self.set_eligible(server, fit);
+                let eligible = self.rng.random_bool(0.6);
+                return self.set_eligible(server, eligible);
             }
             15 if awake => return self.resign(server),
             16 if awake => return self.leave(server),

@@ -56,10 +56,10 @@ impl World {
         (0..self.servers.len()).for_each(|server| self.links_of(server));
     }
 
-    pub(crate) fn set_eligible(&mut self, server: usize, fit: bool) -> Result<(), Violation> {
-        self.note(|| format!("s{server} fit: {fit}"));
-        self.servers[server].fit = fit;
-        self.call(server, |elector, now| elector.set_eligible(now, fit))
+    pub(crate) fn set_eligible(&mut self, server: usize, eligible: bool) -> Result<(), Violation> {
+        self.note(|| format!("s{server} eligible: {eligible}"));
+        self.servers[server].eligible = eligible;
+        self.call(server, |elector, now| elector.set_eligible(now, eligible))
     }
 
     pub(crate) fn resign(&mut self, server: usize) -> Result<(), Violation> {

@@ -17,7 +17,7 @@ pub(crate) struct Server {
     pub(crate) peers: BTreeSet<usize>,
     /// The role that it reported last; none while it does not run.
     pub(crate) role: Role,
-    pub(crate) fit: bool,
+    pub(crate) eligible: bool,
     pub(crate) paused_until: Micros,
     /// Cut off from the arbiter and the resource.
     pub(crate) cut_off: bool,
@@ -42,7 +42,7 @@ impl Server {
             elector: None,
             peers: BTreeSet::new(),
             role: Role::Left,
-            fit: true,
+            eligible: true,
             paused_until: 0,
             cut_off: false,
             stuck: false,
@@ -68,7 +68,7 @@ impl Server {
         self.elector = Some(elector.unwrap_or_else(|error| panic!("{error}")));
         self.process += 1;
         self.role = Role::Left;
-        self.fit = true;
+        self.eligible = true;
         (self.leaving, self.resigned) = (false, false);
         self.paused_until = 0;
         self.in_flight = 0;

@@ -46,7 +46,7 @@ impl World {
     /// Returns the rank of a server that could be coordinator.
     fn candidate(&self, server: usize) -> Option<Rank> {
         let member = self.servers[server].elector.as_ref()?.member();
-        member.stands().then(|| member.rank.clone())
+        member.can_campaign().then(|| member.rank.clone())
     }
 
     /// Checks that there is exactly one coordinator, everywhere, and the one that the policy

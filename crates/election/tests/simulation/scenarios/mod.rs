@@ -2,8 +2,8 @@
 
 mod calm;
 mod cold_start;
+mod eligibility;
 mod failover;
-mod fitness;
 mod handover;
 mod made_up;
 mod membership;

@@ -6,7 +6,7 @@ use crate::world::Setup;
 
 use super::settled;
 
-const NAME: &str = "fitness";
+const NAME: &str = "eligibility";
 
 #[test]
 fn an_unfit_coordinator_hands_over_and_an_unfit_cluster_has_none() {
@@ -19,11 +19,11 @@ fn an_unfit_coordinator_hands_over_and_an_unfit_cluster_has_none() {
         for server in 0..3 {
             world.set_eligible(server, false)?;
         }
-        let grace = micros(world.setup.config.unfit_grace);
+        let grace = micros(world.setup.config.ineligible_grace);
         world.run_until(world.now() + grace + 4 * world.timeout())?;
         for server in 0..3 {
             let electing = world.role(server) == Some(Role::Electing);
-            world.expect(NAME, electing, "nobody is fit, nobody leads")?;
+            world.expect(NAME, electing, "no server is eligible, so none leads")?;
         }
         for server in 0..3 {
             world.set_eligible(server, true)?;
@@ -42,7 +42,7 @@ fn where_nobody_is_fit_the_coordinator_stays_for_a_while() {
         for server in 0..3 {
             world.set_eligible(server, false)?;
         }
-        let grace = micros(world.setup.config.unfit_grace);
+        let grace = micros(world.setup.config.ineligible_grace);
         world.run_until(world.now() + grace - world.timeout())?;
         world.expect(NAME, world.leads(best), "it should still lead")?;
         for server in 0..3 {
