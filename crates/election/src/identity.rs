@@ -198,7 +198,7 @@ impl Member {
     }
 }
 
-/// The line of succession: the servers that a coordinator hears and that could replace it. At most
+/// The order of succession: the servers that a coordinator hears and that could replace it. At most
 /// [`Roster::LIMIT`], best rank first. A clone is cheap: clones share the members.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -38,7 +38,7 @@ pub enum Body {
         /// forgotten the current epoch.
         epoch: Epoch,
     },
-    /// "Start an election", to the server next in line. From the second in the line of succession
+    /// "Start an election", to the server next in order. From the second in the roster
     /// it means "I have lost the coordinator too". From a better-ranked server to the coordinator
     /// it means "hand over to me".
     Election,
@@ -54,8 +54,8 @@ pub enum Body {
     /// The answer to `RequestVote`. A vote is a promise to support no other server for the length
     /// of the timeout.
     Vote {
-        /// The ballot's epoch. If the vote is not granted: the largest epoch that the sender has
-        /// promised to any server.
+        /// The epoch of the request. If the vote is not granted: the largest epoch that the sender
+        /// has promised to any server.
         epoch: Epoch,
         /// `true` if the sender gives its vote.
         granted: bool,
@@ -84,7 +84,7 @@ pub enum Body {
         epoch: Epoch,
         /// Time of sending.
         sent_at: Timestamp,
-        /// The line of succession, if the follower has another version.
+        /// The roster, if the follower has another version.
         roster: Option<Roster>,
     },
     /// "I was coordinator and have stopped working." The successor takes over.

@@ -20,7 +20,7 @@ fn world(seed: u64, survivors: u64, succession: Succession) -> World {
     World::settled(seed, servers, &config(succession, Quorum::None))
 }
 
-/// One message from the second in line to the first, and an announcement to each other server. If
+/// One message from the second in order to the first, and an announcement to each other server. If
 /// no link reports that the failed server is gone, it gets an announcement too.
 #[test]
 fn a_failover_in_one_step_costs_at_most_two_messages_for_every_survivor_but_one() {

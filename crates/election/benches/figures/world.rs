@@ -333,7 +333,7 @@ fn kind(body: &Body) -> &'static str {
         Body::Election => "Election",
         Body::Answer => "Answer",
         Body::Decline => "Decline",
-        Body::RequestVote { .. } => "Ballot",
+        Body::RequestVote { .. } => "RequestVote",
         Body::Vote { .. } => "Vote",
         Body::Coordinator { .. } => "Coordinator",
         Body::Heartbeat { .. } => "Heartbeat",

@@ -277,7 +277,7 @@ impl Model for ElectionModel {
                 converges(&model.world, cluster, &model.known)
             }),
             // The run must have met this state, or it proves little.
-            Property::sometimes("somebody is coordinator", |_, cluster: &Cluster| {
+            Property::sometimes("a server is coordinator", |_, cluster: &Cluster| {
                 believers(cluster) > 0
             }),
         ];
@@ -319,7 +319,7 @@ impl Model for ElectionModel {
         }
         if self.bounds.budget.leaves + self.bounds.budget.resignations > 0 {
             properties.push(Property::sometimes(
-                "an office is handed over",
+                "a term is handed over",
                 |_, cluster: &Cluster| {
                     let mut bodies = cluster.network.iter().map(|envelope| &envelope.message.body);
                     bodies.any(|body| matches!(body, Body::Handover { .. }))

@@ -199,7 +199,7 @@ impl Processes {
     fn reaction(&self, mut elector: Elector<NoChance>, server: usize, now: Instant) -> Reaction {
         let outputs = std::iter::from_fn(|| elector.poll_output());
         let wants = outputs.map(|output| want(server, output)).collect();
-        elector.rebase(now, NOW);
+        elector.shift_time(now, NOW);
         let hash = hash_of(&elector);
         let mut known = self.known();
         let process = known.processes.entry(hash).or_insert_with(|| {

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_coordinator_is_doubted_at_the_floor_and_an_unsteady_one_at_the_timeout() {
+    fn a_steady_coordinator_is_suspected_at_the_floor_and_an_unsteady_one_at_the_timeout() {
         let mut adaptive_timeout = AdaptiveTimeout::default();
         assert_eq!(
             adaptive_timeout.limit(&adaptive()),

@@ -8,11 +8,11 @@ use core::time::Duration;
 use rand::{Rng, RngCore};
 
 use super::peers::best;
-use super::rebase::Rebase;
+use super::time_shift::TimeShift;
 use super::{Claim, Elector, Output, State};
 use crate::{Body, Coordinator, Epoch, Instant, Link, Member, Quorum, ServerId, Succession};
 
-/// There is no coordinator, and this server knows which server is next in line.
+/// There is no coordinator, and this server knows which server is next in rank.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Candidate {
     /// `Election` is sent. This server waits for the answer.
@@ -21,12 +21,12 @@ pub(super) enum Candidate {
     AskingAll { until: Instant },
     /// The peer is a candidate. This server waits for its announcement.
     Awaiting { peer: ServerId, until: Instant },
-    /// A promise forbids a campaign until then.
-    Bound { until: Instant },
+    /// A promise to another server forbids this server's vote for itself until then.
+    VoteWithheld { until: Instant },
     /// This server has asked the others for their votes.
     Collecting(Collecting),
     /// This server has asked the arbiter for an epoch.
-    Claiming { won: Option<Won> },
+    Claiming { elected: Option<Elected> },
     /// No server could become coordinator. This server tries again later.
     BackingOff { until: Instant },
 }
@@ -37,9 +37,9 @@ impl Candidate {
             Self::Asking { until, .. }
             | Self::AskingAll { until }
             | Self::Awaiting { until, .. }
-            | Self::Bound { until }
+            | Self::VoteWithheld { until }
             | Self::BackingOff { until } => Some(*until),
-            Self::Collecting(polling) => Some(polling.deadline()),
+            Self::Collecting(collecting) => Some(collecting.deadline()),
             Self::Claiming { .. } => None,
         }
     }
@@ -48,16 +48,18 @@ impl Candidate {
         matches!(self, Self::Asking { peer, .. } | Self::Awaiting { peer, .. } if peer == id)
     }
 
-    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+    pub(super) fn shift(&mut self, shift: &TimeShift) {
         match self {
             Self::Asking { until, .. }
             | Self::AskingAll { until }
             | Self::Awaiting { until, .. }
-            | Self::Bound { until }
-            | Self::BackingOff { until } => rebase.deadline(until),
-            Self::Collecting(polling) => polling.rebase(rebase),
-            Self::Claiming { won: Some(won) } => rebase.since(&mut won.since, rebase.promise),
-            Self::Claiming { won: None } => {}
+            | Self::VoteWithheld { until }
+            | Self::BackingOff { until } => shift.deadline(until),
+            Self::Collecting(collecting) => collecting.shift(shift),
+            Self::Claiming {
+                elected: Some(elected),
+            } => shift.since(&mut elected.since, shift.promise),
+            Self::Claiming { elected: None } => {}
         }
     }
 }
@@ -65,11 +67,11 @@ impl Candidate {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Collecting {
     epoch: Epoch,
-    /// Time of the first request. No vote in this ballot can be older.
+    /// Time of the first request. No vote in this campaign can be older.
     since: Instant,
     again_at: Instant,
     until: Instant,
-    /// `true` if the ballot before this one failed, so that the next failure must wait.
+    /// `true` if the requests before these failed, so that the next failure must wait.
     repeated: bool,
     votes: BTreeSet<ServerId>,
 }
@@ -79,16 +81,16 @@ impl Collecting {
         self.again_at.min(self.until)
     }
 
-    fn rebase(&mut self, rebase: &Rebase) {
-        rebase.since(&mut self.since, rebase.promise);
-        rebase.deadline(&mut self.again_at);
-        rebase.deadline(&mut self.until);
+    fn shift(&mut self, shift: &TimeShift) {
+        shift.since(&mut self.since, shift.promise);
+        shift.deadline(&mut self.again_at);
+        shift.deadline(&mut self.until);
     }
 }
 
-/// A ballot that this server has won.
+/// Votes of a majority for this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Won {
+pub(super) struct Elected {
     epoch: Epoch,
     since: Instant,
 }
@@ -98,14 +100,14 @@ impl<R: RngCore> Elector<R> {
     /// asks that peer only, while the classic algorithm asks every better-ranked server.
     pub(super) fn become_candidate(&mut self) {
         if self.config.succession == Succession::Classic {
-            return self.stand_classic();
+            return self.campaign_classic();
         }
         let own = self.me.can_campaign().then_some(&self.me);
         match best(self.candidates().chain(own)) {
-            None => self.rest(self.config.claim_retry),
-            Some(id) if id == self.me.rank.id => match self.yield_until.saturating_since(self.now) {
+            None => self.back_off(self.config.claim_retry),
+            Some(id) if id == self.me.rank.id => match self.no_campaign_before.saturating_since(self.now) {
                 Duration::ZERO => self.campaign(),
-                adaptive_timeout => self.rest(adaptive_timeout),
+                remaining => self.back_off(remaining),
             },
             Some(peer) => {
                 let until = self.now + self.config.timeout;
@@ -124,20 +126,20 @@ impl<R: RngCore> Elector<R> {
             return self.claim(None);
         }
         let now = self.now;
-        if let Some(until) = self.promises.bound_until(now, &self.me.rank) {
-            return self.enter(State::Candidate(Candidate::Bound { until }));
+        if let Some(until) = self.promises.withheld_until(now, &self.me.rank) {
+            return self.enter(State::Candidate(Candidate::VoteWithheld { until }));
         }
         // A later election leaves too little of the lease.
         let until = now + self.config.timeout / 2;
-        self.poll(until, false);
+        self.request_votes(until, false);
     }
 
-    fn poll(&mut self, until: Instant, repeated: bool) {
+    fn request_votes(&mut self, until: Instant, repeated: bool) {
         let now = self.now;
         let epoch = self.seen.max(self.promises.largest()).next();
         self.promises.note_epoch(epoch);
-        let bound_until = now + self.config.timeout;
-        self.promises.promise(&self.me.rank, epoch, bound_until);
+        let promised_until = now + self.config.timeout;
+        self.promises.promise(&self.me.rank, epoch, promised_until);
         self.enter(State::Candidate(Candidate::Collecting(Collecting {
             epoch,
             since: now,
@@ -150,24 +152,24 @@ impl<R: RngCore> Elector<R> {
         self.count_votes();
     }
 
-    fn check_polling(&mut self) {
+    fn check_votes(&mut self) {
         let now = self.now;
-        let State::Candidate(Candidate::Collecting(polling)) = &mut self.state else {
+        let State::Candidate(Candidate::Collecting(collecting)) = &mut self.state else {
             return;
         };
-        if now >= polling.until {
-            return self.rest(self.config.claim_retry);
+        if now >= collecting.until {
+            return self.back_off(self.config.claim_retry);
         }
-        if now < polling.again_at {
+        if now < collecting.again_at {
             return;
         }
-        if self.promises.largest() > polling.epoch {
-            let until = polling.until;
-            return self.poll(until, true);
+        if self.promises.largest() > collecting.epoch {
+            let until = collecting.until;
+            return self.request_votes(until, true);
         }
         // The request was lost, or a promise prevented the vote and has expired since.
-        polling.again_at = now + self.config.heartbeat;
-        let (epoch, votes) = (polling.epoch, polling.votes.clone());
+        collecting.again_at = now + self.config.heartbeat;
+        let (epoch, votes) = (collecting.epoch, collecting.votes.clone());
         let ids: Vec<ServerId> = self.peers.reachable().cloned().collect();
         for peer in ids.iter().filter(|peer| !votes.contains(*peer)) {
             self.send(peer, Body::RequestVote { epoch });
@@ -175,21 +177,21 @@ impl<R: RngCore> Elector<R> {
     }
 
     pub(super) fn on_vote(&mut self, sender: &Member, epoch: Epoch, granted: bool) {
-        let State::Candidate(Candidate::Collecting(polling)) = &mut self.state else {
+        let State::Candidate(Candidate::Collecting(collecting)) = &mut self.state else {
             return;
         };
-        if !granted && epoch >= polling.epoch {
+        if !granted && epoch >= collecting.epoch {
             self.promises.note_epoch(epoch);
             // The first time at once. After that no faster than the heartbeat, or two candidates
             // push each other to ever larger epochs.
-            if !polling.repeated {
-                let until = polling.until;
-                self.poll(until, true);
+            if !collecting.repeated {
+                let until = collecting.until;
+                self.request_votes(until, true);
             }
             return;
         }
-        if granted && epoch == polling.epoch && !sender.observer {
-            polling.votes.insert(sender.rank.id.clone());
+        if granted && epoch == collecting.epoch && !sender.observer {
+            collecting.votes.insert(sender.rank.id.clone());
         }
         // An observer's answer counts here, too: the majority is then smaller.
         self.count_votes();
@@ -197,32 +199,33 @@ impl<R: RngCore> Elector<R> {
 
     fn count_votes(&mut self) {
         let majority = self.majority();
-        let State::Candidate(Candidate::Collecting(polling)) = &self.state else {
+        let State::Candidate(Candidate::Collecting(collecting)) = &self.state else {
             return;
         };
-        if polling.votes.len() + 1 < majority {
+        if collecting.votes.len() + 1 < majority {
             return;
         }
-        let won = Won {
-            epoch: polling.epoch,
-            since: polling.since,
+        let elected = Elected {
+            epoch: collecting.epoch,
+            since: collecting.since,
         };
-        let bound_until = won.since + self.config.timeout;
-        self.promises.promise(&self.me.rank, won.epoch, bound_until);
+        let promised_until = elected.since + self.config.timeout;
+        self.promises
+            .promise(&self.me.rank, elected.epoch, promised_until);
         self.peers.forget_support();
-        for voter in polling.votes.clone() {
-            self.peers.support(&voter, won.since);
+        for voter in collecting.votes.clone() {
+            self.peers.support(&voter, elected.since);
         }
-        self.claim(Some(won));
+        self.claim(Some(elected));
     }
 
     /// Asks for an epoch, once at a time: a second grant would only end the term of the first.
-    pub(super) fn claim(&mut self, won: Option<Won>) {
-        self.enter(State::Candidate(Candidate::Claiming { won }));
-        if self.claim_asked.is_none() {
-            self.claim_asked = Some(self.now);
+    pub(super) fn claim(&mut self, elected: Option<Elected>) {
+        self.enter(State::Candidate(Candidate::Claiming { elected }));
+        if self.claimed_at.is_none() {
+            self.claimed_at = Some(self.now);
             // An arbiter without a record grants the epoch of the votes.
-            let voted = won.map_or(Epoch::ZERO, |won| Epoch(won.epoch.0.saturating_sub(1)));
+            let voted = elected.map_or(Epoch::ZERO, |elected| Epoch(elected.epoch.0.saturating_sub(1)));
             let claim = Claim {
                 rank: self.me.rank.clone(),
                 above: self.seen.max(voted),
@@ -235,13 +238,15 @@ impl<R: RngCore> Elector<R> {
     /// unreachable.
     pub fn handle_claim(&mut self, now: Instant, granted: Option<Epoch>) {
         self.advance(now);
-        let asked = self.claim_asked.take().unwrap_or(self.now);
+        let asked = self.claimed_at.take().unwrap_or(self.now);
         if let Some(epoch) = granted {
-            self.trust.note_granted(epoch);
+            self.epoch_check.note_granted(epoch);
         }
         let agreed_since = match &self.state {
             State::Draining(_) | State::Left => None,
-            State::Candidate(Candidate::Claiming { won: Some(won) }) => Some(won.since),
+            State::Candidate(Candidate::Claiming {
+                elected: Some(elected),
+            }) => Some(elected.since),
             _ if self.config.quorum == Quorum::Majority => None,
             // This holds also if this server follows a coordinator by now. The newer grant has
             // fenced that coordinator, so a refusal would leave the cluster without one.
@@ -252,16 +257,16 @@ impl<R: RngCore> Elector<R> {
             (Some(epoch), Some(lease)) if epoch > self.seen => return self.become_coordinator(epoch, lease),
             // The grant is too late for this claim. The next one may be in time.
             (Some(_), _) => {}
-            (None, _) => self.calm_until = self.now + self.config.claim_timeout,
+            (None, _) => self.no_challenge_before = self.now + self.config.claim_timeout,
         }
         if matches!(self.state, State::Candidate(Candidate::Claiming { .. })) {
             // The peers that wait for the announcement can ask the next server.
             self.broadcast(&Body::Decline);
-            self.rest(self.config.claim_retry);
+            self.back_off(self.config.claim_retry);
         }
     }
 
-    pub(super) fn rest(&mut self, at_least: Duration) {
+    pub(super) fn back_off(&mut self, at_least: Duration) {
         let until = self.now + at_least + at_least.mul_f64(self.rng.random_range(0.0..0.5));
         self.enter(State::Candidate(Candidate::BackingOff { until }));
     }
@@ -287,8 +292,8 @@ impl<R: RngCore> Elector<R> {
             }
             Candidate::AskingAll { .. } if self.me.can_campaign() => self.campaign(),
             Candidate::AskingAll { .. } | Candidate::BackingOff { .. } => self.search(),
-            Candidate::Bound { .. } => self.become_candidate(),
-            Candidate::Collecting(_) => self.check_polling(),
+            Candidate::VoteWithheld { .. } => self.become_candidate(),
+            Candidate::Collecting(_) => self.check_votes(),
             Candidate::Claiming { .. } => {}
         }
     }
@@ -299,15 +304,15 @@ impl<R: RngCore> Elector<R> {
             self.state,
             State::Candidate(Candidate::Collecting(_) | Candidate::Claiming { .. })
         );
-        // A peer that still hears the failed coordinator is about to lose it too. If not, the
-        // ballot fails.
-        if !(decided && self.gave_up(coordinator.as_ref())) {
+        // A peer that still hears the failed coordinator is about to lose it too. If not, this
+        // server's campaign fails.
+        if !(decided && self.has_given_up(coordinator.as_ref())) {
             self.follow_known(coordinator, epoch);
         }
     }
 
-    fn gave_up(&self, coordinator: Option<&Coordinator>) -> bool {
-        coordinator.is_some() && self.loss.as_ref().map(|loss| &loss.coordinator) == coordinator
+    fn has_given_up(&self, coordinator: Option<&Coordinator>) -> bool {
+        coordinator.is_some() && self.lost.as_ref().map(|lost| &lost.coordinator) == coordinator
     }
 
     pub(super) fn on_election_as_candidate(&mut self, sender: &Member) {

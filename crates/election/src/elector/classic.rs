@@ -12,7 +12,7 @@ use crate::{Body, Member, ServerId};
 impl<R: RngCore> Elector<R> {
     /// Asks every better-ranked server, dead or alive, unless it has declined lately. Each of them
     /// does the same.
-    pub(super) fn stand_classic(&mut self) {
+    pub(super) fn campaign_classic(&mut self) {
         let better: Vec<ServerId> = self
             .peers
             .known(self.now)
@@ -20,7 +20,7 @@ impl<R: RngCore> Elector<R> {
             .map(|member| member.rank.id.clone())
             .collect();
         if !self.me.can_campaign() && better.is_empty() {
-            return self.rest(self.config.claim_retry);
+            return self.back_off(self.config.claim_retry);
         }
         let until = self.now + self.config.timeout;
         self.enter(State::Candidate(Candidate::AskingAll { until }));
@@ -40,7 +40,7 @@ impl<R: RngCore> Elector<R> {
         }
         self.send(peer, Body::Answer);
         match &self.state {
-            State::Following(_) => self.stand_without(),
+            State::Following(_) => self.declare_failed(),
             State::Candidate(Candidate::BackingOff { .. }) => self.become_candidate(),
             _ => {}
         }

@@ -8,7 +8,7 @@ use rand::RngCore;
 
 use super::draining::Draining;
 use super::peers::best;
-use super::rebase::Rebase;
+use super::time_shift::TimeShift;
 use super::{Elector, Output, State};
 use crate::{
     Body, Config, Coordinator, Epoch, Instant, Link, Member, Preemption, Quorum, Roster, ServerId, Timestamp,
@@ -53,14 +53,14 @@ impl Lease {
         }
     }
 
-    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+    pub(super) fn shift(&mut self, shift: &TimeShift) {
         match self {
             Self::Unlimited => {}
-            Self::Supported { until } => rebase.deadline(until),
+            Self::Supported { until } => shift.deadline(until),
             Self::Confirmed { until, asked } => {
-                rebase.deadline(until);
+                shift.deadline(until);
                 if let Some(asked) = asked {
-                    rebase.since(asked, rebase.promise);
+                    shift.since(asked, shift.promise);
                 }
             }
         }
@@ -76,8 +76,8 @@ impl Config {
 }
 
 impl TermState {
-    pub(super) fn rebase(&mut self, rebase: &Rebase, revision: u64) {
-        self.lease.rebase(rebase);
+    pub(super) fn shift(&mut self, shift: &TimeShift, revision: u64) {
+        self.lease.shift(shift);
         // Only one fact matters: the roster is up to date. The peers now count from zero.
         self.roster_revision = self.roster_revision.filter(|known| *known == revision).map(|_| 0);
     }
@@ -92,15 +92,15 @@ impl Leading {
     }
 
     /// `revision` is the old revision of the peers.
-    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config, revision: u64) {
-        self.term.rebase(rebase, revision);
-        rebase.deadline(&mut self.tick_at);
-        rebase.not_before(&mut self.announce_at);
+    pub(super) fn shift(&mut self, shift: &TimeShift, config: &Config, revision: u64) {
+        self.term.shift(shift, revision);
+        shift.deadline(&mut self.tick_at);
+        shift.not_before(&mut self.announce_at);
         if let Some(since) = &mut self.ineligible_since {
-            rebase.since(since, config.ineligible_grace);
+            shift.since(since, config.ineligible_grace);
         }
         if let Some(since) = &mut self.successor_since {
-            rebase.since(since, config.ineligible_timeout);
+            shift.since(since, config.ineligible_timeout);
         }
     }
 }
@@ -197,7 +197,7 @@ impl<R: RngCore> Elector<R> {
             }
         }
         if now.saturating_since(ineligible_since) >= self.config.ineligible_grace {
-            self.rest(self.config.claim_retry);
+            self.back_off(self.config.claim_retry);
         }
     }
 
@@ -248,7 +248,7 @@ impl<R: RngCore> Elector<R> {
         }
         let lapsed = self.valid_until().is_some_and(|until| until <= now);
         if lapsed {
-            self.abandon();
+            self.end_term();
         }
         lapsed
     }
@@ -312,14 +312,14 @@ impl<R: RngCore> Elector<R> {
     /// Steps down for a coordinator that this server does not hear. Waits longer before the next
     /// campaign each time in a row.
     pub(super) fn step_down_superseded(&mut self) {
-        let adaptive_timeout = self.config.claim_retry * 2_u32.pow(self.superseded.min(4));
+        let delay = self.config.claim_retry * 2_u32.pow(self.superseded.min(4));
         self.superseded += 1;
-        self.yield_until = self.now + adaptive_timeout;
-        self.abandon();
+        self.no_campaign_before = self.now + delay;
+        self.end_term();
     }
 
     /// Steps down at once, without a handover.
-    pub(super) fn abandon(&mut self) {
+    pub(super) fn end_term(&mut self) {
         self.promises.release_own(&self.me.rank);
         match &self.state {
             State::Draining(draining) if draining.leaving => self.enter(State::Left),
@@ -345,7 +345,7 @@ impl<R: RngCore> Elector<R> {
             // server.
             _ if epoch > ours.epoch => {
                 self.seen = epoch;
-                self.abandon();
+                self.end_term();
             }
             _ => {}
         }
@@ -406,8 +406,7 @@ impl<R: RngCore> Elector<R> {
         );
     }
 
-    /// Updates the line of succession if any peer has changed, or if a member of the line is
-    /// silent.
+    /// Updates the roster if any peer has changed, or if a member of the roster is silent.
     fn refresh_roster(&mut self) {
         let (now, timeout, revision) = (self.now, self.config.timeout, self.peers.revision());
         let (State::Leading(Leading { term, .. }) | State::Draining(Draining { term, .. })) = &mut self.state
@@ -419,12 +418,12 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         term.roster_revision = Some(revision);
-        let mut line: Vec<&Member> = self.peers.successors(now, timeout).collect();
-        line.sort_unstable_by(|a, b| b.rank.cmp(&a.rank));
-        line.truncate(Roster::LIMIT);
-        if term.roster.version == 0 || !term.roster.members.iter().eq(line.iter().copied()) {
+        let mut successors: Vec<&Member> = self.peers.successors(now, timeout).collect();
+        successors.sort_unstable_by(|a, b| b.rank.cmp(&a.rank));
+        successors.truncate(Roster::LIMIT);
+        if term.roster.version == 0 || !term.roster.members.iter().eq(successors.iter().copied()) {
             term.roster.version += 1;
-            term.roster.members = line.into_iter().cloned().collect();
+            term.roster.members = successors.into_iter().cloned().collect();
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct Counters {
 
 /// A coordinator without a successor yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Loss {
+pub(super) struct LostCoordinator {
     pub(super) coordinator: Coordinator,
     pub(super) heard: Instant,
 }
@@ -44,7 +44,7 @@ impl<R: RngCore> Elector<R> {
     /// Keeps the counts when the role changes.
     pub(super) fn account(&mut self, old_state: &State, before: &Role, after: &Role) {
         if let (State::Following(following), Role::Electing) = (old_state, after) {
-            self.loss = Some(Loss {
+            self.lost = Some(LostCoordinator {
                 coordinator: following.coordinator.clone(),
                 heard: following.heard(),
             });
@@ -70,11 +70,11 @@ impl<R: RngCore> Elector<R> {
             Role::Follower { coordinator } => Some(coordinator),
             _ => None,
         };
-        if let Some(loss) = self.loss.take() {
-            if found == Some(&loss.coordinator) {
+        if let Some(lost) = self.lost.take() {
+            if found == Some(&lost.coordinator) {
                 counters.flaps += 1;
             } else if *after != Role::Left {
-                counters.last_failover = Some(self.now.saturating_since(loss.heard));
+                counters.last_failover = Some(self.now.saturating_since(lost.heard));
             }
         }
     }

@@ -4,7 +4,7 @@ use rand::RngCore;
 
 use super::candidate::Candidate;
 use super::coordinator::TermState;
-use super::rebase::Rebase;
+use super::time_shift::TimeShift;
 use super::{Elector, State};
 use crate::{Body, Instant, Quorum, ServerId};
 
@@ -26,10 +26,10 @@ impl Draining {
     }
 
     /// `revision` is the old revision of the peers.
-    pub(super) fn rebase(&mut self, rebase: &Rebase, revision: u64) {
-        self.term.rebase(rebase, revision);
-        rebase.deadline(&mut self.tick_at);
-        rebase.not_before(&mut self.until);
+    pub(super) fn shift(&mut self, shift: &TimeShift, revision: u64) {
+        self.term.shift(shift, revision);
+        shift.deadline(&mut self.tick_at);
+        shift.not_before(&mut self.until);
     }
 }
 

@@ -6,8 +6,8 @@ use core::time::Duration;
 use rand::RngCore;
 
 use super::candidate::Candidate;
-use super::rebase::Rebase;
 use super::suspicion::Suspicion;
+use super::time_shift::TimeShift;
 use super::{Elector, Link, State};
 use crate::{Body, Config, Coordinator, Epoch, Instant, Member, Preemption, Roster, ServerId, Timestamp};
 
@@ -17,17 +17,17 @@ pub(super) struct Following {
     /// Time of the last message from the coordinator.
     heard: Instant,
     /// `true` if others say that they hear the coordinator, but this server has not heard it yet.
-    pub(super) by_hearsay: bool,
-    beat_at: Instant,
+    pub(super) reported_only: bool,
+    heartbeat_at: Instant,
     /// Time to ask the coordinator, whose rank is smaller, to hand over.
     challenge_at: Option<Instant>,
     pub(super) suspicion: Option<Suspicion>,
-    /// The line of succession, as the coordinator last sent it.
+    /// The order of succession, as the coordinator last sent it.
     roster: Option<Roster>,
     /// Timestamp for the next heartbeat.
     echo: Option<Timestamp>,
-    /// Peers that this server has told that it hears the coordinator. If that turns out wrong, it
-    /// tells them so.
+    /// Peers to which this server has confirmed that it hears the coordinator. If it loses the
+    /// coordinator too, it tells them so.
     pub(super) confirmed_to: BTreeSet<ServerId>,
     /// The report of a peer that has lost the coordinator, which this server still hears.
     pub(super) suspect_report: Option<SuspectReport>,
@@ -42,31 +42,31 @@ impl Following {
         self.suspicion.is_some()
     }
 
-    pub(super) fn forgive_silence(&mut self, now: Instant) {
+    pub(super) fn reset_silence(&mut self, now: Instant) {
         self.heard = now;
-        self.beat_at = now;
+        self.heartbeat_at = now;
         self.suspicion = None;
     }
 
     /// Subtracts a delay of this server itself from the coordinator's silence.
-    pub(super) fn forgive(&mut self, late: Duration) {
+    pub(super) fn subtract_delay(&mut self, late: Duration) {
         self.heard = self.heard + late;
     }
 
-    pub(super) fn rebase(&mut self, rebase: &Rebase, config: &Config) {
-        rebase.since(&mut self.heard, config.timeout);
-        rebase.deadline(&mut self.beat_at);
+    pub(super) fn shift(&mut self, shift: &TimeShift, config: &Config) {
+        shift.since(&mut self.heard, config.timeout);
+        shift.deadline(&mut self.heartbeat_at);
         if let Some(at) = &mut self.challenge_at {
-            rebase.deadline(at);
+            shift.deadline(at);
         }
         if let Some(suspicion) = &mut self.suspicion {
-            suspicion.rebase(rebase);
+            suspicion.shift(shift);
         }
         if let Some(echo) = &mut self.echo {
-            rebase.timestamp(echo);
+            shift.timestamp(echo);
         }
         if let Some(suspect_report) = &mut self.suspect_report {
-            suspect_report.rebase(rebase, config);
+            suspect_report.shift(shift, config);
         }
     }
 }
@@ -85,8 +85,8 @@ impl SuspectReport {
         now.saturating_since(self.at) < span
     }
 
-    fn rebase(&mut self, rebase: &Rebase, config: &Config) {
-        rebase.since(&mut self.at, config.timeout);
+    fn shift(&mut self, shift: &TimeShift, config: &Config) {
+        shift.since(&mut self.at, config.timeout);
     }
 }
 
@@ -96,7 +96,7 @@ impl<R: RngCore> Elector<R> {
         self.adaptive_timeout.forget();
         self.superseded = 0;
         if sent_at.is_some() {
-            self.disbelieved = None;
+            self.former_coordinator = None;
         }
         let now = self.now;
         let echo = sent_at.and_then(|sent_at| self.support(&coordinator, sent_at));
@@ -104,8 +104,8 @@ impl<R: RngCore> Elector<R> {
         self.enter(State::Following(Following {
             coordinator,
             heard: now,
-            by_hearsay: sent_at.is_none(),
-            beat_at: now,
+            reported_only: sent_at.is_none(),
+            heartbeat_at: now,
             challenge_at,
             suspicion: None,
             roster: None,
@@ -129,10 +129,10 @@ impl<R: RngCore> Elector<R> {
         {
             return None;
         }
-        let calm = self.now.max(self.calm_until);
+        let calm = self.now.max(self.no_challenge_before);
         match self.config.preemption {
             Preemption::Always => Some(calm),
-            Preemption::After(adaptive_timeout) => Some(calm.max(self.now + adaptive_timeout)),
+            Preemption::After(delay) => Some(calm.max(self.now + delay)),
             Preemption::Never => None,
         }
     }
@@ -140,7 +140,7 @@ impl<R: RngCore> Elector<R> {
     pub(super) fn following_deadline(&self, following: &Following) -> Instant {
         let suspicion = self.suspicion_deadline(following);
         let challenge = following.challenge_at.unwrap_or(suspicion);
-        suspicion.min(following.beat_at).min(challenge)
+        suspicion.min(following.heartbeat_at).min(challenge)
     }
 
     pub(super) fn check_following(&mut self) {
@@ -148,8 +148,8 @@ impl<R: RngCore> Elector<R> {
             return;
         };
         let (now, to) = (self.now, following.coordinator.rank.id.clone());
-        if now >= following.beat_at {
-            following.beat_at = now + self.config.heartbeat;
+        if now >= following.heartbeat_at {
+            following.heartbeat_at = now + self.config.heartbeat;
             let epoch = following.coordinator.epoch;
             let roster = following.roster.as_ref().map_or(0, |roster| roster.version);
             let echo = following.echo;
@@ -169,21 +169,21 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Sends a heartbeat at once, because the coordinator should know of a change.
-    pub(super) fn beat_now(&mut self) {
+    pub(super) fn send_heartbeat_now(&mut self) {
         if let State::Following(following) = &mut self.state {
-            following.beat_at = self.now;
+            following.heartbeat_at = self.now;
             self.check_following();
         }
     }
 
     /// Notes a message of the coordinator itself.
-    pub(super) fn on_follower_heard(&mut self, sent_at: Timestamp) {
+    pub(super) fn note_coordinator_heard(&mut self, sent_at: Timestamp) {
         let now = self.now;
         let State::Following(following) = &mut self.state else {
             return;
         };
         following.heard = now;
-        following.by_hearsay = false;
+        following.reported_only = false;
         following.suspicion = None;
         let coordinator = following.coordinator.clone();
         let echo = self.support(&coordinator, sent_at);
@@ -198,7 +198,7 @@ impl<R: RngCore> Elector<R> {
         };
         let ours = &following.coordinator;
         if *ours == coordinator {
-            self.on_follower_heard(sent_at);
+            self.note_coordinator_heard(sent_at);
         } else if ours.outranks(&coordinator) {
             let heard = self.heard_coordinator();
             self.send_known(&coordinator.rank.id, heard);
@@ -239,7 +239,7 @@ impl<R: RngCore> Elector<R> {
                 self.peers.heard_of(now, timeout, member);
             }
         }
-        self.on_follower_heard(sent_at);
+        self.note_coordinator_heard(sent_at);
     }
 
     pub(super) fn on_query_as_follower(&mut self, sender: &Member) {
@@ -260,21 +260,21 @@ impl<R: RngCore> Elector<R> {
         match known {
             Some(known) if known.outranks(ours) => self.become_follower(known, None),
             Some(known) if known == *ours => match &following.suspicion {
-                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.be_assured(peer),
-                Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) => self.be_assured(peer),
+                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.accept_refutation(peer),
+                Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) => self.accept_refutation(peer),
                 _ => {}
             },
             None if sender.rank == ours.rank => {
                 // The coordinator itself says that it is not coordinator any more, unless the
                 // message is older than its term.
                 if epoch >= ours.epoch {
-                    self.disbelieved = Some(ours.clone());
+                    self.former_coordinator = Some(ours.clone());
                     self.search();
                 }
             }
             None => match &following.suspicion {
-                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.stand_without(),
-                Some(Suspicion::Refuted { by, .. }) if by == peer => self.stand_without(),
+                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.declare_failed(),
+                Some(Suspicion::Refuted { by, .. }) if by == peer => self.declare_failed(),
                 _ => {}
             },
             Some(_) => {}
@@ -301,10 +301,10 @@ impl<R: RngCore> Elector<R> {
                 });
             }
             // Both servers have lost the coordinator, so they need no witness.
-            Some(Suspicion::Expecting { .. } | Suspicion::Asking { .. }) => self.stand_without(),
+            Some(Suspicion::Expecting { .. } | Suspicion::Asking { .. }) => self.declare_failed(),
             Some(Suspicion::Waiting { .. }) => {
                 self.send(&sender.rank.id, Body::Answer);
-                self.stand_without();
+                self.declare_failed();
             }
             // Two servers have lost the coordinator, and a third had not. Does the third still hear
             // it?
@@ -337,7 +337,7 @@ impl<R: RngCore> Elector<R> {
         };
         let is_coordinator = following.coordinator.rank.id == *peer;
         match link {
-            Link::Up if is_coordinator => self.beat_now(),
+            Link::Up if is_coordinator => self.send_heartbeat_now(),
             Link::Refused => self.on_refused(peer, is_coordinator),
             _ => {}
         }
@@ -349,7 +349,7 @@ impl<R: RngCore> Elector<R> {
         };
         match &following.suspicion {
             None if is_coordinator => self.suspect(),
-            // The refused peer may be the server that was next in line.
+            // The refused peer may be the server that was next in order.
             Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) if !is_coordinator => {
                 self.suspect();
             }
@@ -369,7 +369,7 @@ impl<R: RngCore> Elector<R> {
             && following.coordinator.rank != sender.rank
             && !matches!(body, Body::Coordinator { .. })
         {
-            self.disbelieved = Some(following.coordinator.clone());
+            self.former_coordinator = Some(following.coordinator.clone());
             self.search();
         }
     }
@@ -385,7 +385,7 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         self.promises.release(&sender.rank, releases);
-        self.disbelieved = Some(Coordinator {
+        self.former_coordinator = Some(Coordinator {
             rank: sender.rank.clone(),
             epoch,
         });

@@ -21,7 +21,7 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         self.counters.received += 1;
-        if let Some(message) = self.hold_if_wary(message) {
+        if let Some(message) = self.hold_if_unverified(message) {
             self.receive(message);
         }
         self.ask_newest();

@@ -5,8 +5,8 @@
 //!   `requests`.
 //! - Each role has a file: `searching`, `candidate`, `follower`, `coordinator` and `draining`. The
 //!   follower's `suspicion` and `adaptive_timeout` find out if the coordinator has failed.
-//! - All roles share the `peers`, the votes given (`vote`), and `trust`, which checks epochs with
-//!   the arbiter.
+//! - All roles share the `peers`, the votes given (`vote`), and `epoch_check`, which checks epochs
+//!   with the arbiter.
 
 mod adaptive_timeout;
 mod candidate;
@@ -14,16 +14,16 @@ mod classic;
 mod coordinator;
 mod counters;
 mod draining;
+mod epoch_check;
 mod follower;
 mod messages;
 mod output;
 mod peers;
-mod rebase;
 mod requests;
 mod searching;
 mod suspicion;
+mod time_shift;
 mod timers;
-mod trust;
 mod vote;
 
 use alloc::collections::VecDeque;
@@ -34,12 +34,12 @@ use rand::RngCore;
 use self::adaptive_timeout::AdaptiveTimeout;
 use self::candidate::Candidate;
 use self::coordinator::Leading;
-use self::counters::Loss;
+use self::counters::LostCoordinator;
 use self::draining::Draining;
+use self::epoch_check::EpochCheck;
 use self::follower::Following;
 use self::peers::Peers;
 use self::searching::Searching;
-use self::trust::Trust;
 use self::vote::Promises;
 use crate::{Body, Config, ConfigError, Coordinator, Epoch, Instant, Member, ServerId};
 
@@ -74,27 +74,27 @@ pub struct Elector<R> {
     seen: Epoch,
     now: Instant,
     /// Time of the claim that the arbiter has not answered yet.
-    claim_asked: Option<Instant>,
+    claimed_at: Option<Instant>,
     /// Time until which a better-ranked follower does not challenge the coordinator, because its
     /// last claim failed.
-    calm_until: Instant,
+    no_challenge_before: Instant,
     /// The epoch that this server resigned from, until it is coordinator again.
     resigned_under: Option<Epoch>,
     /// The epoch after that, whose coordinator this server does not challenge.
     resigned_to: Option<Epoch>,
-    /// A coordinator that has said itself that it has stepped down, or whose server has restarted.
-    /// Others may not know this yet. So this server follows that coordinator again only after a
+    /// The coordinator that has stepped down by its own word, or whose server has restarted. Other
+    /// servers may not know this yet. So this server follows that coordinator again only after a
     /// message from it.
-    disbelieved: Option<Coordinator>,
+    former_coordinator: Option<Coordinator>,
     /// Times in a row that this server stepped down for a coordinator that it did not hear.
     superseded: u32,
     /// Time until which this server does not campaign, because it stepped down for a newer
     /// coordinator.
-    yield_until: Instant,
+    no_campaign_before: Instant,
     promises: Promises,
-    trust: Trust,
+    epoch_check: EpochCheck,
     adaptive_timeout: AdaptiveTimeout,
-    loss: Option<Loss>,
+    lost: Option<LostCoordinator>,
     counters: Counters,
     /// Grows with every change of [`role`](Self::role) and [`peers`](Self::peers).
     changes: u64,
@@ -123,7 +123,7 @@ impl<R: RngCore> Elector<R> {
         let searching = Searching::at_start(now + config.startup_grace, now + config.timeout / 2);
         // Clocks may differ in rate by a tenth, so a promise of another process may last that much
         // longer.
-        let mute_until = now + config.timeout + config.timeout / 10;
+        let no_promise_before = now + config.timeout + config.timeout / 10;
         let mut elector = Self {
             config,
             rng,
@@ -132,17 +132,17 @@ impl<R: RngCore> Elector<R> {
             state: State::Searching(searching),
             seen: Epoch::ZERO,
             now,
-            claim_asked: None,
-            calm_until: now,
+            claimed_at: None,
+            no_challenge_before: now,
             resigned_under: None,
             resigned_to: None,
-            disbelieved: None,
+            former_coordinator: None,
             superseded: 0,
-            yield_until: now,
-            promises: Promises::none_before(mute_until),
-            trust: Trust::new(now),
+            no_campaign_before: now,
+            promises: Promises::none_before(no_promise_before),
+            epoch_check: EpochCheck::new(now),
             adaptive_timeout: AdaptiveTimeout::default(),
-            loss: None,
+            lost: None,
             counters: Counters::default(),
             changes: 0,
             outputs: VecDeque::new(),
@@ -234,7 +234,7 @@ impl<R: RngCore> Elector<R> {
         // A rank with this server's id is an earlier incarnation of this server.
         named
             .filter(|coordinator| coordinator.rank.id != self.me.rank.id)
-            .filter(|coordinator| self.disbelieved.as_ref() != Some(coordinator))
+            .filter(|coordinator| self.former_coordinator.as_ref() != Some(coordinator))
     }
 
     fn enter(&mut self, state: State) {

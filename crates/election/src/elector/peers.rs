@@ -2,7 +2,7 @@ use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use core::time::Duration;
 
-use super::rebase::Rebase;
+use super::time_shift::TimeShift;
 use super::{Link, PeerView};
 use crate::{Instant, Member, ServerId};
 
@@ -247,12 +247,12 @@ impl Peers {
     }
 
     /// Returns the old revision. The revision begins at zero again.
-    pub(super) fn rebase(&mut self, rebase: &Rebase) -> u64 {
+    pub(super) fn shift(&mut self, shift: &TimeShift) -> u64 {
         for peer in self.peers.values_mut() {
-            rebase.within(&mut peer.heard, rebase.lately);
-            rebase.within(&mut peer.confirmed, rebase.lately);
-            rebase.until(&mut peer.passed_over_until);
-            rebase.within(&mut peer.supported, rebase.promise);
+            shift.within(&mut peer.heard, shift.liveness_timeout);
+            shift.within(&mut peer.confirmed, shift.liveness_timeout);
+            shift.until(&mut peer.passed_over_until);
+            shift.within(&mut peer.supported, shift.promise);
         }
         core::mem::take(&mut self.revision)
     }

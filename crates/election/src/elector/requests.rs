@@ -34,7 +34,7 @@ impl<R: RngCore> Elector<R> {
         if !self.peers.remove(id) {
             return;
         }
-        self.trust.forget_peer(id);
+        self.epoch_check.forget_peer(id);
         if let State::Following(following) = &mut self.state {
             following.confirmed_to.remove(id);
         }
@@ -62,7 +62,7 @@ impl<R: RngCore> Elector<R> {
             State::Candidate(Candidate::BackingOff { .. }) if eligible => self.search(),
             // Otherwise the others would campaign in the belief that this server cannot.
             State::Searching(_) if eligible => self.broadcast(&Body::Query),
-            State::Following(_) => self.beat_now(),
+            State::Following(_) => self.send_heartbeat_now(),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use rand::RngCore;
 
-use super::rebase::Rebase;
+use super::time_shift::TimeShift;
 use super::{Elector, State};
 use crate::{Body, Coordinator, Epoch, Instant, Link, Member, ServerId, Timestamp};
 
@@ -34,9 +34,9 @@ impl Searching {
         }
     }
 
-    pub(super) fn rebase(&mut self, rebase: &Rebase) {
-        rebase.deadline(&mut self.until);
-        rebase.deadline(&mut self.again_at);
+    pub(super) fn shift(&mut self, shift: &TimeShift) {
+        shift.deadline(&mut self.until);
+        shift.deadline(&mut self.again_at);
     }
 }
 

@@ -1,9 +1,10 @@
 //! Suspicion of a coordinator that is silent, or whose host has refused a connection. The followers
 //! find out if it has failed, and which server is next.
 //!
-//! All followers know the line of succession. The first takes over, the second reports to the first
-//! that it has lost the coordinator too, and the others wait. So for m survivors a crash costs one
-//! message and m − 1 announcements, and one broken link deposes no coordinator.
+//! All followers know the roster: the order of succession. The first server in it takes over, the
+//! second reports to the first that it has lost the coordinator too, and the others wait. So for m
+//! survivors a crash costs one message and m − 1 announcements, and one broken link deposes no
+//! coordinator.
 
 use alloc::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use rand::RngCore;
 
 use super::follower::Following;
 use super::peers::best_two;
-use super::rebase::Rebase;
+use super::time_shift::TimeShift;
 use super::{Elector, State};
 use crate::{Body, Instant, Member, Quorum, ServerId, Succession};
 
@@ -22,16 +23,16 @@ const WITNESSES: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Suspicion {
-    /// This server is next in line. It waits for the second in line to notice the failure too.
+    /// This server is next in order. It waits for the second in order to notice the failure too.
     Expecting { until: Instant },
-    /// The second in line did not notice the failure, or does not exist. This server has asked a
+    /// The second in order did not notice the failure, or does not exist. This server has asked a
     /// witness.
     Asking {
         witness: ServerId,
         asked: BTreeSet<ServerId>,
         until: Instant,
     },
-    /// Another server is next in line. This server waits for its announcement.
+    /// Another server is next in order. This server waits for its announcement.
     Waiting { until: Instant },
     /// A witness hears the coordinator: only one link is broken.
     Refuted { by: ServerId, until: Instant },
@@ -47,12 +48,12 @@ impl Suspicion {
         }
     }
 
-    pub(super) fn rebase(&mut self, rebase: &Rebase) {
+    pub(super) fn shift(&mut self, shift: &TimeShift) {
         match self {
             Self::Expecting { until }
             | Self::Asking { until, .. }
             | Self::Waiting { until }
-            | Self::Refuted { until, .. } => rebase.deadline(until),
+            | Self::Refuted { until, .. } => shift.deadline(until),
         }
     }
 }
@@ -63,7 +64,7 @@ impl<R: RngCore> Elector<R> {
         match &following.suspicion {
             Some(suspicion) => suspicion.until(),
             // The coordinator's answer to the first heartbeat takes a round trip.
-            None if following.by_hearsay => following.heard() + self.config.heartbeat * 2,
+            None if following.reported_only => following.heard() + self.config.heartbeat * 2,
             None => following.heard() + self.adaptive_timeout.limit(&self.config),
         }
     }
@@ -73,7 +74,7 @@ impl<R: RngCore> Elector<R> {
         // A lost link may be the first sign of a failure, so this server does not confirm the
         // coordinator.
         following.suspicion.is_none()
-            && !following.by_hearsay
+            && !following.reported_only
             && silence < self.adaptive_timeout.limit(&self.config)
             && self.peers.is_reachable(&following.coordinator.rank.id)
     }
@@ -104,25 +105,25 @@ impl<R: RngCore> Elector<R> {
             return;
         };
         let lost = following.coordinator.rank.id.clone();
-        let misled = core::mem::take(&mut following.confirmed_to);
+        let informed = core::mem::take(&mut following.confirmed_to);
         let suspect_report = following.suspect_report.take();
         let agreed = suspect_report.is_some_and(|report| report.is_within(now, timeout));
-        for peer in misled {
+        for peer in informed {
             self.send_known(&peer, None);
         }
         if self.config.succession == Succession::Classic {
-            return self.stand_without();
+            return self.declare_failed();
         }
         let own = self.me.can_campaign().then_some(&self.me);
-        let line = self
+        let successors = self
             .candidates()
             .filter(|member| member.rank.id != lost)
             .chain(own);
-        let (first, second) = best_two(line);
+        let (first, second) = best_two(successors);
         let is_me = |member: Option<&Member>| member.is_some_and(|member| member.rank.id == self.me.rank.id);
         if is_me(first) {
             if agreed {
-                self.stand_without();
+                self.declare_failed();
             } else if second.is_some() {
                 self.set_suspicion(Suspicion::Expecting {
                     until: now + heartbeat,
@@ -133,14 +134,13 @@ impl<R: RngCore> Elector<R> {
             return;
         }
         let report_to = first.filter(|_| is_me(second)).map(|first| first.rank.id.clone());
-        // With votes, a promise may bind the first in line for this time. It then has to ask again.
-        let adaptive_timeout = match self.config.quorum {
+        // With votes, a promise may bind the first in order for this time. It then has to ask
+        // again.
+        let longest = match self.config.quorum {
             Quorum::Majority => timeout + heartbeat * 3,
             _ => timeout,
         };
-        self.set_suspicion(Suspicion::Waiting {
-            until: now + adaptive_timeout,
-        });
+        self.set_suspicion(Suspicion::Waiting { until: now + longest });
         if let Some(first) = report_to {
             self.send(&first, Body::Election);
         }
@@ -155,12 +155,12 @@ impl<R: RngCore> Elector<R> {
         let lost = &following.coordinator.rank.id;
         let witness = self
             .peers
-            .witnesses(self.now, self.lately())
+            .witnesses(self.now, self.liveness_timeout())
             .filter(|(_, member)| member.rank.id != *lost && !asked.contains(&member.rank.id))
             .max_by(|(a_alive, a), (b_alive, b)| (a_alive, &a.rank).cmp(&(b_alive, &b.rank)))
             .map(|(_, member)| member.rank.id.clone());
         let Some(witness) = witness.filter(|_| asked.len() < WITNESSES) else {
-            return self.stand_without();
+            return self.declare_failed();
         };
         asked.insert(witness.clone());
         let until = self.now + self.config.heartbeat;
@@ -173,7 +173,7 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// The coordinator has failed: the others decide among themselves.
-    pub(super) fn stand_without(&mut self) {
+    pub(super) fn declare_failed(&mut self) {
         let State::Following(following) = &self.state else {
             return;
         };
@@ -192,7 +192,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    pub(super) fn be_assured(&mut self, by: &ServerId) {
+    pub(super) fn accept_refutation(&mut self, by: &ServerId) {
         let State::Following(following) = &self.state else {
             return;
         };
@@ -212,12 +212,12 @@ impl<R: RngCore> Elector<R> {
     }
 
     /// Returns the time after which a silent server no longer counts as alive.
-    pub(super) fn lately(&self) -> Duration {
+    pub(super) fn liveness_timeout(&self) -> Duration {
         self.config.timeout * 3
     }
 
     /// Returns the peers that could campaign.
     pub(super) fn candidates(&self) -> impl Iterator<Item = &Member> {
-        self.peers.candidates(self.now, self.lately())
+        self.peers.candidates(self.now, self.liveness_timeout())
     }
 }

@@ -44,10 +44,10 @@ impl<R: RngCore> Elector<R> {
         let due = self.poll_timeout().map_or(self.now, |due| due.max(before));
         let late = self.now.saturating_since(due);
         match &mut self.state {
-            State::Following(following) if gap > self.config.timeout => following.forgive_silence(self.now),
+            State::Following(following) if gap > self.config.timeout => following.reset_silence(self.now),
             // The same stop may have kept this server from receiving messages.
-            State::Following(following) if late > self.config.heartbeat => following.forgive(late),
-            State::Leading(_) | State::Draining(_) if gap > self.config.timeout => self.abandon(),
+            State::Following(following) if late > self.config.heartbeat => following.subtract_delay(late),
+            State::Leading(_) | State::Draining(_) if gap > self.config.timeout => self.end_term(),
             _ => {}
         }
     }

@@ -9,7 +9,7 @@
 use rand::RngCore;
 
 use super::candidate::Candidate;
-use super::rebase::Rebase;
+use super::time_shift::TimeShift;
 use super::{Elector, State};
 use crate::{Body, Coordinator, Epoch, Instant, Member, Quorum, Rank, Timestamp};
 
@@ -28,22 +28,24 @@ pub(super) struct Promises {
     /// The largest epoch of a vote.
     epoch: Epoch,
     /// No promise before this moment, because the promises of an earlier incarnation are not known.
-    mute_until: Instant,
+    no_promise_before: Instant,
 }
 
 impl Promises {
-    pub(super) fn none_before(mute_until: Instant) -> Self {
+    pub(super) fn none_before(no_promise_before: Instant) -> Self {
         Self {
             current: None,
             epoch: Epoch::ZERO,
-            mute_until,
+            no_promise_before,
         }
     }
 
     /// Returns the moment until which support for `rank` would break a promise.
-    pub(super) fn bound_until(&self, now: Instant, rank: &Rank) -> Option<Instant> {
+    pub(super) fn withheld_until(&self, now: Instant, rank: &Rank) -> Option<Instant> {
         let elsewhere = self.current.as_ref().filter(|promise| promise.to != *rank);
-        let until = elsewhere.map_or(self.mute_until, |promise| promise.until.max(self.mute_until));
+        let until = elsewhere.map_or(self.no_promise_before, |promise| {
+            promise.until.max(self.no_promise_before)
+        });
         (until > now).then_some(until)
     }
 
@@ -73,7 +75,7 @@ impl Promises {
         self.epoch = self.epoch.max(epoch);
     }
 
-    /// Ballots begin again after this epoch. A given promise stays.
+    /// Later requests for votes begin again after this epoch. A given promise stays.
     fn forget_beyond(&mut self, epoch: Epoch) {
         self.epoch = self.epoch.min(epoch);
     }
@@ -90,10 +92,10 @@ impl Promises {
             .take_if(|promise| promise.to == *rank && promise.epoch <= epoch);
     }
 
-    pub(super) fn rebase(&mut self, rebase: &Rebase) {
-        rebase.not_before(&mut self.mute_until);
+    pub(super) fn shift(&mut self, shift: &TimeShift) {
+        shift.not_before(&mut self.no_promise_before);
         if let Some(promise) = &mut self.current {
-            rebase.not_before(&mut promise.until);
+            shift.not_before(&mut promise.until);
         }
     }
 }
@@ -124,11 +126,11 @@ impl<R: RngCore> Elector<R> {
         };
         let withdrawn = !counted && matches!(self.state, State::Candidate(Candidate::Collecting(_)));
         if !counted {
-            // No ballot counts this server's vote for itself any more, or the server withdraws it
+            // No campaign counts this server's vote for itself any more, or the server withdraws it
             // now: the larger rank wins.
             self.promises.release_own(&self.me.rank);
         }
-        if self.promises.bound_until(now, &sender.rank).is_some() {
+        if self.promises.withheld_until(now, &sender.rank).is_some() {
             // The candidate asks again, and the promise may have expired by then.
             return;
         }
@@ -159,7 +161,7 @@ impl<R: RngCore> Elector<R> {
         self.send(peer, Body::Vote { epoch, granted: true });
     }
 
-    /// A server has pushed the ballots to epochs far above any granted epoch.
+    /// Forgets requested votes: a server has pushed them to epochs far above any granted epoch.
     pub(super) fn forget_votes_beyond(&mut self, granted: Epoch) {
         self.promises.forget_beyond(granted);
         if matches!(self.state, State::Candidate(Candidate::Collecting(_))) {
@@ -175,7 +177,7 @@ impl<R: RngCore> Elector<R> {
             return None;
         }
         let now = self.now;
-        if self.promises.bound_until(now, &coordinator.rank).is_some() {
+        if self.promises.withheld_until(now, &coordinator.rank).is_some() {
             return None;
         }
         let until = now + self.config.timeout;

@@ -4,7 +4,7 @@ use super::*;
 use bellwether_election::ResignError;
 
 #[tokio::test(start_paused = true)]
-async fn a_hand_over_waits_for_the_last_copy_of_the_tenure() {
+async fn a_handover_waits_for_the_last_copy_of_the_term() {
     let cluster = Cluster::new(Config::default(), &["a", "b"]);
     let (a, b) = (cluster.start(member("a", 2)), cluster.start(member("b", 1)));
     let (mut first, mut second) = (a.leadership(), a.leadership());
@@ -69,7 +69,7 @@ async fn resigning_says_why_not_and_can_be_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tenure_ends_when_nobody_follows() {
+async fn a_term_ends_without_a_successor() {
     let cluster = Cluster::new(Config::default(), &["a"]);
     let a = cluster.start(member("a", 1));
     let term = gained(&a).await;

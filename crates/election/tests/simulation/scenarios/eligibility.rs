@@ -9,7 +9,7 @@ use super::settled;
 const NAME: &str = "eligibility";
 
 #[test]
-fn an_unfit_coordinator_hands_over_and_an_unfit_cluster_has_none() {
+fn an_ineligible_coordinator_hands_over_and_an_ineligible_cluster_has_none() {
     explore(100, |seed| {
         let (mut world, best) = settled(seed, Setup::calm(3))?;
         world.set_eligible(best, false)?;
@@ -36,7 +36,7 @@ fn an_unfit_coordinator_hands_over_and_an_unfit_cluster_has_none() {
 
 /// A server that gave the epoch up would gain nothing.
 #[test]
-fn where_nobody_is_fit_the_coordinator_stays_for_a_while() {
+fn while_no_server_is_eligible_the_coordinator_stays_for_a_while() {
     explore(100, |seed| {
         let (mut world, best) = settled(seed, Setup::calm(3))?;
         for server in 0..3 {

@@ -31,7 +31,7 @@ fn a_crash_that_nobody_reports_is_found_within_the_timeout_and_two_heartbeats() 
         let mut setup = Setup::calm(5);
         setup.hints = Hints::None;
         if either(seed, true, false) {
-            // No server is second in line, so the observer is the witness, and takes back its
+            // No server is second in order, so the observer is the witness, and takes back its
             // answer.
             setup.kinds = vec![Kind::default(); 3];
             setup.kinds[2].observer = true;

@@ -27,7 +27,7 @@ fn a_minority_has_no_coordinator_and_a_majority_has_one() {
         let (mut world, best) = settled(seed, majority(seed, 5))?;
         let smaller: Vec<bool> = (0..5).map(|s| s == best || s == (best + 1) % 5).collect();
         world.partition(&smaller, false);
-        // Ballots may be split a few times.
+        // Votes may be split a few times.
         world.run_until(world.now() + 8 * world.timeout())?;
         for server in (0..5).filter(|server| smaller[*server]) {
             let electing = world.role(server) == Some(Role::Electing);
@@ -117,7 +117,7 @@ fn restarted_voters_do_not_break_promises() {
 /// A coordinator that cannot reach the arbiter stops within the timeout although all others hear
 /// it.
 #[test]
-fn an_arbiter_that_says_nothing_ends_an_office() {
+fn an_arbiter_that_does_not_answer_ends_a_term() {
     explore(200, |seed| {
         let mut setup = Setup::calm(3);
         setup.config.quorum = Quorum::Arbiter;

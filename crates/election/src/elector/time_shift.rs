@@ -9,7 +9,7 @@ use super::{Counters, Elector, State};
 use crate::{Config, Detection, Instant, Quorum, Timestamp};
 
 /// The distance of the move. Every state moves its own moments.
-pub(super) struct Rebase {
+pub(super) struct TimeShift {
     from: Instant,
     to: Instant,
     /// Largest delay that matters. A longer delay means a pause of any length.
@@ -17,11 +17,11 @@ pub(super) struct Rebase {
     /// Largest age of a promise that still matters.
     pub(super) promise: Duration,
     /// Largest silence of a peer that still counts as alive.
-    pub(super) lately: Duration,
+    pub(super) liveness_timeout: Duration,
 }
 
-impl Rebase {
-    fn new(config: &Config, lately: Duration, from: Instant, to: Instant) -> Self {
+impl TimeShift {
+    fn new(config: &Config, liveness_timeout: Duration, from: Instant, to: Instant) -> Self {
         let promise = match config.quorum {
             Quorum::None => Duration::ZERO,
             _ => config.timeout,
@@ -32,7 +32,7 @@ impl Rebase {
             to,
             pause,
             promise,
-            lately,
+            liveness_timeout,
         }
     }
 
@@ -90,33 +90,34 @@ impl<R: RngCore> Elector<R> {
     ///
     /// With [`Quorum::Majority`] it also moves the coordinator's timestamps that a follower
     /// returns. So move all clocks alike, and the timestamps in messages too.
-    pub fn rebase(&mut self, now: Instant, to: Instant) {
-        let rebase = Rebase::new(&self.config, self.lately(), now, to);
+    #[doc(hidden)]
+    pub fn shift_time(&mut self, now: Instant, to: Instant) {
+        let shift = TimeShift::new(&self.config, self.liveness_timeout(), now, to);
         let config = &self.config;
-        let revision = self.peers.rebase(&rebase);
+        let revision = self.peers.shift(&shift);
         match &mut self.state {
-            State::Searching(searching) => searching.rebase(&rebase),
-            State::Candidate(candidate) => candidate.rebase(&rebase),
-            State::Following(following) => following.rebase(&rebase, config),
-            State::Leading(leading) => leading.rebase(&rebase, config, revision),
-            State::Draining(draining) => draining.rebase(&rebase, revision),
+            State::Searching(searching) => searching.shift(&shift),
+            State::Candidate(candidate) => candidate.shift(&shift),
+            State::Following(following) => following.shift(&shift, config),
+            State::Leading(leading) => leading.shift(&shift, config, revision),
+            State::Draining(draining) => draining.shift(&shift, revision),
             State::Left => {}
         }
-        self.promises.rebase(&rebase);
+        self.promises.shift(&shift);
         let named = self.named_epoch();
-        self.trust.rebase(&rebase, named);
-        rebase.not_before(&mut self.calm_until);
-        rebase.not_before(&mut self.yield_until);
-        if let Some(asked) = &mut self.claim_asked {
-            rebase.since(asked, rebase.promise);
+        self.epoch_check.shift(&shift, named);
+        shift.not_before(&mut self.no_challenge_before);
+        shift.not_before(&mut self.no_campaign_before);
+        if let Some(asked) = &mut self.claimed_at {
+            shift.since(asked, shift.promise);
         }
-        rebase.since(&mut self.now, rebase.pause);
+        shift.since(&mut self.now, shift.pause);
         if config.detection == Detection::Fixed {
             self.adaptive_timeout.forget();
         }
-        if let Some(loss) = &mut self.loss {
+        if let Some(lost) = &mut self.lost {
             // The identity of the failed coordinator matters. The time since then is only counted.
-            loss.heard = to;
+            lost.heard = to;
         }
         (self.counters, self.changes) = (Counters::default(), 0);
         self.supports.clear();

@@ -4,41 +4,41 @@
 //! arbiter for the newest granted epoch. If that epoch is smaller, a peer has invented the larger
 //! one. The server then forgets the invented epoch everywhere and searches for a coordinator again.
 //!
-//! For a while afterwards the server is wary. It handles a message with an unknown epoch only after
-//! the arbiter has confirmed that epoch. Otherwise servers with the same false belief would mislead
-//! each other again.
+//! For a while afterwards the server verifies first. It handles a message with an unknown epoch
+//! only after the arbiter has confirmed that epoch. Otherwise servers with the same false belief
+//! would mislead each other again.
 //!
-//! Ballots and votes propose epochs that are not granted yet, a few above the granted ones. The
-//! server checks them only if they are far enough above to use up the numbers for ballots.
+//! Requests for votes propose epochs that are not granted yet, a few above the granted ones. The
+//! server checks them only if they are far enough above to use up the epochs for requests.
 
 use alloc::collections::BTreeMap;
 use core::mem;
 
 use rand::RngCore;
 
-use super::rebase::Rebase;
+use super::time_shift::TimeShift;
 use super::{Elector, Newest, Output, State};
 use crate::{Body, Epoch, Instant, Message, ServerId};
 
-/// A refuted epoch makes a server wary for this many times the time limit of a claim: 20 s by
-/// default.
-const WARY_CLAIMS: u32 = 4;
+/// After a refuted epoch, a server verifies first for this many times the time limit of a claim:
+/// 20 s by default.
+const VERIFY_CLAIMS: u32 = 4;
 
-/// Largest distance of a ballot from the newest epoch: more ballots than any cluster holds. Numbers
-/// of ballots that are further apart are never used twice. So no vote counts for another ballot
-/// when a server begins again below.
-const BALLOTS: u64 = 1 << 32;
+/// Largest lead of a proposed epoch over the newest granted epoch: more proposals than any cluster
+/// makes. Proposals that are further apart are never used twice. So no vote counts for another
+/// proposal when a server begins again below.
+const LARGEST_LEAD: u64 = 1 << 32;
 
 /// This server's knowledge of the arbiter's grants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Trust {
+pub(super) struct EpochCheck {
     /// The largest epoch in use here that the arbiter has granted.
     granted: Epoch,
     /// The question that the arbiter has not answered yet.
     question: Option<Question>,
     /// No question before this: the arbiter could not be reached, or has just refuted an epoch.
     ask_at: Instant,
-    wary_until: Option<Instant>,
+    verify_until: Option<Instant>,
     /// Messages that name an epoch to be confirmed first: the newest of each peer.
     held: BTreeMap<ServerId, Held>,
 }
@@ -61,13 +61,13 @@ struct Held {
     asked: bool,
 }
 
-impl Trust {
+impl EpochCheck {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             granted: Epoch::ZERO,
             question: None,
             ask_at: now,
-            wary_until: None,
+            verify_until: None,
             held: BTreeMap::new(),
         }
     }
@@ -79,8 +79,9 @@ impl Trust {
 
     /// Returns `true` if the arbiter must confirm a new epoch before this server believes it. That
     /// lasts at least while messages wait for an answer.
-    fn is_wary(&self, now: Instant) -> bool {
-        self.wary_until.is_some_and(|until| until > now) || (self.question.is_some() && !self.held.is_empty())
+    fn verifies_first(&self, now: Instant) -> bool {
+        self.verify_until.is_some_and(|until| until > now)
+            || (self.question.is_some() && !self.held.is_empty())
     }
 
     /// Forgets a peer that was removed.
@@ -95,16 +96,16 @@ impl Trust {
         due.then_some(self.ask_at)
     }
 
-    pub(super) fn rebase(&mut self, rebase: &Rebase, named: Epoch) {
+    pub(super) fn shift(&mut self, shift: &TimeShift, named: Epoch) {
         if self.deadline(named).is_some() {
-            rebase.deadline(&mut self.ask_at);
+            shift.deadline(&mut self.ask_at);
         } else {
-            rebase.not_before(&mut self.ask_at);
+            shift.not_before(&mut self.ask_at);
         }
-        rebase.until(&mut self.wary_until);
+        shift.until(&mut self.verify_until);
         for held in self.held.values_mut() {
             if let Body::Coordinator { sent_at, .. } = &mut held.message.body {
-                rebase.timestamp(sent_at);
+                shift.timestamp(sent_at);
             }
         }
     }
@@ -125,19 +126,19 @@ fn named(body: &Body) -> Option<Epoch> {
 
 /// Returns the smallest epoch that must be granted before a server proposes this epoch.
 fn implied(proposed: Epoch) -> Epoch {
-    Epoch(proposed.0.saturating_sub(BALLOTS))
+    Epoch(proposed.0.saturating_sub(LARGEST_LEAD))
 }
 
 impl<R: RngCore> Elector<R> {
     /// Returns a message if this server may handle it now. Keeps it if the arbiter must confirm its
     /// epoch first.
-    pub(super) fn hold_if_wary(&mut self, message: Message) -> Option<Message> {
-        let wary = self.trust.is_wary(self.now);
-        let epoch = named(&message.body).filter(|epoch| wary && *epoch > self.trust.granted);
+    pub(super) fn hold_if_unverified(&mut self, message: Message) -> Option<Message> {
+        let verify = self.epoch_check.verifies_first(self.now);
+        let epoch = named(&message.body).filter(|epoch| verify && *epoch > self.epoch_check.granted);
         let Some(epoch) = epoch else {
             // This message replaces an earlier one that is held back.
-            if !self.trust.held.is_empty() && named(&message.body).is_some() {
-                self.trust.held.remove(&message.sender.rank.id);
+            if !self.epoch_check.held.is_empty() && named(&message.body).is_some() {
+                self.epoch_check.held.remove(&message.sender.rank.id);
             }
             return Some(message);
         };
@@ -146,20 +147,22 @@ impl<R: RngCore> Elector<R> {
             asked: false,
             message,
         };
-        self.trust.held.insert(held.message.sender.rank.id.clone(), held);
+        self.epoch_check
+            .held
+            .insert(held.message.sender.rank.id.clone(), held);
         None
     }
 
     /// Returns the largest epoch that this server believes to be granted.
     pub(super) fn named_epoch(&self) -> Epoch {
-        let held = self.trust.held.values().map(|held| held.epoch);
+        let held = self.epoch_check.held.values().map(|held| held.epoch);
         let named = held.fold(self.seen, Epoch::max);
         named.max(implied(self.promises.largest()))
     }
 
     /// Returns the moment of the next question to the arbiter, if there is one.
     pub(super) fn question_deadline(&self) -> Option<Instant> {
-        self.trust.deadline(self.named_epoch())
+        self.epoch_check.deadline(self.named_epoch())
     }
 
     /// Asks the arbiter about the epochs that peers have named, once at a time and not before the
@@ -169,10 +172,10 @@ impl<R: RngCore> Elector<R> {
         if !due || matches!(self.state, State::Left) {
             return;
         }
-        for held in self.trust.held.values_mut() {
+        for held in self.epoch_check.held.values_mut() {
             held.asked = true;
         }
-        self.trust.question = Some(Question {
+        self.epoch_check.question = Some(Question {
             seen: self.seen,
             named: self.named_epoch(),
         });
@@ -185,29 +188,29 @@ impl<R: RngCore> Elector<R> {
     /// the server forgets that epoch. A follower of its coordinator searches for another.
     pub fn handle_newest(&mut self, now: Instant, newest: Newest) {
         self.advance(now);
-        let question = self.trust.question.take();
+        let question = self.epoch_check.question.take();
         let Some(question) = question.filter(|_| !matches!(self.state, State::Left)) else {
             return;
         };
         match newest {
-            Newest::Unreachable => self.trust.ask_at = self.now + self.config.claim_retry,
+            Newest::Unreachable => self.epoch_check.ask_at = self.now + self.config.claim_retry,
             // Such an arbiter cannot refute anything.
-            Newest::NotRecorded => self.settle(question, question.named),
-            Newest::Epoch(newest) => self.settle(question, newest),
+            Newest::NotRecorded => self.apply_newest(question, question.named),
+            Newest::Epoch(newest) => self.apply_newest(question, newest),
         }
         self.ask_newest();
     }
 
-    fn settle(&mut self, question: Question, newest: Epoch) {
-        self.trust.note_granted(newest.min(question.named));
-        let granted = self.trust.granted;
+    fn apply_newest(&mut self, question: Question, newest: Epoch) {
+        self.epoch_check.note_granted(newest.min(question.named));
+        let granted = self.epoch_check.granted;
         // The server learned this epoch after the question, so it asks again at once.
         let newer = self.seen > granted && self.seen > question.seen;
         if question.named > granted {
             self.counters.refuted += 1;
-            self.trust.wary_until = Some(self.now + self.config.claim_timeout * WARY_CLAIMS);
+            self.epoch_check.verify_until = Some(self.now + self.config.claim_timeout * VERIFY_CLAIMS);
             if !newer {
-                self.trust.ask_at = self.now + self.config.claim_retry;
+                self.epoch_check.ask_at = self.now + self.config.claim_retry;
             }
         }
         if implied(self.promises.largest()) > granted {
@@ -216,11 +219,11 @@ impl<R: RngCore> Elector<R> {
         if self.seen > granted && !newer {
             self.forget_beyond(granted);
         }
-        for (peer, held) in mem::take(&mut self.trust.held) {
+        for (peer, held) in mem::take(&mut self.epoch_check.held) {
             if held.epoch <= granted {
                 self.receive(held.message);
             } else if !held.asked {
-                self.trust.held.insert(peer, held);
+                self.epoch_check.held.insert(peer, held);
             } else if matches!(held.message.body, Body::Known { .. }) {
                 // That peer has a false belief. It knows no coordinator.
                 self.note_search_answer(&held.message.sender);
@@ -233,7 +236,7 @@ impl<R: RngCore> Elector<R> {
         self.seen = granted;
         self.changes += 1;
         self.resigned_to.take_if(|epoch| *epoch > granted);
-        self.disbelieved
+        self.former_coordinator
             .take_if(|coordinator| coordinator.epoch > granted);
         let State::Following(following) = &self.state else {
             return;
@@ -241,11 +244,12 @@ impl<R: RngCore> Elector<R> {
         if following.coordinator.epoch <= granted {
             return;
         }
-        if !following.by_hearsay {
+        if !following.reported_only {
             // The coordinator itself has announced the invented epoch, so the search passes over
             // it.
-            let liar = following.coordinator.rank.id.clone();
-            self.peers.pass_over(&liar, self.now + self.config.claim_timeout);
+            let announcer = following.coordinator.rank.id.clone();
+            self.peers
+                .pass_over(&announcer, self.now + self.config.claim_timeout);
         }
         self.search();
     }
