@@ -74,7 +74,9 @@ pub struct Config {
     /// hear. Default: none.
     pub quorum: Quorum,
 
-    /// The way in which servers replace a failed coordinator. Default: the next in line takes over.
+    /// The way in which servers replace a failed coordinator. Default: the next in the roster takes
+    /// over.
+    #[doc(hidden)]
     pub succession: Succession,
 
     /// The moment at which servers suspect a silent coordinator. Default: after `timeout`.

@@ -45,8 +45,7 @@
 //! [`memory`] is a transport within one process, with faults. [`conformance`] tells the author of
 //! another transport its mistakes.
 //!
-//! [`Config`] has the timing and the policies: [`Preemption`], [`Quorum`], [`Succession`] and
-//! [`Detection`].
+//! [`Config`] has the timing and the policies: [`Preemption`], [`Quorum`] and [`Detection`].
 #![cfg_attr(
     feature = "tokio",
     doc = r#"
@@ -125,6 +124,8 @@ pub use elector::{Claim, Counters, Elector, Link, Newest, Output, PeerView, Resi
 pub use identity::{Coordinator, Epoch, InvalidServerId, Member, Number, Rank, Roster, ServerId};
 pub use instant::Instant;
 pub use message::{Body, Message, Timestamp};
-pub use policy::{Detection, Preemption, Quorum, Succession};
+#[doc(hidden)]
+pub use policy::Succession;
+pub use policy::{Detection, Preemption, Quorum};
 #[cfg(feature = "tokio")]
 pub use transport::{Event, Transport};

@@ -57,18 +57,19 @@ pub enum Quorum {
     Arbiter,
 }
 
-/// The way in which servers replace a failed coordinator.
+/// The way in which servers replace a failed coordinator. For the benchmarks, which compare the
+/// two; a program has no use for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Succession {
-    /// The next in the line of succession takes over, after one more server has lost the
-    /// coordinator too. That costs at most one message per survivor. Every server knows the line,
-    /// because answers to heartbeats carry it.
+    /// The next server in the roster takes over, after one more server has lost the coordinator
+    /// too. That costs at most one message per survivor. Every server knows the roster, because
+    /// answers to heartbeats carry it.
     #[default]
     Direct,
     /// The classic algorithm. Every server that notices the failure asks all servers with a larger
     /// rank, and each of these does the same. That costs up to m² + m − 1 messages for m survivors,
-    /// and no server checks whether others still hear the coordinator. It is here for comparison.
+    /// and no server checks if others still hear the coordinator.
     Classic,
 }
 
