@@ -36,14 +36,14 @@ impl Known {
     fn contains(&self, situation: u64) -> bool {
         self.0
             .lock()
-            .expect("nobody panics with the lock")
+            .expect("no task panics with the lock")
             .contains(&situation)
     }
 
     fn add(&self, situations: impl IntoIterator<Item = u64>) {
         self.0
             .lock()
-            .expect("nobody panics with the lock")
+            .expect("no task panics with the lock")
             .extend(situations);
     }
 }

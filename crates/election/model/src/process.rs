@@ -213,7 +213,7 @@ impl Processes {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().expect("nobody panics with the lock")
+        self.known.lock().expect("no task panics with the lock")
     }
 }
 

@@ -99,7 +99,7 @@ pub enum Outcome {
 
 /// The results of all checks. `Display` has a line for each; as an error it lists the faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a report that nobody reads checks nothing"]
+#[must_use = "a report without a reader checks nothing"]
 pub struct Report {
     pub(super) findings: Vec<(Check, Outcome)>,
 }

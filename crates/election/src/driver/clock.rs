@@ -128,7 +128,7 @@ mod tests {
             clock.on_tokio(later),
             time::Instant::now() + Duration::from_secs(5)
         );
-        *total.lock().expect("nobody panics with the lock") = Duration::from_secs(4);
+        *total.lock().expect("no task panics with the lock") = Duration::from_secs(4);
         assert_eq!(clock.now(), begun + Duration::from_secs(4));
         assert_eq!(
             clock.on_tokio(later),

@@ -46,7 +46,9 @@ impl Cluster {
 
     /// The server wakes after this time, while no time has passed on its tokio clock.
     fn wake_after(&self, server: usize, suspended: Duration) {
-        *self.machines[server].lock().expect("nobody panics with the lock") += suspended;
+        *self.machines[server]
+            .lock()
+            .expect("no task panics with the lock") += suspended;
     }
 
     async fn gained(&self, server: usize) -> Term {

@@ -260,8 +260,12 @@ impl<R: RngCore> Elector<R> {
         match known {
             Some(known) if known.outranks(ours) => self.become_follower(known, None),
             Some(known) if known == *ours => match &following.suspicion {
-                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.accept_refutation(peer),
-                Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) => self.accept_refutation(peer),
+                Some(Suspicion::AskingWitness { witness, .. }) if witness == peer => {
+                    self.accept_refutation(peer);
+                }
+                Some(Suspicion::AwaitingSuccessor { .. } | Suspicion::AwaitingReport { .. }) => {
+                    self.accept_refutation(peer);
+                }
                 _ => {}
             },
             None if sender.rank == ours.rank => {
@@ -273,7 +277,7 @@ impl<R: RngCore> Elector<R> {
                 }
             }
             None => match &following.suspicion {
-                Some(Suspicion::Asking { witness, .. }) if witness == peer => self.declare_failed(),
+                Some(Suspicion::AskingWitness { witness, .. }) if witness == peer => self.declare_failed(),
                 Some(Suspicion::Refuted { by, .. }) if by == peer => self.declare_failed(),
                 _ => {}
             },
@@ -301,8 +305,8 @@ impl<R: RngCore> Elector<R> {
                 });
             }
             // Both servers have lost the coordinator, so they need no witness.
-            Some(Suspicion::Expecting { .. } | Suspicion::Asking { .. }) => self.declare_failed(),
-            Some(Suspicion::Waiting { .. }) => {
+            Some(Suspicion::AwaitingReport { .. } | Suspicion::AskingWitness { .. }) => self.declare_failed(),
+            Some(Suspicion::AwaitingSuccessor { .. }) => {
                 self.send(&sender.rank.id, Body::Answer);
                 self.declare_failed();
             }
@@ -350,10 +354,12 @@ impl<R: RngCore> Elector<R> {
         match &following.suspicion {
             None if is_coordinator => self.suspect(),
             // The refused peer may be the server that was next in order.
-            Some(Suspicion::Waiting { .. } | Suspicion::Expecting { .. }) if !is_coordinator => {
+            Some(Suspicion::AwaitingSuccessor { .. } | Suspicion::AwaitingReport { .. })
+                if !is_coordinator =>
+            {
                 self.suspect();
             }
-            Some(Suspicion::Asking { witness, asked, .. }) if witness == peer => {
+            Some(Suspicion::AskingWitness { witness, asked, .. }) if witness == peer => {
                 let asked = asked.clone();
                 self.ask_witness(asked);
             }

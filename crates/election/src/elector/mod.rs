@@ -1,29 +1,27 @@
 //! The state machine. Its inputs are messages, link hints, grants and the time. Its outputs are
 //! messages, claims and changes of role. It reads no clock, does no I/O and allocates no timers.
 //!
-//! - `messages` and `timers` call the handler of the server's role. Requests of the program are in
-//!   `requests`.
+//! - `events` has a table of events and roles, which names the handler. Requests of the program are
+//!   in `requests`.
 //! - Each role has a file: `searching`, `candidate`, `follower`, `coordinator` and `draining`. The
-//!   follower's `suspicion` and `adaptive_timeout` find out if the coordinator has failed.
+//!   follower's `suspicion` finds out if the coordinator has failed.
 //! - All roles share the `peers`, the votes given (`vote`), and `epoch_check`, which checks epochs
 //!   with the arbiter.
 
-mod adaptive_timeout;
 mod candidate;
 mod classic;
 mod coordinator;
 mod counters;
 mod draining;
 mod epoch_check;
+mod events;
 mod follower;
-mod messages;
 mod output;
 mod peers;
 mod requests;
 mod searching;
 mod suspicion;
 mod time_shift;
-mod timers;
 mod vote;
 
 use alloc::collections::VecDeque;
@@ -31,7 +29,6 @@ use alloc::vec::Vec;
 
 use rand::RngCore;
 
-use self::adaptive_timeout::AdaptiveTimeout;
 use self::candidate::Candidate;
 use self::coordinator::Leading;
 use self::counters::LostCoordinator;
@@ -40,6 +37,7 @@ use self::epoch_check::EpochCheck;
 use self::follower::Following;
 use self::peers::Peers;
 use self::searching::Searching;
+use self::suspicion::AdaptiveTimeout;
 use self::vote::Promises;
 use crate::{Body, Config, ConfigError, Coordinator, Epoch, Instant, Member, ServerId};
 

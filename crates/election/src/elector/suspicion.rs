@@ -7,7 +7,6 @@
 //! coordinator.
 
 use alloc::collections::BTreeSet;
-
 use core::time::Duration;
 
 use rand::RngCore;
@@ -16,24 +15,27 @@ use super::follower::Following;
 use super::peers::best_two;
 use super::time_shift::TimeShift;
 use super::{Elector, State};
-use crate::{Body, Instant, Member, Quorum, ServerId, Succession};
+use crate::{Body, Config, Detection, Instant, Member, Quorum, ServerId, Succession};
 
 /// Largest number of witnesses. Each has a heartbeat interval to answer.
 const WITNESSES: usize = 3;
 
+/// Smallest number of gaps that says something about a network.
+const ENOUGH_GAPS: u8 = 8;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Suspicion {
     /// This server is next in order. It waits for the second in order to notice the failure too.
-    Expecting { until: Instant },
+    AwaitingReport { until: Instant },
     /// The second in order did not notice the failure, or does not exist. This server has asked a
     /// witness.
-    Asking {
+    AskingWitness {
         witness: ServerId,
         asked: BTreeSet<ServerId>,
         until: Instant,
     },
     /// Another server is next in order. This server waits for its announcement.
-    Waiting { until: Instant },
+    AwaitingSuccessor { until: Instant },
     /// A witness hears the coordinator: only one link is broken.
     Refuted { by: ServerId, until: Instant },
 }
@@ -41,19 +43,54 @@ pub(super) enum Suspicion {
 impl Suspicion {
     fn until(&self) -> Instant {
         match self {
-            Self::Expecting { until }
-            | Self::Asking { until, .. }
-            | Self::Waiting { until }
+            Self::AwaitingReport { until }
+            | Self::AskingWitness { until, .. }
+            | Self::AwaitingSuccessor { until }
             | Self::Refuted { until, .. } => *until,
         }
     }
 
     pub(super) fn shift(&mut self, shift: &TimeShift) {
         match self {
-            Self::Expecting { until }
-            | Self::Asking { until, .. }
-            | Self::Waiting { until }
+            Self::AwaitingReport { until }
+            | Self::AskingWitness { until, .. }
+            | Self::AwaitingSuccessor { until }
             | Self::Refuted { until, .. } => shift.deadline(until),
+        }
+    }
+}
+
+/// The coordinator's rhythm as this server observes it: mean and mean deviation of the gaps between
+/// its answers. Both are moving averages with the weights of RFC 6298 (section 2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct AdaptiveTimeout {
+    gaps: u8,
+    mean: Duration,
+    deviation: Duration,
+}
+
+impl AdaptiveTimeout {
+    pub(super) fn observe(&mut self, gap: Duration) {
+        if self.gaps == 0 {
+            (self.mean, self.deviation) = (gap, gap / 2);
+        } else {
+            self.deviation = (self.deviation * 3 + self.mean.abs_diff(gap)) / 4;
+            self.mean = (self.mean * 7 + gap) / 8;
+        }
+        self.gaps = self.gaps.saturating_add(1).min(ENOUGH_GAPS);
+    }
+
+    /// Begins again, because the coordinator or the network is another.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn limit(&self, config: &Config) -> Duration {
+        match config.detection {
+            Detection::Adaptive { floor } if self.gaps >= ENOUGH_GAPS => {
+                (self.mean + self.deviation * 4).clamp(floor, config.timeout)
+            }
+            _ => config.timeout,
         }
     }
 }
@@ -88,11 +125,11 @@ impl<R: RngCore> Elector<R> {
         }
         match &following.suspicion {
             None | Some(Suspicion::Refuted { .. }) => self.suspect(),
-            Some(Suspicion::Asking { asked, .. }) => {
+            Some(Suspicion::AskingWitness { asked, .. }) => {
                 let asked = asked.clone();
                 self.ask_witness(asked);
             }
-            Some(Suspicion::Expecting { .. } | Suspicion::Waiting { .. }) => {
+            Some(Suspicion::AwaitingReport { .. } | Suspicion::AwaitingSuccessor { .. }) => {
                 self.ask_witness(BTreeSet::new());
             }
         }
@@ -125,7 +162,7 @@ impl<R: RngCore> Elector<R> {
             if agreed {
                 self.declare_failed();
             } else if second.is_some() {
-                self.set_suspicion(Suspicion::Expecting {
+                self.set_suspicion(Suspicion::AwaitingReport {
                     until: now + heartbeat,
                 });
             } else {
@@ -140,7 +177,7 @@ impl<R: RngCore> Elector<R> {
             Quorum::Majority => timeout + heartbeat * 3,
             _ => timeout,
         };
-        self.set_suspicion(Suspicion::Waiting { until: now + longest });
+        self.set_suspicion(Suspicion::AwaitingSuccessor { until: now + longest });
         if let Some(first) = report_to {
             self.send(&first, Body::Election);
         }
@@ -164,7 +201,7 @@ impl<R: RngCore> Elector<R> {
         };
         asked.insert(witness.clone());
         let until = self.now + self.config.heartbeat;
-        self.set_suspicion(Suspicion::Asking {
+        self.set_suspicion(Suspicion::AskingWitness {
             witness: witness.clone(),
             asked,
             until,
@@ -219,5 +256,54 @@ impl<R: RngCore> Elector<R> {
     /// Returns the peers that could campaign.
     pub(super) fn candidates(&self) -> impl Iterator<Item = &Member> {
         self.peers.candidates(self.now, self.liveness_timeout())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adaptive() -> Config {
+        Config {
+            detection: Detection::Adaptive {
+                floor: Duration::from_millis(200),
+            },
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn a_steady_coordinator_is_suspected_at_the_floor_and_an_unsteady_one_at_the_timeout() {
+        let mut adaptive_timeout = AdaptiveTimeout::default();
+        assert_eq!(
+            adaptive_timeout.limit(&adaptive()),
+            Config::default().timeout,
+            "nothing is known yet"
+        );
+        for _ in 0..50 {
+            adaptive_timeout.observe(Duration::from_millis(100));
+        }
+        assert_eq!(adaptive_timeout.limit(&adaptive()), Duration::from_millis(200));
+        for gap in [20, 400].repeat(20) {
+            adaptive_timeout.observe(Duration::from_millis(gap));
+        }
+        assert_eq!(adaptive_timeout.limit(&adaptive()), Config::default().timeout);
+        assert_eq!(
+            adaptive_timeout.limit(&Config::default()),
+            Config::default().timeout
+        );
+    }
+
+    #[test]
+    fn a_little_jitter_is_allowed_for() {
+        let mut adaptive_timeout = AdaptiveTimeout::default();
+        for gap in [80, 120].repeat(20) {
+            adaptive_timeout.observe(Duration::from_millis(gap));
+        }
+        let limit = adaptive_timeout.limit(&adaptive());
+        assert!(
+            limit >= Duration::from_millis(200) && limit < Duration::from_millis(260),
+            "{limit:?}"
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! Messages and link reports: the handler of each role for each of them.
+//! Events: timeouts, messages and reports on links. A table for each kind of event names the
+//! handler of each role.
 //!
 //! A handler stands in the file of its role: `searching.rs`, `candidate.rs`, `follower.rs`,
-//! `coordinator.rs` or `draining.rs`. Votes of any role are in `vote.rs`.
+//! `coordinator.rs` or `draining.rs`. A request for a vote is answered in `vote.rs`, for all roles.
 
 use alloc::vec::Vec;
 
@@ -11,6 +12,20 @@ use super::{Elector, Output, State};
 use crate::{Body, Coordinator, Instant, Link, Message, ServerId, Succession};
 
 impl<R: RngCore> Elector<R> {
+    /// Handles the passage of time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        self.ask_newest();
+        match &self.state {
+            State::Searching(_) => self.check_search(),
+            State::Candidate(_) => self.check_candidate(),
+            State::Following(_) => self.check_following(),
+            State::Leading(_) => self.check_leading(),
+            State::Draining(_) => self.check_draining(),
+            State::Left => {}
+        }
+    }
+
     /// Handles a message from a peer. Messages from strangers are ignored.
     pub fn handle_message(&mut self, now: Instant, from: &ServerId, message: Message) {
         self.advance(now);
@@ -117,6 +132,38 @@ impl<R: RngCore> Elector<R> {
             State::Following(_) => self.on_link_as_follower(peer, link),
             State::Leading(_) => self.on_link_as_coordinator(peer, link),
             State::Draining(_) | State::Left => {}
+        }
+    }
+
+    /// Returns the moment for [`handle_timeout`](Self::handle_timeout) if nothing happens before.
+    /// It may move after every call.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let question = self.question_deadline();
+        let next = match &self.state {
+            State::Searching(searching) => Some(searching.deadline()),
+            State::Candidate(candidate) => candidate.deadline(),
+            State::Following(following) => Some(self.following_deadline(following)),
+            State::Leading(leading) => Some(leading.deadline()),
+            State::Draining(draining) => Some(draining.deadline()),
+            State::Left => return None,
+        };
+        question.into_iter().chain(next).min()
+    }
+
+    /// Moves the clock, and notices a stop of this process itself. After a stop the server may have
+    /// missed messages, so it distrusts itself before it distrusts the others.
+    pub(super) fn advance(&mut self, now: Instant) {
+        let before = self.now;
+        self.now = self.now.max(now);
+        let gap = self.now.saturating_since(before);
+        let due = self.poll_timeout().map_or(self.now, |due| due.max(before));
+        let late = self.now.saturating_since(due);
+        match &mut self.state {
+            State::Following(following) if gap > self.config.timeout => following.reset_silence(self.now),
+            // The same stop may have kept this server from receiving messages.
+            State::Following(following) if late > self.config.heartbeat => following.subtract_delay(late),
+            State::Leading(_) | State::Draining(_) if gap > self.config.timeout => self.end_term(),
+            _ => {}
         }
     }
 
