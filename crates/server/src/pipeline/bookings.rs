@@ -28,12 +28,18 @@ const MAX_BOOKED_BY_GROUP: usize = MAX_BOOKED / 4;
 #[derive(Debug, Default)]
 pub(super) struct Bookings {
     due: HashMap<CommandId, Booking>,
-    by_time: BTreeSet<(Instant, CommandId)>,
+    /// The commands whose time has not come.
+    coming: BTreeSet<(Instant, CommandId)>,
+    /// The commands for which a place is kept now.
+    kept: BTreeSet<(Instant, CommandId)>,
     /// The groups that have bookings, or whose next free time is in the future.
     groups: HashMap<u64, Group>,
+    /// The groups by their next free time. It lacks groups whose time has passed and that have
+    /// bookings.
+    by_next: BTreeSet<(Instant, u64)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Booking {
     at: Instant,
     group: u64,
@@ -44,61 +50,107 @@ struct Group {
     /// Time of the next free place, after all places that this group has booked.
     next: Instant,
     booked: usize,
+    /// Number of places that are kept now.
+    kept: usize,
 }
 
 impl Bookings {
     /// Returns the time after which a refused command of this group should come back. `each` is the
-    /// time that one command takes.
-    pub(super) fn book(&mut self, id: CommandId, group: u64, each: Duration, now: Instant) -> Duration {
-        self.forget(now);
+    /// time that one command takes. This group shares that rate with the other groups that have
+    /// bookings. `sharing` is the lowest number of groups that share it.
+    pub(super) fn book(
+        &mut self,
+        id: CommandId,
+        group: u64,
+        each: Duration,
+        sharing: usize,
+        now: Instant,
+    ) -> Duration {
+        self.update(now);
         self.remove(id);
         let (least, most) = BOUNDS;
-        let none = Group { next: now, booked: 0 };
+        let none = Group {
+            next: now,
+            booked: 0,
+            kept: 0,
+        };
         self.groups.entry(group).or_insert(none);
-        let sharing = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+        let sharing = u32::try_from(self.groups.len().max(sharing)).unwrap_or(u32::MAX);
         let full = self.due.len() >= MAX_BOOKED;
-        let Some(line) = self.groups.get_mut(&group) else {
+        let Some(own) = self.groups.get_mut(&group) else {
             return most;
         };
-        let begin = line.next.clamp(now, now + most);
-        line.next = begin + each.saturating_mul(sharing).min(most);
-        let at = line.next.clamp(now + least, now + most);
-        if !full && line.booked < MAX_BOOKED_BY_GROUP {
-            line.booked += 1;
+        self.by_next.remove(&(own.next, group));
+        let begin = own.next.clamp(now, now + most);
+        own.next = begin + each.saturating_mul(sharing).min(most);
+        self.by_next.insert((own.next, group));
+        let at = own.next.clamp(now + least, now + most);
+        if !full && own.booked < MAX_BOOKED_BY_GROUP {
+            own.booked += 1;
             self.due.insert(id, Booking { at, group });
-            self.by_time.insert((at, id));
+            self.coming.insert((at, id));
         }
         at.saturating_duration_since(now)
     }
 
     /// Takes the place that is kept for this command. Returns `true` if a place is kept for it now.
     pub(super) fn take(&mut self, id: CommandId, now: Instant) -> bool {
-        self.forget(now);
+        self.update(now);
         self.remove(id).is_some_and(|booking| booking.at <= now)
     }
 
     /// Returns the number of places that are kept now for commands that should come back.
     pub(super) fn kept(&mut self, now: Instant) -> usize {
-        self.forget(now);
-        self.by_time.iter().take_while(|(due, _)| *due <= now).count()
+        self.update(now);
+        self.kept.len()
     }
 
-    /// Forgets the commands that have not come back.
-    fn forget(&mut self, now: Instant) {
-        while let Some((due, id)) = self.by_time.first().copied()
+    /// Returns the number of places that were kept for this group at the last call of
+    /// [`kept`](Self::kept).
+    pub(super) fn kept_for(&self, group: u64) -> usize {
+        self.groups.get(&group).map_or(0, |group| group.kept)
+    }
+
+    /// Keeps places for the commands whose time has come. Forgets the commands that have not come
+    /// back. Each booking costs logarithmic time once, whenever that is.
+    fn update(&mut self, now: Instant) {
+        while let Some((at, id)) = self.coming.pop_first() {
+            if at > now {
+                self.coming.insert((at, id));
+                break;
+            }
+            self.kept.insert((at, id));
+            let booking = self.due.get(&id);
+            if let Some(group) = booking.and_then(|booking| self.groups.get_mut(&booking.group)) {
+                group.kept += 1;
+            }
+        }
+        while let Some((due, id)) = self.kept.first().copied()
             && due + KEPT < now
         {
             self.remove(id);
         }
-        self.groups
-            .retain(|_, group| group.booked > 0 || group.next > now);
+        while let Some((next, group)) = self.by_next.first().copied()
+            && next <= now
+        {
+            self.by_next.pop_first();
+            if self.groups.get(&group).is_some_and(|group| group.booked == 0) {
+                self.groups.remove(&group);
+            }
+        }
     }
 
     fn remove(&mut self, id: CommandId) -> Option<Booking> {
         let booking = self.due.remove(&id)?;
-        self.by_time.remove(&(booking.at, id));
+        let was_kept = self.kept.remove(&(booking.at, id));
+        self.coming.remove(&(booking.at, id));
         if let Some(group) = self.groups.get_mut(&booking.group) {
             group.booked -= 1;
+            group.kept -= usize::from(was_kept);
+            if group.booked == 0 {
+                // The group is forgotten when its time has passed.
+                self.by_next.insert((group.next, booking.group));
+            }
         }
         Some(booking)
     }
@@ -119,10 +171,10 @@ mod tests {
         let (mut bookings, now) = (Bookings::default(), Instant::now());
         let each = Duration::from_millis(10);
         let told: Vec<u128> = (0..5)
-            .map(|n| bookings.book(id(n), 1, each, now).as_millis())
+            .map(|n| bookings.book(id(n), 1, each, 1, now).as_millis())
             .collect();
         assert_eq!(told, [20, 20, 30, 40, 50]);
-        assert_eq!(bookings.book(id(9), 1, Duration::from_secs(99), now), BOUNDS.1);
+        assert_eq!(bookings.book(id(9), 1, Duration::from_secs(99), 1, now), BOUNDS.1);
     }
 
     #[test]
@@ -130,13 +182,15 @@ mod tests {
         let (mut bookings, now) = (Bookings::default(), Instant::now());
         let each = Duration::from_millis(100);
         for n in 0..200 {
-            bookings.book(id(n), 1, each, now);
+            bookings.book(id(n), 1, each, 1, now);
         }
-        let told = bookings.book(id(999), 2, each, now);
+        let told = bookings.book(id(999), 2, each, 1, now);
         assert_eq!(told, 2 * each, "the two groups share the rate");
+        let told = bookings.book(id(1_000), 2, each, 7, now);
+        assert_eq!(told, 9 * each, "seven groups share the rate");
         let later = now + Duration::from_secs(60);
         assert_eq!(bookings.kept(later), 0);
-        assert!(bookings.groups.is_empty());
+        assert!(bookings.groups.is_empty() && bookings.by_next.is_empty());
     }
 
     #[test]
@@ -144,7 +198,7 @@ mod tests {
         let (mut bookings, now) = (Bookings::default(), Instant::now());
         let each = Duration::from_millis(100);
         for n in 0..3 {
-            bookings.book(id(n), 1, each, now);
+            bookings.book(id(n), 1, each, 1, now);
         }
         assert!(
             !bookings.take(id(1), now + each),
@@ -152,22 +206,23 @@ mod tests {
         );
         assert_eq!(bookings.kept(now + each), 1);
         assert_eq!(bookings.kept(now + 3 * each), 2);
+        assert_eq!((bookings.kept_for(1), bookings.kept_for(2)), (2, 0));
         assert!(bookings.take(id(0), now + 3 * each));
         assert_eq!(bookings.kept(now + 3 * each), 1);
         assert_eq!(bookings.kept(now + 3 * each + KEPT * 2), 0);
-        assert!(bookings.due.is_empty() && bookings.by_time.is_empty());
+        assert!(bookings.due.is_empty() && bookings.coming.is_empty() && bookings.kept.is_empty());
     }
 
     #[test]
     fn the_number_of_bookings_is_bounded() {
         let (mut bookings, now) = (Bookings::default(), Instant::now());
         for n in 0..MAX_BOOKED as u64 + 100 {
-            bookings.book(id(n), n % 8, Duration::from_micros(1), now);
+            bookings.book(id(n), n % 8, Duration::from_micros(1), 1, now);
         }
         assert_eq!(bookings.due.len(), MAX_BOOKED);
         let mut bookings = Bookings::default();
         for n in 0..MAX_BOOKED as u64 {
-            bookings.book(id(n), 1, Duration::from_micros(1), now);
+            bookings.book(id(n), 1, Duration::from_micros(1), 1, now);
         }
         assert_eq!(bookings.due.len(), MAX_BOOKED_BY_GROUP);
     }

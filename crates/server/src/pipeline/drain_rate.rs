@@ -43,6 +43,12 @@ impl DrainRate {
         self.busy = others_wait.then_some((now, commands));
     }
 
+    /// Records that no batch follows the current one for a while: that time is no part of a
+    /// measurement.
+    pub(super) fn pause(&mut self) {
+        self.busy = None;
+    }
+
     /// Returns the pause for a client whose own commands fill its share: the time they will take,
     /// within bounds.
     pub(super) fn pause_for(&self, commands: usize, now: Instant) -> Duration {
@@ -81,6 +87,11 @@ mod tests {
         assert_eq!(drain_rate.pause_for(1_000, now), busy);
         drain_rate.batch(now, 1, true);
         assert_eq!(drain_rate.pause_for(1_000, now), busy);
+
+        drain_rate.pause();
+        now += Duration::from_secs(3_600);
+        drain_rate.batch(now, 1, true);
+        assert_eq!(drain_rate.pause_for(1_000, now), busy, "between two terms");
     }
 
     #[test]
