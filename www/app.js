@@ -34,7 +34,7 @@ const attempt = new Attempt({
   onChange: () => {
     showButtons();
     showEntries();
-    // What has just happened may have changed the cluster, or come of a change.
+    // The result may have changed the cluster, or may be caused by a change.
     if (!attempt.isRunning) watch.look();
   },
 });

@@ -52,7 +52,7 @@ export class Attempt {
     return this.#begin({ kind: way === "check" ? "check" : "execute", command, id, cluster, servers });
   }
 
-  /// Shows a command of the history as the one whose outcome is to be settled.
+  /// Shows a command of the history as the one whose outcome must be settled.
   offer(entry) {
     const { command, id, cluster } = entry;
     this.#now = { kind: "execute", command, id, cluster, isRunning: false };
@@ -115,7 +115,7 @@ export class Attempt {
     this.#trace.handle(event);
     if (event.type === "greeted") now.cluster ??= event.cluster;
     if (event.type !== "sent" || now.kind === "check") return;
-    // Before the bytes leave: whatever happens to this page, the outcome can be asked for.
+    // Before the bytes leave: whatever happens to this page, it can ask for the outcome.
     if (now.id && now.id !== event.id) {
       // No try with it had an effect. It must not be offered again: once its time has come it would
       // be executed.

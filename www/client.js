@@ -1,7 +1,7 @@
 // The client, loaded once. Until then nothing can be sent, and everything else works.
 
 export const loading = load();
-// Whoever awaits it says what is wrong; until then nobody has missed it.
+// The code that awaits it reports the error. Until then no code needs the module.
 loading.catch(() => {});
 
 async function load() {

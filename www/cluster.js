@@ -1,7 +1,7 @@
 // What the servers say about themselves on GET /status.
 
 const EVERY_MS = 1000;
-/// A dead server is asked less and less often, down to this.
+/// Longest time between two requests to a dead server.
 const SELDOM_MS = 5000;
 const SOONEST_MS = 500;
 const PATIENCE_MS = 1500;
@@ -15,7 +15,7 @@ const LAST_MS = 8.64e15;
 
 /// The list a page starts with: the server it came from, and those that server knows of.
 export async function knownServers() {
-  // Beside this page: a proxy may have put both under a path of its own.
+  // In the directory of this page: a proxy may have put both under a path of its own.
   const own = new URL("v1", document.baseURI.replace(/^http/, "ws")).href;
   try {
     const { server, coordinator, peers } = await status(own);
@@ -26,7 +26,7 @@ export async function knownServers() {
   }
 }
 
-/// Keeps looking at the servers of a list while somebody sees the page.
+/// Keeps looking at the servers of a list while the page is visible.
 export class Watch {
   #onChange;
   #servers = new Map();
@@ -38,7 +38,7 @@ export class Watch {
     });
   }
 
-  /// From now on these, each of them asked on its own: a silent one makes nobody wait.
+  /// Watches these servers from now on. Each has requests of its own, so none waits for a silent one.
   list(urls) {
     for (const [url, server] of this.#servers) {
       if (urls.includes(url)) continue;
@@ -80,7 +80,7 @@ class Server {
     clearTimeout(this.#timer);
   }
 
-  /// Out of turn, but not at once if it has just been asked.
+  /// Looks at once, unless the last look was a moment ago.
   lookAgain() {
     if (Date.now() - this.#lookedAt >= SOONEST_MS) this.look();
   }
@@ -110,7 +110,8 @@ async function status(url) {
   return statusIn(await answer.json());
 }
 
-/// The status is beside the address for commands, under whatever path a proxy has put both.
+/// Returns the address of the status. It has the path of the address for commands, which a proxy may
+/// have changed.
 export function statusAddress(url) {
   return new URL("status", url.replace(/^ws/, "http")).href;
 }

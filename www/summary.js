@@ -2,8 +2,8 @@
 
 import { digits, read, unquoted } from "./extended_json.js";
 
-/// The commands that only read. Such a command is not recorded, so nobody can say later whether it
-/// ran.
+/// The commands that only read. Such a command is not recorded, so no server can say later whether
+/// it ran.
 const READS = new Set(["find", "aggregate", "count", "distinct", "listCollections", "listIndexes"]);
 
 /// The first field, which is the command's name.

@@ -85,7 +85,7 @@ export class Trace {
 class Row {
   #began = 0;
   #kind = "";
-  /// What came of the tries at this server so far, the same ends in one: {kind, title, ms, times}.
+  /// Results of the tries at this server so far. Equal results share one entry: {kind, title, ms, times}.
   #ends = [];
 
   constructor(url) {

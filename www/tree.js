@@ -16,8 +16,8 @@ const LONGEST_TEXT = 2000;
 const LONGEST_PREVIEW = 120;
 /// A preview reads no part that has more characters.
 const LONGEST_PREVIEWED = 10_000;
-/// Characters of what is opened without being asked for, beyond the first level. To make a row, all
-/// of its value is read.
+/// Largest number of characters of the values that are open at first, beyond the first level. To
+/// make a row, all of its value is read.
 const OPENED_BY_ITSELF = 2_000_000;
 
 export class Tree {

@@ -58,7 +58,7 @@ function unanswered(reason) {
   return verdict("not_executed", "No reply", reason, "The command only reads, so it has had no effect. Send it again.");
 }
 
-/// For a command of the history that nobody has settled yet.
+/// For a command of the history whose outcome is not settled yet.
 export function unsettled({ outcome, reason, at }) {
   const isInterrupted = outcome === "running";
   return verdict("unknown", isInterrupted ? "Unknown: the page was closed" : "Unknown",
@@ -68,8 +68,8 @@ export function unsettled({ outcome, reason, at }) {
 
 const TITLES = { not_executed: "Not executed", unknown: "Unknown", executed: "Executed, but without its reply" };
 
-/// An error that is not the client's own says nothing: the page itself has failed, and nobody knows
-/// how far it came.
+/// An error that is not the client's own says nothing: the page itself has failed at an
+/// unknown step.
 function classified(error, id) {
   if (error.outcome) return { outcome: error.outcome, reason: error.reason };
   return { outcome: id ? "unknown" : "not_executed", reason: `the page failed: ${error.message}` };

@@ -35,7 +35,7 @@ struct State {
     freed: f64,
     /// The amount that became free for each second in the window before.
     per_second: f64,
-    /// The last time that a request of each group was told.
+    /// For each group, the latest time at which one of its refused clients should come back.
     told: HashMap<u64, Instant>,
 }
 
@@ -93,7 +93,7 @@ mod tests {
         let (pace, now) = (RefusalPace::new(10.0, SHORTEST), Instant::now());
         let told: Vec<u128> = (0..3).map(|_| pace.retry_after(1, 1, now).as_millis()).collect();
         assert_eq!(told, [100, 200, 300]);
-        // The times that were told are still taken when the window has ended.
+        // Earlier times stay taken when the window has ended.
         let later = now + Duration::from_millis(200);
         assert_eq!(pace.retry_after(1, 1, later).as_millis(), 200);
         for _ in 0..1_000 {

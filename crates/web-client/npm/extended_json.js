@@ -38,7 +38,7 @@ class Refused {
 
 /** Writes a value as MongoDB Extended JSON. */
 export function toExtendedJson(value) {
-  // The names that lead to the value in hand, and the objects that hold it.
+  // The names that lead to the present value, and the objects that hold it.
   const at = { path: [], open: [] };
   try {
     return write(value, at);
@@ -151,7 +151,7 @@ function bytesOf(value) {
   return new Uint8Array(value);
 }
 
-/** Refuses an object that has fields beside its elements, of which it has `count`: MongoDB's value cannot hold them. */
+/** Refuses an object that has fields in addition to its elements, of which it has `count`: MongoDB's value cannot hold them. */
 function refuseFields(value, count = 0) {
   const name = Object.keys(value)[count] ?? symbolIn(value);
   if (name !== undefined) {

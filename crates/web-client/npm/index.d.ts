@@ -45,7 +45,7 @@ export function parseServers(text: string): string[];
  * `toExtendedJSON` or `toJSON`. `NaN`, infinities, -0 and integers that are not safe are written as doubles.
  *
  * @throws {TypeError} for everything that has no meaning in MongoDB: `undefined`, functions, symbols, `Map`, `Set` and other objects of
- * a class, objects that inherit from another one, fields that somebody has put on a `Date` or `RegExp`, values that contain
+ * a class, objects that inherit from another one, fields that a program has put on a `Date` or `RegExp`, values that contain
  * themselves or are nested deeper than 250 levels. Its `path` is the place in the value, such as
  * `deletes[0].q.owner`; empty for the value itself. Its `cause` is what a getter or method has thrown.
  * @throws {RangeError} with a `path` as well, for a `bigint` of more than 64 bits and a `Date` that is no date.
@@ -109,7 +109,7 @@ export interface Executed {
   readonly tries: readonly Try[];
 }
 
-/** What became of a command somebody asked about. */
+/** The answer to a question for the outcome of a command. */
 export interface OutcomeResult {
   /** The command's id. */
   readonly id: string;
@@ -173,7 +173,7 @@ export type ProgressEvent =
   | { readonly type: "sent"; readonly index: number; readonly id: string }
   /** The try is over. */
   | ({ readonly type: "ended"; readonly index: number } & Try)
-  /** The pass is over without a decision, and the next one begins after so many milliseconds. */
+  /** The pass is over without a decision, and the next one begins after this number of milliseconds. */
   | { readonly type: "pausing"; readonly ms: number };
 
 /** Details of an error of MongoDB, as {@link fromExtendedJson} reads them. Absent where MongoDB does not send them. */

@@ -103,7 +103,7 @@ function notify(onEvent, event) {
   } catch (error) {
     // A listener's mistake is the listener's: the command goes on.
     if (typeof reportError === "function") reportError(error);
-    // Node.js has no such function: there it is an exception that nobody has caught.
+    // Node.js has no such function: there it becomes an uncaught exception.
     else queueMicrotask(() => { throw error; });
   }
 }

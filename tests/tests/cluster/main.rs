@@ -1,5 +1,5 @@
-//! Subjects that take a few tests each, on real servers. They are one program, because a program for
-//! each would take longer to link than its tests take to run.
+//! Subjects that take a few tests each, on real servers. They are one program: to link a program
+//! for each would take longer than its tests.
 
 mod bad_input;
 mod cannot_be_dialled;

@@ -132,8 +132,8 @@ where
     }
 
     /// Returns the end of the attempt at that server if its time is over. A server with the command
-    /// is silent if it has left a ping or a greeting unanswered for the time limit of a hello. Otherwise it
-    /// was working.
+    /// is silent if it has left a ping or a greeting unanswered for the time limit of a hello.
+    /// Otherwise it was working.
     pub(super) fn out_of_time(&self, server: usize) -> TryEnd {
         let since = self.asked.as_ref().and_then(|asked| {
             if asked.silence.has_pings() {

@@ -107,8 +107,8 @@ pub enum ConfigError {
     /// Other machines may reach the address for peers, and without a secret the server cannot tell
     /// a peer from a stranger.
     #[error(
-        "peers connect at {0}, which is not a loopback address, and there is no secret to know them by: make \
-         one with `bellwether-server new-secret > FILE`, give every server of the cluster the same, and name it with \
+        "peers connect at {0}, which is not a loopback address, and there is no secret to know them by. Make \
+         one with `bellwether-server new-secret > FILE`. Give every server of the cluster the same, and name it with \
          --peer-secret-file"
     )]
     NoPeerSecret(SocketAddr),

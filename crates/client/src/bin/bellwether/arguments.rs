@@ -15,15 +15,15 @@ the file bellwether/servers in $XDG_CONFIG_HOME or ~/.config. Entries are host:p
 separated by commas, blanks or line ends; in a file, lines that start with # are skipped.
 
 Exit codes:
-  0  executed; the reply is on standard output, if it was kept
-  1  MongoDB refused the command; nothing was changed
-  2  the command line, the list of servers or the command itself is wrong; nothing was changed. Correct it: the same
-     again would be refused again. This is also the code if the --id belongs to a command with another text
+  0  executed; the reply is on standard output, if it was kept.
+  1  MongoDB refused the command; nothing was changed.
+  2  the command line, the list of servers or the command itself is wrong; nothing was changed. Correct it before you
+     try again. The code is also 2 if the --id belongs to a command with another text.
   3  not executed, for another reason: no coordinator, not enough time, or a refusal that depends on the data or the
-     servers. For `outcome`: no effect until now
-  4  unknown: it may or may not have been executed. Ask again with the --id that is printed: the command runs
-     if it had not, and its first reply comes back if it had. Or only ask what became of it: `bellwether outcome`
-  5  unknown, and the same text with the same --id would be refused again; standard error says why
+     servers. For `outcome`: no effect until now.
+  4  unknown: it may or may not have been executed. Send it again with the --id that is printed: it is executed
+     once in all, and you get its first reply. Or ask for its outcome only, with `bellwether outcome`.
+  5  unknown, and the same text with the same --id would be refused again; standard error says why.
 A command that only reads has no effect: without a reply it ends with 3.
 
 Example:

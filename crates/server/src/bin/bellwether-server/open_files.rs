@@ -27,8 +27,8 @@ pub(crate) fn allow(connections: usize) -> usize {
                 needed,
                 connections,
                 allowed,
-                "the limit on open files is too low for all connections that are allowed, so there may be fewer: \
-                 raise it (ulimit -n), or allow fewer with --connections"
+                "the limit on open files is too low for all allowed connections. \
+                 Raise it (ulimit -n), or allow fewer with --connections"
             );
             allowed
         }

@@ -163,8 +163,8 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_WWW", value_name = "DIRECTORY")]
     www: Option<PathBuf>,
 
-    /// Lets web pages from this origin connect, besides the pages served by this server and by the
-    /// peers that have proven that they have the peer secret: https://app.example,
+    /// Lets web pages from this origin connect, in addition to the pages served by this server and
+    /// by the peers that have proven that they have the peer secret: https://app.example,
     /// http://localhost:* for any port, https://*.example.com for any name below,
     /// capacitor://localhost or chrome-extension://ID for an app or an extension. Give it once for
     /// each, or several with commas between them.

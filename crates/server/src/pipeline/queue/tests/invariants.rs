@@ -54,7 +54,7 @@ fn text(kind: usize) -> &'static str {
     }
 }
 
-/// The commands that were accepted, and those that were taken for good.
+/// The accepted commands, and the commands that left the queue and did not come back.
 #[derive(Default)]
 struct Seen {
     accepted: HashMap<usize, Vec<CommandId>>,
@@ -62,7 +62,7 @@ struct Seen {
 }
 
 proptest! {
-    /// Nothing is lost or doubled, each source keeps its order, and the queue ends empty.
+    /// Nothing is lost or repeated, each source keeps its order, and the queue ends empty.
     #[test]
     fn nothing_is_lost_or_doubled_and_each_source_keeps_its_order(
         steps in prop::collection::vec(step(), 1..150),
