@@ -2,6 +2,7 @@
 
 mod report;
 mod scripts;
+mod slowest;
 
 use anyhow::{Result, ensure};
 use bellwether_programs::target_dir;
@@ -69,7 +70,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         }
         report.check_if_possible("fuzz", fuzz::short()).await;
     }
-    report.finish(&totals)
+    report.finish(totals)
 }
 
 async fn needs(options: &Options) -> Result<()> {

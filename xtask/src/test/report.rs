@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, bail};
 
+use super::slowest::Slowest;
 use crate::provision::Missing;
 use crate::step::{say, show};
 
@@ -74,7 +75,11 @@ impl Report {
     ///
     /// # Errors
     /// If a check failed.
-    pub(crate) fn finish(&self, totals: &Totals) -> Result<()> {
+    pub(crate) fn finish(&self, totals: Totals) -> Result<()> {
+        show("\nThe run waited longest for these tests:");
+        for line in totals.slowest.lines() {
+            show(&line);
+        }
         show("");
         for check in &self.checks {
             show(&format!(
@@ -90,7 +95,7 @@ impl Report {
             .filter(|check| matches!(check.outcome, Outcome::Failed(_)))
             .map(|check| check.name)
             .collect();
-        show(&totals.line(failed.is_empty(), self.started.elapsed()));
+        show(&line(totals.counts, failed.is_empty(), self.started.elapsed()));
         if failed.is_empty() {
             Ok(())
         } else {
@@ -122,9 +127,14 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The sum of what all test programs reported.
+/// The sum of the counts of all test programs, and the slowest tests.
 #[derive(Default)]
-pub(crate) struct Totals([u64; 5]);
+pub(crate) struct Totals {
+    counts: Counts,
+    slowest: Slowest,
+}
+
+type Counts = [u64; COUNTED.len()];
 
 /// The numbers that a test program prints, in the order of its last line.
 const COUNTED: [&str; 5] = ["passed", "failed", "ignored", "measured", "filtered out"];
@@ -133,6 +143,7 @@ impl Totals {
     /// Adds the counts if this is a test program's last line: `test result: ok. 3 passed; 0 failed;
     /// 0 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
     pub(crate) fn add(&mut self, line: &str) {
+        self.slowest.read(line, Instant::now());
         let Some((_, counts)) = line
             .strip_prefix("test result: ")
             .and_then(|rest| rest.split_once(". "))
@@ -147,30 +158,30 @@ impl Totals {
                 count.parse::<u64>(),
                 COUNTED.iter().position(|name| *name == what),
             ) {
-                self.0[place] += count;
+                self.counts[place] += count;
             }
         }
     }
 
     /// Returns `true` if any test ran and passed.
     pub(crate) fn any_passed(&self) -> bool {
-        self.0[0] > 0
+        self.counts[0] > 0
     }
+}
 
-    fn line(&self, ok: bool, took: Duration) -> String {
-        let verdict = if ok { "ok" } else { "FAILED" };
-        let counts: Vec<String> = self
-            .0
-            .iter()
-            .zip(COUNTED)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        format!(
-            "test result: {verdict}. {}; finished in {:.2}s",
-            counts.join("; "),
-            took.as_secs_f64()
-        )
-    }
+/// Returns the last line of a run, in the form of that of a test program.
+fn line(counts: Counts, ok: bool, took: Duration) -> String {
+    let verdict = if ok { "ok" } else { "FAILED" };
+    let counts: Vec<String> = counts
+        .iter()
+        .zip(COUNTED)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    format!(
+        "test result: {verdict}. {}; finished in {:.2}s",
+        counts.join("; "),
+        took.as_secs_f64()
+    )
 }
 
 /// Returns the name of a test that failed, from its line: `test it_works ... FAILED`.
@@ -200,7 +211,7 @@ mod tests {
         );
         totals.add("test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s");
         totals.add("test counts ... ok");
-        let line = totals.line(false, Duration::from_millis(1500));
+        let line = line(totals.counts, false, Duration::from_millis(1500));
         let sum = "4 passed; 1 failed; 1 ignored; 0 measured; 2 filtered out";
         assert_eq!(line, format!("test result: FAILED. {sum}; finished in 1.50s"));
     }
