@@ -3,6 +3,7 @@
 mod bench;
 mod browser_tests;
 mod chaos;
+mod checks;
 mod containers;
 mod demo;
 mod deny;
@@ -18,9 +19,11 @@ mod package;
 mod planted;
 mod prose;
 mod provision;
+mod report;
 mod screenshots;
 mod semver;
 mod simulate;
+mod slowest;
 mod targets;
 mod test;
 mod test_mongodb;
@@ -52,6 +55,9 @@ enum Task {
     Demo(demo::Options),
     /// Check and test everything
     Test(test::Options),
+    /// Check everything that needs no cluster: English, features, documentation, packages,
+    /// dependencies, planted bugs, parsers
+    Checks(checks::Options),
     /// Run the suites that depend on MongoDB most on a second version of it
     TestMongodb(test_mongodb::Options),
     /// Package the election crate as for publishing, and run elections in a project that depends on
@@ -136,6 +142,7 @@ async fn run(task: Task) -> Result<()> {
     match task {
         Task::Demo(options) => demo::run(options).await,
         Task::Test(options) => test::run(options).await,
+        Task::Checks(options) => checks::run(options).await,
         Task::TestMongodb(options) => test_mongodb::run(options).await,
         Task::Package => package::run().await,
         Task::Targets => targets::run().await,

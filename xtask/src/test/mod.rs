@@ -1,20 +1,17 @@
-//! Every check of the project, one after another.
+//! Every check of the project.
 
-mod report;
+mod aside;
 mod scripts;
-mod slowest;
 
 use anyhow::{Result, ensure};
 use bellwether_programs::target_dir;
 use clap::Args;
 use tokio::process::Command;
 
+use self::aside::Aside;
+use crate::report::{Report, Totals, failed_test};
 use crate::step::{cargo, run as run_step, run_and_read};
-use crate::{
-    browser_tests, chaos, containers, deny, deployment, docs, features, fuzz, msrv, package, planted, prose,
-    provision, targets, web,
-};
-use report::{Report, Totals, failed_test};
+use crate::{browser_tests, chaos, containers, provision, web};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -34,15 +31,13 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         .check("format", run_step(&mut cargo(["fmt", "--all", "--check"])))
         .await;
     report.check("lints", lints()).await;
-    report.check("prose", prose::run(prose::Options::default())).await;
-    report.check("features", features::run()).await;
-    report.check("docs", docs::run()).await;
-    report.check_if_possible("targets", targets::run()).await;
-    report.check_if_possible("msrv", msrv::run()).await;
-    report.check("package", package::run()).await;
-    report.check("deny", deny::run()).await;
-    report.check_if_possible("deployment", deployment::run()).await;
     report.check("page", web::build_small()).await;
+    report.check("build", build(&options)).await;
+    // Not earlier: while cargo builds for the one, the other has to wait.
+    let checks = match options.filter {
+        None => Aside::start(&["checks"]),
+        Some(_) => Aside::start(&["checks", "--fast"]),
+    };
     report.check("tests", tests(&options, &mut totals)).await;
     report
         .check_if_possible("scripts", scripts::run(options.filter.as_deref(), &mut totals))
@@ -57,19 +52,14 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         let filter = options.filter.as_deref();
         let tests = browser_tests::run_tests(filter, |line| totals.add(line));
         report.check("browser", tests).await;
-        let options = containers::Options::filter(filter);
-        let tests = containers::run_and_read(&options, |line| totals.add(line));
+        let containers_options = containers::Options::filter(filter);
+        let tests = containers::run_and_read(&containers_options, |line| totals.add(line));
         report.check_if_possible("containers", tests).await;
-    }
-    if options.filter.is_none() {
-        report
-            .check("planted bugs", planted::run(planted::Options::default()))
-            .await;
-        if !options.fast {
+        if options.filter.is_none() {
             report.check("chaos", chaos::in_every_test_run()).await;
         }
-        report.check_if_possible("fuzz", fuzz::short()).await;
     }
+    report.check("checks", async { checks?.finish().await }).await;
     report.finish(totals)
 }
 
@@ -105,20 +95,30 @@ async fn lints() -> Result<()> {
     .await
 }
 
-/// Builds everything, then runs the tests and adds up their counts.
-async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
+/// Returns the arguments of cargo that name the packages whose tests run.
+fn packages(options: &Options) -> Vec<&'static str> {
     let mut packages = vec!["--workspace"];
     if options.fast {
         packages.extend(["--exclude", "bellwether-tests", "--exclude", "bellwether-chaos"]);
     }
-    run_step(cargo(["test", "--no-run"]).args(&packages)).await?;
+    packages
+}
+
+/// Builds the tests, and the programs that they start.
+async fn build(options: &Options) -> Result<()> {
+    run_step(cargo(["test", "--no-run"]).args(packages(options))).await?;
     if !options.fast {
         // The programs the tests start. Built here, with the features the workspace has as a whole,
         // they need not be built once more by the tests themselves.
         run_step(&mut cargo(["build", "--workspace", "--bins"])).await?;
     }
+    Ok(())
+}
+
+/// Runs the tests and adds up their counts.
+async fn tests(options: &Options, totals: &mut Totals) -> Result<()> {
     let mut test = cargo(["test", "--no-fail-fast"]);
-    run_tests(test.args(&packages).args(&options.filter), totals).await?;
+    run_tests(test.args(packages(options)).args(&options.filter), totals).await?;
     ensure!(totals.any_passed(), "no test ran");
     Ok(())
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::report::Totals;
 use crate::provision;
+use crate::report::Totals;
 use crate::step::{command, root, run_and_read};
 
 /// Directories of the scripts, which test code of the page and the package.

@@ -11,14 +11,14 @@ const SHORT: Duration = Duration::from_secs(1);
 /// The tests of a program run side by side, so this is less than the time that a test takes. All
 /// these times together are the time of the run, without compilation.
 #[derive(Default)]
-pub(super) struct Slowest {
+pub(crate) struct Slowest {
     last_line: Option<Instant>,
     waits: Vec<(Duration, String)>,
 }
 
 impl Slowest {
     /// Reads a line that a test program has printed at this moment.
-    pub(super) fn read(&mut self, line: &str, now: Instant) {
+    pub(crate) fn read(&mut self, line: &str, now: Instant) {
         if line.starts_with("running ") {
             self.last_line = Some(now);
         }
@@ -33,7 +33,7 @@ impl Slowest {
     }
 
     /// Returns the lines of the list, the longest wait first.
-    pub(super) fn lines(mut self) -> Vec<String> {
+    pub(crate) fn lines(mut self) -> Vec<String> {
         self.waits.sort_by(|(one, _), (other, _)| other.cmp(one));
         let shown = self.waits.into_iter().take(SHOWN);
         shown

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, bail};
 
-use super::slowest::Slowest;
 use crate::provision::Missing;
+use crate::slowest::Slowest;
 use crate::step::{say, show};
 
 /// The results of the checks so far.
@@ -76,10 +76,11 @@ impl Report {
     /// # Errors
     /// If a check failed.
     pub(crate) fn finish(&self, totals: Totals) -> Result<()> {
-        show("\nThe run waited longest for these tests:");
-        for line in totals.slowest.lines() {
-            show(&line);
+        let slowest = totals.slowest.lines();
+        if !slowest.is_empty() {
+            show("\nThe run waited longest for these tests:");
         }
+        slowest.iter().for_each(|line| show(line));
         show("");
         for check in &self.checks {
             show(&format!(
