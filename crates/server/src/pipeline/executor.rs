@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bellwether_protocol::{ErrorFrame, Outcome};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::adaptive_switch::AdaptiveSwitch;
@@ -13,6 +13,7 @@ use super::batch::{Batch, BatchResult};
 use super::batch_commands::BatchCommands;
 use super::batch_context::BatchContext;
 use super::batch_state::BatchState;
+use super::in_progress::{InProgress, SharedSession, leave_behind};
 use super::job::{Job, Reply, Task};
 use super::point_reads::read_all_at;
 use super::schema::{self, SchemaBatch};
@@ -39,8 +40,8 @@ const LEAVE_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Executor {
     shared: Arc<Shared>,
     epoch: u64,
-    /// Absent while a batch works in it, and after the batch was abandoned.
-    session: Option<TransactionSession>,
+    /// Absent after a batch in it was abandoned.
+    session: Option<SharedSession>,
     merging: AdaptiveSwitch,
     /// Number of writing commands with which a batch begins. It is lower than the setting after a
     /// batch had to be narrowed down.
@@ -60,7 +61,7 @@ impl Executor {
         let (epoch, session) = term.into_parts();
         Self {
             epoch,
-            session: Some(TransactionSession::new(session)),
+            session: Some(Arc::new(Mutex::new(TransactionSession::new(session)))),
             limit: shared.settings.batch,
             shared,
             merging: AdaptiveSwitch::default(),
@@ -73,7 +74,10 @@ impl Executor {
     }
 
     /// Executes one batch after another until it is stopped or fenced. Must not be aborted: the
-    /// driver's futures are not cancellation-safe.
+    /// driver's futures are not cancellation-safe. The term's session would be left with a
+    /// transaction in an unknown state, which holds the fence for up to a minute. Only
+    /// [`leave_behind`] drops work in progress, when its epoch is over and its session is not used
+    /// again.
     pub(super) async fn run(mut self) {
         tracing::info!(epoch = self.epoch, "executing commands");
         loop {
@@ -141,7 +145,9 @@ impl Executor {
         // If the batch has writes, its reads are not answered yet when it ends.
         let answered = if writes > 0 { writes } else { tasks.len() };
         let mut replies: Vec<Option<Reply>> = replies.into_iter().map(Some).collect();
-        let ended = self.run_batch(&tasks, writes, &mut replies).await;
+        let ended = self
+            .run_batch(began, &sources, &tasks, writes, &mut replies)
+            .await;
         let Some(ended) = ended else {
             self.shared.progress.batch_ends(false);
             return true;
@@ -203,6 +209,9 @@ impl Executor {
     fn learn(&mut self, ended: &BatchResult, sources: &[SourceId], took: Duration) {
         // A source with batches of its own does not narrow the batches of the others.
         if self.shared.queue.last_was_apart() {
+            if let Some(source) = sources.first() {
+                self.shared.queue.ended_apart(*source);
+            }
             if ended.at_fault.iter().any(|(_, tries)| *tries > 1) {
                 self.shared.queue.rest(took, Instant::now());
             }
@@ -221,17 +230,20 @@ impl Executor {
     /// answered, and this epoch is over.
     async fn run_batch(
         &mut self,
+        began: Instant,
+        sources: &[SourceId],
         tasks: &[Arc<Task>],
         writes: usize,
         replies: &mut [Option<Reply>],
     ) -> Option<BatchResult> {
-        let mut session = self.session.take()?;
+        let session = self.session.take()?;
+        let mut own_session = Arc::clone(&session).lock_owned().await;
         let mut merging = std::mem::take(&mut self.merging);
         let (shared, stopped) = (Arc::clone(&self.shared), self.stopped.clone());
         let (epoch, limit, all) = (self.epoch, self.limit, tasks.to_vec());
         let state = Arc::new(BatchState::default());
         let seen = Arc::clone(&state);
-        session.work_for(&state);
+        own_session.work_for(&state);
         // The future owns everything that it works with, so that the executor can leave it behind.
         let work = async move {
             let context = BatchContext {
@@ -239,7 +251,7 @@ impl Executor {
                 suspects: &shared.suspects,
                 settings: &shared.settings,
                 epoch,
-                session: &mut session,
+                session: &mut own_session,
                 stopped: &stopped,
                 state: &state,
                 merging: &mut merging,
@@ -254,11 +266,18 @@ impl Executor {
                 Some((command, operation)) => SchemaBatch::new(batch, command, operation).run().await,
                 None => batch.run().await,
             };
-            (ended, session, merging)
+            (ended, merging)
         };
-        let (ended, session, merging) = self
-            .watch_over(work.boxed(), &seen, writes, tasks, replies)
-            .await?;
+        let in_progress = InProgress {
+            began,
+            state: &seen,
+            session: &session,
+            writes,
+            sources,
+            tasks,
+            replies,
+        };
+        let (ended, merging) = self.watch_over(work.boxed(), in_progress).await?;
         self.session = Some(session);
         self.merging = merging;
         Some(ended)
@@ -271,34 +290,42 @@ impl Executor {
         if !self.shared.database.health().borrow().available {
             return true;
         }
-        let Some(mut session) = self.session.take() else {
+        let Some(session) = self.session.take() else {
             return false;
         };
-        let work = async move {
-            session.abort().await;
-            session
+        let mut own_session = Arc::clone(&session).lock_owned().await;
+        let work = async move { own_session.abort().await };
+        let in_progress = InProgress {
+            began: Instant::now(),
+            state: &BatchState::default(),
+            session: &session,
+            writes: 0,
+            sources: &[],
+            tasks: &[],
+            replies: &mut [],
         };
-        let state = BatchState::default();
-        self.session = self.watch_over(work.boxed(), &state, 0, &[], &mut []).await;
+        let ended = self.watch_over(work.boxed(), in_progress).await;
+        self.session = ended.map(|()| session);
         self.session.is_some()
     }
 
     /// Runs `work` to its end. Meanwhile answers every command whose deadline passes, in the batch
     /// or in the queue.
     ///
-    /// Leaves work that does not end in time in a task of its own, and returns `None`. That work
-    /// cannot commit: its state forbids a commit before the commands are answered. A statement that
-    /// is still in progress cannot write the fence once another epoch was granted. That happens
-    /// before anything else is executed.
+    /// Leaves work that does not end in time behind, and returns `None`. That work cannot commit:
+    /// its state forbids a commit before the commands are answered. A statement that is still in
+    /// progress cannot write the fence once another epoch was granted. That happens before anything
+    /// else is executed.
     async fn watch_over<T: Send + 'static>(
         &self,
         mut work: BoxFuture<'static, T>,
-        state: &BatchState,
-        writes: usize,
-        tasks: &[Arc<Task>],
-        replies: &mut [Option<Reply>],
+        batch: InProgress<'_>,
     ) -> Option<T> {
         let shared = &self.shared;
+        let InProgress {
+            state, writes, tasks, ..
+        } = batch;
+        let replies = &mut *batch.replies;
         let latest = tasks.iter().map(|task| task.deadline).max();
         let too_late = latest.unwrap_or_else(Instant::now) + OVERRUN;
         let mut leave_by = None;
@@ -318,23 +345,20 @@ impl Executor {
                     continue;
                 }
                 () = sleep_until(leave_by.unwrap_or(too_late)), if leave_by.is_some() => {
-                    self.abandon(state, writes, tasks, replies, &refusal::draining(), false);
-                    drop(tokio::spawn(work));
+                    self.abandon(batch, work, &refusal::draining(), false);
                     return None;
                 }
                 Ok(()) = health.changed() => continue,
                 // Without a primary the statement may just wait for one.
                 () = state.overruns(OVERRUN), if available => {
                     let fenced = refusal::fenced(self.epoch, Outcome::NotExecuted);
-                    self.abandon(state, writes, tasks, replies, &fenced, true);
-                    drop(tokio::spawn(work));
+                    self.abandon(batch, work, &fenced, true);
                     self.be_fenced();
                     return None;
                 }
                 () = sleep_until(too_late) => {
                     let overdue = refusal::overdue(Outcome::NotExecuted);
-                    self.abandon(state, writes, tasks, replies, &overdue, true);
-                    drop(tokio::spawn(work));
+                    self.abandon(batch, work, &overdue, true);
                     self.be_fenced();
                     return None;
                 }
@@ -357,49 +381,17 @@ impl Executor {
         }
     }
 
-    /// Answers every command of a batch that MongoDB does not end, and keeps the batch from
-    /// committing. If one command alone is at fault, it gets the error that MongoDB should have
-    /// sent. `late` is `true` if MongoDB has had more time than its limit.
-    fn abandon(
+    /// Answers the commands of a batch that MongoDB does not end, and leaves its work behind.
+    fn abandon<T: Send + 'static>(
         &self,
-        state: &BatchState,
-        writes: usize,
-        tasks: &[Arc<Task>],
-        replies: &mut [Option<Reply>],
+        mut batch: InProgress<'_>,
+        work: BoxFuture<'static, T>,
         others: &ErrorFrame,
         late: bool,
     ) {
-        state.abandon();
-        let running = state.running();
-        tracing::warn!(
-            epoch = self.epoch,
-            commands = tasks.len(),
-            running = running.tasks.len(),
-            "abandoning a batch that MongoDB does not end: the next epoch goes on without it"
-        );
-        let commands = running.tasks.iter().filter_map(|task| tasks[*task].command());
-        // A server that leaves does not wait for a statement that has time left. It blames no
-        // command for that.
-        if late || running.is_over() {
-            self.shared.blame(&commands.collect::<Vec<_>>());
-        }
-        let at_fault = match running.tasks[..] {
-            [task] if running.is_over() => Some(task),
-            _ => None,
-        };
-        for (index, (task, reply)) in tasks.iter().zip(replies).enumerate() {
-            if let Some(reply) = reply.take() {
-                let mut answer = if at_fault == Some(index) {
-                    refusal::not_interrupted()
-                } else {
-                    others.clone()
-                };
-                if index < writes {
-                    answer.outcome = state.outcome();
-                }
-                reply.answer(task, Some(self.epoch), Err(answer), &self.shared.counts);
-            }
-        }
+        batch.abandon(&self.shared, self.epoch, others, late);
+        let client = self.shared.database.client().clone();
+        leave_behind(client, work, Arc::clone(batch.session));
     }
 
     /// Takes the commands of the next batch. Leaves out commands whose deadline has passed or whose

@@ -19,6 +19,7 @@
 //! batch the writes of all connections come first, and then their reads; but the commands of one
 //! connection keep their order.
 
+mod abandonments;
 mod adaptive_switch;
 mod backoff;
 mod batch;
@@ -34,6 +35,7 @@ mod executor;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod in_progress;
 mod inserted_ids;
 mod job;
 mod merge;
@@ -271,7 +273,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// An error frame with the outcome `not_executed`. The reason is that the pipeline does not
-    /// lead, that the queue is full, or that the id is too old or too new.
+    /// lead, that the queue is full, or that the id is too old or too new. It may also be that
+    /// MongoDB did not end earlier commands of the source, or of its group.
     pub fn submit(
         &self,
         source: SourceId,
@@ -326,6 +329,7 @@ impl Pipeline {
         self.shared.queue.push(job).map_err(|reason| match reason {
             NotTaken::Closed => refusal::not_leading(),
             NotTaken::Full { retry_after } => refusal::overloaded(retry_after),
+            NotTaken::Refused(refused) => refusal::not_ended(refused),
         })
     }
 

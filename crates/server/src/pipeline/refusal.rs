@@ -5,6 +5,7 @@ use core::time::Duration;
 use bellwether_protocol::{ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, Outcome};
 
 use super::MAX_STORED_REPLY;
+use super::abandonments::Refusal;
 use super::error_details::with_write_errors;
 use super::suspects::Reason;
 use crate::database::codes::{MAX_TIME_EXPIRED, NOT_IN_TRANSACTION, UNAUTHORIZED};
@@ -25,10 +26,31 @@ pub(super) fn abandoned() -> ErrorFrame {
 
 pub(super) fn overloaded(retry_after: Duration) -> ErrorFrame {
     let millis = retry_after.as_millis();
-    let mut frame = refused(ErrorCode::Overloaded, "too many commands are waiting")
-        .with_hint(format!("send it again with the same id after {millis} ms"));
-    frame.retry_after_ms = u64::try_from(millis).ok();
+    refused_for("too many commands are waiting", retry_after)
+        .with_hint(format!("send it again with the same id after {millis} ms"))
+}
+
+fn refused_for(message: impl Into<String>, retry_after: Duration) -> ErrorFrame {
+    let mut frame = refused(ErrorCode::Overloaded, message);
+    frame.retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
     frame
+}
+
+/// Returns the error for a write of a source whose earlier commands MongoDB did not end.
+pub(super) fn not_ended(refused: Refusal) -> ErrorFrame {
+    let sender = if refused.by_group {
+        "client's address"
+    } else {
+        "connection"
+    };
+    let seconds = refused.left.as_secs().max(1);
+    let message = format!(
+        "writes of this {sender} are refused for {seconds} s more: MongoDB went on with several of its commands long after \
+         their time and could not be interrupted"
+    );
+    refused_for(message, refused.left).with_hint(
+        "change the commands that compute long in one expression; send others again with the same id after that time",
+    )
 }
 
 /// Returns the error for a command that MongoDB did not survive, or did not end.

@@ -25,6 +25,7 @@ use bellwether_protocol::CommandId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::abandonments::Refusal;
 use super::job::Job;
 use super::source::SourceId;
 use room::Room;
@@ -45,6 +46,9 @@ const GROUP_SHARE: usize = 7;
 const REST_FACTOR: u32 = 9;
 /// The longest time for which no such batch begins.
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// The same after a batch that was abandoned. It is half of the deadline of a command that names
+/// none. So a command that must wait for it, and is not at fault, still has time.
+const LONGEST_REST_OF_ABANDONED: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -61,6 +65,8 @@ pub(super) enum NotTaken {
     Full {
         retry_after: Duration,
     },
+    /// MongoDB did not end earlier commands of this source, or of its group.
+    Refused(Refusal),
 }
 
 /// The part of the queue that has no room for a command.
@@ -84,7 +90,11 @@ impl Queue {
     }
 
     pub(super) fn open(&self) {
-        self.lock().open = true;
+        let mut waiting = self.lock();
+        waiting.open = true;
+        if let Some(rest) = waiting.rest_of_abandoned.take() {
+            waiting.rest_until = Some(Instant::now() + rest);
+        }
     }
 
     /// Closes the queue and returns the commands that were in it. What the queue has learned about
@@ -99,6 +109,12 @@ impl Queue {
             return Err(NotTaken::Closed);
         }
         let now = Instant::now();
+        // A read takes part in the transaction of a batch only if a write of its source follows.
+        if !job.task.only_reads()
+            && let Some(refusal) = waiting.abandonments.refusal(job.source, now)
+        {
+            return Err(NotTaken::Refused(refusal));
+        }
         let booked = waiting.bookings.take(job.task.id, now);
         if let Err(exceeded) = self.admit(&mut waiting, &job, booked, now) {
             let each = waiting.drain_rate.time_for(1, now);
@@ -252,6 +268,24 @@ impl Queue {
     /// others.
     pub(super) fn penalize(&self, source: SourceId, tries: u32, now: Instant) {
         self.lock().penalties.add(source, tries, now);
+    }
+
+    /// Records that MongoDB did not end a statement of these sources, in a batch that has taken
+    /// `took`. They have batches of their own from then on. If all are one source, it rests for a
+    /// while after the queue has opened again, and it is refused if that happens again. Returns
+    /// `true` if it is refused now.
+    pub(super) fn abandoned(&self, sources: &[SourceId], took: Duration, now: Instant) -> bool {
+        let mut waiting = self.lock();
+        waiting.abandonments.add(sources, now);
+        let rest = took.saturating_mul(REST_FACTOR).min(LONGEST_REST_OF_ABANDONED);
+        waiting.rest_of_abandoned = Some(rest);
+        let first = sources.first();
+        first.is_some_and(|first| waiting.abandonments.refusal(*first, now).is_some())
+    }
+
+    /// Records that MongoDB has ended the statements of a batch that this source had for itself.
+    pub(super) fn ended_apart(&self, source: SourceId) {
+        self.lock().abandonments.ended_apart(source);
     }
 
     /// Puts commands back before all others, in this order, even if the queue is full.

@@ -1,5 +1,6 @@
 //! The waiting commands, with an index for each question that the queue asks about them.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bellwether_protocol::CommandId;
@@ -9,6 +10,7 @@ use super::room::Room;
 use super::selection::Selection;
 use super::source_queue::{Sequence, SourceQueue};
 use super::turns::Turns;
+use crate::pipeline::abandonments::Abandonments;
 use crate::pipeline::bookings::Bookings;
 use crate::pipeline::drain_rate::DrainRate;
 use crate::pipeline::job::Job;
@@ -22,10 +24,13 @@ pub(super) struct Waiting {
     pub(super) drain_rate: DrainRate,
     pub(super) bookings: Bookings,
     pub(super) penalties: Penalties,
+    pub(super) abandonments: Abandonments,
     /// `true` if the last batch was for a single source.
     pub(super) last_was_apart: bool,
-    /// Time until which no batch for a single source begins.
+    /// Time until which no batch for a single source at fault begins.
     pub(super) rest_until: Option<Instant>,
+    /// Time for which no such batch begins in the next term. Until then no source can use the time.
+    pub(super) rest_of_abandoned: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -140,8 +145,7 @@ impl Waiting {
     /// Adds the next commands to a selection, in their order.
     pub(super) fn fill(&mut self, selection: &mut Selection, now: Instant) {
         // Every other batch is for commands that need no batch of their own, if there are any.
-        let rests = self.rest_until.is_some_and(|rest| rest > now);
-        let apart_may_begin = !rests && (!self.last_was_apart || self.all_are_apart(now));
+        let apart_may_begin = !self.last_was_apart || self.are_all(|job| self.is_apart(job, now));
         if self.fill_from_returned(selection, apart_may_begin, now) {
             self.fill_in_turn(selection, apart_may_begin, now);
         }
@@ -159,7 +163,8 @@ impl Waiting {
                 break;
             };
             let (source, apart) = (job.source, self.is_apart(job, now));
-            if selection.must_wait(job) || selection.excludes(source, apart, apart_may_begin) {
+            let may_begin = apart_may_begin && !self.rests(job, now);
+            if selection.must_wait(job) || selection.excludes(source, apart, may_begin) {
                 // No command of the same source may go before it.
                 selection.held.insert(source);
                 continue;
@@ -179,7 +184,8 @@ impl Waiting {
             && let Some((sequence, job)) = self.commands.first_of(source)
         {
             let apart = self.is_apart(job, now);
-            if selection.must_wait(job) || selection.excludes(source, apart, apart_may_begin) {
+            let may_begin = apart_may_begin && !self.rests(job, now);
+            if selection.must_wait(job) || selection.excludes(source, apart, may_begin) {
                 if selection.apart.is_some() {
                     break;
                 }
@@ -199,26 +205,39 @@ impl Waiting {
     /// Returns the time until which none of the waiting commands may be taken.
     pub(super) fn rests_until(&self, now: Instant) -> Option<Instant> {
         self.rest_until
-            .filter(|rest| *rest > now && self.all_are_apart(now))
+            .filter(|rest| *rest > now && self.are_all(|job| self.rests(job, now)))
     }
 
+    /// Returns `true` if the command needs a batch for its source alone.
     fn is_apart(&self, job: &Job, now: Instant) -> bool {
-        job.notes.apart || self.penalties.is_apart(job.source, now)
+        self.is_at_fault(job, now) || self.abandonments.is_apart(job.source, now)
     }
 
-    /// Returns `true` if every command needs a batch for its source alone, or waits behind such a
-    /// command of its source.
-    fn all_are_apart(&self, now: Instant) -> bool {
-        let mut apart = HashSet::new();
+    /// Returns `true` if the command must not begin a batch now. A source that is apart only
+    /// because another source of its group may be at fault does not rest.
+    fn rests(&self, job: &Job, now: Instant) -> bool {
+        self.rest_until.is_some_and(|rest| rest > now) && self.is_at_fault(job, now)
+    }
+
+    fn is_at_fault(&self, job: &Job, now: Instant) -> bool {
+        job.notes.apart
+            || self.penalties.is_apart(job.source, now)
+            || self.abandonments.is_at_fault(job.source, now)
+    }
+
+    /// Returns `true` if the condition holds for every command, or for a command of its source
+    /// behind which it waits.
+    fn are_all(&self, condition: impl Fn(&Job) -> bool) -> bool {
+        let mut holds = HashSet::new();
         for job in self.commands.returned.iter() {
-            if self.is_apart(job, now) {
-                apart.insert(job.source);
-            } else if !apart.contains(&job.source) {
+            if condition(job) {
+                holds.insert(job.source);
+            } else if !holds.contains(&job.source) {
                 return false;
             }
         }
         let mut first_of_sources = self.commands.sources.values().filter_map(SourceQueue::first);
-        first_of_sources.all(|(_, job)| apart.contains(&job.source) || self.is_apart(job, now))
+        first_of_sources.all(|(_, job)| holds.contains(&job.source) || condition(job))
     }
 }
 

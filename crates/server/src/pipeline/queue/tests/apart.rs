@@ -95,6 +95,59 @@ async fn after_a_batch_that_failed_others_have_nine_times_as_long() {
     assert_eq!(ids(&queue.take_overdue(deadline)), [3]);
 }
 
+fn write(source: SourceId, id: u8) -> Job {
+    job_of(source, id, later(), r#"{"insert":"c","documents":[{}]}"#)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_whose_batch_was_abandoned_has_batches_of_its_own_and_is_refused_at_the_second() {
+    let queue = open_queue(100, 1_000_000);
+    let [bad, mate, other] = [
+        SourceId::in_group(1),
+        SourceId::in_group(1),
+        SourceId::in_group(2),
+    ];
+    let took = Duration::from_secs(4);
+    queue.abandoned(&[bad], took, Instant::now());
+    // A new term on the same server knows it, too.
+    for id in [1, 2] {
+        assert_eq!(queue.push(write(bad, id)), Ok(()));
+    }
+    assert_eq!(ids(&queue.close()), [1, 2]);
+    assert_eq!(queue.push(write(bad, 1)), Err(NotTaken::Closed));
+    queue.open();
+    for (source, id) in [(bad, 3), (other, 4), (bad, 5), (other, 6)] {
+        assert_eq!(queue.push(write(source, id)), Ok(()));
+    }
+    assert_eq!(queue.push(write(mate, 7)), Ok(()));
+    assert_eq!(
+        ids(&queue.take(9, 100_000)),
+        [7],
+        "the other of its group does not rest"
+    );
+    assert!(queue.last_was_apart());
+    assert_eq!(ids(&queue.take(9, 100_000)), [4, 6], "it rests");
+    assert!(queue.take(9, 100_000).is_empty(), "it still rests");
+    let began = Instant::now();
+    queue.wait().await;
+    assert_eq!(began.elapsed(), LONGEST_REST_OF_ABANDONED);
+    assert_eq!(ids(&queue.take(9, 100_000)), [3, 5]);
+
+    queue.abandoned(&[bad], took, Instant::now());
+    drop(queue.close());
+    queue.open();
+    let NotTaken::Refused(refusal) = queue.push(write(bad, 7)).unwrap_err() else {
+        panic!("it is not refused");
+    };
+    assert!(!refusal.by_group && refusal.left > Duration::from_secs(60));
+    assert_eq!(queue.push(write(other, 8)), Ok(()));
+    // Reads and questions are not refused.
+    assert_eq!(queue.push(job(bad, 9, later())), Ok(()));
+    let id = CommandId::mint(Duration::ZERO, [7; 10]);
+    let (question, _receiver) = Job::find_outcome(bad, id, later());
+    assert_eq!(queue.push(question), Ok(()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_term_knows_the_penalties_the_rest_and_the_drain_rate() {
     let queue = open_queue(4, 1_000_000);
