@@ -64,7 +64,7 @@ for id in &ids {
     let election = Election::start(Config::default(), me, ids.clone(), transport, LocalArbiter)?;
     tokio::spawn(async move {
         let mut leadership = election.leadership();
-        while let Some(term) = leadership.gained().await {
+        while let Some(term) = leadership.next_term().await {
             println!("{} is coordinator in epoch {}", election.view().member.id(), term.epoch());
             // Work here while `term.is_valid()`, and hand the epoch to whatever is written to.
             term.ending().await;

@@ -30,7 +30,7 @@ pub trait Transport: Send + 'static {
 pub enum Event {
     /// A message has arrived.
     Message {
-        /// Sender of the message. The transport vouches for the sender as well as it can.
+        /// Sender of the message. The transport identifies the sender as well as it can.
         from: ServerId,
         /// The message.
         message: Message,

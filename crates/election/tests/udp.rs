@@ -20,7 +20,7 @@ use fragments::{Assembly, LONGEST_DATAGRAM, LONGEST_MESSAGE, cut};
 use transport::UdpTransport;
 
 /// Loopback loses nothing that fits the buffers, but the machine may be slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 fn id(id: &str) -> ServerId {
     id.parse().unwrap()
@@ -61,7 +61,7 @@ async fn a_roster_of_any_cluster_arrives() {
     for servers in [0, 1, 8, 18, 64, 200, 1_000] {
         let sent = acknowledgement(servers);
         a.send(&id("b"), sent.clone());
-        let Some(Event::Message { from, message }) = timeout(PATIENCE, b.recv()).await.unwrap() else {
+        let Some(Event::Message { from, message }) = timeout(TIME_LIMIT, b.recv()).await.unwrap() else {
             panic!("the transport has ended");
         };
         assert_eq!((from, message), (id("a"), sent), "{servers} servers");
@@ -76,7 +76,7 @@ async fn a_message_beyond_the_limit_is_refused() {
     assert!(serde_json::to_vec(&too_long).unwrap().len() > LONGEST_MESSAGE);
     a.send(&id("b"), too_long);
     a.send(&id("b"), next.clone());
-    let arrived = timeout(PATIENCE, b.recv()).await.unwrap();
+    let arrived = timeout(TIME_LIMIT, b.recv()).await.unwrap();
     assert!(matches!(arrived, Some(Event::Message { message, .. }) if message == next));
 }
 
@@ -110,21 +110,21 @@ fn what_is_never_completed_is_dropped() {
     let (mut assembly, now) = (Assembly::default(), Instant::now());
     let (_, late) = datagrams(0, 3_000);
     assert_eq!(assembly.take(&late[0], now), None);
-    assert_eq!(assembly.take(&late[1], now + PATIENCE), None);
+    assert_eq!(assembly.take(&late[1], now + TIME_LIMIT), None);
     assert_eq!(
-        assembly.take(&late[2], now + PATIENCE),
+        assembly.take(&late[2], now + TIME_LIMIT),
         None,
         "the first part is gone"
     );
 
     let (_, displaced) = datagrams(1, 2_000);
-    assert_eq!(assembly.take(&displaced[0], now + PATIENCE), None);
+    assert_eq!(assembly.take(&displaced[0], now + TIME_LIMIT), None);
     for number in 100..10_000 {
         let (_, other) = datagrams(number, 2_000);
-        assert_eq!(assembly.take(&other[0], now + PATIENCE), None);
+        assert_eq!(assembly.take(&other[0], now + TIME_LIMIT), None);
     }
     assert_eq!(
-        assembly.take(&displaced[1], now + PATIENCE),
+        assembly.take(&displaced[1], now + TIME_LIMIT),
         None,
         "newer ones took its place"
     );

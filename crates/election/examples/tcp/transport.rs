@@ -30,7 +30,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// Connections that others may have here at a time.
 const CONNECTIONS: usize = 256;
 /// Time limit for connecting, and for sending one message.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIME_LIMIT: Duration = Duration::from_secs(2);
 /// Pauses between attempts to connect: each is twice as long, from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(500));
 
@@ -100,7 +100,7 @@ impl Dialler {
     async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let mut pause = PAUSES.0;
         loop {
-            match timeout(PATIENCE, TcpStream::connect(self.address)).await {
+            match timeout(TIME_LIMIT, TcpStream::connect(self.address)).await {
                 Ok(Ok(stream)) => {
                     self.report(Link::Up).await;
                     pause = PAUSES.0;
@@ -131,7 +131,7 @@ impl Dialler {
         let mut byte = [0];
         let mut line = self.own.to_string();
         loop {
-            let sent = timeout(PATIENCE, lines.send(&line)).await;
+            let sent = timeout(TIME_LIMIT, lines.send(&line)).await;
             sent.map_err(io::Error::from)?.map_err(io::Error::other)?;
             let message = tokio::select! {
                 message = messages.recv() => message,
@@ -173,7 +173,7 @@ async fn receive(stream: TcpStream, peers: Arc<BTreeSet<ServerId>>, events: mpsc
     // The other half stays: dropping it would end the connection for the peer that dialled.
     let (reading, _writing) = stream.into_split();
     let mut lines = FramedRead::new(reading, LinesCodec::new_with_max_length(LONGEST_LINE));
-    let Ok(Some(from)) = timeout(PATIENCE, hello(&mut lines)).await else {
+    let Ok(Some(from)) = timeout(TIME_LIMIT, hello(&mut lines)).await else {
         return;
     };
     if !peers.contains(&from) {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Only a guard: no step takes nearly as long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -172,7 +172,7 @@ impl Cluster {
             if let Some(coordinator) = coordinator.filter(|id| enough(self, id)) {
                 return Ok(coordinator);
             }
-            match timeout(PATIENCE, self.lines.recv()).await {
+            match timeout(TIME_LIMIT, self.lines.recv()).await {
                 Ok(Some((id, role))) if self.children.contains_key(&id) => self.roles.insert(id, role),
                 // The last words of the one that was killed.
                 Ok(Some(_)) => None,

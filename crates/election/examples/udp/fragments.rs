@@ -22,7 +22,7 @@ pub(crate) const LONGEST_MESSAGE: usize = 256 * 1024;
 /// peer that wastes memory.
 const UNFINISHED: usize = 4;
 /// A fragment that has not come within this time is lost, and its message too.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIME_LIMIT: Duration = Duration::from_secs(1);
 
 /// Cuts a message into datagrams. Returns `None` if it is longer than [`LONGEST_MESSAGE`].
 pub(crate) fn cut(number: u32, message: &[u8]) -> Option<impl Iterator<Item = Vec<u8>> + '_> {
@@ -75,7 +75,7 @@ impl Assembly {
             return Some(part.to_vec());
         }
         self.unfinished
-            .retain(|message| now.saturating_duration_since(message.began) < PATIENCE);
+            .retain(|message| now.saturating_duration_since(message.began) < TIME_LIMIT);
         let known = self
             .unfinished
             .iter()

@@ -39,7 +39,7 @@ impl Leadership {
     ///
     /// Before it returns a second term, the first has always been lost. The program may still hold
     /// the first. Cancel safe.
-    pub async fn gained(&mut self) -> Option<Term> {
+    pub async fn next_term(&mut self) -> Option<Term> {
         loop {
             let role = self.role.borrow_and_update().clone();
             if let Role::Coordinator { epoch } = role

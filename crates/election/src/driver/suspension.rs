@@ -53,7 +53,7 @@ impl Cluster {
 
     async fn gained(&self, server: usize) -> Term {
         let mut leadership = self.elections[server].leadership();
-        let gained = timeout(LONG, leadership.gained()).await;
+        let gained = timeout(LONG, leadership.next_term()).await;
         gained
             .expect("it becomes coordinator")
             .expect("the election goes on")

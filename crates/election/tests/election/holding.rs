@@ -8,7 +8,10 @@ async fn a_handover_waits_for_the_last_copy_of_the_term() {
     let cluster = Cluster::new(Config::default(), &["a", "b"]);
     let (a, b) = (cluster.start(member("a", 2)), cluster.start(member("b", 1)));
     let (mut first, mut second) = (a.leadership(), a.leadership());
-    let held = [first.gained().await.unwrap(), second.gained().await.unwrap()];
+    let held = [
+        first.next_term().await.unwrap(),
+        second.next_term().await.unwrap(),
+    ];
     assert_eq!(held[0].epoch(), held[1].epoch());
     follows(&b, "a").await;
 
@@ -89,7 +92,7 @@ async fn leaving_hands_over_and_ends_the_election() {
     let cluster = Cluster::new(Config::default(), &["a", "b"]);
     let (a, b) = (cluster.start(member("a", 2)), cluster.start(member("b", 1)));
     let mut leadership = a.leadership();
-    let term = leadership.gained().await.unwrap();
+    let term = leadership.next_term().await.unwrap();
     follows(&b, "a").await;
     let leaving = tokio::spawn({
         let a = a.clone();
@@ -99,7 +102,7 @@ async fn leaving_hands_over_and_ends_the_election() {
     drop(term);
     leaving.await.unwrap();
     leads(&b).await;
-    assert!(leadership.gained().await.is_none(), "there will be no other");
+    assert!(leadership.next_term().await.is_none(), "there will be no other");
     let counters = a.counters();
     assert_eq!((counters.gained, counters.lost), (1, 1));
 }

@@ -114,7 +114,7 @@ async fn until(election: &Election, wanted: impl Fn(&Role) -> bool) -> Role {
 
 async fn gained(election: &Election) -> Term {
     let mut leadership = election.leadership();
-    tokio::time::timeout(LONG, leadership.gained())
+    tokio::time::timeout(LONG, leadership.next_term())
         .await
         .unwrap()
         .unwrap()
