@@ -93,7 +93,7 @@ class Overloaded(ScriptedTestCase):
         s2 = Server("s2", role="follower")
         await execute(await self.start(s2, s1), INSERT)
         self.assertGreaterEqual(s1.times[1] - s1.times[0], 0.4)
-        # The place in the queue is kept for 250 ms, so the client comes back on the connection that it has.
+        # The server keeps the place for 250 ms, so the client comes back on its connection.
         self.assertEqual((len(s1.hellos), len(s2.hellos)), (1, 1))
         await self.assert_all_closed(s1, s2)
 

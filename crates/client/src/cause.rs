@@ -233,8 +233,8 @@ impl Failure {
         }
         if refused_for.is_some() {
             return [
-                "An earlier try may or may not have had its effect. This answer does not say, and the next would be the same: \
-                 ask what became of the id ",
+                "An earlier try may or may not have had its effect. This answer does not say, and the next would be the \
+                 same. Ask for the outcome of the id ",
                 id,
                 ".",
             ]

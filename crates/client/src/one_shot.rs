@@ -57,8 +57,8 @@ pub struct Executed {
 /// The answer to the question for an outcome, with the way to it: the server that answered, and the
 /// attempts before.
 ///
-/// The frame of that server is an [`OutcomeResult`](crate::protocol::OutcomeResult) of the
-/// protocol, which has the fields `id`, `outcome`, `epoch` and `result` only.
+/// The frame of that server is the protocol's [`OutcomeResult`](crate::protocol::OutcomeResult). It
+/// has the fields `id`, `outcome`, `epoch` and `result` only.
 #[derive(Clone, Debug)]
 pub struct OutcomeResult {
     /// The command's id.

@@ -163,7 +163,7 @@ async fn an_error_that_cannot_get_better_has_a_code_that_does_not_say_ask_again(
         (
             |command| refused(ErrorCode::BadCommand, &command),
             5,
-            "ask what became",
+            "Ask for the outcome",
             true,
         ),
     ];

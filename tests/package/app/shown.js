@@ -129,7 +129,7 @@ async function mistakes({ BellwetherError, execute, outcome, parseServers }, ser
   };
 }
 
-/** Shows the details of MongoDB's errors about the rules of a collection: a validator and a unique index. */
+/** Shows the details of MongoDB's errors about a validator and a unique index. */
 async function rules({ execute }, servers, kind) {
   const insert = (_id, n) => execute(servers, { insert: "checked", documents: [{ _id: `${kind} ${_id}`, n, kind }] });
   await insert("first", 1);

@@ -97,7 +97,7 @@ class Passing:
     _not_before: float = 0.0
     """The time before which no server is sent the command, as an overloaded one asked."""
     _kept: tuple[_Server, Connection] | None = None
-    """The overloaded server, and the connection on which it gets the command again after the pause."""
+    """The overloaded server, and its connection, on which it gets the command after the pause."""
     _redirected: bool = False
     _executed: bool = False
     _dead: int = 0
@@ -297,7 +297,7 @@ class Passing:
         server, self._holder = holder.server, None
         now = self._next_start = self._now()
         if holder.answer.exception() is None and holder.answer.result().get("code") == "overloaded":
-            # The server keeps a place for a short time only, and a new connection could come too late.
+            # The server keeps a place for a short time. A new connection could come too late.
             self._kept = server, holder.connection
         else:
             self._spawn(holder.connection.close())

@@ -222,7 +222,7 @@ async fn a_server_refused_the_command() {
                 &format!("outcome unknown: ws://a:1/v1 {code}: no"),
                 &format!(
                     "An earlier try may or may not have had its effect. This answer does not say, and the next would be the \
-                     same: ask what became of the id {OLD_ID}."
+                     same. Ask for the outcome of the id {OLD_ID}."
                 ),
             );
             assert!(!failure.can_get_better());
@@ -278,7 +278,7 @@ async fn the_message_is_too_long() {
         &unread,
         "outcome unknown: ws://a:1/v1 received the command, but no answer came: the message was too large for it (close code 1009)",
         &format!(
-            "An earlier try may or may not have had its effect. This answer does not say, and the next would be the same: ask what became of the id {id}."
+            "An earlier try may or may not have had its effect. This answer does not say, and the next would be the same. Ask for the outcome of the id {id}."
         ),
     );
 }

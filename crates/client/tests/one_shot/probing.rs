@@ -1,4 +1,4 @@
-//! A server that has the command and is silent: the others are asked whether they know better.
+//! A server that has the command and is silent: the client asks the other servers.
 
 use core::time::Duration;
 
@@ -141,7 +141,7 @@ async fn a_question_is_handed_to_the_new_coordinator_as_well() {
 
 #[tokio::test(start_paused = true)]
 async fn the_pass_goes_on_where_it_was_when_the_answer_disappoints() {
-    // b is asked at the look, as a is a second time, and again in its turn.
+    // The client greets b and a at the look, and b again in its turn.
     let fenced = Does::Fails(ErrorCode::Fenced, Outcome::Unknown);
     let network = Network::new(&[
         ("a", &[fenced.answering_in(1_200)]),

@@ -5,8 +5,8 @@ use bellwether_client::{ErrorCode, Outcome};
 /// The time by the servers' clocks, in milliseconds since the Unix epoch.
 pub(crate) const NOW: u64 = 1_795_000_000_000;
 
-/// What a server does with one connection. A further command on the same connection takes the next
-/// part of the script.
+/// The behaviour of a server on one connection. A further command on the same connection takes the
+/// next part of the script.
 #[derive(Clone, Debug)]
 pub(crate) enum Does {
     /// Nothing listens.
@@ -47,7 +47,7 @@ pub(crate) enum Does {
     IsOverloaded(u64),
     /// Announces this error on the connection while the command executes.
     Announces(ErrorCode),
-    /// Does that, and closes the connection so many milliseconds after its answer.
+    /// Does that, and closes the connection this number of milliseconds after its answer.
     ClosesAfter(u64, Box<Does>),
     /// Does that, slowly.
     Slowly(Slowness, Box<Does>),

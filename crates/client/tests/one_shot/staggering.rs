@@ -8,7 +8,7 @@ use crate::network::{Network, command};
 use crate::script::Does;
 use crate::{A, B, C};
 
-/// How the tries ended, in that order: server, code.
+/// The ends of the attempts, in their order: server, code.
 fn ends(executed: &Executed) -> String {
     let ends = executed
         .tries
@@ -319,7 +319,7 @@ async fn cancelling_ends_every_try() {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_that_greet_as_coordinator_one_gets_the_command() {
-    // b is ready at the same moment; that nobody is asked besides a, the network itself checks.
+    // b is ready at the same moment. The network itself checks that only a has the command.
     let network = Network::new(&[
         ("a", &[refuses().connecting_in(400).answering_in(200)]),
         ("b", &[refuses().connecting_in(150).answering_in(200)]),

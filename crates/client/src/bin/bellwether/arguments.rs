@@ -10,21 +10,21 @@ use crate::report::Exit;
 use crate::terminal::{escaped, tell};
 
 const AFTER_HELP: &str = "\
-Servers are taken from --servers, else --servers-file, else the environment variable BELLWETHER_SERVERS, else
-the file bellwether/servers in $XDG_CONFIG_HOME or ~/.config. Entries are host:port or ws://host:port/v1,
-separated by commas, blanks or line ends; in a file, lines that start with # are skipped.
+The program takes the servers from the first of these: --servers, --servers-file, the environment variable
+BELLWETHER_SERVERS, the file bellwether/servers in $XDG_CONFIG_HOME or ~/.config. Entries are host:port or
+ws://host:port/v1, separated by commas, blanks or line ends. In a file, lines that start with # are comments.
 
 Exit codes:
-  0  executed; the reply is on standard output, if it was kept.
-  1  MongoDB refused the command; nothing was changed.
-  2  the command line, the list of servers or the command itself is wrong; nothing was changed. Correct it before you
-     try again. The code is also 2 if the --id belongs to a command with another text.
-  3  not executed, for another reason: no coordinator, not enough time, or a refusal that depends on the data or the
-     servers. For `outcome`: no effect until now.
-  4  unknown: it may or may not have been executed. Send it again with the --id that is printed: it is executed
-     once in all, and you get its first reply. Or ask for its outcome only, with `bellwether outcome`.
-  5  unknown, and the same text with the same --id would be refused again; standard error says why.
-A command that only reads has no effect: without a reply it ends with 3.
+  0  Executed. The reply is on standard output, if it was kept.
+  1  MongoDB refused the command. Nothing was changed.
+  2  The command line, the list of servers or the command itself is wrong. Nothing was changed. Correct it: the
+     same again would be refused again. An --id of a command with another text is an example.
+  3  Not executed, for another reason: no coordinator, not enough time, or a refusal that depends on the data or
+     the servers. For `outcome`: no effect until now.
+  4  Unknown: the command may or may not have been executed. Ask again with the --id that is printed. The command
+     then runs if it had not, and its first reply comes back if it had. `bellwether outcome` asks and runs nothing.
+  5  Unknown, and the same text with the same --id would be refused again. Standard error has the reason.
+A command that only reads has no effect. Without a reply it ends with 3.
 
 Example:
   bellwether --servers 127.0.0.1:7001,127.0.0.1:7002 '{\"insert\":\"notes\",\"documents\":[{\"text\":\"hi\"}]}'";
@@ -66,8 +66,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) cluster: Option<String>,
 
-    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or
-    /// m. A server gives one try 60s at most by default; further tries use the rest
+    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or m.
+    /// By default, a server gives one attempt 60s at most. Further attempts use the rest
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
 
@@ -75,18 +75,18 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "relaxed", global = true)]
     pub(crate) raw: bool,
 
-    /// Prints numbers and dates in relaxed Extended JSON, which does not tell their types apart
+    /// Prints numbers and dates in relaxed Extended JSON, which does not show their types
     #[arg(long, global = true)]
     pub(crate) relaxed: bool,
 
-    /// Tells on standard error which server said what
+    /// Prints the answer of each server on standard error
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Question {
-    /// Asks what became of a command, and executes nothing
+    /// Asks for the outcome of a command, and executes nothing
     #[command(override_usage = "bellwether outcome [OPTIONS] <ID>")]
     Outcome {
         /// The command's id

@@ -27,8 +27,8 @@ pub(crate) fn allow(connections: usize) -> usize {
                 needed,
                 connections,
                 allowed,
-                "the limit on open files is too low for all allowed connections. \
-                 Raise it (ulimit -n), or allow fewer with --connections"
+                "the limit on open files is too low for --connections, so the server allows fewer connections. \
+                 Raise the limit (ulimit -n), or lower --connections"
             );
             allowed
         }

@@ -22,8 +22,8 @@ pub(crate) enum SecretFileError {
         remedy: &'static str,
     },
     #[error(
-        "{option} names {path}, which is a directory: name the file in it. Docker makes a directory if the file \
-         that it should mount is not there",
+        "{option} names {path}, which is a directory: name the file in it. (Docker makes a directory if the file to \
+         mount does not exist.)",
         path = .path.display()
     )]
     Directory { option: &'static str, path: PathBuf },

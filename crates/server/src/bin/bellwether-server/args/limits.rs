@@ -7,8 +7,8 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits on clients")]
 pub(crate) struct LimitArgs {
-    /// How many clients may be connected at a time; further ones are refused. Each connection is an
-    /// open file, and the limit on those is raised as far as the system lets it.
+    /// Highest number of open connections of clients. The server refuses further ones. Each
+    /// connection is an open file, and the server raises the limit on those as far as it may.
     #[arg(
         long,
         env = "BELLWETHER_CONNECTIONS",
@@ -17,8 +17,8 @@ pub(crate) struct LimitArgs {
     )]
     connections: usize,
 
-    /// How many of them may come from one address: an IPv4 address, or a /64 of IPv6 addresses. 0
-    /// for as many as there are.
+    /// Highest number of connections from one address: an IPv4 address, or a /64 of IPv6 addresses.
+    /// 0 means that there is no such limit.
     #[arg(
         long,
         env = "BELLWETHER_CONNECTIONS_PER_ADDRESS",
@@ -27,9 +27,9 @@ pub(crate) struct LimitArgs {
     )]
     connections_per_address: usize,
 
-    /// An address that many clients share, such as that of a proxy or of a network's gateway, or a
-    /// range of them, such as 10.0.0.0/8: it may have any number of connections. Give it once for
-    /// each, or several with commas between them.
+    /// An address that many clients share, such as that of a proxy or a gateway, or a range such as
+    /// 10.0.0.0/8. It may have any number of connections. Give the option once for each address, or
+    /// several addresses with commas between them.
     #[arg(
         long = "shared-address",
         env = "BELLWETHER_SHARED_ADDRESS",
@@ -38,7 +38,7 @@ pub(crate) struct LimitArgs {
     )]
     shared_addresses: Vec<AddressRange>,
 
-    /// How long the head of a request may take to arrive, that of a WebSocket handshake included.
+    /// Time limit for the head of a request to arrive, also that of a WebSocket handshake.
     #[arg(
         long,
         env = "BELLWETHER_HANDSHAKE_TIMEOUT_MS",
@@ -47,7 +47,7 @@ pub(crate) struct LimitArgs {
     )]
     handshake_timeout_ms: u64,
 
-    /// How long a client may take to say hello after the handshake.
+    /// Time limit for a client's hello after the handshake.
     #[arg(
         long,
         env = "BELLWETHER_HELLO_TIMEOUT_MS",
@@ -56,7 +56,7 @@ pub(crate) struct LimitArgs {
     )]
     hello_timeout_ms: u64,
 
-    /// How often a client is pinged. Less than --idle-timeout-ms.
+    /// The time between two pings to a client. Less than --idle-timeout-ms.
     #[arg(
         long,
         env = "BELLWETHER_PING_MS",
@@ -65,8 +65,8 @@ pub(crate) struct LimitArgs {
     )]
     ping_ms: u64,
 
-    /// How long a client may be silent, pongs included, before its connection is closed. A
-    /// connection over which HTTP is spoken is closed after this time in any case.
+    /// Time limit for the silence of a client, which sends not even a pong. The server then closes
+    /// the connection. It closes a connection with HTTP after this time in any case.
     #[arg(
         long,
         env = "BELLWETHER_IDLE_TIMEOUT_MS",
@@ -75,7 +75,7 @@ pub(crate) struct LimitArgs {
     )]
     idle_timeout_ms: u64,
 
-    /// How long a client may take to read an answer, or each MiB of a longer one.
+    /// Time limit for a client to read an answer, or each MiB of a longer answer.
     #[arg(
         long,
         env = "BELLWETHER_SEND_TIMEOUT_MS",
@@ -84,7 +84,7 @@ pub(crate) struct LimitArgs {
     )]
     send_timeout_ms: u64,
 
-    /// The longest message a client may send, in bytes.
+    /// Highest length of a message from a client, in bytes.
     #[arg(
         long,
         env = "BELLWETHER_MESSAGE_BYTES",
@@ -93,7 +93,8 @@ pub(crate) struct LimitArgs {
     )]
     message_bytes: usize,
 
-    /// How many commands of one connection may be unanswered; it is not read meanwhile.
+    /// Highest number of outstanding commands of one connection. Beyond it, the server does not
+    /// read the connection.
     #[arg(
         long,
         env = "BELLWETHER_OUTSTANDING",
@@ -102,7 +103,8 @@ pub(crate) struct LimitArgs {
     )]
     outstanding: usize,
 
-    /// How many commands of all clients may wait; further ones are answered `overloaded`.
+    /// Highest number of commands of all clients that wait. The server answers further ones with
+    /// `overloaded`.
     #[arg(
         long,
         env = "BELLWETHER_QUEUE",
@@ -111,7 +113,7 @@ pub(crate) struct LimitArgs {
     )]
     queue: usize,
 
-    /// How much memory the commands that wait may take, in bytes; further ones are answered
+    /// Highest memory of the commands that wait, in bytes. The server answers further commands with
     /// `overloaded`.
     #[arg(
         long,
@@ -121,8 +123,8 @@ pub(crate) struct LimitArgs {
     )]
     queue_bytes: usize,
 
-    /// How much memory the replies that all clients have not read yet may take, in bytes; further
-    /// long ones are replaced by `overloaded`.
+    /// Highest memory of the replies that the clients have not read yet, in bytes. The server
+    /// replaces further long replies by `overloaded`.
     #[arg(
         long,
         env = "BELLWETHER_REPLY_BYTES",
@@ -131,7 +133,8 @@ pub(crate) struct LimitArgs {
     )]
     reply_bytes: usize,
 
-    /// How much of that may be one connection's, expected replies included, before it has to wait.
+    /// Highest part of that memory for one connection, with the replies that it expects. Beyond it,
+    /// the commands of the connection wait.
     #[arg(
         long,
         env = "BELLWETHER_CONNECTION_REPLY_BYTES",

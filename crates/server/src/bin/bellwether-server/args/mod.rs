@@ -28,8 +28,8 @@ pub(crate) enum Invocation {
 pub(crate) enum Task {
     /// Prints a new secret for --peer-secret-file: 32 random bytes in hexadecimal digits.
     NewSecret,
-    /// Asks a running server whether it is alive: exit code 0 if it says so, 1 if it does not or is
-    /// silent for 2 s.
+    /// Asks a running server for a sign of life. The exit code is 0 if the server is alive. It is 1
+    /// if the server answers something else, or nothing within 2 s.
     Health(Health),
 }
 
@@ -80,15 +80,16 @@ fn deaf_to_empty_variables(command: clap::Command) -> clap::Command {
     command.mut_subcommands(deaf_to_empty_variables)
 }
 
-/// A Bellwether server: executes clients' commands on a MongoDB replica set while it is
-/// coordinator, and says who is while it is not.
+/// A Bellwether server. The coordinator executes clients' commands on a MongoDB replica set. Every
+/// other server names the coordinator to its clients.
 ///
-/// Start one on each of several machines or in several containers, give each its own --id and the
-/// addresses of all others with --peer, and give clients the list of all of them. Every option can
-/// also be set by the environment variable that is named with it; an empty one does not count.
+/// Start one server on each of several machines or in several containers. Give each server its own
+/// --id, and the addresses of all others with --peer. Give clients the list of all servers. The
+/// environment variable that stands with an option sets this option, too. An empty variable does
+/// not count.
 ///
-/// Exit codes: 0 after SIGTERM or SIGINT and an orderly hand-over; 1 if it cannot start; 2 for
-/// options that cannot work. RUST_LOG sets how much is logged, for example
+/// Exit codes: 0 after SIGTERM or SIGINT and an orderly handover; 1 if the server cannot start; 2
+/// for options that cannot work. RUST_LOG sets the level of the log, for example
 /// RUST_LOG=bellwether=debug.
 #[derive(Parser)]
 #[command(name = "bellwether-server", version)]
@@ -102,7 +103,7 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_CLUSTER", default_value = "bellwether")]
     cluster: String,
 
-    /// Where clients connect: WebSocket at /v1, GET /livez, /readyz, /status, and the page.
+    /// The address for clients: WebSocket at /v1, GET /livez, /readyz, /status, and the page.
     #[arg(
         long,
         env = "BELLWETHER_LISTEN",
@@ -111,14 +112,14 @@ pub(crate) struct Args {
     )]
     listen: SocketAddr,
 
-    /// Where clients reach this server from outside, such as ws://db1.example:7001/v1. Needed when
-    /// --listen is a wildcard address or clients come through something that changes addresses. At
-    /// most 1,024 visible ASCII characters, without a user name or a fragment.
+    /// The URL at which clients reach this server, such as ws://db1.example:7001/v1. The server
+    /// needs it if --listen is a wildcard address, or if a proxy or a container network changes
+    /// addresses. At most 1,024 visible ASCII characters, without a user name or a fragment.
     #[arg(long, env = "BELLWETHER_CLIENT_URL", value_name = "URL")]
     client_url: Option<String>,
 
-    /// Where the other servers connect. Beyond loopback it needs --peer-secret-file. Web pages are
-    /// refused there.
+    /// The address for the other servers. An address beyond loopback needs --peer-secret-file. The
+    /// server refuses web pages there.
     #[arg(
         long,
         env = "BELLWETHER_PEER_LISTEN",
@@ -127,16 +128,16 @@ pub(crate) struct Args {
     )]
     peer_listen: SocketAddr,
 
-    /// Another server of the cluster, by its id and where it listens for peers. Give it once for
-    /// each, or several with commas between them. This server itself is passed over, so that all
-    /// can have the same list.
+    /// Another server of the cluster: its id and its address for peers. Give the option once for
+    /// each server, or several servers with commas between them. A server ignores its own entry, so
+    /// all servers can have the same list.
     #[arg(long = "peer", env = "BELLWETHER_PEER", value_name = "ID=HOST:PORT", value_delimiter = ',', value_parser = peer)]
     peers: Vec<(ServerId, String)>,
 
-    /// A file with the secret that all servers of the cluster share, and by which they know each
-    /// other: 32 printable characters or more, as `bellwether-server new-secret` prints them.
-    /// Without it any program on this machine can join as a peer. Further lines are further secrets
-    /// that are accepted; the first is the one this server proves itself with.
+    /// A file with the secret with which all servers of the cluster authenticate each other. The
+    /// secret has 32 printable characters or more: `bellwether-server new-secret` prints one.
+    /// Without it, any program on this machine can join as a peer. The server uses the first line
+    /// for itself, and accepts the secrets in further lines, too.
     #[arg(long, env = "BELLWETHER_PEER_SECRET_FILE", value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
 
@@ -149,8 +150,8 @@ pub(crate) struct Args {
     )]
     mongodb_uri: Option<String>,
 
-    /// A file with the replica set's URI, instead of --mongodb-uri: others on the machine can read
-    /// neither its password from the list of processes nor from the environment.
+    /// A file with the replica set's URI, instead of --mongodb-uri. Other users of the machine can
+    /// then read the password neither in the list of processes nor in the environment.
     #[arg(long, env = "BELLWETHER_MONGODB_URI_FILE", value_name = "FILE")]
     mongodb_uri_file: Option<PathBuf>,
 
@@ -163,11 +164,11 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_WWW", value_name = "DIRECTORY")]
     www: Option<PathBuf>,
 
-    /// Lets web pages from this origin connect, in addition to the pages served by this server and
-    /// by the peers that have proven that they have the peer secret: https://app.example,
+    /// Lets web pages from this origin connect. The pages of this server may connect in any case,
+    /// and so may those of peers that have the peer secret. Examples: https://app.example,
     /// http://localhost:* for any port, https://*.example.com for any name below,
-    /// capacitor://localhost or chrome-extension://ID for an app or an extension. Give it once for
-    /// each, or several with commas between them.
+    /// capacitor://localhost for an app, chrome-extension://ID for an extension. Give the option
+    /// once for each origin, or several origins with commas between them.
     #[arg(
         long = "allow-origin",
         env = "BELLWETHER_ALLOW_ORIGIN",
@@ -176,12 +177,12 @@ pub(crate) struct Args {
     )]
     allowed_origins: Vec<AllowedOrigin>,
 
-    /// Lets clients list, create and drop collections and indexes. Whoever reaches --listen may
-    /// then drop a collection.
+    /// Lets clients list, create and drop collections and indexes. Each client that reaches
+    /// --listen may then drop a collection.
     #[arg(long, env = "BELLWETHER_ALLOW_SCHEMA")]
     allow_schema: bool,
 
-    /// How often a follower sends a heartbeat to the coordinator.
+    /// The time between two heartbeats of a follower to the coordinator.
     #[arg(
         long,
         env = "BELLWETHER_HEARTBEAT_MS",
@@ -190,8 +191,8 @@ pub(crate) struct Args {
     )]
     heartbeat_ms: u64,
 
-    /// How long a silent coordinator is waited for before another is elected. A crashed one whose
-    /// host refuses connections is replaced at once.
+    /// The time after which the servers replace a silent coordinator. They replace a crashed
+    /// coordinator at once if its host refuses connections.
     #[arg(
         long,
         env = "BELLWETHER_TIMEOUT_MS",
@@ -200,9 +201,9 @@ pub(crate) struct Args {
     )]
     timeout_ms: u64,
 
-    /// Asks a MongoDB secondary to stand for election at once when the primary's process is gone,
-    /// instead of waiting for MongoDB's election timeout (10 s by default). The coordinator asks,
-    /// or where it is gone, too, the server that would be the next one. Needs the action
+    /// Asks a MongoDB secondary to stand for election at once when the primary's process is gone.
+    /// Otherwise the servers wait for MongoDB's election timeout (10 s by default). The coordinator
+    /// asks, or its successor if the coordinator is gone, too. The option needs the action
     /// replSetStateChange on the cluster, which the role clusterManager has.
     #[arg(long, env = "BELLWETHER_ASSIST_FAILOVER")]
     assist_failover: bool,
@@ -211,7 +212,7 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_NUMBER")]
     number: Option<u64>,
 
-    /// How log lines are written to standard error.
+    /// The form of log lines on standard error.
     #[arg(long, env = "BELLWETHER_LOG_FORMAT", value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
 
