@@ -24,9 +24,10 @@ use super::SourceId;
 const COUNTED_FOR: Duration = Duration::from_secs(600);
 /// Number of abandoned batches after which a source is refused.
 const MOST_BY_SOURCE: usize = 2;
-/// Number of abandoned batches after which a group is refused. It is higher, because a group may
-/// have innocent sources.
-const MOST_BY_GROUP: usize = 4;
+/// Time that the abandoned batches of a group may take together. It is a tenth of the time for
+/// which they count. A group is not refused after a few batches, because it may have innocent
+/// sources. If it is the only group, its refusal would protect no other.
+const MOST_TIME_OF_GROUP: Duration = Duration::from_secs(60);
 /// Time for which every source of a group has batches of its own after an abandoned batch. It is
 /// shorter than for the source at fault, because the others may be innocent.
 const GROUP_APART_FOR: Duration = Duration::from_secs(60);
@@ -34,7 +35,7 @@ const GROUP_APART_FOR: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Abandonments {
     sources: HashMap<SourceId, Counted>,
-    groups: HashMap<u64, Counted>,
+    groups: HashMap<u64, TimeTaken>,
     /// The groups of which one may be at fault.
     suspected: HashMap<u64, Suspicion>,
 }
@@ -66,6 +67,48 @@ pub(super) struct Refusal {
 #[derive(Debug, Default)]
 struct Counted(VecDeque<Instant>);
 
+/// The latest abandoned batches of a group: the end of each, and the time that it took.
+#[derive(Debug, Default)]
+struct TimeTaken(VecDeque<(Instant, Duration)>);
+
+impl TimeTaken {
+    fn add(&mut self, took: Duration, now: Instant) {
+        self.0.push_back((now, took));
+        // The entries that refuse the group are enough.
+        while let Some((_, first)) = self.0.front()
+            && self.0.len() > 1
+            && self.sum() - *first >= MOST_TIME_OF_GROUP
+        {
+            self.0.pop_front();
+        }
+    }
+
+    fn sum(&self) -> Duration {
+        self.0.iter().map(|(_, took)| *took).sum()
+    }
+
+    /// Returns `true` if the last batch was abandoned less than `time` ago.
+    fn is_within(&self, time: Duration, now: Instant) -> bool {
+        self.0.back().is_some_and(|(last, _)| *last + time > now)
+    }
+
+    /// Returns the time until the batches that still count took less than a group may take.
+    fn exceeds_for(&self, now: Instant) -> Option<Duration> {
+        let mut left = self.sum();
+        for (end, took) in &self.0 {
+            if left < MOST_TIME_OF_GROUP {
+                return None;
+            }
+            left -= *took;
+            let counts_for = (*end + COUNTED_FOR).saturating_duration_since(now);
+            if left < MOST_TIME_OF_GROUP && !counts_for.is_zero() {
+                return Some(counts_for);
+            }
+        }
+        None
+    }
+}
+
 impl Counted {
     fn add(&mut self, most: usize, now: Instant) {
         if self.0.len() >= most {
@@ -96,10 +139,11 @@ impl Abandonments {
     /// Records that MongoDB did not end a statement with commands of these sources. One source
     /// alone is at fault. If several sources are of one group, the group is at fault. Of several
     /// groups each one is suspected: its sources have batches of their own. If the same happens
-    /// again, it is then known whose command it is.
-    pub(super) fn add(&mut self, sources: &[SourceId], now: Instant) {
+    /// again, it is then known whose command it is. The batch has taken `took`.
+    pub(super) fn add(&mut self, sources: &[SourceId], took: Duration, now: Instant) {
         self.sources.retain(|_, counted| counted.counts(now));
-        self.groups.retain(|_, counted| counted.counts(now));
+        self.groups
+            .retain(|_, time_taken| time_taken.is_within(COUNTED_FOR, now));
         self.suspected.retain(|_, suspicion| suspicion.counts(now));
         let Some((first, others)) = sources.split_first() else {
             return;
@@ -110,7 +154,7 @@ impl Abandonments {
         }
         if are_all(|one, other| one.group() == other.group()) {
             let group = self.groups.entry(first.group()).or_default();
-            return group.add(MOST_BY_GROUP, now);
+            return group.add(took, now);
         }
         let groups: HashSet<u64> = sources.iter().map(|source| source.group()).collect();
         for group in groups {
@@ -162,7 +206,7 @@ impl Abandonments {
             });
         }
         let group = self.groups.get(&source.group())?;
-        let left = group.exceeds_for(MOST_BY_GROUP, now)?;
+        let left = group.exceeds_for(now)?;
         Some(Refusal { by_group: true, left })
     }
 }
@@ -177,7 +221,7 @@ mod tests {
     fn a_source_is_set_apart_and_then_refused() {
         let (mut abandonments, now) = (Abandonments::default(), Instant::now());
         let (bad, good) = (SourceId::in_group(1), SourceId::in_group(1));
-        abandonments.add(&[bad, bad], now);
+        abandonments.add(&[bad, bad], SECOND, now);
         assert!(abandonments.is_apart(bad, now) && abandonments.is_apart(good, now));
         assert!(abandonments.is_at_fault(bad, now) && !abandonments.is_at_fault(good, now));
         assert!(!abandonments.is_apart(SourceId::in_group(2), now));
@@ -185,7 +229,7 @@ mod tests {
         let later = now + GROUP_APART_FOR;
         assert!(abandonments.is_apart(bad, later) && !abandonments.is_apart(good, later));
         let second = now + 30 * SECOND;
-        abandonments.add(&[bad], second);
+        abandonments.add(&[bad], SECOND, second);
         let refusal = abandonments.refusal(bad, second).unwrap();
         assert_eq!(
             (refusal.by_group, refusal.left),
@@ -197,44 +241,51 @@ mod tests {
         let later = now + COUNTED_FOR;
         assert_eq!(abandonments.refusal(bad, later), None);
         assert!(abandonments.is_apart(bad, later));
-        abandonments.add(&[bad], later);
+        abandonments.add(&[bad], SECOND, later);
         assert!(abandonments.refusal(bad, later).is_some());
         assert!(!abandonments.is_apart(bad, later + COUNTED_FOR));
     }
 
     #[test]
     fn a_group_that_changes_its_sources_is_refused_after_more() {
-        let (mut abandonments, now) = (Abandonments::default(), Instant::now());
+        let (mut abandonments, mut now) = (Abandonments::default(), Instant::now());
         let fresh = || SourceId::in_group(1);
-        for n in 0..MOST_BY_GROUP {
+        let first = now;
+        for n in 0..15 {
             assert_eq!(abandonments.refusal(fresh(), now), None);
             assert_eq!(abandonments.is_apart(fresh(), now), n > 0);
-            abandonments.add(&[fresh()], now);
+            now += 4 * SECOND;
+            abandonments.add(&[fresh()], 4 * SECOND, now);
         }
         let refusal = abandonments.refusal(fresh(), now).unwrap();
-        assert!(refusal.by_group);
+        let until_first_is_forgotten = first + 4 * SECOND + COUNTED_FOR - now;
+        assert_eq!((refusal.by_group, refusal.left), (true, until_first_is_forgotten));
         assert_eq!(abandonments.refusal(SourceId::in_group(2), now), None);
-        assert_eq!(abandonments.refusal(fresh(), now + COUNTED_FOR), None);
+        now += until_first_is_forgotten;
+        assert_eq!(abandonments.refusal(fresh(), now), None);
+        abandonments.add(&[fresh()], 30 * SECOND, now);
+        let refusal = abandonments.refusal(fresh(), now).unwrap();
+        assert!(refusal.left < COUNTED_FOR / 4, "{refusal:?}");
     }
 
     #[test]
     fn of_several_groups_none_is_at_fault_until_it_is_alone() {
         let (mut abandonments, now) = (Abandonments::default(), Instant::now());
         let (bad, good) = (SourceId::in_group(1), SourceId::in_group(2));
-        abandonments.add(&[good, bad], now);
+        abandonments.add(&[good, bad], SECOND, now);
         assert!(abandonments.is_apart(good, now) && abandonments.is_apart(bad, now));
         abandonments.ended_apart(good);
         assert!(!abandonments.is_apart(good, now));
         abandonments.ended_apart(bad);
         for _ in 0..9 {
-            abandonments.add(&[good, bad], now);
+            abandonments.add(&[good, bad], SECOND, now);
         }
         abandonments.ended_apart(good);
         abandonments.ended_apart(bad);
         assert!(abandonments.is_apart(good, now) && abandonments.is_apart(bad, now));
         assert!(abandonments.refusal(good, now).is_none() && abandonments.refusal(bad, now).is_none());
         for _ in 0..MOST_BY_SOURCE {
-            abandonments.add(&[bad], now);
+            abandonments.add(&[bad], SECOND, now);
         }
         assert!(abandonments.refusal(bad, now).is_some());
         assert!(!abandonments.is_apart(good, now + COUNTED_FOR));
@@ -243,8 +294,9 @@ mod tests {
     #[test]
     fn several_sources_of_one_group_count_for_the_group() {
         let (mut abandonments, now) = (Abandonments::default(), Instant::now());
-        for _ in 0..MOST_BY_GROUP {
-            abandonments.add(&[SourceId::in_group(1), SourceId::in_group(1)], now);
+        for _ in 0..2 {
+            let two = [SourceId::in_group(1), SourceId::in_group(1)];
+            abandonments.add(&two, MOST_TIME_OF_GROUP / 2, now);
         }
         assert!(abandonments.refusal(SourceId::in_group(1), now).unwrap().by_group);
     }
@@ -253,8 +305,8 @@ mod tests {
     fn expired_entries_take_no_memory() {
         let (mut abandonments, mut now) = (Abandonments::default(), Instant::now());
         for _ in 0..1_000 {
-            abandonments.add(&[SourceId::new()], now);
-            abandonments.add(&[SourceId::new(), SourceId::new()], now);
+            abandonments.add(&[SourceId::new()], SECOND, now);
+            abandonments.add(&[SourceId::new(), SourceId::new()], SECOND, now);
             now += 3 * SECOND;
         }
         assert_eq!(abandonments.sources.len(), 200);

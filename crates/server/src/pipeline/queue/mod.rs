@@ -276,7 +276,7 @@ impl Queue {
     /// `true` if it is refused now.
     pub(super) fn abandoned(&self, sources: &[SourceId], took: Duration, now: Instant) -> bool {
         let mut waiting = self.lock();
-        waiting.abandonments.add(sources, now);
+        waiting.abandonments.add(sources, took, now);
         let rest = took.saturating_mul(REST_FACTOR).min(LONGEST_REST_OF_ABANDONED);
         waiting.rest_of_abandoned = Some(rest);
         let first = sources.first();
