@@ -100,13 +100,21 @@ impl World {
                 Ok((format!("{names} is told to step down"), Cure::None))
             }
             Fault::Unstoppable => {
+                let mut works = false;
                 for node in nodes {
-                    self.burn(*node, lot.random()).await?;
+                    works |= self.burn(*node, lot.random()).await?;
                 }
-                Ok((
-                    format!("{names} works on an update that it does not interrupt"),
-                    Cure::Start(nodes.to_vec()),
-                ))
+                Ok(if works {
+                    (
+                        format!("{names} works on an update that it does not interrupt"),
+                        Cure::Start(nodes.to_vec()),
+                    )
+                } else {
+                    (
+                        format!("the servers refuse an update that {names} does not interrupt"),
+                        Cure::None,
+                    )
+                })
             }
             Fault::CutPeers
             | Fault::CutPair

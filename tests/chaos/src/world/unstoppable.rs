@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use bellwether_client::{Try, TryEnd};
+use bellwether_protocol::ErrorCode;
 use bellwether_testkit::execute_within;
 use bson::doc;
 use tokio::time::{Instant, sleep};
@@ -21,8 +23,9 @@ const COLLECTION: &str = "burn";
 impl World {
     /// Has a client send an update that MongoDB does not interrupt, and waits until this member,
     /// the primary, works on it. The update contains `number`, so that the server does not refuse
-    /// it as a repeat of an earlier one.
-    pub(super) async fn burn(&self, node: Node, number: u32) -> Result<()> {
+    /// it as a repeat of an earlier one. Returns `false` if the servers refuse all writes of the
+    /// client's address, because earlier updates took too long together.
+    pub(super) async fn burn(&self, node: Node, number: u32) -> Result<bool> {
         let direct = &self.member(node)?.direct;
         let app = direct.database(DATABASE);
         // The driver's futures must not be dropped half done.
@@ -38,11 +41,9 @@ impl World {
 
         let urls = self.urls();
         let command = command(number);
-        // This program does not wait for the answer: the fault is that the command fails.
-        drop(
-            self.clients_host(0)
-                .run(async move || execute_within(DEADLINE, &urls, &command).await),
-        );
+        let sent = self
+            .clients_host(0)
+            .run(async move || execute_within(DEADLINE, &urls, &command).await);
 
         let admin = direct.database("admin");
         let until = Instant::now() + ARRIVAL;
@@ -50,7 +51,18 @@ impl World {
             let working = doc! { "currentOp": 1, "ns": format!("{DATABASE}.{COLLECTION}"), "active": true };
             let found = admin.run_command(working).await?;
             if !found.get_array("inprog")?.is_empty() {
-                return Ok(());
+                // Nothing waits for the answer: the fault is that the command fails.
+                return Ok(true);
+            }
+            if sent.is_finished() {
+                let ended = sent.join().map_err(|_| anyhow!("the client panicked"))???;
+                let failure = ended.err().context("the update was executed")?;
+                let is_refused = |one: &Try| matches!(&one.end, TryEnd::Refused(error) if error.code == ErrorCode::Overloaded);
+                ensure!(
+                    failure.tries.iter().any(is_refused),
+                    "the update ended before {node} worked on it: {failure}"
+                );
+                return Ok(false);
             }
             ensure!(
                 Instant::now() < until,
