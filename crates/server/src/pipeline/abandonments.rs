@@ -1,5 +1,5 @@
 //! Sources whose commands MongoDB did not end: they have batches of their own, and are refused
-//! after some repetitions.
+//! after a repetition. A group is refused when its abandoned batches took a minute together.
 //!
 //! The server also recognizes such a command by its fingerprint. A sender that changes each command
 //! gets past that. Therefore the sender counts as well: the source, and its group.
@@ -28,9 +28,6 @@ const MOST_BY_SOURCE: usize = 2;
 /// which they count. A group is not refused after a few batches, because it may have innocent
 /// sources. If it is the only group, its refusal would protect no other.
 const MOST_TIME_OF_GROUP: Duration = Duration::from_secs(60);
-/// Time for which every source of a group has batches of its own after an abandoned batch. It is
-/// shorter than for the source at fault, because the others may be innocent.
-const GROUP_APART_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Abandonments {
@@ -184,13 +181,12 @@ impl Abandonments {
     }
 
     /// Returns `true` if the commands of this source must not be in a batch with those of others:
-    /// it is at fault, or another source of its group may be.
+    /// it is at fault, or it is not known which group is. The other sources of a group at fault
+    /// stay together: apart, a group of innocent sources would execute far less.
     pub(super) fn is_apart(&self, source: SourceId, now: Instant) -> bool {
         let suspicion = self.suspected.get(&source.group());
-        let group = self.groups.get(&source.group());
         self.is_at_fault(source, now)
             || suspicion.is_some_and(|suspicion| !suspicion.cleared && suspicion.counts(now))
-            || group.is_some_and(|counted| counted.is_within(GROUP_APART_FOR, now))
     }
 
     /// Returns the reason why commands of this source that write are refused now, if they are.
@@ -222,12 +218,9 @@ mod tests {
         let (mut abandonments, now) = (Abandonments::default(), Instant::now());
         let (bad, good) = (SourceId::in_group(1), SourceId::in_group(1));
         abandonments.add(&[bad, bad], SECOND, now);
-        assert!(abandonments.is_apart(bad, now) && abandonments.is_apart(good, now));
+        assert!(abandonments.is_apart(bad, now) && !abandonments.is_apart(good, now));
         assert!(abandonments.is_at_fault(bad, now) && !abandonments.is_at_fault(good, now));
-        assert!(!abandonments.is_apart(SourceId::in_group(2), now));
         assert_eq!(abandonments.refusal(bad, now), None);
-        let later = now + GROUP_APART_FOR;
-        assert!(abandonments.is_apart(bad, later) && !abandonments.is_apart(good, later));
         let second = now + 30 * SECOND;
         abandonments.add(&[bad], SECOND, second);
         let refusal = abandonments.refusal(bad, second).unwrap();
@@ -247,13 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_changes_its_sources_is_refused_after_more() {
+    fn a_group_that_changes_its_sources_is_refused_after_a_minute() {
         let (mut abandonments, mut now) = (Abandonments::default(), Instant::now());
         let fresh = || SourceId::in_group(1);
         let first = now;
-        for n in 0..15 {
+        for _ in 0..15 {
             assert_eq!(abandonments.refusal(fresh(), now), None);
-            assert_eq!(abandonments.is_apart(fresh(), now), n > 0);
             now += 4 * SECOND;
             abandonments.add(&[fresh()], 4 * SECOND, now);
         }

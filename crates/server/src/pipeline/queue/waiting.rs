@@ -214,7 +214,7 @@ impl Waiting {
     }
 
     /// Returns `true` if the command must not begin a batch now. A source that is apart only
-    /// because another source of its group may be at fault does not rest.
+    /// because its group may be at fault does not rest.
     fn rests(&self, job: &Job, now: Instant) -> bool {
         self.rest_until.is_some_and(|rest| rest > now) && self.is_at_fault(job, now)
     }
