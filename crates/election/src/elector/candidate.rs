@@ -271,6 +271,7 @@ impl<R: RngCore> Elector<R> {
         self.enter(State::Candidate(Candidate::BackingOff { until }));
     }
 
+    /// Goes on to the next step when the time for the current one is over.
     pub(super) fn check_candidate(&mut self) {
         let State::Candidate(candidate) = &self.state else {
             return;
@@ -298,6 +299,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
+    /// Follows a coordinator that a peer hears.
     pub(super) fn on_known_as_candidate(&mut self, coordinator: Option<Coordinator>, epoch: Epoch) {
         let coordinator = self.current(coordinator);
         let decided = matches!(

@@ -147,6 +147,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
+    /// Renews the lease. At each heartbeat interval, announces this server to silent peers, and
+    /// checks if it is still eligible.
     pub(super) fn check_leading(&mut self) {
         if self.check_lease() {
             return;
@@ -335,6 +337,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
+    /// Follows a newer coordinator that a peer names.
     pub(super) fn on_known_as_coordinator(&mut self, coordinator: Option<Coordinator>, epoch: Epoch) {
         let Some(ours) = self.as_coordinator() else {
             return;
@@ -351,6 +354,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
+    /// Hands over to the sender, if the policy lets its larger rank preempt this server.
     pub(super) fn on_election_as_coordinator(&mut self, sender: &Member) {
         let better = sender.can_campaign() && sender.rank > self.me.rank;
         if better && self.config.preemption != Preemption::Never {
@@ -376,6 +380,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
+    /// Renews the sender's support, and answers with the roster if the sender lacks it.
     pub(super) fn on_heartbeat_as_coordinator(
         &mut self,
         peer: &ServerId,

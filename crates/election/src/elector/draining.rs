@@ -51,6 +51,7 @@ impl<R: RngCore> Elector<R> {
         }));
     }
 
+    /// Renews the lease, and hands over when the time for the work is over.
     pub(super) fn check_draining(&mut self) {
         if self.check_lease() {
             return;

@@ -116,6 +116,8 @@ impl<R: RngCore> Elector<R> {
         self.check_following();
     }
 
+    /// Returns the time to challenge a coordinator whose rank is smaller, if the policy allows
+    /// that.
     fn challenge_at(&mut self, coordinator: &Coordinator) -> Option<Instant> {
         if self.me.rank < coordinator.rank || self.me.observer {
             return None;
@@ -143,6 +145,8 @@ impl<R: RngCore> Elector<R> {
         suspicion.min(following.heartbeat_at).min(challenge)
     }
 
+    /// Sends the heartbeat, the challenge and the answer to a suspect report that are due. Then
+    /// checks if the coordinator is silent.
     pub(super) fn check_following(&mut self) {
         let State::Following(following) = &mut self.state else {
             return;
@@ -192,6 +196,7 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
+    /// Handles the announcement of a coordinator: its own, or another.
     pub(super) fn on_coordinator_as_follower(&mut self, coordinator: Coordinator, sent_at: Timestamp) {
         let State::Following(following) = &self.state else {
             return;
@@ -242,6 +247,7 @@ impl<R: RngCore> Elector<R> {
         self.note_coordinator_heard(sent_at);
     }
 
+    /// Confirms the coordinator to the sender, if this server hears it.
     pub(super) fn on_query_as_follower(&mut self, sender: &Member) {
         let coordinator = self.heard_coordinator();
         if let (State::Following(following), Some(_)) = (&mut self.state, &coordinator) {
@@ -250,6 +256,7 @@ impl<R: RngCore> Elector<R> {
         self.send_known(sender.id(), coordinator);
     }
 
+    /// Handles the answer of a witness, and other words of a peer on the coordinator.
     pub(super) fn on_known_as_follower(&mut self, sender: &Member, known: Option<Coordinator>, epoch: Epoch) {
         let known = self.current(known);
         let State::Following(following) = &self.state else {
@@ -285,7 +292,8 @@ impl<R: RngCore> Elector<R> {
         }
     }
 
-    /// A peer asks this server to campaign, although this server follows a coordinator.
+    /// Handles a peer's request to campaign, which is also its report that it suspects the
+    /// coordinator.
     pub(super) fn on_election_as_follower(&mut self, sender: &Member) {
         if !self.me.can_campaign() && self.heard_coordinator().is_none() {
             return self.send(sender.id(), Body::Decline);
