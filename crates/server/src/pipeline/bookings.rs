@@ -114,11 +114,10 @@ impl Bookings {
     /// Keeps places for the commands whose time has come. Forgets the commands that have not come
     /// back. Each booking costs logarithmic time once, whenever that is.
     fn update(&mut self, now: Instant) {
-        while let Some((at, id)) = self.coming.pop_first() {
-            if at > now {
-                self.coming.insert((at, id));
-                break;
-            }
+        while let Some((at, id)) = self.coming.first().copied()
+            && at <= now
+        {
+            self.coming.pop_first();
             self.kept.insert((at, id));
             let booking = self.due.get(&id);
             if let Some(group) = booking.and_then(|booking| self.groups.get_mut(&booking.group)) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bellwether_protocol::ErrorFrame;
 use futures_util::future::BoxFuture;
 use mongodb::Client;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::batch_state::BatchState;
@@ -17,8 +17,12 @@ use crate::database::Fence;
 
 /// Time in which abandoned work may still end by itself. Then its connection is closed.
 const GRACE: Duration = Duration::from_secs(5);
-/// Time between two questions whether MongoDB has ended the work in an abandoned session.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
+/// Time between two questions to MongoDB about the work in abandoned sessions. It is longer than
+/// the time for which such a question may take a connection.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+/// Held while a question is asked. The sessions take turns, so that a claim, which ends sessions as
+/// well, never has to wait for more than one of these questions.
+static ASKING: Semaphore = Semaphore::const_new(1);
 
 /// A session that outlives the work in it.
 pub(super) type SharedSession = Arc<Mutex<TransactionSession>>;
@@ -120,7 +124,11 @@ pub(super) fn leave_behind<T: Send + 'static>(
             return;
         }
         let id = session.lock().await.session_id().clone();
-        while !Fence::kill_sessions(&client, vec![id.clone()]).await {
+        loop {
+            let _turn = ASKING.acquire().await;
+            if Fence::kill_sessions(&client, vec![id.clone()]).await {
+                return;
+            }
             sleep(ASK_AGAIN).await;
         }
     });
