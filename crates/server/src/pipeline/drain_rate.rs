@@ -17,16 +17,19 @@ const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 #[derive(Debug)]
 pub(super) struct DrainRate {
     per_second: f64,
-    /// Start and size of the current batch, if others waited when it began. Only then is the time
-    /// until the next batch the time that this batch took, without idle time.
-    busy: Option<(Instant, usize)>,
+    /// Start and size of the current batch.
+    batch: Option<(Instant, usize)>,
+    /// `true` if a command waits for the next batch for sure. Only then is the time until the next
+    /// batch the time that the current batch took, without idle time.
+    busy: bool,
 }
 
 impl Default for DrainRate {
     fn default() -> Self {
         Self {
             per_second: FIRST_GUESS,
-            busy: None,
+            batch: None,
+            busy: false,
         }
     }
 }
@@ -35,18 +38,27 @@ impl DrainRate {
     /// Records that a batch begins with this number of commands. `others_wait` is `true` if other
     /// commands wait.
     pub(super) fn batch(&mut self, now: Instant, commands: usize, others_wait: bool) {
-        if let Some((began, commands)) = self.busy {
+        if let Some((began, commands)) = self.measured() {
             let took = now.saturating_duration_since(began).as_secs_f64().max(1e-6);
             let weight = 1.0 - (-took / MEMORY.as_secs_f64()).exp();
             self.per_second += weight * (commands as f64 / took - self.per_second);
         }
-        self.busy = others_wait.then_some((now, commands));
+        self.batch = Some((now, commands));
+        self.busy = others_wait;
+    }
+
+    /// Records that the queue has refused a command. The commands that fill the queue wait for the
+    /// next batch, so no idle time comes before it. In a queue that is smaller than a batch, each
+    /// batch takes all commands. Then only this shows that the executor is busy.
+    pub(super) fn refused(&mut self) {
+        self.busy = true;
     }
 
     /// Records that no batch follows the current one for a while: that time is no part of a
     /// measurement.
     pub(super) fn pause(&mut self) {
-        self.busy = None;
+        self.batch = None;
+        self.busy = false;
     }
 
     /// Returns the pause for a client whose own commands fill its share: the time they will take,
@@ -59,11 +71,16 @@ impl DrainRate {
     /// Returns the time that this number of commands will take.
     pub(super) fn time_for(&self, commands: usize, now: Instant) -> Duration {
         // A batch that takes long lowers the rate before it ends.
-        let at_most = self.busy.map_or(f64::INFINITY, |(began, commands)| {
+        let at_most = self.measured().map_or(f64::INFINITY, |(began, commands)| {
             commands as f64 / now.saturating_duration_since(began).as_secs_f64().max(1e-6)
         });
         let seconds = commands as f64 / self.per_second.min(at_most).max(1e-3);
         Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64()))
+    }
+
+    /// Returns the start and size of the current batch, if no idle time comes before the next one.
+    fn measured(&self) -> Option<(Instant, usize)> {
+        self.batch.filter(|_| self.busy)
     }
 }
 
@@ -92,6 +109,19 @@ mod tests {
         now += Duration::from_secs(3_600);
         drain_rate.batch(now, 1, true);
         assert_eq!(drain_rate.pause_for(1_000, now), busy, "between two terms");
+    }
+
+    #[test]
+    fn a_refusal_shows_that_a_batch_is_measured_although_none_waited_when_it_began() {
+        let (mut now, mut drain_rate) = (Instant::now(), DrainRate::default());
+        for _ in 0..100 {
+            drain_rate.batch(now, 10, false);
+            drain_rate.refused();
+            now += Duration::from_millis(100);
+        }
+        drain_rate.batch(now, 10, false);
+        let pause = drain_rate.pause_for(100, now);
+        assert!((990..1_010).contains(&pause.as_millis()), "{pause:?}");
     }
 
     #[test]

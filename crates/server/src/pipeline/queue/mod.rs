@@ -117,6 +117,7 @@ impl Queue {
         }
         let booked = waiting.bookings.take(job.task.id, now);
         if let Err(exceeded) = self.admit(&mut waiting, &job, booked, now) {
+            waiting.drain_rate.refused();
             let each = waiting.drain_rate.time_for(1, now);
             let sharing = match exceeded {
                 Exceeded::ShareOfSource => {
@@ -174,7 +175,9 @@ impl Queue {
         }
         let shared = free - reserve;
         let for_group = of_group + Room::places(kept_for_group) + needed;
-        if !needed.fits_into(shared) || !for_group.fits_into(shared.times(GROUP_SHARE)) {
+        // A kept place may exceed the share of the group: the group got it at its own rate.
+        let within_share = booked || for_group.fits_into(shared.times(GROUP_SHARE));
+        if !needed.fits_into(shared) || !within_share {
             return Err(Exceeded::ShareOfGroup);
         }
         let of_source = waiting.of_source(job.source);

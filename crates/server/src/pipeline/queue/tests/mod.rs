@@ -10,6 +10,7 @@ mod invariants;
 mod limits;
 mod model;
 mod order;
+mod overload;
 
 fn job(source: SourceId, id: u8, deadline: Instant) -> Job {
     sized_job(source, id, deadline, 0)
