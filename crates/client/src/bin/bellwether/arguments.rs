@@ -66,8 +66,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) cluster: Option<String>,
 
-    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or m.
-    /// By default, a server gives one attempt 60s at most. Further attempts use the rest
+    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or
+    /// m. By default, a server gives one attempt 60s at most. Further attempts use the rest
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
 
