@@ -177,8 +177,8 @@ async fn a_batch_is_left_behind_when_the_time_of_its_statement_is_over() -> Resu
 /// Highest number of the driver's connections in the next test. Its unstoppable writes are as many.
 const CONNECTIONS: u32 = 5;
 
-/// Sends the `n`th unstoppable write until it is executed or refused. No two have the same body, and
-/// each changes a document of its own.
+/// Sends the `n`th unstoppable write until it is executed or refused. No two have the same body.
+/// Each changes a document of its own.
 async fn burn(s1: &Coordinator, source: SourceId, n: u32) -> Result<ErrorFrame> {
     let burn = format!(
         r#"{{"update":"burn","updates":[{{"q":{{"_id":{n}}},"u":[{{"$set":{{"x{n}":{}}}}}]}}],"maxTimeMS":500}}"#,

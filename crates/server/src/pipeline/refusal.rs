@@ -45,8 +45,7 @@ pub(super) fn not_ended(refused: Refusal) -> ErrorFrame {
     };
     let seconds = refused.left.as_secs().max(1);
     let message = format!(
-        "writes of this {sender} are refused for {seconds} s more: MongoDB went on with several of its commands long after \
-         their time and could not be interrupted"
+        "writes of this {sender} are refused for {seconds} s more: MongoDB could not interrupt several of its commands"
     );
     refused_for(message, refused.left).with_hint(
         "change the commands that compute long in one expression; send others again with the same id after that time",
