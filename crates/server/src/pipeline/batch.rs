@@ -286,8 +286,8 @@ impl Batch<'_> {
         let now = Instant::now() + slack;
         for (index, (task, answer)) in self.context.tasks.iter().zip(answers).enumerate() {
             if answer.is_none() && task.deadline <= now {
-                let overdue = refusal::overdue(self.outcome_of(index));
-                *answer = Some(Err(self.context.state.explain(overdue)));
+                let overdue = self.context.state.overdue(self.outcome_of(index));
+                *answer = Some(Err(overdue));
             }
         }
     }

@@ -82,13 +82,9 @@ impl BatchState {
         self.conflicts.store(true, Ordering::Relaxed);
     }
 
-    /// Adds the reason to the answer to a command whose deadline has passed, where one is known.
-    pub(super) fn explain(&self, overdue: ErrorFrame) -> ErrorFrame {
-        if self.conflicts.load(Ordering::Relaxed) {
-            refusal::of_conflicts(overdue)
-        } else {
-            overdue
-        }
+    /// Returns the answer to a command of the batch whose deadline has passed.
+    pub(super) fn overdue(&self, outcome: Outcome) -> ErrorFrame {
+        refusal::overdue_after(self.conflicts.load(Ordering::Relaxed), outcome)
     }
 
     /// Records that MongoDB works on a statement of these commands. MongoDB must end it within

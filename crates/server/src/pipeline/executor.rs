@@ -373,7 +373,7 @@ impl Executor {
                     } else {
                         Outcome::NotExecuted
                     };
-                    let overdue = Err(state.explain(refusal::overdue(outcome)));
+                    let overdue = Err(state.overdue(outcome));
                     reply.answer(task, Some(self.epoch), overdue, &shared.counts);
                 }
             }

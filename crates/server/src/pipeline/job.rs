@@ -158,12 +158,7 @@ impl Task {
 
     /// Returns the answer if the deadline passes while the command waits.
     pub(super) fn overdue(&self) -> ErrorFrame {
-        let overdue = refusal::overdue(Outcome::NotExecuted);
-        if self.conflict.load(Ordering::Relaxed) {
-            refusal::of_conflicts(overdue)
-        } else {
-            overdue
-        }
+        refusal::overdue_after(self.conflict.load(Ordering::Relaxed), Outcome::NotExecuted)
     }
 
     pub(super) fn command(&self) -> Option<&ParsedCommand> {

@@ -143,8 +143,13 @@ pub(super) fn overdue(outcome: Outcome) -> ErrorFrame {
         .with_hint("send it again with the same id, which is safe, and a longer deadline_ms")
 }
 
-/// Adds the reason to the error for a command that met write conflicts until its deadline.
-pub(super) fn of_conflicts(overdue: ErrorFrame) -> ErrorFrame {
+/// Returns the error for a command whose deadline has passed. If the command met write conflicts
+/// until then, the error says so.
+pub(super) fn overdue_after(conflicts: bool, outcome: Outcome) -> ErrorFrame {
+    let overdue = overdue(outcome);
+    if !conflicts {
+        return overdue;
+    }
     let message = format!(
         "{}: MongoDB reported a write conflict at every try",
         overdue.message
