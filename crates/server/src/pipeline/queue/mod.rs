@@ -14,8 +14,7 @@
 //! - a source may have as much as is still free: alone almost half of the queue.
 //!
 //! So greedy groups fill the rest before the thresholds take effect, and still leave the reserve to
-//! others. Commands that were put back take no room from a group that has nothing waiting. They
-//! were a batch a moment ago, and a batch comes on top of the queue.
+//! others. Commands that were put back count, too. Only they may exceed the size of the queue.
 
 use core::time::Duration;
 use std::collections::HashSet;
@@ -151,12 +150,7 @@ impl Queue {
         }
         let (group, reserve, needed) = (job.source.group(), self.size.reserve(), Room::of(job));
         let of_group = waiting.of_group(group);
-        let taken = if of_group.is_none() {
-            waiting.room() - waiting.returned()
-        } else {
-            waiting.room()
-        };
-        let free = self.size - taken;
+        let free = self.size - waiting.room();
         let (kept, kept_for_group) = if booked {
             Default::default()
         } else {

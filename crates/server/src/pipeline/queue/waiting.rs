@@ -91,11 +91,6 @@ impl Waiting {
         self.commands.room
     }
 
-    /// Returns the room of the commands that were put back.
-    pub(super) fn returned(&self) -> Room {
-        self.commands.returned.room()
-    }
-
     /// Returns the room that the commands of a group take, with those that were put back.
     pub(super) fn of_group(&self, group: u64) -> Room {
         self.commands.groups.get(&group).copied().unwrap_or_default()

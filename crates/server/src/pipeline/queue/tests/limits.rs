@@ -122,29 +122,6 @@ async fn two_places_are_never_those_of_one_group() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_put_back_shuts_no_other_group_out() {
-    let queue = open_queue(64, 1_000_000_000);
-    let taken: Vec<Job> = (0..4)
-        .flat_map(|_| {
-            fill_by_group(&queue, 1);
-            queue.take(48, 1_000_000_000)
-        })
-        .collect();
-    fill_by_group(&queue, 1);
-    queue.put_back(taken).unwrap();
-    assert!(queue.len() > 64);
-    assert!(is_full(queue.push(numbered_job(
-        SourceId::in_group(1),
-        1,
-        later()
-    ))));
-    for group in 2..10 {
-        let push = queue.push(numbered_job(SourceId::in_group(group), 1, later()));
-        assert_eq!(push, Ok(()));
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_refused_command_of_a_group_comes_back_before_those_that_never_waited() {
     let queue = open_queue(64, 1_000_000_000);
     let source = || SourceId::in_group(1);

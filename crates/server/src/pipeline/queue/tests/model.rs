@@ -40,7 +40,7 @@ impl Model {
         let group = GROUPS[entry.source];
         let of_group = self.taken(|other| GROUPS[other.source] == group);
         let of_source = self.taken(|other| other.source == entry.source && !other.returned);
-        let all = self.taken(|other| of_group.0 > 0 || !other.returned);
+        let all = self.taken(|_| true);
         let free = (MAX_JOBS.saturating_sub(all.0), MAX_MEMORY.saturating_sub(all.1));
         if self.waiting.is_empty() {
             return true;
