@@ -55,7 +55,7 @@ enum Task {
     Demo(demo::Options),
     /// Check and test everything
     Test(test::Options),
-    /// Check everything that needs no cluster: English, features, documentation, packages,
+    /// Check everything that needs no cluster: lints, English, features, documentation, packages,
     /// dependencies, planted bugs, parsers
     Checks(checks::Options),
     /// Run the suites that depend on MongoDB most on a second version of it

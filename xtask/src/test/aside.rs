@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use anyhow::{Context, Result, ensure};
+use bellwether_programs::target_dir;
 use tokio::process::Child;
 
 use crate::step::{command, show};
@@ -22,7 +23,11 @@ impl Aside {
     /// If there is no program `nice`, or no file for the output.
     pub(super) fn start(args: &[&str]) -> Result<Self> {
         let printed = tempfile::tempfile().context("making a file for the output")?;
-        let program = std::env::current_exe().context("this program does not know where it lies")?;
+        let mut program = std::env::current_exe().context("this program does not know where it lies")?;
+        if !program.is_file() {
+            // Cargo has built this program anew meanwhile.
+            program = target_dir()?.join("debug").join("xtask");
+        }
         let running = command("nice")
             .args(["-n", "19"])
             .arg(program)

@@ -30,10 +30,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     report
         .check("format", run_step(&mut cargo(["fmt", "--all", "--check"])))
         .await;
-    report.check("lints", lints()).await;
     report.check("page", web::build_small()).await;
     report.check("build", build(&options)).await;
-    // Not earlier: while cargo builds for the one, the other has to wait.
+    // Not earlier: cargo lets one of two builds wait for the other.
     let checks = match options.filter {
         None => Aside::start(&["checks"]),
         Some(_) => Aside::start(&["checks", "--fast"]),
@@ -69,30 +68,6 @@ async fn needs(options: &Options) -> Result<()> {
     } else {
         provision::everything().await
     }
-}
-
-async fn lints() -> Result<()> {
-    run_step(&mut cargo([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))
-    .await?;
-    let wasm = [
-        "--package",
-        "bellwether-web-client",
-        "--target",
-        "wasm32-unknown-unknown",
-    ];
-    run_step(
-        cargo(["clippy", "--all-targets"])
-            .args(wasm)
-            .args(["--", "-D", "warnings"]),
-    )
-    .await
 }
 
 /// Returns the arguments of cargo that name the packages whose tests run.
