@@ -1,7 +1,9 @@
-"""Clients that write to a real cluster until standard input ends; `tests/tests/python` runs it while servers are killed.
+"""Clients that write to a real cluster until standard input ends.
 
-Arguments: the number of clients, then the servers. Each insert has no `_id`, so that one that is executed twice leaves two
-documents. For each there is one line of JSON: its key, what its client was told in the end, and what was told before that.
+Arguments: the number of clients, then the servers. Each insert has no `_id`, so that one that is
+executed twice leaves two documents. For each there is one line of JSON: its key, the last outcome
+that its client got, and the outcomes before that. `tests/tests/python` runs this program and kills
+servers meanwhile.
 """
 
 import asyncio
@@ -16,7 +18,10 @@ PATIENT, HASTY = 30.0, 0.4
 
 
 async def client(number: int, servers: list[str], stop: asyncio.Event) -> None:
-    """Inserts one document after another. Every other client has so little time that outcomes are left unknown."""
+    """Inserts one document after another.
+
+    Every other client has so little time that outcomes are left unknown.
+    """
     count = 0
     while not stop.is_set():
         key = f"{number}-{count}"
@@ -41,7 +46,7 @@ async def client(number: int, servers: list[str], stop: asyncio.Event) -> None:
 
 
 async def settle(servers: list[str], command: dict[str, Any], id: str, told: list[str]) -> None:
-    """Asks what became of a command, and executes it if it was not executed."""
+    """Asks for the outcome of a command, and executes it if it was not executed."""
     outcome_result = await ask(servers, id, PATIENT)
     told.append(f"asked: {outcome_result.outcome}")
     result = await execute(servers, command, PATIENT, id=id)

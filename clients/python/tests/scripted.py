@@ -76,7 +76,10 @@ async def refuses_in_the_end(socket: ServerConnection, frame: Frame) -> None:
 
 
 def trickles(text: str, pieces: int, pause: float) -> Answer:
-    """Answers with a reply that comes in pieces, as on a slow network. No pong comes before its end."""
+    """Answers with a reply that comes in pieces, as on a slow network.
+
+    No pong comes before its end.
+    """
 
     async def answer(socket: ServerConnection, frame: Frame) -> None:
         said = {"type": "result", "id": frame["id"], "epoch": 1, "replayed": False, "result": {"text": text}}
@@ -105,7 +108,10 @@ async def deafness(socket: ServerConnection, _: Frame) -> None:
 
 
 class Server:
-    """A scripted server. Each command takes the next of its answers; the last of them is for all that follow."""
+    """A scripted server.
+
+    Each command takes the next of its answers; the last of them is for all that follow.
+    """
 
     def __init__(self, name: str, *answers: Answer, role: str = "coordinator", epoch: int | None = 1) -> None:
         self.name, self.role, self.epoch = name, role, epoch

@@ -71,7 +71,7 @@ class NoneStaysOpen(ScriptedTestCase):
             await asyncio.sleep(0)
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        # A write tells the server that nobody is there any more.
+        # A write tells the server that the client is no longer there.
         with self.assertRaises(ConnectionClosed):
             async with asyncio.timeout(10):
                 while True:

@@ -131,7 +131,8 @@ class Overloaded(ScriptedTestCase):
         with self.assertRaises(CommandError) as caught:
             await execute(await self.start(s1), INSERT, 2.0)
         self.assertEqual(caught.exception.outcome, Outcome.NOT_EXECUTED)
-        # The time that a server names is an estimate: half of the time that is left is the longest pause.
+        # The time that a server names is an estimate: half of the time that is left is the longest
+        # pause.
         self.assertGreater(len(s1.frames), 1)
         self.assertIn("overloaded", str(caught.exception))
 

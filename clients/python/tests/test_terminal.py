@@ -14,7 +14,7 @@ FIND = '{"find": "notes"}'
 
 class Terminal(ScriptedTestCase):
     async def run_program(self, *arguments: str, stdout: int = PIPE, stderr: int = PIPE) -> tuple[int | None, str, str]:
-        """Gives the exit status, and what the program prints to standard output and standard error."""
+        """Gives the exit status, the standard output and the standard error of the program."""
         program = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bellwether_client", *arguments, stdin=DEVNULL, stdout=stdout, stderr=stderr
         )

@@ -18,8 +18,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main() -> int:
-    """Gives the exit status: 0 for a reply, 1 for a command without effect, 2 for wrong arguments, 3 for a command that was
-    executed and whose reply cannot be had, 4 for an unknown outcome."""
+    """Gives the exit status: 0 for a reply, 1 for a command without effect, 2 for wrong arguments.
+
+    3 stands for a command that was executed and whose reply cannot be had, 4 for an unknown
+    outcome.
+    """
     parser = _Parser("bellwether_client", description="Executes a MongoDB command exactly once.")
     parser.add_argument("--servers", required=True, metavar="LIST", help="all servers: host:port,host:port,…")
     parser.add_argument(
@@ -34,7 +37,8 @@ def main() -> int:
     try:
         reads = only_reads(check_text(text))
         _, answer = asyncio.run(execute_text(servers, text, reads, given.deadline, given.id, given.cluster))
-        # No string holds a character that a terminal obeys: `json` escapes all but the last of ASCII.
+        # No string holds a character that a terminal obeys: `json` escapes all but the last of
+        # ASCII.
         reply = json.dumps(answer["result"]).replace("\x7f", "\\u007f")
         return 0 if _print(reply, sys.stdout) else 3
     except CommandError as error:
@@ -45,7 +49,7 @@ def main() -> int:
 
 
 def _print(text: str, stream: TextIO | None) -> bool:
-    """Prints a line. Returns `False` if nobody reads the stream."""
+    """Prints a line. Returns `False` if no program reads the stream."""
     if stream is None:
         return False
     try:

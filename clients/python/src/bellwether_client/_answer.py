@@ -6,14 +6,23 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """Says what became of a command. It is never worse than the truth: a read, for example, is never `UNKNOWN`."""
+    """The outcome of a command.
+
+    It is never worse than the truth: a read, for example, is never `UNKNOWN`.
+    """
 
     EXECUTED = "executed"
     """The command has had its effect, once."""
     NOT_EXECUTED = "not_executed"
-    """The command has had no effect and will have none. This is always so for a read that failed."""
+    """The command has had no effect and will have none.
+
+    This is always so for a read that failed.
+    """
     UNKNOWN = "unknown"
-    """The command may have had its effect, or may still have it. Execute it again with the same id, or `ask`."""
+    """The command may have had its effect, or may still have it.
+
+    Execute it again with the same id, or `ask`.
+    """
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class OutcomeResult:
 
 @dataclass(eq=False)
 class CommandError(Exception):
-    """The command has no reply. `outcome` says what became of it.
+    """The command has no reply. `outcome` says if it was executed.
 
     As text, the error holds no character that a terminal obeys, even if a server sent some.
     """
@@ -70,5 +79,5 @@ class CommandError(Exception):
 
 
 def printable(text: str) -> str:
-    """Escapes the characters of a text that a terminal obeys, or that it does not show, as `\\x1b`."""
+    """Escapes the characters that a terminal obeys, or does not show, as `\\x1b`."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

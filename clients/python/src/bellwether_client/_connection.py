@@ -14,7 +14,10 @@ from ._frames import FINAL, Frame, hello, parse
 HELLO_LIMIT = 1.0
 """Seconds a server has for `hello_ok`."""
 MAX_REPLY_BYTES = 64 << 20
-"""The longest message that is taken. A server sends 17 MiB at most; a later version may send more."""
+"""The longest message that is taken.
+
+A server sends 17 MiB at most; a later version may send more.
+"""
 
 REFUSALS = {4400, 4401, 4403, 4405, 4406, 4429}
 """Close codes with which a server refuses this client."""
@@ -23,8 +26,9 @@ REFUSALS = {4400, 4401, 4403, 4405, 4406, 4429}
 class Lost(Exception):
     """The connection cannot be used, or is no more.
 
-    `code` is the close code that the server sent, `too_long` says that this client refused a message for its length, and
-    `refused` that the server will refuse this client until somebody changes an option.
+    `code` is the close code that the server sent. `too_long` says that this client refused a
+    message for its length. `refused` says that the server will refuse this client until an operator
+    changes an option.
     """
 
     def __init__(self, said: str, code: int | None = None, *, too_long: bool = False, refused: bool = False) -> None:
@@ -102,7 +106,10 @@ class Connection:
 
     @property
     def heard(self) -> float:
-        """Gives the time, in seconds by the clock of the event loop, at which the last byte arrived, be it of a pong."""
+        """Gives the time at which the last byte arrived, be it of a pong.
+
+        The time is in seconds, by the clock of the event loop.
+        """
         return self._socket.heard
 
     @property
@@ -111,7 +118,10 @@ class Connection:
         return self._socket.state is State.OPEN
 
     async def exchange(self, frame: str, id: str, answer_type: str) -> Frame:
-        """Sends a frame and gives the answer to it, an error or a frame of this type. Raises `Lost`."""
+        """Sends a frame and gives the answer to it, an error or a frame of this type.
+
+        Raises `Lost`.
+        """
         belongs_to_all = None
         try:
             await self._socket.send(frame)
@@ -124,7 +134,8 @@ class Connection:
         except ConnectionClosed as error:
             raise _lost(error, belongs_to_all) from error
         except Exception as error:
-            # The library takes no message of very many fragments. Asked again, the server would send them again.
+            # The library takes no message of very many fragments. Asked again, the server would
+            # send them again.
             raise Lost(f"its answer cannot be read: {error}", too_long=isinstance(error, WebSocketException)) from error
 
     async def ping(self) -> None:

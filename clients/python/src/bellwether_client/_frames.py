@@ -48,14 +48,16 @@ _FIELDS: dict[str, type] = {
 def command_text(command: Mapping[str, Any]) -> str:
     """Writes a command in Extended JSON, its fields in their order.
 
-    A dictionary that is a value in Extended JSON, such as `{"$oid": "…"}` or `{"$uuid": "…"}`, is written as it is.
+    A dictionary that is a value in Extended JSON, such as `{"$oid": "…"}` or `{"$uuid": "…"}`, is
+    written as it is.
 
-    Raises `bson.errors.BSONError`, `OverflowError`, `TypeError` or `ValueError` for a command that cannot be written: one
-    with a value that BSON does not have, such as a set, a key that is no text or an integer of more than 64 bits.
+    Raises `bson.errors.BSONError`, `OverflowError`, `TypeError` or `ValueError` for a command that
+    cannot be written. Such a command holds a value that BSON does not have. Examples are a set, a
+    key that is no text, and an integer of more than 64 bits.
     """
     try:
-        # BSON decides the type of each value, as it does for PyMongo. The JSON writer alone would turn a key such as 1
-        # into "1", and would write integers of any size.
+        # BSON decides the type of each value, as it does for PyMongo. The JSON writer alone would
+        # turn a key such as 1 into "1", and would write integers of any size.
         exact = bson.decode(bson.encode(command, codec_options=_WRITES), codec_options=_EXACT)
         return json.dumps(_extended(exact), ensure_ascii=False, separators=(",", ":"))
     except RecursionError as error:
@@ -63,7 +65,10 @@ def command_text(command: Mapping[str, Any]) -> str:
 
 
 def _extended(value: Any) -> Any:
-    """Gives what `json` writes as Extended JSON. An integer stays one, since `$timestamp` and `$minKey` take no other."""
+    """Gives what `json` writes as Extended JSON.
+
+    An integer stays one, since `$timestamp` and `$minKey` take no other.
+    """
     if isinstance(value, dict):
         return {field: _extended(inner) for field, inner in value.items()}
     if isinstance(value, list):
@@ -74,7 +79,8 @@ def _extended(value: Any) -> Any:
 def check_text(text: str) -> Mapping[str, Any]:
     """Gives the fields of a command that is written in Extended JSON, without their types.
 
-    Raises `ValueError` if the text is not one JSON object in UTF-8. Everything else is the server's to judge.
+    Raises `ValueError` if the text is not one JSON object in UTF-8. Everything else is the server's
+    to judge.
     """
 
     def refuse(constant: str) -> Never:
@@ -92,7 +98,7 @@ def check_text(text: str) -> Mapping[str, Any]:
 
 
 def only_reads(command: Mapping[str, Any]) -> bool:
-    """Returns `True` if the command has no effect, whatever becomes of it."""
+    """Returns `True` if the command only reads, so that it never has an effect."""
     name = next(iter(command), None)
     if name == "transaction":
         parts = command["transaction"]
@@ -133,12 +139,13 @@ def decode(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     fields = {field: decode(inner) for field, inner in value.items()}
-    # These make no type in the canonical form. A validator, for example, holds the operator `$regex`.
+    # These make no type in the canonical form. A validator, for example, holds the operator
+    # `$regex`.
     if "$regex" in fields or "$uuid" in fields:
         return fields
     try:
         made = json_util.object_hook(fields.copy(), _JSON)
-    except Exception:  # noqa: BLE001  `bson` raises many kinds for what is not the type.
+    except Exception:  # noqa: BLE001  `bson` raises many kinds for a value of another type.
         return fields
     # The package refuses a UUID that is not 16 bytes long. MongoDB does not.
     is_uuid = isinstance(made, Binary) and made.subtype == UUID_SUBTYPE and len(made) == 16
@@ -148,8 +155,9 @@ def decode(value: Any) -> Any:
 def make_id(time_ms: int) -> str:
     """Makes the id of a new command, a UUID of version 7.
 
-    `time_ms` is the time in milliseconds since 1970. `execute` takes it from the server that is sent the command. A caller
-    who makes an id needs a clock that is less than an hour ahead, and an id is refused 24 hours later.
+    `time_ms` is the time in milliseconds since 1970. `execute` takes it from the server that is
+    sent the command. A caller who makes an id needs a clock that is less than an hour ahead, and an
+    id is refused 24 hours later.
     """
     version, variant = 7 << 76 | secrets.randbits(12) << 64, 2 << 62 | secrets.randbits(62)
     return str(UUID(int=(time_ms & (1 << 48) - 1) << 80 | version | variant))

@@ -18,12 +18,14 @@ async def execute(
 ) -> Result:
     """Executes a MongoDB command once, whatever happens to the servers, and gives its reply.
 
-    `servers` are all servers of the cluster, nearest first, as `host:port` or `ws://host:port/v1`. `deadline` is the time in
-    seconds for everything, more than 0. `cluster` is the name of the cluster that is meant, if a wrong one shall be refused.
-    `id` is given only to go on with a command whose outcome is unknown: the command must then be the same.
+    `servers` are all servers of the cluster, nearest first, as `host:port` or `ws://host:port/v1`.
+    `deadline` is the time in seconds for everything, more than 0. `cluster` is the name of the
+    cluster that is meant, if a wrong one shall be refused. `id` is given only to go on with a
+    command whose outcome is unknown: the command must then be the same.
 
-    Raises `CommandError`, whose `outcome` says what became of the command, `ValueError` for wrong arguments, and the errors
-    of `bson.encode` for a command that cannot be written. A task that is cancelled leaves the outcome of a write unknown.
+    Raises `CommandError`, whose `outcome` says if the command was executed. Raises `ValueError` for
+    wrong arguments, and the errors of `bson.encode` for a command that cannot be written. A task
+    that is cancelled leaves the outcome of a write unknown.
     """
     reads = only_reads(command)
     server, answer = await execute_text(servers, command_text(command), reads, deadline, id, cluster)
@@ -33,7 +35,9 @@ async def execute(
 async def execute_text(
     servers: Iterable[str], text: str, reads: bool, deadline: float, id: str | None, cluster: str | None
 ) -> tuple[str, Frame]:
-    """Executes a command that is one JSON object as text. Gives the id of the server that answered, and its `result`.
+    """Executes a command that is one JSON object as text.
+
+    Gives the id of the server that answered, and its `result`.
 
     Raises `CommandError`, and `ValueError` for wrong arguments.
     """
@@ -51,11 +55,13 @@ async def execute_text(
 
 
 async def ask(servers: Iterable[str], id: str, deadline: float = 30.0, *, cluster: str | None = None) -> OutcomeResult:
-    """Asks what became of the command with this id. Asking executes nothing.
+    """Asks the servers for the outcome of the command with this id. Asking executes nothing.
 
-    The arguments are those of `execute`. An answer `NOT_EXECUTED` is final once the deadline of the last try is over.
+    The arguments are those of `execute`. An answer `NOT_EXECUTED` is final once the deadline of the
+    last try is over.
 
-    Raises `CommandError` with the outcome `UNKNOWN` if nobody could say, and `ValueError` for wrong arguments.
+    Raises `CommandError` with the outcome `UNKNOWN` if no server knew it, and `ValueError` for
+    wrong arguments.
     """
 
     def frame(id: str, deadline_ms: int) -> str:

@@ -1,4 +1,7 @@
-"""Passes one frame along the list of servers until one answers, as `docs/protocol.md` describes it, step by step."""
+"""Passes one frame along the list of servers until one answers.
+
+`docs/protocol.md` describes it step by step.
+"""
 
 import asyncio
 import contextlib
@@ -15,7 +18,7 @@ from ._connection import Connection, Lost
 from ._frames import FINAL, Frame, address, decode, make_id
 
 STAGGER = 0.25
-"""Seconds after which the next server is greeted beside one that is slow."""
+"""Seconds after which this client also greets the next server, if one is slow."""
 SILENCE = 1.0
 """Seconds without a byte after which the others are greeted; twice as long each time."""
 GIVE_UP = 3
@@ -31,7 +34,8 @@ _NOT_LISTED = ", which is not on the list"
 
 # Errors after which no earlier try with the same id can have had an effect, nor can a later one.
 _SETTLING = {"id_reused", "mongo", "result_too_large"}
-# Close codes at which a client stops, and those that say that the one frame that was sent was not executed.
+# Close codes at which a client stops, and those that say that the one frame that was sent was not
+# executed.
 _FAULTS = {1009, 4400, 4401, 4429}
 _NOT_EXECUTED = {4400, 4401, 4408}
 
@@ -45,7 +49,7 @@ class _Server:
     started: float = 0.0
     said: str = "it was not tried"
     refuses: bool = False
-    """It will refuse this client until somebody changes an option."""
+    """It will refuse this client until an operator changes an option."""
     unlisted_since: float | None = None
     """The time since which it has named coordinators that are not on the list, and nothing else."""
 
@@ -67,7 +71,9 @@ class _Holder:
     """The number of looks at the others since the ping, without a sign of life."""
 
     def next_look(self) -> float:
-        """Gives the time at which the others are greeted next: 1, 3 and 7 s after a ping that is not answered."""
+        """Gives the time at which the others are greeted next: 1, 3 and 7 s after a ping that is
+        not answered.
+        """
         if self.misses(0):
             return self.pinged + ((2 << self.missed) - 1) * SILENCE
         return max(self.since, self.connection.heard) + self.silence
@@ -101,8 +107,10 @@ class Passing:
     _redirected: bool = False
     _executed: bool = False
     _dead: int = 0
-    """The number of connections that were given up as dead. The next has as many looks more, since a long command on a slow
-    network delays the pong, too."""
+    """The number of connections that were given up as dead.
+
+    The next has as many looks more, since a long command on a slow network delays the pong, too.
+    """
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -113,7 +121,7 @@ class Passing:
             raise ValueError("the list of servers is empty: name at least one, such as 127.0.0.1:7001")
         if not 0 < self.deadline < math.inf:
             raise ValueError(f"the deadline is {self.deadline} s: it must be more than 0 and finite")
-        # An id that is handed in was sent before, and nobody knows with which end.
+        # The caller has sent an id that it passes in, and this client does not know with which end.
         self._unsettled = self.id is not None
         self._may_make_another = self.id is None
         if self.id is not None:
@@ -145,7 +153,7 @@ class Passing:
         except CommandError:
             raise
         except Exception as error:
-            # Whatever a server or the network has done: the caller is told the outcome and the id.
+            # Each failure of a server or the network gives the caller the outcome and the id.
             self._unsettled |= self.id is not None
             raise self._error(f"this client has failed: {error!r}", servers=True) from error
         finally:
@@ -249,7 +257,10 @@ class Passing:
                 raise self._error("the coordinator is not on the list of servers", servers=True)
 
     def _follow(self, coordinator: Frame) -> str:
-        """Goes to the coordinator that a server names, once per pass and only if it is on the list. Gives text on it."""
+        """Goes to the coordinator that a server names, once per pass and only if it is on the list.
+
+        Gives text on it.
+        """
         name, url = coordinator.get("server"), coordinator.get("url")
         with contextlib.suppress(ValueError):
             url = address(str(url))
@@ -293,7 +304,10 @@ class Passing:
     # Step 5: the answer, or the end of the connection.
 
     def _answered(self, holder: _Holder) -> Frame | None:
-        """Gives the answer at which to stop; `None` to go on. Raises `CommandError` at an error that is final."""
+        """Gives the answer at which to stop; `None` to go on.
+
+        Raises `CommandError` at an error that is final.
+        """
         server, self._holder = holder.server, None
         now = self._next_start = self._now()
         if holder.answer.exception() is None and holder.answer.result().get("code") == "overloaded":
@@ -327,7 +341,8 @@ class Passing:
         if code != "overloaded":
             server.said += self._follow(answer.get("coordinator") or {})
             return None
-        # This pass is over. The next one begins with this server, since no other can execute the command.
+        # This pass is over. The next one begins with this server, since no other can execute the
+        # command.
         self._servers.sort(key=lambda other: other is not server)
         if wait_ms := answer.get("retry_after_ms"):
             # The server tells each command a time of its own, so that one has no jitter.
@@ -354,7 +369,10 @@ class Passing:
         task.add_done_callback(self._background.discard)
 
     async def _leave(self) -> None:
-        """Ends everything that is under way. Nothing stays open, even if the caller's task is cancelled meanwhile."""
+        """Ends everything that is under way.
+
+        Nothing stays open, even if the caller's task is cancelled meanwhile.
+        """
         for server in self._servers:
             if server.greeting:
                 server.greeting.add_done_callback(_abandon)
@@ -366,6 +384,9 @@ class Passing:
 
 
 def _abandon(greeting: asyncio.Task[Connection]) -> None:
-    """Ends a connection that nobody needs. The server may have greeted before the task could be cancelled."""
+    """Ends a connection that is not needed any more.
+
+    The server may have greeted before the task could be cancelled.
+    """
     if not greeting.cancelled() and greeting.exception() is None:
         greeting.result().abort()
