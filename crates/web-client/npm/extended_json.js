@@ -1,6 +1,9 @@
 // Values of JavaScript as MongoDB Extended JSON, and back.
 
-/** How deep a value may be nested. MongoDB stores at most 200 levels, and Extended JSON adds objects of its own. */
+/**
+ * The highest number of levels in a value. MongoDB stores at most 200 levels, and Extended JSON
+ * adds objects of its own.
+ */
 const DEEPEST = 250;
 
 /** The flags of a RegExp that mean the same as an option in MongoDB. */
@@ -9,14 +12,17 @@ const OPTIONS = "imsu";
 /** The longest place that a message names in full, in characters. */
 const LONGEST_PLACE = 200;
 
-// A method of a built-in class works on the values of every realm, and fails on what only looks
-// like one.
+// A method of a built-in class works on the values of every realm, and fails on an object that only
+// looks like one.
 const timeOf = asked(Date, "getTime");
 const patternOf = asked(RegExp, "source");
 const lengthOf = asked(ArrayBuffer, "byteLength");
 const sharedLengthOf = asked(globalThis.SharedArrayBuffer, "byteLength");
 
-/** Returns a function that gives what a method or getter of the class says of an object; `undefined` if it refuses. */
+/**
+ * Returns a function that calls a method or getter of the class on an object. It gives `undefined`
+ * if the method refuses the object.
+ */
 function asked(type, name) {
   const { get, value = get } = Object.getOwnPropertyDescriptor(type?.prototype ?? {}, name) ?? {};
   return (object) => {
@@ -28,7 +34,7 @@ function asked(type, name) {
   };
 }
 
-/** Why a value cannot be written. The place is added where all of it is known. */
+/** The reason why a value cannot be written. The place is added where all of it is known. */
 class Refused {
   constructor(problem, type = TypeError) {
     this.problem = problem;
@@ -75,7 +81,10 @@ function textOf(text) {
   return JSON.stringify(text);
 }
 
-/** An integer that is not exact has been a double all along: its digits would be read as those of another integer. */
+/**
+ * An integer that is not exact has been a double all along: its digits would be read as those of
+ * another integer.
+ */
 function numberOf(value) {
   const isPlain = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
   if (Object.is(value, -0)) return '{"$numberDouble":"-0.0"}';
@@ -98,7 +107,10 @@ function isPlain(value) {
   return (prototype === null || isRoot(prototype)) && Object.prototype.toString.call(value) === "[object Object]";
 }
 
-/** Returns `true` for the `Object.prototype` of a realm, and for an empty object that inherits nothing. */
+/**
+ * Returns `true` for the `Object.prototype` of a realm, and for an empty object that inherits
+ * nothing.
+ */
 function isRoot(prototype) {
   if (Object.getPrototypeOf(prototype) !== null) return false;
   return Object.hasOwn(prototype, "isPrototypeOf") || Reflect.ownKeys(prototype).length === 0;
@@ -151,7 +163,10 @@ function bytesOf(value) {
   return new Uint8Array(value);
 }
 
-/** Refuses an object that has fields in addition to its elements, of which it has `count`: MongoDB's value cannot hold them. */
+/**
+ * Refuses an object that has fields in addition to its elements, of which it has `count`: MongoDB's
+ * value cannot hold them.
+ */
 function refuseFields(value, count = 0) {
   const name = Object.keys(value)[count] ?? symbolIn(value);
   if (name !== undefined) {
@@ -159,7 +174,10 @@ function refuseFields(value, count = 0) {
   }
 }
 
-/** A field whose name is a symbol, if there is one. Like all fields that are not enumerable, a hidden one does not count. */
+/**
+ * A field whose name is a symbol, if there is one. Like all fields that are not enumerable, a
+ * hidden one does not count.
+ */
 function symbolIn(value) {
   return Object.getOwnPropertySymbols(value).find((each) => Object.getOwnPropertyDescriptor(value, each)?.enumerable);
 }

@@ -1,5 +1,5 @@
-// The JavaScript face of the client. The logic is in the WebAssembly module; here stands what is
-// JavaScript's own: loading the module, errors, signals.
+// The JavaScript face of the client. The logic is in the WebAssembly module. This file has the
+// parts that only JavaScript has: loading the module, errors, signals.
 
 import load, * as wasm from "./bellwether_web_client.js";
 import { fromExtendedJson, toExtendedJson } from "./extended_json.js";
@@ -41,7 +41,7 @@ function readFrom(source) {
   return files && /^file:/.test(source) ? { module_or_path: files.readFile(new URL(source)) } : undefined;
 }
 
-/** What a promise is rejected with: an error that says what became of the command. */
+/** The error with which a promise is rejected. It has the outcome of the command. */
 export class BellwetherError extends Error {
   constructor({ message, ...fields }) {
     super(message);
@@ -62,7 +62,7 @@ export async function execute(servers, command, options) {
   return ask(servers, textOf(command), options);
 }
 
-/** Asks what became of the command with this id. Executes nothing. */
+/** Asks for the outcome of the command with this id. Executes nothing. */
 export async function outcome(servers, id, options) {
   return ask(servers, undefined, { ...options, id: String(id) });
 }
@@ -135,7 +135,10 @@ function withResult(answer, resultText) {
   return answer;
 }
 
-/** Reads a list of servers as people write it, and returns their full URLs, each place once. Needs `init`. */
+/**
+ * Reads a list of servers as people write it, and returns their full URLs, each place once. Needs
+ * `init`.
+ */
 export function parseServers(text) {
   try {
     return wasm.parseServers(text).split("\n");
