@@ -1,5 +1,5 @@
-// A command on its way, or a question what became of one: shown from its beginning to its verdict,
-// and kept in the history.
+// A command on its way, or a question for the outcome of one. The page shows it from its beginning
+// to its verdict, and keeps it in the history.
 
 import { loading } from "./client.js";
 import { byId } from "./dom.js";
@@ -16,8 +16,8 @@ export class Attempt {
   #trace;
   #reply;
   #onChange;
-  /// What is under way, or was last: {kind, command, id?, servers, cluster?, isRunning, …}. Kind is
-  /// "execute", or "check", which asks what became of a command and executes nothing.
+  /// The present attempt, or the last one: {kind, command, id?, servers, cluster?, isRunning, …}.
+  /// Kind is "execute", or "check", which asks for the outcome of a command and executes nothing.
   #now = null;
 
   constructor({ storage, trace, reply, onChange }) {
@@ -158,12 +158,12 @@ export class Attempt {
     showVerdict(verdict);
     if (error.mongo?.detailsText) this.#reply.showDetails(error.mongo.detailsText);
     showId(now.id);
-    // A question without an answer leaves open what became of the command.
+    // A question without an answer leaves the outcome of the command open.
     const outcome = now.kind === "check" ? "unknown" : verdict.outcome;
     this.#keep(now, { outcome, reason: verdict.reason, ms: Math.round(performance.now() - now.began) });
   }
 
-  /// Keeps in the history what is known now, and who is coordinator.
+  /// Keeps in the history the outcome that is known now, and the coordinator.
   #keep({ id, command, servers, at, cluster, kind }, known, coordinator) {
     const settled = { reason: undefined, page: undefined, until: undefined, closed: undefined, ...known };
     this.#storage.update((state) => {

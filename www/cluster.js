@@ -38,7 +38,8 @@ export class Watch {
     });
   }
 
-  /// Watches these servers from now on. Each has requests of its own, so none waits for a silent one.
+  /// Watches these servers from now on. Each has requests of its own, so none waits for a silent
+  /// one.
   list(urls) {
     for (const [url, server] of this.#servers) {
       if (urls.includes(url)) continue;
@@ -110,8 +111,8 @@ async function status(url) {
   return statusIn(await answer.json());
 }
 
-/// Returns the address of the status. It has the path of the address for commands, which a proxy may
-/// have changed.
+/// Returns the address of the status. It has the path of the address for commands, which a proxy
+/// may have changed.
 export function statusAddress(url) {
   return new URL("status", url.replace(/^ws/, "http")).href;
 }

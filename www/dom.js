@@ -35,8 +35,8 @@ export function setIcon(svg, kind) {
   svg.firstElementChild.setAttribute("href", `#icon-${kind}`);
 }
 
-/// Writes only what differs: an unchanged text stays selected, and a screen reader has nothing to
-/// say.
+/// Writes a text only if it differs: an unchanged text stays selected, and a screen reader has
+/// nothing to say.
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

@@ -1,5 +1,5 @@
-// What somebody has typed is never lost to a look at an example, at history or at a link: it can be
-// picked again.
+// A text that a person has typed is never lost to a look at an example, at history or at a link.
+// The person can pick it again.
 
 import { element } from "./dom.js";
 
@@ -58,7 +58,7 @@ export class Drafts {
     this.#select.selectedIndex = Math.max(at, 0);
   }
 
-  /// The texts of the options, in their order. The first option stands for what is being typed.
+  /// The texts of the options, in their order. The first option stands for the text in the field.
   #texts() {
     return [null, ...this.#examples.map(([, text]) => text), ...this.#own];
   }

@@ -1,5 +1,5 @@
 // Extended JSON read as text. JavaScript's own JSON would reorder fields named like numbers and
-// round integers beyond 2^53; and a reply can have 30 MB, of which a reader looks at a page.
+// round integers beyond 2^53. Also, a reply can have 30 MB, of which a person reads one page.
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

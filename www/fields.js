@@ -1,10 +1,10 @@
-// What is wrong with a field, said at the field.
+// The mistake in a field, shown at the field.
 
 import { byId, setText } from "./dom.js";
 import { selectPlace } from "./editor.js";
 import { sentence } from "./words.js";
 
-/// Says at the field what is wrong, and goes there.
+/// Shows the mistake at the field, and goes there.
 export function refuse(field, { reason, line, column }) {
   const note = noteOf(field);
   note.dataset.usual ??= note.textContent;

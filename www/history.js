@@ -8,14 +8,14 @@ export function remember(state, entry) {
   return { ...state, history: [entry, ...state.history.filter((other) => !isSame(other, entry))] };
 }
 
-/// With what is known now of the entry that has this id; where it is no longer listed, nothing
-/// changes.
+/// Adds the facts that are known now to the entry that has this id. If the entry is no longer
+/// listed, nothing changes.
 export function settle(state, id, known) {
   return { ...state, history: state.history.map((entry) => (entry.id === id ? { ...entry, ...known } : entry)) };
 }
 
 export function forget(state) {
-  // One that is under way stays: its id is all that can tell later what became of it.
+  // An entry that is under way stays: without its id, no page could ask for the outcome later.
   return { ...state, history: state.history.filter((entry) => entry.outcome === "running" && !isInterrupted(entry)) };
 }
 
@@ -31,8 +31,8 @@ export function isInterrupted(entry, now = Date.now()) {
   return entry.outcome === "running" && (Boolean(entry.closed) || !entry.page || !(entry.until > now));
 }
 
-/// Returns `true` if it is still open what became of it, as far as this page knows. What only reads
-/// has no effect in any case.
+/// Returns `true` if the outcome is still open, as far as this page knows. A command that only
+/// reads has no effect in any case.
 export function isOpen(entry, page) {
   return Boolean(entry.id) && !onlyReads(entry.command) && (entry.outcome === "unknown" || (entry.outcome === "running" && entry.page !== page));
 }

@@ -53,7 +53,7 @@ export class ServerList {
     try {
       this.#watch.list(this.#parse(text));
     } catch {
-      // Half typed: when it is sent, the field says what is wrong.
+      // Half typed: when it is sent, the field shows the mistake.
       this.#watch.list([]);
     }
   }

@@ -79,7 +79,7 @@ function parse(text) {
   }
 }
 
-/// Keeps what has the expected form, whoever wrote it.
+/// Keeps the parts that have the expected form, from any writer.
 function sound(found) {
   const state = empty();
   if (typeof found !== "object" || found === null) return state;

@@ -5,7 +5,7 @@ import { milliseconds } from "./time.js";
 import { cut, ended, underWay } from "./words.js";
 
 const TICK_MS = 50;
-/// For who does not want things to move.
+/// For a person who does not want things to move.
 const CALM_TICK_MS = 1000;
 const calm = globalThis.matchMedia?.("(prefers-reduced-motion: reduce)");
 
@@ -85,7 +85,8 @@ export class Trace {
 class Row {
   #began = 0;
   #kind = "";
-  /// Results of the tries at this server so far. Equal results share one entry: {kind, title, ms, times}.
+  /// Results of the tries at this server so far. Equal results share one entry:
+  /// `{kind, title, ms, times}`.
   #ends = [];
 
   constructor(url) {

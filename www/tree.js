@@ -122,7 +122,7 @@ export class Tree {
     return parts;
   }
 
-  /// The beginning of what is inside, on one line.
+  /// The beginning of the content, on one line.
   #preview(value) {
     let text = "";
     for (const { name, value: part } of value.parts()) {

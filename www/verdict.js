@@ -1,5 +1,5 @@
-// What became of the command, in words: {outcome, title, reason, hint, again}. `again` names the
-// ways on that are offered: "check", "same", "new".
+// The outcome of the command, in words: {outcome, title, reason, hint, again}. `again` names the
+// ways on that the page offers: "check", "same", "new".
 
 import { onlyReads } from "./summary.js";
 import { ago, milliseconds } from "./time.js";
@@ -53,7 +53,7 @@ export function refusal(error) {
   return verdict("not_executed", "Not sent", reason, "Nothing has left this page. Correct it and send it again.");
 }
 
-/// A command that only reads has no effect, whatever became of it: there is nothing to settle.
+/// A command that only reads never has an effect: there is nothing to settle.
 function unanswered(reason) {
   return verdict("not_executed", "No reply", reason, "The command only reads, so it has had no effect. Send it again.");
 }

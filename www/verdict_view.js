@@ -1,4 +1,4 @@
-// Shows the verdict, the command's id, and what can be done next.
+// Shows the verdict, the command's id, and the possible next steps.
 
 import { byId, setIcon, setText } from "./dom.js";
 

@@ -4,8 +4,8 @@
 //! cargo run -p bellwether-server --example embedded_pipeline -- 'mongodb://m1,m2,m3/?replicaSet=rs0'
 //! ```
 //!
-//! It works in the database `embedded` and can be run as often as you like, also twice at a time:
-//! whoever claimed the last epoch may commit, and the other finds itself fenced.
+//! It works in the database `embedded`. You can run it as often as you like, also twice at a time.
+//! The program that claimed the last epoch may commit, and the other one is fenced.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let fence = Fence::new(database.clone());
     let pipeline = Pipeline::start(database, fence.clone(), Settings::default());
 
-    // From here on nothing commits any more under an earlier epoch, whoever holds it.
+    // From here on no program can commit under an earlier epoch.
     let epoch = fence.claim("embedded_pipeline", "1").await?;
     pipeline.lead(epoch).await?;
     println!("Leading in epoch {epoch}.");
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // executed again.
     let again = execute(&pipeline, id, &insert).await?;
     println!("Again, replayed ({}): {}", again.replayed, again.result);
-    // Without sending it again, one can ask what became of it.
+    // A program can ask for the outcome without a second execution.
     let outcome_result = pipeline.outcome(SourceId::new(), id, in_a_while())?.await??;
     println!(
         "What became of it: {}, in epoch {:?}",
@@ -51,7 +51,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let count = doc! { "count": "orders", "query": { "item": "tea" } };
     println!("Counted: {}", execute(&pipeline, mint()?, &count).await?.result);
 
-    // Another program claims the next epoch: this one cannot commit any more, and is told so.
+    // Another program claims the next epoch: this one cannot commit any more, and gets an error
+    // that says so.
     let another = Fence::new(Database::connect(&uri, "embedded").await?);
     let later = another.claim("another program", "2").await?;
     let refused = execute(&pipeline, mint()?, &insert).await.err();
@@ -65,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err(format!("epoch {epoch} should be fenced: {refused:?}").into()),
     }
 
-    // Finishes the batch in hand and answers those that wait.
+    // Finishes the batch in progress and answers the commands that wait.
     pipeline.retire().await;
     println!("Retired.");
     Ok(())
@@ -83,8 +84,8 @@ async fn execute(
     // A source is served in turn with all others. A program that serves several clients gives each
     // its own.
     let answer = pipeline.submit(SourceId::new(), id, command, in_a_while())?;
-    // If there is no answer at all, it is unknown what became of the command: ask again under the
-    // same id.
+    // If there is no answer at all, the outcome of the command is unknown: ask again under the same
+    // id.
     Ok(answer.await??)
 }
 

@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("Executed in epoch {}: {}", executed.epoch, executed.result);
     }
 
-    // Finishes what is in hand, hands over, tells the clients to go elsewhere.
+    // Finishes the commands in progress, hands over, tells the clients to go elsewhere.
     let _ = stop.send(());
     running.await?;
     println!("Left.");

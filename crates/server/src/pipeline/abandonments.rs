@@ -181,8 +181,8 @@ impl Abandonments {
     }
 
     /// Returns `true` if the commands of this source must not be in a batch with those of others.
-    /// The source is at fault, or it is not known which group is. The other sources of a group at fault
-    /// stay together: apart, a group of innocent sources would execute far less.
+    /// The source is at fault, or it is not known which group is. The other sources of a group at
+    /// fault stay together: apart, a group of innocent sources would execute far less.
     pub(super) fn is_apart(&self, source: SourceId, now: Instant) -> bool {
         let suspicion = self.suspected.get(&source.group());
         self.is_at_fault(source, now)

@@ -20,8 +20,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Time between two questions to MongoDB about the work in abandoned sessions. It is longer than
 /// the time for which such a question may take a connection.
 const ASK_AGAIN: Duration = Duration::from_secs(15);
-/// Held while a question is asked. The sessions take turns, so that a claim, which ends sessions as
-/// well, never has to wait for more than one of these questions.
+/// Permit to ask one such question. The sessions take turns, so that a claim, which ends sessions
+/// as well, never has to wait for more than one of these questions.
 static ASKING: Semaphore = Semaphore::const_new(1);
 
 /// A session that outlives the work in it.

@@ -107,8 +107,8 @@ impl<'t> Replies<'t> {
 
 /// The size of the replies to the operations of one list, as far as there are any.
 ///
-/// Each reply alone may have the size of the largest reply. Together they may not: a hundred of them
-/// would take gigabytes before the reply to the list is encoded.
+/// Each reply alone may have the size of the largest reply. Together they may not: a hundred of
+/// them would take gigabytes before the reply to the list is encoded.
 #[derive(Debug, Default)]
 pub(super) struct ListSize(usize);
 

@@ -2,8 +2,8 @@
 //!
 //! MongoDB shares its processors among all its operations. With thirty slow reads in progress, a
 //! read of a millisecond takes thirty times as long. A read counts as slow if a read with the same
-//! body, or of the same connection, was slow a moment ago. A read with a large reply is slow in this
-//! sense, too: it takes the server's own processors, which decode the reply and write its text.
+//! body, or of the same connection, was slow a moment ago. A read with a large reply is slow in
+//! this sense, too. The server's own processors decode the reply and write its text.
 
 use core::hash::Hash;
 use core::time::Duration;
