@@ -54,8 +54,8 @@ function hello(address) {
   }
 }
 
-// The set begins with one member, which is primary at once and the only one that can be, so that
-// the users are made on it whatever happens. A member that has lost its data never gets here alone:
+// The set begins with one member, which is primary at once. No other member can be primary, so the
+// users are made on this one in any case. A member that has lost its data never gets here alone:
 // the others have a set, and take it in.
 function initiate() {
   eventually(() => {
@@ -97,7 +97,7 @@ function connectAsAdmin() {
   });
 }
 
-// MongoDB lets whoever is on its own host make the first user, and nothing more.
+// MongoDB lets a program on its own host make the first user, and nothing more.
 function makeAdmin(password) {
   const { isWritablePrimary, hosts } = local().hello();
   // There is an admin before there are other members.

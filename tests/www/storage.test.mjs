@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { LONGEST_HISTORY, Storage } from "../../www/storage.js";
 import { close, forget, isInterrupted, isOpen, remember, settle } from "../../www/history.js";
 
-/// What a browser offers, with room for so many characters.
+/// The storage that a browser offers, with room for this number of characters.
 function area(room = Infinity) {
   const kept = new Map();
   return {

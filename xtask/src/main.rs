@@ -86,19 +86,19 @@ enum Task {
     /// Explore every order of events in an election, within bounds, and say how many states there
     /// are
     Model(model::Options),
-    /// Measure Bellwether beside the MongoDB driver: latency, many clients, takeover, memory
+    /// Measure Bellwether and the MongoDB driver: latency, many clients, takeover, memory
     Bench(bench::Options),
     /// Measure the election crate: messages, a quiet second, failover times, throughput
     BenchElection(bench::ElectionOptions),
     /// Run the election in virtual time under every fault, with as many seeds as you have patience
     /// for
     Simulate(simulate::Options),
-    /// Feed every parser of bytes from outside what a fuzzer makes up, and see whether what should
-    /// hold of it does
+    /// Feed every parser of bytes from outside with the inputs of a fuzzer, and check its
+    /// properties
     Fuzz(fuzz::Options),
     /// Plant known bugs in a copy of the election, one by one, and expect each to be found
     Planted(planted::Options),
-    /// Put a cluster of real processes under faults, and check what its clients were told
+    /// Put a cluster of real processes under faults, and check the answers to its clients
     Chaos(chaos::Options),
     /// Build the browser client into www/pkg, as the npm package it is published as, and show its
     /// size

@@ -1,5 +1,5 @@
-//! Nothing that a server says reaches the terminal of who runs `bellwether` as it is: it could
-//! clear the screen, forge lines or hide text.
+//! No text of a server reaches the terminal of `bellwether` as it is: it could clear the screen,
+//! forge lines or hide text.
 
 mod scripted;
 

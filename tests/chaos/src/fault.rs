@@ -25,7 +25,7 @@ pub enum Fault {
     CutMongodb,
     /// A server and the clients do not hear each other.
     CutClients,
-    /// A server and everybody else do not hear each other.
+    /// A server and all other processes do not hear each other.
     Isolate,
     /// Packets of some links take up to some hundred milliseconds longer, each another time.
     Delay,

@@ -28,8 +28,8 @@ pub enum Workload {
     Duplicates,
     /// `$inc`, and reads.
     Counter,
-    /// Commands at fault, long reads and replies that are not UTF-8, in turns with everybody
-    /// else's; only if it is named.
+    /// Commands at fault, long reads and replies that are not UTF-8, in turns with those of the
+    /// other clients; only if it is named.
     BadNeighbours,
 }
 

@@ -12,8 +12,8 @@ use crate::plan::Schedule;
 
 /// A real cluster under faults, judged by the histories of its clients.
 ///
-/// Ends with 0 if all checks held, with 1 if it could not run, with 3 if one is violated, and with
-/// 4 if one could not be decided.
+/// Ends with 0 if all checks held, and with 1 if it could not run. Ends with 3 if one is violated,
+/// and with 4 if one could not be decided.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bellwether-chaos", version)]
 pub struct Options {
@@ -58,7 +58,7 @@ pub struct Options {
     /// How long a checker may think about the history of one key
     #[arg(long, default_value = "20s", value_name = "TIME")]
     pub check_limit: humantime::Duration,
-    /// What could not be decided does not count as a failure
+    /// A check that could not be decided does not count as a failure
     #[arg(long)]
     pub allow_undecided: bool,
     /// On loopback, without the faults of a network

@@ -1,4 +1,4 @@
-/** Uses the client as an app does, and gives what came of it, as text to show. */
+/** Uses the client as an app does, and gives the results as text to show. */
 export async function shown(client, servers, name) {
   const done = {};
   try {
@@ -35,7 +35,7 @@ async function commands({ execute, parseServers }, servers, _id) {
   };
 }
 
-/** An id is executed once, and can be asked about. */
+/** A command is executed once under its id, and `outcome` knows the id. */
 async function outcomes({ execute, outcome }, servers, _id) {
   const command = { insert: "used", documents: [{ _id }] };
   const { id, replayed, epoch } = await execute(servers, command);
@@ -49,7 +49,7 @@ async function outcomes({ execute, outcome }, servers, _id) {
   };
 }
 
-/** What is aborted is aborted at once, and can be settled later. */
+/** An aborted attempt ends at once, and its outcome can be settled later. */
 async function aborts({ execute }, servers, _id) {
   const command = { insert: "used", documents: [{ _id }] };
   const early = await refusal(execute(servers, command, { signal: AbortSignal.abort() }));
@@ -87,7 +87,7 @@ async function listeners({ execute }, servers) {
   };
 }
 
-/** The message of the next error that nobody catches, as the runtime reports it. */
+/** The message of the next error that no code catches, as the runtime reports it. */
 async function nextReported() {
   return new Promise((resolve) => {
     if (globalThis.process?.once) {
@@ -101,7 +101,7 @@ async function nextReported() {
   });
 }
 
-/** Mistakes are told apart, and as what they are. */
+/** Each kind of mistake has an error of its own. */
 async function mistakes({ BellwetherError, execute, outcome, parseServers }, servers, _id) {
   const insert = { insert: "used", documents: [{ _id }, { _id }] };
   const errors = {

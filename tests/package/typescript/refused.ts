@@ -29,7 +29,7 @@ parseServers(servers)[0].trim();
 toExtendedJson({}).n;
 
 const executed = await execute(servers, {});
-// @ts-expect-error What was answered stays as it is.
+// @ts-expect-error An answer stays as it is.
 executed.id = "";
 // @ts-expect-error It was executed; there is no other outcome.
 executed.outcome;

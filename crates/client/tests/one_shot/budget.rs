@@ -52,7 +52,7 @@ async fn a_command_that_needed_longer_is_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_gives_no_sign_of_life_is_given_up() {
-    // Nobody takes its place; when it goes on, it is sent the command again.
+    // No server takes its place; when it goes on, the client sends it the command again.
     let goes_on = Does::SaysNothing.until(15_000, Does::Executes);
     let network = Network::new(&[("a", &[Does::GoesSilent, goes_on])]);
     let shot = network.one_shot().deadline(HALF_A_MINUTE);
@@ -127,7 +127,7 @@ async fn a_sign_of_life_counts_until_the_next_one_is_missing() {
         (slow(), 7_000, Lost::StillWorking),
         // A greeting is on its way.
         (slow(), 4_500, Lost::StillWorking),
-        // Nobody has asked yet.
+        // No client has asked yet.
         (slow(), 600, Lost::StillWorking),
     ] {
         let probed = Does::Follows(None).until(3_000, later.clone());
@@ -209,7 +209,7 @@ async fn another_id_is_made_while_no_try_can_have_had_an_effect() {
         (Stop::Refused, Outcome::Unknown, "id_expired")
     );
 
-    // A server that refuses the time it gave itself is asked once more, and no third time.
+    // The client asks a server that refuses the time it gave itself once more, and no third time.
     let expired = Does::Fails(ErrorCode::IdExpired, Outcome::NotExecuted);
     let network = Network::new(&[("a", &[expired])]);
     let failure = network.run(network.one_shot()).await.unwrap_err();

@@ -8,7 +8,7 @@ use crate::B;
 use crate::network::Network;
 use crate::script::Does;
 
-/// Those of the protocol, some that proxies send, and one that nobody has defined.
+/// Those of the protocol, some that proxies send, and one that no document defines.
 fn codes() -> impl Iterator<Item = u16> {
     let own = CloseCode::ALL.into_iter().map(CloseCode::code);
     own.chain([1001, 1006, 1008, 1011, 1014, 3000, 4999])

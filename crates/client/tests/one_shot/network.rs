@@ -20,7 +20,8 @@ pub(crate) struct World {
     /// Every command that arrived: where, its id, its deadline.
     pub(crate) arrived: Vec<(String, CommandId, Duration)>,
     pub(crate) executed: HashMap<CommandId, u32>,
-    /// Who has a command or a question that is neither answered nor given up, and since when.
+    /// The server that has a command or a question, neither answered nor given up, and the time
+    /// since when.
     pub(crate) in_hand: Option<InHand>,
     wires: u64,
     pub(crate) has_pings: bool,
@@ -55,7 +56,7 @@ pub(crate) struct Network {
 
 impl Network {
     /// Servers `a:1`, `b:1`, … Each does the things of its script one connection after the other,
-    /// and the last one for ever.
+    /// and the last one for all later connections.
     pub(crate) fn new(scripts: &[(&str, &[Does])]) -> Self {
         let scripts = scripts
             .iter()

@@ -59,7 +59,7 @@ fn scripts() -> impl Strategy<Value = Vec<Vec<Does>>> {
     prop::collection::vec(prop::collection::vec(does(), 1..4), 1..=NAMES.len())
 }
 
-/// What a watcher is told of the try at one server.
+/// The stage of the try at one server, as its watcher sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Idle,

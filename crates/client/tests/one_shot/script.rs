@@ -37,7 +37,7 @@ pub(crate) enum Does {
     CutsOffAfterExecution,
     /// Closes with this code when the command arrives, and does not answer.
     HangsUp(u16),
-    /// Answers the command as if it had been asked what became of it.
+    /// Answers the command as if it were the question for its outcome.
     AnswersAnother,
     /// Answers the hello with this error.
     RefusesHello(ErrorCode),
@@ -55,7 +55,7 @@ pub(crate) enum Does {
     InEpoch(u64, Box<Does>),
     /// Does that, and its clock shows this, in milliseconds since the Unix epoch.
     WithClock(u64, Box<Does>),
-    /// Does the first before so many milliseconds of the network's time have passed, then the
+    /// Does the first until this number of milliseconds of the network's time has passed, then the
     /// second.
     Until(u64, Box<Does>, Box<Does>),
 }
@@ -101,7 +101,7 @@ impl Does {
         Self::InEpoch(epoch, Box::new(self))
     }
 
-    /// Its clock is wrong by so many hours.
+    /// Its clock is wrong by this number of hours.
     pub(crate) fn hours_wrong(self, hours: i64) -> Self {
         let clock = NOW.checked_add_signed(hours * 3_600_000);
         Self::WithClock(clock.expect("the clock is after 1970"), Box::new(self))

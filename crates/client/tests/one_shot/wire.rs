@@ -60,7 +60,7 @@ impl Keepalive for Pings {
     }
 }
 
-/// A server that has a command is left alone with it for so long.
+/// Time for which the client leaves a server alone with its command.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 impl Connection for Wire {
@@ -289,7 +289,7 @@ impl Wire {
         self.inbox.push_back((ready, Err(closed)));
     }
 
-    /// Says what became of the command, or does what else the script has.
+    /// Gives the outcome of the command, or does the other thing that the script has.
     fn tell(&mut self, id: CommandId) {
         if !matches!(self.part.does, Does::Executes) {
             return self.answer(id);

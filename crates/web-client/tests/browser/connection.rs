@@ -1,4 +1,4 @@
-//! Connections: what arrives, how they end, and that nothing is left of them.
+//! Connections: their messages, their ends, and that nothing is left of them.
 
 use core::pin::pin;
 use core::time::Duration;
@@ -111,8 +111,8 @@ async fn what_cannot_be_reached_is_unreachable() {
     }
 }
 
-/// Waits until the server has seen this of connections. If it never does, whoever runs the tests
-/// loses patience.
+/// Waits until the server has seen this of connections. If it never does, the time limit of the
+/// test runner ends the tests.
 async fn seen(expected: &str) {
     let mut watch = connect("/watch").await;
     loop {

@@ -1,5 +1,5 @@
-//! What is the browser's own, in a browser: run by `cargo xtask browser-tests`, in a page and in a
-//! worker. What all platforms share is tested in the crate `bellwether-client`.
+//! Tests of the browser's own parts, in a browser. `cargo xtask browser-tests` runs them in a page
+//! and in a worker. The crate `bellwether-client` tests the parts that all platforms share.
 
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "a test that fails should end there")]

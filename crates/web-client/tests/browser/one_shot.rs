@@ -1,4 +1,4 @@
-//! The whole client on this platform: commands, what is told about them, and how they are given up.
+//! The whole client on this platform: commands, the events about them, and their cancellation.
 
 use core::cell::RefCell;
 use core::future::{pending, poll_fn};
@@ -82,7 +82,7 @@ async fn given_up_before_it_was_sent_it_was_not_executed() {
 async fn given_up_after_it_was_sent_its_outcome_is_unknown() {
     let command = r#"{"insert":"notes","documents":[{}]}"#.parse().unwrap();
     let sent = RefCell::new(None);
-    // Nobody has to wake it: it is looked at whenever the client goes on, and that it does when it
+    // No task has to wake it: the client looks at it whenever it goes on, and it does so when it
     // has sent.
     let cancelled = poll_fn(|_| {
         if sent.borrow().is_some() {

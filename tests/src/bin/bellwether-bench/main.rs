@@ -48,14 +48,14 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Table {
-    /// What one client waits for one command, beside the driver
+    /// Time that one client waits for one command, compared with the driver
     Latency(latency::Options),
-    /// Inserts, updates and mixed commands a second of 1 to 256 clients, beside as many of the
-    /// driver's
+    /// Inserts, updates and mixed commands a second of 1 to 256 clients, compared with the driver's
     Concurrency(sweep::Options),
-    /// Reads a second of 1 to 256 clients, beside as many of the driver's
+    /// Reads a second of 1 to 256 clients, compared with the driver's
     Reads(sweep::Options),
-    /// How long commands wait when the coordinator is killed, stands still, or is asked to end
+    /// Time that commands wait when the coordinator is killed, stands still, or gets the signal to
+    /// end
     Takeover(takeover::Options),
     /// How long commands wait when MongoDB's primary is killed, with the servers' help and without
     MongodbFailover(failover::Options),
@@ -63,10 +63,10 @@ enum Table {
     Memory(memory::Options),
     /// What good clients wait while others flood a server, and what that leaves behind
     Flood(flood::Options),
-    /// What innocent clients wait beside each kind of bad neighbour, and without it
+    /// Time that innocent clients wait with each kind of bad neighbour, and without it
     Neighbours(neighbours::Options),
-    /// What somebody waits for who opens the page and sends a command, with all servers and with
-    /// some of them dead
+    /// Time that a user of the page waits for it and for a command, with all servers and with some
+    /// of them dead
     Page(page::Options),
     /// Draws the figures of `concurrency` and `reads` into docs/
     Plot,

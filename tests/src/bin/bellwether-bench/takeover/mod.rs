@@ -36,7 +36,7 @@ pub(crate) struct Options {
 
     /// How long the cluster is left alone before each fault, in milliseconds [default: 2000; with
     /// --quick 500]. A server that comes back takes over within the first second if its new number
-    /// is the largest; a shorter rest measures faults in the middle of that.
+    /// is the largest. A shorter rest measures faults in the middle of that.
     #[arg(long)]
     rest_ms: Option<u64>,
 }

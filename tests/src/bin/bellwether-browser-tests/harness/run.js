@@ -8,7 +8,7 @@ const parameters = new URLSearchParams(location.search);
 // Where the tests find what they connect to.
 globalThis.TEST_SERVERS = Object.fromEntries(parameters);
 
-// Less than the patience of whoever started this.
+// Less than the time limit of the program that started this.
 const LONGEST_MS = 50_000;
 
 // The test that runs.
