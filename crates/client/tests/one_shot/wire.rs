@@ -28,7 +28,7 @@ pub(crate) struct Wire {
     pub(crate) part: Part,
     pub(crate) pings: Pings,
     pub(crate) has_had_a_command: bool,
-    /// What is said, and when it is here.
+    /// The messages, each with the time at which it arrives.
     pub(crate) inbox: VecDeque<(Instant, Result<String, Closed>)>,
 }
 
