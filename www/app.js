@@ -111,7 +111,7 @@ function wireNetwork() {
   show();
 }
 
-/// What an earlier page left unfinished is the first thing to settle.
+/// Offers to settle the attempt that an earlier page left unfinished.
 function offerUnfinished() {
   const entry = storage.read().history.find((each) => isOpen(each, attempt.page) && isInterrupted(each));
   if (entry) attempt.offer(entry);

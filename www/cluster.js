@@ -1,4 +1,4 @@
-// What the servers say about themselves on GET /status.
+// The status of the servers, from GET /status.
 
 const EVERY_MS = 1000;
 /// Longest time between two requests to a dead server.

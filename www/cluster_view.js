@@ -124,8 +124,8 @@ class Tile {
   }
 }
 
-/// How large the number is, of all it could have been. Drawn, since the policy allows no style in
-/// attributes.
+/// The size of the number, compared with the largest possible one. It is drawn, since the policy
+/// allows no style in attributes.
 class Bar {
   #fill = drawn("rect", { height: 3, rx: 0, class: "fill" });
 

@@ -1,5 +1,4 @@
-// What the command's field does beyond a plain one: Enter keeps the indent. Tab leaves it, as
-// everywhere.
+// The keys of the command's field: Enter keeps the indent. Tab leaves the field, as everywhere.
 
 export function keepIndent(field) {
   field.addEventListener("keydown", (event) => {
@@ -19,8 +18,8 @@ export function lineAt(text, at) {
   return { indent: /[[{]\s*$/.test(line) ? `${own}  ` : own };
 }
 
-/// Where a line and a column, both counted from 1, are in the text. Columns count characters, not
-/// UTF-16 units.
+/// Returns the place of a line and a column, both counted from 1, in the text. Columns count
+/// characters, not UTF-16 units.
 export function placeOf(text, line, column) {
   const lines = text.split("\n");
   const before = lines.slice(0, line - 1).reduce((sum, { length }) => sum + length + 1, 0);

@@ -79,7 +79,7 @@ export class Value {
     }
   }
 
-  /// How many fields or elements there are, counted in one pass.
+  /// Returns the number of fields or elements, counted in one pass.
   count() {
     const { text } = this;
     let at = blank(text, this.start + 1);
@@ -118,7 +118,7 @@ export function digits(value) {
   return /^-?[0-9]/.test(value.raw) ? value.raw : undefined;
 }
 
-/// How a leaf is shown: its text, and what it is where that cannot be seen.
+/// Returns the text of a leaf, and its type where the text does not show it.
 export function shown(value, relaxed) {
   const { type, raw } = value;
   if (!type) return { text: raw, type: typeOf(raw) };

@@ -25,8 +25,8 @@ export function close(state, page) {
   return { ...state, history: state.history.map(mark) };
 }
 
-/// Whether it was under way when its page was closed. A page that crashed has left no mark, but the
-/// time it gave itself runs out.
+/// Returns `true` if the attempt was under way when its page was closed. A page that crashed has
+/// left no mark, but the time that it gave itself runs out.
 export function isInterrupted(entry, now = Date.now()) {
   return entry.outcome === "running" && (Boolean(entry.closed) || !entry.page || !(entry.until > now));
 }

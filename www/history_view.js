@@ -66,7 +66,7 @@ function shortened(id) {
   return `…${id.slice(-8)}`;
 }
 
-/// Where the focus is, in words that survive a new list.
+/// Returns the place of the focus, in words that survive a new list.
 function placeOf(list, node) {
   const item = list.contains(node) ? node.closest("li") : null;
   return item && { id: item.dataset.id, at: [...item.parentNode.children].indexOf(item), name: node.textContent, isPut: node.className === "put" };

@@ -35,7 +35,8 @@ export class ServerList {
     this.#changed();
   }
 
-  /// What a server says of another need not be an address.
+  /// Returns `true` if the text is an address. The text of a server about another one need not be
+  /// an address.
   #isAddress(url) {
     try {
       return this.#parse(url).length === 1;

@@ -1,6 +1,6 @@
-// What this browser keeps between visits: one value, read again before every change, because
-// another tab may have changed it. Without storage, or with a full one, the page keeps it in memory
-// and works all the same.
+// The value that this browser keeps between visits. The page reads it again before every change,
+// because another tab may have changed it. Without storage, or with a full one, the page keeps it
+// in memory and works all the same.
 
 const KEY = "bellwether";
 const VERSION = 1;
@@ -11,7 +11,7 @@ const LAST_MS = 8.64e15;
 export class Storage {
   #area;
   #memory = empty();
-  /// Whether memory holds more than the browser does: writing has failed.
+  /// `true` if memory holds more than the browser does, because writing has failed.
   #ahead = false;
 
   constructor(area = available()) {

@@ -1,4 +1,4 @@
-// What a reply says, in one line.
+// The summary of a reply, in one line.
 
 import { digits, read, unquoted } from "./extended_json.js";
 

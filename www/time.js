@@ -7,7 +7,7 @@ const STEPS = [
   [Infinity, 86_400, "d"],
 ];
 
-/// How long something has lasted, in its largest unit.
+/// Returns a duration in words, in its largest unit.
 export function lasted(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const [, unit, name] = STEPS.find(([below]) => seconds < below);

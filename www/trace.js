@@ -153,7 +153,8 @@ class Row {
     if (this.item.dataset.state === "waiting") this.show("not_asked");
   }
 
-  /// What ended otherwise before stays in sight: what it left unknown is part of the story.
+  /// Keeps earlier tries with other ends in sight: an outcome that they left unknown is part of the
+  /// story.
   #showEarlier(title) {
     const earlier = this.#ends.filter((end) => end.title !== title);
     const items = earlier.map(({ kind, title: before, ms, times }) => {

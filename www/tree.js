@@ -5,9 +5,9 @@
 import { element, icon, setIcon } from "./dom.js";
 import { read, shown } from "./extended_json.js";
 
-/// How many parts are shown at a time.
+/// Number of parts that are shown at a time.
 const CHUNK = 100;
-/// How many rows a reply may open with.
+/// Highest number of rows with which a reply opens.
 const FIRST_ROWS = 150;
 /// Deeper levels are indented no further, and say which they are. The style sheet has as many.
 const DEEPEST_INDENT = 12;

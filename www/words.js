@@ -1,5 +1,4 @@
-// What happened at one server, in a few words: for each code what a row is called, and what it
-// means.
+// The events at one server, in a few words: for each code the name of a row, and its meaning.
 
 /// The most characters of a text that are shown.
 const LONGEST_TEXT = 2000;
@@ -38,7 +37,7 @@ const ENDS = {
   reply_not_kept: "Executed before",
 };
 
-/// Where the client's own text says less than a person wants to know.
+/// Texts for codes where the client's own text says less than a person wants to know.
 const EXPLAINED = {
   executed: "",
   answered: "it says what became of the command",

@@ -116,7 +116,7 @@ function otherPassword() {
   return Object.assign(error, { final: true });
 }
 
-// What a server needs, and no more; docs/operating.md says what for.
+// The privileges that a server needs, and no more; docs/operating.md gives the reasons.
 function makeServersUser(admin) {
   const assist = [{ resource: { cluster: true }, actions: ["replSetStateChange", "replSetGetStatus"] }];
   if (!admin.getRole("bellwetherAssist")) {

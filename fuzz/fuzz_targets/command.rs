@@ -7,7 +7,7 @@ use bellwether_server::fuzzing::{command, memory};
 use bellwether_server::{AllowedCommands, ParsedCommand};
 use libfuzzer_sys::fuzz_target;
 
-/// What one byte may take: most do as fields of one byte each.
+/// Highest memory for one byte of the input: fields of one byte each take the most.
 const FACTOR: u64 = 400;
 
 fuzz_target!(|data: &[u8]| {

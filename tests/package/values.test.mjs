@@ -1,5 +1,5 @@
-// What the package does without a browser: values to Extended JSON and back. Tests of www/pkg, as
-// it is published.
+// The part of the package that needs no browser: values to Extended JSON and back. Tests of
+// www/pkg, as it is published.
 
 import assert from "node:assert/strict";
 import test from "node:test";

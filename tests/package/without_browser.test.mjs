@@ -1,4 +1,4 @@
-// Where there is no browser the package says so. Tests of www/pkg, as it is published.
+// The package says so if there is no browser. Tests of www/pkg, as it is published.
 
 import assert from "node:assert/strict";
 import test from "node:test";

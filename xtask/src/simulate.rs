@@ -8,7 +8,7 @@ const EVERY_FAULT: &str = "scenarios::safety::every_fault_and_then_agreement";
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many seeds, each a cluster of its own
+    /// Number of seeds, each a cluster of its own
     #[arg(long, default_value_t = 100_000)]
     seeds: u64,
     /// The first of them

@@ -17,7 +17,7 @@ use crate::plan::Schedule;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bellwether-chaos", version)]
 pub struct Options {
-    /// What faults, clients and the network are drawn from; drawn itself unless given
+    /// Seed of faults, clients and the network; drawn unless given
     #[arg(long)]
     pub seed: Option<u64>,
     #[command(flatten)]
@@ -29,23 +29,23 @@ pub struct Options {
     /// Print the plan and do nothing
     #[arg(long)]
     pub plan_only: bool,
-    /// What clients do; everything but bad-neighbours unless given
+    /// Workloads of the clients; everything but bad-neighbours unless given
     #[arg(long, value_delimiter = ',', value_name = "WORKLOAD,…")]
     pub workloads: Vec<Workload>,
-    /// How many clients
+    /// Number of clients
     #[arg(long, default_value_t = 16, value_name = "COUNT")]
     pub clients: usize,
-    /// How many commands a second all clients together send, as long as they are answered
+    /// Number of commands a second that all clients together send, as long as they are answered
     #[arg(long, default_value_t = 60.0, value_name = "PER-SECOND")]
     pub rate: f64,
-    /// How many servers
+    /// Number of servers
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     pub servers: usize,
     /// A further argument of every server, such as --server-arg=--preemption=never; may be given
     /// again
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub server_arg: Vec<OsString>,
-    /// How many runs, each with a cluster of its own: with this seed, the next one and so on
+    /// Number of runs, each with a cluster of its own: with this seed, the next one and so on
     #[arg(long, default_value_t = 1, value_name = "COUNT")]
     pub runs: u64,
     /// No further run after one in which a check was violated
@@ -55,7 +55,7 @@ pub struct Options {
     /// emptied, unless given
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// How long a checker may think about the history of one key
+    /// Time limit of a checker for the history of one key
     #[arg(long, default_value = "20s", value_name = "TIME")]
     pub check_limit: humantime::Duration,
     /// A check that could not be decided does not count as a failure

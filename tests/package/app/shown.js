@@ -158,7 +158,7 @@ function detailsOf({ keyPattern, keyValue, writeErrors, detailsText }, _id) {
   ];
 }
 
-/** What a promise is rejected with. */
+/** Gives the error with which a promise is rejected. */
 async function refusal(promise) {
   return promise.then((value) => ({ name: `fulfilled with ${JSON.stringify(value)}` }), (error) => error);
 }

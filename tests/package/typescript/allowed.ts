@@ -1,4 +1,4 @@
-// What an app may write; it is compiled, not run.
+// Code that an app may write; it is compiled, not run.
 
 import * as client from "bellwether-web-client";
 import {

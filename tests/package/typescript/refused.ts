@@ -1,5 +1,5 @@
-// What the types keep an app from writing: each of these is an error, and that there is none would
-// be one.
+// Code that the types keep an app from writing. Each of these lines has an error, and a line
+// without one is an error, too.
 
 import { BellwetherError, execute, outcome, parseServers, toExtendedJson } from "bellwether-web-client";
 

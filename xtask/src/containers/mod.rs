@@ -16,7 +16,7 @@ pub(crate) struct Options {
     /// Make the images, and test nothing
     #[arg(long)]
     images_only: bool,
-    /// What the test program is given, such as the beginning of a case's name
+    /// Arguments for the test program, such as the beginning of a case's name
     #[arg(last = true)]
     args: Vec<String>,
 }

@@ -27,10 +27,10 @@ pub(crate) struct Options {
     /// For how many seconds each of them
     #[arg(long, default_value_t = 600)]
     seconds: u64,
-    /// What the fuzzer's random numbers start from; drawn unless given
+    /// Seed of the fuzzer's random numbers; drawn unless given
     #[arg(long)]
     seed: Option<u32>,
-    /// How many run at once; as many as there are processors unless given
+    /// Number of targets that run at once; as many as there are processors unless given
     #[arg(long)]
     jobs: Option<usize>,
     /// Run one target with this input and nothing else

@@ -30,7 +30,7 @@ const LONGEST_CHECK: Duration = Duration::from_secs(900);
 pub(crate) struct Options {
     /// Only bugs whose names contain this
     filter: Option<String>,
-    /// How many seeds the simulation may try; as many as in every test run unless given
+    /// Number of seeds that the simulation may try; as many as in every test run unless given
     #[arg(long)]
     seeds: Option<u64>,
     /// Only build the programs that `cargo xtask chaos --planted` runs, with the bugs of the real

@@ -283,7 +283,7 @@ class Passing:
         if left < min(SHORTEST_TRY, self.deadline / 2):
             return self._spawn(connection.close())
         self.id = self.id or make_id(connection.server_time_ms)
-        # What the server's own word at the end of its time needs to come back.
+        # Time that the server's last answer, at the end of its time, needs to come back.
         way_back = min(left / 10, 0.5)
         frame = self.frame(self.id, min(int((left - way_back) * 1000), connection.max_deadline_ms))
         if (size := len(frame.encode())) > (limit := connection.max_message_bytes):

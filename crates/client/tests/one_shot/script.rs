@@ -1,4 +1,4 @@
-//! What scripted servers do.
+//! Scripts of the servers.
 
 use bellwether_client::{ErrorCode, Outcome};
 
@@ -60,7 +60,7 @@ pub(crate) enum Does {
     Until(u64, Box<Does>, Box<Does>),
 }
 
-/// How much longer than a millisecond each step takes, in milliseconds.
+/// Time that each step takes in addition to a millisecond, in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slowness {
     pub(crate) connect: u64,

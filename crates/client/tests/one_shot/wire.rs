@@ -318,7 +318,7 @@ impl Wire {
         self.network.with(|world| world.executed.contains_key(&id))
     }
 
-    /// Whether the command was executed before.
+    /// Executes the command. Returns `true` if it was executed before.
     fn execute(&mut self, id: CommandId) -> bool {
         self.network.with(|world| world.executed.insert(id, 1)).is_some()
     }

@@ -19,7 +19,7 @@ pub const SHORTEST_TURN: Duration = Duration::from_secs(5);
 /// Which faults a run has, and how close they come.
 #[derive(Clone, Debug, Args)]
 pub struct Schedule {
-    /// How long clients work and faults happen, such as 120s, 10min or 1h
+    /// Time for which clients work and faults happen, such as 120s, 10min or 1h
     #[arg(long, default_value = "120s", value_name = "TIME")]
     pub length: humantime::Duration,
     /// The kinds of faults; all but unstoppable unless given
@@ -29,13 +29,13 @@ pub struct Schedule {
     /// other unless given
     #[arg(long, value_enum)]
     pub phase: Option<Phase>,
-    /// How long each fault lasts; drawn unless given
+    /// Duration of each fault; drawn unless given
     #[arg(long, value_name = "TIME")]
     pub each: Option<humantime::Duration>,
-    /// Where several happen at once: the mean time from one fault to the next
+    /// The mean time from one fault to the next, where several happen at once
     #[arg(long, default_value = "3s", value_name = "TIME")]
     pub every: humantime::Duration,
-    /// Where several happen at once: how many at most
+    /// The highest number of faults at once, where several happen at once
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     pub overlap: usize,
 }

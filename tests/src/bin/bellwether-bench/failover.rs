@@ -24,8 +24,8 @@ const ALL_WELL: usize = 20;
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// How often the primary is killed, with the servers' help and without [default: 5; with
-    /// --quick 1]
+    /// Number of times that the primary is killed, with the servers' help and without [default: 5;
+    /// with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 }

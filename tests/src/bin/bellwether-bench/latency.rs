@@ -19,11 +19,11 @@ use bellwether_testkit::markdown::{line, table};
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// How many rounds [default: 5; with --quick 2]
+    /// Number of rounds [default: 5; with --quick 2]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 
-    /// How many commands of each kind in a round [default: 200; with --quick 30]
+    /// Number of commands of each kind in a round [default: 200; with --quick 30]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     commands: Option<u32>,
 }

@@ -57,11 +57,12 @@ enum Table {
     /// Time that commands wait when the coordinator is killed, stands still, or gets the signal to
     /// end
     Takeover(takeover::Options),
-    /// How long commands wait when MongoDB's primary is killed, with the servers' help and without
+    /// Time that commands wait when MongoDB's primary is killed, with the servers' help and without
     MongodbFailover(failover::Options),
     /// Memory and processor time of the coordinator, with idle connections and under load
     Memory(memory::Options),
-    /// What good clients wait while others flood a server, and what that leaves behind
+    /// Time that good clients wait while others flood a server, and the effects that remain
+    /// afterwards
     Flood(flood::Options),
     /// Time that innocent clients wait with each kind of bad neighbour, and without it
     Neighbours(neighbours::Options),

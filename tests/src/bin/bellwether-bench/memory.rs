@@ -27,21 +27,20 @@ const PER_ADDRESS: u32 = 4000;
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// How many idle connections there are at a time [default: 1,1000,10000; with --quick
-    /// 1,100,1000]
+    /// Number of idle connections at a time [default: 1,1000,10000; with --quick 1,100,1000]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     connections: Vec<u32>,
 
-    /// How long idle connections are measured, in seconds [default: 30; with --quick 3]. Servers
-    /// ping every 15 s.
+    /// Time for which idle connections are measured, in seconds [default: 30; with --quick 3].
+    /// Servers ping every 15 s.
     #[arg(long)]
     idle_seconds: Option<u64>,
 
-    /// How long the load is measured, in seconds [default: 10; with --quick 2]
+    /// Time for which the load is measured, in seconds [default: 10; with --quick 2]
     #[arg(long)]
     load_seconds: Option<u64>,
 
-    /// How many clients the load has [default: 256; with --quick 64]
+    /// Number of clients of the load [default: 256; with --quick 64]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4000))]
     clients: Option<u32>,
 }

@@ -14,15 +14,16 @@ use bellwether_testkit::markdown::{count, line, table};
 
 #[derive(Args, Clone, Default)]
 pub(crate) struct Options {
-    /// How many clients there are at a time [default: 1,4,16,64,256; with --quick 1,64]
+    /// Number of clients at a time [default: 1,4,16,64,256; with --quick 1,64]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4000))]
     clients: Vec<u32>,
 
-    /// How many rounds [default: 5; with --quick 2]
+    /// Number of rounds [default: 5; with --quick 2]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 
-    /// How long each side is measured in a round, in milliseconds [default: 3000; with --quick 500]
+    /// Time for which each side is measured in a round, in milliseconds [default: 3000; with
+    /// --quick 500]
     #[arg(long, value_parser = clap::value_parser!(u64).range(100..))]
     measured_ms: Option<u64>,
 }

@@ -28,20 +28,20 @@ use open_files::OpenFiles;
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// How many idle connections there are [default: 10000; with --quick 500]
+    /// Number of idle connections [default: 10000; with --quick 500]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     idle: Option<u32>,
 
-    /// How long each attack lasts, in seconds [default: 20; with --quick 2]
+    /// Duration of each attack, in seconds [default: 20; with --quick 2]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
 
-    /// How many connections a flood opens a second [default: 2000; with --quick 500]
+    /// Number of connections that a flood opens a second [default: 2000; with --quick 500]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     per_second: Option<u32>,
 
-    /// How often all attacks are made, to see whether the second time leaves more behind than the
-    /// first [default: 2; with --quick 1]
+    /// Number of times that all attacks are made, to see if the second time leaves more behind than
+    /// the first [default: 2; with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 }

@@ -30,12 +30,12 @@ const REST: Duration = Duration::from_secs(2);
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// How often each neighbour is measured [default: 5; with --quick 1]
+    /// Number of times that each neighbour is measured [default: 5; with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 
-    /// How long it is measured each time, and as long without it, in seconds [default: 8; with
-    /// --quick 1]
+    /// Time for which it is measured each time, and as long without it, in seconds [default: 8;
+    /// with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
 }

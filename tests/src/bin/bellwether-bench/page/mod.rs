@@ -21,16 +21,15 @@ use visitor::{Visit, Visitor};
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// How often the page is loaded in each situation [default: 40; with --quick 4]
+    /// Number of times that the page is loaded in each situation [default: 40; with --quick 4]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     loads: Option<u32>,
 
-    /// How many commands are sent by each page that knows the coordinator [default: 5; with --quick
-    /// 2]
+    /// Number of commands from each page that knows the coordinator [default: 5; with --quick 2]
     #[arg(long)]
     commands: Option<u32>,
 
-    /// How often the coordinator is killed [default: 10; with --quick 1]
+    /// Number of times that the coordinator is killed [default: 10; with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     kills: Option<u32>,
 }

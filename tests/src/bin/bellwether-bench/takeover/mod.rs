@@ -26,17 +26,17 @@ const AFTERWARDS: usize = 3;
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// How often each fault befalls the coordinator [default: 50; with --quick 3]
+    /// Number of times that each fault befalls the coordinator [default: 50; with --quick 3]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 
-    /// How many clients there are under load [default: 8]
+    /// Number of clients under load [default: 8]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
     clients: Option<u32>,
 
-    /// How long the cluster is left alone before each fault, in milliseconds [default: 2000; with
-    /// --quick 500]. A server that comes back takes over within the first second if its new number
-    /// is the largest. A shorter rest measures faults in the middle of that.
+    /// Time for which the cluster is left alone before each fault, in milliseconds [default: 2000;
+    /// with --quick 500]. A server that comes back takes over within the first second if its new
+    /// number is the largest. A shorter rest measures faults in the middle of that.
     #[arg(long)]
     rest_ms: Option<u64>,
 }

@@ -1,11 +1,11 @@
 import load, * as tests from "./tests.js";
 
-// How the crate wasm-bindgen-test catches what a test throws.
+// The function with which the crate wasm-bindgen-test calls a test, and catches its error.
 globalThis.__wbg_test_invoke = (test) => test();
 
 const parameters = new URLSearchParams(location.search);
 
-// Where the tests find what they connect to.
+// The addresses to which the tests connect.
 globalThis.TEST_SERVERS = Object.fromEntries(parameters);
 
 // Less than the time limit of the program that started this.
@@ -34,7 +34,7 @@ export async function run(write) {
   }
 }
 
-/** What a test prints is shown if it fails. */
+/** Passes the output of a test to the crate, which shows it if the test fails. */
 function capture() {
   for (const method of ["debug", "log", "info", "warn", "error"]) {
     console[method] = (...values) => {

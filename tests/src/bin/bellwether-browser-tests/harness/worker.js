@@ -4,7 +4,7 @@ import { run } from "./run.js";
 
 const write = (text) => postMessage({ text });
 
-// What the crate wasm-bindgen-test writes with in a worker.
+// The function with which the crate wasm-bindgen-test writes in a worker.
 globalThis.__wbg_test_output_writeln = (line) => write(`${line}\n`);
 
 postMessage({ state: await run(write) });
