@@ -17,8 +17,8 @@ pub(crate) struct Options {
 /// Runs all of them. A check that fails does not keep the others from running.
 pub(crate) async fn run(options: Options) -> Result<()> {
     let mut report = Report::default();
-    // These come first, because they have target directories of their own. The tests, which begin at
-    // the same time, do not wait for them.
+    // These have target directories of their own. The tests, which begin at the same time, do not
+    // wait for them.
     if !options.fast {
         report
             .check("planted bugs", planted::run(planted::Options::default()))

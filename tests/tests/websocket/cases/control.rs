@@ -31,7 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
             },
         ),
         sent("10,000 pings in one go", "5.5.2", ping(5).repeat(10_000), PONGED),
-        sent("a pong nobody wanted", "5.5.3", pong(5), GOES_ON),
+        sent("an unsolicited pong", "5.5.3", pong(5), GOES_ON),
         sent("10,000 of them", "5.5.3", pong(0).repeat(10_000), GOES_ON),
         sent("a pong of 126 bytes", "5.5", pong(126), closed(1002)),
         sent(

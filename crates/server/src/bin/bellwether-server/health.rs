@@ -27,12 +27,11 @@ pub(crate) struct Health {
     #[arg(long)]
     ready: bool,
 
-    /// The server. Without it, the one that listens for clients on this machine where --listen
-    /// says.
+    /// URL of the server. The default is the server on this machine, at the address of --listen.
     #[arg(long, value_name = "URL", value_parser = server_url)]
     url: Option<Url>,
 
-    /// Where the server on this machine listens for clients.
+    /// Address at which the server on this machine listens for clients.
     #[arg(
         long,
         env = "BELLWETHER_LISTEN",

@@ -146,7 +146,7 @@ fn show(slices: &[Slice], rounds: u32, length: Duration) {
          commands of innocents that were not executed at the first try, `epochs` the coordinators elected meanwhile.\n"
     ));
     let header = [
-        "beside",
+        "next to",
         "write p50 without",
         "with",
         "write p99 without",
