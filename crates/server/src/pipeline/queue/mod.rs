@@ -11,7 +11,8 @@
 //!
 //! - a group may have seven times as much as is still free. Alone it may take 77 % of the queue;
 //!   the more others hold, the less it may take;
-//! - a source may have as much as is still free: alone almost half of the queue.
+//! - a source may have as much as is still free: alone almost half of the queue. Sources with
+//!   something waiting leave another eighth of the queue to the other sources of their group.
 //!
 //! So greedy groups fill the rest before the thresholds take effect, and still leave the reserve to
 //! others. Commands that were put back count, too. Only they may exceed the size of the queue.
@@ -175,7 +176,13 @@ impl Queue {
             return Err(Exceeded::ShareOfGroup);
         }
         let of_source = waiting.of_source(job.source);
-        if !of_source.is_none() && !(of_source + needed).fits_into(shared) {
+        if of_source.is_none() {
+            return Ok(());
+        }
+        // Greedy sources of a group leave a part of its share to its other sources.
+        let for_more = (shared - reserve).times(GROUP_SHARE);
+        let leaves_a_part = booked || for_group.fits_into(for_more);
+        if !leaves_a_part || !(of_source + needed).fits_into(shared) {
             return Err(Exceeded::ShareOfSource);
         }
         Ok(())

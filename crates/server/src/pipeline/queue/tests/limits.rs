@@ -96,6 +96,23 @@ async fn a_group_with_many_sources_cannot_fill_the_queue() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_greedy_sources_of_a_group_leave_room_for_its_other_sources() {
+    let queue = open_queue(1_024, 1_000_000_000);
+    let source = || SourceId::in_group(1);
+    let mut taken = 0;
+    for _ in 0..40 {
+        let greedy = source();
+        taken += (0..64)
+            .take_while(|n| queue.push(numbered_job(greedy, *n, later())).is_ok())
+            .count();
+    }
+    // They may have 672, and each of them one more when nothing of it waits. The group may have
+    // 784.
+    assert!((672..672 + 40).contains(&taken), "{taken}");
+    assert_eq!(fill_by_group(&queue, 1), 784 - taken);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_with_many_sources_cannot_fill_the_memory() {
     let sized = |group, padding| sized_job(SourceId::in_group(group), 1, later(), padding);
     let memory = sized(1, 10_000).memory();

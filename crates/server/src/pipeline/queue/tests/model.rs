@@ -52,11 +52,16 @@ impl Model {
             free.0.saturating_sub(MAX_JOBS / RESERVED),
             free.1.saturating_sub(MAX_MEMORY / RESERVED),
         );
-        let within = |(places, memory): (usize, usize), factor: usize| {
-            places < shared.0 * factor && memory + entry.memory <= shared.1 * factor
+        let for_more = (
+            shared.0.saturating_sub(MAX_JOBS / RESERVED),
+            shared.1.saturating_sub(MAX_MEMORY / RESERVED),
+        );
+        let within = |(places, memory): (usize, usize), share: (usize, usize), factor: usize| {
+            places < share.0 * factor && memory + entry.memory <= share.1 * factor
         };
-        let source_may = of_source.0 == 0 || within(of_source, 1);
-        within((0, 0), 1) && within(of_group, GROUP_SHARE) && source_may
+        let source_may =
+            of_source.0 == 0 || within(of_source, shared, 1) && within(of_group, for_more, GROUP_SHARE);
+        within((0, 0), shared, 1) && within(of_group, shared, GROUP_SHARE) && source_may
     }
 
     fn push(&mut self, entry: Entry) -> bool {
