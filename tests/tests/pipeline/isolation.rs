@@ -269,7 +269,7 @@ async fn a_command_that_meets_conflicts_lets_others_go_first() -> Result<()> {
     let mut held = s1
         .pipeline
         .submit(SourceId::new(), new_id(), touch.clone(), deadline)?;
-    let soon = Instant::now() + Duration::from_secs(2);
+    let soon = Instant::now() + Duration::from_secs(8);
     let short = s1.pipeline.submit(SourceId::new(), new_id(), touch, soon)?;
     for n in 0..50 {
         let insert = format!(r#"{{"insert":"innocent","documents":[{{"_id":{n}}}]}}"#);
