@@ -84,9 +84,9 @@ impl TimeTaken {
         self.0.iter().map(|(_, took)| *took).sum()
     }
 
-    /// Returns `true` if the last batch was abandoned less than `time` ago.
-    fn is_within(&self, time: Duration, now: Instant) -> bool {
-        self.0.back().is_some_and(|(last, _)| *last + time > now)
+    /// Returns `true` if any of the batches still counts.
+    fn counts(&self, now: Instant) -> bool {
+        self.0.back().is_some_and(|(last, _)| *last + COUNTED_FOR > now)
     }
 
     /// Returns the time until the batches that still count took less than a group may take.
@@ -116,12 +116,7 @@ impl Counted {
 
     /// Returns `true` if any of the batches still counts.
     fn counts(&self, now: Instant) -> bool {
-        self.is_within(COUNTED_FOR, now)
-    }
-
-    /// Returns `true` if the last batch was abandoned less than `time` ago.
-    fn is_within(&self, time: Duration, now: Instant) -> bool {
-        self.0.back().is_some_and(|last| *last + time > now)
+        self.0.back().is_some_and(|last| *last + COUNTED_FOR > now)
     }
 
     /// Returns the time until fewer than `most` batches count.
@@ -139,8 +134,7 @@ impl Abandonments {
     /// again, it is then known whose command it is. The batch has taken `took`.
     pub(super) fn add(&mut self, sources: &[SourceId], took: Duration, now: Instant) {
         self.sources.retain(|_, counted| counted.counts(now));
-        self.groups
-            .retain(|_, time_taken| time_taken.is_within(COUNTED_FOR, now));
+        self.groups.retain(|_, time_taken| time_taken.counts(now));
         self.suspected.retain(|_, suspicion| suspicion.counts(now));
         let Some((first, others)) = sources.split_first() else {
             return;
