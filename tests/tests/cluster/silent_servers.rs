@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bellwether_client::native::Native;
-use bellwether_client::{CommandText, Executed, Lost, OneShot, ServerUrl, Try, TryEnd};
-use bellwether_testkit::{Cluster, FailPoint, ReplicaSet};
+use bellwether_client::{CommandText, Executed, Failure, Lost, OneShot, ServerUrl, Try, TryEnd};
+use bellwether_protocol::RoleName;
+use bellwether_testkit::{Agreement, Cluster, FailPoint, ReplicaSet};
 use bson::{Document, doc};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// The fail point between the end of a command and its reply.
@@ -49,14 +51,15 @@ async fn a_command_does_not_wait_for_a_coordinator_that_was_replaced() -> Result
             true,
         ),
     ] {
-        let before = cluster.all_agree().await?;
+        let Held {
+            before,
+            attempt,
+            fail_point,
+            text,
+        } = hold(&set, &mut cluster, step, text, Duration::from_secs(30)).await?;
         let old = before.coordinator;
-        let held = FailPoint::on(set.client(), AFTER_A_COMMAND, step).await?;
-        let (shot, command) = (one_shot(&cluster, old)?, insert(text)?);
-        let attempt = tokio::spawn(async move { shot.execute(&command, |_| {}).await });
-        held.entered().await?;
         cluster.servers[old].process.pause()?;
-        held.off().await?;
+        fail_point.off().await?;
 
         let executed = attempt.await??;
         assert_eq!(executed.replayed, is_committed, "{executed:?}");
@@ -68,7 +71,7 @@ async fn a_command_does_not_wait_for_a_coordinator_that_was_replaced() -> Result
         }
         cluster.servers[old].process.resume()?;
         cluster.all_agree().await?;
-        assert_eq!(count(&set, text).await?, 1);
+        assert_eq!(count(&set, &text).await?, 1);
     }
     Ok(())
 }
@@ -77,24 +80,62 @@ async fn a_command_does_not_wait_for_a_coordinator_that_was_replaced() -> Result
 async fn a_command_that_takes_most_of_the_time_succeeds_at_the_first_try() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let mut cluster = Cluster::start(set.uri()).await?;
-    let coordinator = cluster.all_agree().await?.coordinator;
     let step = doc! { "ns": "app.notes", "commands": ["insert"] };
-    let held = FailPoint::on(set.client(), AFTER_A_COMMAND, step).await?;
-    let (shot, command) = (one_shot(&cluster, coordinator)?, insert("slow")?);
-    let shot = shot.deadline(Duration::from_secs(12));
-    let attempt = tokio::spawn(async move { shot.execute(&command, |_| {}).await });
-    held.entered().await?;
+    let held = hold(&set, &mut cluster, step, "slow", Duration::from_secs(12)).await?;
     // More than a third of the time, and long enough for three greetings that ask whether the
     // server is alive.
     sleep(Duration::from_secs(6)).await;
-    held.off().await?;
+    held.fail_point.off().await?;
 
-    let executed = attempt.await??;
+    let executed = held.attempt.await??;
     assert!(!executed.replayed, "{executed:?}");
     let tries = executed.tries.iter().filter(|tried| tried.sent).count();
     assert_eq!(tries, 1, "{executed:?}");
-    assert_eq!(count(&set, "slow").await?, 1);
+    assert_eq!(count(&set, &held.text).await?, 1);
     Ok(())
+}
+
+/// A command that the coordinator has given to MongoDB, where a fail point holds it.
+struct Held {
+    /// The coordinator and its epoch.
+    before: Agreement,
+    attempt: JoinHandle<Result<Executed, Failure>>,
+    fail_point: FailPoint,
+    /// The text that the command inserts.
+    text: String,
+}
+
+/// Executes an insert until MongoDB holds it after this step. A machine that stands still for
+/// seconds may elect between the look at the coordinator and the step: such a command is let go,
+/// and the next one inserts another text.
+async fn hold(
+    set: &ReplicaSet,
+    cluster: &mut Cluster,
+    step: Document,
+    text: &str,
+    deadline: Duration,
+) -> Result<Held> {
+    for round in 0..10 {
+        let before = cluster.all_agree().await?;
+        let text = format!("{text}, {round}");
+        let fail_point = FailPoint::on(set.client(), AFTER_A_COMMAND, step.clone()).await?;
+        let (shot, command) = (one_shot(cluster, before.coordinator)?, insert(&text)?);
+        let shot = shot.deadline(deadline);
+        let attempt = tokio::spawn(async move { shot.execute(&command, |_| {}).await });
+        fail_point.entered().await?;
+        let status = cluster.servers[before.coordinator].status().await?;
+        if status.role == RoleName::Coordinator && status.epoch == Some(before.epoch) {
+            return Ok(Held {
+                before,
+                attempt,
+                fail_point,
+                text,
+            });
+        }
+        fail_point.off().await?;
+        attempt.await??;
+    }
+    bail!("the servers held an election during each of ten commands")
 }
 
 /// Makes a one-shot that begins at this server.
