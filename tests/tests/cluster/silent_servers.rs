@@ -105,9 +105,9 @@ struct Held {
     text: String,
 }
 
-/// Executes an insert until MongoDB holds it after this step. A machine that stands still for
-/// seconds may elect between the look at the coordinator and the step: such a command is let go,
-/// and the next one inserts another text.
+/// Executes an insert until MongoDB holds it after this step. On a machine that stands still for
+/// seconds, the coordinator may change before the step. Such a command is let go, and the next one
+/// inserts another text.
 async fn hold(
     set: &ReplicaSet,
     cluster: &mut Cluster,

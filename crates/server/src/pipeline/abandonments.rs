@@ -1,5 +1,7 @@
 //! Sources whose commands MongoDB did not end: they have batches of their own, and are refused
-//! after a repetition. A group is refused when its abandoned batches took a minute together.
+//! after a repetition. The new sources of a group are refused when its abandoned batches took a
+//! minute together. Sources that were there before those batches are refused when batches of such
+//! sources took a minute as well.
 //!
 //! The server also recognizes such a command by its fingerprint. A sender that changes each command
 //! gets past that. Therefore the sender counts as well: the source, and its group.
@@ -24,15 +26,19 @@ use super::SourceId;
 const COUNTED_FOR: Duration = Duration::from_secs(600);
 /// Number of abandoned batches after which a source is refused.
 const MOST_BY_SOURCE: usize = 2;
-/// Time that the abandoned batches of a group may take together. It is a tenth of the time for
-/// which they count. A group is not refused after a few batches, because it may have innocent
-/// sources. If it is the only group, its refusal would protect no other.
+/// Time that the abandoned batches of a group may take at once, and part of the time that they may
+/// take on average. A group is not refused after a few batches, because it may have innocent
+/// sources. A refusal is short for the same reason. It takes ten times as long as the batch that
+/// the group had too many.
 const MOST_TIME_OF_GROUP: Duration = Duration::from_secs(60);
+const FORGOTTEN_PART: u32 = 10;
+/// Shortest time that the server names to a refused sender.
+const SHORTEST_REFUSAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Abandonments {
     sources: HashMap<SourceId, Counted>,
-    groups: HashMap<u64, TimeTaken>,
+    groups: HashMap<u64, GroupTime>,
     /// The groups of which one may be at fault.
     suspected: HashMap<u64, Suspicion>,
 }
@@ -64,45 +70,68 @@ pub(super) struct Refusal {
 #[derive(Debug, Default)]
 struct Counted(VecDeque<Instant>);
 
-/// The latest abandoned batches of a group: the end of each, and the time that it took.
-#[derive(Debug, Default)]
-struct TimeTaken(VecDeque<(Instant, Duration)>);
+/// The time that abandoned batches of a group took.
+#[derive(Debug)]
+struct GroupTime {
+    /// A source that was made at the first of these batches. An older one was there before.
+    first: SourceId,
+    by_all: TimeTaken,
+    by_older: TimeTaken,
+}
+
+impl GroupTime {
+    fn new(now: Instant) -> Self {
+        let none = TimeTaken {
+            total: Duration::ZERO,
+            at: now,
+        };
+        Self {
+            first: SourceId::new(),
+            by_all: none,
+            by_older: none,
+        }
+    }
+
+    fn add(&mut self, sources: &[SourceId], took: Duration, now: Instant) {
+        self.by_all.add(took, now);
+        if sources.iter().all(|source| source.is_older_than(self.first)) {
+            self.by_older.add(took, now);
+        }
+    }
+
+    /// Returns the time for which this source is refused.
+    fn refuses_for(&self, source: SourceId, now: Instant) -> Option<Duration> {
+        if source.is_older_than(self.first) {
+            self.by_older.exceeds_for(now)
+        } else {
+            self.by_all.exceeds_for(now)
+        }
+    }
+}
+
+/// A sum of times of which a part is forgotten as time goes by: a leaky bucket.
+#[derive(Clone, Copy, Debug)]
+struct TimeTaken {
+    total: Duration,
+    /// The moment for which the total holds.
+    at: Instant,
+}
 
 impl TimeTaken {
     fn add(&mut self, took: Duration, now: Instant) {
-        self.0.push_back((now, took));
-        // The entries that refuse the group are enough.
-        while let Some((_, first)) = self.0.front()
-            && self.0.len() > 1
-            && self.sum() - *first >= MOST_TIME_OF_GROUP
-        {
-            self.0.pop_front();
-        }
+        self.total = self.left(now).saturating_add(took);
+        self.at = now;
     }
 
-    fn sum(&self) -> Duration {
-        self.0.iter().map(|(_, took)| *took).sum()
+    fn left(&self, now: Instant) -> Duration {
+        let forgotten = now.saturating_duration_since(self.at) / FORGOTTEN_PART;
+        self.total.saturating_sub(forgotten)
     }
 
-    /// Returns `true` if any of the batches still counts.
-    fn counts(&self, now: Instant) -> bool {
-        self.0.back().is_some_and(|(last, _)| *last + COUNTED_FOR > now)
-    }
-
-    /// Returns the time until the batches that still count took less than a group may take.
+    /// Returns the time until the total is less than a group may take.
     fn exceeds_for(&self, now: Instant) -> Option<Duration> {
-        let mut left = self.sum();
-        for (end, took) in &self.0 {
-            if left < MOST_TIME_OF_GROUP {
-                return None;
-            }
-            left -= *took;
-            let counts_for = (*end + COUNTED_FOR).saturating_duration_since(now);
-            if left < MOST_TIME_OF_GROUP && !counts_for.is_zero() {
-                return Some(counts_for);
-            }
-        }
-        None
+        let excess = self.left(now).checked_sub(MOST_TIME_OF_GROUP)?;
+        Some(excess.saturating_mul(FORGOTTEN_PART).max(SHORTEST_REFUSAL))
     }
 }
 
@@ -134,7 +163,7 @@ impl Abandonments {
     /// again, it is then known whose command it is. The batch has taken `took`.
     pub(super) fn add(&mut self, sources: &[SourceId], took: Duration, now: Instant) {
         self.sources.retain(|_, counted| counted.counts(now));
-        self.groups.retain(|_, time_taken| time_taken.counts(now));
+        self.groups.retain(|_, time| !time.by_all.left(now).is_zero());
         self.suspected.retain(|_, suspicion| suspicion.counts(now));
         let Some((first, others)) = sources.split_first() else {
             return;
@@ -144,8 +173,9 @@ impl Abandonments {
             self.sources.entry(*first).or_default().add(MOST_BY_SOURCE, now);
         }
         if are_all(|one, other| one.group() == other.group()) {
-            let group = self.groups.entry(first.group()).or_default();
-            return group.add(took, now);
+            let group = self.groups.entry(first.group());
+            let time = group.or_insert_with(|| GroupTime::new(now));
+            return time.add(sources, took, now);
         }
         let groups: HashSet<u64> = sources.iter().map(|source| source.group()).collect();
         for group in groups {
@@ -196,7 +226,7 @@ impl Abandonments {
             });
         }
         let group = self.groups.get(&source.group())?;
-        let left = group.exceeds_for(now)?;
+        let left = group.refuses_for(source, now)?;
         Some(Refusal { by_group: true, left })
     }
 }
@@ -234,24 +264,46 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_changes_its_sources_is_refused_after_a_minute() {
-        let (mut abandonments, mut now) = (Abandonments::default(), Instant::now());
+    fn the_new_sources_of_a_group_are_refused_after_a_minute() {
+        let (mut abandonments, now) = (Abandonments::default(), Instant::now());
         let fresh = || SourceId::in_group(1);
-        let first = now;
+        let older = fresh();
         for _ in 0..15 {
             assert_eq!(abandonments.refusal(fresh(), now), None);
-            now += 4 * SECOND;
             abandonments.add(&[fresh()], 4 * SECOND, now);
         }
         let refusal = abandonments.refusal(fresh(), now).unwrap();
-        let until_first_is_forgotten = first + 4 * SECOND + COUNTED_FOR - now;
-        assert_eq!((refusal.by_group, refusal.left), (true, until_first_is_forgotten));
+        assert_eq!((refusal.by_group, refusal.left), (true, SHORTEST_REFUSAL));
         assert_eq!(abandonments.refusal(SourceId::in_group(2), now), None);
-        now += until_first_is_forgotten;
-        assert_eq!(abandonments.refusal(fresh(), now), None);
-        abandonments.add(&[fresh()], 30 * SECOND, now);
-        let refusal = abandonments.refusal(fresh(), now).unwrap();
-        assert!(refusal.left < COUNTED_FOR / 4, "{refusal:?}");
+        assert_eq!(abandonments.refusal(older, now), None);
+
+        // The group may take a tenth of the time from then on.
+        let later = now + SECOND;
+        assert_eq!(abandonments.refusal(fresh(), later), None);
+        abandonments.add(&[fresh()], 4 * SECOND, later);
+        let refusal = abandonments.refusal(fresh(), later).unwrap();
+        assert_eq!(refusal.left, 39 * SECOND);
+        assert_eq!(abandonments.refusal(fresh(), later + 40 * SECOND), None);
+        assert_eq!(abandonments.refusal(older, later), None);
+    }
+
+    #[test]
+    fn the_older_sources_of_a_group_are_refused_after_a_minute_of_their_own() {
+        let (mut abandonments, now) = (Abandonments::default(), Instant::now());
+        let older: Vec<_> = (0..16).map(|_| SourceId::in_group(1)).collect();
+        let (innocent, bad) = older.split_first().unwrap();
+        for source in bad {
+            assert_eq!(abandonments.refusal(*innocent, now), None);
+            abandonments.add(&[*source], 4 * SECOND, now);
+        }
+        assert!(abandonments.refusal(*innocent, now).unwrap().by_group);
+        let new = SourceId::in_group(1);
+        abandonments.add(&[new, *innocent], 4 * SECOND, now);
+        assert_eq!(
+            abandonments.refusal(*innocent, now).unwrap().left,
+            SHORTEST_REFUSAL
+        );
+        assert_eq!(abandonments.refusal(new, now).unwrap().left, 40 * SECOND);
     }
 
     #[test]
@@ -296,7 +348,7 @@ mod tests {
             now += 3 * SECOND;
         }
         assert_eq!(abandonments.sources.len(), 200);
-        assert_eq!(abandonments.groups.len(), 200);
+        assert_eq!(abandonments.groups.len(), 4);
         assert_eq!(abandonments.suspected.len(), 400);
     }
 }

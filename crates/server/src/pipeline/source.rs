@@ -39,6 +39,11 @@ impl SourceId {
         self.group
     }
 
+    /// Returns `true` if this source was made before the other one.
+    pub(super) fn is_older_than(self, other: Self) -> bool {
+        self.number < other.number
+    }
+
     fn next() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
