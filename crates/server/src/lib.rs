@@ -7,7 +7,7 @@
 //! - **The whole server**: [`Config`], [`Server::start`], [`Server::run`]. This server elects a
 //!   coordinator with its peers, and listens for clients. The coordinator also takes commands from
 //!   the program that embeds it, through [`Server::pipeline`]. The example `embedded_server` does
-//!   all that. that.
+//!   all that.
 //! - **The pipeline alone**: [`Database`], [`Fence`], [`Pipeline`]. The pipeline has no network
 //!   connections except those to MongoDB, and no election: the program itself decides when to claim
 //!   an epoch. The example `embedded_pipeline` does that.
@@ -82,11 +82,11 @@
 //!   installs no subscriber.
 //! - Only the feature `cli` is for the program. Libraries leave it out with `default-features =
 //!   false`.
-//!   false`.
 
 #![deny(missing_docs)]
 
 mod assistant;
+mod backoff;
 mod client_url;
 mod command;
 mod config;

@@ -31,6 +31,7 @@ use super::codes::{
     DUPLICATE_KEY, MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT, WRITE_CONFLICT, is_change_of_primary,
 };
 use super::{Database, cleaned};
+use crate::backoff::Backoff;
 
 const ID: &str = "fence";
 /// The field with the sessions of earlier epochs, the newest first.
@@ -38,6 +39,8 @@ const EARLIER: &str = "earlier_sessions";
 
 /// Time limit for a claim.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pauses between two attempts of a claim.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(100));
 /// Time for which one attempt may wait for a transaction that holds the document. Then its session
 /// is killed again.
 const TRY_TIMEOUT: Duration = Duration::from_millis(500);
@@ -186,7 +189,7 @@ impl Fence {
 
     async fn claim_to_the_end(&self, claimant: &Claimant) -> Result<Term, ClaimError> {
         let deadline = Instant::now() + CLAIM_TIMEOUT;
-        let mut pause = Duration::from_millis(5);
+        let mut backoff = BACKOFF;
         loop {
             match self.try_to_claim(claimant).await {
                 Ok((granted, session)) => {
@@ -195,12 +198,14 @@ impl Fence {
                     let epoch = epoch.ok_or(ClaimError::NoEpoch)?;
                     return Ok(Term { epoch, session });
                 }
-                Err(error) if may_pass(&error) && Instant::now() + pause < deadline => {
+                Err(error) => {
+                    let pause = backoff.next();
+                    if !may_pass(&error) || Instant::now() + pause >= deadline {
+                        return Err(error.into());
+                    }
                     tracing::debug!(%error, "claiming again");
                     sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_millis(100));
                 }
-                Err(error) => return Err(error.into()),
             }
         }
     }

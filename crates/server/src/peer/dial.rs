@@ -26,11 +26,12 @@ use super::rejection_log::printable;
 use super::{
     CONNECT_TIMEOUT, Directory, IDLE_TIMEOUT, InboundLink, PING_EVERY, PeerSecrets, PeerSettings, Socket,
 };
+use crate::backoff::Backoff;
 
-/// The first pause is short, because a process that is being stopped resets a connection or two
-/// before its port refuses them.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Pauses before this server dials again. The first is short, because a process that is being
+/// stopped resets a connection or two before its port refuses them.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(2), LONGEST_PAUSE);
 /// Time for dialling a peer before this server uses the connection that the peer has dialled.
 const DIALLED_FIRST: Duration = Duration::from_millis(200);
 
@@ -61,7 +62,7 @@ enum DialError {
 impl Dialler {
     /// Runs until the transport is dropped and all messages handed to it before are sent.
     pub(super) async fn run(self, mut messages: mpsc::Receiver<Message>) {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = BACKOFF;
         let mut reported: Option<Link> = None;
         let mut complaint = String::new();
         let mut brief_in_a_row = 0_u32;
@@ -81,7 +82,7 @@ impl Dialler {
                     self.report_undialled(&mut reported, Link::Down).await;
                     let brief = began.elapsed() < LONGEST_PAUSE;
                     brief_in_a_row = if brief { brief_in_a_row + 1 } else { 0 };
-                    pause = (FIRST_PAUSE * 2_u32.pow(brief_in_a_row.min(9))).min(LONGEST_PAUSE);
+                    backoff.restart_after(brief_in_a_row);
                 }
                 Err(error) => {
                     self.complain(&error, &mut complaint);
@@ -105,10 +106,13 @@ impl Dialler {
             // Dials again almost at once after a loss. If the peer's host still answers, the
             // connection was broken, and otherwise the peer has crashed. A program that accepts and
             // closes connections again and again is dialled less and less often.
-            if self.rest(pause, &mut messages, &mut reported).await.is_err() {
+            if self
+                .rest(backoff.next(), &mut messages, &mut reported)
+                .await
+                .is_err()
+            {
                 return;
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -26,12 +26,11 @@ use bellwether_protocol::{CommandResult, ErrorFrame, Outcome};
 use bson::Timestamp;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::backoff::Backoff;
 use super::batch_context::BatchContext;
 use super::job::Task;
 use super::record::UncommittedReply;
 use super::retry_state::{RetryState, TRIES_ALONE};
-use super::transaction::{Committed, Rejected, Transaction};
+use super::transaction::{BACKOFF, Committed, Rejected, Transaction};
 use super::transaction_error::TransactionError;
 use super::write_conflicts::WriteConflicts;
 use super::{Answer, refusal};
@@ -79,7 +78,7 @@ impl Batch<'_> {
             .iter()
             .for_each(|task| task.failed.begin(primary));
         let began = Instant::now();
-        let mut pause = Backoff::default();
+        let mut backoff = BACKOFF;
         let mut conflicts = WriteConflicts::default();
         let mut first_try = true;
         loop {
@@ -209,7 +208,7 @@ impl Batch<'_> {
                     if retry.narrowed_to != before {
                         // The next try has fewer commands, and the others should not wait for long
                         // pauses.
-                        pause = Backoff::default();
+                        backoff = BACKOFF;
                     }
                     if yields && settled {
                         retry.at_fault.push((to_run[0], TRIES_ALONE));
@@ -223,7 +222,12 @@ impl Batch<'_> {
                     }
                     let latest = all.iter().map(|task| self.context.tasks[*task].deadline).max();
                     let latest = latest.unwrap_or_else(Instant::now);
-                    sleep(pause.next().min(latest.saturating_duration_since(Instant::now()))).await;
+                    sleep(
+                        backoff
+                            .next()
+                            .min(latest.saturating_duration_since(Instant::now())),
+                    )
+                    .await;
                 }
                 Err(TransactionError::Failed(fault)) => {
                     tracing::debug!(
@@ -242,7 +246,7 @@ impl Batch<'_> {
                         let failed = refusal::internal(self.context.state.outcome(), reason);
                         return self.give_up(retry, answers, &failed);
                     }
-                    sleep(pause.next()).await;
+                    sleep(backoff.next()).await;
                 }
             }
         }

@@ -21,7 +21,6 @@
 
 mod abandonments;
 mod adaptive_switch;
-mod backoff;
 mod batch;
 mod batch_commands;
 mod batch_context;

@@ -27,11 +27,14 @@ use super::shared::Shared;
 use super::shares::Place;
 use super::transaction_session::TransactionSession;
 use super::{Answer, SourceId, refusal};
+use crate::backoff::Backoff;
 use crate::database::Fence;
 use crate::own_thread::OwnThread;
 
-/// Pause before a reader asks for another moment. It doubles each time.
+/// Pause of a reader before its next attempt.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Pauses of a reader before it asks for another moment.
+const BACKOFF: Backoff = Backoff::new(PAUSE, Duration::from_secs(1)).jitter(0.5);
 /// Number of moments at which a read is tried. A snapshot that MongoDB does not have yet is there
 /// at a later moment. A capped collection never has a snapshot.
 const MOMENTS: u32 = 5;
@@ -115,13 +118,13 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
             return put_back(
                 &shared,
                 reason,
-                PAUSE,
+                BACKOFF.after(0),
                 Job::from_parts(source, notes, task, reply),
             )
             .await;
         }
         Ok(Err(NotFound::Here(error))) if notes.lost_moments + 1 < MOMENTS => {
-            let pause = PAUSE * (1 << notes.lost_moments);
+            let pause = BACKOFF.after(notes.lost_moments);
             notes.lost_moments += 1;
             let job = Job::from_parts(source, notes, task, reply);
             return put_back(&shared, error.message, pause, job).await;
@@ -137,7 +140,7 @@ async fn read(shared: Arc<Shared>, epoch: u64, at: Timestamp, job: Job, _place: 
 
 async fn put_back(shared: &Shared, reason: String, pause: Duration, job: Job) {
     tracing::debug!(reason, "reading again at another moment");
-    sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+    sleep(pause).await;
     shared.put_back(vec![job]);
 }
 

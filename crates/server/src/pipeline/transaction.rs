@@ -6,7 +6,6 @@ use bellwether_protocol::ErrorFrame;
 use bson::{Bson, Document, Timestamp};
 use tokio::time::{Instant, sleep};
 
-use super::backoff::Backoff;
 use super::batch_context::BatchContext;
 use super::execute::{TimeLimit, collect, execute_merged, remaining, take_documents};
 use super::failure::{CommitFailure, Failure};
@@ -17,8 +16,15 @@ use super::statements::Ran;
 use super::suspects::Run;
 use super::transaction_error::{Fault, TransactionError, of_part};
 use super::{record, statements};
+use crate::backoff::Backoff;
 use crate::command::Kind;
 use crate::database::codes::{MAX_TIME_EXPIRED, WRITE_CONCERN_TIMEOUT};
+
+/// Pauses before another attempt at a transaction, as the specification of MongoDB's drivers
+/// describes them.
+pub(super) const BACKOFF: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(500))
+    .growth(1.5)
+    .jitter(1.0);
 
 /// Time limit for a majority write of the fence. When MongoDB has stopped it, the server tries it
 /// again.
@@ -389,7 +395,7 @@ impl Transaction<'_, '_> {
     /// Commits, and repeats the commit while it is in doubt. Ends when the time is over, or when
     /// another server can find out sooner.
     pub(super) async fn commit(&mut self, latest: Instant) -> Result<(), TransactionError> {
-        let mut pause = Backoff::default();
+        let mut backoff = BACKOFF;
         loop {
             if self.context.state.is_abandoned() {
                 return Err(TransactionError::Abandoned);
@@ -400,7 +406,7 @@ impl Transaction<'_, '_> {
             let in_time = Instant::now() < latest && !self.is_left_to_others();
             if in_doubt && in_time {
                 tracing::debug!(epoch = self.context.epoch, ?failure, "committing again");
-                sleep(pause.next()).await;
+                sleep(backoff.next()).await;
             } else if in_doubt {
                 return Err(TransactionError::Again(failure.to_string()));
             } else {

@@ -29,7 +29,6 @@ use bellwether_protocol::{CommandResult, MAX_RESULT_BYTES, MongoError, Outcome};
 use bson::{Document, doc};
 use tokio::time::{Instant, sleep};
 
-use super::backoff::Backoff;
 use super::batch::{Batch, BatchResult, result};
 use super::execute::{TimeLimit, collect, refused, remaining, without_driver_fields};
 use super::failure::{Failure, check_reply};
@@ -37,7 +36,7 @@ use super::job::Task;
 use super::record::{self, UncommittedReply};
 use super::replies::{Written, encode, write};
 use super::suspects::Run;
-use super::transaction::Transaction;
+use super::transaction::{BACKOFF, Transaction};
 use super::transaction_error::{Fault, TransactionError};
 use super::transaction_session::TransactionSession;
 use super::{Answer, refusal};
@@ -83,7 +82,7 @@ impl<'a> SchemaBatch<'a> {
     }
 
     pub(super) async fn run(mut self) -> BatchResult {
-        let mut pause = Backoff::default();
+        let mut backoff = BACKOFF;
         let mut first_try = true;
         loop {
             let outcome = self.batch.context.state.outcome();
@@ -113,7 +112,7 @@ impl<'a> SchemaBatch<'a> {
                         "running the command again"
                     );
                     let left = deadline.saturating_duration_since(Instant::now());
-                    sleep(pause.next().min(left)).await;
+                    sleep(backoff.next().min(left)).await;
                 }
                 TransactionError::Repeated
                 | TransactionError::Unsettled
