@@ -19,11 +19,13 @@
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bellwether_election::{Arbiter, Claim, Epoch};
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc, rawdoc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ReadConcern, ReturnDocument, WriteConcern};
 use mongodb::{Client, ClientSession};
 use thiserror::Error as ThisError;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -332,6 +334,50 @@ impl Fence {
     pub(crate) fn hold(epoch: u64) -> RawDocumentBuf {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         rawdoc! { "q": { "_id": ID, "epoch": epoch }, "u": { "$inc": { "seq": 1_i64 } } }
+    }
+}
+
+/// The arbiter of the election: it grants the epochs of the fence.
+pub(crate) struct FenceArbiter {
+    fence: Fence,
+    runtime: Handle,
+}
+
+impl FenceArbiter {
+    /// `runtime` has the connections to MongoDB. The thread of the election may have a runtime of
+    /// its own.
+    pub(crate) fn new(fence: Fence, runtime: Handle) -> Self {
+        Self { fence, runtime }
+    }
+
+    async fn ask<T, A>(&self, question: impl FnOnce(Fence) -> A) -> Result<T, ClaimError>
+    where
+        T: Send + 'static,
+        A: Future<Output = Result<T, ClaimError>> + Send + 'static,
+    {
+        let asked = self.runtime.spawn(question(self.fence.clone()));
+        asked.await.unwrap_or(Err(ClaimError::CutShort))
+    }
+}
+
+impl Arbiter for FenceArbiter {
+    type Error = ClaimError;
+
+    async fn claim(&self, claim: Claim) -> Result<Epoch, ClaimError> {
+        let Claim { rank, .. } = claim;
+        let number = rank.number.to_string();
+        let claimed = self.ask(|fence| async move { fence.claim(rank.id.as_str(), &number).await });
+        claimed.await.map(Epoch)
+    }
+
+    async fn confirm(&self, epoch: Epoch) -> Result<bool, ClaimError> {
+        self.ask(|fence| async move { fence.is_newest(epoch.0).await })
+            .await
+    }
+
+    async fn newest(&self) -> Result<Option<Epoch>, ClaimError> {
+        let newest = self.ask(|fence| async move { fence.newest().await });
+        newest.await.map(|newest| Some(Epoch(newest)))
     }
 }
 

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bellwether_election::{Arbiter, Claim, Election, Epoch, Member, Number, Role};
+use bellwether_election::{Election, Member, Number, Role};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use crate::assistant;
 use crate::client_url;
 use crate::config::{Config, ConfigError};
-use crate::database::{self, ClaimError, ConnectError, Database, Fence};
+use crate::database::{self, ConnectError, Database, Fence, FenceArbiter};
 use crate::endpoint::{self, Page};
 use crate::own_thread::OwnThread;
 use crate::peer::{Directory, Flush, PeerSettings, PeerTransport};
@@ -146,10 +146,7 @@ impl Server {
         let me = Member::new(config.id.clone(), config.number.unwrap_or_else(Number::random));
         let peers = config.peers.keys().cloned();
         let timing = config.election.clone();
-        let arbiter = FenceArbiter {
-            fence,
-            runtime: Handle::current(),
-        };
+        let arbiter = FenceArbiter::new(fence, Handle::current());
         let election_thread = OwnThread::start("election").map_err(StartError::Thread)?;
         let (election, flush) = {
             let _on_its_thread = election_thread.enter();
@@ -258,41 +255,4 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener,
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-/// Takes epochs from the fence document, which also makes writes under older epochs fail.
-struct FenceArbiter {
-    fence: Fence,
-    /// The runtime of the connections to MongoDB. The election's thread has no such connections.
-    runtime: Handle,
-}
-
-impl Arbiter for FenceArbiter {
-    type Error = ClaimError;
-
-    async fn claim(&self, claim: Claim) -> Result<Epoch, ClaimError> {
-        let fence = self.fence.clone();
-        let Claim { rank, .. } = claim;
-        let claimed = self.runtime.spawn(async move {
-            let number = rank.number.to_string();
-            fence.claim(rank.id.as_str(), &number).await
-        });
-        claimed.await.unwrap_or(Err(ClaimError::CutShort)).map(Epoch)
-    }
-
-    async fn confirm(&self, epoch: Epoch) -> Result<bool, ClaimError> {
-        let fence = self.fence.clone();
-        let confirmed = self.runtime.spawn(async move { fence.is_newest(epoch.0).await });
-        confirmed.await.unwrap_or(Err(ClaimError::CutShort))
-    }
-
-    async fn newest(&self) -> Result<Option<Epoch>, ClaimError> {
-        let fence = self.fence.clone();
-        let newest = self.runtime.spawn(async move { fence.newest().await });
-        newest
-            .await
-            .unwrap_or(Err(ClaimError::CutShort))
-            .map(Epoch)
-            .map(Some)
-    }
 }
