@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bellwether_protocol::{
     CommandId, CommandResult, ErrorCode, ErrorFrame, MAX_RESULT_BYTES, MongoError, Outcome, OutcomeResult,
+    RawJson,
 };
 use bson::{Document, RawDocumentBuf, Timestamp, doc};
 use tokio::task::{JoinError, JoinHandle};
@@ -22,7 +23,7 @@ use super::executor::OVERRUN;
 use super::failure::Failure;
 use super::job::{Job, Task, Work};
 use super::record::{self, StoredRecord};
-use super::replies::{ListSize, Written, encode, whole, write};
+use super::replies::{EncodedReplies, write};
 use super::shared::Shared;
 use super::shares::Place;
 use super::transaction_session::TransactionSession;
@@ -45,7 +46,8 @@ const STOPS_BY_ITSELF: Duration = Duration::from_millis(200);
 
 /// The result of a reader.
 enum Found {
-    Reply(Written),
+    /// Canonical Extended JSON.
+    Reply(RawJson),
     OutcomeResult(OutcomeResult),
 }
 
@@ -212,24 +214,24 @@ impl ReadSession {
 
 /// Writes a reply as text. A large reply has a thread for the time of the writing. May be dropped
 /// at any time.
-pub(super) async fn convert(shared: &Shared, reply: RawDocumentBuf) -> Result<Written, Failure> {
+pub(super) async fn convert(shared: &Shared, reply: RawDocumentBuf) -> Result<RawJson, Failure> {
     if reply.as_bytes().len() <= SMALL {
-        return write(reply);
+        return write(&reply);
     }
     let _permit = shared.readers.writing.acquire().await;
-    let writing = tokio::task::spawn_blocking(move || write(reply));
+    let writing = tokio::task::spawn_blocking(move || write(&reply));
     let written = writing.await;
     written.map_err(|error| Failure::Broken(format!("the reply could not be written: {error}")))?
 }
 
 /// Returns the answer to a read.
-pub(super) fn answer_with(task: &Task, epoch: u64, written: Result<Written, Failure>) -> Answer {
+pub(super) fn answer_with(task: &Task, epoch: u64, written: Result<RawJson, Failure>) -> Answer {
     match written {
-        Ok(written) => Ok(CommandResult {
+        Ok(result) => Ok(CommandResult {
             id: task.id,
             epoch,
             replayed: false,
-            result: written.text,
+            result,
         }),
         Err(failure) => Err(match refused(failure, None) {
             Ok(frame) => frame,
@@ -353,31 +355,19 @@ impl Reader {
                 return Ok(Read::OutcomeResult(outcome_result(task.id, self.waits, known)));
             }
         };
-        let mut replies = Vec::new();
-        let mut size = ListSize::default();
+        let mut replies = EncodedReplies::default();
         for (place, operation) in command.operations().iter().enumerate() {
             let time_limit = TimeLimit::new(operation, task.deadline, &shared.settings);
             let users = shared.database.users();
             let run = shared.suspects.run([command].into_iter());
             let reply = execute(session, users, operation, time_limit, Some(&moment)).await;
             run.ends(&reply);
-            match reply {
-                Ok(reply) => {
-                    if command.is_list()
-                        && let Err(failure) = size.add(&reply)
-                    {
-                        return Err(NotFound::Ever(refused(failure, Some(place))?));
-                    }
-                    replies.push(reply);
-                }
-                Err(failure) => {
-                    let error = refused(failure, command.is_list().then_some(place))?;
-                    return Err(NotFound::Ever(error));
-                }
+            if let Err(failure) = reply.and_then(|reply| replies.push(&reply)) {
+                let error = refused(failure, command.is_list().then_some(place))?;
+                return Err(NotFound::Ever(error));
             }
         }
-        let reply = whole(command.is_list(), replies);
-        match encode(&reply) {
+        match replies.finish(command.is_list()) {
             Ok(reply) => Ok(Read::Reply(reply)),
             Err(failure) => Err(NotFound::Ever(refused(failure, None)?)),
         }

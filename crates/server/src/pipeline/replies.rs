@@ -1,15 +1,15 @@
 //! The replies of a batch's commands, as they come in operation by operation.
 
+use std::mem;
 use std::sync::Arc;
 
 use bellwether_protocol::{MAX_RESULT_BYTES, RawJson};
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{Document, RawArrayBuf, RawDocumentBuf, rawdoc};
 
 use super::failure::Failure;
 use super::job::Task;
 use super::merge::Slot;
 use super::{inserted_ids, stored_reply};
-use crate::command::Operation;
 use crate::command::write_extjson::{WriteError, write_canonical};
 
 /// Longest reply as text, in bytes. Extended JSON can take six times the bytes of BSON, for text of
@@ -26,19 +26,13 @@ pub(super) struct Reply {
     pub(super) stored: RawDocumentBuf,
 }
 
-/// A reply in two forms: as text and in BSON.
-pub(super) struct Written {
-    /// Canonical Extended JSON.
-    pub(super) text: RawJson,
-    pub(super) encoded: RawDocumentBuf,
-}
-
 pub(super) struct Replies<'t> {
     tasks: &'t [Arc<Task>],
     whole: Vec<Reply>,
-    /// Replies to the operations of the command that is not complete yet.
-    operations: Vec<Document>,
-    list: ListSize,
+    /// The stored form of the replies to the operations of the command that is not complete yet.
+    stored: EncodedReplies,
+    /// The form that is sent, if it differs.
+    sent: EncodedReplies,
     bytes: usize,
 }
 
@@ -47,8 +41,8 @@ impl<'t> Replies<'t> {
         Self {
             tasks,
             whole: Vec::new(),
-            operations: Vec::new(),
-            list: ListSize::default(),
+            stored: EncodedReplies::default(),
+            sent: EncodedReplies::default(),
             bytes: 0,
         }
     }
@@ -59,26 +53,26 @@ impl<'t> Replies<'t> {
         let Some(command) = self.tasks[slot.task].command() else {
             return Ok(());
         };
-        if slot.index == 0 {
-            self.list = ListSize::default();
+        let operations = command.operations();
+        let is_folded = operations
+            .iter()
+            .any(|operation| operation.minted_ids().is_some() || operation.is_unordered());
+        if is_folded {
+            reply = stored_reply::fold(reply);
         }
-        if command.is_list() {
-            self.list.add(&reply)?;
+        self.stored.push(&reply)?;
+        if is_folded {
+            // The first reply is made from the stored form, as a replay is.
+            self.sent.push(&stored_reply::unfold(reply))?;
         }
-        self.operations.push(reply);
-        if slot.index + 1 < command.operations().len() {
+        if slot.index + 1 < operations.len() {
             return Ok(());
         }
-        let document = whole(command.is_list(), std::mem::take(&mut self.operations));
-        let is_folded = |operation: &Operation| operation.minted_ids().is_some() || operation.is_unordered();
-        let (text, stored) = if command.operations().iter().any(is_folded) {
-            let stored = stored_reply::fold(document);
-            // The first reply is made from the stored form, as a replay is.
-            let encoded = encode(&stored)?;
-            (write(encode(&stored_reply::unfold(stored))?)?.text, encoded)
+        let stored = mem::take(&mut self.stored).finish(command.is_list())?;
+        let text = if is_folded {
+            write(&mem::take(&mut self.sent).finish(command.is_list())?)?
         } else {
-            let written = write(encode(&document)?)?;
-            (written.text, written.encoded)
+            write(&stored)?
         };
         self.bytes += stored.as_bytes().len();
         self.whole.push(Reply {
@@ -92,7 +86,7 @@ impl<'t> Replies<'t> {
     /// Returns `true` if at least one command was begun, and every command that was begun is
     /// complete.
     pub(super) fn is_between_commands(&self) -> bool {
-        self.operations.is_empty() && !self.whole.is_empty()
+        self.stored.operations.is_empty() && !self.whole.is_empty()
     }
 
     /// Returns the stored size of the complete replies, in bytes of BSON.
@@ -105,39 +99,50 @@ impl<'t> Replies<'t> {
     }
 }
 
-/// The size of the replies to the operations of one list, as far as there are any.
+/// The replies to the operations of one command, each encoded once.
 ///
-/// Each reply alone may have the size of the largest reply. Together they may not: a hundred of
-/// them would take gigabytes before the reply to the list is encoded.
+/// Each reply alone may have the size of the largest reply. Together they may not: the replies to a
+/// hundred operations would take gigabytes.
 #[derive(Debug, Default)]
-pub(super) struct ListSize(usize);
+pub(super) struct EncodedReplies {
+    operations: Vec<RawDocumentBuf>,
+    bytes: usize,
+}
 
-impl ListSize {
-    /// Counts one more reply.
+impl EncodedReplies {
+    /// Adds the reply to the next operation.
     ///
     /// # Errors
     /// [`Failure::TooLarge`] if the replies together are larger than one reply may be.
-    pub(super) fn add(&mut self, reply: &Document) -> Result<(), Failure> {
-        self.0 += encode(reply)?.as_bytes().len();
-        if self.0 > MAX_RESULT_BYTES {
+    pub(super) fn push(&mut self, reply: &Document) -> Result<(), Failure> {
+        let encoded = encode(reply)?;
+        self.bytes += encoded.as_bytes().len();
+        if self.bytes > MAX_RESULT_BYTES {
             return Err(Failure::TooLarge);
         }
+        self.operations.push(encoded);
         Ok(())
     }
-}
 
-/// Returns the reply to a whole command, made from the replies to its operations.
-pub(super) fn whole(is_list: bool, mut operations: Vec<Document>) -> Document {
-    if is_list {
-        doc! { "results": operations, "ok": 1.0 }
-    } else {
-        operations.pop().unwrap_or_default()
+    /// Returns the reply to the whole command.
+    ///
+    /// # Errors
+    /// [`Failure::TooLarge`] if it is larger than a reply may be.
+    pub(super) fn finish(mut self, is_list: bool) -> Result<RawDocumentBuf, Failure> {
+        if !is_list {
+            return Ok(self.operations.pop().unwrap_or_default());
+        }
+        let results: RawArrayBuf = self.operations.into_iter().collect();
+        limited(rawdoc! { "results": results, "ok": 1.0 })
     }
 }
 
 /// Encodes a reply, unless it is larger than the limit for replies.
 pub(super) fn encode(reply: &Document) -> Result<RawDocumentBuf, Failure> {
-    let encoded = RawDocumentBuf::try_from(reply).map_err(|error| Failure::Broken(error.to_string()))?;
+    limited(RawDocumentBuf::try_from(reply).map_err(|error| Failure::Broken(error.to_string()))?)
+}
+
+fn limited(encoded: RawDocumentBuf) -> Result<RawDocumentBuf, Failure> {
     if encoded.as_bytes().len() > MAX_RESULT_BYTES {
         return Err(Failure::TooLarge);
     }
@@ -145,24 +150,40 @@ pub(super) fn encode(reply: &Document) -> Result<RawDocumentBuf, Failure> {
 }
 
 /// Writes the text of a reply that the server sends, unless it is longer than the limit.
-pub(super) fn write(encoded: RawDocumentBuf) -> Result<Written, Failure> {
-    match write_canonical(&encoded, MAX_TEXT_BYTES) {
-        Ok(text) => Ok(Written { text, encoded }),
-        Err(WriteError::TooLarge(_)) => Err(Failure::TooLarge),
-        Err(malformed) => Err(Failure::Broken(malformed.to_string())),
-    }
+pub(super) fn write(encoded: &RawDocumentBuf) -> Result<RawJson, Failure> {
+    write_canonical(encoded, MAX_TEXT_BYTES).map_err(|error| match error {
+        WriteError::TooLarge(_) => Failure::TooLarge,
+        malformed => Failure::Broken(malformed.to_string()),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use bson::doc;
+
     use super::*;
 
     #[test]
     fn replies_to_a_list_are_limited_together_while_they_come() {
         let reply = doc! { "text": "x".repeat(MAX_RESULT_BYTES / 3) };
-        let mut size = ListSize::default();
-        assert!(size.add(&reply).is_ok());
-        assert!(size.add(&reply).is_ok());
-        assert!(matches!(size.add(&reply), Err(Failure::TooLarge)));
+        let mut replies = EncodedReplies::default();
+        assert!(replies.push(&reply).is_ok());
+        assert!(replies.push(&reply).is_ok());
+        assert!(matches!(replies.push(&reply), Err(Failure::TooLarge)));
+    }
+
+    #[test]
+    fn the_reply_to_a_list_has_the_replies_to_its_operations() {
+        let reply = |n: i32| doc! { "n": n, "ok": 1.0 };
+        let replies = |count: i32| {
+            let mut replies = EncodedReplies::default();
+            (0..count).for_each(|n| replies.push(&reply(n)).unwrap());
+            replies
+        };
+        let decoded = |encoded: RawDocumentBuf| Document::try_from(&*encoded).unwrap();
+        let list = decoded(replies(12).finish(true).unwrap());
+        let expected: Vec<Document> = (0..12).map(reply).collect();
+        assert_eq!(list, doc! { "results": expected, "ok": 1.0 });
+        assert_eq!(decoded(replies(1).finish(false).unwrap()), reply(0));
     }
 }

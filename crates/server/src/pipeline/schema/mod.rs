@@ -25,7 +25,7 @@ mod target;
 
 use std::sync::Arc;
 
-use bellwether_protocol::{CommandResult, MAX_RESULT_BYTES, MongoError, Outcome};
+use bellwether_protocol::{CommandResult, MAX_RESULT_BYTES, MongoError, Outcome, RawJson};
 use bson::{Document, doc};
 use tokio::time::{Instant, sleep};
 
@@ -34,7 +34,7 @@ use super::execute::{TimeLimit, collect, refused, remaining, without_driver_fiel
 use super::failure::{Failure, check_reply};
 use super::job::Task;
 use super::record::{self, UncommittedReply};
-use super::replies::{Written, encode, write};
+use super::replies::{encode, write};
 use super::suspects::Run;
 use super::transaction::{BACKOFF, Transaction};
 use super::transaction_error::{Fault, TransactionError};
@@ -180,7 +180,7 @@ impl<'a> SchemaBatch<'a> {
         let listed = collect(&mut beside, users, &body, MAX_RESULT_BYTES).await;
         self.ended(run, &listed);
         let listed = listed.map_err(|failure| time_limit.judge(failure));
-        let listed = listed.and_then(|reply| write(encode(&without_driver_fields(reply))?));
+        let listed = listed.and_then(|reply| write(&encode(&without_driver_fields(reply))?));
         let answer = match listed {
             Ok(written) => Ok(self.reply(written)),
             Err(failure) => Err(refused(failure, None)?),
@@ -207,7 +207,7 @@ impl<'a> SchemaBatch<'a> {
         self.set_sent(again);
         match self.change(&Target::from_document(begun), again).await? {
             Change::Done(reply) => {
-                let written = write(encode(&reply)?)?;
+                let written = write(&encode(&reply)?)?;
                 let record = record::complete(self.task().id, reply, self.batch.context.epoch);
                 self.write_record(&record).await?;
                 self.commit().await?;
@@ -367,9 +367,9 @@ impl<'a> SchemaBatch<'a> {
         &self.batch.context.tasks[0]
     }
 
-    fn reply(&self, reply: Written) -> CommandResult {
+    fn reply(&self, reply: RawJson) -> CommandResult {
         let pending = UncommittedReply {
-            reply: reply.text,
+            reply,
             epoch: self.batch.context.epoch,
             replayed: false,
         };
