@@ -82,8 +82,7 @@ impl InProgress<'_> {
     /// their senders. If MongoDB has no primary, they are not at fault, and this records nothing.
     fn blame(&self, shared: &Shared, running: &[usize]) {
         let commands = running.iter().filter_map(|task| self.tasks[*task].command());
-        shared.blame(&commands.collect::<Vec<_>>());
-        if shared.database.health().borrow().available {
+        if shared.blame(&commands.collect::<Vec<_>>()) {
             let sources: Vec<SourceId> = running.iter().map(|task| self.sources[*task]).collect();
             let (took, now) = (self.began.elapsed(), Instant::now());
             if shared.queue.abandoned(&sources, took, now) {

@@ -96,61 +96,76 @@ fn may_wait_for_others(shared: &Shared, job: &Job, now: Instant) -> bool {
         && !slow.expects_in(command.collection(), now)
 }
 
+/// Finds the documents of these points together, and answers their commands. A command without a
+/// document reads alone.
 async fn read_points(shared: Arc<Shared>, epoch: u64, at: Timestamp, collection: String, points: Vec<Point>) {
-    let mut found = HashMap::new();
-    if points.len() > 1 {
-        let mut asked = HashMap::new();
-        let mut times = Vec::new();
-        for Point { key, job, .. } in &points {
-            if let Some((operation, id)) = point(&job.task) {
-                asked.insert(key.clone(), id.clone());
-                times.push(TimeLimit::new(operation, job.task.deadline, &shared.settings));
-            }
-        }
-        let time = times.into_iter().min();
-        let until = Instant::now() + LONGEST_FIND;
-        let running = shared.readers.running(source_of(&points));
-        if let Ok(Some(running)) = timeout_at(until, running).await {
-            let commands = points.iter().filter_map(|point| point.job.task.command());
-            let run = shared.suspects.run(commands);
-            let find = find_all(Arc::clone(&shared), at, collection.clone(), asked, time, run);
-            let began = Instant::now();
-            // The find has a task of its own, so that it can be ended.
-            let mut finding = tokio::spawn(async move {
-                let found = find.await;
-                drop(running);
-                found
-            });
-            match timeout_at(until, &mut finding).await {
-                Ok(Ok(Ok(documents))) => found = documents,
-                Ok(_) => {}
-                Err(_) => {
-                    // The abort closes the find's connection, and with that MongoDB ends the find.
-                    finding.abort();
-                    if began.elapsed() >= LONGEST_FIND / 2 {
-                        shared.readers.slow.was_slow_in(&collection, Instant::now());
-                    }
-                }
-            }
-        }
-    }
+    let found = find_together(&shared, at, collection, &points).await;
+    let found = found.unwrap_or_default();
     for Point { key, job, place } in points {
         match found.get(&key) {
-            Some(reply) => {
-                if let Some(command) = job.task.command() {
-                    let (size, now) = (reply.as_bytes().len(), Instant::now());
-                    let slow = &shared.readers.slow;
-                    slow.took(job.source, command, Duration::ZERO, size, now);
-                }
-                let (_, _, task, sender) = job.into_parts();
-                let answer = answer_with(&task, epoch, convert(&shared, reply.clone()).await);
-                shared.readers.done();
-                shared.note(&answer);
-                sender.answer(&task, Some(epoch), answer, &shared.counts);
-            }
+            Some(reply) => answer_point(&shared, epoch, job, reply.clone()).await,
             None => read_at(&shared, epoch, at, job, place),
         }
     }
+}
+
+/// Returns the replies that one `find` gives for several points. Returns `None` if there is only
+/// one point, or if the `find` fails or takes too long.
+async fn find_together(
+    shared: &Arc<Shared>,
+    at: Timestamp,
+    collection: String,
+    points: &[Point],
+) -> Option<HashMap<Key, RawDocumentBuf>> {
+    if points.len() < 2 {
+        return None;
+    }
+    let until = Instant::now() + LONGEST_FIND;
+    let running = shared.readers.running(source_of(points));
+    let running = timeout_at(until, running).await.ok()??;
+    let mut asked = HashMap::new();
+    let mut times = Vec::new();
+    for Point { key, job, .. } in points {
+        if let Some((operation, id)) = point(&job.task) {
+            asked.insert(key.clone(), id.clone());
+            times.push(TimeLimit::new(operation, job.task.deadline, &shared.settings));
+        }
+    }
+    let time = times.into_iter().min();
+    let commands = points.iter().filter_map(|point| point.job.task.command());
+    let run = shared.suspects.run(commands);
+    let find = find_all(Arc::clone(shared), at, collection.clone(), asked, time, run);
+    let began = Instant::now();
+    // The find has a task of its own, so that it can be ended.
+    let mut finding = tokio::spawn(async move {
+        let found = find.await;
+        drop(running);
+        found
+    });
+    match timeout_at(until, &mut finding).await {
+        Ok(found) => found.ok()?.ok(),
+        Err(_) => {
+            // The abort closes the find's connection, and with that MongoDB ends the find.
+            finding.abort();
+            if began.elapsed() >= LONGEST_FIND / 2 {
+                shared.readers.slow.was_slow_in(&collection, Instant::now());
+            }
+            None
+        }
+    }
+}
+
+async fn answer_point(shared: &Shared, epoch: u64, job: Job, reply: RawDocumentBuf) {
+    if let Some(command) = job.task.command() {
+        let (size, now) = (reply.as_bytes().len(), Instant::now());
+        let slow = &shared.readers.slow;
+        slow.took(job.source, command, Duration::ZERO, size, now);
+    }
+    let (_, _, task, sender) = job.into_parts();
+    let answer = answer_with(&task, epoch, convert(shared, reply).await);
+    shared.readers.done();
+    shared.note(&answer);
+    sender.answer(&task, Some(epoch), answer, &shared.counts);
 }
 
 /// Returns the source of all these commands, or a source that stands for several.

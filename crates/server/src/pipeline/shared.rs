@@ -43,11 +43,14 @@ impl Shared {
     }
 
     /// Records that MongoDB does not end the work on these commands. If MongoDB has no primary,
-    /// they are not at fault, and this records nothing.
-    pub(super) fn blame(&self, commands: &[&ParsedCommand]) {
-        if self.database.health().borrow().available {
+    /// they are not at fault, and this records nothing. Returns `true` if the commands are at
+    /// fault.
+    pub(super) fn blame(&self, commands: &[&ParsedCommand]) -> bool {
+        let are_at_fault = self.database.health().borrow().available;
+        if are_at_fault {
             self.suspects.abandoned(commands, Instant::now());
         }
+        are_at_fault
     }
 
     /// Notes that MongoDB has executed a command, or refused it.
