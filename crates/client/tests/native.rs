@@ -1,12 +1,14 @@
 //! The platform of ordinary programs, on real sockets.
 
+mod hello;
+
 use core::time::Duration;
 
 use bellwether_client::native::Native;
 use bellwether_client::{
     Closed, CommandText, ConnectError, Connection, OneShot, Platform, ServerList, ServerUrl, Stop,
 };
-use bellwether_protocol::{ClientFrame, CommandResult, HelloOk, Limits, RawJson, RoleName, ServerFrame};
+use bellwether_protocol::{ClientFrame, CommandResult, RawJson, ServerFrame};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +16,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use hello::hello_ok;
 
 async fn listen() -> (TcpListener, ServerUrl) {
     let listener = TcpListener::bind("127.0.0.1:0")
@@ -190,21 +194,7 @@ async fn an_attempt_can_be_spawned_and_survives_a_server_that_never_shakes_hands
 /// other messages.
 fn coordinator(message: &Message) -> Option<Message> {
     let answer = match ClientFrame::parse(message.to_text().ok()?).ok()? {
-        ClientFrame::Hello(_) => ServerFrame::HelloOk(HelloOk {
-            cluster: "demo".into(),
-            server: "s1".into(),
-            role: RoleName::Coordinator,
-            epoch: Some(1),
-            coordinator: None,
-            server_time_ms: 1_795_000_000_000,
-            limits: Limits {
-                max_message_bytes: 1 << 20,
-                max_depth: 100,
-                max_result_bytes: 1 << 22,
-                max_deadline_ms: 60_000,
-                retention_ms: 86_400_000,
-            },
-        }),
+        ClientFrame::Hello(_) => ServerFrame::HelloOk(hello_ok()),
         ClientFrame::Command(command) => ServerFrame::Result(CommandResult {
             id: command.id,
             epoch: 1,

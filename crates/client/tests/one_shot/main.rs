@@ -4,6 +4,8 @@ mod budget;
 mod closing;
 mod errors;
 mod greeting;
+#[path = "../hello/mod.rs"]
+mod hello;
 mod keepalive;
 mod network;
 mod order;

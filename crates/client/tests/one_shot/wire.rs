@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bellwether_client::{Closed, CommandId, Connection, ErrorCode, ErrorFrame, Keepalive, Outcome};
 use bellwether_protocol::{
-    ClientFrame, CommandResult, CoordinatorHint, HelloOk, Limits, MAX_MESSAGE_BYTES, OutcomeResult, RawJson,
-    RoleName, ServerFrame,
+    ClientFrame, CommandResult, CoordinatorHint, HelloOk, OutcomeResult, RawJson, RoleName, ServerFrame,
 };
 use futures_util::future::{Either, select};
 use tokio::time::Instant;
 
+use crate::hello::hello_ok;
 use crate::network::{InHand, Network, Part};
 use crate::script::Does;
 
@@ -202,13 +202,7 @@ impl Wire {
             epoch: Some(self.part.epoch),
             coordinator,
             server_time_ms: self.part.clock,
-            limits: Limits {
-                max_message_bytes: MAX_MESSAGE_BYTES as u64,
-                max_depth: 100,
-                max_result_bytes: 1 << 22,
-                max_deadline_ms: 60_000,
-                retention_ms: 86_400_000,
-            },
+            ..hello_ok()
         });
         let ready = self.ready(self.part.slowness.hello);
         self.inbox.push_back((ready, Ok(hello.to_json())));

@@ -1,12 +1,17 @@
 //! The program `bellwether`, and a server on a real socket that follows a script.
 
+#[path = "../hello/mod.rs"]
+mod hello;
+
 use std::process::{Command, Output, Stdio};
 
-use bellwether_protocol::{ClientFrame, HelloOk, Limits, RoleName, ServerFrame};
+use bellwether_protocol::{ClientFrame, ServerFrame};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+pub(crate) use hello::hello_ok;
 
 pub(crate) const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
 
@@ -62,24 +67,4 @@ pub(crate) async fn serve(answer: impl Fn(ClientFrame) -> Option<Message> + Send
 
 pub(crate) fn message(frame: &ServerFrame) -> Message {
     Message::text(frame.to_json())
-}
-
-/// The greeting of a coordinator.
-pub(crate) fn hello_ok() -> HelloOk {
-    let limits = Limits {
-        max_message_bytes: 1 << 20,
-        max_depth: 100,
-        max_result_bytes: 1 << 22,
-        max_deadline_ms: 60_000,
-        retention_ms: 86_400_000,
-    };
-    HelloOk {
-        cluster: "demo".into(),
-        server: "s1".into(),
-        role: RoleName::Coordinator,
-        epoch: Some(1),
-        coordinator: None,
-        server_time_ms: 1_795_000_000_000,
-        limits,
-    }
 }
