@@ -4,8 +4,13 @@
 
 use bellwether_protocol::json::only_object;
 
-use crate::readable::{pretty, pretty_relaxed};
 use crate::{RawJson, ServerList, ServerUrl};
+
+/// The layout of the program `bellwether`.
+#[path = "bin/bellwether/pretty.rs"]
+mod layout;
+
+use layout::{pretty, pretty_relaxed};
 
 /// Length limit of an error. An error quotes its subject, but only up to a limit.
 const LONGEST_ERROR: usize = 600;

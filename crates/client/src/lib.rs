@@ -46,7 +46,6 @@ pub mod native;
 mod one_shot;
 mod platform;
 mod progress;
-pub mod readable;
 mod server_list;
 mod step;
 

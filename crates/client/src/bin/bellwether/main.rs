@@ -4,6 +4,7 @@
 
 mod arguments;
 mod input;
+mod pretty;
 mod report;
 mod terminal;
 

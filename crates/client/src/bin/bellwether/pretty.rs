@@ -3,9 +3,13 @@
 //! The text is only reformatted, and never converted to numbers. The order of fields and all digits
 //! therefore stay.
 
+use core::time::Duration;
 use std::borrow::Cow;
+use std::time::UNIX_EPOCH;
 
 use bellwether_protocol::RawJson;
+use bellwether_protocol::json::only_object;
+use humantime::{format_rfc3339_millis, format_rfc3339_seconds};
 
 /// Length of a line in bytes. A text that fits on a line is not broken up.
 const LINE: usize = 80;
@@ -24,13 +28,13 @@ const SHORT: usize = 64 * 1024;
 ///
 /// The result is at most 8 times as long as `json`, or 64 KiB. If it would be longer, as with
 /// deeply nested arrays, the innermost levels stay on one line.
-pub fn pretty(json: &RawJson) -> String {
+pub(crate) fn pretty(json: &RawJson) -> String {
     lay_out(&tokens(json.as_str()), json.as_str().len())
 }
 
 /// Returns the same as [`pretty`], but with the numbers and dates of canonical Extended JSON in
 /// their relaxed form: `5` for `{"$numberInt":"5"}`. That form does not show the type of a number.
-pub fn pretty_relaxed(json: &RawJson) -> String {
+pub(crate) fn pretty_relaxed(json: &RawJson) -> String {
     lay_out(&relax(tokens(json.as_str())), json.as_str().len())
 }
 
@@ -129,62 +133,23 @@ fn date(tokens: &[Token<'_>]) -> Option<(Option<String>, usize)> {
 }
 
 fn is_json_number(text: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let text = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        None => (text, None),
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        None => (mantissa, None),
-        Some((whole, fraction)) => (whole, Some(fraction)),
-    };
-    digits(whole)
-        && (whole.len() == 1 || !whole.starts_with('0'))
-        && fraction.is_none_or(digits)
-        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+    // Of these characters, JSON makes nothing but numbers.
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
+        && only_object(&format!("{{\"\":{text}}}")).is_ok()
 }
 
 /// Returns milliseconds since the Unix epoch as a date in UTC. Returns `None` outside the years
 /// 1970 to 9999, because relaxed Extended JSON writes only these years as text.
 fn iso_date(millis: i64) -> Option<String> {
-    const DAY: u64 = 86_400_000;
     const LAST: u64 = 253_402_300_799_999;
     let millis = u64::try_from(millis).ok().filter(|millis| *millis <= LAST)?;
-    let (mut days, rest) = (millis / DAY, millis % DAY);
-    let mut year = 1970_u64;
-    loop {
-        let length = if is_leap(year) { 366 } else { 365 };
-        if days < length {
-            break;
-        }
-        days -= length;
-        year += 1;
-    }
-    let february = if is_leap(year) { 29 } else { 28 };
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (seconds, millis) = (rest / 1000, rest % 1000);
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let fraction = if millis == 0 {
-        String::new()
+    let date = UNIX_EPOCH.checked_add(Duration::from_millis(millis))?;
+    Some(if millis.is_multiple_of(1000) {
+        format_rfc3339_seconds(date).to_string()
     } else {
-        format!(".{millis:03}")
-    };
-    Some(format!(
-        "{year:04}-{month:02}-{:02}T{hours:02}:{minutes:02}:{seconds:02}{fraction}Z",
-        days + 1
-    ))
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+        format_rfc3339_millis(date).to_string()
+    })
 }
 
 /// Lays out the tokens of a JSON text. `length` is the length of that text in bytes.

@@ -1,10 +1,11 @@
 use std::process::ExitCode;
 
 use bellwether_client::{
-    ErrorCode, Event, Executed, Failure, MongoErrorDetails, Outcome, OutcomeResult, RawJson, TryEnd, readable,
+    ErrorCode, Event, Executed, Failure, MongoErrorDetails, Outcome, OutcomeResult, RawJson, TryEnd,
 };
 
 use crate::arguments::Arguments;
+use crate::pretty::{pretty, pretty_relaxed};
 use crate::terminal::{print_json, tell};
 
 /// The exit code of the process; `--help` lists the numbers.
@@ -74,9 +75,9 @@ fn laid_out(arguments: &Arguments, json: &RawJson) -> String {
     if arguments.raw {
         json.as_str().to_owned()
     } else if arguments.relaxed {
-        readable::pretty_relaxed(json)
+        pretty_relaxed(json)
     } else {
-        readable::pretty(json)
+        pretty(json)
     }
 }
 
