@@ -66,8 +66,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) cluster: Option<String>,
 
-    /// The command's deadline, for client, server and MongoDB: seconds, or a number with ms, s or
-    /// m. By default, a server gives one attempt 60s at most. Further attempts use the rest
+    /// The command's deadline, for client, server and MongoDB: seconds, or a time such as 250ms,
+    /// 1.5s, 2m or 1h. By default, a server gives one attempt 60s at most. Further attempts use the
+    /// rest
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
 
@@ -121,23 +122,15 @@ impl Arguments {
     }
 }
 
+/// Reads a time of at most a day: seconds, or numbers with units.
 fn duration(text: &str) -> Result<Duration, String> {
-    let (digits, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
-        Some(unit) => text.split_at(unit),
-        None => (text, "s"),
-    };
-    let seconds_each = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => return Err(format!("unknown unit {unit:?}; use ms, s or m")),
-    };
-    let number: f64 = digits
-        .parse()
-        .map_err(|_| format!("{digits:?} is not a number"))?;
-    match Duration::try_from_secs_f64(number * seconds_each) {
-        Ok(time) if (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&time) => Ok(time),
-        _ => Err("it must lie between 1ms and 1440m".into()),
+    let has_no_unit = text.ends_with(|c: char| c.is_ascii_digit());
+    let time = humantime::parse_duration(&[text, if has_no_unit { "s" } else { "" }].concat());
+    let time = time.map_err(|_| "not a time: write seconds, or a number with ms, s, m or h")?;
+    if (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&time) {
+        Ok(time)
+    } else {
+        Err("it must lie between 1ms and 24h".into())
     }
 }
 
@@ -156,7 +149,9 @@ mod tests {
         assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "0", "-1", "1h", "x", "1e300", "NaN", "inf"] {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("24h"), Ok(Duration::from_secs(86_400)));
+        for wrong in ["", "0", "-1", "25h", "1M", "x", "1e300", "NaN", "inf"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
