@@ -4,7 +4,6 @@ use clap::Args;
 
 use crate::step::{cargo, command, run as run_step};
 use crate::{provision, web};
-use bellwether_programs::ELECTION;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -19,12 +18,6 @@ pub(crate) struct Options {
     /// Passed on; `cargo xtask bench TABLE -- --help` lists them
     #[arg(last = true)]
     options: Vec<String>,
-}
-
-#[derive(Args)]
-pub(crate) struct ElectionOptions {
-    /// Print only these: messages, quiet, failover, throughput
-    tables: Vec<String>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
@@ -44,18 +37,4 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     bench.args(options.table).args(options.options);
     run_step(bench.env("BELLWETHER_PROGRAMS", programs)).await
-}
-
-pub(crate) async fn election(options: ElectionOptions) -> Result<()> {
-    let bench = [
-        "bench",
-        "--package",
-        ELECTION,
-        "--features",
-        "serde",
-        "--bench",
-        "figures",
-        "--",
-    ];
-    run_step(cargo(bench).args(options.tables)).await
 }

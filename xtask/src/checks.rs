@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::report::{Report, Totals};
 use crate::step::{cargo, run as run_step};
-use crate::{deny, deployment, docs, features, fuzz, msrv, package, planted, prose, targets};
+use crate::{deny, deployment, election, fuzz, package, planted, prose};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -27,14 +27,22 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     report.check("lints", lints()).await;
     report.check("prose", prose::run(prose::Options::default())).await;
-    report.check("features", features::run()).await;
-    report.check("docs", docs::run()).await;
-    report.check_if_possible("targets", targets::run()).await;
-    report.check_if_possible("msrv", msrv::run()).await;
+    report.check("features", election::features()).await;
+    report.check("docs", docs()).await;
+    report.check_if_possible("targets", election::targets()).await;
+    report.check_if_possible("msrv", election::msrv()).await;
     report.check("package", package::run()).await;
     report.check("deny", deny::run()).await;
     report.check_if_possible("deployment", deployment::run()).await;
     report.finish(Totals::default())
+}
+
+/// Builds all documentation, and that of the election crate as its users can see it, whose examples
+/// are run too.
+pub(crate) async fn docs() -> Result<()> {
+    let mut workspace = cargo(["doc", "--no-deps", "--workspace"]);
+    run_step(workspace.env("RUSTDOCFLAGS", "-D warnings")).await?;
+    election::docs().await
 }
 
 /// Lints the workspace, and the browser client as it is compiled for browsers.

@@ -8,12 +8,8 @@ mod containers;
 mod demo;
 mod deny;
 mod deployment;
-mod docs;
-mod features;
+mod election;
 mod fuzz;
-mod miri;
-mod model;
-mod msrv;
 mod output;
 mod package;
 mod planted;
@@ -21,10 +17,7 @@ mod prose;
 mod provision;
 mod report;
 mod screenshots;
-mod semver;
-mod simulate;
 mod slowest;
-mod targets;
 mod test;
 mod test_mongodb;
 
@@ -80,19 +73,19 @@ enum Task {
     Deployment,
     /// Compare the election crate's interface with an earlier one: what breaks a user needs another
     /// major version
-    Semver(semver::Options),
+    Semver(election::SemverOptions),
     /// Run the election's pure part under Miri, which notices undefined behaviour
     Miri,
     /// Explore every order of events in an election, within bounds, and say how many states there
     /// are
-    Model(model::Options),
+    Model(election::ModelOptions),
     /// Measure Bellwether and the MongoDB driver: latency, many clients, takeover, memory
     Bench(bench::Options),
     /// Measure the election crate: messages, a quiet second, failover times, throughput
-    BenchElection(bench::ElectionOptions),
+    BenchElection(election::BenchOptions),
     /// Run the election in virtual time under every fault, with as many seeds as you have patience
     /// for
-    Simulate(simulate::Options),
+    Simulate(election::SimulateOptions),
     /// Feed every parser of bytes from outside with the inputs of a fuzzer, and check its
     /// properties
     Fuzz(fuzz::Options),
@@ -145,19 +138,19 @@ async fn run(task: Task) -> Result<()> {
         Task::Checks(options) => checks::run(options).await,
         Task::TestMongodb(options) => test_mongodb::run(options).await,
         Task::Package => package::run().await,
-        Task::Targets => targets::run().await,
-        Task::Features => features::run().await,
-        Task::Msrv => msrv::run().await,
-        Task::Docs => docs::run().await,
+        Task::Targets => election::targets().await,
+        Task::Features => election::features().await,
+        Task::Msrv => election::msrv().await,
+        Task::Docs => checks::docs().await,
         Task::Deny => deny::run().await,
         Task::Prose(options) => prose::run(options).await,
         Task::Deployment => deployment::run().await,
-        Task::Semver(options) => semver::run(options).await,
-        Task::Miri => miri::run().await,
-        Task::Model(options) => model::run(options).await,
+        Task::Semver(options) => election::semver(options).await,
+        Task::Miri => election::miri().await,
+        Task::Model(options) => election::model(options).await,
         Task::Bench(options) => bench::run(options).await,
-        Task::BenchElection(options) => bench::election(options).await,
-        Task::Simulate(options) => simulate::run(options).await,
+        Task::BenchElection(options) => election::bench(options).await,
+        Task::Simulate(options) => election::simulate(options).await,
         Task::Fuzz(options) => fuzz::run(options).await,
         Task::Planted(options) => planted::run(options).await,
         Task::Chaos(options) => chaos::run(options).await,
