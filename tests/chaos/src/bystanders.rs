@@ -54,7 +54,6 @@ fn is_final(entry: &Entry) -> bool {
 #[cfg(test)]
 mod tests {
     use bellwether_protocol::ErrorCode;
-    use serde_json::Value;
 
     use super::*;
     use crate::check::Verdict;
@@ -67,24 +66,12 @@ mod tests {
 
     fn entry(workload: Workload, second: u64, outcome: Outcome, code: Option<ErrorCode>) -> Entry {
         Entry {
-            client: 1,
-            workload,
-            id: None,
-            asked: Value::Null,
-            began: second * SECOND,
-            ended: (second + 1) * SECOND,
-            outcome,
-            told: Value::Null,
-            reply: None,
-            epoch: None,
-            replayed: false,
-            server: None,
-            failure: None,
             tries: vec![Tried {
                 server: "s1".into(),
                 outcome,
                 error: code.map(|code| TriedError { code, mongo: None }),
             }],
+            ..Entry::new(1, workload, (second * SECOND, (second + 1) * SECOND), outcome)
         }
     }
 

@@ -77,6 +77,29 @@ pub struct Entry {
     pub tries: Vec<Tried>,
 }
 
+impl Entry {
+    /// Returns a call from `times.0` to `times.1`, in microseconds, of which no more is known.
+    pub fn new(client: u32, workload: Workload, times: (u64, u64), outcome: Outcome) -> Self {
+        let (began, ended) = times;
+        Self {
+            client,
+            workload,
+            id: None,
+            asked: Value::Null,
+            began,
+            ended,
+            outcome,
+            told: Value::Null,
+            reply: None,
+            epoch: None,
+            replayed: false,
+            server: None,
+            failure: None,
+            tries: Vec::new(),
+        }
+    }
+}
+
 /// A server that was sent a command, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tried {
@@ -206,18 +229,8 @@ mod tests {
         let path = dir.path().join("history.jsonl");
         let writer = Writer::create(&path).unwrap();
         let entry = Entry {
-            client: 3,
-            workload: Workload::Append,
             id: Some("01a202eb-d594-7f1c-81ad-fe9a6f53dd9f".parse().unwrap()),
             asked: json!({"do": "append"}),
-            began: 1,
-            ended: 2,
-            outcome: Outcome::Unknown,
-            told: Value::Null,
-            reply: None,
-            epoch: None,
-            replayed: false,
-            server: None,
             failure: Some("cut".into()),
             tries: vec![Tried {
                 server: "s1".into(),
@@ -227,6 +240,7 @@ mod tests {
                     mongo: Some(11_000),
                 }),
             }],
+            ..Entry::new(3, Workload::Append, (1, 2), Outcome::Unknown)
         };
         writer.write(&entry);
         writer.clone().write(&entry);

@@ -159,27 +159,13 @@ pub fn executed(history: &[Entry]) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::timeline::{Ordeal, Skipped};
 
     fn entry(ended: u64, outcome: Outcome, replayed: bool) -> Entry {
         Entry {
-            client: 1,
-            workload: Workload::Set,
-            id: None,
-            asked: Value::Null,
-            began: 0,
-            ended,
-            outcome,
-            told: Value::Null,
-            reply: None,
-            epoch: None,
             replayed,
-            server: None,
-            failure: None,
-            tries: Vec::new(),
+            ..Entry::new(1, Workload::Set, (0, ended), outcome)
         }
     }
 

@@ -66,22 +66,8 @@ fn pretended(flags: &[&str]) -> (Vec<Entry>, Timeline) {
             true => continue,
             false => Outcome::Executed,
         };
-        history.push(Entry {
-            client: 1,
-            workload: Workload::Register,
-            id: None,
-            asked: Value::Null,
-            began: now.saturating_sub(3_000),
-            ended: now,
-            outcome,
-            told: Value::Null,
-            reply: None,
-            epoch: None,
-            replayed: false,
-            server: None,
-            failure: None,
-            tries: Vec::new(),
-        });
+        let times = (now.saturating_sub(3_000), now);
+        history.push(Entry::new(1, Workload::Register, times, outcome));
     }
     (history, timeline)
 }

@@ -10,7 +10,6 @@ use bellwether_client::{
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -202,20 +201,10 @@ impl OpenCall {
     fn new(shared: &Shared, id: Option<CommandId>, asked: &Asked) -> Result<Self> {
         let began = micros(shared.started);
         let entry = Entry {
-            client: shared.number,
-            workload: shared.workload,
             id,
             asked: serde_json::to_value(asked)?,
-            began,
-            ended: began,
-            outcome: Outcome::Unknown,
-            told: Value::Null,
-            reply: None,
-            epoch: None,
-            replayed: false,
-            server: None,
             failure: Some("the client ended before it was told".into()),
-            tries: Vec::new(),
+            ..Entry::new(shared.number, shared.workload, (began, began), Outcome::Unknown)
         };
         Ok(Self {
             history: shared.history.clone(),

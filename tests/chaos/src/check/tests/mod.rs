@@ -44,24 +44,15 @@ impl Run {
     fn call(&mut self, workload: Workload, asked: &Asked, times: (u64, u64), outcome: Outcome) -> &mut Entry {
         let client = u32::try_from(self.entries.len()).unwrap();
         self.entries.push(Entry {
-            client,
-            workload,
             id: asked.token.as_deref().map(id),
             asked: serde_json::to_value(asked).unwrap(),
-            began: times.0,
-            ended: times.1,
-            outcome,
-            told: Value::Null,
-            reply: None,
-            epoch: None,
-            replayed: false,
             server: Some("ws://s1/v1".into()),
-            failure: None,
             tries: vec![Tried {
                 server: "s1".into(),
                 outcome,
                 error: None,
             }],
+            ..Entry::new(client, workload, times, outcome)
         });
         self.entries.last_mut().unwrap()
     }
