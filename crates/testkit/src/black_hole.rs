@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::ports::free_ports;
 
@@ -69,7 +69,7 @@ impl BlackHole {
 #[derive(Debug)]
 pub struct DeafServer {
     port: u16,
-    accepting: JoinHandle<()>,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 impl DeafServer {
@@ -86,18 +86,15 @@ impl DeafServer {
                 kept.push(connection);
             }
         });
-        Ok(Self { port, accepting })
+        Ok(Self {
+            port,
+            _accepting: AbortOnDropHandle::new(accepting),
+        })
     }
 
     /// Returns the address, as that of a server.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}/v1", self.port)
-    }
-}
-
-impl Drop for DeafServer {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

@@ -6,9 +6,9 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::ports::free_ports;
 use crate::reply_cutter::select_offered;
@@ -17,7 +17,7 @@ use crate::reply_cutter::select_offered;
 #[derive(Debug)]
 pub struct FalseServer {
     port: u16,
-    accepting: JoinHandle<()>,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 type Answer = dyn Fn(&Value) -> Option<String> + Send + Sync;
@@ -42,18 +42,15 @@ impl FalseServer {
                 tokio::spawn(async move { serve(connection, &status, &*answer).await });
             }
         });
-        Ok(Self { port, accepting })
+        Ok(Self {
+            port,
+            _accepting: AbortOnDropHandle::new(accepting),
+        })
     }
 
     /// Returns its URL for clients.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}/v1", self.port)
-    }
-}
-
-impl Drop for FalseServer {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

@@ -4,14 +4,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tower_http::services::ServeDir;
 
 /// A web server for the files of a directory, on 127.0.0.1. It ends when it is dropped.
 #[derive(Debug)]
 pub struct FileServer {
     port: u16,
-    serving: JoinHandle<()>,
+    _serving: AbortOnDropHandle<()>,
 }
 
 impl FileServer {
@@ -29,17 +29,14 @@ impl FileServer {
             // Never ends, and an error on one connection ends only that connection.
             let _ = axum::serve(listener, files).await;
         });
-        Ok(Self { port, serving })
+        Ok(Self {
+            port,
+            _serving: AbortOnDropHandle::new(serving),
+        })
     }
 
     /// Returns the origin of its pages, as the browser names it.
     pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for FileServer {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }

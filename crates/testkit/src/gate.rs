@@ -4,7 +4,7 @@ use anyhow::Result;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::ports::free_ports;
 
@@ -17,7 +17,7 @@ use crate::ports::free_ports;
 pub struct Gate {
     port: u16,
     open: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 impl Gate {
@@ -37,7 +37,7 @@ impl Gate {
         Ok(Self {
             port,
             open,
-            accepting,
+            _accepting: AbortOnDropHandle::new(accepting),
         })
     }
 
@@ -54,12 +54,6 @@ impl Gate {
     /// Opens it again.
     pub fn open_again(&self) {
         self.open.send_replace(true);
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

@@ -3,7 +3,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 /// The longest head of a request that is read, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -14,7 +14,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 pub struct PathProxy {
     port: u16,
     path: String,
-    accepting: JoinHandle<()>,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 impl PathProxy {
@@ -36,7 +36,7 @@ impl PathProxy {
         Ok(Self {
             port: own,
             path: path.to_owned(),
-            accepting,
+            _accepting: AbortOnDropHandle::new(accepting),
         })
     }
 
@@ -48,12 +48,6 @@ impl PathProxy {
     /// Returns the URL for clients of the server.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}{}/v1", self.port, self.path)
-    }
-}
-
-impl Drop for PathProxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

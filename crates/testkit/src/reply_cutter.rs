@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 use bellwether_protocol::ServerFrame;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::header;
 use tokio_tungstenite::{accept_hdr_async, connect_async};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::connection::request;
 use crate::ports::free_ports;
@@ -22,7 +22,7 @@ use crate::ports::free_ports;
 pub struct ReplyCutter {
     port: u16,
     state: Arc<State>,
-    accepting: JoinHandle<()>,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl ReplyCutter {
         Ok(Self {
             port,
             state,
-            accepting,
+            _accepting: AbortOnDropHandle::new(accepting),
         })
     }
 
@@ -107,12 +107,6 @@ impl State {
         }
         let is_first = !self.cut.swap(true, Ordering::SeqCst);
         is_first || self.cuts_all
-    }
-}
-
-impl Drop for ReplyCutter {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

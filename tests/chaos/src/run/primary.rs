@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use bson::doc;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::world::World;
 
@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(250);
 /// its time.
 pub(super) struct PrimaryWatch {
     seen: watch::Receiver<Option<usize>>,
-    watching: JoinHandle<()>,
+    _watching: AbortOnDropHandle<()>,
 }
 
 impl PrimaryWatch {
@@ -39,17 +39,14 @@ impl PrimaryWatch {
                 sleep(POLL).await;
             }
         });
-        Self { seen, watching }
+        Self {
+            seen,
+            _watching: AbortOnDropHandle::new(watching),
+        }
     }
 
     /// Returns the place of the member that said to be primary, if the last question found one.
     pub(super) fn seen(&self) -> Option<usize> {
         *self.seen.borrow()
-    }
-}
-
-impl Drop for PrimaryWatch {
-    fn drop(&mut self) {
-        self.watching.abort();
     }
 }

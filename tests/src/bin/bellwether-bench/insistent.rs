@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use bellwether_protocol::{CommandId, ErrorCode, Outcome, ServerFrame};
 use bellwether_testkit::Journal;
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::kept_open::KeptOpen;
 use crate::workload::{Operation, Operations, Workload};
@@ -15,31 +15,26 @@ const AGAIN_AFTER: Duration = Duration::from_millis(5);
 /// longer than 5 ms before it asks again with the same id. So the measured pause is the servers'
 /// and not the client's.
 pub(crate) struct Insistent {
-    running: JoinHandle<()>,
+    _running: AbortOnDropHandle<()>,
 }
 
 impl Insistent {
     /// Starts it, as client 0 of this journal.
     pub(crate) fn start(ports: Vec<u16>, journal: Journal) -> Self {
+        let running = tokio::spawn(async move {
+            let mut client = Client {
+                ports,
+                next: 0,
+                connection: None,
+            };
+            let mut operations = Operations::of(Workload::Inserts);
+            loop {
+                client.insist(operations.next(), &journal).await;
+            }
+        });
         Self {
-            running: tokio::spawn(async move {
-                let mut client = Client {
-                    ports,
-                    next: 0,
-                    connection: None,
-                };
-                let mut operations = Operations::of(Workload::Inserts);
-                loop {
-                    client.insist(operations.next(), &journal).await;
-                }
-            }),
+            _running: AbortOnDropHandle::new(running),
         }
-    }
-}
-
-impl Drop for Insistent {
-    fn drop(&mut self) {
-        self.running.abort();
     }
 }
 

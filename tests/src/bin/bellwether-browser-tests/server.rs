@@ -8,12 +8,12 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Servers for tests that run in a browser, which cannot start them.
 pub(crate) struct TestServers {
@@ -28,7 +28,7 @@ pub(crate) struct TestServers {
 /// A port, and the task that accepts its connections until this is dropped.
 struct Listening {
     port: u16,
-    accepting: JoinHandle<()>,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 type Socket = WebSocketStream<TcpStream>;
@@ -61,12 +61,6 @@ impl TestServers {
     }
 }
 
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
 async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Result<Listening>
 where
     F: Future<Output = Result<()>> + Send + 'static,
@@ -81,7 +75,10 @@ where
             tokio::spawn(serve(connection));
         }
     });
-    Ok(Listening { port, accepting })
+    Ok(Listening {
+        port,
+        _accepting: AbortOnDropHandle::new(accepting),
+    })
 }
 
 async fn serve(connection: TcpStream, seen: Arc<Seen>) -> Result<()> {
