@@ -101,6 +101,7 @@ mod peer;
 mod pending_connections;
 mod pipeline;
 mod refusal_pace;
+mod retry_times;
 
 mod server;
 mod server_state;

@@ -1,23 +1,17 @@
-//! Times at which refused clients should come back, where no place is kept for them.
+//! Pauses for refused clients, where no place is kept for them.
 //!
-//! Room becomes free at some rate, which is measured here. Each refused request gets a time of its
-//! own, one after another at that rate. Otherwise all refused clients would come back at once, and
-//! most of them would be refused again.
-//!
-//! The groups of sources, such as the connections from one address, share the rate. Each group has
-//! a sequence of times of its own. So the refused requests of one group do not push back those of
-//! another.
+//! The rate at which room becomes free is measured here. [`RetryTimes`] gives each refused request
+//! a time of its own at that rate.
 
 use core::time::Duration;
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::retry_times::{LONGEST_PAUSE, RetryTimes};
+
 /// Time over which the rate is measured.
 const WINDOW: Duration = Duration::from_secs(1);
-/// The longest pause that the server tells a client.
-const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct RefusalPace {
@@ -35,8 +29,7 @@ struct State {
     freed: f64,
     /// The amount that became free for each second in the window before.
     per_second: f64,
-    /// For each group, the latest time at which one of its refused clients should come back.
-    told: HashMap<u64, Instant>,
+    times: RetryTimes,
 }
 
 impl RefusalPace {
@@ -58,14 +51,10 @@ impl RefusalPace {
     /// should be sent again.
     pub(crate) fn retry_after(&self, amount: usize, group: u64, now: Instant) -> Duration {
         self.with(now, |state| {
-            state.told.retain(|_, at| *at > now);
-            let before = state.told.get(&group).copied().unwrap_or(now);
-            let sharing = state.told.len() + usize::from(before == now);
+            state.times.forget(now);
             let per_second = state.per_second.max(state.freed).max(self.least);
-            let seconds = amount as f64 * sharing as f64 / per_second;
-            let longest = now + LONGEST;
-            let at = longest.min(before + Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64())));
-            state.told.insert(group, at);
+            let seconds = (amount as f64 / per_second).min(LONGEST_PAUSE.as_secs_f64());
+            let at = state.times.next(group, Duration::from_secs_f64(seconds), 1, now);
             at.saturating_duration_since(now).max(self.shortest)
         })
     }
@@ -89,17 +78,15 @@ mod tests {
     const SHORTEST: Duration = Duration::from_millis(20);
 
     #[test]
-    fn each_refused_request_is_told_a_time_of_its_own() {
+    fn a_refused_request_waits_for_as_much_room_as_it_needs() {
         let (pace, now) = (RefusalPace::new(10.0, SHORTEST), Instant::now());
         let told: Vec<u128> = (0..3).map(|_| pace.retry_after(1, 1, now).as_millis()).collect();
         assert_eq!(told, [100, 200, 300]);
         // Earlier times stay taken when the window has ended.
         let later = now + Duration::from_millis(200);
         assert_eq!(pace.retry_after(1, 1, later).as_millis(), 200);
-        for _ in 0..1_000 {
-            assert!(pace.retry_after(1, 1, now + WINDOW) <= LONGEST);
-        }
-        assert_eq!(pace.retry_after(usize::MAX, 2, now), LONGEST);
+        assert_eq!(pace.retry_after(usize::MAX, 2, now), LONGEST_PAUSE);
+        assert_eq!(pace.retry_after(1, 3, now + 2 * LONGEST_PAUSE).as_millis(), 100);
     }
 
     #[test]
@@ -113,21 +100,5 @@ mod tests {
         // Nothing became free meanwhile.
         let later = next + 2 * WINDOW;
         assert_eq!(pace.retry_after(1, 1, later).as_millis(), 100);
-    }
-
-    #[test]
-    fn the_requests_of_one_group_do_not_push_back_those_of_another() {
-        let (pace, now) = (RefusalPace::new(10.0, SHORTEST), Instant::now());
-        for _ in 0..50 {
-            pace.retry_after(1, 1, now);
-        }
-        let told = pace.retry_after(1, 2, now);
-        assert_eq!(told.as_millis(), 200, "the two groups share the rate");
-        pace.retry_after(1, 3, now + 2 * LONGEST);
-        assert_eq!(
-            pace.state.lock().unwrap().told.len(),
-            1,
-            "old times are forgotten"
-        );
     }
 }

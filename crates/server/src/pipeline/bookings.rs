@@ -1,13 +1,9 @@
 //! Times at which refused commands should come back.
 //!
-//! Places in a full queue become free at the rate at which commands are executed. So each refused
-//! command gets a time of its own, one after another at that rate. The queue keeps a place for the
-//! command at that time. Otherwise all commands would come back at once. A command that has never
-//! waited would then take the place of a command that has.
-//!
-//! The groups of sources, such as the connections from one address, share the rate. Each group has
-//! a sequence of times of its own. So the refused commands of one group do not push back those of
-//! another.
+//! Places in a full queue become free at the rate at which commands are executed. [`RetryTimes`]
+//! gives each refused command a time of its own at that rate. The queue keeps a place for the
+//! command at that time. Otherwise a command that has never waited would take the place of a
+//! command that has.
 
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
@@ -15,10 +11,15 @@ use std::collections::{BTreeSet, HashMap};
 use bellwether_protocol::CommandId;
 use tokio::time::Instant;
 
-/// The shortest and the longest pause that the server tells a client.
-const BOUNDS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(30));
+use crate::retry_times::RetryTimes;
+
+/// The shortest pause that the server tells a client.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 /// Time for which a place is kept after the client should have come back.
 const KEPT: Duration = Duration::from_millis(250);
+/// Time for which a group still shares the rate after its latest time. Places can be kept for its
+/// commands until then.
+const SHARES_FOR: Duration = Duration::from_millis(270);
 /// Highest number of commands that are expected. Further commands get a time as well, but the queue
 /// keeps no place for them.
 const MAX_BOOKED: usize = 65_536;
@@ -32,11 +33,9 @@ pub(super) struct Bookings {
     coming: BTreeSet<(Instant, CommandId)>,
     /// The commands for which a place is kept now.
     kept: BTreeSet<(Instant, CommandId)>,
-    /// The groups that have bookings, or whose next free time is in the future.
+    /// The groups that have bookings.
     groups: HashMap<u64, Group>,
-    /// The groups by their next free time. It lacks groups whose time has passed and that have
-    /// bookings.
-    by_next: BTreeSet<(Instant, u64)>,
+    times: RetryTimes,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,10 +44,8 @@ struct Booking {
     group: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Group {
-    /// Time of the next free place, after all places that this group has booked.
-    next: Instant,
     booked: usize,
     /// Number of places that are kept now.
     kept: usize,
@@ -68,25 +65,11 @@ impl Bookings {
     ) -> Duration {
         self.update(now);
         self.remove(id);
-        let (least, most) = BOUNDS;
-        let none = Group {
-            next: now,
-            booked: 0,
-            kept: 0,
-        };
-        self.groups.entry(group).or_insert(none);
-        let sharing = u32::try_from(self.groups.len().max(sharing)).unwrap_or(u32::MAX);
-        let full = self.due.len() >= MAX_BOOKED;
-        let Some(own) = self.groups.get_mut(&group) else {
-            return most;
-        };
-        self.by_next.remove(&(own.next, group));
-        let begin = own.next.clamp(now, now + most);
-        own.next = begin + each.saturating_mul(sharing).min(most);
-        self.by_next.insert((own.next, group));
-        let at = own.next.clamp(now + least, now + most);
-        if !full && own.booked < MAX_BOOKED_BY_GROUP {
-            own.booked += 1;
+        let at = self.times.next(group, each, sharing, now);
+        let at = at.max(now + SHORTEST_PAUSE);
+        let booked_by_group = self.groups.get(&group).map_or(0, |group| group.booked);
+        if self.due.len() < MAX_BOOKED && booked_by_group < MAX_BOOKED_BY_GROUP {
+            self.groups.entry(group).or_default().booked += 1;
             self.due.insert(id, Booking { at, group });
             self.coming.insert((at, id));
         }
@@ -129,13 +112,8 @@ impl Bookings {
         {
             self.remove(id);
         }
-        while let Some((next, group)) = self.by_next.first().copied()
-            && next <= now
-        {
-            self.by_next.pop_first();
-            if self.groups.get(&group).is_some_and(|group| group.booked == 0) {
-                self.groups.remove(&group);
-            }
+        if let Some(until) = now.checked_sub(SHARES_FOR) {
+            self.times.forget(until);
         }
     }
 
@@ -147,8 +125,7 @@ impl Bookings {
             group.booked -= 1;
             group.kept -= usize::from(was_kept);
             if group.booked == 0 {
-                // The group is forgotten when its time has passed.
-                self.by_next.insert((group.next, booking.group));
+                self.groups.remove(&booking.group);
             }
         }
         Some(booking)
@@ -158,6 +135,7 @@ impl Bookings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retry_times::LONGEST_PAUSE;
 
     fn id(n: u64) -> CommandId {
         let mut random = [0; 10];
@@ -173,23 +151,23 @@ mod tests {
             .map(|n| bookings.book(id(n), 1, each, 1, now).as_millis())
             .collect();
         assert_eq!(told, [20, 20, 30, 40, 50]);
-        assert_eq!(bookings.book(id(9), 1, Duration::from_secs(99), 1, now), BOUNDS.1);
+        assert_eq!(
+            bookings.book(id(9), 1, Duration::from_secs(99), 1, now),
+            LONGEST_PAUSE
+        );
     }
 
     #[test]
-    fn refused_commands_of_one_group_do_not_push_back_those_of_another() {
+    fn a_group_shares_the_rate_until_its_commands_have_come_back() {
         let (mut bookings, now) = (Bookings::default(), Instant::now());
         let each = Duration::from_millis(100);
-        for n in 0..200 {
-            bookings.book(id(n), 1, each, 1, now);
-        }
-        let told = bookings.book(id(999), 2, each, 1, now);
-        assert_eq!(told, 2 * each, "the two groups share the rate");
-        let told = bookings.book(id(1_000), 2, each, 7, now);
-        assert_eq!(told, 9 * each, "seven groups share the rate");
+        bookings.book(id(1), 1, each, 1, now);
+        let last_moment = now + each + KEPT;
+        assert_eq!(bookings.book(id(2), 2, each, 1, last_moment), 2 * each);
+        assert_eq!(bookings.kept(now + Duration::from_secs(60)), 0);
+        assert!(bookings.groups.is_empty());
         let later = now + Duration::from_secs(60);
-        assert_eq!(bookings.kept(later), 0);
-        assert!(bookings.groups.is_empty() && bookings.by_next.is_empty());
+        assert_eq!(bookings.book(id(3), 2, each, 1, later), each, "alone");
     }
 
     #[test]
