@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::report::{Report, Totals};
 use crate::step::{cargo, run as run_step};
-use crate::{deny, deployment, election, fuzz, package, planted, prose};
+use crate::{deny, deployment, election, fuzz, package, planted};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -26,7 +26,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         report.check_if_possible("fuzz", fuzz::short()).await;
     }
     report.check("lints", lints()).await;
-    report.check("prose", prose::run(prose::Options::default())).await;
+    report.check("prose", prose(ProseOptions::default())).await;
     report.check("features", election::features()).await;
     report.check("docs", docs()).await;
     report.check_if_possible("targets", election::targets()).await;
@@ -68,4 +68,18 @@ async fn lints() -> Result<()> {
             .args(["--", "-D", "warnings"]),
     )
     .await
+}
+
+#[derive(Args, Default)]
+pub(crate) struct ProseOptions {
+    /// Options of the lint, and files or directories of which it lists all violations
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Checks the English of comments, documents and error texts. The lint is a program of its own, so
+/// that the other commands do not wait until its parsers are compiled.
+pub(crate) async fn prose(options: ProseOptions) -> Result<()> {
+    let lint = ["run", "--quiet", "--package", "xtask-prose", "--"];
+    run_step(cargo(lint).args(options.arguments)).await
 }

@@ -13,7 +13,6 @@ mod fuzz;
 mod output;
 mod package;
 mod planted;
-mod prose;
 mod provision;
 mod report;
 mod screenshots;
@@ -67,7 +66,7 @@ enum Task {
     /// Check licences, sources, duplicates and known vulnerabilities of all dependencies
     Deny,
     /// Check the English of comments, documents and error texts: rules R1 to R10 of CONTRIBUTING.md
-    Prose(prose::Options),
+    Prose(checks::ProseOptions),
     /// Check the Kubernetes manifests and the Compose files: their schemas, and the options they
     /// set
     Deployment,
@@ -143,7 +142,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Msrv => election::msrv().await,
         Task::Docs => checks::docs().await,
         Task::Deny => deny::run().await,
-        Task::Prose(options) => prose::run(options).await,
+        Task::Prose(options) => checks::prose(options).await,
         Task::Deployment => deployment::run().await,
         Task::Semver(options) => election::semver(options).await,
         Task::Miri => election::miri().await,

@@ -2,7 +2,6 @@
 //! is planted in a copy of the workspace. The check it names must fail, with the name of the broken
 //! invariant.
 
-mod bug;
 mod copy;
 mod edit;
 pub(crate) mod programs;
@@ -15,16 +14,34 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bellwether_programs::target_dir;
 use clap::Args;
+use serde::Deserialize;
 use tokio::time::timeout;
 
-use self::bug::Bug;
 use self::copy::Copy;
-use self::edit::Edited;
+use self::edit::{Edit, Edited, described};
 use self::verdict::Verdict;
 use crate::step::{cargo, say, show};
 
 /// A hang is no verdict.
 const LONGEST_CHECK: Duration = Duration::from_secs(900);
+
+/// A bug of the election as its file describes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bug {
+    /// The name of the file that describes it.
+    #[serde(skip)]
+    name: String,
+    /// The reason why it is a bug, in one line.
+    why: String,
+    /// The test that must fail: `simulation::<path of the test>` or `model::<path of the test>`.
+    check: String,
+    /// The invariant that the failure must name.
+    invariant: String,
+    /// Its changes of the code.
+    #[serde(rename = "edit")]
+    edits: Vec<Edit>,
+}
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
@@ -46,7 +63,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         show(&format!("{variable} chooses the bug of {}", place.display()));
         return Ok(());
     }
-    let mut bugs = bug::all()?;
+    let described = described("crates/election/tests/planted")?.into_iter();
+    let mut bugs: Vec<Bug> = described.map(|(name, bug)| Bug { name, ..bug }).collect();
     bugs.retain(|bug| options.filter.as_ref().is_none_or(|part| bug.name.contains(part)));
     ensure!(!bugs.is_empty(), "no planted bug has such a name");
     let place = target_dir()?.join("planted");

@@ -1,4 +1,4 @@
-use super::bug::Bug;
+use super::Bug;
 use crate::output::number_after;
 
 /// The result of a check for a bug.

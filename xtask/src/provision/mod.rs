@@ -4,9 +4,7 @@
 
 pub(crate) mod apt;
 mod cargo_deny;
-mod cxx;
 mod docker;
-mod faketime;
 mod kubernetes_validate;
 mod mongod;
 mod node;
@@ -14,14 +12,12 @@ mod python;
 mod second_mongod;
 mod wheel;
 
-use anyhow::{Context, Result, bail};
-use bellwether_programs::on_path;
+use anyhow::{Result, bail};
 
+pub(crate) use apt::{browser, cxx, faketime};
 pub(crate) use bellwether_programs::{Missing, rust_src, target, toolchain, wasm_target};
 pub(crate) use cargo_deny::cargo_deny;
-pub(crate) use cxx::cxx;
 pub(crate) use docker::docker;
-pub(crate) use faketime::faketime;
 pub(crate) use kubernetes_validate::kubernetes_validate;
 pub(crate) use mongod::mongod;
 pub(crate) use node::{node, packages};
@@ -83,20 +79,4 @@ async fn python_if_possible() -> Result<()> {
         }
         got => got,
     }
-}
-
-/// Gets a browser that a program can drive, for the tests of the page, the package and the browser
-/// client.
-pub(crate) async fn browser() -> Result<()> {
-    if on_path("chromedriver").is_some() {
-        say(format_args!("browser: chromedriver is installed"));
-        return Ok(());
-    }
-    say(format_args!(
-        "browser: missing. The tests of the page drive a headless Chromium."
-    ));
-    apt::install(&["chromium", "chromium-driver"]).await.context(
-        "no chromedriver: install Chromium or Chrome and the chromedriver of the same version, and put \
-         chromedriver on PATH. Only the tests that run in a browser need it",
-    )
 }
