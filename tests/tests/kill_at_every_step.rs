@@ -111,7 +111,7 @@ async fn nothing_is_lost_and_nothing_doubled() -> Result<()> {
         Err(_) => KILLS,
     };
     let set = ReplicaSet::start(3).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let load = TracedLoad::start(&cluster.urls(), CLIENTS)?;
     let steps = steps();
     let mut cut: Vec<Vec<usize>> = steps.iter().map(|_| Vec::new()).collect();

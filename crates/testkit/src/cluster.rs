@@ -46,6 +46,8 @@ pub struct ClusterOptions {
     /// Gives each server `--allow-origin` with the addresses of all servers. So the page of one
     /// server may ask the others, even while they do not know that server as a peer.
     pub allow_own_pages: bool,
+    /// `true` if the servers suspect a silent server after 10 s, not after their default of 500 ms.
+    pub steady: bool,
     /// Further arguments for every server.
     pub args: Vec<OsString>,
 }
@@ -87,7 +89,18 @@ impl ClusterOptions {
             logs: None,
             secrets: PeerSecretFiles::Shared,
             allow_own_pages: true,
+            steady: false,
             args: Vec::new(),
+        }
+    }
+
+    /// Does the same as [`ClusterOptions::new`], but a server is silent for 10 s before the others
+    /// suspect it. If the machine stands still for some seconds, the servers hold no election. For
+    /// programs that do not pause the coordinator.
+    pub fn steady(mongodb_uri: impl Into<String>) -> Self {
+        Self {
+            steady: true,
+            ..Self::new(mongodb_uri)
         }
     }
 }
@@ -125,6 +138,14 @@ impl Cluster {
     /// If they cannot be started or do not agree; the error states the reason.
     pub async fn start(mongodb_uri: impl Into<String>) -> Result<Self> {
         Self::start_with(ClusterOptions::new(mongodb_uri)).await
+    }
+
+    /// Does the same as [`Cluster::start`], with [`ClusterOptions::steady`].
+    ///
+    /// # Errors
+    /// As for [`Cluster::start`].
+    pub async fn start_steady(mongodb_uri: impl Into<String>) -> Result<Self> {
+        Self::start_with(ClusterOptions::steady(mongodb_uri)).await
     }
 
     /// Starts servers and waits until they agree on a coordinator.
@@ -328,6 +349,9 @@ fn arguments(
     }
     flag("--mongodb-uri", &options.mongodb_uri);
     flag("--database", &options.database);
+    if options.steady {
+        flag("--timeout-ms", &"10000");
+    }
     if let Some(number) = options.numbers.get(index) {
         flag("--number", &number.to_string());
     }

@@ -2,6 +2,8 @@ use anyhow::{Context, Result};
 use bson::{Bson, Document, doc};
 use mongodb::{Client, Database};
 
+use crate::wait::PATIENCE;
+
 /// One of MongoDB's fail points, switched on at the member that is primary now.
 ///
 /// It stays on until [`off`](Self::off); the end of the member's process ends it as well.
@@ -64,7 +66,7 @@ impl FailPoint {
     /// Waits until a command has reached it.
     ///
     /// # Errors
-    /// If none does in 10 s.
+    /// If none does within [`PATIENCE`].
     pub async fn entered(&self) -> Result<()> {
         self.entered_by(1).await
     }
@@ -72,12 +74,12 @@ impl FailPoint {
     /// Waits until this number of commands have reached it.
     ///
     /// # Errors
-    /// If they do not in 10 s.
+    /// If they do not within [`PATIENCE`].
     pub async fn entered_by(&self, commands: i64) -> Result<()> {
         let wait = doc! {
             "waitForFailPoint": self.name,
             "timesEntered": self.entered_before + commands,
-            "maxTimeMS": 10_000,
+            "maxTimeMS": i64::try_from(PATIENCE.as_millis())?,
         };
         self.admin
             .run_command(wait)

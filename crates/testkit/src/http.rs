@@ -6,8 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A paused server accepts connections, by its operating system, and never answers.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// A paused server accepts connections, by its operating system, and never answers. A server on a
+/// machine that stands still answers some seconds later.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The answer of a server.
 #[derive(Clone, Debug)]

@@ -35,6 +35,7 @@ mod raw_socket;
 mod replica_set;
 mod reply_cutter;
 mod stage;
+mod stall;
 mod traced_load;
 mod wait;
 
@@ -67,8 +68,9 @@ pub use ports::free_ports;
 pub use process::{Process, Recipe};
 pub use program::{client_program, page_dir, server_example, server_program};
 pub use raw_socket::{Length, RawFrame, RawSocket, Received, command_text, handshake, opcode};
-pub use replica_set::{Member, ReplicaSet, ReplicaSetOptions};
+pub use replica_set::{Failover, Member, ReplicaSet, ReplicaSetOptions};
 pub use reply_cutter::ReplyCutter;
 pub use stage::{Case, Stage, play, play_rows};
+pub use stall::unless_stalled;
 pub use traced_load::{Effects, INSERTS, Tally, TracedLoad, TracedReport, UPDATES};
 pub use wait::{PATIENCE, wait_until};

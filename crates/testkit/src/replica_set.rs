@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use bellwether_programs::find_mongod;
 use bson::{Document, doc};
 use mongodb::Client;
+use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, ServerAddress};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -20,6 +21,13 @@ use crate::process::{Process, Recipe};
 use crate::wait::wait_until;
 
 const NAME: &str = "rs0";
+
+/// Time limit of a driver for a connection and for each look at a member, if the set is not
+/// [`Failover::Quick`].
+const STEADY_CONNECT: Duration = Duration::from_secs(10);
+
+/// MongoDB's error code for the second configuration of a set.
+const ALREADY_INITIALIZED: i32 = 23;
 
 /// Options of a [`ReplicaSet`].
 #[derive(Clone, Debug)]
@@ -38,9 +46,37 @@ pub struct ReplicaSetOptions {
     pub args: Vec<OsString>,
     /// `true` if `failCommand` and other test commands are available.
     pub test_commands: bool,
-    /// `true` if the members keep MongoDB's own timing, such as 10 s to detect a failed primary,
-    /// instead of one that is short for tests.
-    pub default_timing: bool,
+    /// The time after which the members replace a silent primary.
+    pub failover: Failover,
+}
+
+/// The timing of a [`ReplicaSet`]: the time after which its members replace a silent primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failover {
+    /// 10 s, as by default. A machine that stands still for some seconds changes no primary.
+    /// Otherwise the members notice each other as soon as with [`Failover::Quick`].
+    #[default]
+    Steady,
+    /// 1 s, for programs that kill or pause members.
+    Quick,
+    /// 10 s, and all other settings are MongoDB's own, too.
+    Default,
+}
+
+impl Failover {
+    /// Returns the settings of the replica set's configuration.
+    fn settings(self) -> Document {
+        let (timeout_ms, heartbeat_timeout_s) = match self {
+            Self::Steady => (10_000, 10),
+            Self::Quick => (1_000, 1),
+            Self::Default => return doc! {},
+        };
+        doc! {
+            "electionTimeoutMillis": timeout_ms,
+            "heartbeatIntervalMillis": 500,
+            "heartbeatTimeoutSecs": heartbeat_timeout_s,
+        }
+    }
 }
 
 impl Default for ReplicaSetOptions {
@@ -53,7 +89,7 @@ impl Default for ReplicaSetOptions {
             logs: None,
             args: Vec::new(),
             test_commands: true,
-            default_timing: false,
+            failover: Failover::default(),
         }
     }
 }
@@ -69,6 +105,7 @@ pub struct ReplicaSet {
     /// The members, running or not.
     pub members: Vec<Member>,
     client: Client,
+    failover: Failover,
     _temporary: Option<TempDir>,
     _turn: SemaphorePermit<'static>,
 }
@@ -100,6 +137,19 @@ impl ReplicaSet {
         .await
     }
 
+    /// Does the same as [`ReplicaSet::start`], with [`Failover::Quick`].
+    ///
+    /// # Errors
+    /// As for [`ReplicaSet::start`].
+    pub async fn start_quick(members: usize) -> Result<Self> {
+        Self::start_with(ReplicaSetOptions {
+            members,
+            failover: Failover::Quick,
+            ..ReplicaSetOptions::default()
+        })
+        .await
+    }
+
     /// Starts a set and waits until one member is primary and all others follow it.
     ///
     /// # Errors
@@ -125,23 +175,35 @@ impl ReplicaSet {
             Member::start(mongod.clone(), host, *port, &dir, &options)
         };
         let members: Vec<Member> = ports.iter().enumerate().map(start).collect::<Result<_>>()?;
-        let mut whole = client_options(members.iter().map(Member::address));
+        let addresses = members.iter().map(Member::address);
+        let mut whole = client_options(addresses, options.failover);
         whole.repl_set_name = Some(NAME.into());
+        if options.failover != Failover::Quick {
+            whole.server_selection_timeout = Some(Duration::from_secs(30));
+        }
         let client = Client::with_options(whole)?;
         let mut set = Self {
             members,
             client,
+            failover: options.failover,
             _temporary: temporary,
             _turn: turn,
         };
-        set.initiate(options.default_timing).await?;
+        set.initiate(options.failover).await?;
         Ok(set)
     }
 
-    /// Returns the connection string.
+    /// Returns the connection string. Unless the set is [`Failover::Quick`], a driver with this
+    /// string keeps its connections on a machine that stands still for some seconds.
     pub fn uri(&self) -> String {
         let hosts: Vec<String> = self.members.iter().map(Member::host_and_port).collect();
-        format!("mongodb://{}/?replicaSet={NAME}", hosts.join(","))
+        let uri = format!("mongodb://{}/?replicaSet={NAME}", hosts.join(","));
+        match self.failover {
+            Failover::Quick => uri,
+            Failover::Steady | Failover::Default => {
+                format!("{uri}&connectTimeoutMS={}", STEADY_CONNECT.as_millis())
+            }
+        }
     }
 
     /// Returns a driver's client for the set, apart from those of the servers.
@@ -212,7 +274,7 @@ impl ReplicaSet {
     }
 
     /// Brings a set of fresh members to work: one primary, all others following it.
-    async fn initiate(&mut self, default_timing: bool) -> Result<()> {
+    async fn initiate(&mut self, failover: Failover) -> Result<()> {
         for member in &mut self.members {
             member.listening().await?;
         }
@@ -220,19 +282,16 @@ impl ReplicaSet {
             .zip(&self.members)
             .map(|(id, member)| doc! { "_id": id, "host": member.host_and_port() })
             .collect();
-        // By default a set takes 10 s to notice that its primary is gone, and as long for its first
-        // election.
-        let settings = if default_timing {
-            doc! {}
-        } else {
-            doc! { "electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 500, "heartbeatTimeoutSecs": 1 }
-        };
-        let config = doc! { "_id": NAME, "members": members, "settings": settings };
+        let config = doc! { "_id": NAME, "members": members, "settings": failover.settings() };
         let first = &self.members[0];
-        first
-            .admin(doc! { "replSetInitiate": config })
-            .await
-            .context("initiating the replica set")?;
+        wait_until("the first member to take its configuration", async || {
+            match first.admin(doc! { "replSetInitiate": config.clone() }).await {
+                // The answer to an earlier attempt was lost.
+                Err(error) if has_code(&error, ALREADY_INITIALIZED) => Ok(()),
+                initiated => Ok(initiated.map(drop)?),
+            }
+        })
+        .await?;
         wait_until("the first primary of the replica set", async || {
             if let Some(primary) = self.primary().await {
                 return Ok(primary);
@@ -288,13 +347,13 @@ impl Member {
             args,
             log: options.logs.as_deref().unwrap_or(dir).join(format!("{name}.log")),
         })?;
-        let mut options = client_options([address]);
-        options.direct_connection = Some(true);
+        let mut direct = client_options([address], options.failover);
+        direct.direct_connection = Some(true);
         Ok(Self {
             host,
             port,
             process,
-            direct: Client::with_options(options)?,
+            direct: Client::with_options(direct)?,
         })
     }
 
@@ -336,20 +395,28 @@ async fn turn() -> Result<SemaphorePermit<'static>> {
     turns.acquire().await.context("waiting for a turn")
 }
 
+fn has_code(error: &Error, code: i32) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(command) if command.code == code)
+}
+
 fn says(hello: &Document, role: &str) -> bool {
     hello.get_bool(role).unwrap_or(false)
 }
 
 /// Settings with which a driver notices quickly that a member left or returned; its defaults take
-/// 10 to 30 s.
-fn client_options(members: impl IntoIterator<Item = SocketAddrV4>) -> ClientOptions {
+/// 10 to 30 s. Only where members are killed or paused, it also takes a silent one for a lost one.
+fn client_options(members: impl IntoIterator<Item = SocketAddrV4>, failover: Failover) -> ClientOptions {
     let members = members.into_iter().map(|address| ServerAddress::Tcp {
         host: address.ip().to_string(),
         port: Some(address.port()),
     });
+    let connect = match failover {
+        Failover::Quick => Duration::from_secs(1),
+        Failover::Steady | Failover::Default => STEADY_CONNECT,
+    };
     ClientOptions::builder()
         .hosts(members.collect::<Vec<_>>())
-        .connect_timeout(Duration::from_secs(1))
+        .connect_timeout(connect)
         .heartbeat_freq(Duration::from_millis(500))
         .server_selection_timeout(Duration::from_secs(2))
         .build()

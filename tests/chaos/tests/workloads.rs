@@ -19,7 +19,7 @@ use tokio::time::sleep;
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_holds_under_faults() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let mut set = ReplicaSet::start(3).await?;
+    let mut set = ReplicaSet::start_quick(3).await?;
     workload::prepare(set.client()).await?;
     let watcher = Watcher::start(set.client(), &dir.path().join("ledger.jsonl")).await?;
     let mut cluster = Cluster::start(set.uri()).await?;

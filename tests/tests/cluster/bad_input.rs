@@ -16,7 +16,7 @@ async fn each_gets_a_clear_answer_and_the_next_client_is_served() -> Result<()> 
     let set = ReplicaSet::start(1).await?;
     let options = ClusterOptions {
         servers: 1,
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let mut cluster = Cluster::start_with(options).await?;
     let server = &cluster.servers[0];

@@ -13,7 +13,7 @@ use tokio::process::Command;
 #[tokio::test]
 async fn exit_codes_and_output() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let servers = cluster.urls().join(",");
 
     let insert = r#"{"insert":"notes","documents":[{"_id":1,"text":"hi","z":1,"a":{"$numberLong":"9007199254740993"}}]}"#;

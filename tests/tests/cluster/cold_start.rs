@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bellwether_protocol::Outcome;
-use bellwether_testkit::{Cluster, ClusterOptions, ReplicaSet, execute, execute_within};
+use bellwether_testkit::{Cluster, ClusterOptions, ReplicaSet, execute, execute_within, wait_until};
 
 const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
 
@@ -13,31 +13,28 @@ async fn the_largest_number_is_coordinator_and_everyone_says_so() -> Result<()> 
     let set = ReplicaSet::start(3).await?;
     let options = ClusterOptions {
         numbers: vec![10, u64::MAX, 20],
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let mut cluster = Cluster::start_with(options).await?;
     let agreement = cluster.all_agree().await?;
     assert_eq!(agreement.coordinator, 1);
-    for (server, number) in cluster.servers.iter().zip([10, u64::MAX, 20]) {
-        let status = server.status().await?;
-        assert_eq!(status.server, server.id);
-        assert_eq!(status.number, number.to_string());
-        let coordinator = status.coordinator.context("no coordinator")?;
-        assert_eq!(
-            coordinator.url.as_deref(),
-            Some(cluster.servers[1].url().as_str())
-        );
-        assert!(status.mongodb.available, "{:?}", status.mongodb);
-        assert!(
-            status
-                .peers
-                .iter()
-                .all(|peer| peer.connected && peer.number.is_some()),
-            "{:?}",
-            status.peers
-        );
-    }
-    Ok(())
+    // A machine that stands still may cost a server its links, or MongoDB, for a moment.
+    wait_until("every server to say so", async || {
+        for (server, number) in cluster.servers.iter().zip([10, u64::MAX, 20]) {
+            let status = server.status().await?;
+            ensure!(status.server == server.id, "{status:?}");
+            ensure!(status.number == number.to_string(), "{status:?}");
+            let coordinator = status.coordinator.context("no coordinator")?;
+            let url = cluster.servers[1].url();
+            ensure!(coordinator.url.as_ref() == Some(&url), "{coordinator:?}");
+            ensure!(status.mongodb.available, "{:?}", status.mongodb);
+            let mut peers = status.peers.iter();
+            let linked = peers.all(|peer| peer.connected && peer.number.is_some());
+            ensure!(linked, "{:?}", status.peers);
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
@@ -45,7 +42,7 @@ async fn with_equal_numbers_the_largest_id_is_coordinator() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let options = ClusterOptions {
         numbers: vec![7, 7, 7],
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let mut cluster = Cluster::start_with(options).await?;
     assert_eq!(cluster.all_agree().await?.coordinator, 2);
@@ -83,7 +80,7 @@ async fn servers_come_and_go() -> Result<()> {
 
     // None left.
     cluster.servers[alone.coordinator].process.kill()?;
-    let failure = execute_within(Duration::from_secs(2), &cluster.urls(), INSERT)
+    let failure = execute_within(Duration::from_secs(6), &cluster.urls(), INSERT)
         .await?
         .expect_err("no server runs");
     assert_eq!(failure.outcome, Outcome::NotExecuted);

@@ -21,7 +21,7 @@ async fn one_server(args: &[&str]) -> Result<(ReplicaSet, Cluster)> {
     let cluster = Cluster::start_with(ClusterOptions {
         servers: 1,
         args: all.map(Into::into).collect(),
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     })
     .await?;
     Ok((set, cluster))
@@ -159,7 +159,7 @@ async fn a_browser_reads_nothing_under_a_name_that_was_led_here() -> Result<()> 
         args: ["--cluster", NAME, "--client-url", "ws://db.example:7001/v1"]
             .map(Into::into)
             .into(),
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     })
     .await?;
     let server = &cluster.servers[0];

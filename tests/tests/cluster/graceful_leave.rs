@@ -6,7 +6,7 @@ use bellwether_testkit::{Cluster, Load, ReplicaSet};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_asked_to_end_hands_over_and_exits_with_0() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let load = Load::start(&cluster.urls(), 4, "leaving")?;
 
     let before = cluster.all_agree().await?;

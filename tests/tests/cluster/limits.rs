@@ -79,7 +79,7 @@ async fn a_client_goes_from_a_full_server_to_the_next() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
     let options = ClusterOptions {
         servers: 1,
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let cluster = Cluster::start_with(options).await?;
     let urls = [format!("ws://127.0.0.1:{full}/v1"), cluster.servers[0].url()];
@@ -97,8 +97,9 @@ async fn a_page_that_nobody_reads_is_not_held_for_ever() -> Result<()> {
         config.www = Some(www.path().to_owned());
         config.limits.connections = 1;
         config.limits.ping_every = Duration::from_millis(100);
-        config.limits.idle_timeout = Duration::from_millis(500);
-        config.limits.send_timeout = Duration::from_millis(500);
+        // Long enough for the next client to find the place taken, on a machine that stands still.
+        config.limits.idle_timeout = Duration::from_secs(6);
+        config.limits.send_timeout = Duration::from_secs(6);
     })
     .await?;
     let mut reader = RawSocket::connect(port).await?;

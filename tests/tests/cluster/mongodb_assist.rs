@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bellwether_testkit::{
-    Cluster, ClusterOptions, ReplicaSet, ReplicaSetOptions, execute_within, wait_until,
+    Cluster, ClusterOptions, Failover, ReplicaSet, ReplicaSetOptions, execute_within, wait_until,
 };
 use bson::doc;
 
@@ -144,7 +144,7 @@ async fn without_the_privilege_mongodb_takes_its_own_time_and_the_log_says_what_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_is_only_silent_is_left_to_mongodb() -> Result<()> {
-    let mut set = ReplicaSet::start(3).await?;
+    let mut set = ReplicaSet::start_quick(3).await?;
     let cluster = start_assisting(&set).await?;
     execute_within(PATIENT, &cluster.urls(), INSERT).await??;
 
@@ -160,7 +160,7 @@ async fn a_primary_that_is_only_silent_is_left_to_mongodb() -> Result<()> {
 /// Starts a replica set whose own failover is so slow that the coordinator asks before.
 async fn start_slow() -> Result<ReplicaSet> {
     ReplicaSet::start_with(ReplicaSetOptions {
-        default_timing: true,
+        failover: Failover::Default,
         ..ReplicaSetOptions::default()
     })
     .await
@@ -172,11 +172,8 @@ async fn start_assisting(set: &ReplicaSet) -> Result<Cluster> {
 
 fn assisting(set: &ReplicaSet) -> ClusterOptions {
     ClusterOptions {
-        // On a busy machine, no server should suspect another.
-        args: ["--assist-failover", "--timeout-ms", "5000"]
-            .map(Into::into)
-            .into(),
-        ..ClusterOptions::new(set.uri())
+        args: vec!["--assist-failover".into()],
+        ..ClusterOptions::steady(set.uri())
     }
 }
 

@@ -10,7 +10,7 @@ const SOME_LOAD: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_resume_and_nothing_is_lost_or_doubled() -> Result<()> {
-    let mut set = ReplicaSet::start(3).await?;
+    let mut set = ReplicaSet::start_quick(3).await?;
     let cluster = Cluster::start(set.uri()).await?;
     let load = Load::start(&cluster.urls(), 6, "failover")?;
     sleep(SOME_LOAD).await;

@@ -76,7 +76,7 @@ async fn nobody_is_coordinator_and_clients_are_told() -> Result<()> {
         );
     }
 
-    let failure = execute_within(Duration::from_secs(2), &cluster.urls(), INSERT)
+    let failure = execute_within(Duration::from_secs(6), &cluster.urls(), INSERT)
         .await?
         .expect_err("nobody can execute it");
     assert_eq!(failure.outcome, Outcome::NotExecuted);
@@ -86,7 +86,7 @@ async fn nobody_is_coordinator_and_clients_are_told() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_resume_when_mongodb_comes_back() -> Result<()> {
-    let mut set = ReplicaSet::start(3).await?;
+    let mut set = ReplicaSet::start_quick(3).await?;
     let cluster = Cluster::start(set.uri()).await?;
     execute(&cluster.urls(), INSERT).await??;
     for member in &mut set.members {
@@ -103,7 +103,7 @@ async fn commands_resume_when_mongodb_comes_back() -> Result<()> {
         Ok(())
     })
     .await?;
-    let failure = execute_within(Duration::from_secs(2), &cluster.urls(), INSERT)
+    let failure = execute_within(Duration::from_secs(6), &cluster.urls(), INSERT)
         .await?
         .expect_err("there is no MongoDB");
     assert_eq!(failure.outcome, Outcome::NotExecuted, "{failure:?}");
@@ -121,12 +121,15 @@ async fn commands_resume_when_mongodb_comes_back() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_to_end_leaves_a_commit_in_doubt_to_others() -> Result<()> {
     let mut set = ReplicaSet::start(3).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let coordinator = cluster.all_agree().await?.coordinator;
     let coordinator = &cluster.servers[coordinator];
     let (mut connection, hello) = Connection::greeted(&coordinator.url()).await?;
     let held = FailPoint::on(set.client(), "hangBeforeCommitingTxn", doc! {}).await?;
-    connection.command(mint(hello.server_time_ms), INSERT).await?;
+    // The command's own time is not over before the server ends.
+    let id = mint(hello.server_time_ms);
+    let insert = format!(r#"{{"type":"command","id":"{id}","deadline_ms":60000,"command":{INSERT}}}"#);
+    connection.send_text(insert).await?;
     held.entered().await?;
     for member in &mut set.members {
         member.process.pause()?;

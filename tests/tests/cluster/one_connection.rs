@@ -18,7 +18,7 @@ async fn outstanding_commands_are_answered_whatever_else_is_sent() -> Result<()>
     let set = ReplicaSet::start(1).await?;
     let options = ClusterOptions {
         servers: 1,
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let cluster = Cluster::start_with(options).await?;
     let url = cluster.servers[0].url();
@@ -133,7 +133,7 @@ async fn an_id_is_answered_as_it_was_sent() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
     let options = ClusterOptions {
         servers: 1,
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let cluster = Cluster::start_with(options).await?;
     let (mut connection, hello) = Connection::greeted(&cluster.servers[0].url()).await?;

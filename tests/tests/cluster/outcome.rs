@@ -14,7 +14,7 @@ const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_coordinator_tells_what_became_of_a_command() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let first = cluster.all_agree().await?;
     let (mut connection, hello) = Connection::greeted(&cluster.servers[first.coordinator].url()).await?;
     let id = mint(hello.server_time_ms);
@@ -82,7 +82,7 @@ async fn every_coordinator_tells_what_became_of_a_command() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_command_waits_or_runs_it_is_not_called_executed() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let coordinator = cluster.all_agree().await?.coordinator;
     let (mut connection, hello) = Connection::greeted(&cluster.servers[coordinator].url()).await?;
     // The commit of the first is held back, so the second waits.
@@ -130,7 +130,7 @@ async fn while_a_command_waits_or_runs_it_is_not_called_executed() -> Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_outcome_is_settled_by_asking() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let first = cluster.all_agree().await?;
     // The coordinator dies inside the transaction, before the commit arrives.
     let data = doc! {

@@ -39,7 +39,7 @@ async fn lone_server(set: &ReplicaSet, secrets: PeerSecretFiles) -> Result<Clust
         secrets,
         allow_own_pages: false,
         args: ["--cluster", NAME, "--peer", &peer].map(Into::into).into(),
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     })
     .await
 }
@@ -182,7 +182,7 @@ async fn a_servers_page_reaches_the_peers_that_have_proven_themselves() -> Resul
         let cluster = Cluster::start_with(ClusterOptions {
             secrets,
             allow_own_pages: false,
-            ..ClusterOptions::new(set.uri())
+            ..ClusterOptions::steady(set.uri())
         })
         .await?;
         let peers_known = async || {
@@ -217,7 +217,7 @@ async fn a_name_that_was_led_to_loopback_reads_nothing() -> Result<()> {
     let options = ClusterOptions {
         servers: 1,
         args: ["--client-url", "ws://db.example:7001/v1"].map(Into::into).into(),
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let cluster = Cluster::start_with(options).await?;
     let port = cluster.servers[0].port;

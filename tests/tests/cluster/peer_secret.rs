@@ -26,7 +26,7 @@ async fn servers_with_the_same_secret_elect_and_it_is_replaced_without_a_gap() -
     let set = ReplicaSet::start(1).await?;
     let options = ClusterOptions {
         secrets: PeerSecretFiles::Each(vec![OLD.to_owned(); 3]),
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let mut cluster = Cluster::start_with(options).await?;
     all_linked(&cluster).await?;
@@ -65,7 +65,7 @@ async fn who_does_not_belong_is_kept_out_and_both_logs_say_why() -> Result<()> {
             "--peer".into(),
             format!("s3=127.0.0.1:{},s4=127.0.0.1:{}", ports[1], 1).into(),
         ],
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let mut cluster = Cluster::start_with(options).await?;
     let epoch = cluster.all_agree().await?.epoch;
@@ -189,7 +189,7 @@ async fn another_version_is_named_on_both_sides_and_said_once() -> Result<()> {
             "--peer".into(),
             format!("s2=127.0.0.1:{}", newer.local_addr()?.port()).into(),
         ],
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     };
     let mut cluster = Cluster::spawn(options).await?;
     let server = &mut cluster.servers[0];

@@ -33,7 +33,7 @@ const NOT_BY_A_FRAME: [ErrorCode; 6] = [
 async fn every_example_is_answered_as_it_says() -> Result<()> {
     let examples = examples()?;
     let set = ReplicaSet::start(3).await?;
-    let mut options = ClusterOptions::new(set.uri());
+    let mut options = ClusterOptions::steady(set.uri());
     options.servers = 2;
     options.numbers = vec![2, 1];
     options.args = vec!["--allow-schema".into()];

@@ -6,7 +6,7 @@ use bson::{Document, doc};
 
 #[tokio::test]
 async fn survives_the_loss_of_its_primary() -> Result<()> {
-    let mut set = ReplicaSet::start(3).await?;
+    let mut set = ReplicaSet::start_quick(3).await?;
     let notes = set.client().database("app").collection::<Document>("notes");
     notes.insert_one(doc! { "_id": 1 }).await?;
 

@@ -10,7 +10,7 @@ const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_retry_gets_the_stored_reply() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let coordinator = cluster.all_agree().await?.coordinator;
     let cutter = ReplyCutter::start(cluster.servers[coordinator].url()).await?;
 
@@ -32,7 +32,7 @@ async fn the_retry_gets_the_stored_reply() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_has_no_second_effect_whoever_is_coordinator() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let first = cluster.all_agree().await?;
     let (mut connection, hello) = Connection::greeted(&cluster.servers[first.coordinator].url()).await?;
     let id = mint(hello.server_time_ms);

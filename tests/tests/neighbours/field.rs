@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::ServerFrame;
-use bellwether_testkit::{Agreement, Cluster, ClusterOptions, FailPoint, ReplicaSet, Stage};
+use bellwether_testkit::{Agreement, Cluster, ClusterOptions, FailPoint, ReplicaSet, Stage, unless_stalled};
 use bson::{Bson, Document};
 use tempfile::TempDir;
 
@@ -38,13 +38,15 @@ impl Stage<Row> for Field {
         if let Neighbour::Alone(alone) = &row.neighbour {
             // There is room for one replica set at a time.
             self.shared = None;
-            return alone().await;
+            return unless_stalled(alone).await;
         }
         let shared = match &mut self.shared {
             Some(shared) => shared,
             none => none.insert(Shared::start().await?),
         };
-        shared.beside_innocents(&row).await
+        // A machine that stands still for longer than the servers' timeout elects another
+        // coordinator.
+        unless_stalled(async || shared.beside_innocents(&row).await).await
     }
 
     async fn end(self) -> Result<()> {

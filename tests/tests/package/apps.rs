@@ -35,7 +35,7 @@ async fn apps_execute_commands_with_it() -> Result<()> {
         .flat_map(|origin| ["--allow-origin".into(), origin.into()]);
     let cluster = Cluster::start_with(ClusterOptions {
         args: args.collect(),
-        ..ClusterOptions::new(set.uri())
+        ..ClusterOptions::steady(set.uri())
     })
     .await?;
     let browser = Browser::start().await?;

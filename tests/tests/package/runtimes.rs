@@ -68,7 +68,7 @@ async fn it_does_in_every_runtime_what_it_does_in_browsers() -> Result<()> {
     let project = project().await?;
     let set = ReplicaSet::start(1).await?;
     create_checked(&set).await?;
-    let cluster = Cluster::start_with(ClusterOptions::new(set.uri())).await?;
+    let cluster = Cluster::start_with(ClusterOptions::steady(set.uri())).await?;
     let servers = cluster.urls().join(",");
     for Runtime { name, command } in runtimes().await? {
         let shown = project

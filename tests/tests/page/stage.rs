@@ -1,6 +1,6 @@
 use anyhow::{Context, Result, ensure};
 use bellwether_testkit::{
-    Browser, Case, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, Shown, page_dir,
+    Browser, Case, Cluster, ClusterOptions, FailPoint, Page, ReplicaSet, Shown, page_dir, unless_stalled,
 };
 use bson::{Document, doc};
 use tempfile::TempDir;
@@ -34,7 +34,7 @@ impl bellwether_testkit::Stage for Stage {
             numbers: vec![1, 2, 3],
             www: Some(page_dir()?),
             logs: Some(logs.path().to_path_buf()),
-            ..ClusterOptions::new(set.uri())
+            ..ClusterOptions::steady(set.uri())
         })
         .await?;
         Ok(Self {
@@ -46,8 +46,18 @@ impl bellwether_testkit::Stage for Stage {
         })
     }
 
-    /// Plays a case with everything in order, and looks at the console after it.
     async fn play(&mut self, case: Case<Self>) -> Result<()> {
+        unless_stalled(async || self.play_once(case).await).await
+    }
+
+    async fn end(self) -> Result<()> {
+        self.browser.close().await
+    }
+}
+
+impl Stage {
+    /// Plays a case with everything in order, and looks at the console after it.
+    async fn play_once(&mut self, case: Case<Self>) -> Result<()> {
         self.tidy_up().await.context("preparing the case")?;
         let played = case(self).await;
         let console = self.browser.console().await.context("reading the console")?;
@@ -75,12 +85,6 @@ impl bellwether_testkit::Stage for Stage {
         Ok(())
     }
 
-    async fn end(self) -> Result<()> {
-        self.browser.close().await
-    }
-}
-
-impl Stage {
     async fn tidy_up(&mut self) -> Result<()> {
         let release = doc! { "configureFailPoint": HOLD_COMMIT, "mode": "off" };
         self.set.client().database("admin").run_command(release).await?;
@@ -91,6 +95,9 @@ impl Stage {
         }
         let agreement = self.cluster.all_agree().await?;
         ensure!(agreement.coordinator == COORDINATOR, "{agreement:?}");
+        // Those of the same case, if it is played again.
+        let notes = self.set.client().database("app").collection::<Document>("notes");
+        notes.delete_many(doc! {}).await?;
         self.troubled.clear();
         let origins: Vec<String> = self.cluster.servers.iter().map(|server| server.page()).collect();
         self.browser.start_afresh(&origins).await

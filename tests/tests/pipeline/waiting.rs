@@ -106,7 +106,8 @@ async fn without_mongodb_the_answer_comes_quickly() -> Result<()> {
     let fence = Fence::new(database.clone());
     let begun = Instant::now();
     assert!(fence.claim("s1", "1").await.is_err());
-    assert!(begun.elapsed() < Duration::from_secs(6));
+    // A claim is tried for 5 s, and a machine may stand still meanwhile.
+    assert!(begun.elapsed() < Duration::from_secs(25));
     assert!(!database.health().borrow().available);
     Ok(())
 }

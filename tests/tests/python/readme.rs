@@ -9,7 +9,7 @@ use crate::program::{project, run};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_inserts_and_reads() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
-    let cluster = Cluster::start(set.uri()).await?;
+    let cluster = Cluster::start_steady(set.uri()).await?;
     let readme = fs::read_to_string(project().join("README.md"))?;
     let examples = code_blocks(&readme).into_iter();
     let example = examples

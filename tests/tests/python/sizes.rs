@@ -18,7 +18,7 @@ const QUOTED: &str = r#"{"aggregate":"long","pipeline":[{"$project":{
 #[tokio::test(flavor = "multi_thread")]
 async fn the_longest_reply_is_taken() -> Result<()> {
     let set = ReplicaSet::start(1).await?;
-    let mut cluster = Cluster::start(set.uri()).await?;
+    let mut cluster = Cluster::start_steady(set.uri()).await?;
     let servers = cluster.urls().join(",");
     let client = |command: &'static str| {
         let servers = servers.clone();

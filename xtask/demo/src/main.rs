@@ -13,7 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bellwether_programs::{asked_to_end, root, say};
 use bellwether_testkit::{
-    Cluster, ClusterOptions, PeerSecretFiles, ReplicaSet, ReplicaSetOptions, client_program, target_dir,
+    Cluster, ClusterOptions, Failover, PeerSecretFiles, ReplicaSet, ReplicaSetOptions, client_program,
+    target_dir,
 };
 use clap::Parser;
 use nix::sys::statvfs::statvfs;
@@ -77,6 +78,7 @@ async fn run(ports: Ports) -> Result<()> {
         ports: ports.mongodb,
         dir: Some(dir.path().to_path_buf()),
         test_commands: false,
+        failover: Failover::Quick,
         ..ReplicaSetOptions::default()
     })
     .await?;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::{RoleName, Status};
-use bellwether_testkit::{Cluster, ClusterOptions, Host, ReplicaSet, ReplicaSetOptions};
+use bellwether_testkit::{Cluster, ClusterOptions, Failover, Host, ReplicaSet, ReplicaSetOptions};
 use clap::ValueEnum;
 use futures_util::future::join_all;
 use mongodb::Client;
@@ -204,6 +204,7 @@ async fn start_mongods(options: &WorldOptions, network: Option<&Network>) -> Res
         args: ["--setParameter", "oplogNetworkTimeoutBufferSeconds=1"]
             .map(Into::into)
             .into(),
+        failover: Failover::Quick,
         ..ReplicaSetOptions::default()
     };
     if let Some(network) = network {

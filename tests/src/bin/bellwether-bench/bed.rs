@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bellwether_client::ServerList;
-use bellwether_testkit::{Cluster, ClusterOptions, Process, ReplicaSet, ReplicaSetOptions};
+use bellwether_testkit::{Cluster, ClusterOptions, Failover, Process, ReplicaSet, ReplicaSetOptions};
 use tempfile::TempDir;
 
 use crate::gauge::Gauge;
@@ -39,6 +39,7 @@ impl Bed {
     async fn start_for(change: impl FnOnce(ClusterOptions) -> ClusterOptions) -> Result<Self> {
         let replica_set = ReplicaSet::start_with(ReplicaSetOptions {
             test_commands: false,
+            failover: Failover::Quick,
             ..ReplicaSetOptions::default()
         })
         .await?;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bellwether_testkit::{Journal, ReplicaSet, ReplicaSetOptions};
+use bellwether_testkit::{Failover, Journal, ReplicaSet, ReplicaSetOptions};
 use clap::Args;
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(options: &Options, quick: bool) -> Result<()> {
     let rounds = options.rounds.unwrap_or(if quick { 1 } else { 5 });
     let mut replica_set = ReplicaSet::start_with(ReplicaSetOptions {
         test_commands: false,
-        default_timing: true,
+        failover: Failover::Default,
         ..ReplicaSetOptions::default()
     })
     .await?;

@@ -29,13 +29,8 @@ pub(crate) fn rows() -> Vec<Row> {
 async fn coming_back() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let mut cluster = Cluster::start_with(ClusterOptions {
-        args: vec![
-            "--queue".into(),
-            QUEUE.to_string().into(),
-            "--timeout-ms".into(),
-            "5000".into(),
-        ],
-        ..ClusterOptions::new(set.uri())
+        args: vec!["--queue".into(), QUEUE.to_string().into()],
+        ..ClusterOptions::steady(set.uri())
     })
     .await?;
     let before = cluster.all_agree().await?;

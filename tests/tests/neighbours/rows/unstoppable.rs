@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome, ServerFrame, WhatNext};
 use bellwether_testkit::{
-    Agreement, Cluster, ClusterOptions, Host, ReplicaSet, ReplicaSetOptions, execute_within, http_get,
-    wait_until,
+    Agreement, Cluster, ClusterOptions, Failover, Host, ReplicaSet, ReplicaSetOptions, execute_within,
+    http_get, wait_until,
 };
 use bson::doc;
 use serde_json::Value;
@@ -60,6 +60,7 @@ impl Ground {
         let set = ReplicaSet::start_with(ReplicaSetOptions {
             hosts: vec![host; 3],
             test_commands: false,
+            failover: Failover::Quick,
             ..ReplicaSetOptions::default()
         })
         .await?;
