@@ -1,11 +1,13 @@
 //! A machine that stands still for seconds, as a virtual one does while its host has other work.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use futures_util::FutureExt;
 use tokio::time::sleep;
 
 /// Interval at which the detector's thread wakes.
@@ -25,7 +27,8 @@ const TRIES: usize = 6;
 /// without this function.
 ///
 /// # Errors
-/// The error of the first try without a stall, or of the last try.
+/// The error of the first try without a stall, or of the last try. A panic of the
+/// scenario is passed on only then.
 pub async fn unless_stalled<T>(scenario: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     retry(scenario, StallDetector::start, StallDetector::has_noticed).await
 }
@@ -39,14 +42,13 @@ async fn retry<T, D>(
 ) -> Result<T> {
     for _ in 1..TRIES {
         let detector = watch();
-        let error = match scenario().await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        if !noticed(&detector).await {
-            return Err(error);
+        // A failed `assert` is a panic, whose text is on standard error already.
+        let ended = AssertUnwindSafe(scenario()).catch_unwind().await;
+        if matches!(ended, Ok(Ok(_))) || !noticed(&detector).await {
+            return ended.unwrap_or_else(|panic| resume_unwind(panic));
         }
-        eprintln!("the machine stood still, so this is tried again: {error:#}");
+        let error = ended.map(|result| result.err()).unwrap_or_default();
+        eprintln!("this machine stood still, so the scenario is played again: {error:?}");
     }
     scenario().await
 }
@@ -128,6 +130,25 @@ mod tests {
         let (result, tries) = play(100, true).await;
         assert!(result.is_err());
         assert_eq!(tries, TRIES);
+    }
+
+    #[tokio::test]
+    async fn a_stall_excuses_a_failed_assertion_too() {
+        let tries = Cell::new(0);
+        let scenario = async || {
+            tries.set(tries.get() + 1);
+            assert!(tries.get() > 1, "the first try");
+            Ok(tries.get())
+        };
+        let result = retry(scenario, || (), async |()| true).await;
+        assert_eq!(result.ok(), Some(2));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the first try")]
+    async fn a_failed_assertion_without_a_stall_is_passed_on() {
+        let scenario = async || -> Result<()> { panic!("the first try") };
+        let _ = retry(scenario, || (), async |()| false).await;
     }
 
     /// Another process stops this one, and lets it go on.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, Outcome};
 use bellwether_server::{Database, Fence, Pipeline, Settings, SourceId};
-use bellwether_testkit::ReplicaSet;
+use bellwether_testkit::{ReplicaSet, unless_stalled};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -56,6 +56,12 @@ fn unstoppable() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_mongodb_does_not_end_is_left_behind() -> Result<()> {
+    // A machine that stands still may use up the time of the write before MongoDB begins.
+    unless_stalled(leave_a_write_behind).await
+}
+
+/// Sends a write that MongoDB does not end, twice.
+async fn leave_a_write_behind() -> Result<()> {
     let set = ReplicaSet::start(3).await?;
     let s1 = Coordinator::start(&set, "app_burn").await?;
     s1.reply(r#"{"insert":"burn","documents":[{"_id":1}]}"#).await?;
@@ -78,7 +84,7 @@ async fn a_write_that_mongodb_does_not_end_is_left_behind() -> Result<()> {
         Duration::from_secs(20),
     )
     .await?;
-    until_executed(&s1, r#"{"find":"innocent"}"#, Duration::from_secs(5)).await?;
+    until_executed(&s1, r#"{"find":"innocent"}"#, Duration::from_secs(20)).await?;
     let error = s1
         .send_by(new_id(), &burn, Duration::from_secs(1))
         .await
