@@ -12,6 +12,10 @@ use bellwether_protocol::{
 
 use scripted::{INSERT, bellwether, finish, hello_ok, message, serve, texts};
 
+/// A `--timeout` for a command whose time must pass after the program has sent it, on a machine
+/// that stands still for some seconds, too.
+const LONG_ENOUGH: &str = "5s";
+
 /// A coordinator that answers every command with `answer`, or hangs up where that is nothing.
 async fn coordinator(answer: fn(bellwether_protocol::Command) -> Option<ServerFrame>) -> String {
     let answer = move |frame| match frame {
@@ -181,7 +185,13 @@ async fn an_error_that_cannot_get_better_has_a_code_that_does_not_say_ask_again(
 #[tokio::test]
 async fn a_read_that_nobody_answered_is_not_unknown() {
     let server = coordinator(|_| None).await;
-    let find = ["--servers", &server, "--timeout", "200ms", r#"{"find":"notes"}"#];
+    let find = [
+        "--servers",
+        &server,
+        "--timeout",
+        LONG_ENOUGH,
+        r#"{"find":"notes"}"#,
+    ];
     let (code, _, stderr) = texts(&finish(bellwether(&find)).await);
     assert_eq!(code, Some(3), "{stderr}");
     assert!(stderr.contains("the command only reads"), "{stderr}");
@@ -199,11 +209,11 @@ async fn an_error_names_the_option_to_raise_and_what_the_server_said() {
         Some(ServerFrame::Error(error.for_command(command.id)))
     })
     .await;
-    let arguments = ["--servers", &server, "--timeout", "300ms", INSERT];
+    let arguments = ["--servers", &server, "--timeout", LONG_ENOUGH, INSERT];
     let (code, _, stderr) = texts(&finish(bellwether(&arguments)).await);
     assert_eq!(code, Some(3), "{stderr}");
     for says in [
-        "MongoDB needed longer than the 300 ms of --timeout",
+        "MongoDB needed longer than the 5.0 s of --timeout",
         "deadline: a conflict at every try",
         "Raise --timeout",
         "The server advises: split it.",
@@ -233,8 +243,16 @@ async fn the_three_ways_without_a_reply_have_their_own_codes() {
     assert!(stderr.contains("Nothing was changed"), "{stderr}");
 
     let server = coordinator(|_| None).await;
-    let (code, _, stderr) =
-        texts(&finish(bellwether(&["--servers", &server, "--timeout", "200ms", INSERT])).await);
+    let (code, _, stderr) = texts(
+        &finish(bellwether(&[
+            "--servers",
+            &server,
+            "--timeout",
+            LONG_ENOUGH,
+            INSERT,
+        ]))
+        .await,
+    );
     assert_eq!(code, Some(4), "{stderr}");
     assert!(stderr.contains("with: --id "), "{stderr}");
     let ask = format!("bellwether outcome --servers {server} 0");
@@ -275,7 +293,10 @@ async fn the_exit_code_is_the_same_where_nobody_reads_what_is_printed() {
             &["--servers", "127.0.0.1:1", "--timeout", "200ms", "-v", INSERT],
             3,
         ),
-        (&["--servers", &hangs_up, "--timeout", "200ms", "-v", INSERT], 4),
+        (
+            &["--servers", &hangs_up, "--timeout", LONG_ENOUGH, "-v", INSERT],
+            4,
+        ),
         (&["--help"], 0),
         (&["--version"], 0),
     ] {

@@ -142,7 +142,7 @@ async fn no_error_carries_what_a_terminal_obeys() {
             "--cluster",
             "demo",
             "--timeout",
-            "400ms",
+            "5s",
             "-v",
             INSERT,
         ];
