@@ -85,7 +85,7 @@ impl Shared {
 
     async fn beside_innocents(&mut self, row: &Row) -> Result<()> {
         self.rows += 1;
-        let before = self.cluster.agreement().await.context("before the row")?;
+        let before = self.cluster.all_agree().await.context("before the row")?;
         let logged = self.errors();
         let coordinator = &self.cluster.servers[before.coordinator];
         let spot = Spot {
