@@ -40,7 +40,7 @@ pub use limits::{
     DEFAULT_DEADLINE, HELLO_TIMEOUT, MAX_DEADLINE, MAX_DEPTH, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES,
 };
 pub use raw_json::RawJson;
-pub use status::{CommandCounts, ConnectionCounts, DatabaseStatus, PeerStatus, Status};
+pub use status::{CommandCounts, ConnectionCounts, DatabaseStatus, PeerStatus, Status, TlsStatus};
 
 /// The WebSocket subprotocol that a client must offer and a server selects.
 pub const SUBPROTOCOL: &str = "bellwether.v1";

@@ -33,6 +33,9 @@ pub struct Status {
     /// Numbers of client connections.
     #[serde(default)]
     pub connections: ConnectionCounts,
+    /// State of the TLS certificate. Absent if the server does not speak TLS itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStatus>,
 }
 
 /// Another server, as this server sees it.
@@ -89,4 +92,15 @@ pub struct ConnectionCounts {
     /// Connections refused since the server started, because a limit was reached: for all clients,
     /// or for one address.
     pub refused: u64,
+}
+
+/// State of the TLS certificate that a server shows to new clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsStatus {
+    /// The last moment at which the certificate is valid, in milliseconds since the Unix epoch.
+    pub not_after_ms: u64,
+    /// The reason why the server does not use the files of its certificate as they are now. The
+    /// server then keeps the certificate that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }

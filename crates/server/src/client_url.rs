@@ -21,6 +21,16 @@ pub(crate) fn is_usable(text: &str) -> bool {
         })
 }
 
+/// Returns `true` if clients speak TLS to this URL.
+pub(crate) fn is_secure(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.scheme() == "wss")
+}
+
+/// Returns the host of this URL, or `None` if it has none.
+pub(crate) fn host(text: &str) -> Option<String> {
+    Some(Url::parse(text).ok()?.host_str()?.to_owned())
+}
+
 /// Returns `true` if the host of this URL is the same for a browser and for a program that follows
 /// RFC 3986.
 ///

@@ -105,6 +105,7 @@ mod retry_times;
 
 mod server;
 mod server_state;
+mod tls;
 
 /// The election crate, whose types appear in [`Config`].
 pub use bellwether_election as election;
@@ -121,3 +122,4 @@ pub use database::{ClaimError, ConnectError, Database, Fence, Health, Trouble};
 pub use peer::{PeerSecrets, PeerSecretsError};
 pub use pipeline::{Answer, MAX_STORED_REPLY, NotClaimed, Pipeline, RETENTION, Settings, SourceId};
 pub use server::{Server, StartError};
+pub use tls::{CertificateReload, TlsError, TlsFiles};

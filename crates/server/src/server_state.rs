@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::peer::Directory;
 use crate::pipeline::Pipeline;
+use crate::tls::Tls;
 
 /// A server: its configuration and its parts, and the answers that follow from their state.
 pub(crate) struct ServerState {
@@ -21,6 +22,8 @@ pub(crate) struct ServerState {
     pub(crate) directory: Directory,
     pub(crate) election: Election,
     pub(crate) pipeline: Pipeline,
+    /// TLS for clients, if the server speaks it.
+    pub(crate) tls: Option<Tls>,
     pub(crate) role_changed_at: RoleChangedAt,
 }
 
@@ -108,6 +111,7 @@ impl ServerState {
             },
             commands: self.pipeline.counts(),
             connections,
+            tls: self.tls.as_ref().map(|tls| tls.certificate().status()),
         }
     }
 

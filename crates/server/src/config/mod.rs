@@ -16,6 +16,7 @@ use crate::client_url;
 use crate::command::AllowedCommands;
 use crate::peer::PeerSecrets;
 use crate::pipeline::Settings;
+use crate::tls::TlsFiles;
 pub use limits::{AddressRange, ClientLimits, InvalidAddressRange};
 pub use origin::{AllowedOrigin, InvalidOrigin};
 
@@ -32,10 +33,14 @@ pub struct Config {
     /// The address at which clients connect: WebSocket at `/v1`, `GET /livez`, `/readyz`,
     /// `/status`, and the page. Port 0 takes any free port.
     pub listen: SocketAddr,
-    /// The address of this server that clients receive. The default is `ws://<listen>/v1`. There is
-    /// no default if `listen` is a wildcard, because no client could connect to it. At most 1,024
-    /// visible ASCII characters, without a user name or a fragment.
+    /// The address of this server that clients receive. The default is `ws://<listen>/v1`, or
+    /// `wss://<listen>/v1` with `tls`. There is no default if `listen` is a wildcard, because no
+    /// client could connect to it. At most 1,024 visible ASCII characters, without a user name or a
+    /// fragment. With `tls`, its host must be a name of the certificate, and its scheme `wss`.
     pub client_url: Option<String>,
+    /// The certificate with which the server speaks TLS at `listen`. Without it, the server speaks
+    /// neither `https` nor `wss`. With it, the server speaks nothing else there.
+    pub tls: Option<TlsFiles>,
     /// The address at which the other servers connect.
     pub peer_listen: SocketAddr,
     /// Host and port of every other server. Each connection looks up the host name again.
@@ -80,6 +85,7 @@ impl fmt::Debug for Config {
             .field("cluster", &self.cluster)
             .field("listen", &self.listen)
             .field("client_url", &self.client_url)
+            .field("tls", &self.tls)
             .field("peer_listen", &self.peer_listen)
             .field("peers", &self.peers)
             .field("peer_secrets", &self.peer_secrets)
@@ -119,6 +125,12 @@ pub enum ConfigError {
         max = client_url::MAX_BYTES
     )]
     ClientUrl(String),
+    /// The server speaks TLS, and the client URL sends clients to it without TLS.
+    #[error(
+        "the client URL {0:?} begins with ws:, and this server speaks TLS: begin it with wss:, or start the server \
+         without --tls-cert and --tls-key"
+    )]
+    ClientUrlWithoutTls(String),
     /// The cluster's name cannot be used.
     #[error("the cluster name {0:?} cannot be used: give 1 to 64 printable characters")]
     Cluster(String),
@@ -158,6 +170,7 @@ impl Config {
             cluster: "bellwether".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 7001)),
             client_url: None,
+            tls: None,
             peer_listen: SocketAddr::from(([127, 0, 0, 1], 7101)),
             peers: BTreeMap::new(),
             peer_secrets: None,
@@ -207,6 +220,12 @@ impl Config {
         {
             return Err(ConfigError::ClientUrl(url.chars().take(100).collect()));
         }
+        if let Some(url) = &self.client_url
+            && self.tls.is_some()
+            && !client_url::is_secure(url)
+        {
+            return Err(ConfigError::ClientUrlWithoutTls(url.chars().take(100).collect()));
+        }
         let printable = |name: &str| name.chars().all(|c| !c.is_control());
         if self.cluster.is_empty() || self.cluster.chars().count() > 64 || !printable(&self.cluster) {
             return Err(ConfigError::Cluster(self.cluster.chars().take(80).collect()));
@@ -230,6 +249,24 @@ mod tests {
     fn what_cannot_work_is_refused() {
         let config = || Config::new("s1".parse().unwrap(), "mongodb://localhost/?replicaSet=rs0");
         assert_eq!(config().validate(), Ok(()));
+        let with_tls = |c: &mut Config, url: &str| {
+            c.tls = Some(TlsFiles {
+                certificate: "cert.pem".into(),
+                key: "key.pem".into(),
+            });
+            c.client_url = Some(url.to_owned());
+        };
+        let mut secure = config();
+        with_tls(&mut secure, "WSS://db1.example:7001/v1");
+        assert_eq!(secure.validate(), Ok(()));
+        let mut insecure = config();
+        with_tls(&mut insecure, "ws://db1.example:7001/v1");
+        assert_eq!(
+            insecure.validate(),
+            Err(ConfigError::ClientUrlWithoutTls(
+                "ws://db1.example:7001/v1".into()
+            ))
+        );
         let broken: [fn(&mut Config); 9] = [
             |c| drop(c.peers.insert(c.id.clone(), "localhost:1".into())),
             |c| drop(c.peers.insert("s2".parse().unwrap(), "localhost".into())),

@@ -1,4 +1,5 @@
-//! Accepts connections, up to the connection limit. Each has a time limit for its request.
+//! Accepts connections, up to the connection limit. Each has a time limit for its TLS handshake, and
+//! then for its request.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -19,23 +20,26 @@ use tracing::{debug, warn};
 
 use super::Routers;
 use super::connection_limit::{ConnectionLimit, ConnectionPermit, LimitReached};
-use super::lingering_close::LingeringClose;
+use super::lingering_close::{ClientStream, LingeringClose};
 use super::reject::Rejector;
+use super::tls_handshake::{HandshakeLog, tls_handshake};
 use crate::config::ClientLimits;
 use crate::log_throttle::LogThrottle;
+use crate::tls::{Tls, TlsStream};
 
 /// Limit in bytes for the head of a request, and for the part of an answer that waits to be sent.
 const BUFFER: usize = 16 * 1024;
 
 pub(super) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     routers: Routers,
     connection_limit: &Arc<ConnectionLimit>,
     limits: &ClientLimits,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut rejector = Rejector::new(&routers.health);
-    let http_connections = HttpConnections::new(routers.all, limits, stopped.clone());
+    let mut rejector = Rejector::new(&routers.health, tls.clone());
+    let http_connections = Arc::new(HttpConnections::new(routers.all, tls, limits, stopped.clone()));
     let rejections = RejectionLog::default();
     loop {
         let accepted = tokio::select! {
@@ -71,7 +75,11 @@ pub(super) async fn serve(
 struct HttpConnections {
     http: http1::Builder,
     router: Router,
+    tls: Option<Tls>,
+    handshake_log: HandshakeLog,
     stopped: watch::Receiver<bool>,
+    /// Time limit for a TLS handshake.
+    handshake_time: Duration,
     /// Time limit for a connection that speaks HTTP. A request in progress may then still end.
     time: Duration,
     /// Time limit for that end.
@@ -79,7 +87,7 @@ struct HttpConnections {
 }
 
 impl HttpConnections {
-    fn new(router: Router, limits: &ClientLimits, stopped: watch::Receiver<bool>) -> Self {
+    fn new(router: Router, tls: Option<Tls>, limits: &ClientLimits, stopped: watch::Receiver<bool>) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.handshake_timeout)
@@ -87,13 +95,51 @@ impl HttpConnections {
         Self {
             http,
             router,
+            tls,
+            handshake_log: HandshakeLog::default(),
             stopped,
+            handshake_time: limits.handshake_timeout,
             time: limits.idle_timeout,
             more_time: limits.send_timeout,
         }
     }
 
-    fn open(&self, stream: TcpStream, from: SocketAddr, permit: ConnectionPermit) {
+    fn open(self: &Arc<Self>, stream: TcpStream, from: SocketAddr, permit: ConnectionPermit) {
+        let connections = Arc::clone(self);
+        match &self.tls {
+            None => tokio::spawn(async move { connections.serve(stream, from, permit).await }),
+            Some(tls) => {
+                let tls = tls.clone();
+                tokio::spawn(async move {
+                    if let Some(stream) = connections.shake_hands(&tls, stream, from).await {
+                        connections.serve(stream, from, permit).await;
+                    }
+                })
+            }
+        };
+    }
+
+    /// Returns the stream of a client that speaks TLS. The time limit includes the first byte, so
+    /// that a silent client does not keep its permit.
+    async fn shake_hands(&self, tls: &Tls, stream: TcpStream, from: SocketAddr) -> Option<TlsStream> {
+        let mut stopped = self.stopped.clone();
+        let handshake = async {
+            match tls_handshake(tls, stream).await {
+                Ok(stream) => Some(stream),
+                Err(reason) => {
+                    self.handshake_log.failed(from, &reason);
+                    reason.explain().await;
+                    None
+                }
+            }
+        };
+        tokio::select! {
+            ended = timeout(self.handshake_time, handshake) => ended.unwrap_or_default(),
+            () = told(&mut stopped) => None,
+        }
+    }
+
+    async fn serve(&self, stream: impl ClientStream, from: SocketAddr, permit: ConnectionPermit) {
         let router = TowerToHyperService::new(self.router.clone());
         let site = permit.site();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -103,28 +149,25 @@ impl HttpConnections {
         let stream = TokioIo::new(LingeringClose::new(stream, permit));
         let connection = self.http.serve_connection(stream, service).with_upgrades();
         let mut stopped = self.stopped.clone();
-        let (time, more_time) = (self.time, self.more_time);
-        tokio::spawn(async move {
-            tokio::pin!(connection);
-            let result = tokio::select! {
-                result = &mut connection => Ok(result),
-                () = told(&mut stopped) => Err(()),
-                () = sleep(time) => Err(()),
-            };
-            let result = match result {
-                Ok(result) => Ok(result),
-                Err(()) => {
-                    connection.as_mut().graceful_shutdown();
-                    // A client that does not read its answer must not keep its permit.
-                    timeout(more_time, connection).await
-                }
-            };
-            match result {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(%from, %error, "an HTTP connection ended early"),
-                Err(_) => debug!(%from, "dropping a client that does not take what it is sent over HTTP"),
+        tokio::pin!(connection);
+        let result = tokio::select! {
+            result = &mut connection => Ok(result),
+            () = told(&mut stopped) => Err(()),
+            () = sleep(self.time) => Err(()),
+        };
+        let result = match result {
+            Ok(result) => Ok(result),
+            Err(()) => {
+                connection.as_mut().graceful_shutdown();
+                // A client that does not read its answer must not keep its permit.
+                timeout(self.more_time, connection).await
             }
-        });
+        };
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%from, %error, "an HTTP connection ended early"),
+            Err(_) => debug!(%from, "dropping a client that does not take what it is sent over HTTP"),
+        }
     }
 }
 

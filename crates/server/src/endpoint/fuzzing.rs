@@ -4,7 +4,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::{Host, Url};
 
-use super::origin::judge;
+use super::origin::{Asked, judge};
 use crate::config::AllowedOrigin;
 
 /// Checks the decision on one page. The first line is the page's `Origin`, and the second is the
@@ -33,11 +33,15 @@ pub fn origin(data: &[u8]) {
             Some((text, told?))
         })
         .unzip();
+    let reached = Asked {
+        scheme: "http",
+        on_loopback: false,
+    };
     let is_let_in = |host: Option<&HeaderValue>, known: &[AllowedOrigin]| {
         let host = host.map(|host| (header::HOST, host.clone()));
         let page: [(HeaderName, HeaderValue); 1] = [(header::ORIGIN, origin.clone())];
         let headers: HeaderMap = page.into_iter().chain(host).collect();
-        match judge(&headers, known.iter(), false) {
+        match judge(&headers, known.iter(), reached) {
             Ok(readable) => {
                 assert_eq!(readable.as_ref(), Some(&origin), "the page reads the answer");
                 true

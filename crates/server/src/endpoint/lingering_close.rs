@@ -11,7 +11,6 @@ use core::time::Duration;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -21,15 +20,23 @@ use super::connection_limit::ConnectionPermit;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A connection that keeps its permit until the lingering close has ended.
-pub(super) struct LingeringClose(Option<(TcpStream, ConnectionPermit)>);
+///
+/// The stream is a TCP connection, or TLS over one. TLS adds its own notice of the end, which the
+/// client needs to tell an end from a cut connection (RFC 8446, 6.1).
+pub(super) struct LingeringClose<S: ClientStream>(Option<(S, ConnectionPermit)>);
 
-impl LingeringClose {
-    pub(super) fn new(stream: TcpStream, permit: ConnectionPermit) -> Self {
+/// The stream of a client.
+pub(super) trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ClientStream for S {}
+
+impl<S: ClientStream> LingeringClose<S> {
+    pub(super) fn new(stream: S, permit: ConnectionPermit) -> Self {
         Self(Some((stream, permit)))
     }
 
     /// Returns the stream, which exists until the drop takes it.
-    fn stream(&mut self) -> Result<Pin<&mut TcpStream>> {
+    fn stream(&mut self) -> Result<Pin<&mut S>> {
         match &mut self.0 {
             Some((stream, _)) => Ok(Pin::new(stream)),
             None => Err(Error::from(ErrorKind::NotConnected)),
@@ -37,7 +44,7 @@ impl LingeringClose {
     }
 }
 
-impl Drop for LingeringClose {
+impl<S: ClientStream> Drop for LingeringClose<S> {
     fn drop(&mut self) {
         if let Some((stream, permit)) = self.0.take()
             && let Ok(runtime) = Handle::try_current()
@@ -52,20 +59,20 @@ impl Drop for LingeringClose {
 }
 
 /// Closes the stream for writing, and reads until the client closes it, too.
-pub(super) async fn until_closed(mut stream: TcpStream) -> Result<()> {
+pub(super) async fn until_closed(mut stream: impl ClientStream) -> Result<()> {
     stream.shutdown().await?;
     let mut discarded = [0; 8 * 1024];
     while stream.read(&mut discarded).await? > 0 {}
     Ok(())
 }
 
-impl AsyncRead for LingeringClose {
+impl<S: ClientStream> AsyncRead for LingeringClose<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         self.stream()?.poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for LingeringClose {
+impl<S: ClientStream> AsyncWrite for LingeringClose<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         self.stream()?.poll_write(cx, buf)
     }

@@ -17,6 +17,7 @@ mod session;
 mod site;
 mod socket;
 mod status;
+mod tls_handshake;
 mod understand;
 mod workers;
 
@@ -72,7 +73,8 @@ pub(crate) async fn serve(
         all: all(&context),
         health: with_headers(health(), &context),
     };
-    accept::serve(listener, routers, &context.connection_limit, limits, stopped).await;
+    let tls = server.tls.clone();
+    accept::serve(listener, tls, routers, &context.connection_limit, limits, stopped).await;
 }
 
 /// The routes for connections with a permit, and those for connections without one.

@@ -17,12 +17,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connection_limit::LimitReached;
-use super::lingering_close::until_closed;
+use super::lingering_close::{ClientStream, until_closed};
+use super::tls_handshake::tls_handshake;
 use crate::pending_connections::{Authenticated, PendingConnections};
+use crate::tls::Tls;
 
 /// Number of connections answered at a time. A newer one replaces the oldest, which gets no answer.
 const MAX: usize = 256;
-/// Time limit for a request of a few hundred bytes and the answer.
+/// Time limit for a TLS handshake, a request of a few hundred bytes, and the answer.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
 /// Limit in bytes for the head of the request, and for the part of the answer that waits to be
 /// sent.
@@ -30,6 +32,7 @@ const BUFFER: usize = 8 * 1024;
 
 pub(super) struct Rejector {
     http: http1::Builder,
+    tls: Option<Tls>,
     of_server: Router,
     of_address: Router,
     answered: PendingConnections,
@@ -37,7 +40,7 @@ pub(super) struct Rejector {
 
 impl Rejector {
     /// Creates a rejector for all requests except those of the router `health`.
-    pub(super) fn new(health: &Router) -> Self {
+    pub(super) fn new(health: &Router, tls: Option<Tls>) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(TIME_LIMIT)
@@ -50,6 +53,7 @@ impl Rejector {
         };
         Self {
             http,
+            tls,
             of_server: with(LimitReached::Server),
             of_address: with(LimitReached::Address),
             answered: PendingConnections::new(MAX),
@@ -61,15 +65,25 @@ impl Rejector {
             LimitReached::Server => &self.of_server,
             LimitReached::Address => &self.of_address,
         };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let (router, http, tls) = (router.clone(), self.http.clone(), self.tls.clone());
         let answered = async move {
-            if let Ok(parts) = connection.without_shutdown().await {
-                let _ = until_closed(parts.io.into_inner()).await;
+            match tls {
+                None => answer(&http, router, stream).await,
+                Some(tls) => match tls_handshake(&tls, stream).await {
+                    Ok(stream) => answer(&http, router, stream).await,
+                    Err(reason) => reason.explain().await,
+                },
             }
         };
         let task = tokio::spawn(async move { drop(timeout(TIME_LIMIT, answered).await) });
         self.answered.add(task.abort_handle(), Authenticated::default());
+    }
+}
+
+async fn answer(http: &http1::Builder, router: Router, stream: impl ClientStream) {
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Ok(parts) = connection.without_shutdown().await {
+        let _ = until_closed(parts.io.into_inner()).await;
     }
 }
 

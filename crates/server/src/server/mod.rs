@@ -27,6 +27,7 @@ use crate::own_thread::OwnThread;
 use crate::peer::{Directory, Flush, PeerSettings, PeerTransport};
 use crate::pipeline::Pipeline;
 use crate::server_state::ServerState;
+use crate::tls::{CertificateReload, Tls, TlsError};
 
 /// Time limit for the last messages to the peers when a server leaves.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -82,6 +83,9 @@ pub enum StartError {
         /// The directory.
         path: String,
     },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The configured database cannot be used.
     #[error(transparent)]
     Database(#[from] ConnectError),
@@ -115,15 +119,24 @@ impl Server {
             Some(www) => Some(Page::load(www).await),
             None => None,
         };
+        let tls = match &config.tls {
+            Some(files) => Some(Tls::load(files.clone()).await?),
+            None => None,
+        };
         let database = Database::connect(&config.mongodb_uri, &config.database).await?;
         let (listener, client_address) = listen("clients", config.listen).await?;
         let (peer_listener, peer_address) = listen("peers", config.peer_listen).await?;
         let client_url = config
             .client_url
             .clone()
-            .or_else(|| (!client_address.ip().is_unspecified()).then(|| format!("ws://{client_address}/v1")))
+            .or_else(|| default_client_url(client_address, tls.is_some()))
             // A URL cannot contain an address with a zone.
             .filter(|url| client_url::is_usable(url));
+        if let Some(tls) = &tls
+            && let Some(host) = client_url.as_deref().and_then(client_url::host)
+        {
+            tls.certificate().set_host(&host);
+        }
         let directory = Directory::default();
         directory.set(&config.id, client_url.as_deref(), true);
         if config.peer_secrets.is_none() && !config.peers.is_empty() {
@@ -162,6 +175,7 @@ impl Server {
             directory,
             election,
             pipeline,
+            tls,
             role_changed_at: SystemTime::now().into(),
         };
         Ok(Self {
@@ -184,6 +198,13 @@ impl Server {
     /// Returns the address at which peers connect.
     pub fn peer_address(&self) -> SocketAddr {
         self.peer_address
+    }
+
+    /// Returns the part that checks the files of the certificate on request, or `None` if the server
+    /// does not speak TLS.
+    pub fn certificate_reload(&self) -> Option<CertificateReload> {
+        let tls = self.state.tls.as_ref()?;
+        Some(CertificateReload::new(tls.certificate()))
     }
 
     /// Returns a receiver of the server's role and of all its changes.
@@ -228,6 +249,9 @@ impl Server {
         running.spawn(tasks::note_role_changes(Arc::clone(&state)));
         running.spawn(database::watch_access(state.database.clone()));
         running.spawn(tasks::report_trouble(state.database.clone()));
+        if let Some(tls) = &state.tls {
+            running.spawn(Arc::clone(tls.certificate()).keep_current());
+        }
         if state.config.assist_failover {
             let election = state.election.clone();
             let pipeline = state.pipeline.clone();
@@ -248,6 +272,13 @@ impl Server {
         state.pipeline.retire().await;
         info!("left");
     }
+}
+
+/// Returns the URL at which clients reach the server without a name of it, or `None` if the address
+/// is a wildcard.
+fn default_client_url(address: SocketAddr, speaks_tls: bool) -> Option<String> {
+    let scheme = if speaks_tls { "wss" } else { "ws" };
+    (!address.ip().is_unspecified()).then(|| format!("{scheme}://{address}/v1"))
 }
 
 async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

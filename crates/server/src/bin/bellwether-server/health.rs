@@ -4,6 +4,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::io;
+use std::path::PathBuf;
 
 use axum::body::{Body, to_bytes};
 use clap::Args;
@@ -12,9 +13,12 @@ use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
+
+use crate::health_tls;
 
 /// Time limit for the whole question. A server that takes longer is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,6 +43,11 @@ pub(crate) struct Health {
         value_name = "ADDRESS:PORT"
     )]
     listen: SocketAddr,
+
+    /// The certificate of the server on this machine, if it speaks TLS. Only its presence counts:
+    /// the program does not check the certificate.
+    #[arg(long, env = "BELLWETHER_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
 }
 
 /// The reason why a server is not known to be healthy.
@@ -49,6 +58,8 @@ pub(crate) enum HealthError {
     Unwell(String),
     #[error("no server is reached at {0}: {1}")]
     Unreachable(String, io::Error),
+    #[error("the server at {0} does not speak TLS: {1}; ask without --tls-cert, or at an http: URL")]
+    NoTls(String, io::Error),
     #[error("no server answers at {0}: {1}")]
     NoAnswer(String, hyper::Error),
     #[error("no server answers at {0} within {TIMEOUT:?}")]
@@ -71,10 +82,25 @@ impl Health {
     }
 
     async fn ask_at(&self, address: &str) -> Result<&'static str, HealthError> {
-        let no_answer = |error| HealthError::NoAnswer(address.to_owned(), error);
         let stream = TcpStream::connect(address)
             .await
             .map_err(|error| HealthError::Unreachable(address.to_owned(), error))?;
+        if !self.speaks_tls() {
+            return self.ask_over(stream, address).await;
+        }
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let stream = health_tls::connect(host, stream)
+            .await
+            .map_err(|error| HealthError::NoTls(address.to_owned(), error))?;
+        self.ask_over(stream, address).await
+    }
+
+    async fn ask_over(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        address: &str,
+    ) -> Result<&'static str, HealthError> {
+        let no_answer = |error| HealthError::NoAnswer(address.to_owned(), error);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
         // The task ends when the sender is dropped. The request reports its errors, too.
         tokio::spawn(connection);
@@ -104,6 +130,13 @@ impl Health {
         })))
     }
 
+    fn speaks_tls(&self) -> bool {
+        match &self.url {
+            Some(url) => url.scheme() == "https",
+            None => self.tls_cert.is_some(),
+        }
+    }
+
     /// Returns the host and the port of the server.
     fn address(&self) -> String {
         match &self.url {
@@ -130,8 +163,8 @@ fn from_here(listen: SocketAddr) -> SocketAddr {
 fn server_url(text: &str) -> Result<Url, String> {
     Url::parse(text)
         .ok()
-        .filter(|url| url.scheme() == "http" && url.has_host() && url.path() == "/")
-        .ok_or_else(|| "give it as http://host:port".to_owned())
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/")
+        .ok_or_else(|| "give it as http://host:port or https://host:port".to_owned())
 }
 
 #[cfg(test)]
@@ -151,10 +184,15 @@ mod tests {
 
     #[test]
     fn urls_name_a_server_and_nothing_in_it() {
-        for good in ["http://127.0.0.1:7001", "http://s1:7001/", "http://[::1]:7001"] {
+        for good in [
+            "http://127.0.0.1:7001",
+            "http://s1:7001/",
+            "http://[::1]:7001",
+            "https://s1",
+        ] {
             assert!(server_url(good).is_ok(), "{good}");
         }
-        for bad in ["127.0.0.1:7001", "ws://s1:7001", "https://s1", "http://s1/readyz"] {
+        for bad in ["127.0.0.1:7001", "ws://s1:7001", "http://s1/readyz"] {
             assert!(server_url(bad).is_err(), "{bad}");
         }
     }

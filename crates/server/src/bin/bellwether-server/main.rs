@@ -2,14 +2,15 @@
 
 mod args;
 mod health;
+mod health_tls;
 mod open_files;
 mod secret_file;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use args::{Args, Invocation, LogFormat, Task};
-use bellwether_server::Server;
+use bellwether_server::{CertificateReload, Server, StartError};
 use data_encoding::HEXLOWER;
 use health::Health;
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,8 +53,14 @@ async fn serve(args: Args) -> ExitCode {
     let id = config.id.clone();
     let server = match Server::start(config).await {
         Ok(server) => server,
+        Err(error @ StartError::Tls(_)) => return refuse(&error, 2),
         Err(error) => return refuse(&error, 1),
     };
+    if let Some(reload) = server.certificate_reload()
+        && let Err(error) = reload_at_hangup(reload)
+    {
+        return refuse(&error, 1);
+    }
     let (mut terminate, mut interrupt) =
         match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
@@ -70,6 +77,18 @@ async fn serve(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Lets SIGHUP check the files of the certificate. Without TLS, the signal ends the program, as usual.
+fn reload_at_hangup(reload: CertificateReload) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            info!("SIGHUP: checking the files of the TLS certificate");
+            reload.check_now();
+        }
+    });
+    Ok(())
+}
+
 /// Writes the error to the log and, for people, in one plain line to standard error.
 fn refuse(error: &dyn core::error::Error, code: u8) -> ExitCode {
     error!(%error, "cannot start");
@@ -81,8 +100,8 @@ fn start_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

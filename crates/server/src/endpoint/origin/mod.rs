@@ -50,8 +50,11 @@ pub(super) async fn check(State(context): State<Context>, mut request: Request, 
     let servers = urls.iter().filter_map(|url| AllowedOrigin::of_server(url));
     let servers: Vec<AllowedOrigin> = servers.collect();
     let known = server.config.allowed_origins.iter().chain(&servers);
-    let on_loopback = server.config.listen.ip().is_loopback();
-    let refusal = match judge(request.headers(), known, on_loopback) {
+    let asked = Asked {
+        scheme: if server.tls.is_some() { "https" } else { "http" },
+        on_loopback: server.config.listen.ip().is_loopback(),
+    };
+    let refusal = match judge(request.headers(), known, asked) {
         Ok(None) => return next.run(request).await,
         Ok(Some(origin)) => {
             let mut response = next.run(request).await;
@@ -162,6 +165,15 @@ impl RefusalLog {
     }
 }
 
+/// The server as a page reaches it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// The scheme of the pages of this server: `https` if it speaks TLS.
+    pub(super) scheme: &'static str,
+    /// Set if the server listens on loopback only.
+    pub(super) on_loopback: bool,
+}
+
 /// Decides on a request by its headers. Returns the `Origin` that may read the answer, if the
 /// request has one.
 ///
@@ -169,14 +181,14 @@ impl RefusalLog {
 pub(super) fn judge<'a>(
     headers: &HeaderMap,
     known: impl Iterator<Item = &'a AllowedOrigin> + Clone,
-    on_loopback: bool,
+    asked: Asked,
 ) -> Result<Option<HeaderValue>, Refusal> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     if let Some(origin) = origins.next() {
         if origins.next().is_some() {
             return Err(Refusal::SeveralOrigins);
         }
-        return if allows(origin, headers, known) {
+        return if allows(origin, headers, known, asked.scheme) {
             Ok(Some(origin.clone()))
         } else if origin == "null" {
             Err(Refusal::Null)
@@ -187,7 +199,7 @@ pub(super) fn judge<'a>(
     let by_browser = headers
         .keys()
         .any(|name| name.as_str().starts_with(FETCH_METADATA));
-    if on_loopback || by_browser {
+    if asked.on_loopback || by_browser {
         let mut hosts = headers.get_all(header::HOST).iter();
         if let Some(strange) = hosts.find(|host| is_strange_name(host, known.clone())) {
             return Err(Refusal::Name(quoted(strange)));
@@ -205,6 +217,7 @@ fn allows<'a>(
     origin: &HeaderValue,
     headers: &HeaderMap,
     mut known: impl Iterator<Item = &'a AllowedOrigin>,
+    scheme: &str,
 ) -> bool {
     let Some(page) = origin.to_str().ok().and_then(PageOrigin::parse) else {
         return false;
@@ -214,7 +227,7 @@ fn allows<'a>(
     let own = host
         .and_then(place)
         .filter(|(host, _)| leads_nowhere_else(host))
-        .map(|(host, port)| AllowedOrigin::one("http", host, port));
+        .map(|(host, port)| AllowedOrigin::one(scheme, host, port));
     own.is_some_and(|own| own.matches(&page)) || known.any(|known| known.matches(&page))
 }
 

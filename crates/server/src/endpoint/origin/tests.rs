@@ -21,11 +21,47 @@ fn verdict(headers: &[(HeaderName, &str)], on_loopback: bool) -> Result<Option<H
             map.append(name, value);
             map
         });
-    judge(&headers, known.iter(), on_loopback)
+    judge(&headers, known.iter(), http(on_loopback))
+}
+
+fn http(on_loopback: bool) -> Asked {
+    Asked {
+        scheme: "http",
+        on_loopback,
+    }
 }
 
 fn is_let_in(origin: &str, host: &str) -> bool {
     verdict(&[(HOST, host), (ORIGIN, origin)], false).is_ok()
+}
+
+#[test]
+fn the_own_page_of_a_server_with_tls_is_https() {
+    let is_let_in = |origin: &str, host: &str| {
+        let headers = [(HOST, host), (ORIGIN, origin)];
+        let headers = headers.map(|(name, value)| (name, HeaderValue::try_from(value).unwrap()));
+        let asked = Asked {
+            scheme: "https",
+            on_loopback: false,
+        };
+        judge(&headers.into_iter().collect(), [].iter(), asked).is_ok()
+    };
+    for (origin, host) in [
+        ("https://127.0.0.1:7001", "127.0.0.1:7001"),
+        ("https://10.0.0.1", "10.0.0.1"),
+        ("https://10.0.0.1", "10.0.0.1:443"),
+        ("https://[::1]:7001", "[::1]:7001"),
+    ] {
+        assert!(is_let_in(origin, host), "{origin} at {host}");
+    }
+    for (origin, host) in [
+        ("http://127.0.0.1:7001", "127.0.0.1:7001"),
+        ("http://10.0.0.1", "10.0.0.1"),
+        ("https://10.0.0.1", "10.0.0.1:80"),
+        ("https://db.example", "db.example"),
+    ] {
+        assert!(!is_let_in(origin, host), "{origin} at {host}");
+    }
 }
 
 #[test]
@@ -194,7 +230,7 @@ fn a_reason_fits_a_close_frame_and_holds_visible_ascii() {
     let reason = |origin: &[u8]| {
         let mut headers = HeaderMap::new();
         headers.insert(ORIGIN, HeaderValue::from_bytes(origin).unwrap());
-        let refusal = judge(&headers, [].iter(), true).unwrap_err();
+        let refusal = judge(&headers, [].iter(), http(true)).unwrap_err();
         let reason = refusal.close_reason();
         assert!(reason.len() <= 123, "{reason}");
         assert!(

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use bellwether_election::{Number, ServerId};
-use bellwether_server::{AllowedOrigin, Config, ConfigError};
+use bellwether_server::{AllowedOrigin, Config, ConfigError, TlsFiles};
 use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use thiserror::Error;
 
@@ -114,9 +114,19 @@ pub(crate) struct Args {
 
     /// The URL at which clients reach this server, such as ws://db1.example:7001/v1. The server
     /// needs it if --listen is a wildcard address, or if a proxy or a container network changes
-    /// addresses. At most 1,024 visible ASCII characters, without a user name or a fragment.
+    /// addresses. With --tls-cert it begins with wss:, and its host is a name of the certificate. At most 1,024 visible ASCII characters, without a user name or a fragment.
     #[arg(long, env = "BELLWETHER_CLIENT_URL", value_name = "URL")]
     client_url: Option<String>,
+
+    /// The certificate chain of this server, in PEM format. With it, the server speaks only TLS at
+    /// --listen: https and wss. The server reads the file again when it changes, and at SIGHUP.
+    #[arg(long, env = "BELLWETHER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate, in PEM format and without a passphrase. Only the user of
+    /// the server should be able to read the file.
+    #[arg(long, env = "BELLWETHER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 
     /// The address for the other servers. An address beyond loopback needs --peer-secret-file. The
     /// server refuses web pages there.
@@ -256,6 +266,10 @@ impl Args {
         config.cluster = self.cluster;
         config.listen = self.listen;
         config.client_url = self.client_url;
+        config.tls = self
+            .tls_cert
+            .zip(self.tls_key)
+            .map(|(certificate, key)| TlsFiles { certificate, key });
         config.peer_listen = self.peer_listen;
         config.peers = self.peers.into_iter().collect();
         config.peers.remove(&config.id);
