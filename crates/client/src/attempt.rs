@@ -69,7 +69,7 @@ impl Try {
             end if end.is_about_origin() => 4,
             TryEnd::WrongCluster { .. } | TryEnd::HelloRefused(_) => 4,
             TryEnd::NotCoordinator { .. } => 3,
-            TryEnd::Closed(_) | TryEnd::BadEndpoint(_) => 2,
+            TryEnd::Closed(_) | TryEnd::BadEndpoint(_) | TryEnd::NotProven(_) => 2,
             TryEnd::HelloTimeout | TryEnd::ConnectTimeout | TryEnd::Unreachable(_) | TryEnd::NoRoom(_) => 1,
             TryEnd::Overtaken => 0,
         }
@@ -92,6 +92,8 @@ pub enum TryEnd {
     ConnectTimeout,
     /// The program at the address is not a Bellwether server that this client can speak to.
     BadEndpoint(String),
+    /// The server did not prove over TLS that it is the server of the URL.
+    NotProven(String),
     /// The server accepted the connection, but did not introduce itself within the time limit.
     HelloTimeout,
     /// The server closed the connection before the command was sent.
@@ -156,6 +158,7 @@ impl From<ConnectError> for TryEnd {
             ConnectError::Unreachable(detail) => Self::Unreachable(detail),
             ConnectError::NoRoom(detail) => Self::NoRoom(detail),
             ConnectError::BadEndpoint(detail) => Self::BadEndpoint(detail),
+            ConnectError::NotProven(detail) => Self::NotProven(detail),
         }
     }
 }
@@ -169,6 +172,7 @@ impl TryEnd {
             Self::Unreachable(_) | Self::NoRoom(_) => "unreachable",
             Self::ConnectTimeout => "connect_timeout",
             Self::BadEndpoint(_) => "bad_endpoint",
+            Self::NotProven(_) => "not_proven",
             Self::HelloTimeout => "hello_timeout",
             Self::Closed(_) => "closed",
             Self::NotCoordinator { .. } => ErrorCode::NotCoordinator.as_str(),
@@ -240,7 +244,7 @@ impl TryEnd {
     /// Returns `true` if the same server would always give the same answer.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
-            Self::BadEndpoint(_) => true,
+            Self::BadEndpoint(_) | Self::NotProven(_) => true,
             end if end.is_about_cluster() => true,
             Self::HelloRefused(frame) => frame.code.what_next() == WhatNext::GiveUp,
             Self::Closed(closed) => {
@@ -276,6 +280,7 @@ impl TryEnd {
             Self::Unreachable(detail) | Self::NoRoom(detail) => ("not reachable: ", Some(detail.clone())),
             Self::ConnectTimeout => ("did not accept a connection in time", None),
             Self::BadEndpoint(detail) => ("not a Bellwether server: ", Some(detail.clone())),
+            Self::NotProven(detail) => ("not trusted: ", Some(detail.clone())),
             Self::HelloTimeout => (
                 "accepted the connection, then did not introduce itself in time",
                 None,

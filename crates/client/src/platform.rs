@@ -94,6 +94,11 @@ pub enum ConnectError {
     /// refuses this client, or this platform cannot speak to it. Another attempt would not help.
     #[error("{0}")]
     BadEndpoint(String),
+    /// The server did not prove over TLS that it is the server of the URL: this client does not
+    /// accept its certificate. Another attempt would not help. A platform that cannot recognize
+    /// this case uses `Unreachable`.
+    #[error("{0}")]
+    NotProven(String),
 }
 
 /// The error of a closed connection.

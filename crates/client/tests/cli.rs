@@ -68,7 +68,14 @@ async fn what_is_wrong_before_sending_exits_2() {
         (&["--servers", "h:1"] as &[&str], "required"),
         (&[INSERT], "no servers are named"),
         (&["--servers", "h", INSERT], "the port is missing"),
-        (&["--servers", "wss://h", INSERT], "TLS"),
+        (
+            &["--servers", "wss://h", "--ca-file", "/does/not/exist", INSERT],
+            "/does/not/exist",
+        ),
+        (
+            &["--servers", "wss://h", "--ca-file", "Cargo.toml", INSERT],
+            "no certificate in PEM format",
+        ),
         (&["--servers", "h:1", "{\"a\":\n x}"], "line 2, column 2"),
         (
             &["--servers", "h:1", "--file", "/does/not/exist"],

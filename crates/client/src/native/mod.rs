@@ -1,7 +1,9 @@
-//! Connections of ordinary programs, with tokio and tokio-tungstenite.
+//! Connections of ordinary programs, with tokio, tokio-tungstenite and rustls.
 
+mod authorities;
 mod heard;
 mod pings;
+mod tls;
 
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -13,6 +15,7 @@ use bellwether_protocol::{MAX_RESULT_BYTES, SUBPROTOCOL};
 use futures_util::{Sink, SinkExt, Stream};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -21,28 +24,51 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_util::either::Either;
 
 use crate::{Closed, ConnectError, Connection, Platform, ServerUrl};
 use heard::Heard;
+use tls::Tls;
 
+pub use authorities::{Authorities, BadAuthorities};
 pub use pings::Pings;
 
 /// Length limit of a message, sent or received. Canonical Extended JSON takes up to about 8 times
 /// the bytes of BSON.
 const MAX_MESSAGE_BYTES: usize = 8 * MAX_RESULT_BYTES;
 
+/// The beginning of the answer of a server with TLS to a client without TLS.
+const SPEAKS_TLS: &[u8] = b"this port speaks TLS";
+
 /// The platform of programs that run on tokio. The platform sends no `Origin`, which is a header of
 /// browsers.
-#[derive(Clone, Copy, Debug)]
+///
+/// It speaks TLS 1.2 and 1.3 to servers at `wss://` URLs. It checks that the certificate of the
+/// server is valid now, has the host of the URL among its names, and comes from a trusted
+/// authority. These are the authorities of this machine, unless the program
+/// [gives others](Self::trusting). Clones share them.
+#[derive(Clone, Debug)]
 pub struct Native {
     started: Instant,
+    tls: Tls,
 }
 
 impl Native {
-    /// Creates the platform. Its clock starts now.
+    /// Creates the platform. Its clock starts now. It trusts the authorities of this machine, and
+    /// reads them when it first connects to a `wss://` URL.
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
+            tls: Tls::default(),
+        }
+    }
+
+    /// Trusts these authorities, and no others, for `wss://` URLs.
+    #[must_use]
+    pub fn trusting(self, authorities: Authorities) -> Self {
+        Self {
+            tls: Tls::trusting(authorities),
+            ..self
         }
     }
 }
@@ -71,6 +97,11 @@ impl Platform for Native {
             pings: pings.clone(),
             started: self.started,
         };
+        let stream = if server.is_secure() {
+            Either::Right(Box::new(self.tls.connect(server.host(), stream).await?))
+        } else {
+            Either::Left(stream)
+        };
         let config = WebSocketConfig::default()
             .read_buffer_size(16 * 1024)
             .write_buffer_size(16 * 1024)
@@ -83,7 +114,7 @@ impl Platform for Native {
                 pings,
                 has_unsent_ping: false,
             }),
-            Err(Error::Http(response)) => Err(refused(response.status())),
+            Err(Error::Http(response)) => Err(refused(response.status(), response.body().as_deref())),
             Err(Error::Io(error)) => Err(unreachable(error)),
             // The server closed the connection during the handshake, as a stopping server does.
             Err(error @ Error::Protocol(ProtocolError::HandshakeIncomplete)) => {
@@ -110,7 +141,12 @@ impl Platform for Native {
 /// a server answers 403 to an unknown origin and 421 to an unknown name. All others change without
 /// a change at the client. A proxy answers 404 or 502 while its servers start, 429 to too many
 /// requests, and 301 until it knows the path.
-fn refused(status: StatusCode) -> ConnectError {
+///
+/// A server that speaks TLS says so to a client that does not.
+fn refused(status: StatusCode, body: Option<&[u8]>) -> ConnectError {
+    if status == StatusCode::BAD_REQUEST && body.is_some_and(|body| body.starts_with(SPEAKS_TLS)) {
+        return ConnectError::BadEndpoint("it speaks TLS: use wss://".into());
+    }
     let detail = format!("it answered HTTP {status}");
     match status {
         StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => ConnectError::BadEndpoint(detail),
@@ -120,11 +156,6 @@ fn refused(status: StatusCode) -> ConnectError {
 }
 
 fn request(server: &ServerUrl) -> Result<Request, ConnectError> {
-    if server.is_secure() {
-        return Err(ConnectError::BadEndpoint(
-            "this client has no TLS; use ws://".into(),
-        ));
-    }
     let bad_url = |error: Error| ConnectError::BadEndpoint(error.to_string());
     let mut request = server.as_str().into_client_request().map_err(bad_url)?;
     request
@@ -136,7 +167,7 @@ fn request(server: &ServerUrl) -> Result<Request, ConnectError> {
 /// A connection of [`Native`].
 #[derive(Debug)]
 pub struct NativeConnection {
-    socket: WebSocketStream<Heard>,
+    socket: WebSocketStream<Either<Heard, Box<TlsStream<Heard>>>>,
     pings: Pings,
     /// Set while the operating system has not taken all bytes of a ping.
     has_unsent_ping: bool,

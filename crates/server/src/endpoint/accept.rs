@@ -1,5 +1,5 @@
-//! Accepts connections, up to the connection limit. Each has a time limit for its TLS handshake, and
-//! then for its request.
+//! Accepts connections, up to the connection limit. Each has a time limit for its TLS handshake,
+//! and then for its request.
 
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -12,7 +12,8 @@ use crate::terminal::{escaped, tell};
 const AFTER_HELP: &str = "\
 The program takes the servers from the first of these: --servers, --servers-file, the environment variable
 BELLWETHER_SERVERS, the file bellwether/servers in $XDG_CONFIG_HOME or ~/.config. Entries are host:port or
-ws://host:port/v1, separated by commas, blanks or line ends. In a file, lines that start with # are comments.
+ws://host:port/v1, separated by commas, blanks or line ends. With TLS they are wss://host:port/v1. In a file,
+lines that start with # are comments.
 
 Exit codes:
   0  Executed. The reply is on standard output, if it was kept.
@@ -57,6 +58,10 @@ pub(crate) struct Arguments {
     /// Reads the servers from this file
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) servers_file: Option<PathBuf>,
+
+    /// Trusts the authorities in this PEM file for wss:// servers, instead of those of this machine
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) ca_file: Option<PathBuf>,
 
     /// Asks again about the command with this id, whose outcome was unknown
     #[arg(long, value_name = "ID")]

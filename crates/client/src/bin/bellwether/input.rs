@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use bellwether_client::native::{Authorities, BadAuthorities, Native};
 use bellwether_client::{BadServer, CommandText, NotACommand, ServerList};
 use thiserror::Error;
 
@@ -15,8 +16,8 @@ pub(crate) enum Problem {
     Servers(#[from] BadServer),
     #[error("{origin}: {problem}")]
     ServersFrom { origin: String, problem: BadServer },
-    #[error("{0} asks for TLS, which this client does not have; use ws://")]
-    NoTls(String),
+    #[error("--ca-file names {}: {problem}", .path.display())]
+    Authorities { path: PathBuf, problem: BadAuthorities },
     #[error("no servers are named; use --servers, --servers-file or BELLWETHER_SERVERS (see --help)")]
     NoServers,
     #[error("cannot read {}: {problem}", .path.display())]
@@ -35,15 +36,23 @@ pub(crate) fn command(arguments: &Arguments) -> Result<CommandText, Problem> {
     Ok(text.parse()?)
 }
 
-pub(crate) fn servers(arguments: &Arguments) -> Result<ServerList, Problem> {
-    let list = named_servers(arguments)?;
-    match list.iter().find(|server| server.is_secure()) {
-        Some(server) => Err(Problem::NoTls(server.to_string())),
-        None => Ok(list),
-    }
+/// Returns the platform, with the authorities that the command line names.
+pub(crate) fn platform(arguments: &Arguments) -> Result<Native, Problem> {
+    let Some(path) = &arguments.ca_file else {
+        return Ok(Native::new());
+    };
+    let pem = fs::read(path).map_err(|problem| Problem::Unreadable {
+        path: path.clone(),
+        problem,
+    })?;
+    let authorities = Authorities::from_pem(&pem).map_err(|problem| Problem::Authorities {
+        path: path.clone(),
+        problem,
+    })?;
+    Ok(Native::new().trusting(authorities))
 }
 
-fn named_servers(arguments: &Arguments) -> Result<ServerList, Problem> {
+pub(crate) fn servers(arguments: &Arguments) -> Result<ServerList, Problem> {
     if let Some(list) = &arguments.servers {
         return Ok(list.parse()?);
     }

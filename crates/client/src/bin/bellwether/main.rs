@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit.into(),
     };
-    let (servers, request) = match prepare(&arguments) {
+    let (platform, servers, request) = match prepare(&arguments) {
         Ok(prepared) => prepared,
         Err(problem) => {
             terminal::tell(&format!("bellwether: {problem}"));
@@ -29,7 +29,9 @@ fn main() -> ExitCode {
         }
     };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run(&arguments, servers, &request)).into(),
+        Ok(runtime) => runtime
+            .block_on(run(&arguments, platform, servers, &request))
+            .into(),
         Err(error) => {
             terminal::tell(&format!("bellwether: not executed: cannot start: {error}"));
             Exit::NotExecuted.into()
@@ -42,17 +44,18 @@ enum Request {
     Outcome(CommandId),
 }
 
-fn prepare(arguments: &Arguments) -> Result<(ServerList, Request), input::Problem> {
+fn prepare(arguments: &Arguments) -> Result<(Native, ServerList, Request), input::Problem> {
+    let platform = input::platform(arguments)?;
     let servers = input::servers(arguments)?;
     let request = match &arguments.question {
         Some(Question::Outcome { id }) => Request::Outcome(*id),
         None => Request::Execute(input::command(arguments)?),
     };
-    Ok((servers, request))
+    Ok((platform, servers, request))
 }
 
-async fn run(arguments: &Arguments, servers: ServerList, request: &Request) -> Exit {
-    let mut shot = OneShot::new(Native::new(), servers)
+async fn run(arguments: &Arguments, platform: Native, servers: ServerList, request: &Request) -> Exit {
+    let mut shot = OneShot::new(platform, servers)
         .client(concat!("bellwether-cli/", env!("CARGO_PKG_VERSION")))
         .deadline(arguments.timeout)
         .deadline_option("--timeout");

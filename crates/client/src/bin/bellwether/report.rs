@@ -147,9 +147,12 @@ fn tell_details(arguments: &Arguments, failure: &Failure) {
     }
 }
 
-/// Returns the options that name the servers, as on this command line, for the next command line.
+/// Returns the options that name the servers and their authority, as on this command line, for the
+/// next command line.
 fn named_servers(arguments: &Arguments) -> String {
-    match (&arguments.servers, &arguments.servers_file) {
+    let authority = arguments.ca_file.as_ref();
+    let authority = authority.map(|file| format!("--ca-file '{}' ", file.display()));
+    let servers = match (&arguments.servers, &arguments.servers_file) {
         (Some(list), _) => {
             let entries: Vec<&str> = list
                 .split([',', ' ', '\t', '\n'])
@@ -159,7 +162,8 @@ fn named_servers(arguments: &Arguments) -> String {
         }
         (None, Some(file)) => format!("--servers-file '{}' ", file.display()),
         (None, None) => String::new(),
-    }
+    };
+    authority.unwrap_or_default() + &servers
 }
 
 pub(crate) fn event(event: Event<'_>) {

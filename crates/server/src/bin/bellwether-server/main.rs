@@ -77,7 +77,8 @@ async fn serve(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Lets SIGHUP check the files of the certificate. Without TLS, the signal ends the program, as usual.
+/// Lets SIGHUP check the files of the certificate. Without TLS, the signal ends the program, as
+/// usual.
 fn reload_at_hangup(reload: CertificateReload) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
