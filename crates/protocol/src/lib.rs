@@ -37,7 +37,7 @@ pub use frame::{
 };
 pub use id::{CommandId, InvalidCommandId};
 pub use limits::{
-    DEFAULT_DEADLINE, HELLO_TIMEOUT, MAX_DEADLINE, MAX_DEPTH, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES,
+    DEFAULT_DEADLINE, HELLO_TIMEOUT, MAX_DEADLINE, MAX_DEPTH, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES, MAX_TOKEN_BYTES,
 };
 pub use raw_json::RawJson;
 pub use status::{CommandCounts, ConnectionCounts, DatabaseStatus, PeerStatus, Status, TlsStatus};

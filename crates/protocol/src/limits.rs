@@ -21,3 +21,6 @@ pub const MAX_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Time limit for `hello` after a connection has opened.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest token or API key in `hello` and `token`, in bytes: 8 KiB.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;

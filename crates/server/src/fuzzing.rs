@@ -4,6 +4,7 @@
 //!
 //! Each function panics if a property does not hold.
 
+pub use crate::access::fuzzing::{access_file, token};
 pub use crate::command::fuzzing::{command, memory};
 pub use crate::endpoint::fuzzing::origin;
 pub use crate::peer::fuzzing::{peer_frame, peer_secrets, peer_session};
@@ -16,6 +17,16 @@ mod replay;
 #[cfg(test)]
 mod tests {
     use super::replay::corpus;
+
+    #[test]
+    fn access_files() {
+        corpus("access_file", super::access_file);
+    }
+
+    #[test]
+    fn tokens() {
+        corpus("token", super::token);
+    }
 
     #[test]
     fn commands() {

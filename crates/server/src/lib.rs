@@ -85,6 +85,8 @@
 
 #![deny(missing_docs)]
 
+#[allow(dead_code, reason = "the endpoint does not use it yet")]
+mod access;
 mod assistant;
 mod backoff;
 mod client_url;
@@ -112,6 +114,7 @@ pub use bellwether_election as election;
 /// The ids, answers and errors that servers and clients exchange.
 pub use bellwether_protocol as protocol;
 
+pub use access::{AccessFileError, NewApiKey, Principal};
 pub use command::{
     AllowedCommands, CommandName, Fingerprint, Kind, MAX_OPERATIONS, Operation, ParsedCommand,
 };

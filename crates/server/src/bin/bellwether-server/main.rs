@@ -3,14 +3,16 @@
 mod args;
 mod health;
 mod health_tls;
+mod new_key;
 mod open_files;
 mod secret_file;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use args::{Args, Invocation, LogFormat, Task};
-use bellwether_server::{CertificateReload, Server, StartError};
+use bellwether_server::{CertificateReload, NewApiKey, Server, StartError};
 use data_encoding::HEXLOWER;
 use health::Health;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +24,10 @@ fn main() -> ExitCode {
         Invocation::Serve(args) => serve(*args),
         Invocation::Task(Task::NewSecret) => {
             println!("{}", HEXLOWER.encode(&rand::random::<[u8; 32]>()));
+            ExitCode::SUCCESS
+        }
+        Invocation::Task(Task::NewKey(new_key)) => {
+            print!("{}", *new_key.text(&NewApiKey::random(), SystemTime::now()));
             ExitCode::SUCCESS
         }
         Invocation::Task(Task::Health(health)) => tell_health(&health),

@@ -11,6 +11,7 @@ use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEn
 use thiserror::Error;
 
 use crate::health::Health;
+use crate::new_key::NewKey;
 use crate::secret_file::{self, SecretFileError};
 use limits::LimitArgs;
 
@@ -28,6 +29,9 @@ pub(crate) enum Invocation {
 pub(crate) enum Task {
     /// Prints a new secret for --peer-secret-file: 32 random bytes in hexadecimal digits.
     NewSecret,
+    /// Prints a new API key of 256 random bits, and the table for the file of --access. The table
+    /// has only the hash of the key, so keep the key itself at once.
+    NewKey(NewKey),
     /// Asks a running server for a sign of life. The exit code is 0 if the server is alive. It is 1
     /// if the server answers something else, or nothing within 2 s.
     Health(Health),
@@ -305,7 +309,7 @@ mod tests {
 
     #[test]
     fn tasks_need_no_options() {
-        for task in ["new-secret", "health"] {
+        for task in ["new-secret", "new-key", "health"] {
             command()
                 .try_get_matches_from(["bellwether-server", task])
                 .unwrap();

@@ -1,0 +1,9 @@
+#![no_main]
+
+use bellwether_fuzz::bounded;
+use bellwether_server::fuzzing::token;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    bounded(data, 400, || token(data));
+});
