@@ -134,7 +134,12 @@ impl Closed {
     pub(crate) fn rules_out_execution(&self) -> bool {
         matches!(
             self.known(),
-            Some(CloseCode::BadFrame | CloseCode::HelloRequired | CloseCode::Timeout)
+            Some(
+                CloseCode::BadFrame
+                    | CloseCode::HelloRequired
+                    | CloseCode::Timeout
+                    | CloseCode::Unauthenticated
+            )
         )
     }
 

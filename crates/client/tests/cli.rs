@@ -22,6 +22,7 @@ async fn coordinator(answer: fn(bellwether_protocol::Command) -> Option<ServerFr
         ClientFrame::Hello(_) => Some(ServerFrame::HelloOk(hello_ok())),
         ClientFrame::Command(command) => answer(command),
         ClientFrame::Outcome(query) => Some(outcome_result(query.id)),
+        other => panic!("{other:?}"),
     };
     serve(move |frame| answer(frame).as_ref().map(message)).await
 }

@@ -18,7 +18,7 @@ async fn coordinator(
     serve(move |frame| match frame {
         ClientFrame::Hello(_) => Some(message(&ServerFrame::HelloOk(hello_ok()))),
         ClientFrame::Command(command) => answer(command),
-        ClientFrame::Outcome(_) => None,
+        _ => None,
     })
     .await
 }
@@ -51,7 +51,9 @@ fn expected(code: ErrorCode) -> (i32, i32) {
         ErrorCode::IdReused => (2, 2),
         // The input is wrong, but the earlier attempt may have had its effect.
         ErrorCode::BadCommand | ErrorCode::CommandNotAllowed | ErrorCode::TooDeep => (2, 5),
-        ErrorCode::IdExpired | ErrorCode::BadFrame | ErrorCode::ReplyNotKept => (3, 5),
+        ErrorCode::IdExpired | ErrorCode::BadFrame | ErrorCode::ReplyNotKept | ErrorCode::Unauthenticated => {
+            (3, 5)
+        }
         // Another attempt may do better.
         ErrorCode::NotCoordinator
         | ErrorCode::NoCoordinator

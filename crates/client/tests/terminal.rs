@@ -29,6 +29,7 @@ async fn server(answer: Answer) -> String {
             ClientFrame::Hello(_) => None,
             ClientFrame::Command(command) => Some(command.id),
             ClientFrame::Outcome(query) => Some(query.id),
+            other => panic!("{other:?}"),
         }))
     })
     .await

@@ -35,13 +35,16 @@ pub enum CloseCode {
     UnsupportedProtocol,
     /// 4408: no `hello` in time, or nothing heard for longer than the idle limit.
     Timeout,
+    /// 4410: the server executes commands of authenticated clients only. The connection proved no
+    /// identity for a minute, or its token expired a minute ago.
+    Unauthenticated,
     /// 4429: the client sent a second `hello`.
     TooMany,
 }
 
 impl CloseCode {
     /// All close codes, in ascending order.
-    pub const ALL: [CloseCode; 14] = [
+    pub const ALL: [CloseCode; 15] = [
         Self::Normal,
         Self::ProtocolError,
         Self::UnsupportedData,
@@ -55,6 +58,7 @@ impl CloseCode {
         Self::OriginNotAllowed,
         Self::UnsupportedProtocol,
         Self::Timeout,
+        Self::Unauthenticated,
         Self::TooMany,
     ];
 
@@ -74,6 +78,7 @@ impl CloseCode {
             Self::OriginNotAllowed => 4405,
             Self::UnsupportedProtocol => 4406,
             Self::Timeout => 4408,
+            Self::Unauthenticated => 4410,
             Self::TooMany => 4429,
         }
     }

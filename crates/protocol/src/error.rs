@@ -88,6 +88,9 @@ pub enum ErrorCode {
     BadFrame,
     /// The client expected another cluster. The server then closes the connection.
     WrongCluster,
+    /// The server executes commands of authenticated clients only, and this connection has proven
+    /// no identity, or its token has expired.
+    Unauthenticated,
     /// A fault in the server itself.
     Internal,
     /// A code that this version of the crate does not know. Treat the error by its `outcome` and
@@ -98,7 +101,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes that a server of this version sends.
-    pub const ALL: [ErrorCode; 18] = [
+    pub const ALL: [ErrorCode; 19] = [
         Self::NotCoordinator,
         Self::NoCoordinator,
         Self::Fenced,
@@ -116,6 +119,7 @@ impl ErrorCode {
         Self::Mongo,
         Self::BadFrame,
         Self::WrongCluster,
+        Self::Unauthenticated,
         Self::Internal,
     ];
 
@@ -144,6 +148,7 @@ impl ErrorCode {
             Self::Mongo => "mongo",
             Self::BadFrame => "bad_frame",
             Self::WrongCluster => "wrong_cluster",
+            Self::Unauthenticated => "unauthenticated",
             Self::Internal => "internal",
             Self::Unrecognized => "unrecognized",
         }
@@ -171,7 +176,8 @@ impl ErrorCode {
             | Self::IdExpired
             | Self::ReplyNotKept
             | Self::Mongo
-            | Self::BadFrame => WhatNext::GiveUp,
+            | Self::BadFrame
+            | Self::Unauthenticated => WhatNext::GiveUp,
         }
     }
 

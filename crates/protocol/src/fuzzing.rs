@@ -40,9 +40,11 @@ pub fn client_frame(data: &[u8]) {
 
 /// Checks that the server reads a client's own name unchanged, for any name.
 fn says_any_text(text: &str) {
-    let hello = Hello {
-        client: text.to_owned(),
-        cluster: Some(text.to_owned()),
+    let hello = Hello::new(text, Some(text.to_owned()));
+    #[cfg(feature = "tokens")]
+    let hello = match crate::Token::new(text) {
+        Some(token) => hello.with_token(token),
+        None => hello,
     };
     match ClientFrame::parse(&ClientFrame::Hello(hello.clone()).to_json()) {
         Ok(ClientFrame::Hello(read)) => assert_eq!(read, hello),

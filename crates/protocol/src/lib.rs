@@ -28,19 +28,22 @@ pub mod json;
 mod limits;
 mod raw_json;
 mod status;
+mod token;
 
 pub use close::{CloseCode, close_reason};
 pub use error::{ErrorCode, Outcome, WhatNext};
 pub use frame::{
-    ClientFrame, Command, CommandResult, CoordinatorHint, ErrorFrame, FrameError, Hello, HelloOk, Limits,
-    MongoError, MongoErrorDetails, OutcomeQuery, OutcomeResult, RoleName, ServerFrame,
+    ClientFrame, Command, CommandResult, CoordinatorHint, ErrorFrame, FrameError, Hello, HelloOk, Identity,
+    Limits, MongoError, MongoErrorDetails, OutcomeQuery, OutcomeResult, RoleName, ServerFrame,
 };
 pub use id::{CommandId, InvalidCommandId};
 pub use limits::{
-    DEFAULT_DEADLINE, HELLO_TIMEOUT, MAX_DEADLINE, MAX_DEPTH, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES, MAX_TOKEN_BYTES,
+    DEFAULT_DEADLINE, HELLO_TIMEOUT, MAX_DEADLINE, MAX_DEPTH, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES,
+    MAX_TOKEN_BYTES,
 };
 pub use raw_json::RawJson;
 pub use status::{CommandCounts, ConnectionCounts, DatabaseStatus, PeerStatus, Status, TlsStatus};
+pub use token::Token;
 
 /// The WebSocket subprotocol that a client must offer and a server selects.
 pub const SUBPROTOCOL: &str = "bellwether.v1";

@@ -36,6 +36,9 @@ pub struct Status {
     /// State of the TLS certificate. Absent if the server does not speak TLS itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsStatus>,
+    /// Version of the access file. Absent if the server asks no client for its identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_version: Option<u64>,
 }
 
 /// Another server, as this server sees it.

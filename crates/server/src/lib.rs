@@ -85,7 +85,6 @@
 
 #![deny(missing_docs)]
 
-#[allow(dead_code, reason = "the endpoint does not use it yet")]
 mod access;
 mod assistant;
 mod backoff;
@@ -114,7 +113,7 @@ pub use bellwether_election as election;
 /// The ids, answers and errors that servers and clients exchange.
 pub use bellwether_protocol as protocol;
 
-pub use access::{AccessFileError, NewApiKey, Principal};
+pub use access::{AccessError, AccessFileError, NewApiKey};
 pub use command::{
     AllowedCommands, CommandName, Fingerprint, Kind, MAX_OPERATIONS, Operation, ParsedCommand,
 };

@@ -1,6 +1,7 @@
 //! The state of a server that its endpoint, its tasks and its owner share.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bellwether_election::{Election, PeerView, Role, ServerId};
@@ -9,6 +10,7 @@ use bellwether_protocol::{
     Status,
 };
 
+use crate::access::Authenticator;
 use crate::config::Config;
 use crate::database::Database;
 use crate::peer::Directory;
@@ -25,6 +27,8 @@ pub(crate) struct ServerState {
     /// TLS for clients, if the server speaks it.
     pub(crate) tls: Option<Tls>,
     pub(crate) role_changed_at: RoleChangedAt,
+    /// Absent if the server asks no client for its identity.
+    pub(crate) access: Option<Arc<Authenticator>>,
 }
 
 impl ServerState {
@@ -112,6 +116,7 @@ impl ServerState {
             commands: self.pipeline.counts(),
             connections,
             tls: self.tls.as_ref().map(|tls| tls.certificate().status()),
+            access_version: self.access.as_ref().map(|access| access.version()),
         }
     }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bellwether_protocol::{
-    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, SUBPROTOCOL, ServerFrame,
+    ClientFrame, Command, CommandId, Hello, HelloOk, OutcomeQuery, SUBPROTOCOL, ServerFrame, Token,
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::value::RawValue;
@@ -45,11 +45,21 @@ impl Connection {
     /// # Errors
     /// If the server cannot be reached or answers anything but `hello_ok`.
     pub async fn greeted(url: &str) -> Result<(Self, HelloOk)> {
+        Self::greeted_as(url, Hello::new("bellwether-tests", None)).await
+    }
+
+    /// Opens a connection and sends `hello` with this token.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or answers anything but `hello_ok`, or if the token is too
+    /// long.
+    pub async fn greeted_with_token(url: &str, token: &str) -> Result<(Self, HelloOk)> {
+        let token = Token::new(token).context("the token is too long")?;
+        Self::greeted_as(url, Hello::new("bellwether-tests", None).with_token(token)).await
+    }
+
+    async fn greeted_as(url: &str, hello: Hello) -> Result<(Self, HelloOk)> {
         let mut connection = Self::open(url).await?;
-        let hello = Hello {
-            client: "bellwether-tests".into(),
-            ..Hello::default()
-        };
         connection.send_text(ClientFrame::Hello(hello).to_json()).await?;
         match connection.receive().await? {
             ServerFrame::HelloOk(hello) => Ok((connection, hello)),
@@ -70,6 +80,15 @@ impl Connection {
             command: command.into(),
         });
         self.send_text(frame.to_json()).await
+    }
+
+    /// Sends a token.
+    ///
+    /// # Errors
+    /// If the token is too long or the connection is closed.
+    pub async fn token(&mut self, token: &str) -> Result<()> {
+        let token = Token::new(token).context("the token is too long")?;
+        self.send_text(ClientFrame::Token(token).to_json()).await
     }
 
     /// Asks for the outcome of a command.

@@ -37,8 +37,8 @@ fn every_example_parses() -> Result<()> {
         }
     }
     ensure!(
-        counts.0 >= 3 && counts.1 >= 4,
-        "all three of the client's frames and all four of the server's have an example"
+        counts.0 >= 4 && counts.1 >= 5,
+        "all four of the client's frames and all five of the server's have an example"
     );
     Ok(())
 }

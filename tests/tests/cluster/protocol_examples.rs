@@ -20,13 +20,14 @@ use bellwether_testkit::{Cluster, ClusterOptions, CodeBlock, Connection, Replica
 use serde_json::Value;
 
 /// Errors that no frame causes: they depend on other events. Other tests see them.
-const NOT_BY_A_FRAME: [ErrorCode; 6] = [
+const NOT_BY_A_FRAME: [ErrorCode; 7] = [
     ErrorCode::NoCoordinator,
     ErrorCode::Fenced,
     ErrorCode::Draining,
     ErrorCode::Overloaded,
     ErrorCode::DatabaseUnavailable,
     ErrorCode::Internal,
+    ErrorCode::Unauthenticated,
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,7 +82,7 @@ impl Caller {
                 ServerFrame::Result(result) => Some(result.id),
                 ServerFrame::OutcomeResult(outcome_result) => Some(outcome_result.id),
                 ServerFrame::Error(error) => error.id,
-                ServerFrame::HelloOk(_) => None,
+                ServerFrame::HelloOk(_) | ServerFrame::TokenOk(_) => None,
             };
             match whose {
                 Some(whose) if whose == id => return Ok(answer),

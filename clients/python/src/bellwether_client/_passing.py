@@ -37,7 +37,7 @@ _SETTLING = {"id_reused", "mongo", "result_too_large"}
 # Close codes at which a client stops, and those that say that the one frame that was sent was not
 # executed.
 _FAULTS = {1009, 4400, 4401, 4429}
-_NOT_EXECUTED = {4400, 4401, 4408}
+_NOT_EXECUTED = {4400, 4401, 4408, 4410}
 
 
 @dataclass(eq=False)

@@ -174,10 +174,7 @@ where
     }
 
     pub(super) fn hello(&self) -> String {
-        let hello = Hello {
-            client: self.shot.client.clone(),
-            cluster: self.shot.cluster.clone(),
-        };
+        let hello = Hello::new(&*self.shot.client, self.shot.cluster.clone());
         ClientFrame::Hello(hello).to_json()
     }
 }

@@ -19,5 +19,6 @@ pub(crate) fn hello_ok() -> HelloOk {
         coordinator: None,
         server_time_ms: 1_795_000_000_000,
         limits,
+        identity: None,
     }
 }

@@ -15,7 +15,7 @@ fn codes() -> impl Iterator<Item = u16> {
 }
 
 /// No proxy sends these, and a server that sends them does not execute the command.
-const NOT_EXECUTED: [u16; 3] = [4400, 4401, 4408];
+const NOT_EXECUTED: [u16; 4] = [4400, 4401, 4408, 4410];
 const FINAL: [u16; 4] = [1009, 4400, 4401, 4429];
 /// They say before the command is sent that this server never takes it from this client.
 const REFUSE_THE_CLIENT: [u16; 6] = [4400, 4401, 4403, 4405, 4406, 4429];

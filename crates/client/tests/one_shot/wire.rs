@@ -94,6 +94,7 @@ impl Connection for Wire {
                 self.take_in_hand();
                 self.tell(query.id);
             }
+            Ok(other) => panic!("{other:?}"),
             Err(error) => return Err(Closed::broken(error.to_string())),
         }
         Ok(())

@@ -18,12 +18,20 @@ impl ClientFrame {
                 if let Some(cluster) = &frame.cluster {
                     json.text("cluster", cluster);
                 }
+                #[cfg(feature = "tokens")]
+                if let Some(token) = &frame.token {
+                    json.text("token", token.as_str());
+                }
             }
             Self::Command(frame) => {
                 about(&mut json, "command", frame.id, frame.deadline_ms);
                 json.raw("command", frame.command.as_str());
             }
             Self::Outcome(frame) => about(&mut json, "outcome", frame.id, frame.deadline_ms),
+            #[cfg(feature = "tokens")]
+            Self::Token(token) => {
+                json.text("type", "token").text("token", token.as_str());
+            }
         }
         json.finish()
     }
@@ -49,6 +57,8 @@ impl ServerFrame {
         }
         let (frame, read) = match kind.as_str() {
             "hello_ok" => ("hello_ok", Self::HelloOk(hello_ok(&fields))),
+            #[cfg(feature = "tokens")]
+            "token_ok" => ("token_ok", Self::TokenOk(identity(&fields))),
             "result" => ("result", Self::Result(result(&fields))),
             "outcome_result" => ("outcome_result", Self::OutcomeResult(outcome_result(&fields))),
             "error" => ("error", Self::Error(error(&fields))),
@@ -93,6 +103,23 @@ fn hello_ok(fields: &Fields<'_>) -> HelloOk {
         coordinator: coordinator(fields),
         server_time_ms: fields.number("server_time_ms"),
         limits: limits.unwrap_or(NO_LIMITS),
+        #[cfg(feature = "tokens")]
+        identity: fields.raw("subject").map(|_| Box::new(identity(fields))),
+        #[cfg(not(feature = "tokens"))]
+        identity: None,
+    }
+}
+
+#[cfg(feature = "tokens")]
+fn identity(fields: &Fields<'_>) -> crate::Identity {
+    let roles = fields.raw("roles").map(serde_json::from_str);
+    if !matches!(roles, Some(Ok(_))) {
+        fields.is_bad("roles");
+    }
+    crate::Identity {
+        subject: fields.text("subject"),
+        roles: roles.and_then(Result::ok).unwrap_or_default(),
+        token_expires_ms: fields.number("token_expires_ms"),
     }
 }
 

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::json::decimal;
-use crate::{CommandId, ErrorCode, Outcome, RawJson};
+use crate::{CommandId, ErrorCode, Outcome, RawJson, Token};
 
 /// A frame from a client.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ClientFrame {
     /// The first frame of a connection.
     Hello(Hello),
@@ -23,6 +24,9 @@ pub enum ClientFrame {
     Command(Command),
     /// A question: what became of a command?
     Outcome(OutcomeQuery),
+    /// A token that replaces the one of `hello`, or the first one of the connection.
+    #[cfg(feature = "tokens")]
+    Token(Token),
 }
 
 /// The first frame of a connection.
@@ -33,6 +37,29 @@ pub struct Hello {
     pub client: String,
     /// Cluster that the client expects. A server of another cluster refuses the client.
     pub cluster: Option<String>,
+    /// Proof of the client's identity, for a server that asks for one.
+    #[cfg(feature = "tokens")]
+    pub token: Option<Token>,
+}
+
+impl Hello {
+    /// Returns the first frame of a client with this name and version, which has no token.
+    pub fn new(client: impl Into<String>, cluster: Option<String>) -> Self {
+        Self {
+            client: client.into(),
+            cluster,
+            #[cfg(feature = "tokens")]
+            token: None,
+        }
+    }
+
+    /// Returns the same frame with this token.
+    #[cfg(feature = "tokens")]
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
 }
 
 /// A command to execute.
@@ -62,6 +89,8 @@ pub struct OutcomeQuery {
 pub enum ServerFrame {
     /// The answer to `hello`.
     HelloOk(HelloOk),
+    /// The answer to a token that the server has accepted after `hello`.
+    TokenOk(Identity),
     /// A command's reply.
     Result(CommandResult),
     /// The outcome of a command: the answer to an [`OutcomeQuery`].
@@ -88,6 +117,22 @@ pub struct HelloOk {
     pub server_time_ms: u64,
     /// The limits of the server.
     pub limits: Limits,
+    /// The identity of the client, if its token has proven one. A client without the feature
+    /// `tokens` does not read it.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Box<Identity>>,
+}
+
+/// The identity that a client's token has proven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// The subject that the token names.
+    pub subject: String,
+    /// The roles that the token names.
+    pub roles: Vec<String>,
+    /// End of the token, in milliseconds since the Unix epoch, by the clock of its issuer. The
+    /// server executes no command of the connection from 30 s after it on.
+    pub token_expires_ms: u64,
 }
 
 /// The role of a server.

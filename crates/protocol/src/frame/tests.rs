@@ -289,3 +289,91 @@ fn escapes_and_signs_are_read_as_they_were_meant() {
         assert!(read(message, code).is_err(), "{message} {code}");
     }
 }
+
+/// The feature decides if there are such frames at all.
+#[cfg(feature = "tokens")]
+mod tokens {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_the_way_and_are_not_shown() {
+        let token = Token::new("header.claims.signature").unwrap();
+        let hello = Hello::new("app", None).with_token(token.clone());
+        let json = ClientFrame::Hello(hello.clone()).to_json();
+        let Ok(ClientFrame::Hello(read)) = ClientFrame::parse(&json) else {
+            panic!("{json}")
+        };
+        assert_eq!(read, hello);
+        let json = ClientFrame::Token(token.clone()).to_json();
+        let Ok(ClientFrame::Token(read)) = ClientFrame::parse(&json) else {
+            panic!("{json}")
+        };
+        assert_eq!(read, token);
+        assert!(!format!("{hello:?} {read:?}").contains("claims"));
+        let without = ClientFrame::parse(r#"{"type":"hello","token":null}"#).unwrap();
+        assert!(matches!(without, ClientFrame::Hello(Hello { token: None, .. })));
+    }
+
+    #[test]
+    fn a_bad_token_is_refused_and_not_repeated() {
+        let longest = "s".repeat(MAX_TOKEN_BYTES);
+        assert!(ClientFrame::parse(&format!(r#"{{"type":"token","token":"{longest}"}}"#)).is_ok());
+        for value in [
+            format!(r#""secret{longest}""#),
+            r#"["secret"]"#.to_owned(),
+            r#""secret\ud800""#.to_owned(),
+            r#"{"secret":1}"#.to_owned(),
+            r#""secret","token":"secret""#.to_owned(),
+        ] {
+            for kind in ["hello", "token"] {
+                let json = format!(r#"{{"type":"{kind}","token":{value}}}"#);
+                let error = ClientFrame::parse(&json).unwrap_err();
+                assert!(matches!(error, FrameError::BadFields { id: None, .. }), "{error}");
+                assert!(!error.text().contains("secret"), "{error}");
+            }
+        }
+        let missing = ClientFrame::parse(r#"{"type":"token"}"#).unwrap_err();
+        assert!(missing.text().contains("`token` is missing"), "{missing}");
+    }
+
+    #[test]
+    fn an_identity_survives_the_way() {
+        let identity = Identity {
+            subject: "al\"ice".to_owned(),
+            roles: vec!["a".to_owned(), "b \u{1f600}".to_owned()],
+            token_expires_ms: 1_795_345_871_000,
+        };
+        let json = ServerFrame::TokenOk(identity.clone()).to_json();
+        assert!(json.starts_with(r#"{"type":"token_ok","subject":"#), "{json}");
+        let Ok(ServerFrame::TokenOk(read)) = ServerFrame::parse(&json) else {
+            panic!("{json}")
+        };
+        assert_eq!(read, identity);
+        for identity in [None, Some(Box::new(identity))] {
+            let hello = HelloOk {
+                cluster: "demo".into(),
+                server: "s1".into(),
+                role: RoleName::Coordinator,
+                epoch: Some(1),
+                coordinator: None,
+                server_time_ms: 1,
+                limits: Limits {
+                    max_message_bytes: 1,
+                    max_depth: 1,
+                    max_result_bytes: 1,
+                    max_deadline_ms: 1,
+                    retention_ms: 1,
+                },
+                identity,
+            };
+            let json = ServerFrame::HelloOk(hello.clone()).to_json();
+            let Ok(ServerFrame::HelloOk(read)) = ServerFrame::parse(&json) else {
+                panic!("{json}")
+            };
+            assert_eq!(read, hello);
+            assert_eq!(json.contains("subject"), hello.identity.is_some());
+        }
+        let bad = r#"{"type":"token_ok","subject":"a","roles":[1],"token_expires_ms":1}"#;
+        assert!(ServerFrame::parse(bad).is_err());
+    }
+}

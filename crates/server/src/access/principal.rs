@@ -10,27 +10,26 @@ pub(crate) const API_KEY_ISSUER: &str = "bellwether-api-key";
 
 /// An authenticated client. `Debug` shows no token and no API key, because a principal holds none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Principal {
+pub(crate) struct Principal {
     /// The claim `iss` of the token, or `bellwether-api-key`.
-    pub issuer: String,
+    pub(crate) issuer: String,
     /// The claim `sub` of the token, or the name of the API key. At most 255 characters, none of
     /// them a control character.
-    pub subject: String,
+    pub(crate) subject: String,
     /// The roles from the token or the API key, in their order.
-    pub roles: Vec<String>,
+    pub(crate) roles: Vec<String>,
     /// End of the token or the API key. The server accepts either for 30 s more.
-    pub expires: SystemTime,
+    pub(crate) expires: SystemTime,
 }
 
 impl Principal {
     /// Returns `true` if both are the same subject of the same issuer.
-    pub fn is_same_subject(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_subject(&self, other: &Self) -> bool {
         self.issuer == other.issuer && self.subject == other.subject
     }
 
     /// Returns `true` if the token or the API key no longer counts at this time.
-    pub fn is_expired(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
         is_over(self.expires, now)
     }
 }

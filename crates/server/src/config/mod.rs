@@ -58,6 +58,11 @@ pub struct Config {
     /// Web pages from these origins may connect. Pages from this server itself, and from peers that
     /// have proven that they have one of `peer_secrets`, may connect, too.
     pub allowed_origins: Vec<AllowedOrigin>,
+    /// A file with the issuers whose tokens the server accepts, and with API keys: `docs/access.md`
+    /// describes it. The server then executes only commands of clients that have proven an
+    /// identity. Each of them may do everything. Without a file, so may each client that reaches
+    /// `listen`. The server reads the file again when its content changes.
+    pub access: Option<PathBuf>,
     /// Set if clients may list, create and drop collections and indexes.
     pub schema: bool,
     /// The number of this server, instead of a random one. For tests.
@@ -178,6 +183,7 @@ impl Config {
             database: "app".to_owned(),
             www: None,
             allowed_origins: Vec::new(),
+            access: None,
             schema: false,
             number: None,
             election: bellwether_election::Config::default(),

@@ -1,9 +1,12 @@
 //! The address for clients: WebSocket at `/v1`, health and status, and the page.
 
 mod accept;
+mod answer;
+mod authentication;
 mod connection_limit;
 mod ending;
 mod error_text;
+mod failed_attempts;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod handshake;
@@ -32,6 +35,7 @@ use tokio::sync::watch;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::server_state::ServerState;
+use authentication::CredentialChecks;
 use connection_limit::ConnectionLimit;
 use origin::RefusalLog;
 pub(crate) use page::Page;
@@ -49,6 +53,7 @@ struct Context {
     connection_limit: Arc<ConnectionLimit>,
     workers: Arc<Workers>,
     refusal_log: Arc<RefusalLog>,
+    credential_checks: Arc<CredentialChecks>,
 }
 
 /// Serves until `stopped` is true, then until every session has ended.
@@ -68,6 +73,7 @@ pub(crate) async fn serve(
         connection_limit: ConnectionLimit::new(limits, workers.share()),
         workers,
         refusal_log: Arc::default(),
+        credential_checks: Arc::default(),
     };
     let routers = Routers {
         all: all(&context),

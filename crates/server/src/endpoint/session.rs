@@ -4,31 +4,31 @@
 //! not read the connection while it parses a message, or while a message waits because too many
 //! answers are unsent.
 
-use core::future::{pending, ready};
+use core::future::pending;
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bellwether_protocol::{
-    ClientFrame, CloseCode, Command, CommandId, ErrorCode, ErrorFrame, FrameError, Hello, HelloOk, Limits,
-    MAX_DEADLINE, MAX_DEPTH, MAX_RESULT_BYTES, Outcome, OutcomeQuery, SUBPROTOCOL, ServerFrame, close_reason,
+    ClientFrame, CloseCode, Command, CommandId, ErrorCode, ErrorFrame, Hello, HelloOk, Limits, MAX_DEADLINE,
+    MAX_DEPTH, MAX_RESULT_BYTES, Outcome, OutcomeQuery, SUBPROTOCOL, ServerFrame, close_reason,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::debug;
 
 use super::Context;
+use super::answer::{Answer, answer, id_of, refused_frame};
+use super::authentication::Authentication;
 use super::ending::{End, Ending, bad_frame, text_of};
-use super::error_text;
-use super::replies::{Expected, Replies};
+use super::replies::Replies;
 use super::site::Site;
 use super::socket::{Event, Socket};
 use super::understand::{Arrived, Understood, parse, understand};
@@ -42,6 +42,7 @@ pub(super) struct Session {
     source: SourceId,
     /// The source to which the shares of this connection count.
     site: Arc<Site>,
+    authentication: Authentication,
     /// The last message, if it waits.
     next: Option<Arrived>,
     /// The message that is being parsed.
@@ -51,23 +52,16 @@ pub(super) struct Session {
     replies: Replies,
 }
 
-/// A frame to send, and the outcome of its command. The outcome is needed if there is no room for
-/// the frame.
-struct Answer {
-    frame: ServerFrame,
-    outcome: Outcome,
-    /// The reserved room, if the command is a read.
-    expected: Option<Expected>,
-}
-
 impl Session {
     pub(super) fn new(socket: Socket<TokioIo<Upgraded>>, context: Context, site: Arc<Site>) -> Self {
         let replies = Replies::new(&context.replies, site.group());
+        let authentication = Authentication::new(context.server.access.as_ref());
         Self {
             socket,
             context,
             source: SourceId::in_group(site.group()),
             site,
+            authentication,
             next: None,
             understanding: None,
             outstanding: FuturesUnordered::new(),
@@ -123,7 +117,7 @@ impl Session {
             }
         };
         match parse(&self.context, &self.site, text).await {
-            Ok(ClientFrame::Hello(hello)) => self.welcome(&hello),
+            Ok(ClientFrame::Hello(hello)) => self.welcome(&hello).await,
             Ok(ClientFrame::Command(Command { id, .. }) | ClientFrame::Outcome(OutcomeQuery { id, .. })) => {
                 let mut error = bad_frame("hello comes first");
                 error.id = Some(id);
@@ -133,11 +127,16 @@ impl Session {
                     error,
                 ))
             }
+            Ok(_) => {
+                let error = bad_frame("hello comes first");
+                let code = CloseCode::HelloRequired;
+                ControlFlow::Break(Ending::with_error(code, "send hello first", error))
+            }
             Err(error) => ControlFlow::Break(Ending::for_bad_frame(&error)),
         }
     }
 
-    fn welcome(&mut self, hello: &Hello) -> ControlFlow<End> {
+    async fn welcome(&mut self, hello: &Hello) -> ControlFlow<End> {
         let server = &self.context.server;
         if let Some(expected) = &hello.cluster
             && *expected != server.config.cluster
@@ -150,6 +149,19 @@ impl Session {
             let code = CloseCode::WrongCluster;
             return ControlFlow::Break(Ending::with_error(code, "another cluster", error));
         }
+        // A server without an access file ignores the token, as a server of an older version does.
+        let checked = match (&server.access, &hello.token) {
+            (Some(access), Some(token)) => {
+                let checks = &self.context.credential_checks;
+                Some(checks.check(Some(access), token, self.site.group()).await)
+            }
+            _ => None,
+        };
+        let (identity, refusal) = match checked {
+            Some(Ok(identity)) => (Some(self.authentication.begin(identity)), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let ok = HelloOk {
             cluster: server.config.cluster.clone(),
@@ -165,8 +177,12 @@ impl Session {
                 max_deadline_ms: millis(MAX_DEADLINE),
                 retention_ms: millis(RETENTION),
             },
+            identity,
         };
         self.send(&ServerFrame::HelloOk(ok));
+        if let Some(error) = refusal {
+            self.send(&ServerFrame::Error(error));
+        }
         ControlFlow::Continue(())
     }
 
@@ -191,7 +207,12 @@ impl Session {
                 && self.has_room()
                 && let Some(message) = self.next.take()
             {
-                self.understanding = Some(understand(&self.context, &self.site, message));
+                self.understanding = Some(understand(
+                    &self.context,
+                    &self.site,
+                    message,
+                    self.authentication.refusal(),
+                ));
             }
             // If a client sends faster than the server works, or faster than it reads, the server
             // does not read its connection.
@@ -224,6 +245,10 @@ impl Session {
                     if heard.elapsed() > limits.idle_timeout && !self.is_working() {
                         let reason = format!("nothing heard for {:?}", limits.idle_timeout);
                         return Ending::because(CloseCode::Timeout, reason);
+                    }
+                    if self.authentication.is_over(Instant::now()) {
+                        let reason = "no valid token for a minute";
+                        return Ending::because(CloseCode::Unauthenticated, reason);
                     }
                     self.socket.ping();
                     ControlFlow::Continue(())
@@ -262,7 +287,27 @@ impl Session {
                 deadline,
                 command,
             } => self.submit(id, command, deadline),
-            Understood::Outcome { id, deadline } => self.ask(id, deadline),
+            Understood::Outcome {
+                id,
+                deadline,
+                refusal,
+            } => self.ask(id, deadline, refusal),
+            Understood::Token(token) => {
+                // Later frames wait, because they are judged by the identity of this token.
+                let context = self.context.clone();
+                let group = self.site.group();
+                let checked = async move {
+                    let access = context.server.access.as_deref();
+                    Understood::Checked(context.credential_checks.check(access, &token, group).await)
+                };
+                self.understanding = Some(checked.boxed());
+                return ControlFlow::Continue(());
+            }
+            Understood::Checked(checked) => {
+                let frame = self.authentication.refresh(checked);
+                self.send(&frame);
+                return ControlFlow::Continue(());
+            }
             Understood::Refused { id, error } => refused_frame(id, &error),
             Understood::Hello => {
                 return ControlFlow::Break(Ending::because(CloseCode::TooMany, "hello is sent once"));
@@ -312,9 +357,14 @@ impl Session {
     }
 
     /// Asks for an outcome. Returns a future for the answer.
-    fn ask(&self, id: CommandId, deadline: Instant) -> BoxFuture<'static, Answer> {
+    fn ask(
+        &self,
+        id: CommandId,
+        deadline: Instant,
+        refusal: Option<ErrorFrame>,
+    ) -> BoxFuture<'static, Answer> {
         let server = &self.context.server;
-        let asked = match server.refusal() {
+        let asked = match refusal.or_else(|| server.refusal()) {
             Some(refusal) => Err(refusal),
             None => server.pipeline.outcome(self.source, id, deadline),
         };
@@ -383,59 +433,10 @@ impl Session {
     }
 }
 
-impl Answer {
-    fn new(frame: ServerFrame, outcome: Outcome) -> Self {
-        Self {
-            frame,
-            outcome,
-            expected: None,
-        }
-    }
-
-    fn error(error: ErrorFrame) -> Self {
-        let outcome = error.outcome;
-        Self::new(ServerFrame::Error(error_text::bounded(error)), outcome)
-    }
-}
-
 /// Returns the parsed message. Waits without end if no message is being parsed.
 async fn understood(message: &mut Option<BoxFuture<'static, Understood>>) -> Understood {
     match message {
         Some(message) => message.await,
         None => pending().await,
     }
-}
-
-/// Waits for the answer of the pipeline.
-async fn answer<T>(
-    taken: Result<oneshot::Receiver<Result<T, ErrorFrame>>, ErrorFrame>,
-) -> Result<T, ErrorFrame> {
-    taken?.await.unwrap_or_else(|_| {
-        let message = "the server failed while it worked on the command";
-        Err(ErrorFrame::new(ErrorCode::Internal, Outcome::Unknown, message)
-            .with_hint("send it again with the same id: it is executed once at most"))
-    })
-}
-
-fn id_of(frame: &ServerFrame) -> Option<CommandId> {
-    match frame {
-        ServerFrame::Result(result) => Some(result.id),
-        ServerFrame::OutcomeResult(outcome_result) => Some(outcome_result.id),
-        ServerFrame::Error(error) => error.id,
-        ServerFrame::HelloOk(_) => None,
-    }
-}
-
-/// Returns the answer to a frame with a fault that concerns only the command or question with this
-/// id.
-fn refused_frame(id: CommandId, error: &FrameError) -> BoxFuture<'static, Answer> {
-    let asks = matches!(error, FrameError::BadFields { frame: "outcome", .. });
-    let mut refusal = bad_frame(&error.text()).for_command(id);
-    refusal.hint =
-        Some("correct the frame and send it again with the same id; the connection goes on".to_owned());
-    if asks {
-        // Only the question has no answer, which says nothing about the command.
-        refusal.outcome = Outcome::Unknown;
-    }
-    ready(Answer::error(refusal)).boxed()
 }

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use bellwether_protocol::{
-    ClientFrame, CommandId, DEFAULT_DEADLINE, ErrorFrame, FrameError, MAX_DEADLINE, OutcomeQuery,
+    ClientFrame, CommandId, DEFAULT_DEADLINE, ErrorFrame, FrameError, MAX_DEADLINE, OutcomeQuery, Token,
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::Context;
 use super::site::Site;
+use crate::access::Identity;
 use crate::command::ParsedCommand;
 use crate::server_state::ServerState;
 
@@ -40,7 +41,13 @@ pub(super) enum Understood {
     Outcome {
         id: CommandId,
         deadline: Instant,
+        /// The reason why the server does not answer it.
+        refusal: Option<ErrorFrame>,
     },
+    /// A token that the server must check.
+    Token(Token),
+    /// A token that the server has checked.
+    Checked(Result<Identity, ErrorFrame>),
     /// A frame with a fault that concerns only the command or question with this id.
     Refused {
         id: CommandId,
@@ -50,18 +57,20 @@ pub(super) enum Understood {
     Wrong(FrameError),
 }
 
-/// Parses a message. Returns a future for the result.
+/// Parses a message. Returns a future for the result. With a refusal, the server executes no command
+/// of the connection, and does not parse it.
 pub(super) fn understand(
     context: &Context,
     site: &Arc<Site>,
     message: Arrived,
+    refusal: Option<ErrorFrame>,
 ) -> BoxFuture<'static, Understood> {
     let server = Arc::clone(&context.server);
     if message.text.len() <= SHORT {
-        return ready(read(&server, &message)).boxed();
+        return ready(read(&server, &message, refusal)).boxed();
     }
     let (workers, site) = (Arc::clone(&context.workers), Arc::clone(site));
-    async move { workers.run(&site, move || read(&server, &message)).await }.boxed()
+    async move { workers.run(&site, move || read(&server, &message, refusal)).await }.boxed()
 }
 
 /// Parses the frame in a message.
@@ -76,7 +85,7 @@ pub(super) async fn parse(
     context.workers.run(site, move || ClientFrame::parse(&text)).await
 }
 
-fn read(server: &ServerState, message: &Arrived) -> Understood {
+fn read(server: &ServerState, message: &Arrived, refusal: Option<ErrorFrame>) -> Understood {
     let deadline = |asked_ms: Option<u64>| {
         let asked = asked_ms.map_or(DEFAULT_DEADLINE, Duration::from_millis);
         message.at + asked.min(MAX_DEADLINE)
@@ -86,7 +95,7 @@ fn read(server: &ServerState, message: &Arrived) -> Understood {
             id: command.id,
             deadline: deadline(command.deadline_ms),
             // Another server may allow the command.
-            command: match server.refusal() {
+            command: match refusal.or_else(|| server.refusal()) {
                 Some(refusal) => Err(refusal),
                 None => ParsedCommand::parse(&command.command, &server.config.allowed_commands()),
             },
@@ -94,8 +103,12 @@ fn read(server: &ServerState, message: &Arrived) -> Understood {
         Ok(ClientFrame::Outcome(OutcomeQuery { id, deadline_ms })) => Understood::Outcome {
             id,
             deadline: deadline(deadline_ms),
+            refusal,
         },
         Ok(ClientFrame::Hello(_)) => Understood::Hello,
+        Ok(ClientFrame::Token(token)) => Understood::Token(token),
+        // This server knows every frame of its own protocol.
+        Ok(_) => Understood::Wrong(FrameError::UnknownType(String::new())),
         Err(error) => match error.id() {
             Some(id) => Understood::Refused { id, error },
             None => Understood::Wrong(error),

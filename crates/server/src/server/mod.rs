@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::access::{AccessError, Authenticator};
 use crate::assistant;
 use crate::client_url;
 use crate::config::{Config, ConfigError};
@@ -86,6 +87,9 @@ pub enum StartError {
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The access file, or a file that it names, cannot be used.
+    #[error("the access file cannot be used: {0}")]
+    Access(#[from] AccessError),
     /// The configured database cannot be used.
     #[error(transparent)]
     Database(#[from] ConnectError),
@@ -121,6 +125,10 @@ impl Server {
         };
         let tls = match &config.tls {
             Some(files) => Some(Tls::load(files.clone()).await?),
+            None => None,
+        };
+        let access = match &config.access {
+            Some(path) => Some(Arc::new(Authenticator::open(path)?)),
             None => None,
         };
         let database = Database::connect(&config.mongodb_uri, &config.database).await?;
@@ -177,6 +185,7 @@ impl Server {
             pipeline,
             tls,
             role_changed_at: SystemTime::now().into(),
+            access,
         };
         Ok(Self {
             state: Arc::new(state),
@@ -251,6 +260,13 @@ impl Server {
         running.spawn(tasks::report_trouble(state.database.clone()));
         if let Some(tls) = &state.tls {
             running.spawn(Arc::clone(tls.certificate()).keep_current());
+        }
+        if let Some(access) = &state.access {
+            info!(
+                version = access.version(),
+                "commands of authenticated clients only"
+            );
+            running.spawn(Arc::clone(access).watch());
         }
         if state.config.assist_failover {
             let election = state.election.clone();

@@ -8,7 +8,7 @@ mod received;
 use serde::Serialize;
 
 use crate::json::Object;
-use crate::{ClientFrame, FrameError, OutcomeResult, ServerFrame};
+use crate::{ClientFrame, FrameError, Identity, OutcomeResult, ServerFrame};
 
 fn text<T: Serialize>(frame: &T) -> String {
     serde_json::to_string(frame).unwrap_or_else(|error| {
@@ -32,6 +32,7 @@ impl ServerFrame {
     pub fn to_json(&self) -> String {
         match self {
             Self::HelloOk(frame) => text(frame),
+            Self::TokenOk(identity) => text(&TokenOk { identity }),
             Self::Result(frame) => Object::new()
                 .text("type", "result")
                 .text("id", &frame.id.text())
@@ -43,6 +44,14 @@ impl ServerFrame {
             Self::Error(frame) => text(frame),
         }
     }
+}
+
+/// An identity as a frame of its own.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "token_ok")]
+struct TokenOk<'a> {
+    #[serde(flatten)]
+    identity: &'a Identity,
 }
 
 fn outcome_result(frame: &OutcomeResult) -> String {

@@ -32,6 +32,11 @@ pub(super) fn read(json: &str) -> Result<ClientFrame, FrameError> {
             .outcome()
             .map(ClientFrame::Outcome)
             .map_err(in_frame("outcome")),
+        #[cfg(feature = "tokens")]
+        "token" => fields
+            .required_token()
+            .map(ClientFrame::Token)
+            .map_err(in_frame("token")),
         other => Err(unknown(other)),
     }
 }
@@ -65,6 +70,8 @@ struct Found<'a> {
     command: Field<'a>,
     client: Field<'a>,
     cluster: Field<'a>,
+    #[cfg(feature = "tokens")]
+    token: Field<'a>,
 }
 
 #[derive(Default)]
@@ -103,7 +110,30 @@ impl Found<'_> {
         Ok(Hello {
             client: client.unwrap_or_default().into_owned(),
             cluster: cluster.map(Cow::into_owned),
+            #[cfg(feature = "tokens")]
+            token: self.token()?,
         })
+    }
+
+    #[cfg(feature = "tokens")]
+    fn required_token(&self) -> Result<crate::Token, Wrong> {
+        let missing = || Wrong::new("the field `token` is missing: it holds the token".to_owned());
+        self.token()?.ok_or_else(missing)
+    }
+
+    /// Returns the token. An error repeats nothing of it.
+    #[cfg(feature = "tokens")]
+    fn token(&self) -> Result<Option<crate::Token>, Wrong> {
+        let Some(json) = self.token.unless_null("token")? else {
+            return Ok(None);
+        };
+        let wrong = || {
+            let limit = crate::MAX_TOKEN_BYTES;
+            let detail = format!("the field `token` is no text of at most {limit} bytes");
+            Wrong::new(detail)
+        };
+        let token = text("token", Some(json)).ok().flatten().ok_or_else(wrong)?;
+        crate::Token::new(token).map(Some).ok_or_else(wrong)
     }
 
     fn command(&self) -> Result<Command, Wrong> {
@@ -194,6 +224,8 @@ enum Name {
     Command,
     Client,
     Cluster,
+    #[cfg(feature = "tokens")]
+    Token,
     #[serde(other)]
     Other,
 }
@@ -215,6 +247,8 @@ impl<'de> Visitor<'de> for FoundVisitor {
                 Name::Command => found.command.put(value),
                 Name::Client => found.client.put(value),
                 Name::Cluster => found.cluster.put(value),
+                #[cfg(feature = "tokens")]
+                Name::Token => found.token.put(value),
                 Name::Other => {}
             }
         }

@@ -192,6 +192,14 @@ pub(crate) struct Args {
     )]
     allowed_origins: Vec<AllowedOrigin>,
 
+    /// A file with the issuers whose tokens this server accepts, and with API keys
+    /// (`bellwether-server new-key`): docs/access.md describes it. The server then executes only
+    /// commands of clients that have proven an identity. Each of these clients may do everything.
+    /// Without this option, so may each client that reaches --listen. The server reads the file
+    /// again when its content changes.
+    #[arg(long, env = "BELLWETHER_ACCESS", value_name = "FILE")]
+    access: Option<PathBuf>,
+
     /// Lets clients list, create and drop collections and indexes. Each client that reaches
     /// --listen may then drop a collection.
     #[arg(long, env = "BELLWETHER_ALLOW_SCHEMA")]
@@ -285,6 +293,7 @@ impl Args {
         config.database = self.database;
         config.www = self.www;
         config.allowed_origins = self.allowed_origins;
+        config.access = self.access;
         config.schema = self.allow_schema;
         config.number = self.number.map(Number);
         config.election.heartbeat = Duration::from_millis(self.heartbeat_ms);
