@@ -1,6 +1,7 @@
 //! Subjects that take a few tests each, on real servers. They are one program: to link a program
 //! for each would take longer than its tests.
 
+mod access;
 mod bad_input;
 mod cannot_be_dialled;
 mod cli;

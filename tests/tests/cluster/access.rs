@@ -1,0 +1,264 @@
+//! Clients that prove an identity to a real server, with tokens and API keys.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use bellwether_protocol::{ErrorCode, ErrorFrame, HelloOk, Outcome, ServerFrame};
+use bellwether_server::NewApiKey;
+use bellwether_testkit::{Cluster, ClusterOptions, Connection, ReplicaSet, mint, wait_until};
+use data_encoding::BASE64URL_NOPAD;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use serde_json::json;
+use tempfile::TempDir;
+
+const ISSUER: &str = "https://id.example";
+const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
+
+/// An issuer with a fixed key, and a server that trusts it.
+struct Fixture {
+    set: ReplicaSet,
+    cluster: Cluster,
+    key: Ed25519KeyPair,
+    api_key: NewApiKey,
+    directory: TempDir,
+}
+
+impl Fixture {
+    async fn start() -> Result<Self> {
+        let directory = TempDir::new()?;
+        let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).map_err(|error| anyhow!("{error}"))?;
+        let public = BASE64URL_NOPAD.encode(key.public_key().as_ref());
+        let jwks = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": public}]});
+        fs::write(directory.path().join("keys.json"), jwks.to_string())?;
+        let api_key = NewApiKey::random();
+        fs::write(file(&directory), access_file(1, Some(&api_key)))?;
+        let set = ReplicaSet::start(1).await?;
+        let options = ClusterOptions {
+            servers: 1,
+            args: vec!["--access".into(), file(&directory).into()],
+            ..ClusterOptions::new(set.uri())
+        };
+        Ok(Self {
+            cluster: Cluster::start_with(options).await?,
+            set,
+            key,
+            api_key,
+            directory,
+        })
+    }
+
+    fn url(&self) -> String {
+        self.cluster.servers[0].url()
+    }
+
+    /// Returns a token that ends this many seconds from now.
+    fn token(&self, subject: &str, seconds: i64) -> Result<String> {
+        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+        let claims = json!({"iss": ISSUER, "aud": ["tests"], "sub": subject, "exp": now + seconds,
+                            "app": {"roles": ["editor"]}});
+        let header = json!({"alg": "EdDSA", "kid": "k"});
+        let part = |value: serde_json::Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+        let signed = [part(header), part(claims)].join(".");
+        let signature = BASE64URL_NOPAD.encode(self.key.sign(signed.as_bytes()).as_ref());
+        Ok([signed, signature].join("."))
+    }
+
+    /// Returns the number of documents that commands have inserted.
+    async fn notes(&self) -> Result<u64> {
+        let notes = self
+            .set
+            .client()
+            .database("app")
+            .collection::<bson::Document>("notes");
+        Ok(notes.count_documents(bson::doc! {}).await?)
+    }
+}
+
+fn file(directory: &TempDir) -> PathBuf {
+    directory.path().join("access.toml")
+}
+
+fn access_file(version: u64, key: Option<&NewApiKey>) -> String {
+    let key = key.map(|key| {
+        let digest = key.sha256();
+        format!("[[key]]\nname = \"backup\"\nsha256 = {digest:?}\nexpires = 9999-01-01\n")
+    });
+    format!(
+        "version = {version}\n[[issuer]]\nissuer = {ISSUER:?}\naudience = [\"tests\"]\njwks_file = \"keys.json\"\n\
+         algorithms = [\"EdDSA\"]\nroles_claim = \"app.roles\"\n{}",
+        key.unwrap_or_default()
+    )
+}
+
+/// Replaces a file at once, so that a server never reads a part of it.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, text)?;
+    Ok(fs::rename(&new, path)?)
+}
+
+/// Sends a command, and returns its answer.
+async fn insert(connection: &mut Connection, hello: &HelloOk) -> Result<Result<(), ErrorFrame>> {
+    let id = mint(hello.server_time_ms);
+    connection.command(id, INSERT).await?;
+    match connection.receive().await? {
+        ServerFrame::Result(result) if result.id == id => Ok(Ok(())),
+        ServerFrame::Error(error) if error.id == Some(id) => Ok(Err(error)),
+        other => bail!("{other:?}"),
+    }
+}
+
+fn is_unauthenticated(answer: &Result<(), ErrorFrame>) -> bool {
+    let expected = (ErrorCode::Unauthenticated, Outcome::NotExecuted);
+    matches!(answer, Err(error) if (error.code, error.outcome) == expected)
+}
+
+async fn error(connection: &mut Connection) -> Result<ErrorFrame> {
+    match connection.receive().await? {
+        ServerFrame::Error(error) if error.id.is_none() => Ok(error),
+        other => bail!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_are_executed_for_clients_with_an_identity_only() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let url = fixture.url();
+    let status = fixture.cluster.servers[0].status().await?;
+    assert_eq!(status.access_version, Some(1));
+
+    // Without a token.
+    let (mut stranger, hello) = Connection::greeted(&url).await?;
+    assert_eq!(hello.identity, None);
+    let answer = insert(&mut stranger, &hello).await?;
+    ensure!(is_unauthenticated(&answer), "{answer:?}");
+    stranger.ask(mint(hello.server_time_ms)).await?;
+    match stranger.receive().await? {
+        ServerFrame::Error(error) => assert_eq!(
+            (error.code, error.outcome),
+            (ErrorCode::Unauthenticated, Outcome::Unknown)
+        ),
+        other => bail!("{other:?}"),
+    }
+
+    // With a token that is not valid, and then with one that is.
+    let forged = [&fixture.token("alice", 600)?, "AAAA"].concat();
+    let (mut alice, hello) = Connection::greeted_with_token(&url, &forged).await?;
+    assert_eq!(hello.identity, None);
+    let refused = error(&mut alice).await?;
+    assert_eq!(refused.code, ErrorCode::Unauthenticated, "{refused:?}");
+    ensure!(!format!("{refused:?}").contains(&forged[20..60]), "{refused:?}");
+    let answer = insert(&mut alice, &hello).await?;
+    ensure!(is_unauthenticated(&answer), "{answer:?}");
+    assert_eq!(fixture.notes().await?, 0);
+    alice.token(&fixture.token("alice", 600)?).await?;
+    match alice.receive().await? {
+        ServerFrame::TokenOk(identity) => assert_eq!(identity.subject, "alice"),
+        other => bail!("{other:?}"),
+    }
+    insert(&mut alice, &hello).await??;
+
+    // With a token or an API key from the beginning.
+    let (mut bob, hello) = Connection::greeted_with_token(&url, &fixture.token("bob", 600)?).await?;
+    let identity = hello.identity.clone().context("the token is valid")?;
+    assert_eq!(
+        (&*identity.subject, &*identity.roles),
+        ("bob", &["editor".to_owned()][..])
+    );
+    insert(&mut bob, &hello).await??;
+    let (mut backup, hello) = Connection::greeted_with_token(&url, fixture.api_key.key()).await?;
+    assert_eq!(
+        hello.identity.as_ref().map(|identity| &*identity.subject),
+        Some("backup")
+    );
+    insert(&mut backup, &hello).await??;
+    assert_eq!(fixture.notes().await?, 3);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_outlives_its_token_by_a_newer_one_of_the_same_subject() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    // The server accepts a token for 30 s after its end.
+    let ending = fixture.token("alice", -25)?;
+    let (mut alice, hello) = Connection::greeted_with_token(&fixture.url(), &ending).await?;
+    ensure!(hello.identity.is_some(), "the token still counts");
+
+    // Another subject changes nothing.
+    alice.token(&fixture.token("bob", 600)?).await?;
+    let refused = error(&mut alice).await?;
+    assert_eq!(refused.code, ErrorCode::Unauthenticated);
+    ensure!(refused.message.contains("another subject"), "{refused:?}");
+
+    // The end comes in the middle of the connection.
+    let mut executed = 0;
+    let refused = loop {
+        match insert(&mut alice, &hello).await? {
+            Ok(()) => executed += 1,
+            Err(error) => break error,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    ensure!(is_unauthenticated(&Err(refused.clone())), "{refused:?}");
+    ensure!(refused.message.contains("expired"), "{refused:?}");
+    assert_eq!(fixture.notes().await?, executed);
+
+    alice.token(&ending).await?;
+    assert_eq!(error(&mut alice).await?.code, ErrorCode::Unauthenticated);
+    alice.token(&fixture.token("alice", 600)?).await?;
+    ensure!(matches!(alice.receive().await?, ServerFrame::TokenOk(_)));
+    insert(&mut alice, &hello).await??;
+    assert_eq!(fixture.notes().await?, executed + 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_ends_identities_and_a_bad_one_changes_nothing() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let (url, path) = (fixture.url(), file(&fixture.directory));
+    let server = &fixture.cluster.servers[0];
+    let (mut backup, hello) = Connection::greeted_with_token(&url, fixture.api_key.key()).await?;
+    insert(&mut backup, &hello).await??;
+
+    replace(&path, "version = 2\n[[issuer")?;
+    // The server has looked at the bad file when it says so.
+    let log = || server.process.log_text();
+    wait_until("the line about the bad file", async || {
+        ensure!(
+            log().contains("cannot use the changed access file"),
+            "it is not in the log"
+        );
+        Ok(())
+    })
+    .await?;
+    assert_eq!(server.status().await?.access_version, Some(1));
+    insert(&mut backup, &hello).await??;
+
+    replace(&path, &access_file(3, None))?;
+    wait_until("the new file to count", async || {
+        let version = server.status().await?.access_version;
+        ensure!(version == Some(3), "{version:?} counts");
+        Ok(())
+    })
+    .await?;
+    let answer = insert(&mut backup, &hello).await?;
+    ensure!(is_unauthenticated(&answer), "{answer:?}");
+    let (mut alice, hello) = Connection::greeted_with_token(&url, &fixture.token("alice", 600)?).await?;
+    insert(&mut alice, &hello).await??;
+
+    // Nobody can try tokens at any rate.
+    let refused = loop {
+        alice.token("a.b.c").await?;
+        let refused = error(&mut alice).await?;
+        if refused.code != ErrorCode::Unauthenticated {
+            break refused;
+        }
+    };
+    assert_eq!(refused.code, ErrorCode::Overloaded);
+    ensure!(refused.retry_after_ms.is_some(), "{refused:?}");
+    insert(&mut alice, &hello).await??;
+    ensure!(!log().contains("a.b.c") && !log().contains(&fixture.api_key.key()[4..]));
+    Ok(())
+}
