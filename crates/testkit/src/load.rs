@@ -70,7 +70,11 @@ impl Load {
     /// # Errors
     /// If an address is none.
     pub fn start(servers: &[String], clients: usize, collection: &str) -> Result<Self> {
-        let one_shot = one_shot(servers)?;
+        Ok(Self::start_with(&one_shot(servers)?, clients, collection))
+    }
+
+    /// Does the same as [`Load::start`], with clients like this one.
+    pub fn start_with(one_shot: &OneShot<Native>, clients: usize, collection: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let clients = (0..clients)
             .map(|client| {
@@ -82,11 +86,11 @@ impl Load {
                 ))
             })
             .collect();
-        Ok(Self {
+        Self {
             collection: collection.to_owned(),
             stop,
             clients,
-        })
+        }
     }
 
     /// Lets every client finish its command in progress, and gathers the outcomes.

@@ -27,3 +27,4 @@ mod replica_set;
 mod reply_lost;
 mod server_program;
 mod silent_servers;
+mod tls;

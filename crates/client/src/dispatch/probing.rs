@@ -95,8 +95,8 @@ where
                 let epoch = hello.epoch.unwrap_or_default();
                 TryEnd::Lost(Lost::Superseded { epoch })
             }
-            // No server listens at this moment, or another program does. That is no sign of life, but
-            // it does not prove that the server is dead.
+            // No server listens at this moment, or another program does. That is no sign of life,
+            // but it does not prove that the server is dead.
             Some(Err(TryEnd::Unreachable(_) | TryEnd::BadEndpoint(_) | TryEnd::NotProven(_))) => {
                 self.probe = Some(self.step(Some(server), None, Action::Wait, PROBE_AGAIN));
                 return None;

@@ -43,10 +43,10 @@ const SPEAKS_TLS: &[u8] = b"this port speaks TLS";
 /// The platform of programs that run on tokio. The platform sends no `Origin`, which is a header of
 /// browsers.
 ///
-/// It speaks TLS 1.2 and 1.3 to servers at `wss://` URLs. It checks that the certificate of the
-/// server is valid now, has the host of the URL among its names, and comes from a trusted
-/// authority. These are the authorities of this machine, unless the program
-/// [gives others](Self::trusting). Clones share them.
+/// It speaks TLS 1.2 and 1.3 to servers at `wss://` URLs. The certificate of the server must be
+/// valid now, and have the host of the URL as a name. It must come from a trusted authority. These
+/// are the authorities of this machine, unless the program [gives others](Self::trusting). Clones
+/// share them.
 #[derive(Clone, Debug)]
 pub struct Native {
     started: Instant,

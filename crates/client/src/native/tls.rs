@@ -102,8 +102,8 @@ fn not_proven(host: &str, error: &CertificateError) -> String {
         // An authority that was made again with the same name has another key, so its signatures do
         // not fit.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "its certificate comes from an authority that this client does not trust; \
-            install the certificate of the authority on this machine, or give it with --ca-file"
+            "its certificate comes from an authority that this client does not trust. \
+            Install the certificate of the authority on this machine, or give it with --ca-file"
                 .into()
         }
         CertificateError::ExpiredContext { time, not_after } => format!(
@@ -127,7 +127,7 @@ fn not_proven(host: &str, error: &CertificateError) -> String {
                 ""
             };
             format!(
-                "its certificate is for {}{more} and not for {host}; use a name of the certificate in the URL, or give \
+                "its certificate is for {}{more} and not for {host}. Use a name of the certificate in the URL, or give \
                  the server a certificate for {host}",
                 names.join(", ")
             )

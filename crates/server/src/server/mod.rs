@@ -209,8 +209,8 @@ impl Server {
         self.peer_address
     }
 
-    /// Returns the part that checks the files of the certificate on request, or `None` if the server
-    /// does not speak TLS.
+    /// Returns the part that checks the files of the certificate on request, or `None` if the
+    /// server does not speak TLS.
     pub fn certificate_reload(&self) -> Option<CertificateReload> {
         let tls = self.state.tls.as_ref()?;
         Some(CertificateReload::new(tls.certificate()))

@@ -39,7 +39,7 @@ pub(crate) struct Certificate {
 #[derive(Debug)]
 struct Problem {
     text: String,
-    /// Set when the operator has been told.
+    /// Set when the log has it.
     is_reported: bool,
 }
 
@@ -57,8 +57,8 @@ pub(super) enum Checked {
     Unchanged,
     /// New connections receive the new certificate.
     Replaced,
-    /// The files cannot be used, and the certificate in use stays. `is_new` is set if the operator
-    /// has to be told.
+    /// The files cannot be used, and the certificate in use stays. `is_new` is set if the log
+    /// has a new line about it.
     Kept { is_new: bool },
 }
 
@@ -201,8 +201,8 @@ impl Certificate {
             warn!(
                 certificate = %self.files.certificate.display(),
                 host = %host.to_str(),
-                "the TLS certificate is not for the host of the client URL, so clients refuse it there: name this server \
-                 with --client-url as the certificate does, such as wss://db1.example:7001/v1"
+                "the TLS certificate is not for the host of the client URL, so clients refuse it there. Give a \
+                 --client-url with a name of the certificate, such as wss://db1.example:7001/v1"
             );
         }
     }

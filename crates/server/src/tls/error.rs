@@ -35,7 +35,7 @@ pub enum TlsError {
     },
     /// The file has no certificate in PEM format.
     #[error(
-        "--tls-cert names {path}, which has no certificate in PEM format: it needs -----BEGIN CERTIFICATE-----, the \
+        "--tls-cert names {path}, which has no certificate in PEM format (-----BEGIN CERTIFICATE-----). Put the \
          certificate of the server first, then those of the authorities between it and the root",
         path = .path.display()
     )]
@@ -69,8 +69,8 @@ pub enum TlsError {
     },
     /// The key is encrypted with a passphrase, which the server cannot ask for.
     #[error(
-        "--tls-key names {path}, whose key is encrypted with a passphrase: write it without one, as `openssl pkey -in \
-         {path} -out FILE` does, and let only the user of the server read the file",
+        "--tls-key names {path}, whose key is encrypted with a passphrase. Write it without one: `openssl pkey -in \
+         {path} -out FILE`. Let only the user of the server read the file",
         path = .path.display()
     )]
     EncryptedKey {
