@@ -94,8 +94,8 @@ function hintOf(error, outcome, kind, ways) {
 }
 
 /// The server that answered, by its own name.
-export function nameOf({ server, tries }) {
-  return cut(tries.find(({ url, server: name }) => url === server && name)?.server ?? server);
+export function nameOf({ server, attempts }) {
+  return cut(attempts.find(({ url, server: name }) => url === server && name)?.server ?? server);
 }
 
 function lowered(text) {

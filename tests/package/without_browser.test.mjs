@@ -19,5 +19,5 @@ test("without WebSocket a command is refused before anything is done, and says w
   assert.equal(error.code, "no_websocket");
   assert.equal(error.outcome, "not_executed");
   assert.match(error.message, /WebSocket/);
-  assert.deepEqual(error.tries, []);
+  assert.deepEqual(error.attempts, []);
 });

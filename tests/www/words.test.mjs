@@ -46,7 +46,7 @@ test("of a text that has megabytes the beginning is shown", () => {
   assert.ok(row.text.length < 2100);
   const { reason, hint } = verdicts.failure({ outcome: "not_executed", reason: long, hint: long }, { kind: "execute" });
   assert.ok(reason.length < 2100 && hint.length < 2100);
-  const answer = { replayed: false, epoch: 1, server: "ws://a:1/v1", tries: [{ url: "ws://a:1/v1", server: long }] };
+  const answer = { replayed: false, epoch: 1, server: "ws://a:1/v1", attempts: [{ url: "ws://a:1/v1", server: long }] };
   assert.ok(verdicts.executed(answer, 1).reason.length < 2100);
 });
 
@@ -90,7 +90,7 @@ test("what MongoDB refused is counted from one", () => {
 });
 
 test("an outcome in words", () => {
-  const outcomeResult = (more) => ({ server: "ws://a:1/v1", tries: [{ url: "ws://a:1/v1", server: "s1" }], ...more });
+  const outcomeResult = (more) => ({ server: "ws://a:1/v1", attempts: [{ url: "ws://a:1/v1", server: "s1" }], ...more });
   const done = verdicts.outcomeResult(outcomeResult({ outcome: "executed", epoch: 3, resultText: "{}" }), '{"insert":"c"}');
   assert.equal(done.reason, "s1 says: it was executed in epoch 3.");
   assert.deepEqual(done.again, []);

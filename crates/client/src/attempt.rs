@@ -9,7 +9,7 @@ use crate::{Closed, ConnectError, ServerUrl};
 
 /// One attempt at one server.
 #[derive(Clone, Debug)]
-pub struct Try {
+pub struct Attempt {
     /// The server's address.
     pub url: ServerUrl,
     /// The server's id, if the server has sent it.
@@ -25,16 +25,16 @@ pub struct Try {
     /// The duration of the attempt.
     pub took: Duration,
     /// The end of the attempt.
-    pub end: TryEnd,
+    pub end: AttemptEnd,
 }
 
-impl Try {
+impl Attempt {
     /// Returns the outcome of the command according to this attempt alone.
     pub fn outcome(&self) -> Outcome {
         let outcome = match &self.end {
-            TryEnd::Executed => Outcome::Executed,
-            TryEnd::Refused(frame) if self.sent => frame.outcome,
-            TryEnd::Lost(Lost::Closed(closed)) if closed.rules_out_execution() => Outcome::NotExecuted,
+            AttemptEnd::Executed => Outcome::Executed,
+            AttemptEnd::Refused(frame) if self.sent => frame.outcome,
+            AttemptEnd::Lost(Lost::Closed(closed)) if closed.rules_out_execution() => Outcome::NotExecuted,
             _ if self.sent => Outcome::Unknown,
             _ => Outcome::NotExecuted,
         };
@@ -48,7 +48,7 @@ impl Try {
     /// one. The server did not find the id, or found it with another command.
     pub(crate) fn settles_earlier_attempts(&self) -> bool {
         match &self.end {
-            TryEnd::Refused(frame) if self.sent => {
+            AttemptEnd::Refused(frame) if self.sent => {
                 frame.code.settles_earlier_attempts() || frame.code == ErrorCode::IdReused
             }
             _ => false,
@@ -59,19 +59,22 @@ impl Try {
     /// weight, the later one is preferred.
     pub(crate) fn weight(&self) -> u8 {
         match &self.end {
-            TryEnd::Executed | TryEnd::Answered => 9,
-            TryEnd::Refused(_) if self.end.what_next() == WhatNext::GiveUp => 8,
-            TryEnd::TooLarge { .. } => 8,
-            TryEnd::Lost(Lost::Closed(closed)) if closed.is_final() => 8,
-            TryEnd::Lost(_) => 7,
-            TryEnd::Cancelled => 6,
-            TryEnd::Refused(_) => 5,
+            AttemptEnd::Executed | AttemptEnd::Answered => 9,
+            AttemptEnd::Refused(_) if self.end.what_next() == WhatNext::GiveUp => 8,
+            AttemptEnd::TooLarge { .. } => 8,
+            AttemptEnd::Lost(Lost::Closed(closed)) if closed.is_final() => 8,
+            AttemptEnd::Lost(_) => 7,
+            AttemptEnd::Cancelled => 6,
+            AttemptEnd::Refused(_) => 5,
             end if end.is_about_origin() => 4,
-            TryEnd::WrongCluster { .. } | TryEnd::HelloRefused(_) => 4,
-            TryEnd::NotCoordinator { .. } => 3,
-            TryEnd::Closed(_) | TryEnd::BadEndpoint(_) | TryEnd::NotProven(_) => 2,
-            TryEnd::HelloTimeout | TryEnd::ConnectTimeout | TryEnd::Unreachable(_) | TryEnd::NoRoom(_) => 1,
-            TryEnd::Overtaken => 0,
+            AttemptEnd::WrongCluster { .. } | AttemptEnd::HelloRefused(_) => 4,
+            AttemptEnd::NotCoordinator { .. } => 3,
+            AttemptEnd::Closed(_) | AttemptEnd::BadEndpoint(_) | AttemptEnd::NotProven(_) => 2,
+            AttemptEnd::HelloTimeout
+            | AttemptEnd::ConnectTimeout
+            | AttemptEnd::Unreachable(_)
+            | AttemptEnd::NoRoom(_) => 1,
+            AttemptEnd::Overtaken => 0,
         }
     }
 }
@@ -79,7 +82,7 @@ impl Try {
 /// The end of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TryEnd {
+pub enum AttemptEnd {
     /// The server executed the command, now or earlier, and sent the reply.
     Executed,
     /// The server answered the question for the outcome of the command.
@@ -152,7 +155,7 @@ pub enum Lost {
     },
 }
 
-impl From<ConnectError> for TryEnd {
+impl From<ConnectError> for AttemptEnd {
     fn from(error: ConnectError) -> Self {
         match error {
             ConnectError::Unreachable(detail) => Self::Unreachable(detail),
@@ -163,7 +166,7 @@ impl From<ConnectError> for TryEnd {
     }
 }
 
-impl TryEnd {
+impl AttemptEnd {
     /// Returns a stable name for programs: an error code of the protocol, or a code of this client.
     pub fn code(&self) -> &'static str {
         match self {
@@ -271,7 +274,7 @@ impl TryEnd {
     }
 }
 
-impl TryEnd {
+impl AttemptEnd {
     /// Returns a description of what the server did, for people.
     pub fn text(&self) -> String {
         let (text, detail) = match self {
@@ -321,7 +324,7 @@ impl TryEnd {
     }
 }
 
-impl fmt::Display for TryEnd {
+impl fmt::Display for AttemptEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text())
     }

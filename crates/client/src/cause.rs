@@ -6,29 +6,29 @@ use bellwether_protocol::json::decimal;
 use bellwether_protocol::{CoordinatorHint, ErrorCode, Outcome};
 
 use crate::failure::readable;
-use crate::{Failure, Lost, Stop, Try, TryEnd};
+use crate::{Attempt, AttemptEnd, Failure, Lost, Stop};
 
 /// The reasons why there is no reply, one for each text that people may read.
 enum Cause<'a> {
     /// The answer of a server is final.
-    Refused(&'a Try),
+    Refused(&'a Attempt),
     /// The server had the command for all the available time.
     NeededLonger {
         /// The time limit for one attempt, if the server sets it.
         limit: Option<Duration>,
         /// The newest attempt that a server itself ended for this reason.
-        said: Option<&'a Try>,
+        said: Option<&'a Attempt>,
     },
     /// The server with the command gave no sign of life any more, and no other server replaced it.
-    FellSilent(&'a Try),
+    FellSilent(&'a Attempt),
     /// The coordinator had no room for the command until the deadline.
-    NoRoom(&'a Try),
+    NoRoom(&'a Attempt),
     /// The last attempt with an error or a lost connection explains the failure.
-    Said(&'a Try),
+    Said(&'a Attempt),
     /// The coordinator is not on the list.
     NotListed(&'a CoordinatorHint),
     /// The servers do not let pages of this origin connect.
-    OriginNotAllowed(&'a Try),
+    OriginNotAllowed(&'a Attempt),
     OtherCluster,
     /// A program answers at every address, but this client can use none of them.
     NoUse,
@@ -44,30 +44,33 @@ impl Failure {
             Stop::Cancelled => return Cause::Cancelled,
             Stop::NeededLonger => return self.needed_longer(),
             Stop::Refused => {
-                if let Some(tried) = self.telling_try() {
+                if let Some(tried) = self.decisive_attempt() {
                     return Cause::Refused(tried);
                 }
             }
             Stop::NotListed | Stop::NoUse | Stop::Deadline => {}
         }
-        let last = |is_it: fn(&TryEnd) -> bool| self.tries.iter().rev().find(|tried| is_it(&tried.end));
-        let is_code = |end: &TryEnd, code| matches!(end, TryEnd::Refused(frame) if frame.code == code);
+        let last =
+            |is_it: fn(&AttemptEnd) -> bool| self.attempts.iter().rev().find(|tried| is_it(&tried.end));
+        let is_code =
+            |end: &AttemptEnd, code| matches!(end, AttemptEnd::Refused(frame) if frame.code == code);
         if self.stop == Stop::Deadline {
-            let worked = |end: &TryEnd| match end {
-                TryEnd::Lost(Lost::StillWorking) => true,
-                TryEnd::Refused(frame) => frame.code == ErrorCode::Deadline,
+            let worked = |end: &AttemptEnd| match end {
+                AttemptEnd::Lost(Lost::StillWorking) => true,
+                AttemptEnd::Refused(frame) => frame.code == ErrorCode::Deadline,
                 _ => false,
             };
             if last(worked).is_some() {
                 return self.needed_longer();
             }
-            if let Some(tried) = last(|end| matches!(end, TryEnd::Lost(_))) {
+            if let Some(tried) = last(|end| matches!(end, AttemptEnd::Lost(_))) {
                 return match tried.end {
-                    TryEnd::Lost(Lost::Silence) => Cause::FellSilent(tried),
+                    AttemptEnd::Lost(Lost::Silence) => Cause::FellSilent(tried),
                     _ => Cause::Said(tried),
                 };
             }
-            if let Some(tried) = last(|end| matches!(end, TryEnd::Refused(_)) && !end.is_about_cluster()) {
+            if let Some(tried) = last(|end| matches!(end, AttemptEnd::Refused(_)) && !end.is_about_cluster())
+            {
                 if is_code(&tried.end, ErrorCode::Overloaded) {
                     return Cause::NoRoom(tried);
                 }
@@ -76,15 +79,15 @@ impl Failure {
                 }
             }
         }
-        if let Some(tried) = last(TryEnd::is_about_origin) {
+        if let Some(tried) = last(AttemptEnd::is_about_origin) {
             return Cause::OriginNotAllowed(tried);
         }
         let elsewhere = self
-            .tries
+            .attempts
             .iter()
             .filter(|tried| tried.end.is_about_cluster())
             .count();
-        if elsewhere > 0 && elsewhere == self.tries.len() {
+        if elsewhere > 0 && elsewhere == self.attempts.len() {
             return Cause::OtherCluster;
         }
         if let Some(coordinator) = &self.unlisted {
@@ -96,7 +99,7 @@ impl Failure {
         let reached = last(|end| {
             matches!(
                 end,
-                TryEnd::NotCoordinator { .. } | TryEnd::HelloRefused(_) | TryEnd::Refused(_)
+                AttemptEnd::NotCoordinator { .. } | AttemptEnd::HelloRefused(_) | AttemptEnd::Refused(_)
             )
         });
         match reached {
@@ -106,11 +109,10 @@ impl Failure {
     }
 
     fn needed_longer(&self) -> Cause<'_> {
-        let said =
-            |tried: &&Try| matches!(&tried.end, TryEnd::Refused(frame) if frame.code == ErrorCode::Deadline);
+        let said = |tried: &&Attempt| matches!(&tried.end, AttemptEnd::Refused(frame) if frame.code == ErrorCode::Deadline);
         Cause::NeededLonger {
             limit: self.longest_deadline.filter(|limit| *limit < self.given.deadline),
-            said: self.tries.iter().rfind(said),
+            said: self.attempts.iter().rfind(said),
         }
     }
 
@@ -262,7 +264,7 @@ impl Failure {
             Cause::Refused(tried) if tried.end.blames_the_client() => {
                 "The client and the server do not understand each other: use versions that belong together.".into()
             }
-            Cause::Refused(tried) if matches!(tried.end, TryEnd::Lost(_)) => {
+            Cause::Refused(tried) if matches!(tried.end, AttemptEnd::Lost(_)) => {
                 "Ask for less, or raise the limit of the proxy that found the message too long.".into()
             }
             Cause::Refused(_) => "Correct the command and send it again.".into(),
@@ -277,7 +279,7 @@ impl Failure {
                     Some(_) => "A command that needs longer by itself must be cheaper (an index, a limit) or divided.".into(),
                 };
                 let hint = said.and_then(|tried| match &tried.end {
-                    TryEnd::Refused(frame) => frame.hint.as_ref(),
+                    AttemptEnd::Refused(frame) => frame.hint.as_ref(),
                     _ => None,
                 });
                 let hint = hint.map(|hint| [" The server advises: ", hint, "."].concat());
@@ -297,7 +299,7 @@ impl Failure {
     }
 }
 
-fn is_id_reused(tried: &Try) -> bool {
+fn is_id_reused(tried: &Attempt) -> bool {
     tried.end.code() == ErrorCode::IdReused.as_str()
 }
 

@@ -2,7 +2,7 @@ use core::time::Duration;
 
 use bellwether_protocol::HelloOk;
 
-use crate::{CommandId, ServerUrl, Try};
+use crate::{Attempt, CommandId, ServerUrl};
 
 /// An event of a dispatch, for the caller.
 ///
@@ -54,7 +54,7 @@ pub enum Event<'a> {
         /// The position of the server.
         server: usize,
         /// The attempt with its end.
-        tried: &'a Try,
+        tried: &'a Attempt,
     },
     /// The pass is over without a decision, and the next one begins after a pause.
     Pausing {

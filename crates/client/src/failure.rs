@@ -4,7 +4,7 @@ use core::time::Duration;
 use bellwether_protocol::json::decimal;
 use bellwether_protocol::{CommandId, CoordinatorHint, ErrorFrame, MongoError, Outcome};
 
-use crate::{Try, TryEnd};
+use crate::{Attempt, AttemptEnd};
 
 /// The error if there is no reply. [`outcome`](Self::outcome) says what the failure means for the
 /// data.
@@ -22,10 +22,10 @@ pub struct Failure {
     /// The total time.
     pub took: Duration,
     /// The newest attempt at each server, in the order in which they ended.
-    pub tries: Vec<Try>,
+    pub attempts: Vec<Attempt>,
     /// The newest attempt whose outcome is still unknown. This attempt may be older than the
-    /// attempt in `tries`.
-    pub unsettled: Option<Box<Try>>,
+    /// attempt in `attempts`.
+    pub unsettled: Option<Box<Attempt>>,
     /// Set if the command only reads, so that it has no effect. The outcome of the command is then
     /// never `unknown`.
     pub only_reads: bool,
@@ -64,21 +64,21 @@ pub(crate) struct Given {
 
 impl Failure {
     /// Returns the attempt that explains the failure best.
-    pub fn telling_try(&self) -> Option<&Try> {
+    pub fn decisive_attempt(&self) -> Option<&Attempt> {
         let decided = matches!(self.stop, Stop::Refused | Stop::NeededLonger);
-        let last_word = self.tries.last().filter(|_| decided);
+        let last_word = self.attempts.last().filter(|_| decided);
         last_word.or_else(|| {
             self.unsettled
                 .as_deref()
                 .into_iter()
-                .chain(&self.tries)
+                .chain(&self.attempts)
                 .max_by_key(|tried| tried.weight())
         })
     }
 
-    /// Returns the code of the attempt that explains the failure best; see [`TryEnd::code`].
+    /// Returns the code of the attempt that explains the failure best; see [`AttemptEnd::code`].
     pub fn code(&self) -> &'static str {
-        match self.telling_try() {
+        match self.decisive_attempt() {
             Some(tried) => tried.end.code(),
             None if self.stop == Stop::Cancelled => "cancelled",
             None => "deadline",
@@ -92,8 +92,8 @@ impl Failure {
 
     /// Returns the answer that made the client stop.
     pub(crate) fn last_word(&self) -> Option<&ErrorFrame> {
-        match &self.telling_try()?.end {
-            TryEnd::Refused(frame) if self.stop == Stop::Refused => Some(frame),
+        match &self.decisive_attempt()?.end {
+            AttemptEnd::Refused(frame) if self.stop == Stop::Refused => Some(frame),
             _ => None,
         }
     }
@@ -108,12 +108,13 @@ impl Failure {
         // A newer attempt at the same server has replaced this one in the list, but this one still
         // matters.
         let older = self.unsettled.as_deref().filter(|unsettled| {
-            let is_same =
-                |tried: &Try| (tried.pass, tried.sent, &tried.url) == (unsettled.pass, true, &unsettled.url);
-            !self.tries.iter().any(is_same)
+            let is_same = |tried: &Attempt| {
+                (tried.pass, tried.sent, &tried.url) == (unsettled.pass, true, &unsettled.url)
+            };
+            !self.attempts.iter().any(is_same)
         });
-        let tries = older.into_iter().chain(&self.tries);
-        lines.extend(tries.map(|tried| format!("  {tried}")));
+        let attempts = older.into_iter().chain(&self.attempts);
+        lines.extend(attempts.map(|tried| format!("  {tried}")));
         lines.push(self.hint());
         lines
     }
@@ -127,7 +128,7 @@ impl fmt::Display for Failure {
 
 impl core::error::Error for Failure {}
 
-impl fmt::Display for Try {
+impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ({})", self.url, self.end, readable(self.took))
     }

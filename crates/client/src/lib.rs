@@ -49,13 +49,13 @@ mod progress;
 mod server_list;
 mod step;
 
-/// The frames of the protocol, for programs that read a [`Reply`] or a [`Try`].
+/// The frames of the protocol, for programs that read a [`Reply`] or an [`Attempt`].
 pub use bellwether_protocol as protocol;
 pub use bellwether_protocol::{
     CommandId, ErrorCode, ErrorFrame, HelloOk, MongoError, MongoErrorDetails, Outcome, RawJson,
 };
 
-pub use attempt::{Lost, Try, TryEnd};
+pub use attempt::{Attempt, AttemptEnd, Lost};
 pub use command::{CommandText, NotACommand};
 pub use dispatch::Request;
 pub use event::Event;

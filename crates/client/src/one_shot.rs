@@ -9,7 +9,7 @@ use crate::dispatch::{Dispatch, Request};
 use crate::failure::Given;
 use crate::progress::Progress;
 use crate::step::{Reply, perform};
-use crate::{CommandText, Event, Failure, Platform, ServerList, ServerUrl, Stop, Try};
+use crate::{Attempt, CommandText, Event, Failure, Platform, ServerList, ServerUrl, Stop};
 
 /// The shortest permitted stagger: RFC 8305, section 5, forbids a shorter "Connection Attempt
 /// Delay".
@@ -49,7 +49,7 @@ pub struct Executed {
     pub url: ServerUrl,
     /// The newest attempt at each server, in the order in which they ended. The last one brought
     /// the reply.
-    pub tries: Vec<Try>,
+    pub attempts: Vec<Attempt>,
     /// MongoDB's reply in canonical Extended JSON, as received.
     pub result: RawJson,
 }
@@ -73,7 +73,7 @@ pub struct OutcomeResult {
     pub url: ServerUrl,
     /// The newest attempt at each server, in the order in which they ended. The last one brought
     /// the answer.
-    pub tries: Vec<Try>,
+    pub attempts: Vec<Attempt>,
     /// MongoDB's reply in canonical Extended JSON, as received, if the command was executed and its
     /// reply was kept.
     pub result: Option<RawJson>,
@@ -88,7 +88,7 @@ pub struct Answered {
     pub url: ServerUrl,
     /// The newest attempt at each server, in the order in which they ended. The last one brought
     /// the answer.
-    pub tries: Vec<Try>,
+    pub attempts: Vec<Attempt>,
 }
 
 impl<P: Platform> OneShot<P> {
@@ -245,7 +245,7 @@ impl<P: Platform> OneShot<P> {
             epoch: result.epoch,
             replayed: result.replayed,
             url: answered.url,
-            tries: answered.tries,
+            attempts: answered.attempts,
             result: result.result,
         })
     }
@@ -284,7 +284,7 @@ impl<P: Platform> OneShot<P> {
             outcome: outcome_result.outcome,
             epoch: outcome_result.epoch,
             url: answered.url,
-            tries: answered.tries,
+            attempts: answered.attempts,
             result: outcome_result.result,
         })
     }
@@ -317,7 +317,7 @@ impl<P: Platform> OneShot<P> {
             Ok((server, reply)) => Ok(Answered {
                 reply: *reply,
                 url: self.servers[server].clone(),
-                tries: progress.into_attempts(),
+                attempts: progress.into_attempts(),
             }),
             Err(stop) => {
                 let given = Given {

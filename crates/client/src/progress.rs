@@ -6,7 +6,7 @@ use core::time::Duration;
 use bellwether_protocol::{CommandId, CoordinatorHint, Outcome};
 
 use crate::failure::Given;
-use crate::{Failure, Lost, ServerUrl, Stop, Try, TryEnd};
+use crate::{Attempt, AttemptEnd, Failure, Lost, ServerUrl, Stop};
 
 pub(crate) struct Progress {
     started: Duration,
@@ -17,9 +17,9 @@ pub(crate) struct Progress {
     outcome: Outcome,
     pass: u32,
     /// The newest attempt at each server, in the order in which they ended.
-    latest: Vec<Try>,
+    latest: Vec<Attempt>,
     /// The newest attempt that is still unsettled, in spite of later events.
-    unsettled: Option<Box<Try>>,
+    unsettled: Option<Box<Attempt>>,
     /// The attempts in progress, in the order in which they began; at most one at each server.
     open: Vec<Open>,
     /// The ids of all servers that have introduced themselves, each with its position on the list.
@@ -35,7 +35,7 @@ struct Open {
     position: usize,
     started: Duration,
     /// The attempt as it is recorded if its time ends now.
-    attempt: Try,
+    attempt: Attempt,
 }
 
 impl Progress {
@@ -75,7 +75,7 @@ impl Progress {
         self.open.push(Open {
             position,
             started: now,
-            attempt: Try {
+            attempt: Attempt {
                 url,
                 server: None,
                 pass: self.pass,
@@ -83,14 +83,14 @@ impl Progress {
                 sent: false,
                 only_reads: self.only_reads,
                 took: Duration::ZERO,
-                end: TryEnd::ConnectTimeout,
+                end: AttemptEnd::ConnectTimeout,
             },
         });
     }
 
     pub(crate) fn connected(&mut self, position: usize) {
         if let Some(open) = self.open_at(position) {
-            open.attempt.end = TryEnd::HelloTimeout;
+            open.attempt.end = AttemptEnd::HelloTimeout;
         }
     }
 
@@ -107,14 +107,14 @@ impl Progress {
     pub(crate) fn asked(&mut self, position: usize, sent: bool) {
         if let Some(open) = self.open_at(position) {
             open.attempt.sent = sent;
-            open.attempt.end = TryEnd::Lost(Lost::Silence);
+            open.attempt.end = AttemptEnd::Lost(Lost::Silence);
         }
     }
 
     /// Returns the end of the attempt at that server if its time is over.
-    pub(crate) fn out_of_time(&self, position: usize) -> TryEnd {
+    pub(crate) fn out_of_time(&self, position: usize) -> AttemptEnd {
         let open = self.open.iter().find(|open| open.position == position);
-        open.map_or(TryEnd::ConnectTimeout, |open| open.attempt.end.clone())
+        open.map_or(AttemptEnd::ConnectTimeout, |open| open.attempt.end.clone())
     }
 
     fn open_at(&mut self, position: usize) -> Option<&mut Open> {
@@ -177,7 +177,7 @@ impl Progress {
     }
 
     /// Ends the attempt in progress at that server.
-    pub(crate) fn end(&mut self, position: usize, end: TryEnd, now: Duration) -> Option<&Try> {
+    pub(crate) fn end(&mut self, position: usize, end: AttemptEnd, now: Duration) -> Option<&Attempt> {
         let index = self.open.iter().position(|open| open.position == position)?;
         let open = self.open.remove(index);
         let mut ended = open.attempt;
@@ -190,7 +190,7 @@ impl Progress {
     }
 
     /// Applies the rule of the three outcomes: `unknown` stays until an answer settles it.
-    fn account_for(&mut self, ended: &Try) {
+    fn account_for(&mut self, ended: &Attempt) {
         match ended.outcome() {
             Outcome::Executed => self.settle(Outcome::Executed),
             // An executed command stays executed, in spite of the results of later attempts.
@@ -222,12 +222,12 @@ impl Progress {
             stop,
             passes: self.pass,
             took: now.saturating_sub(self.started),
-            tries: self.latest,
+            attempts: self.latest,
             unsettled: self.unsettled,
         }
     }
 
-    pub(crate) fn into_attempts(self) -> Vec<Try> {
+    pub(crate) fn into_attempts(self) -> Vec<Attempt> {
         self.latest
     }
 }

@@ -11,7 +11,7 @@ use bellwether_protocol::{
 use futures_util::future::{Either, pending, select};
 
 use crate::clock::Clock;
-use crate::{Closed, Connection, Lost, OneShot, Platform, TryEnd};
+use crate::{AttemptEnd, Closed, Connection, Lost, OneShot, Platform};
 
 /// Time limit for closing a connection. The close frame is a courtesy, so the client waits no
 /// longer.
@@ -53,7 +53,7 @@ pub(crate) struct Happened<C> {
     pub(crate) server: Option<usize>,
     pub(crate) connection: Option<C>,
     /// `None` if the time limit has passed.
-    pub(crate) end: Option<Result<Done, TryEnd>>,
+    pub(crate) end: Option<Result<Done, AttemptEnd>>,
 }
 
 pub(crate) enum Done {
@@ -102,7 +102,7 @@ async fn act<P: Platform>(
     shot: &OneShot<P>,
     connection: &mut Option<P::Connection>,
     action: Action,
-) -> Result<Done, TryEnd> {
+) -> Result<Done, AttemptEnd> {
     if let Action::Connect(server) | Action::Greet(server, _) = &action {
         *connection = Some(shot.platform.connect(&shot.servers[*server]).await?);
     }
@@ -120,8 +120,8 @@ async fn act<P: Platform>(
     };
     let waits = message.is_none();
     let lost = |closed: Closed| match id {
-        Some(_) => TryEnd::Lost(Lost::Closed(closed)),
-        None => TryEnd::Closed(closed),
+        Some(_) => AttemptEnd::Lost(Lost::Closed(closed)),
+        None => AttemptEnd::Closed(closed),
     };
     if let (Some(message), Some(open)) = (message, connection.as_mut()) {
         open.send(message).await.map_err(lost)?;
@@ -151,7 +151,7 @@ pub(crate) fn deadline_ms(limit: Duration) -> u64 {
 
 /// Returns the answer in this message, or `None` if the message is no answer to the command,
 /// question or hello. The client must ignore frames of a later version of the protocol.
-fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> {
+fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, AttemptEnd>> {
     let done = match ServerFrame::parse(message) {
         Ok(ServerFrame::HelloOk(hello)) if id.is_none() => Done::Greeted(Box::new(hello)),
         Ok(ServerFrame::Result(result)) if id == Some(result.id) => {
@@ -163,16 +163,16 @@ fn answer(message: &str, id: Option<CommandId>) -> Option<Result<Done, TryEnd>> 
         Ok(ServerFrame::Error(frame)) if answers(&frame, id) => {
             let frame = Arc::new(frame);
             return Some(Err(match id {
-                Some(_) => TryEnd::Refused(frame),
-                None => TryEnd::HelloRefused(frame),
+                Some(_) => AttemptEnd::Refused(frame),
+                None => AttemptEnd::HelloRefused(frame),
             }));
         }
         Ok(_) | Err(FrameError::UnknownType(_)) => return None,
         Err(error) => {
             let detail = error.text();
             return Some(Err(match id {
-                Some(_) => TryEnd::Lost(Lost::Unreadable(detail)),
-                None => TryEnd::BadEndpoint(detail),
+                Some(_) => AttemptEnd::Lost(Lost::Unreadable(detail)),
+                None => AttemptEnd::BadEndpoint(detail),
             }));
         }
     };

@@ -267,6 +267,6 @@ async fn a_server_that_answers_pings_keeps_the_command() {
     let command: CommandText = r#"{"insert":"notes","documents":[{"_id":1}]}"#.parse().unwrap();
     let shot = OneShot::new(Native::new(), ServerList::new([url]).unwrap());
     let executed = shot.execute(&command, |_| {}).await.unwrap();
-    assert_eq!(executed.tries.len(), 1);
+    assert_eq!(executed.attempts.len(), 1);
     assert!(server.await.unwrap() >= 2);
 }

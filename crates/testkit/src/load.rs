@@ -140,7 +140,7 @@ impl LoadReport {
             .iter()
             .filter_map(|insert| Some((&insert.key, insert.ended.as_ref().err()?)));
         failed
-            .map(|(key, failure)| format!("{key}: {failure} {:?}", failure.tries))
+            .map(|(key, failure)| format!("{key}: {failure} {:?}", failure.attempts))
             .collect()
     }
 

@@ -160,7 +160,7 @@ impl Sender {
             let ended_in = phase.load(Ordering::SeqCst);
             match &told {
                 Ok(executed) => self.journal.executed(self.place, Instant::now(), executed.epoch),
-                Err(failure) => self.journal.failed(format!("{failure} {:?}", failure.tries)),
+                Err(failure) => self.journal.failed(format!("{failure} {:?}", failure.attempts)),
             }
             sent.push(Sent {
                 key,

@@ -12,7 +12,7 @@ export type ModuleSource = string | URL | Request | Response | BufferSource | We
 
 /**
  * Passes a command along the list of servers until one executes it. It executes once, however many
- * servers are tried: all tries carry the same id, and the servers remember ids.
+ * servers are tried: all attempts carry the same id, and the servers remember ids.
  *
  * @param servers The servers' addresses: `host:port` or `ws://host:port/v1`; as text, separated by
  * commas or blanks.
@@ -128,7 +128,7 @@ export interface Executed {
    */
   readonly resultText: string;
   /** The newest try at each server; the last one brought the reply. */
-  readonly tries: readonly Try[];
+  readonly attempts: readonly Attempt[];
 }
 
 /** The answer to a question for the outcome of a command. */
@@ -153,11 +153,11 @@ export interface OutcomeResult {
   /** The same in canonical Extended JSON, as received. */
   readonly resultText?: string;
   /** The newest try at each server; the last one brought the answer. */
-  readonly tries: readonly Try[];
+  readonly attempts: readonly Attempt[];
 }
 
 /** One try at one server. */
-export interface Try {
+export interface Attempt {
   readonly url: string;
   /** The server's id, if it got as far as saying it. */
   readonly server?: string;
@@ -203,7 +203,7 @@ export type ProgressEvent =
    */
   | { readonly type: "sent"; readonly index: number; readonly id: string }
   /** The try is over. */
-  | ({ readonly type: "ended"; readonly index: number } & Try)
+  | ({ readonly type: "ended"; readonly index: number } & Attempt)
   /**
    * The pass is over without a decision, and the next one begins after this number of milliseconds.
    */
@@ -269,7 +269,7 @@ export class BellwetherError extends Error {
   /** The next step, for people. */
   readonly hint: string;
   /** The newest try at each server. */
-  readonly tries: readonly Try[];
+  readonly attempts: readonly Attempt[];
   /** MongoDB's error, if it refused the command. */
   readonly mongo?: MongoError;
   /**

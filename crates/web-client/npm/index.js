@@ -51,7 +51,7 @@ export class BellwetherError extends Error {
 BellwetherError.prototype.name = "BellwetherError";
 
 function refusal(code, reason, hint, more) {
-  return new BellwetherError({ message: reason, code, outcome: "not_executed", reason, hint, tries: [], ...more });
+  return new BellwetherError({ message: reason, code, outcome: "not_executed", reason, hint, attempts: [], ...more });
 }
 
 // The coordinator that answered last is the best guess for the next command.

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use bellwether_client::{Answered, Event, Failure, NotACommand, Outcome, RawJson, Reply, Try};
+use bellwether_client::{Answered, Attempt, Event, Failure, NotACommand, Outcome, RawJson, Reply};
 use bellwether_protocol::MongoErrorDetails;
 use bellwether_protocol::json::Object;
 
@@ -44,7 +44,7 @@ pub(crate) fn answered(answered: &Answered) -> String {
         }
     }
     .text("server", answered.url.as_str())
-    .raw("tries", &tries(&answered.tries))
+    .raw("attempts", &attempts(&answered.attempts))
     .finish()
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn failure(failure: &Failure) -> String {
     }
     json.text("reason", &failure.reason())
         .text("hint", &failure.hint())
-        .raw("tries", &tries(&failure.tries))
+        .raw("attempts", &attempts(&failure.attempts))
         .finish()
 }
 
@@ -104,7 +104,7 @@ fn usage(code: &str, problem: &str) -> Object {
     let mut json = error(problem, code, Outcome::NotExecuted);
     json.text("reason", problem)
         .text("hint", "Nothing was sent. Correct it and try again.")
-        .raw("tries", "[]");
+        .raw("attempts", "[]");
     json
 }
 
@@ -116,9 +116,9 @@ fn error(message: &str, code: &str, outcome: Outcome) -> Object {
     json
 }
 
-fn tries(tries: &[Try]) -> String {
+fn attempts(attempts: &[Attempt]) -> String {
     let mut json = String::from("[");
-    for tried in tries {
+    for tried in attempts {
         if json.len() > 1 {
             json.push(',');
         }
@@ -128,7 +128,7 @@ fn tries(tries: &[Try]) -> String {
     json
 }
 
-fn describe<'a>(json: &'a mut Object, tried: &Try) -> &'a mut Object {
+fn describe<'a>(json: &'a mut Object, tried: &Attempt) -> &'a mut Object {
     json.text("url", tried.url.as_str());
     if let Some(server) = &tried.server {
         json.text("server", server);

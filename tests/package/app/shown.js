@@ -31,7 +31,7 @@ async function commands({ execute, parseServers }, servers, _id) {
     liked: [liked.result.n, removed.result.n],
     more: Object.keys(more),
     text: found.resultText.includes('"long":{"$numberLong":"9007199254740993"}'),
-    tries: found.tries.at(-1).url === found.server,
+    attempts: found.attempts.at(-1).url === found.server,
   };
 }
 
@@ -117,7 +117,7 @@ async function mistakes({ BellwetherError, execute, outcome, parseServers }, ser
   };
   const told = Object.entries(errors).map(([name, error]) => {
     const complete = error instanceof BellwetherError && error instanceof Error && error.name === "BellwetherError"
-      && [error.message, error.reason, error.hint].every((text) => text.length > 0) && Array.isArray(error.tries);
+      && [error.message, error.reason, error.hint].every((text) => text.length > 0) && Array.isArray(error.attempts);
     return [name, complete ? `${error.code} ${error.outcome}` : `incomplete: ${JSON.stringify(error)}`];
   });
   return {

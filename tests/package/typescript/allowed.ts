@@ -4,7 +4,7 @@ import * as client from "bellwether-web-client";
 import {
   BellwetherError, execute, fromExtendedJson, init, outcome, parseServers, toExtendedJson,
   type AskOptions, type ClientCode, type CommandDocument, type ErrorDetails, type Executed, type ExecuteOptions, type OutcomeResult,
-  type MongoError, type Outcome, type ProgressEvent, type Try, type WriteError,
+  type MongoError, type Outcome, type ProgressEvent, type Attempt, type WriteError,
 } from "bellwether-web-client";
 
 // Everything the package exports, and nothing else.
@@ -80,7 +80,7 @@ function told(event: ProgressEvent): string {
   }
 }
 
-function said(tried: Try): string {
+function said(tried: Attempt): string {
   const server: string | undefined = tried.server;
   const known: ClientCode = "unreachable";
   return [tried.url, server, tried.pass, tried.hinted, tried.sent, tried.ms, tried.code === known, tried.outcome, tried.text]
@@ -107,7 +107,7 @@ try {
     [error.mongo?.errInfo?.details, error.mongo?.keyPattern?.a, error.mongo?.keyValue?.a, error.mongo?.detailsText];
   const statements: string[] | undefined = error.mongo?.writeErrors?.map(writeError);
   console.log(details, statements);
-  console.log(error.tries.map(said), error.mongo?.codeName, error.mongo?.message, error.mongo?.index, error.mongo?.command);
+  console.log(error.attempts.map(said), error.mongo?.codeName, error.mongo?.message, error.mongo?.index, error.mongo?.command);
 }
 
 export const detailed: ErrorDetails = fromMongodb;

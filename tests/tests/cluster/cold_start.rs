@@ -84,7 +84,7 @@ async fn servers_come_and_go() -> Result<()> {
         .await?
         .expect_err("no server runs");
     assert_eq!(failure.outcome, Outcome::NotExecuted);
-    assert_eq!(failure.tries.len(), 3, "{failure:?}");
+    assert_eq!(failure.attempts.len(), 3, "{failure:?}");
 
     // And back.
     for server in &mut cluster.servers {

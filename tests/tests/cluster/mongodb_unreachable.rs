@@ -80,7 +80,7 @@ async fn nobody_is_coordinator_and_clients_are_told() -> Result<()> {
         .await?
         .expect_err("nobody can execute it");
     assert_eq!(failure.outcome, Outcome::NotExecuted);
-    assert_eq!(failure.tries.len(), 3);
+    assert_eq!(failure.attempts.len(), 3);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bellwether_client::native::Native;
-use bellwether_client::{CommandText, Executed, Failure, Lost, OneShot, ServerUrl, Try, TryEnd};
+use bellwether_client::{Attempt, AttemptEnd, CommandText, Executed, Failure, Lost, OneShot, ServerUrl};
 use bellwether_protocol::RoleName;
 use bellwether_testkit::{Agreement, Cluster, FailPoint, ReplicaSet, unless_stalled};
 use bson::{Document, doc};
@@ -32,8 +32,8 @@ async fn a_follower_that_takes_connections_and_says_nothing_is_overtaken() -> Re
         let executed = one_shot(&cluster, follower)?
             .execute(&insert(&text)?, |_| {})
             .await?;
-        let end = &try_at(&executed, &cluster, follower)?.end;
-        ensure!(*end == TryEnd::Overtaken, "{executed:?}");
+        let end = &attempt_at(&executed, &cluster, follower)?.end;
+        ensure!(*end == AttemptEnd::Overtaken, "{executed:?}");
         inserted_once(&set, &text).await
     })
     .await
@@ -91,9 +91,9 @@ async fn replace_in_mid_command(
     let executed = executed?;
     ensure!(executed.replayed == is_committed, "{executed:?}");
     ensure!((executed.epoch == before.epoch) == is_committed, "{executed:?}");
-    match try_at(&executed, cluster, old)?.end {
-        TryEnd::Lost(Lost::Superseded { epoch })
-            if epoch > before.epoch && try_at(&executed, cluster, old)?.sent => {}
+    match attempt_at(&executed, cluster, old)?.end {
+        AttemptEnd::Lost(Lost::Superseded { epoch })
+            if epoch > before.epoch && attempt_at(&executed, cluster, old)?.sent => {}
         _ => bail!("the try at the silent one ended otherwise: {executed:?}"),
     }
     cluster.all_agree().await?;
@@ -117,8 +117,8 @@ async fn a_command_that_takes_most_of_the_time_succeeds_at_the_first_try() -> Re
 
         let executed = held.attempt.await??;
         ensure!(!executed.replayed, "{executed:?}");
-        let tries = executed.tries.iter().filter(|tried| tried.sent).count();
-        ensure!(tries == 1, "{executed:?}");
+        let attempts = executed.attempts.iter().filter(|tried| tried.sent).count();
+        ensure!(attempts == 1, "{executed:?}");
         inserted_once(&set, &held.text).await
     })
     .await
@@ -177,10 +177,10 @@ fn insert(text: &str) -> Result<CommandText> {
     Ok(format!(r#"{{"insert":"notes","documents":[{{"text":"{text}"}}]}}"#).parse()?)
 }
 
-fn try_at<'a>(executed: &'a Executed, cluster: &Cluster, server: usize) -> Result<&'a Try> {
+fn attempt_at<'a>(executed: &'a Executed, cluster: &Cluster, server: usize) -> Result<&'a Attempt> {
     let url: ServerUrl = cluster.servers[server].url().parse()?;
-    let mut tries = executed.tries.iter();
-    tries
+    let mut attempts = executed.attempts.iter();
+    attempts
         .find(|tried| tried.url == url)
         .with_context(|| format!("{url} was not tried: {executed:?}"))
 }

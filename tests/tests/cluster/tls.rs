@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use bellwether_client::native::Native;
-use bellwether_client::{CommandText, Event, OneShot, TryEnd};
+use bellwether_client::{AttemptEnd, CommandText, Event, OneShot};
 use bellwether_testkit::{
     Cluster, ClusterOptions, Load, Process, ReplicaSet, execute_within, http_get, server_program, wait_until,
 };
@@ -354,7 +354,7 @@ async fn a_client_goes_on_from_a_server_that_proves_nothing() -> Result<()> {
         .deadline(Duration::from_secs(60))
         .execute(&command, |event| {
             if let Event::Ended { tried, .. } = event
-                && let TryEnd::NotProven(reason) = &tried.end
+                && let AttemptEnd::NotProven(reason) = &tried.end
             {
                 refused.push(reason.clone());
             }
@@ -367,7 +367,7 @@ async fn a_client_goes_on_from_a_server_that_proves_nothing() -> Result<()> {
     if let Err(failure) = ended {
         ensure!(
             failure
-                .tries
+                .attempts
                 .iter()
                 .any(|tried| tried.server.as_deref() == Some("s2")),
             "{failure}"

@@ -76,7 +76,7 @@ pub(crate) fn expected() -> Value {
         "commands": {
             "n": 1, "far": 1, "long": "9007199254740993", "at": "1970-01-01T00:00:00.000Z", "bytes": "AQI=", "more": ["_id", "text"],
             "like": {"pattern": "^a", "options": "im"}, "liked": [1, 0],
-            "text": true, "tries": true,
+            "text": true, "attempts": true,
         },
         "outcomes": {
             "replayed": [false, true],

@@ -19,7 +19,7 @@ use bellwether_protocol::{CommandId, HelloOk};
 use crate::clock::Clock;
 use crate::progress::Progress;
 use crate::step::{Action, CLOSE_LIMIT, Done, Happened, Reply, Task};
-use crate::{CommandText, Connection, Event, Lost, OneShot, Platform, Stop, TryEnd};
+use crate::{AttemptEnd, CommandText, Connection, Event, Lost, OneShot, Platform, Stop};
 use passes::{FIRST_PAUSE, Pass};
 use silence::Silence;
 
@@ -219,7 +219,7 @@ where
                 }
                 _ => {
                     let detail = "it answered another question".into();
-                    Err(TryEnd::Lost(Lost::Unreadable(detail)))
+                    Err(AttemptEnd::Lost(Lost::Unreadable(detail)))
                 }
             },
             Some(Err(end)) => Err(end),
@@ -313,18 +313,18 @@ where
         &mut self,
         server: usize,
         connection: Option<P::Connection>,
-        answer: Result<Box<Reply>, TryEnd>,
+        answer: Result<Box<Reply>, AttemptEnd>,
     ) -> Option<Verdict> {
         let end = match answer {
             Err(end) if self.goes_on_after(&end) => end,
             decided => {
                 self.close(connection);
                 while let Some(other) = self.progress.first_open(Some(server)) {
-                    self.end_attempt(other, TryEnd::Overtaken);
+                    self.end_attempt(other, AttemptEnd::Overtaken);
                 }
                 let (end, verdict) = match (decided, self.request) {
-                    (Ok(reply), Request::Execute(_)) => (TryEnd::Executed, Ok((server, reply))),
-                    (Ok(reply), Request::Outcome(_)) => (TryEnd::Answered, Ok((server, reply))),
+                    (Ok(reply), Request::Execute(_)) => (AttemptEnd::Executed, Ok((server, reply))),
+                    (Ok(reply), Request::Outcome(_)) => (AttemptEnd::Answered, Ok((server, reply))),
                     (Err(end), Request::Execute(_)) if end.needed_longer() => (end, Err(Stop::NeededLonger)),
                     (Err(end), _) => (end, Err(Stop::Refused)),
                 };
@@ -367,7 +367,7 @@ where
     }
 
     /// Records that the attempt at this server is over.
-    fn end_attempt(&mut self, server: usize, end: TryEnd) {
+    fn end_attempt(&mut self, server: usize, end: AttemptEnd) {
         if let Some(tried) = self.progress.end(server, end, self.clock.now()) {
             (self.on_event)(Event::Ended { server, tried });
         }
@@ -379,7 +379,7 @@ where
         let cancelled = matches!(verdict, Err(Stop::Cancelled));
         while let Some(server) = self.progress.first_open(None) {
             let end = match cancelled {
-                true => TryEnd::Cancelled,
+                true => AttemptEnd::Cancelled,
                 false => self.out_of_time(server),
             };
             self.end_attempt(server, end);

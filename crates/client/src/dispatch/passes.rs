@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::{Alarm, Dispatch, Verdict};
 use crate::step::Happened;
-use crate::{Event, Platform, Stop, TryEnd};
+use crate::{AttemptEnd, Event, Platform, Stop};
 
 /// The first pause between passes. This pause is short, because an election takes some tens or
 /// hundreds of milliseconds.
@@ -40,7 +40,7 @@ impl Pass {
         }
     }
 
-    pub(super) fn account_for(&mut self, end: &TryEnd) {
+    pub(super) fn account_for(&mut self, end: &AttemptEnd) {
         self.any_ended = true;
         self.all_lasting &= end.is_lasting();
     }

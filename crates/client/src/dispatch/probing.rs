@@ -7,7 +7,7 @@ use bellwether_protocol::{CoordinatorHint, RoleName};
 
 use super::{Alarm, Dispatch, LONGEST_CONNECT, Verdict};
 use crate::step::{Action, Done, Happened};
-use crate::{Event, Lost, Platform, TryEnd};
+use crate::{AttemptEnd, Event, Lost, Platform};
 
 /// The pause between two connects that look for a sign of life.
 const PROBE_AGAIN: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ where
         }
         asked.silence.look(now);
         if asked.silence.is_dead() {
-            self.drop_asked(server, TryEnd::Lost(Lost::Silence));
+            self.drop_asked(server, AttemptEnd::Lost(Lost::Silence));
             return self.proceed();
         }
         asked.others_greeted = true;
@@ -81,7 +81,7 @@ where
             // The server is alive, and the connection on which it has the command is dead. The
             // command continues on the second connection.
             Some(Ok(Done::Greeted(hello))) if asked.silence.lacks_pong() => {
-                self.drop_asked(server, TryEnd::Lost(Lost::Silence));
+                self.drop_asked(server, AttemptEnd::Lost(Lost::Silence));
                 self.begin_attempt(server, false);
                 self.progress.connected(server);
                 (self.on_event)(Event::Connected { server });
@@ -93,11 +93,11 @@ where
                 if hello.role == RoleName::Coordinator && hello.epoch > asked.hello.epoch =>
             {
                 let epoch = hello.epoch.unwrap_or_default();
-                TryEnd::Lost(Lost::Superseded { epoch })
+                AttemptEnd::Lost(Lost::Superseded { epoch })
             }
             // No server listens at this moment, or another program does. That is no sign of life,
             // but it does not prove that the server is dead.
-            Some(Err(TryEnd::Unreachable(_) | TryEnd::BadEndpoint(_) | TryEnd::NotProven(_))) => {
+            Some(Err(AttemptEnd::Unreachable(_) | AttemptEnd::BadEndpoint(_) | AttemptEnd::NotProven(_))) => {
                 self.probe = Some(self.step(Some(server), None, Action::Wait, PROBE_AGAIN));
                 return None;
             }
@@ -122,7 +122,7 @@ where
                     self.probe = self.greeting(server, left);
                     return None;
                 }
-                TryEnd::Lost(Lost::Silence)
+                AttemptEnd::Lost(Lost::Silence)
             }
         };
         self.close(connection);
@@ -134,7 +134,7 @@ where
     /// Returns the end of the attempt at that server if its time is over. A server with the command
     /// is silent if it has left a ping or a greeting unanswered for the time limit of a hello.
     /// Otherwise it was working.
-    pub(super) fn out_of_time(&self, server: usize) -> TryEnd {
+    pub(super) fn out_of_time(&self, server: usize) -> AttemptEnd {
         let since = self.asked.as_ref().and_then(|asked| {
             if asked.silence.has_pings() {
                 asked.silence.unanswered_ping()
@@ -147,13 +147,13 @@ where
             unanswered >= self.shot.hello_timeout
         });
         match self.progress.out_of_time(server) {
-            TryEnd::Lost(Lost::Silence) if !is_silent => TryEnd::Lost(Lost::StillWorking),
+            AttemptEnd::Lost(Lost::Silence) if !is_silent => AttemptEnd::Lost(Lost::StillWorking),
             end => end,
         }
     }
 
     /// Notes the coordinator that a server names, if that coordinator is not on the list.
-    pub(super) fn note_coordinator(&mut self, end: &TryEnd) {
+    pub(super) fn note_coordinator(&mut self, end: &AttemptEnd) {
         let is_unlisted = |hint: &&CoordinatorHint| self.position_of(hint).is_none();
         let unlisted = end.coordinator().filter(is_unlisted).cloned();
         if unlisted.is_some() {

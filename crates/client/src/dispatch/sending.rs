@@ -8,7 +8,7 @@ use bellwether_protocol::{
 
 use super::{Alarm, Asked, Dispatch, Request, Silence, Verdict};
 use crate::step::{Action, Happened, WAY_BACK, deadline_ms};
-use crate::{Connection, Event, Lost, Platform, TryEnd};
+use crate::{AttemptEnd, Connection, Event, Lost, Platform};
 
 impl<'a, P, F, S> Dispatch<'a, P, F, S>
 where
@@ -30,10 +30,10 @@ where
         let expected = self.shot.cluster.as_ref();
         if expected.is_some_and(|cluster| *cluster != hello.cluster) {
             let found = hello.cluster;
-            return self.ended(server, connection, Err(TryEnd::WrongCluster { found }));
+            return self.ended(server, connection, Err(AttemptEnd::WrongCluster { found }));
         }
         if hello.role != RoleName::Coordinator {
-            let end = TryEnd::NotCoordinator {
+            let end = AttemptEnd::NotCoordinator {
                 role: hello.role,
                 coordinator: hello.coordinator,
             };
@@ -46,7 +46,7 @@ where
             match hello.epoch {
                 Some(epoch) if hello.epoch > asked.hello.epoch => self.give_up_asked(epoch),
                 // Of two coordinators, this server is the one that has been replaced.
-                _ => return self.ended(server, connection, Err(TryEnd::Overtaken)),
+                _ => return self.ended(server, connection, Err(AttemptEnd::Overtaken)),
             }
         }
         self.send_command(server, connection, hello)
@@ -79,7 +79,7 @@ where
         }
         .to_json();
         if u64::try_from(message.len()).is_ok_and(|bytes| bytes > hello.limits.max_message_bytes) {
-            let end = TryEnd::TooLarge {
+            let end = AttemptEnd::TooLarge {
                 bytes: message.len(),
                 limit: hello.limits.max_message_bytes,
             };
@@ -113,12 +113,12 @@ where
     /// it at once.
     fn give_up_asked(&mut self, epoch: u64) {
         if let Some(server) = self.asked.as_ref().map(|asked| asked.server) {
-            self.drop_asked(server, TryEnd::Lost(Lost::Superseded { epoch }));
+            self.drop_asked(server, AttemptEnd::Lost(Lost::Superseded { epoch }));
         }
     }
 
     /// Ends the attempt of the server with the command, whose connection is of no more use.
-    pub(super) fn drop_asked(&mut self, server: usize, end: TryEnd) {
+    pub(super) fn drop_asked(&mut self, server: usize, end: AttemptEnd) {
         let asked = self.take_back(server);
         if asked.is_some_and(|asked| asked.silence.lacks_pong()) {
             self.dead = self.dead.saturating_add(1);
@@ -141,7 +141,7 @@ where
     }
 
     /// Returns `true` if another server, or the same server in another attempt, may do better.
-    pub(super) fn goes_on_after(&mut self, end: &TryEnd) -> bool {
+    pub(super) fn goes_on_after(&mut self, end: &AttemptEnd) -> bool {
         if end.needed_longer() {
             // Servers give one attempt less time than some callers have. Otherwise the remaining
             // time is only the time for the way back.
@@ -152,12 +152,12 @@ where
 
     /// Returns `true` if the command can continue under another id, because the server refused the
     /// time in this id.
-    fn forgets_id(&mut self, end: &TryEnd) -> bool {
+    fn forgets_id(&mut self, end: &AttemptEnd) -> bool {
         // With another outcome, the attempt with this id may have had its effect. Under another id
         // the effect would happen twice.
         let had_no_effect = matches!(
             end,
-            TryEnd::Refused(frame) if frame.code == ErrorCode::IdExpired && frame.outcome == Outcome::NotExecuted
+            AttemptEnd::Refused(frame) if frame.code == ErrorCode::IdExpired && frame.outcome == Outcome::NotExecuted
         );
         had_no_effect && self.progress.forget_id()
     }
@@ -165,7 +165,7 @@ where
     /// Returns the index, among the waiting servers, of the server that another server names as
     /// coordinator. Only the first such hint of a pass counts, so servers that name each other
     /// cannot keep a client busy.
-    pub(super) fn hinted_by(&self, end: &TryEnd) -> Option<usize> {
+    pub(super) fn hinted_by(&self, end: &AttemptEnd) -> Option<usize> {
         if self.pass.hinted {
             return None;
         }

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use bellwether_client::{CommandText, ErrorCode, Lost, Outcome, Stop, TryEnd};
+use bellwether_client::{AttemptEnd, CommandText, ErrorCode, Lost, Outcome, Stop};
 
 use crate::network::Network;
 use crate::script::Does;
@@ -76,11 +76,11 @@ async fn a_server_that_fell_silent_late_is_given_up_at_a_later_look() {
     let executed = network.run(shot).await.unwrap();
     assert_eq!(executed.url.as_str(), B);
     let silent = executed
-        .tries
+        .attempts
         .iter()
         .find(|tried| tried.url.as_str() == A)
         .unwrap();
-    assert_eq!(silent.end, TryEnd::Lost(Lost::Silence));
+    assert_eq!(silent.end, AttemptEnd::Lost(Lost::Silence));
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +138,11 @@ async fn a_sign_of_life_counts_until_the_next_one_is_missing() {
             (failure.stop, failure.outcome),
             (Stop::Deadline, Outcome::Unknown)
         );
-        assert_eq!(failure.tries[0].end, TryEnd::Lost(lost), "{later:?} {millis}");
+        assert_eq!(
+            failure.attempts[0].end,
+            AttemptEnd::Lost(lost),
+            "{later:?} {millis}"
+        );
     }
 }
 
@@ -177,7 +181,7 @@ async fn a_server_that_is_alive_and_does_not_answer_keeps_the_command() {
         (Stop::Deadline, Outcome::Unknown)
     );
     let unsettled = failure.unsettled.unwrap();
-    assert_eq!(unsettled.end, TryEnd::Lost(Lost::StillWorking));
+    assert_eq!(unsettled.end, AttemptEnd::Lost(Lost::StillWorking));
     assert_eq!(network.arrived().len(), 1);
 }
 

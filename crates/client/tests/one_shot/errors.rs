@@ -335,7 +335,7 @@ async fn a_read_has_no_effect() {
         assert!(lost.summary().starts_with("no reply: no reply within"), "{lost}");
         check(&lost, &lost.summary(), hint);
         assert!(
-            lost.tries
+            lost.attempts
                 .iter()
                 .all(|tried| tried.outcome() == Outcome::NotExecuted)
         );

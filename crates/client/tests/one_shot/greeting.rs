@@ -21,7 +21,7 @@ async fn a_refused_hello_is_about_that_server() {
         let executed = network.run(network.one_shot()).await.unwrap();
         assert_eq!(executed.url.as_str(), B, "{code}");
         assert_eq!(network.asked(), "a b");
-        let refused = &executed.tries[0];
+        let refused = &executed.attempts[0];
         assert_eq!(
             (refused.end.code(), refused.outcome()),
             (code.as_str(), Outcome::NotExecuted)

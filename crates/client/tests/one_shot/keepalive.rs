@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bellwether_client::{Event, Lost, Outcome, Stop, TryEnd};
+use bellwether_client::{AttemptEnd, Event, Lost, Outcome, Stop};
 
 use crate::network::{Network, command};
 use crate::script::Does;
@@ -60,8 +60,8 @@ async fn a_second_server_settles_the_command_of_one_that_is_gone() {
     let shot = network.one_shot().deadline(long());
     let executed = shot.execute(&command(), |_| {}).await.unwrap();
     assert_eq!((executed.url.as_str(), executed.replayed), (B, true));
-    let lost = &executed.tries[0];
-    assert_eq!(lost.end, TryEnd::Lost(Lost::Silence));
+    let lost = &executed.attempts[0];
+    assert_eq!(lost.end, AttemptEnd::Lost(Lost::Silence));
     assert_eq!(lost.outcome(), Outcome::Unknown);
     assert_eq!(network.executions(), 1);
     // 1 s of silence, and 7 s without a pong. The deadline is 60 s.
@@ -130,7 +130,7 @@ async fn at_the_deadline_a_missing_pong_tells_silence_from_work() {
         let network = Network::new(&[("a", &[does, Does::SwallowsConnect])]).with_pings();
         let shot = network.one_shot().deadline(Duration::from_secs(5));
         let failure = network.run(shot).await.unwrap_err();
-        assert_eq!(failure.tries[0].end, TryEnd::Lost(end));
+        assert_eq!(failure.attempts[0].end, AttemptEnd::Lost(end));
         assert_eq!(failure.outcome, Outcome::Unknown);
     }
 }

@@ -123,7 +123,7 @@ async fn the_command_is_back_before_its_place_is_gone() {
             Duration::from_millis(500),
             "neither early nor late"
         );
-        assert_eq!(executed.tries.last().unwrap().server.as_deref(), Some("a"));
+        assert_eq!(executed.attempts.last().unwrap().server.as_deref(), Some("a"));
     }
 }
 
@@ -138,7 +138,7 @@ async fn a_connection_that_ends_in_the_pause_is_opened_again() {
         2,
         "nothing was sent on the closed connection"
     );
-    assert_eq!(executed.tries.len(), 1);
+    assert_eq!(executed.attempts.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ async fn servers_are_asked_in_order_until_one_executes() {
         (7, false, r#"{"ok":1}"#)
     );
     assert_eq!(executed.id.minted_at().as_millis(), 1_795_000_000_000);
-    let ends: Vec<&str> = executed.tries.iter().map(|tried| tried.end.code()).collect();
+    let ends: Vec<&str> = executed.attempts.iter().map(|tried| tried.end.code()).collect();
     assert_eq!(ends, ["unreachable", "not_coordinator", "executed"]);
     assert_eq!(
         seen.join(" "),
@@ -47,7 +47,7 @@ async fn a_hint_is_followed_once_in_a_pass() {
     ]);
     let executed = network.run(network.one_shot()).await.unwrap();
     assert_eq!(network.asked(), "a d b");
-    let hinted: Vec<bool> = executed.tries.iter().map(|tried| tried.hinted).collect();
+    let hinted: Vec<bool> = executed.attempts.iter().map(|tried| tried.hinted).collect();
     assert_eq!(hinted, [false, true, false]);
 }
 
@@ -59,7 +59,7 @@ async fn a_hint_to_another_address_of_a_server_leads_there_by_its_id() {
     let network = Network::new(&[("a", follows), ("b", follows), ("s9", &elected)]);
     let executed = network.run(network.one_shot()).await.unwrap();
     assert_eq!(network.asked(), "a b s9 a s9");
-    assert!(executed.tries.last().unwrap().hinted);
+    assert!(executed.attempts.last().unwrap().hinted);
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,7 +119,7 @@ async fn passes_repeat_with_growing_pauses_until_the_deadline() {
     );
     assert_eq!(failure.id, None);
     assert_eq!(
-        failure.tries.len(),
+        failure.attempts.len(),
         2,
         "only the newest try at each server is kept"
     );
@@ -156,8 +156,8 @@ async fn a_lost_reply_is_asked_for_again_and_replayed() {
     assert!(executed.replayed);
     assert_eq!(network.executions(), 1);
     let arrived = network.arrived();
-    assert_eq!(arrived[0].1, arrived[1].1, "one id for all tries");
-    assert_eq!(executed.tries[0].outcome(), Outcome::Unknown);
+    assert_eq!(arrived[0].1, arrived[1].1, "one id for all attempts");
+    assert_eq!(executed.attempts[0].outcome(), Outcome::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
@@ -379,7 +379,7 @@ async fn what_became_of_a_command_is_asked_along_the_list() {
     );
     assert_eq!(outcome_result.url.as_str(), C);
     assert!(!seen.contains(&"sent"), "{seen:?}");
-    assert!(outcome_result.tries.iter().all(|tried| !tried.sent));
+    assert!(outcome_result.attempts.iter().all(|tried| !tried.sent));
     assert_eq!(network.executions(), 1);
 
     let never: CommandId = "0198c5e2-7a60-7b3c-9d1e-3f2a5b6c7d8e".parse().unwrap();

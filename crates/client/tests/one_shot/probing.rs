@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bellwether_client::{ErrorCode, Event, Lost, Outcome, Stop, TryEnd};
+use bellwether_client::{AttemptEnd, ErrorCode, Event, Lost, Outcome, Stop};
 
 use crate::network::{Network, command};
 use crate::script::Does;
@@ -33,8 +33,8 @@ async fn a_new_coordinator_gets_the_command_of_one_that_fell_silent() {
     );
     let arrived = network.arrived();
     assert_eq!(arrived[0].1, arrived[1].1, "the same id");
-    let lost = &executed.tries[1];
-    assert_eq!(lost.end, TryEnd::Lost(Lost::Superseded { epoch: 8 }));
+    let lost = &executed.attempts[1];
+    assert_eq!(lost.end, AttemptEnd::Lost(Lost::Superseded { epoch: 8 }));
     assert_eq!(lost.outcome(), Outcome::Unknown);
     assert!(
         network.elapsed() < Duration::from_millis(1_100),
@@ -53,7 +53,7 @@ async fn a_look_has_a_hint_of_its_own() {
     ]);
     let executed = network.run(network.one_shot()).await.unwrap();
     assert_eq!(network.asked(), "a b a b d");
-    assert!(executed.tries.last().unwrap().hinted);
+    assert!(executed.attempts.last().unwrap().hinted);
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,8 +84,8 @@ async fn without_a_later_epoch_the_slow_coordinator_keeps_the_command() {
         let executed = network.run(network.one_shot()).await.unwrap();
         assert_eq!(executed.url.as_str(), A, "{other:?}");
         assert_eq!(network.arrived().len(), 1, "{other:?}");
-        let asked = &executed.tries[0];
-        assert!(!asked.sent && executed.tries.len() == 2, "{asked:?}");
+        let asked = &executed.attempts[0];
+        assert!(!asked.sent && executed.attempts.len() == 2, "{asked:?}");
     }
 }
 
@@ -149,7 +149,7 @@ async fn the_pass_goes_on_where_it_was_when_the_answer_disappoints() {
     ]);
     let executed = network.run(network.one_shot()).await.unwrap();
     assert_eq!(network.asked(), "a b a b");
-    assert_eq!(executed.tries.last().unwrap().pass, 1);
+    assert_eq!(executed.attempts.last().unwrap().pass, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use bellwether_client::{ErrorCode, Event, Outcome, Stop, Try};
+use bellwether_client::{Attempt, ErrorCode, Event, Outcome, Stop};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop};
 use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -148,7 +148,7 @@ proptest! {
             match &ended {
                 Ok(result) => {
                     prop_assert!(executed);
-                    prop_assert_eq!(result.tries.last().map(|tried| tried.end.code()), Some("executed"));
+                    prop_assert_eq!(result.attempts.last().map(|tried| tried.end.code()), Some("executed"));
                 }
                 Err(failure) => {
                     let allowed = match failure.outcome {
@@ -162,14 +162,14 @@ proptest! {
                     }
                 }
             }
-            let tries: &[Try] = match &ended {
-                Ok(result) => &result.tries,
-                Err(failure) => &failure.tries,
+            let attempts: &[Attempt] = match &ended {
+                Ok(result) => &result.attempts,
+                Err(failure) => &failure.attempts,
             };
-            let mut urls: Vec<&str> = tries.iter().map(|tried| tried.url.as_str()).collect();
+            let mut urls: Vec<&str> = attempts.iter().map(|tried| tried.url.as_str()).collect();
             urls.sort_unstable();
             urls.dedup();
-            prop_assert_eq!(urls.len(), tries.len(), "one try for each server");
+            prop_assert_eq!(urls.len(), attempts.len(), "one attempt for each server");
             Ok(())
         })?;
     }

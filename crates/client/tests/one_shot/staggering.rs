@@ -11,7 +11,7 @@ use crate::{A, B, C};
 /// The ends of the attempts, in their order: server, code.
 fn ends(executed: &Executed) -> String {
     let ends = executed
-        .tries
+        .attempts
         .iter()
         .map(|tried| format!("{} {}", tried.url.host(), tried.end.code()));
     ends.collect::<Vec<_>>().join(", ")
@@ -27,7 +27,7 @@ async fn a_black_hole_costs_the_stagger() {
         let network = Network::new(&[("a", &[hole]), ("b", &[Does::Executes])]);
         let executed = network.run(network.one_shot()).await.unwrap();
         assert_eq!(ends(&executed), "a overtaken, b executed");
-        let overtaken = &executed.tries[0];
+        let overtaken = &executed.attempts[0];
         assert_eq!(overtaken.outcome(), Outcome::NotExecuted);
         assert_eq!(overtaken.end.to_string(), "another server was faster");
         assert_eq!(network.elapsed().as_millis(), 250 + 3);
@@ -92,7 +92,7 @@ async fn a_hint_starts_the_named_server_at_once() {
     ]);
     let executed = network.run(network.one_shot()).await.unwrap();
     assert_eq!(network.asked(), "a b e");
-    assert!(executed.tries.last().unwrap().hinted);
+    assert!(executed.attempts.last().unwrap().hinted);
     assert_eq!(network.elapsed().as_millis(), 250 + 2 + 3);
 }
 
@@ -107,7 +107,7 @@ async fn a_hint_to_a_server_under_way_does_not_ask_it_twice() {
     let executed = network.run(network.one_shot()).await.unwrap();
     assert_eq!(network.asked().matches('a').count(), 1, "{}", network.asked());
     assert_eq!(executed.url.as_str(), A);
-    assert!(!executed.tries.last().unwrap().hinted);
+    assert!(!executed.attempts.last().unwrap().hinted);
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +132,7 @@ async fn an_answer_that_stops_the_attempt_overtakes_the_others() {
     let network = Network::new(&[("a", &[Does::SwallowsConnect]), ("b", &[bad])]);
     let failure = network.run(network.one_shot()).await.unwrap_err();
     assert_eq!((failure.stop, failure.code()), (Stop::Refused, "bad_command"));
-    assert_eq!(failure.tries[0].end.code(), "overtaken");
+    assert_eq!(failure.attempts[0].end.code(), "overtaken");
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +151,7 @@ async fn those_who_answered_are_asked_again_while_a_black_hole_is_tried() {
         network.elapsed()
     );
     assert_eq!(network.asked().matches('a').count(), 1, "{}", network.asked());
-    let slow = executed.tries.iter().find(|tried| tried.url.as_str() == A);
+    let slow = executed.attempts.iter().find(|tried| tried.url.as_str() == A);
     assert_eq!(slow.map(|tried| tried.pass), Some(1));
 }
 
@@ -263,7 +263,7 @@ async fn at_the_deadline_nothing_new_is_begun() {
     let network = Network::new(&[("a", &[Does::GoesSilent]), ("b", &[Does::Executes])]);
     let shot = network.one_shot().deadline(Duration::from_millis(500));
     let failure = network.run(shot).await.unwrap_err();
-    assert_eq!((network.asked().as_str(), failure.tries.len()), ("a", 1));
+    assert_eq!((network.asked().as_str(), failure.attempts.len()), ("a", 1));
 
     // It greets in the very moment.
     let network = Network::new(&[("a", &[Does::Executes.greeting_in(498)])]);
@@ -271,11 +271,11 @@ async fn at_the_deadline_nothing_new_is_begun() {
     let failure = network.run(shot).await.unwrap_err();
     assert_eq!(failure.outcome, Outcome::NotExecuted);
     assert!(network.arrived().is_empty());
-    assert_eq!(failure.tries[0].server.as_deref(), Some("a"), "it has greeted");
+    assert_eq!(failure.attempts[0].server.as_deref(), Some("a"), "it has greeted");
 }
 
 fn codes(failure: &Failure) -> Vec<&'static str> {
-    failure.tries.iter().map(|tried| tried.end.code()).collect()
+    failure.attempts.iter().map(|tried| tried.end.code()).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,7 +311,7 @@ async fn cancelling_ends_every_try() {
             ]
         );
         assert_eq!(
-            (failure.stop, failure.outcome, failure.tries.len()),
+            (failure.stop, failure.outcome, failure.attempts.len()),
             (Stop::Cancelled, outcome, 3)
         );
     }
@@ -328,5 +328,5 @@ async fn of_two_that_greet_as_coordinator_one_gets_the_command() {
     let executed = network.run(network.one_shot()).await.unwrap();
     assert_eq!(executed.url.as_str(), C);
     assert_eq!(network.arrived().len(), 3);
-    assert!(executed.tries.iter().any(|tried| tried.url.as_str() == B));
+    assert!(executed.attempts.iter().any(|tried| tried.url.as_str() == B));
 }

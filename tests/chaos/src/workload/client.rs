@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 use bellwether_client::native::Native;
 use bellwether_client::{
-    CommandId, CommandText, Event, Executed, Failure, OneShot, Outcome, ServerList, TryEnd,
+    AttemptEnd, CommandId, CommandText, Event, Executed, Failure, OneShot, Outcome, ServerList,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -233,7 +233,7 @@ impl OpenCall {
                 if let Some(last) = self.entry.tries.last_mut() {
                     last.outcome = tried.outcome();
                     last.error = match &tried.end {
-                        TryEnd::Refused(frame) => Some(TriedError {
+                        AttemptEnd::Refused(frame) => Some(TriedError {
                             code: frame.code,
                             mongo: frame.mongo.as_ref().map(|error| error.code),
                         }),
@@ -262,7 +262,7 @@ impl OpenCall {
     fn failed(mut self, failure: &Failure) -> Entry {
         self.entry.id = failure.id.or(self.entry.id);
         self.entry.outcome = failure.outcome;
-        let telling = failure.telling_try();
+        let telling = failure.decisive_attempt();
         self.entry.server = telling.map(|tried| tried.url.as_str().to_owned());
         let why = telling.map(|tried| format!(" ({tried})")).unwrap_or_default();
         self.entry.failure = Some(format!("{}: {}{why}", failure.code(), failure.summary()));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use bellwether_client::{Try, TryEnd};
+use bellwether_client::{Attempt, AttemptEnd};
 use bellwether_protocol::ErrorCode;
 use bellwether_testkit::execute_within;
 use bson::doc;
@@ -57,9 +57,9 @@ impl World {
             if sent.is_finished() {
                 let ended = sent.join().map_err(|_| anyhow!("the client panicked"))???;
                 let failure = ended.err().context("the update was executed")?;
-                let is_refused = |one: &Try| matches!(&one.end, TryEnd::Refused(error) if error.code == ErrorCode::Overloaded);
+                let is_refused = |one: &Attempt| matches!(&one.end, AttemptEnd::Refused(error) if error.code == ErrorCode::Overloaded);
                 ensure!(
-                    failure.tries.iter().any(is_refused),
+                    failure.attempts.iter().any(is_refused),
                     "the update ended before {node} worked on it: {failure}"
                 );
                 return Ok(false);

@@ -47,7 +47,7 @@ async fn inserts(client: usize, list: ServerList, journal: Journal, stop: Arc<At
         let command: CommandText = operations.next().command().parse()?;
         match one_shot.execute(&command, |_| {}).await {
             Ok(executed) => journal.executed(client, Instant::now(), executed.epoch),
-            Err(failure) => journal.failed(format!("{failure} {:?}", failure.tries)),
+            Err(failure) => journal.failed(format!("{failure} {:?}", failure.attempts)),
         }
     }
     Ok(())

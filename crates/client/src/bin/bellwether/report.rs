@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use bellwether_client::{
-    ErrorCode, Event, Executed, Failure, MongoErrorDetails, Outcome, OutcomeResult, RawJson, TryEnd,
+    AttemptEnd, ErrorCode, Event, Executed, Failure, MongoErrorDetails, Outcome, OutcomeResult, RawJson,
 };
 
 use crate::arguments::Arguments;
@@ -127,9 +127,9 @@ pub(crate) fn failure(arguments: &Arguments, failure: &Failure) -> Exit {
 /// Returns `true` if the server, or the client before it sends, refuses the command as it is
 /// written. The same command line would always end in this way, so the user must correct it.
 fn blames_the_input(failure: &Failure) -> bool {
-    match failure.telling_try().map(|tried| &tried.end) {
-        Some(TryEnd::TooLarge { .. }) => true,
-        Some(TryEnd::Refused(frame)) => matches!(
+    match failure.decisive_attempt().map(|tried| &tried.end) {
+        Some(AttemptEnd::TooLarge { .. }) => true,
+        Some(AttemptEnd::Refused(frame)) => matches!(
             frame.code,
             ErrorCode::BadCommand | ErrorCode::CommandNotAllowed | ErrorCode::TooDeep | ErrorCode::IdReused
         ),
