@@ -23,9 +23,9 @@ async fn coordinator(
     .await
 }
 
-/// Runs the program with little time, and with more if its exit code is another one than expected:
-/// on a busy machine, the time may be over before the server answers. Returns the exit code and the
-/// standard error of the last run.
+/// Runs the program with little time. Runs it again with more time if its exit code is not the
+/// expected one. A busy machine may let the short time pass. Returns the exit code and
+/// the standard error of the last run.
 async fn run(server: &str, more: &[&str], expected: i32) -> (i32, String) {
     let (exit, stderr) = run_within("300ms", server, more).await;
     if exit == expected {

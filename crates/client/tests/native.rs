@@ -157,7 +157,7 @@ async fn only_two_answers_of_http_are_lasting() {
 #[tokio::test]
 async fn a_list_that_http_refuses_is_tried_again_unless_that_lasts() {
     let command: CommandText = r#"{"find":"notes"}"#.parse().unwrap();
-    // Where the attempt must end by itself, it has time enough on a busy machine.
+    // An attempt that must end by itself has time enough on a busy machine.
     let (long, short) = (Duration::from_secs(30), Duration::from_millis(300));
     for (status, stop, deadline) in [
         ("403 Forbidden", Stop::NoUse, long),

@@ -270,8 +270,8 @@ async fn health_is_asked_for() -> Result<()> {
     Ok(())
 }
 
-/// Waits until the program ends with this exit code and says this: a server, or the whole machine,
-/// may be silent for longer than the program waits.
+/// Waits until the program ends with this exit code and says this. On a machine that stands still,
+/// a server is silent for longer than the program waits.
 async fn says(args: &[&str], environment: &[(&str, &str)], expected: i32, text: &str) -> Result<()> {
     wait_until(&format!("{args:?} to say {text:?}"), async || {
         let (code, said) = health(args, environment).await?;

@@ -134,8 +134,8 @@ struct Held {
     text: String,
 }
 
-/// Executes an insert until MongoDB holds it after this step. On a machine that stands still for
-/// seconds, the coordinator may change before the step. Such a command is let go, and the next one
+/// Executes an insert until MongoDB holds it after this step. If the machine stands still, the
+/// servers may hold an election before that step. Then the command goes on, and the next command
 /// inserts another text.
 async fn hold(
     set: &ReplicaSet,

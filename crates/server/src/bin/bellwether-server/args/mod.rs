@@ -118,8 +118,8 @@ pub(crate) struct Args {
 
     /// The URL at which clients reach this server, such as ws://db1.example:7001/v1. The server
     /// needs it if --listen is a wildcard address, or if a proxy or a container network changes
-    /// addresses. With --tls-cert it begins with wss:, and its host is a name of the certificate. At
-    /// most 1,024 visible ASCII characters, without a user name or a fragment.
+    /// addresses. With --tls-cert it begins with wss:, and its host is a name of the certificate.
+    /// At most 1,024 visible ASCII characters, without a user name or a fragment.
     #[arg(long, env = "BELLWETHER_CLIENT_URL", value_name = "URL")]
     client_url: Option<String>,
 
