@@ -51,9 +51,11 @@ fn expected(code: ErrorCode) -> (i32, i32) {
         ErrorCode::IdReused => (2, 2),
         // The input is wrong, but the earlier attempt may have had its effect.
         ErrorCode::BadCommand | ErrorCode::CommandNotAllowed | ErrorCode::TooDeep => (2, 5),
-        ErrorCode::IdExpired | ErrorCode::BadFrame | ErrorCode::ReplyNotKept | ErrorCode::Unauthenticated => {
-            (3, 5)
-        }
+        ErrorCode::IdExpired
+        | ErrorCode::BadFrame
+        | ErrorCode::ReplyNotKept
+        | ErrorCode::Unauthenticated
+        | ErrorCode::Forbidden => (3, 5),
         // Another attempt may do better.
         ErrorCode::NotCoordinator
         | ErrorCode::NoCoordinator

@@ -91,6 +91,8 @@ pub enum ErrorCode {
     /// The server executes commands of authenticated clients only, and this connection has proven
     /// no identity, or its token has expired.
     Unauthenticated,
+    /// The client asks about a command of another subject.
+    Forbidden,
     /// A fault in the server itself.
     Internal,
     /// A code that this version of the crate does not know. Treat the error by its `outcome` and
@@ -101,7 +103,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes that a server of this version sends.
-    pub const ALL: [ErrorCode; 19] = [
+    pub const ALL: [ErrorCode; 20] = [
         Self::NotCoordinator,
         Self::NoCoordinator,
         Self::Fenced,
@@ -120,6 +122,7 @@ impl ErrorCode {
         Self::BadFrame,
         Self::WrongCluster,
         Self::Unauthenticated,
+        Self::Forbidden,
         Self::Internal,
     ];
 
@@ -149,6 +152,7 @@ impl ErrorCode {
             Self::BadFrame => "bad_frame",
             Self::WrongCluster => "wrong_cluster",
             Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
             Self::Internal => "internal",
             Self::Unrecognized => "unrecognized",
         }
@@ -177,7 +181,8 @@ impl ErrorCode {
             | Self::ReplyNotKept
             | Self::Mongo
             | Self::BadFrame
-            | Self::Unauthenticated => WhatNext::GiveUp,
+            | Self::Unauthenticated
+            | Self::Forbidden => WhatNext::GiveUp,
         }
     }
 

@@ -106,6 +106,7 @@ mod retry_times;
 
 mod server;
 mod server_state;
+mod subject;
 mod tls;
 
 /// The election crate, whose types appear in [`Config`].

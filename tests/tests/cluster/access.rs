@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, HelloOk, Outcome, ServerFrame};
 use bellwether_server::NewApiKey;
-use bellwether_testkit::{Cluster, ClusterOptions, Connection, ReplicaSet, mint, wait_until};
+use bellwether_testkit::{Cluster, ClusterOptions, Connection, FailPoint, ReplicaSet, mint, wait_until};
 use data_encoding::BASE64URL_NOPAD;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::json;
@@ -260,5 +260,72 @@ async fn a_changed_file_ends_identities_and_a_bad_one_changes_nothing() -> Resul
     ensure!(refused.retry_after_ms.is_some(), "{refused:?}");
     insert(&mut alice, &hello).await??;
     ensure!(!log().contains("a.b.c") && !log().contains(&fixture.api_key.key()[4..]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_belongs_to_its_subject() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let url = fixture.url();
+    let (mut alice, hello) = Connection::greeted_with_token(&url, &fixture.token("alice", 600)?).await?;
+    let (mut bob, _) = Connection::greeted_with_token(&url, &fixture.token("bob", 600)?).await?;
+    let id = mint(hello.server_time_ms);
+    let replayed = async |connection: &mut Connection| {
+        connection.command(id, INSERT).await?;
+        match connection.receive().await? {
+            ServerFrame::Result(result) => Ok(Ok(result.replayed)),
+            ServerFrame::Error(error) => Ok(Err(error.code)),
+            other => bail!("{other:?}"),
+        }
+    };
+    let outcome = async |connection: &mut Connection| {
+        connection.ask(id).await?;
+        match connection.receive().await? {
+            ServerFrame::OutcomeResult(found) => Ok(Ok(found.outcome)),
+            ServerFrame::Error(error) => Ok(Err((error.code, error.outcome))),
+            other => bail!("{other:?}"),
+        }
+    };
+    assert_eq!(replayed(&mut alice).await?, Ok(false));
+    assert_eq!(replayed(&mut alice).await?, Ok(true));
+    assert_eq!(replayed(&mut bob).await?, Err(ErrorCode::IdReused));
+    let forbidden = Err((ErrorCode::Forbidden, Outcome::Unknown));
+    assert_eq!(outcome(&mut bob).await?, forbidden);
+    assert_eq!(outcome(&mut alice).await?, Ok(Outcome::Executed));
+
+    // The owner is the subject, and not the token or the connection.
+    let (mut again, _) = Connection::greeted_with_token(&url, &fixture.token("alice", 700)?).await?;
+    assert_eq!(replayed(&mut again).await?, Ok(true));
+    assert_eq!(fixture.notes().await?, 1);
+
+    // A command that waits belongs to its subject, too.
+    let slow =
+        bson::doc! { "failCommands": ["commitTransaction"], "blockConnection": true, "blockTimeMS": 1000 };
+    let slow = FailPoint::on(fixture.set.client(), "failCommand", slow).await?;
+    let (first, waiting) = (mint(hello.server_time_ms), mint(hello.server_time_ms));
+    alice.command(first, INSERT).await?;
+    // The batch of the first command has begun, so the next one waits.
+    let server = &fixture.cluster.servers[0];
+    wait_until("a batch", async || {
+        ensure!(
+            server.status().await?.commands.batch_ms.is_some(),
+            "none has begun"
+        );
+        Ok(())
+    })
+    .await?;
+    alice.command(waiting, INSERT).await?;
+    wait_until("a waiting command", async || {
+        ensure!(server.status().await?.commands.queued > 0, "none waits");
+        Ok(())
+    })
+    .await?;
+    bob.ask(waiting).await?;
+    match bob.receive().await? {
+        // The command was executed before the question, or it waited then: both are not for Bob.
+        ServerFrame::Error(error) => assert_eq!(error.code, ErrorCode::Forbidden, "{error:?}"),
+        other => bail!("{other:?}"),
+    }
+    slow.off().await?;
     Ok(())
 }

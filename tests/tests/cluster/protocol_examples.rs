@@ -20,7 +20,7 @@ use bellwether_testkit::{Cluster, ClusterOptions, CodeBlock, Connection, Replica
 use serde_json::Value;
 
 /// Errors that no frame causes: they depend on other events. Other tests see them.
-const NOT_BY_A_FRAME: [ErrorCode; 7] = [
+const NOT_BY_A_FRAME: [ErrorCode; 8] = [
     ErrorCode::NoCoordinator,
     ErrorCode::Fenced,
     ErrorCode::Draining,
@@ -28,6 +28,7 @@ const NOT_BY_A_FRAME: [ErrorCode; 7] = [
     ErrorCode::DatabaseUnavailable,
     ErrorCode::Internal,
     ErrorCode::Unauthenticated,
+    ErrorCode::Forbidden,
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,7 @@ _READS = {"find", "aggregate", "count", "distinct", "listCollections", "listInde
 # Errors at which a client stops.
 FINAL = {
     "bad_command", "bad_frame", "command_not_allowed", "id_expired", "id_reused", "mongo", "reply_not_kept",
-    "result_too_large", "too_deep", "unauthenticated",
+    "result_too_large", "too_deep", "unauthenticated", "forbidden",
 }  # fmt: skip
 
 # The fields of a server's frames that are looked at, where they are not null.

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::allowed_commands::COMMON_OPTIONS;
 use super::list;
+use crate::subject::{SubjectHash, is_of_another};
 
 /// SHA-256 over the BSON bytes of a command document.
 pub type Fingerprint = [u8; 32];
@@ -19,6 +20,8 @@ pub type Fingerprint = [u8; 32];
 pub(crate) struct Fingerprints {
     of_document: Fingerprint,
     of_command: Fingerprint,
+    /// The subject that has sent the command. Absent if the server does not restrict access.
+    by: Option<SubjectHash>,
 }
 
 impl Fingerprints {
@@ -32,7 +35,17 @@ impl Fingerprints {
         Ok(Self {
             of_document,
             of_command,
+            by: None,
         })
+    }
+
+    pub(super) fn set_subject(&mut self, subject: Option<SubjectHash>) {
+        self.by = subject;
+    }
+
+    /// Returns the subject that has sent the command.
+    pub(crate) fn by(&self) -> Option<&SubjectHash> {
+        self.by.as_ref()
     }
 
     /// Returns the fingerprint of the whole document.
@@ -45,9 +58,17 @@ impl Fingerprints {
         &self.of_command
     }
 
-    /// Returns `true` if a record with these fingerprints is that of the same command. A record of
-    /// version 0.1.0 holds only the first one.
-    pub(crate) fn match_record(&self, of_document: &[u8], of_command: Option<&[u8]>) -> bool {
+    /// Returns `true` if a record with these fingerprints, of a command of the subject `by`, is that
+    /// of the same command. A record of version 0.1.0 holds only the first one.
+    pub(crate) fn match_record(
+        &self,
+        of_document: &[u8],
+        of_command: Option<&[u8]>,
+        by: Option<&[u8]>,
+    ) -> bool {
+        if is_of_another(by, self.by.as_ref()) {
+            return false;
+        }
         match of_command {
             Some(of_command) => of_command == self.of_command,
             None => of_document == self.of_command || of_document == self.of_document,
@@ -143,13 +164,28 @@ mod tests {
         let other = doc! { "find": "b", "comment": "x" };
         // That version stored the fingerprint of the whole document.
         for stored in [&plain, &spelled] {
-            assert!(of(&spelled).match_record(&whole(stored), None));
-            assert!(!of(&other).match_record(&whole(stored), None));
+            assert!(of(&spelled).match_record(&whole(stored), None, None));
+            assert!(!of(&other).match_record(&whole(stored), None, None));
         }
         let record = of(&spelled);
         let matches =
-            |body: &Document| of(body).match_record(record.of_document(), Some(record.of_command()));
+            |body: &Document| of(body).match_record(record.of_document(), Some(record.of_command()), None);
         assert!(matches(&plain) && matches(&spelled) && !matches(&other));
         assert!(matches(&doc! { "find": "a", "comment": "y", "maxTimeMS": 1 }));
+    }
+
+    #[test]
+    fn the_same_text_of_another_subject_is_another_command() {
+        let plain = of(&doc! { "insert": "c", "documents": [{ "a": 1 }] });
+        let (alice, bob) = (SubjectHash::of("i", "alice"), SubjectHash::of("i", "bob"));
+        let matches = |by: Option<SubjectHash>, asking: Option<SubjectHash>| {
+            let mut asked = plain.clone();
+            asked.set_subject(asking);
+            let by = by.as_ref().map(SubjectHash::as_bytes);
+            asked.match_record(plain.of_document(), None, by)
+        };
+        assert!(matches(Some(alice), Some(alice)));
+        assert!(!matches(Some(alice), Some(bob)));
+        assert!(matches(None, Some(bob)) && matches(Some(alice), None) && matches(None, None));
     }
 }

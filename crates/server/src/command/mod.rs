@@ -25,6 +25,8 @@ pub(crate) mod write_extjson;
 
 use bellwether_protocol::{ErrorFrame, RawJson};
 
+use crate::subject::SubjectHash;
+
 pub use allowed_commands::AllowedCommands;
 pub(crate) use count::is_by_distance;
 pub(crate) use extjson::canonical;
@@ -55,6 +57,12 @@ impl ParsedCommand {
     /// step.
     pub fn parse(raw: &RawJson, allowed_commands: &AllowedCommands) -> Result<Self, ErrorFrame> {
         read(raw.as_str(), allowed_commands).map_err(Refusal::into_frame)
+    }
+
+    /// Returns the same command of this subject. Its record then belongs to the subject.
+    pub(crate) fn of_subject(mut self, subject: Option<SubjectHash>) -> Self {
+        self.fingerprints.set_subject(subject);
+        self
     }
 
     /// Returns the MongoDB commands to execute, in this order: one, or those of a list. There is

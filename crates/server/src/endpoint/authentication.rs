@@ -12,6 +12,7 @@ use super::failed_attempts::FailedAttempts;
 use crate::access::{Authenticator, Identity, TokenError};
 use crate::log_throttle::LogThrottle;
 use crate::server_state::unix_ms;
+use crate::subject::SubjectHash;
 
 /// Time for which a connection may stay without an identity that counts.
 pub(super) const TIME_WITHOUT_IDENTITY: Duration = Duration::from_secs(60);
@@ -117,6 +118,13 @@ impl Authentication {
         };
         let checked = authenticator.still_counts(identity, SystemTime::now());
         checked.err().map(refused)
+    }
+
+    /// Returns the owner of the commands of this connection. Absent if the server asks no client for
+    /// its identity.
+    pub(super) fn subject(&self) -> Option<SubjectHash> {
+        let principal = &self.identity.as_ref()?.principal;
+        Some(SubjectHash::of(&principal.issuer, &principal.subject))
     }
 
     /// Returns `true` if no identity has counted for a minute.

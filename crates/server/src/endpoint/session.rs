@@ -332,10 +332,11 @@ impl Session {
             Outcome::Executed
         };
         let unsent = self.socket.unsent();
+        let subject = self.authentication.subject();
         let taken = command.and_then(|command| {
             // The replies to other commands are short.
             let expected = reads.then(|| self.replies.expect(unsent)).transpose()?;
-            Ok((command, expected))
+            Ok((command.of_subject(subject), expected))
         });
         let (queued, expected) = match taken {
             Ok((command, expected)) => {
@@ -366,7 +367,10 @@ impl Session {
         let server = &self.context.server;
         let asked = match refusal.or_else(|| server.refusal()) {
             Some(refusal) => Err(refusal),
-            None => server.pipeline.outcome(self.source, id, deadline),
+            None => {
+                let subject = self.authentication.subject();
+                server.pipeline.outcome_for(self.source, id, deadline, subject)
+            }
         };
         let answer = answer(asked);
         async move {

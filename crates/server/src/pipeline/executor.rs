@@ -409,7 +409,7 @@ impl Executor {
         let wanted = wanted.into_iter().map(|mut job| {
             if job.task.command().is_none() {
                 // This asks the queue now: when the record is read, the command may be in progress.
-                job.notes.waits = self.shared.queue.holds(job.task.id);
+                job.notes.waits = self.shared.queue.holds(job.task.id, job.task.subject());
             }
             job
         });

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::statements::FailedStatements;
 use super::{Answer, SourceId, refusal};
 use crate::command::{Kind, Operation, ParsedCommand};
+use crate::subject::SubjectHash;
 
 /// A waiting command, or a waiting question for an outcome, with the channel for its answer.
 #[derive(Debug)]
@@ -25,11 +26,21 @@ pub(super) struct Job {
 pub(super) struct Notes {
     /// `true` if the command needs a batch without others.
     pub(super) apart: bool,
-    /// For a question: `true` if the command waited in the queue when the executor took the
-    /// question.
-    pub(super) waits: bool,
+    /// For a question: if the command waited in the queue when the executor took the question.
+    pub(super) waits: Waits,
     /// Number of moments at which MongoDB could not read.
     pub(super) lost_moments: u32,
+}
+
+/// A command that a client asks about, as the queue has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Waits {
+    #[default]
+    No,
+    /// The command waits, and the client may know that.
+    Yes,
+    /// The command waits, and it is of another subject.
+    OfAnother,
 }
 
 /// A command to execute, or a question to answer.
@@ -50,8 +61,8 @@ pub(super) struct Task {
 pub(super) enum Work {
     /// Execute a command.
     Execute(ParsedCommand),
-    /// Find the outcome of the command with this id.
-    FindOutcome,
+    /// Find the outcome of the command with this id, for this subject.
+    FindOutcome(Option<SubjectHash>),
 }
 
 /// The answer to a question: the outcome of the command, or the reason why there is no answer.
@@ -86,9 +97,10 @@ impl Job {
         source: SourceId,
         id: CommandId,
         deadline: Instant,
+        subject: Option<SubjectHash>,
     ) -> (Self, oneshot::Receiver<OutcomeAnswer>) {
         let (sender, receiver) = oneshot::channel();
-        let task = Task::new(id, Work::FindOutcome, deadline);
+        let task = Task::new(id, Work::FindOutcome(subject), deadline);
         let reply = Reply::OutcomeResult(sender);
         (
             Self::from_parts(source, Notes::default(), Arc::new(task), reply),
@@ -161,10 +173,18 @@ impl Task {
         refusal::overdue_after(self.conflict.load(Ordering::Relaxed), Outcome::NotExecuted)
     }
 
+    /// Returns the subject that has sent the command or the question.
+    pub(super) fn subject(&self) -> Option<&SubjectHash> {
+        match &self.work {
+            Work::Execute(command) => command.fingerprints().by(),
+            Work::FindOutcome(subject) => subject.as_ref(),
+        }
+    }
+
     pub(super) fn command(&self) -> Option<&ParsedCommand> {
         match &self.work {
             Work::Execute(command) => Some(command),
-            Work::FindOutcome => None,
+            Work::FindOutcome(_) => None,
         }
     }
 

@@ -74,6 +74,7 @@ use tokio::time::Instant;
 
 use crate::command::ParsedCommand;
 use crate::database::{Database, Fence};
+use crate::subject::SubjectHash;
 use executor::Executor;
 use job::{Counts, Job};
 use progress::Progress;
@@ -314,7 +315,19 @@ impl Pipeline {
         id: CommandId,
         deadline: Instant,
     ) -> Result<oneshot::Receiver<Result<OutcomeResult, ErrorFrame>>, ErrorFrame> {
-        let (job, receiver) = Job::find_outcome(source, id, deadline);
+        self.outcome_for(source, id, deadline, None)
+    }
+
+    /// Asks for the outcome of a command, for this subject. As [`outcome`](Self::outcome). The
+    /// answer is `forbidden` if the command is of another subject.
+    pub(crate) fn outcome_for(
+        &self,
+        source: SourceId,
+        id: CommandId,
+        deadline: Instant,
+        subject: Option<SubjectHash>,
+    ) -> Result<oneshot::Receiver<Result<OutcomeResult, ErrorFrame>>, ErrorFrame> {
+        let (job, receiver) = Job::find_outcome(source, id, deadline, subject);
         match check_age(id, SystemTime::now()).and_then(|()| self.enqueue(job)) {
             Ok(()) => Ok(receiver),
             Err(mut refusal) => {

@@ -30,6 +30,7 @@ use super::shared::Shared;
 use super::shares::Place;
 use super::suspects::Run;
 use crate::command::{CommandName, Operation};
+use crate::subject::SubjectHash;
 
 /// Highest number of documents that one `find` is for.
 const MAX_POINTS: usize = 200;
@@ -52,7 +53,8 @@ enum Key {
 
 /// Reads in the background and answers the commands.
 pub(super) fn read_all_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, jobs: Vec<Job>) {
-    let mut groups: HashMap<String, Group> = HashMap::new();
+    // Reads of different subjects are not one read: rules could give them different documents.
+    let mut groups: HashMap<(String, Option<SubjectHash>), Group> = HashMap::new();
     let now = Instant::now();
     for job in jobs {
         let Some(place) = shared.readers.places.try_take(job.source) else {
@@ -62,7 +64,8 @@ pub(super) fn read_all_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, jobs:
         let group = match point(&job.task).filter(|_| may_wait_for_others(shared, &job, now)) {
             None => None,
             Some((operation, id)) => {
-                let group = groups.entry(operation.collection().to_owned()).or_default();
+                let whose = (operation.collection().to_owned(), job.task.subject().copied());
+                let group = groups.entry(whose).or_default();
                 let key = key(id);
                 group.admits(&key).then_some((key, group))
             }
@@ -72,7 +75,7 @@ pub(super) fn read_all_at(shared: &Arc<Shared>, epoch: u64, at: Timestamp, jobs:
             None => read_at(shared, epoch, at, job, place),
         }
     }
-    for (collection, group) in groups {
+    for ((collection, _), group) in groups {
         let mut group = group.points;
         while !group.is_empty() {
             let rest = group.split_off(group.len().min(MAX_POINTS));

@@ -21,7 +21,7 @@ use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
 use super::execute::{TimeLimit, collect, execute, refused, take_documents};
 use super::executor::OVERRUN;
 use super::failure::Failure;
-use super::job::{Job, Task, Work};
+use super::job::{Job, Task, Waits, Work};
 use super::record::{self, StoredRecord};
 use super::replies::{EncodedReplies, write};
 use super::shared::Shared;
@@ -31,6 +31,7 @@ use super::{Answer, SourceId, refusal};
 use crate::backoff::Backoff;
 use crate::database::Fence;
 use crate::own_thread::OwnThread;
+use crate::subject::SubjectHash;
 
 /// Pause of a reader before its next attempt.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -251,7 +252,7 @@ struct Reader {
     at: Timestamp,
     source: SourceId,
     task: Arc<Task>,
-    waits: bool,
+    waits: Waits,
     session: ReadSession,
 }
 
@@ -350,9 +351,10 @@ impl Reader {
         let moment = moment(self.at);
         let command = match &task.work {
             Work::Execute(command) => command,
-            Work::FindOutcome => {
+            Work::FindOutcome(asking) => {
                 let known = find_known(shared, session, moment, task.id).await?;
-                return Ok(Read::OutcomeResult(outcome_result(task.id, self.waits, known)));
+                let found = outcome_result(task.id, asking.as_ref(), self.waits, known);
+                return found.map(Read::OutcomeResult).map_err(NotFound::Ever);
             }
         };
         let mut replies = EncodedReplies::default();
@@ -387,21 +389,29 @@ async fn find_known(
     Ok(record::read(take_documents(&mut found)).remove(&id.as_bytes()[..]))
 }
 
-fn outcome_result(id: CommandId, waits: bool, known: Option<StoredRecord>) -> OutcomeResult {
-    match known {
-        Some(known) => known.outcome_result(id),
-        None => OutcomeResult {
-            id,
+/// Returns the answer to a question. A subject learns nothing about the commands of another.
+fn outcome_result(
+    id: CommandId,
+    asking: Option<&SubjectHash>,
+    waits: Waits,
+    known: Option<StoredRecord>,
+) -> Result<OutcomeResult, ErrorFrame> {
+    let outcome = match known {
+        Some(known) if known.is_of_another(asking) => return Err(refusal::forbidden()),
+        Some(known) => return Ok(known.outcome_result(id)),
+        None => match waits {
+            Waits::OfAnother => return Err(refusal::forbidden()),
             // A waiting command may be executed at any time.
-            outcome: if waits {
-                Outcome::Unknown
-            } else {
-                Outcome::NotExecuted
-            },
-            epoch: None,
-            result: None,
+            Waits::Yes => Outcome::Unknown,
+            Waits::No => Outcome::NotExecuted,
         },
-    }
+    };
+    Ok(OutcomeResult {
+        id,
+        outcome,
+        epoch: None,
+        result: None,
+    })
 }
 
 impl From<Failure> for NotFound {

@@ -16,6 +16,7 @@ use super::{MAX_STORED_REPLY, refusal, stored_reply};
 use crate::command::{Fingerprints, canonical};
 use crate::database::codes::DUPLICATE_KEY;
 use crate::database::{Fence, LEDGER, RECORDED_IDS};
+use crate::subject::{SubjectHash, is_of_another};
 
 /// The record of a command that was executed before, as it was read from the ledger.
 pub(super) struct StoredRecord {
@@ -27,6 +28,8 @@ pub(super) struct StoredRecord {
     epoch: u64,
     /// The target of a command that was begun. Present until its reply is.
     begun: Option<Document>,
+    /// The subject that has sent the command. Absent if access was not restricted.
+    by: Option<Vec<u8>>,
 }
 
 /// An answer that waits for its commit.
@@ -39,7 +42,11 @@ pub(super) struct UncommittedReply {
 
 impl StoredRecord {
     fn is_of(&self, fingerprints: &Fingerprints) -> bool {
-        fingerprints.match_record(&self.fingerprint, self.command_fingerprint.as_deref())
+        fingerprints.match_record(
+            &self.fingerprint,
+            self.command_fingerprint.as_deref(),
+            self.by.as_deref(),
+        )
     }
 
     /// Returns the answer to a command with these fingerprints.
@@ -67,6 +74,11 @@ impl StoredRecord {
         self.begun.clone().filter(|_| self.is_of(fingerprints))
     }
 
+    /// Returns `true` if the command is of another subject than the one that asks.
+    pub(super) fn is_of_another(&self, asking: Option<&SubjectHash>) -> bool {
+        is_of_another(self.by.as_deref(), asking)
+    }
+
     /// Returns the outcome result of a command that has a record.
     pub(super) fn outcome_result(self, id: CommandId) -> OutcomeResult {
         OutcomeResult {
@@ -87,6 +99,8 @@ impl StoredRecord {
 /// The field of a record that holds the fingerprint of the command without its time limit and
 /// comment.
 const COMMAND_FINGERPRINT: &str = "command_fingerprint";
+/// The field of a record that holds the hash of the subject that has sent the command.
+const BY: &str = "by";
 
 /// Returns the command that finds the records of these ids.
 pub(super) fn find(ids: impl Iterator<Item = CommandId>) -> Document {
@@ -131,6 +145,7 @@ fn record(mut document: Document) -> Option<(Vec<u8>, StoredRecord)> {
         fingerprint: document.get_binary_generic("fingerprint").ok()?.clone(),
         command_fingerprint: document.get_binary_generic(COMMAND_FINGERPRINT).ok().cloned(),
         epoch: u64::try_from(document.get_i64("epoch").ok()?).ok()?,
+        by: document.get_binary_generic(BY).ok().cloned(),
         reply,
         begun,
     };
@@ -155,14 +170,17 @@ pub(super) fn begun(id: CommandId, fingerprints: &Fingerprints, about: &RawDocum
 }
 
 fn opening(id: CommandId, fingerprints: &Fingerprints) -> RawDocumentBuf {
-    let binary = |fingerprint: &[u8; 32]| Binary {
+    let binary = |hash: &[u8]| Binary {
         subtype: BinarySubtype::Generic,
-        bytes: fingerprint.to_vec(),
+        bytes: hash.to_vec(),
     };
     let (of_document, of_command) = (fingerprints.of_document(), fingerprints.of_command());
     let mut document = rawdoc! { "id": key(id), "fingerprint": binary(of_document) };
     if of_command != of_document {
         document.append(cstr!("command_fingerprint"), binary(of_command));
+    }
+    if let Some(by) = fingerprints.by() {
+        document.append(cstr!("by"), binary(by.as_bytes()));
     }
     document
 }
@@ -257,7 +275,10 @@ fn key(id: CommandId) -> Binary {
 
 #[cfg(test)]
 mod tests {
+    use bellwether_protocol::ErrorCode;
+
     use super::*;
+    use crate::command::{AllowedCommands, ParsedCommand};
 
     #[test]
     fn the_reply_to_a_ledger_write_is_read_rightly() {
@@ -273,5 +294,39 @@ mod tests {
         let error = |code: i32| doc! { "n": 1, "writeErrors": [{ "index": 1, "code": code, "errmsg": "x" }], "ok": 1.0 };
         assert_eq!(read(error(DUPLICATE_KEY), true), LedgerWrite::Repeated);
         assert!(ledger_result(&error(121), true).is_err());
+    }
+
+    /// Reads a record as [`find`] would return it from the ledger.
+    fn stored(record: &Record) -> StoredRecord {
+        let mut document = Document::try_from(record.document.clone()).unwrap();
+        document.insert("epoch", 7_i64);
+        let mut read = read(vec![document.into()]);
+        read.remove(&record.id.as_bytes()[..]).unwrap()
+    }
+
+    #[test]
+    fn a_record_belongs_to_its_subject() {
+        let body = RawJson::object(r#"{"insert":"c","documents":[{"a":1}]}"#).unwrap();
+        let parsed = ParsedCommand::parse(&body, &AllowedCommands::default()).unwrap();
+        let (alice, bob) = (SubjectHash::of("i", "alice"), SubjectHash::of("i", "bob"));
+        let id = CommandId::mint(core::time::Duration::from_secs(1_795_000_000), [7; 10]);
+        let reply = rawdoc! { "n": 1, "ok": 1.0 };
+        let of = |subject: Option<SubjectHash>| parsed.clone().of_subject(subject);
+        let record = |subject| stored(&new(id, of(subject).fingerprints(), &reply));
+        let answer = |by, asking| {
+            record(by)
+                .answer(of(asking).fingerprints())
+                .map(|answer| answer.replayed)
+        };
+        assert_eq!(answer(Some(alice), Some(alice)), Ok(true));
+        let refused = answer(Some(alice), Some(bob)).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::IdReused);
+        assert_eq!(answer(None, Some(bob)), Ok(true));
+        assert!(record(Some(alice)).is_of_another(Some(&bob)));
+        assert!(!record(Some(alice)).is_of_another(Some(&alice)));
+        let about = rawdoc! { "create": "c" };
+        let begun = stored(&begun(id, of(Some(alice)).fingerprints(), &about));
+        assert!(begun.begun(of(Some(alice)).fingerprints()).is_some());
+        assert!(begun.begun(of(Some(bob)).fingerprints()).is_none());
     }
 }

@@ -93,6 +93,15 @@ pub(super) fn id_reused() -> ErrorFrame {
     )
 }
 
+/// Returns the error for a question about a command of another subject.
+pub(super) fn forbidden() -> ErrorFrame {
+    refused(
+        ErrorCode::Forbidden,
+        "the command with this id is of another subject",
+    )
+    .with_hint("ask on a connection of the subject that has sent the command")
+}
+
 pub(super) fn reply_not_kept(epoch: u64) -> ErrorFrame {
     let message = format!(
         "the command was executed in epoch {epoch}; its reply was larger than {MAX_STORED_REPLY} bytes and was not kept"

@@ -26,8 +26,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::abandonments::Refusal;
-use super::job::Job;
+use super::job::{Job, Waits};
 use super::source::SourceId;
+use crate::subject::SubjectHash;
 use room::Room;
 use selection::Selection;
 use waiting::Waiting;
@@ -319,9 +320,9 @@ impl Queue {
         self.lock().next_deadline()
     }
 
-    /// Returns `true` if the command with this id waits.
-    pub(super) fn holds(&self, id: CommandId) -> bool {
-        self.lock().holds(id)
+    /// Returns the state of the command with this id, for a question of this subject.
+    pub(super) fn holds(&self, id: CommandId, asking: Option<&SubjectHash>) -> Waits {
+        self.lock().holds(id, asking)
     }
 
     pub(super) fn len(&self) -> usize {

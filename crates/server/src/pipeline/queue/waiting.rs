@@ -13,9 +13,10 @@ use super::turns::Turns;
 use crate::pipeline::abandonments::Abandonments;
 use crate::pipeline::bookings::Bookings;
 use crate::pipeline::drain_rate::DrainRate;
-use crate::pipeline::job::Job;
+use crate::pipeline::job::{Job, Waits};
 use crate::pipeline::penalties::Penalties;
 use crate::pipeline::source::SourceId;
+use crate::subject::{SubjectHash, is_of_another};
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -43,8 +44,8 @@ struct Commands {
     /// The room that each group takes, with its commands that were put back.
     groups: HashMap<u64, Room>,
     deadlines: BTreeMap<(Instant, Sequence), SourceId>,
-    /// Number of commands with an id, without the questions about them.
-    ids: HashMap<CommandId, usize>,
+    /// The subjects of the commands with an id, without the questions about them.
+    ids: HashMap<CommandId, Vec<Option<SubjectHash>>>,
     last_sequence: Sequence,
     first_sequence: Sequence,
     room: Room,
@@ -117,9 +118,21 @@ impl Waiting {
         rounds.saturating_mul(turns.groups().max(1)).min(self.len())
     }
 
-    /// Returns `true` if the command with this id waits.
-    pub(super) fn holds(&self, id: CommandId) -> bool {
-        self.commands.ids.contains_key(&id)
+    /// Returns the state of the command with this id, for a question of this subject. Two subjects
+    /// may have sent commands with one id. Then the question is about the own command.
+    pub(super) fn holds(&self, id: CommandId, asking: Option<&SubjectHash>) -> Waits {
+        let Some(owners) = self.commands.ids.get(&id) else {
+            return Waits::No;
+        };
+        let is_foreign = |owner: &Option<SubjectHash>| {
+            let owner = owner.as_ref().map(SubjectHash::as_bytes);
+            is_of_another(owner, asking)
+        };
+        if owners.iter().all(is_foreign) {
+            Waits::OfAnother
+        } else {
+            Waits::Yes
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -246,7 +259,8 @@ impl Commands {
         self.room += room;
         *self.groups.entry(job.source.group()).or_default() += room;
         if job.task.command().is_some() {
-            *self.ids.entry(job.task.id).or_default() += 1;
+            let owners = self.ids.entry(job.task.id).or_default();
+            owners.push(job.task.subject().copied());
         }
         self.deadlines.insert((job.task.deadline, sequence), job.source);
     }
@@ -262,10 +276,13 @@ impl Commands {
             }
         }
         if job.task.command().is_some()
-            && let Some(count) = self.ids.get_mut(&job.task.id)
+            && let Some(owners) = self.ids.get_mut(&job.task.id)
         {
-            *count -= 1;
-            if *count == 0 {
+            let own = job.task.subject().copied();
+            if let Some(at) = owners.iter().position(|owner| *owner == own) {
+                owners.swap_remove(at);
+            }
+            if owners.is_empty() {
                 self.ids.remove(&job.task.id);
             }
         }

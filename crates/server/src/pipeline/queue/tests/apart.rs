@@ -143,7 +143,7 @@ async fn a_source_whose_batch_was_abandoned_has_batches_of_its_own_and_is_refuse
     // Reads and questions are not refused.
     assert_eq!(queue.push(job(bad, 9, later())), Ok(()));
     let id = CommandId::mint(Duration::ZERO, [7; 10]);
-    let (question, _receiver) = Job::find_outcome(bad, id, later());
+    let (question, _receiver) = Job::find_outcome(bad, id, later(), None);
     assert_eq!(queue.push(question), Ok(()));
 }
 
@@ -186,4 +186,26 @@ async fn a_new_term_knows_the_penalties_the_rest_and_the_drain_rate() {
         after > Duration::from_secs(1) && before > Duration::from_secs(1),
         "{before:?}, {after:?}"
     );
+}
+
+#[tokio::test]
+async fn a_question_is_about_the_own_command_and_not_about_that_of_another_subject() {
+    let queue = open_queue(4, 1_000_000);
+    let (alice, bob) = (SubjectHash::of("i", "alice"), SubjectHash::of("i", "bob"));
+    let id = CommandId::mint(Duration::ZERO, [1; 10]);
+    let push = |subject| {
+        let raw = RawJson::object(r#"{"find":"c"}"#).unwrap();
+        let command = ParsedCommand::parse(&raw, &AllowedCommands::default()).unwrap();
+        let (job, _) = Job::execute(SourceId::new(), id, command.of_subject(subject), later());
+        assert_eq!(queue.push(job), Ok(()));
+    };
+    assert_eq!(queue.holds(id, Some(&alice)), Waits::No);
+    push(Some(alice));
+    assert_eq!(queue.holds(id, Some(&alice)), Waits::Yes);
+    assert_eq!(queue.holds(id, Some(&bob)), Waits::OfAnother);
+    assert_eq!(queue.holds(id, None), Waits::Yes);
+    push(Some(bob));
+    assert_eq!(queue.holds(id, Some(&bob)), Waits::Yes);
+    drop(queue.close());
+    assert_eq!(queue.holds(id, Some(&alice)), Waits::No);
 }
