@@ -16,6 +16,10 @@ mod keys;
 mod load;
 mod principal;
 #[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "a fuzz target needs some of the keys only")
+)]
 mod test_keys;
 mod token;
 mod unique_json;

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::fetch::fetch;
 use crate::access::key_set::KeySet;
+use crate::log_throttle::LogThrottle;
 
 /// Time after which the server fetches a set again.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(10 * 60);
@@ -24,6 +25,7 @@ pub(in crate::access) struct PublishedKeys {
     cached: Mutex<Cached>,
     /// Held during a fetch.
     fetching: Arc<tokio::sync::Mutex<()>>,
+    log: LogThrottle,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -41,6 +43,7 @@ impl PublishedKeys {
             url,
             cached: Mutex::default(),
             fetching: Arc::default(),
+            log: LogThrottle::default(),
         })
     }
 
@@ -119,12 +122,16 @@ impl PublishedKeys {
                 cached.keys = Some(Arc::new(keys));
                 cached.fetched = Some(Instant::now());
             }
-            // At most once in FIRST_PAUSE, because attempts are no more frequent.
-            Err(error) if cached.keys.is_some() => {
-                warn!(url = %self.url, error, "cannot fetch the keys of an issuer again: the last keys still count");
-            }
             Err(error) => {
-                warn!(url = %self.url, error, "cannot fetch the keys of an issuer: its tokens are refused");
+                let Some(suppressed) = self.log.admit_text((), &error) else {
+                    return;
+                };
+                let url = &self.url;
+                if cached.keys.is_some() {
+                    warn!(%url, error, suppressed, "cannot fetch the keys of an issuer again: the last keys still count");
+                } else {
+                    warn!(%url, error, suppressed, "cannot fetch the keys of an issuer: its tokens are refused");
+                }
             }
         }
     }
