@@ -105,6 +105,7 @@ fn refuse(error: &dyn core::error::Error, code: u8) -> ExitCode {
 
 fn start_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = without_frames(filter);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
@@ -112,5 +113,29 @@ fn start_logging(format: LogFormat) {
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Leaves out the lines in which the WebSocket library writes whole frames, at the level `trace`. A
+/// log must not have the tokens and the data of clients.
+fn without_frames(filter: EnvFilter) -> EnvFilter {
+    match "tungstenite=debug".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_frame_is_logged_at_any_level_of_the_log() {
+        for asked in ["trace", "info,tungstenite=trace", "tungstenite=trace"] {
+            let filter = without_frames(EnvFilter::new(asked)).to_string();
+            let directives: Vec<&str> = filter.split(',').collect();
+            assert!(directives.contains(&"tungstenite=debug"), "{filter}");
+            assert!(!directives.contains(&"tungstenite=trace"), "{filter}");
+        }
     }
 }
