@@ -79,6 +79,17 @@ async fn programs() -> Result<&'static Path> {
         if profile == "release" {
             command.arg("--release");
         }
+        // Cargo gives a test the name and the directory of its package. The build script of `ring`
+        // depends on these variables: with them, each switch between a test and a plain `cargo`
+        // would compile `ring` and all that depends on it again.
+        let of_this_package = |name: &str| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_"]
+                .iter()
+                .any(|begin| name.starts_with(begin))
+        };
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_this_package)) {
+            command.env_remove(name);
+        }
         command.current_dir(root());
         let built = command
             .status()
