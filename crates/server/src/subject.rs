@@ -1,7 +1,7 @@
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of an issuer and a subject: the owner of a command. The hash does not change when a token
-/// is refreshed, because it has no part of a token.
+/// SHA-256 of an issuer and a subject: the owner of a command. The hash does not change when a
+/// token is refreshed, because it has no part of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SubjectHash([u8; 32]);
 

@@ -80,8 +80,8 @@ async fn programs() -> Result<&'static Path> {
             command.arg("--release");
         }
         // Cargo gives a test the name and the directory of its package. The build script of `ring`
-        // depends on these variables: with them, each switch between a test and a plain `cargo`
-        // would compile `ring` and all that depends on it again.
+        // depends on these variables. With them, each switch between a test and a plain `cargo`
+        // would compile `ring` and all its dependents again.
         let of_this_package = |name: &str| {
             ["CARGO_PKG_", "CARGO_MANIFEST_"]
                 .iter()

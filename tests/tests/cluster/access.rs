@@ -248,7 +248,7 @@ async fn a_changed_file_ends_identities_and_a_bad_one_changes_nothing() -> Resul
     let (mut alice, hello) = Connection::greeted_with_token(&url, &fixture.token("alice", 600)?).await?;
     insert(&mut alice, &hello).await??;
 
-    // Nobody can try tokens at any rate.
+    // A stranger cannot try tokens at any rate.
     let refused = loop {
         alice.token("a.b.c").await?;
         let refused = error(&mut alice).await?;

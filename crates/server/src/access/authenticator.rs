@@ -177,7 +177,7 @@ impl Authenticator {
 }
 
 impl Current {
-    /// Puts the keys of each issuer beside it. A set that was fetched from the same URL stays.
+    /// Gives each issuer its keys. A set that was fetched from the same URL stays.
     fn new(loaded: Loaded, before: Option<&Self>) -> Self {
         let known = |url| {
             let keys = before.into_iter().flat_map(|before| &before.keys);

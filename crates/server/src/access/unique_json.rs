@@ -1,5 +1,7 @@
-//! JSON without repeated names. Two readers can disagree on the meaning of an object that repeats a
-//! name, so no part of a token may contain one (RFC 7515, section 4).
+//! JSON without repeated names.
+//!
+//! Two readers can disagree on the meaning of an object with a repeated name. No part of a token may
+//! contain such an object (RFC 7515, section 4).
 
 use core::fmt;
 

@@ -58,8 +58,8 @@ impl Fingerprints {
         &self.of_command
     }
 
-    /// Returns `true` if a record with these fingerprints, of a command of the subject `by`, is that
-    /// of the same command. A record of version 0.1.0 holds only the first one.
+    /// Returns `true` if a record with these fingerprints, of a command of the subject `by`, is
+    /// that of the same command. A record of version 0.1.0 holds only the first one.
     pub(crate) fn match_record(
         &self,
         of_document: &[u8],

@@ -120,8 +120,8 @@ impl Authentication {
         checked.err().map(refused)
     }
 
-    /// Returns the owner of the commands of this connection. Absent if the server asks no client for
-    /// its identity.
+    /// Returns the owner of the commands of this connection. Absent if the server asks no client
+    /// for its identity.
     pub(super) fn subject(&self) -> Option<SubjectHash> {
         let principal = &self.identity.as_ref()?.principal;
         Some(SubjectHash::of(&principal.issuer, &principal.subject))

@@ -57,8 +57,8 @@ pub(super) enum Understood {
     Wrong(FrameError),
 }
 
-/// Parses a message. Returns a future for the result. With a refusal, the server executes no command
-/// of the connection, and does not parse it.
+/// Parses a message. Returns a future for the result. With a refusal, the server executes no
+/// command of the connection, and does not parse it.
 pub(super) fn understand(
     context: &Context,
     site: &Arc<Site>,

@@ -98,7 +98,8 @@ async fn ask(
     let mut http = http1::Builder::new();
     http.max_buf_size(BUFFER);
     let (mut sender, connection) = http.handshake(TokioIo::new(stream)).await?;
-    // The task ends when the sender and the answer are dropped. The request reports its errors, too.
+    // The task ends when the sender and the answer are dropped. The request reports its errors,
+    // too.
     tokio::spawn(connection);
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),

@@ -75,7 +75,7 @@ pub(crate) enum TokenError {
     ApiKeyExpired,
 }
 
-/// A token whose signature nobody has checked yet. `Debug` is left out, so no log shows a token.
+/// A token whose signature is not checked yet. `Debug` is left out, so no log shows a token.
 pub(crate) struct UnverifiedToken<'a> {
     text: &'a str,
     algorithm: Algorithm,
