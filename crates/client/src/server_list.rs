@@ -8,8 +8,9 @@ const DEFAULT_PATH: &str = "/v1";
 
 /// The address of a server: `ws://host:port/path`.
 ///
-/// Two addresses are equal if they mean the same server. The case of the host does not matter,
-/// `localhost` is `127.0.0.1`, and a missing port equals the default port.
+/// Two addresses are equal if they mean the same server. The case of the host does not matter, and
+/// a missing port equals the default port. Without TLS, `localhost` is `127.0.0.1`. With TLS they
+/// differ, because a certificate may name only one of them.
 #[derive(Clone, Debug)]
 pub struct ServerUrl {
     text: String,
@@ -44,7 +45,7 @@ impl ServerUrl {
 
     fn place(&self) -> (bool, &str, u16, &str) {
         let host = match &self.text[self.host.clone()] {
-            "localhost" => "127.0.0.1",
+            "localhost" if !self.is_secure() => "127.0.0.1",
             host => host,
         };
         (self.is_secure(), host, self.port, &self.text[self.path..])
@@ -330,6 +331,9 @@ mod tests {
         assert_eq!(list.position("ws://127.0.0.1:7001/v1"), Some(0));
         assert_eq!(list.position("ws://127.0.0.2:7001/v1"), None);
         assert_eq!(list.position("nonsense"), None);
+        // A certificate may name only one of them.
+        let secure: ServerList = "wss://localhost:7001 wss://127.0.0.1:7001".parse().unwrap();
+        assert_eq!(secure.len(), 2);
     }
 
     #[test]

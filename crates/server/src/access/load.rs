@@ -66,6 +66,9 @@ impl Loaded {
     }
 }
 
+/// Reads the keys in the bytes of a file.
+type ParseKeys = fn(&[u8]) -> Result<KeySet, KeySetError>;
+
 /// Reads an access file and the files that it names. Their paths are relative to its directory.
 pub(super) fn load(path: &Path) -> Result<Loaded, AccessError> {
     let bytes = read(path, MAX_ACCESS_FILE)?;
@@ -83,7 +86,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded, AccessError> {
     let mut fixed = Vec::new();
     let directory = path.parent().unwrap_or(Path::new("."));
     for issuer in &file.issuers {
-        let (path, parse): (_, fn(&[u8]) -> Result<KeySet, KeySetError>) = match &issuer.source {
+        let (path, parse): (PathBuf, ParseKeys) = match &issuer.source {
             KeySource::Url(_) => {
                 fixed.push(Arc::default());
                 continue;

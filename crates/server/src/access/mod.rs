@@ -16,6 +16,7 @@ mod keys;
 mod load;
 mod principal;
 #[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used, reason = "the keys are for tests and fuzz targets only")]
 #[cfg_attr(
     not(test),
     allow(dead_code, reason = "a fuzz target needs some of the keys only")
