@@ -1,7 +1,7 @@
 //! JSON without repeated names.
 //!
-//! Two readers can disagree on the meaning of an object with a repeated name. No part of a token may
-//! contain such an object (RFC 7515, section 4).
+//! Two readers can disagree on the meaning of an object with a repeated name. No part of a token
+//! may contain such an object (RFC 7515, section 4).
 
 use core::fmt;
 
