@@ -11,8 +11,10 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+#[cfg(feature = "tokens")]
+use crate::Token;
 use crate::json::decimal;
-use crate::{CommandId, ErrorCode, Outcome, RawJson, Token};
+use crate::{CommandId, ErrorCode, Outcome, RawJson};
 
 /// A frame from a client.
 #[derive(Clone, Debug)]
