@@ -1,5 +1,6 @@
 //! Clients that prove an identity to a real server, with tokens and API keys.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bellwether_protocol::{ErrorCode, ErrorFrame, HelloOk, Outcome, ServerFrame};
 use bellwether_server::NewApiKey;
-use bellwether_testkit::{Cluster, ClusterOptions, Connection, FailPoint, ReplicaSet, mint, wait_until};
+use bellwether_testkit::{
+    Cluster, ClusterOptions, Connection, FailPoint, Host, ReplicaSet, mint, wait_until,
+};
 use data_encoding::BASE64URL_NOPAD;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::json;
@@ -27,6 +30,10 @@ struct Fixture {
 
 impl Fixture {
     async fn start() -> Result<Self> {
+        Self::launched_by(Vec::new()).await
+    }
+
+    async fn launched_by(launcher: Vec<OsString>) -> Result<Self> {
         let directory = TempDir::new()?;
         let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).map_err(|error| anyhow!("{error}"))?;
         let public = BASE64URL_NOPAD.encode(key.public_key().as_ref());
@@ -38,6 +45,10 @@ impl Fixture {
         let options = ClusterOptions {
             servers: 1,
             args: vec!["--access".into(), file(&directory).into()],
+            hosts: vec![Host {
+                launcher,
+                ..Host::default()
+            }],
             ..ClusterOptions::new(set.uri())
         };
         Ok(Self {
@@ -175,6 +186,34 @@ async fn commands_are_executed_for_clients_with_an_identity_only() -> Result<()>
     );
     insert(&mut backup, &hello).await??;
     assert_eq!(fixture.notes().await?, 3);
+    let log = fixture.cluster.servers[0].process.log_text();
+    ensure!(!log.contains("DEBUG"), "{log}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_is_in_the_log_at_any_level() -> Result<()> {
+    let fixture = Fixture::launched_by(vec!["env".into(), "RUST_LOG=trace,tungstenite=trace".into()]).await?;
+    let good = fixture.token("alice", 600)?;
+    let forged = [&good, "AAAA"].concat();
+    for token in [&*good, &forged, fixture.api_key.key()] {
+        let (mut client, hello) = Connection::greeted_with_token(&fixture.url(), token).await?;
+        if token == forged {
+            error(&mut client).await?;
+        } else {
+            insert(&mut client, &hello).await??;
+        }
+        client.token(token).await?;
+        client.receive().await?;
+    }
+    let log = fixture.cluster.servers[0].process.log_text();
+    ensure!(
+        log.contains("TRACE") && log.contains("tungstenite"),
+        "nothing was traced"
+    );
+    for secret in [&good[20..60], &fixture.api_key.key()[10..30]] {
+        ensure!(!log.contains(secret), "the log has {secret}");
+    }
     Ok(())
 }
 
