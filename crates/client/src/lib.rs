@@ -56,6 +56,8 @@ pub use bellwether_protocol::{
 };
 
 pub use attempt::{Attempt, AttemptEnd, Lost};
+#[cfg(feature = "tokens")]
+pub use bellwether_protocol::Token;
 pub use command::{CommandText, NotACommand};
 pub use dispatch::Request;
 pub use event::Event;

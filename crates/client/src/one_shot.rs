@@ -22,6 +22,8 @@ pub struct OneShot<P> {
     pub(crate) servers: ServerList,
     pub(crate) client: String,
     pub(crate) cluster: Option<String>,
+    #[cfg(feature = "tokens")]
+    pub(crate) token: Option<crate::Token>,
     pub(crate) stagger: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) hello_timeout: Duration,
@@ -100,6 +102,8 @@ impl<P: Platform> OneShot<P> {
             servers,
             client: concat!("bellwether-client/", env!("CARGO_PKG_VERSION")).into(),
             cluster: None,
+            #[cfg(feature = "tokens")]
+            token: None,
             stagger: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(2),
             hello_timeout: Duration::from_secs(1),
@@ -140,6 +144,23 @@ impl<P: Platform> OneShot<P> {
     #[must_use]
     pub fn cluster(mut self, cluster: impl Into<String>) -> Self {
         self.cluster = Some(cluster.into());
+        self
+    }
+
+    /// Sets the token or the API key that proves who sends the command.
+    ///
+    /// The client sends the token over `wss`, or to a server on the same machine. It sends nothing
+    /// to any other server of the list. It also sends no command to a server that does not confirm
+    /// the identity. Both end the attempt at that server with
+    /// [`AttemptEnd::NotProven`](crate::AttemptEnd::NotProven). A server that refuses the token
+    /// ends the attempt with [`AttemptEnd::HelloRefused`](crate::AttemptEnd::HelloRefused).
+    ///
+    /// Use tokens of one subject for all attempts at a command. To a server, the same id of another
+    /// subject is another command.
+    #[cfg(feature = "tokens")]
+    #[must_use]
+    pub fn token(mut self, token: crate::Token) -> Self {
+        self.token = Some(token);
         self
     }
 
@@ -203,6 +224,15 @@ impl<P: Platform> OneShot<P> {
     pub fn ask_again(mut self, id: CommandId) -> Self {
         self.id = Some(id);
         self
+    }
+
+    /// Returns `true` if the client sends a token with each hello.
+    pub(crate) fn has_token(&self) -> bool {
+        #[cfg(feature = "tokens")]
+        let has_token = self.token.is_some();
+        #[cfg(not(feature = "tokens"))]
+        let has_token = false;
+        has_token
     }
 
     /// Passes the command along the list, again and again with pauses. The dispatch ends when a

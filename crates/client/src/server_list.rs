@@ -1,4 +1,5 @@
 use core::fmt;
+use core::net::IpAddr;
 use core::ops::Range;
 use core::str::FromStr;
 
@@ -41,6 +42,13 @@ impl ServerUrl {
     /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Returns `true` if no other machine can read messages on their way to the server. The URL
+    /// asks for TLS, or its host is a loopback address.
+    pub(crate) fn keeps_secrets(&self) -> bool {
+        let is_loopback = |host: &str| host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        self.is_secure() || self.host() == "localhost" || is_loopback(self.host())
     }
 
     fn place(&self) -> (bool, &str, u16, &str) {
@@ -334,6 +342,17 @@ mod tests {
         // A certificate may name only one of them.
         let secure: ServerList = "wss://localhost:7001 wss://127.0.0.1:7001".parse().unwrap();
         assert_eq!(secure.len(), 2);
+    }
+
+    #[test]
+    fn secrets_stay_on_this_machine_without_tls() {
+        let list: ServerList =
+            "wss://example.com ws://localhost:1 127.9.9.9:1 [::1]:1 ws://example.com 10.0.0.1:1 \
+                                ws://localhost.example.com [::2]:1"
+                .parse()
+                .unwrap();
+        let keep: Vec<_> = list.iter().map(ServerUrl::keeps_secrets).collect();
+        assert_eq!(keep, [true, true, true, true, false, false, false, false]);
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub(crate) const CLOSE_LIMIT: Duration = Duration::from_millis(100);
 /// ends its transaction. A round trip around the world takes a third of a second.
 pub(crate) const WAY_BACK: Duration = Duration::from_millis(500);
 
+/// The reason why the client does not trust a server that says nothing about the client's token.
+const UNCONFIRMED: &str = "it did not confirm the identity that the token proves: start it with --access";
+
 /// An action with a time limit.
 pub(crate) struct Task<C> {
     /// The server of the action. Closing a connection and waiting have no server.
@@ -81,14 +84,17 @@ pub(crate) async fn perform<'a, P: Platform>(
     task: Task<P::Connection>,
 ) -> Happened<P::Connection> {
     let mut connection = task.connection;
+    // Set if the server greets the client without a word about its token.
+    let mut is_unconfirmed = false;
     let end = {
-        let doing = pin!(act(shot, &mut connection, task.action));
+        let doing = pin!(act(shot, &mut connection, &mut is_unconfirmed, task.action));
         let time = pin!(clock.sleep(task.limit));
         match select(doing, time).await {
             Either::Left((end, _)) => Some(end),
             Either::Right(_) => None,
         }
     };
+    let end = end.or_else(|| is_unconfirmed.then(|| Err(AttemptEnd::NotProven(UNCONFIRMED.into()))));
     Happened {
         server: task.server,
         connection,
@@ -101,6 +107,7 @@ pub(crate) async fn perform<'a, P: Platform>(
 async fn act<P: Platform>(
     shot: &OneShot<P>,
     connection: &mut Option<P::Connection>,
+    is_unconfirmed: &mut bool,
     action: Action,
 ) -> Result<Done, AttemptEnd> {
     if let Action::Connect(server) | Action::Greet(server, _) = &action {
@@ -131,6 +138,11 @@ async fn act<P: Platform>(
             Ok(_) if waits => {}
             Ok(message) => {
                 if let Some(answer) = answer(&message, id) {
+                    if lacks_identity(shot, &answer) {
+                        // The reason follows, if the server asks for tokens at all.
+                        *is_unconfirmed = true;
+                        continue;
+                    }
                     return answer;
                 }
             }
@@ -139,6 +151,11 @@ async fn act<P: Platform>(
         }
     }
     pending().await
+}
+
+/// Returns `true` if the client has sent a token, and the server's greeting names no subject.
+fn lacks_identity<P: Platform>(shot: &OneShot<P>, answer: &Result<Done, AttemptEnd>) -> bool {
+    shot.has_token() && matches!(answer, Ok(Done::Greeted(hello)) if hello.identity.is_none())
 }
 
 /// Returns the deadline for the server in milliseconds. This deadline is early enough that the

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use bellwether_client::native::Native;
+use bellwether_client::{Executed, Failure, OneShot, Stop, Token};
 use bellwether_protocol::{ErrorCode, ErrorFrame, HelloOk, Outcome, ServerFrame};
 use bellwether_server::NewApiKey;
 use bellwether_testkit::{
-    Cluster, ClusterOptions, Connection, FailPoint, Host, ReplicaSet, mint, wait_until,
+    Cluster, ClusterOptions, Connection, FailPoint, Host, ReplicaSet, client_program, mint, wait_until,
 };
 use data_encoding::BASE64URL_NOPAD;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::process::Command;
 
 const ISSUER: &str = "https://id.example";
 const INSERT: &str = r#"{"insert":"notes","documents":[{"text":"hi"}]}"#;
@@ -366,5 +369,101 @@ async fn a_command_belongs_to_its_subject() -> Result<()> {
         other => bail!("{other:?}"),
     }
     slow.off().await?;
+    Ok(())
+}
+
+/// Executes the insert as the native client does, with this token.
+async fn one_shot(url: &str, token: Option<&str>) -> Result<Result<Executed, Failure>> {
+    let mut shot = OneShot::new(Native::new(), url.parse()?);
+    if let Some(token) = token {
+        shot = shot.token(Token::new(token).context("the token is short")?);
+    }
+    Ok(shot.execute(&INSERT.parse()?, |_| {}).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_native_client_proves_an_identity() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let url = fixture.url();
+    one_shot(&url, Some(&fixture.token("alice", 600)?)).await??;
+    one_shot(&url, Some(fixture.api_key.key())).await??;
+    assert_eq!(fixture.notes().await?, 2);
+
+    let forged = [&fixture.token("alice", 600)?, "AAAA"].concat();
+    for (token, stop) in [(Some(&*forged), Stop::NoUse), (None, Stop::Refused)] {
+        let Err(failure) = one_shot(&url, token).await? else {
+            bail!("it was executed for {token:?}");
+        };
+        assert_eq!(
+            (failure.stop, failure.code()),
+            (stop, "unauthenticated"),
+            "{failure}"
+        );
+        assert_eq!(failure.outcome, Outcome::NotExecuted);
+        ensure!(!format!("{failure:?}").contains(&forged[20..60]), "{failure:?}");
+    }
+    // A server that asks for no token confirms none.
+    let open = Cluster::start(fixture.set.uri()).await?;
+    let urls = open.urls().join(",");
+    let Err(failure) = one_shot(&urls, Some(&fixture.token("alice", 600)?)).await? else {
+        bail!("a server without an access file executed it");
+    };
+    assert_eq!(
+        (failure.stop, failure.code()),
+        (Stop::NoUse, "not_proven"),
+        "{failure}"
+    );
+    ensure!(failure.to_string().contains("--access"), "{failure}");
+    assert_eq!(fixture.notes().await?, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_takes_a_token_from_a_file_or_from_the_environment() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let directory = fixture.directory.path();
+    let token = directory.join("token");
+    fs::write(&token, [&fixture.token("alice", 600)?, "\n"].concat())?;
+    let program = client_program().await?;
+    let url = fixture.url();
+    let run = async |arguments: &[&str], variable: Option<&str>| -> Result<(Option<i32>, String)> {
+        let mut command = Command::new(&program);
+        command
+            .env_remove("BELLWETHER_TOKEN")
+            .env_remove("BELLWETHER_SERVERS");
+        command.envs(variable.map(|token| ("BELLWETHER_TOKEN", token)));
+        command.args(["--servers", &url]).args(arguments).arg(INSERT);
+        let output = command.output().await?;
+        Ok((output.status.code(), String::from_utf8(output.stderr)?))
+    };
+    let path = token.to_str().context("the path is text")?;
+    let empty = directory.join("empty");
+    fs::write(&empty, "\n")?;
+    let long = directory.join("long");
+    fs::write(&long, "a".repeat(8 * 1024 + 1))?;
+    let (empty, long) = (empty.to_string_lossy(), long.to_string_lossy());
+    for (arguments, variable, code, says) in [
+        (&["--token-file", path][..], None, 0, ""),
+        (&[], Some(fixture.api_key.key()), 0, ""),
+        // The option counts before the variable.
+        (&["--token-file", path], Some("nonsense"), 0, ""),
+        (&[], Some("nonsense"), 3, "unauthenticated"),
+        (&[], None, 3, "unauthenticated"),
+        (&["--token-file", &empty], None, 2, "it has no token"),
+        (&["--token-file", &long], None, 2, "8192 bytes"),
+        (
+            &["--token-file", "/nonexistent"],
+            None,
+            2,
+            "cannot read /nonexistent",
+        ),
+    ] {
+        let (ended, errors) = run(arguments, variable).await?;
+        ensure!(
+            ended == Some(code) && errors.contains(says),
+            "{arguments:?}: {ended:?}, {errors}"
+        );
+    }
+    assert_eq!(fixture.notes().await?, 3);
     Ok(())
 }

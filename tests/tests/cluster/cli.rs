@@ -111,6 +111,7 @@ async fn bellwether() -> Result<Command> {
     let mut command = Command::new(client_program().await?);
     command
         .env_remove("BELLWETHER_SERVERS")
+        .env_remove("BELLWETHER_TOKEN")
         .env("XDG_CONFIG_HOME", "/nonexistent");
     command
         .stdin(Stdio::piped())

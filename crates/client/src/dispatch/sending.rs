@@ -174,7 +174,11 @@ where
     }
 
     pub(super) fn hello(&self) -> String {
-        let hello = Hello::new(&*self.shot.client, self.shot.cluster.clone());
+        let hello = Hello {
+            #[cfg(feature = "tokens")]
+            token: self.shot.token.clone(),
+            ..Hello::new(&*self.shot.client, self.shot.cluster.clone())
+        };
         ClientFrame::Hello(hello).to_json()
     }
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bellwether_client::{ErrorCode, Outcome, Stop};
+use bellwether_client::{ErrorCode, Outcome, Stop, Token};
 use bellwether_protocol::WhatNext;
 
 use crate::network::Network;
@@ -67,4 +67,15 @@ async fn a_server_that_is_only_busy_is_greeted_again() {
         "{:?}",
         network.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_sent_to_no_other_machine_without_tls() {
+    let network = Network::new(&[("a", &[Does::Executes]), ("b", &[Does::Executes])]);
+    let token = Token::new("a secret").unwrap();
+    let failure = network.run(network.one_shot().token(token)).await.unwrap_err();
+    assert_eq!((failure.stop, failure.code()), (Stop::NoUse, "not_proven"));
+    assert!(failure.to_string().contains("wss://"), "{failure}");
+    assert!(!format!("{failure:?}").contains("a secret"), "{failure:?}");
+    assert!(network.arrived().is_empty());
 }

@@ -68,7 +68,8 @@ impl Connection for Wire {
 
     async fn send(&mut self, text: String) -> Result<(), Closed> {
         match ClientFrame::parse(&text) {
-            Ok(ClientFrame::Hello(_)) => {
+            Ok(ClientFrame::Hello(hello)) => {
+                assert_eq!(hello.token, None, "the network has no TLS");
                 if let Some(asked) = self.network.with(|world| world.in_hand.clone()) {
                     let silent = asked.since.elapsed();
                     assert!(

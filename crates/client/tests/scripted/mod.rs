@@ -21,6 +21,7 @@ pub(crate) fn bellwether(arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_remove("BELLWETHER_SERVERS")
+        .env_remove("BELLWETHER_TOKEN")
         .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

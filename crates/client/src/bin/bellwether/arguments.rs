@@ -15,6 +15,9 @@ BELLWETHER_SERVERS, the file bellwether/servers in $XDG_CONFIG_HOME or ~/.config
 ws://host:port/v1, separated by commas, blanks or line ends. With TLS they are wss://host:port/v1. In a file,
 lines that start with # are comments.
 
+A token or an API key comes from --token-file, or else from the environment variable BELLWETHER_TOKEN. There is no
+option for the token itself, because other users of the machine can see the options of a program.
+
 Exit codes:
   0  Executed. The reply is on standard output, if it was kept.
   1  MongoDB refused the command. Nothing was changed.
@@ -62,6 +65,11 @@ pub(crate) struct Arguments {
     /// Trusts the authorities in this PEM file for wss:// servers, instead of those of this machine
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) ca_file: Option<PathBuf>,
+
+    /// Proves who sends the command, with the token or the API key in this file. The program sends
+    /// it over wss://, or to a server on this machine
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) token_file: Option<PathBuf>,
 
     /// Asks again about the command with this id, whose outcome was unknown
     #[arg(long, value_name = "ID")]

@@ -2,10 +2,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use bellwether_client::native::{Authorities, BadAuthorities, Native};
-use bellwether_client::{BadServer, CommandText, NotACommand, ServerList};
+use bellwether_client::protocol::MAX_TOKEN_BYTES;
+use bellwether_client::{BadServer, CommandText, NotACommand, ServerList, Token};
 use thiserror::Error;
 
 use crate::arguments::Arguments;
+
+const TOKEN_VARIABLE: &str = "BELLWETHER_TOKEN";
 
 /// The reason why nothing was sent.
 #[derive(Debug, Error)]
@@ -18,6 +21,12 @@ pub(crate) enum Problem {
     ServersFrom { origin: String, problem: BadServer },
     #[error("--ca-file names {}: {problem}", .path.display())]
     Authorities { path: PathBuf, problem: BadAuthorities },
+    #[error("{0} has no token; give it the text of a token or of an API key")]
+    NoToken(String),
+    #[error(
+        "{0} has more than the {MAX_TOKEN_BYTES} bytes of the longest token; give it a token and nothing else"
+    )]
+    LongToken(String),
     #[error("no servers are named; use --servers, --servers-file or BELLWETHER_SERVERS (see --help)")]
     NoServers,
     #[error("cannot read {}: {problem}", .path.display())]
@@ -50,6 +59,22 @@ pub(crate) fn platform(arguments: &Arguments) -> Result<Native, Problem> {
         problem,
     })?;
     Ok(Native::new().trusting(authorities))
+}
+
+/// Returns the token from the file that the command line names, or from the environment.
+pub(crate) fn token(arguments: &Arguments) -> Result<Option<Token>, Problem> {
+    let (origin, text) = match (&arguments.token_file, env::var(TOKEN_VARIABLE)) {
+        (Some(path), _) => (format!("--token-file names {}: it", path.display()), read(path)?),
+        (None, Ok(text)) => (format!("the variable {TOKEN_VARIABLE}"), text),
+        (None, Err(_)) => return Ok(None),
+    };
+    match text.trim() {
+        "" => Err(Problem::NoToken(origin)),
+        text => match Token::new(text) {
+            Some(token) => Ok(Some(token)),
+            None => Err(Problem::LongToken(origin)),
+        },
+    }
 }
 
 pub(crate) fn servers(arguments: &Arguments) -> Result<ServerList, Problem> {

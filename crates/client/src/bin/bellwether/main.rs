@@ -11,7 +11,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use bellwether_client::native::Native;
-use bellwether_client::{CommandId, CommandText, OneShot, ServerList};
+use bellwether_client::{CommandId, CommandText, OneShot};
 
 use arguments::{Arguments, Question};
 use report::Exit;
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit.into(),
     };
-    let (platform, servers, request) = match prepare(&arguments) {
+    let (shot, request) = match prepare(&arguments) {
         Ok(prepared) => prepared,
         Err(problem) => {
             terminal::tell(&format!("bellwether: {problem}"));
@@ -29,9 +29,7 @@ fn main() -> ExitCode {
         }
     };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime
-            .block_on(run(&arguments, platform, servers, &request))
-            .into(),
+        Ok(runtime) => runtime.block_on(run(&arguments, shot, &request)).into(),
         Err(error) => {
             terminal::tell(&format!("bellwether: not executed: cannot start: {error}"));
             Exit::NotExecuted.into()
@@ -44,18 +42,8 @@ enum Request {
     Outcome(CommandId),
 }
 
-fn prepare(arguments: &Arguments) -> Result<(Native, ServerList, Request), input::Problem> {
-    let platform = input::platform(arguments)?;
-    let servers = input::servers(arguments)?;
-    let request = match &arguments.question {
-        Some(Question::Outcome { id }) => Request::Outcome(*id),
-        None => Request::Execute(input::command(arguments)?),
-    };
-    Ok((platform, servers, request))
-}
-
-async fn run(arguments: &Arguments, platform: Native, servers: ServerList, request: &Request) -> Exit {
-    let mut shot = OneShot::new(platform, servers)
+fn prepare(arguments: &Arguments) -> Result<(OneShot<Native>, Request), input::Problem> {
+    let mut shot = OneShot::new(input::platform(arguments)?, input::servers(arguments)?)
         .client(concat!("bellwether-cli/", env!("CARGO_PKG_VERSION")))
         .deadline(arguments.timeout)
         .deadline_option("--timeout");
@@ -65,6 +53,17 @@ async fn run(arguments: &Arguments, platform: Native, servers: ServerList, reque
     if let Some(id) = arguments.id {
         shot = shot.ask_again(id);
     }
+    if let Some(token) = input::token(arguments)? {
+        shot = shot.token(token);
+    }
+    let request = match &arguments.question {
+        Some(Question::Outcome { id }) => Request::Outcome(*id),
+        None => Request::Execute(input::command(arguments)?),
+    };
+    Ok((shot, request))
+}
+
+async fn run(arguments: &Arguments, shot: OneShot<Native>, request: &Request) -> Exit {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
             // Without the signal handler, Ctrl-C ends the process as usual.
