@@ -273,7 +273,8 @@ where
 
     /// Starts the attempt at the next server as soon as all attempts in progress have had their
     /// time. The pause follows after the last server, even if some attempts are still in progress.
-    /// Meanwhile the client may ask servers again that have answered.
+    /// Meanwhile the client may ask servers again that have answered, unless none of them would
+    /// answer differently.
     fn proceed(&mut self) -> Option<Verdict> {
         let asked = self.asked.as_ref().map(|asked| asked.server);
         let youngest = self.progress.youngest(asked);
@@ -290,7 +291,7 @@ where
         } else if let Some(asked) = &self.asked {
             let next_look = asked.silence.next_look();
             self.set_alarm(Alarm::Look, next_look.saturating_sub(now));
-        } else if youngest.is_none() || self.pass.any_ended {
+        } else if youngest.is_none() || (self.pass.any_ended && !self.pass.all_lasting) {
             return self.end_pass(youngest.is_some());
         }
         None

@@ -25,7 +25,7 @@ const SHORTEST_PASS: Duration = Duration::from_millis(100);
 pub(super) struct Pass {
     pub(super) hinted: bool,
     pub(super) any_ended: bool,
-    all_lasting: bool,
+    pub(super) all_lasting: bool,
     /// The number of servers that named a coordinator which is not on the list.
     pub(super) unlisted: usize,
 }
