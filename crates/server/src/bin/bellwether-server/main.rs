@@ -119,8 +119,8 @@ fn start_logging(format: LogFormat) {
     }
 }
 
-/// Returns `true` if the WebSocket library writes whole frames into such a line. A log must not have
-/// the tokens and the data of clients, whatever `RUST_LOG` asks for.
+/// Returns `true` if the WebSocket library writes whole frames into such a line. A log must not
+/// have the tokens and the data of clients, whatever `RUST_LOG` asks for.
 fn has_frame(line: &Metadata<'_>) -> bool {
     let library = line.target().split("::").next().unwrap_or_default();
     matches!(library, "tungstenite" | "tokio_tungstenite") && *line.level() == Level::TRACE
