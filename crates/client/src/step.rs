@@ -163,7 +163,9 @@ fn lacks_identity<P: Platform>(shot: &OneShot<P>, answer: &Result<Done, AttemptE
 pub(crate) fn deadline_ms(limit: Duration) -> u64 {
     let deadline = limit - (limit / 10).min(WAY_BACK);
     let millis = deadline.as_secs().saturating_mul(1000);
-    millis.saturating_add(deadline.subsec_millis().into()).max(1)
+    // A part of a millisecond counts as a whole one. The time left after it is the way back.
+    let part = deadline.subsec_nanos().div_ceil(1_000_000);
+    millis.saturating_add(part.into()).max(1)
 }
 
 /// Returns the answer in this message, or `None` if the message is no answer to the command,

@@ -285,7 +285,7 @@ class Passing:
         self.id = self.id or make_id(connection.server_time_ms)
         # Time that the server's last answer, at the end of its time, needs to come back.
         way_back = min(left / 10, 0.5)
-        frame = self.frame(self.id, min(int((left - way_back) * 1000), connection.max_deadline_ms))
+        frame = self.frame(self.id, min(math.ceil((left - way_back) * 1000), connection.max_deadline_ms))
         if (size := len(frame.encode())) > (limit := connection.max_message_bytes):
             self._spawn(connection.close())
             raise self._error(f"the command is {size} bytes long as a message; {server.name} takes {limit} at most")
