@@ -23,6 +23,7 @@ pub(crate) const CLOSE_LIMIT: Duration = Duration::from_millis(100);
 pub(crate) const WAY_BACK: Duration = Duration::from_millis(500);
 
 /// The reason why the client does not trust a server that says nothing about the client's token.
+#[cfg(feature = "tokens")]
 const UNCONFIRMED: &str = "it did not confirm the identity that the token proves: start it with --access";
 
 /// An action with a time limit.
@@ -94,6 +95,7 @@ pub(crate) async fn perform<'a, P: Platform>(
             Either::Right(_) => None,
         }
     };
+    #[cfg(feature = "tokens")]
     let end = end.or_else(|| is_unconfirmed.then(|| Err(AttemptEnd::NotProven(UNCONFIRMED.into()))));
     Happened {
         server: task.server,

@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 /// Highest size of a page's files for its first command, in bytes with gzip. It is the present size
 /// and a little more, so that the size does not grow unnoticed. 30 000 are wanted;
 /// `docs/benchmarks.md` lists the sizes of the parts.
-const LIMIT: usize = 49_700;
+const LIMIT: usize = 49_800;
 
 /// The files a page loads, with their names in the package.
 const LOADED: [&str; 4] = [
