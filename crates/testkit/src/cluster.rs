@@ -4,10 +4,12 @@ use std::io::Write;
 use std::net::SocketAddrV4;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bellwether_protocol::Status;
 use tempfile::TempDir;
+use tokio::time::sleep;
 
 use crate::agreement::Agreement;
 use crate::host::Host;
@@ -19,6 +21,11 @@ use crate::wait::wait_until;
 
 /// Number of lines of each server's log that a test shows when it fails.
 const LOG_LINES_SHOWN: usize = 60;
+
+/// Time between two looks at the agreement of servers that have just started.
+const SETTLES_IN: Duration = Duration::from_millis(300);
+/// Number of such looks.
+const LOOKS: usize = 20;
 
 /// Options of a [`Cluster`].
 #[derive(Clone, Debug)]
@@ -154,8 +161,23 @@ impl Cluster {
     /// If they cannot be started or do not agree; the error states the reason.
     pub async fn start_with(options: ClusterOptions) -> Result<Self> {
         let mut cluster = Self::spawn(options).await?;
-        cluster.all_agree().await?;
+        cluster.settle().await?;
         Ok(cluster)
+    }
+
+    /// Waits until the servers agree, and still do a moment later. Servers that start at the same
+    /// time may all claim an epoch. MongoDB may grant the last claim after all servers have agreed.
+    async fn settle(&mut self) -> Result<()> {
+        let mut before = self.all_agree().await?;
+        for _ in 0..LOOKS {
+            sleep(SETTLES_IN).await;
+            let now = self.all_agree().await?;
+            if now == before {
+                return Ok(());
+            }
+            before = now;
+        }
+        bail!("the servers elect again and again");
     }
 
     /// Starts servers, without waiting for anything.
