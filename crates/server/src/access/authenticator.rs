@@ -106,16 +106,24 @@ impl Authenticator {
     /// [`TokenError`] if it has expired, or if the access file no longer has its issuer or its key.
     pub(crate) fn still_counts(&self, identity: &Identity, now: SystemTime) -> Result<(), TokenError> {
         let current = self.current();
-        let is_known = match &identity.api_key {
-            Some(hash) => current.loaded.file.has_api_key(hash),
-            None => current.issuer(&identity.principal.issuer).is_some(),
+        let (is_known, unknown, expired) = match &identity.api_key {
+            Some(hash) => (
+                current.loaded.file.has_api_key(hash),
+                TokenError::UnknownApiKey,
+                TokenError::ApiKeyExpired,
+            ),
+            None => (
+                current.issuer(&identity.principal.issuer).is_some(),
+                TokenError::UnknownIssuer,
+                TokenError::Expired,
+            ),
         };
-        match (&identity.api_key, is_known) {
-            (Some(_), false) => Err(TokenError::UnknownApiKey),
-            (None, false) => Err(TokenError::UnknownIssuer),
-            (Some(_), true) if identity.principal.is_expired(now) => Err(TokenError::ApiKeyExpired),
-            (None, true) if identity.principal.is_expired(now) => Err(TokenError::Expired),
-            _ => Ok(()),
+        if !is_known {
+            Err(unknown)
+        } else if identity.principal.is_expired(now) {
+            Err(expired)
+        } else {
+            Ok(())
         }
     }
 

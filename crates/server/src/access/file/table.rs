@@ -8,13 +8,14 @@ use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
-use url::{Host, Url};
+use url::Url;
 
 use super::error::{AccessFileError, shown};
 use super::{AccessFile, Issuer, KeySource, MAX_ACCESS_FILE};
 use crate::access::api_key::{ApiKey, is_api_key};
 use crate::access::principal::{API_KEY_ISSUER, is_name};
 use crate::access::token::ALGORITHMS;
+use crate::config::origin::is_loopback;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -196,7 +197,7 @@ impl Reader<'_> {
         }
         match url.scheme() {
             "https" => Ok(url),
-            "http" if is_loopback(&url) => Ok(url),
+            "http" if url.host().is_some_and(|host| is_loopback(&host)) => Ok(url),
             "http" => {
                 let remedy = "give an https URL: an attacker on the path could replace the keys. \
                               (A server takes keys over http from a loopback address only.)";
@@ -296,15 +297,5 @@ impl Reader<'_> {
                 self.refuse(&value.span(), problem, remedy)
             }
         }
-    }
-}
-
-/// Returns `true` if no other machine can answer at this URL.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

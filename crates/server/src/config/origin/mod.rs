@@ -299,9 +299,9 @@ pub(crate) fn parse_host(host: &str) -> Result<Host, InvalidOrigin> {
 }
 
 /// Returns `true` if this host is always the machine itself.
-pub(crate) fn is_loopback(host: &Host) -> bool {
+pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
-        Host::Domain(name) => name == "localhost",
+        Host::Domain(name) => name.as_ref() == "localhost",
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
     }
