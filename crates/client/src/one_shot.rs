@@ -149,8 +149,8 @@ impl<P: Platform> OneShot<P> {
 
     /// Sets the token or the API key that proves who sends the command.
     ///
-    /// The client sends the token over `wss`, or to a server on the same machine. It sends nothing
-    /// to any other server of the list. It also sends no command to a server that does not confirm
+    /// The client sends the token over `wss`, or to a server on the same machine. It connects
+    /// to no other server of the list. It also sends no command to a server that does not confirm
     /// the identity. Both end the attempt at that server with
     /// [`AttemptEnd::NotProven`](crate::AttemptEnd::NotProven). A server that refuses the token
     /// ends the attempt with [`AttemptEnd::HelloRefused`](crate::AttemptEnd::HelloRefused).

@@ -26,6 +26,9 @@ pub(crate) const WAY_BACK: Duration = Duration::from_millis(500);
 #[cfg(feature = "tokens")]
 const UNCONFIRMED: &str = "it did not confirm the identity that the token proves: start it with --access";
 
+/// The reason why the client does not connect to a server.
+const NO_TOKEN_IN_CLEAR: &str = "others could read the token on its way: use a wss:// URL";
+
 /// An action with a time limit.
 pub(crate) struct Task<C> {
     /// The server of the action. Closing a connection and waiting have no server.
@@ -113,7 +116,11 @@ async fn act<P: Platform>(
     action: Action,
 ) -> Result<Done, AttemptEnd> {
     if let Action::Connect(server) | Action::Greet(server, _) = &action {
-        *connection = Some(shot.platform.connect(&shot.servers[*server]).await?);
+        let url = &shot.servers[*server];
+        if shot.has_token() && !url.keeps_secrets() {
+            return Err(AttemptEnd::NotProven(NO_TOKEN_IN_CLEAR.into()));
+        }
+        *connection = Some(shot.platform.connect(url).await?);
     }
     let (message, id) = match action {
         Action::Connect(_) => return Ok(Done::Connected),

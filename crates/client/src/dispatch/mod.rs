@@ -31,9 +31,6 @@ use silence::Silence;
 /// 4, … s. The older a connect is, the later it notices that the way is free again.
 const LONGEST_CONNECT: u32 = 3;
 
-/// The reason why the client sends no token to a server.
-const NO_TOKEN_IN_CLEAR: &str = "others could read the token on its way: use a wss:// URL";
-
 /// The type of [`perform`](crate::step::perform), whose future has no name.
 type Perform<'a, P, S> = fn(&'a OneShot<P>, Clock<'a, P>, Task<<P as Platform>::Connection>) -> S;
 
@@ -210,10 +207,6 @@ where
             Some(Ok(Done::Connected)) => {
                 self.progress.connected(server);
                 (self.on_event)(Event::Connected { server });
-                if self.shot.has_token() && !self.shot.servers[server].keeps_secrets() {
-                    let end = AttemptEnd::NotProven(NO_TOKEN_IN_CLEAR.into());
-                    return self.ended(server, connection, Err(end));
-                }
                 let hello = Action::Ask(self.hello(), None);
                 self.begin(Some(server), connection, hello, self.shot.hello_timeout);
                 return None;

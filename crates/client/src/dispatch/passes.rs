@@ -85,7 +85,7 @@ where
     }
 
     pub(super) fn end_pass(&mut self, some_under_way: bool) -> Option<Verdict> {
-        if self.pass.all_lasting && !some_under_way {
+        if self.pass.all_lasting {
             return Some(Err(Stop::NoUse));
         }
         if self.is_unlisted_for_long() {
